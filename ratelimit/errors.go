@@ -1,0 +1,116 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A LimitError says why a limit, or a source of limits, cannot be used.
+//
+// Constructors that find several faults return one LimitError for each, joined
+// with [errors.Join]; errors.As finds the first.
+type LimitError struct {
+	Limit string // the name of the limit; "" when it is not one limit's fault
+	Field string // what is wrong: the name of a field or of a parameter
+	Value any    // the value that was found
+	Want  string // what would be right
+	Err   error  // the cause, where another function gave one
+}
+
+// Error names the field, says what was found and what would be right.
+func (e *LimitError) Error() string {
+	var b strings.Builder
+	b.WriteString("ratelimit: ")
+	if e.Limit != "" {
+		fmt.Fprintf(&b, "limit %q: ", e.Limit)
+	}
+	value := e.Value
+	if s, ok := value.(string); ok {
+		value = fmt.Sprintf("%q", s)
+	}
+	fmt.Fprintf(&b, "%s %v %s", e.Field, value, e.Want)
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause, if another function gave one.
+func (e *LimitError) Unwrap() error { return e.Err }
+
+// A StoreError says that the store could not decide. It never holds the key:
+// where the store's own error text does, that text is withheld.
+type StoreError struct {
+	// Class is a short, constant word for the kind of failure, fit for a metric
+	// label: one of the Class constants here, or one that the store documents.
+	Class string
+	// Err is the store's own error.
+	Err error
+}
+
+// The classes that the limiter itself gives to failures. A store may add its own.
+const (
+	ClassTimeout  = "timeout"  // no answer within Config.Timeout or the caller's deadline
+	ClassCanceled = "canceled" // the caller gave up
+	ClassPanic    = "panic"    // the store panicked
+	ClassLimits   = "limits"   // the look-up of the key's limits failed
+	ClassOther    = "other"
+)
+
+// Error returns the class and the cause.
+func (e *StoreError) Error() string {
+	return fmt.Sprintf("ratelimit: the store could not decide (%s): %v", e.Class, e.Err)
+}
+
+// Unwrap returns the store's own error.
+func (e *StoreError) Unwrap() error { return e.Err }
+
+// ErrorClass returns the one class that err counts in: a [StoreError]'s own,
+// [ClassLimits] for a [LimitError], [ClassOther] for the rest, "" for nil.
+func ErrorClass(err error) string {
+	if err == nil {
+		return ""
+	}
+	if failed, ok := errors.AsType[*StoreError](err); ok {
+		return failed.Class
+	}
+	if _, ok := errors.AsType[*LimitError](err); ok {
+		return ClassLimits
+	}
+	return ClassOther
+}
+
+// storeError makes what a store returned into a StoreError without the key.
+func storeError(err error, key string) *StoreError {
+	failed, ok := errors.AsType[*StoreError](err)
+	if !ok {
+		failed = &StoreError{Class: ClassOther, Err: err}
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			failed.Class = ClassTimeout
+		case errors.Is(err, context.Canceled):
+			failed.Class = ClassCanceled
+		}
+	}
+	return &StoreError{Class: failed.Class, Err: withoutKey(failed.Err, key)}
+}
+
+// withoutKey returns err, or a stand-in if its text holds the key.
+func withoutKey(err error, key string) error {
+	if err != nil && key != "" && strings.Contains(err.Error(), key) {
+		return withheld{err}
+	}
+	return err
+}
+
+// withheld stands for an error whose text holds a key. errors.Is still sees
+// what it is; nothing can print it.
+type withheld struct{ err error }
+
+func (w withheld) Error() string        { return "its message holds the key and is withheld" }
+func (w withheld) Is(target error) bool { return errors.Is(w.err, target) }
+func (w withheld) Format(f fmt.State, _ rune) {
+	_, _ = f.Write([]byte(w.Error()))
+}

@@ -1,0 +1,147 @@
+package ratelimit
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Status sums up a [Health].
+type Status string
+
+// What a Health can be.
+const (
+	StatusOK       Status = "ok"       // every part decides as it should
+	StatusDegraded Status = "degraded" // decisions are made, but not by every part
+	StatusFailed   Status = "failed"   // nothing that was tried decides
+)
+
+// Health is what [Limiter.Check] found.
+type Health struct {
+	Status   Status
+	Decides  string       // the part that decides now; "" if none does
+	Parts    []PartHealth // each part of the store, tried on its own
+	Warnings []string     // what an operator should look at, though decisions are made
+}
+
+// PartHealth is what one part of a store answered when it was tried.
+type PartHealth struct {
+	Name   string
+	OK     bool
+	Class  string    // the class of its failure, "" if OK
+	Since  time.Time // since when it is as it is; zero if not known
+	Proved time.Time // when it last decided as it should; zero if never
+}
+
+// A Checker is a [Store] that consists of parts, or that knows more of its health
+// than a decision shows. [Limiter.Check] asks it instead of calling [Prove].
+type Checker interface {
+	Check(ctx context.Context) Health
+}
+
+// Check makes real decisions through the store and looks whether they are right:
+// a store that admits everything, refuses everything, or merely answers a ping,
+// fails. It takes at most Config.Timeout for each decision. The handler for it is
+// in package middleware.
+func (l *Limiter) Check(ctx context.Context) Health {
+	var h Health
+	if checker, ok := l.store.(Checker); ok {
+		h = checker.Check(ctx)
+	} else {
+		h = l.checkStore(ctx)
+	}
+	if n := l.panics.Load(); n > 0 {
+		h.Warnings = append(h.Warnings, fmt.Sprintf("Config.Observe panicked %d times", n))
+	}
+	return h
+}
+
+// checkStore is Check for a store that is one part.
+func (l *Limiter) checkStore(ctx context.Context) Health {
+	part := PartHealth{Name: "store"}
+	err := l.guard(func() error { return Prove(ctx, l.store, l.timeout) })
+	if errors.Is(err, ErrOverflow) {
+		h := Health{Status: StatusOK, Decides: part.Name, Warnings: []string{"the store is full: new keys share buckets"}}
+		part.OK, part.Proved = true, time.Now()
+		h.Parts = []PartHealth{part}
+		return h
+	}
+	if err != nil {
+		part.Class = storeError(err, "").Class
+		return Health{Status: StatusFailed, Parts: []PartHealth{part}}
+	}
+	part.OK, part.Proved = true, time.Now()
+	return Health{Status: StatusOK, Decides: part.Name, Parts: []PartHealth{part}}
+}
+
+// ClassWrong is the class of a store that answers, but not what is right.
+const ClassWrong = "wrong"
+
+// ErrOverflow is what [Prove] returns for a store that has no room for a bucket
+// of the probe's own: it decides, but nothing can be proved.
+var ErrOverflow = errors.New("ratelimit: the store is full and decided by a bucket shared with other keys")
+
+// probe is a policy of one token per hour, so that no wait of an honest store
+// can blur the answer.
+var probe = mustPolicy(Limit{Name: "keyrate probe", Rate: 1, Period: time.Hour})
+
+// Prove makes real decisions with a random key and asserts their outcome: the
+// first call is admitted, the second refused with the right wait, and after a
+// reset the bucket is full. Each step takes at most timeout. It is for [Checker]s
+// that prove their parts one by one.
+func Prove(ctx context.Context, s Store, timeout time.Duration) error {
+	key := "probe " + rand.Text()
+	step := func(cost int) (Decision, error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		return s.Take(ctx, Request{Key: key, Policy: probe, Cost: cost, Timeout: timeout})
+	}
+	wrong := func(what string) error {
+		return &StoreError{Class: ClassWrong, Err: errors.New(what)}
+	}
+
+	start := time.Now()
+	first, err := step(1)
+	if err != nil {
+		return err
+	}
+	if first.Overflow {
+		return ErrOverflow
+	}
+	bucket := probe.Bucket(0)
+	if !first.Allowed || first.Debts[0] != bucket.Capacity() {
+		return wrong("a full bucket did not admit a call, or did not charge it")
+	}
+	second, err := step(1)
+	if err != nil {
+		return err
+	}
+	wait := bucket.RetryAfter(second.Debts[0], 1)
+	// A second of grace: the store's clock need not run exactly as ours does.
+	if elapsed := time.Since(start) + time.Second; second.Allowed || wait > time.Hour || wait < time.Hour-elapsed {
+		return wrong("an empty bucket admitted a call, or told the wrong wait")
+	}
+	resetCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := s.Reset(resetCtx, key, probe); err != nil {
+		return err
+	}
+	third, err := step(0)
+	if err != nil {
+		return err
+	}
+	if third.Debts[0] != (Debt{}) {
+		return wrong("a reset did not fill the bucket")
+	}
+	return nil
+}
+
+func mustPolicy(l Limit) *Policy {
+	p, err := NewPolicy(l)
+	if err != nil {
+		panic(err) // a constant of this package is wrong
+	}
+	return p
+}

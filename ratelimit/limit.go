@@ -1,0 +1,131 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"time"
+)
+
+// A Limit is a token bucket: it holds up to Burst tokens, each call takes its
+// cost in tokens, and Rate tokens come back, evenly, in every Period.
+//
+// The zero value is no limit that can be used; [NewPolicy] and [New] refuse it.
+// A Limit is a plain value: copy it, compare it, use it from many goroutines.
+type Limit struct {
+	// Name tells the limits of one key apart, and appears in the response
+	// headers. "" means [DefaultName]. Two policies that name the same limit
+	// share its bucket.
+	Name string
+	// Rate is how many tokens come back per Period, from 1 to [MaxRate].
+	Rate int
+	// Period is a whole number of microseconds, at least one.
+	Period time.Duration
+	// Burst is how many tokens the bucket holds. 0 means Rate.
+	Burst int
+}
+
+const (
+	// DefaultName is the name of a limit that was given none.
+	DefaultName = "default"
+	// MaxRate is the largest Rate of a Limit. Together with MaxRefill it keeps
+	// every sum within 64 bits here, and within the 53 bits that a number in a
+	// Redis script can hold.
+	MaxRate = 1 << 31
+	// MaxRefill is the longest time an empty bucket may take to fill up, that
+	// is Burst * Period / Rate: ten years of 365 days.
+	MaxRefill = 10 * 365 * 24 * time.Hour
+	// MaxName is the longest name of a limit, in bytes.
+	MaxName = 64
+)
+
+// PerSecond returns the limit of n per second, with a burst of n.
+func PerSecond(n int) Limit { return Limit{Rate: n, Period: time.Second} }
+
+// PerMinute returns the limit of n per minute, with a burst of n.
+func PerMinute(n int) Limit { return Limit{Rate: n, Period: time.Minute} }
+
+// PerHour returns the limit of n per hour, with a burst of n.
+func PerHour(n int) Limit { return Limit{Rate: n, Period: time.Hour} }
+
+// PerDay returns the limit of n per 24 hours, with a burst of n.
+func PerDay(n int) Limit { return Limit{Rate: n, Period: 24 * time.Hour} }
+
+// WithBurst returns l with room for n tokens in its bucket.
+func (l Limit) WithBurst(n int) Limit {
+	l.Burst = n
+	return l
+}
+
+// Named returns l under the given name.
+func (l Limit) Named(name string) Limit {
+	l.Name = name
+	return l
+}
+
+// Validate returns nil for a limit that can be used, or a [LimitError] for each
+// fault of l, joined.
+func (l Limit) Validate() error {
+	l = l.withDefaults()
+	var faults []error
+	fault := func(field string, value any, want string) {
+		faults = append(faults, &LimitError{Limit: l.Name, Field: field, Value: value, Want: want})
+	}
+	if !validName(l.Name) {
+		fault("Name", l.Name, fmt.Sprintf(`must be 1 to %d printable ASCII characters without " \ ; or , and without a space at either end, such as "daily"`, MaxName))
+	}
+	rateOK := l.Rate >= 1 && l.Rate <= MaxRate
+	if !rateOK {
+		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited", MaxRate))
+	}
+	periodOK := l.Period >= time.Microsecond && l.Period%time.Microsecond == 0
+	if !periodOK {
+		fault("Period", l.Period, "must be a whole number of microseconds, at least 1µs, such as time.Second")
+	}
+	// A Burst left out takes Rate's value: then Rate's fault is the one to name.
+	burstOK := l.Burst >= 1
+	if !burstOK && l.Burst != l.Rate {
+		fault("Burst", l.Burst, "must be at least 1, or 0 for the same as Rate")
+	}
+	if rateOK && periodOK && burstOK && !l.refillFits() {
+		fault("Burst", l.Burst, fmt.Sprintf("must refill within %v: Burst * Period / Rate may not exceed it; lower Burst or Period, or raise Rate", MaxRefill))
+	}
+	return errors.Join(faults...)
+}
+
+// PolicyFor makes a Limit usable as [Limits]: it holds every key. It compiles
+// the limit anew at each call; [New] does that once.
+func (l Limit) PolicyFor(context.Context, string) (*Policy, error) { return NewPolicy(l) }
+
+// withDefaults fills in what 0 and "" stand for.
+func (l Limit) withDefaults() Limit {
+	if l.Name == "" {
+		l.Name = DefaultName
+	}
+	if l.Burst == 0 {
+		l.Burst = l.Rate
+	}
+	return l
+}
+
+// refillFits tells whether Burst * Period <= MaxRefill * Rate, in 128 bits.
+func (l Limit) refillFits() bool {
+	hi, lo := bits.Mul64(uint64(l.Burst), uint64(l.Period/time.Microsecond))
+	maxHi, maxLo := bits.Mul64(uint64(MaxRefill/time.Microsecond), uint64(l.Rate))
+	return hi < maxHi || hi == maxHi && lo <= maxLo
+}
+
+// validName holds names to what a quoted string in a header field, the text
+// form of a limit and a Redis key can all carry as they are.
+func validName(s string) bool {
+	if s == "" || len(s) > MaxName || s[0] == ' ' || s[len(s)-1] == ' ' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == ';' || c == ',' {
+			return false
+		}
+	}
+	return true
+}

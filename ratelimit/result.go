@@ -1,0 +1,117 @@
+package ratelimit
+
+import (
+	"math"
+	"time"
+)
+
+// Never is the RetryAfter of a call whose cost is above the burst: no wait helps.
+const Never time.Duration = math.MaxInt64
+
+// A Result is the answer to one call. Its fields speak of one limit, the one that
+// decides: of a denial, the violated limit with the longest wait; otherwise the
+// limit with the fewest tokens left. A denial is a Result, not an error.
+//
+// The zero Result denies. A Result is a value, of no use to the limiter later.
+type Result struct {
+	// Allowed says whether to serve the call.
+	Allowed bool
+	// Shadow says that the limiter only watches: Allowed is true whatever was
+	// decided, and callers should be shown nothing of it.
+	Shadow bool
+	// WouldDeny says, in shadow mode, that enforcement would have denied.
+	WouldDeny bool
+	// Limit is the limit that decides, its defaults filled in. For a key that is
+	// exempt it is the zero Limit.
+	Limit Limit
+	// Remaining is how many tokens are left, rounded down; for an exempt key
+	// math.MaxInt.
+	Remaining int
+	// RetryAfter is 0 for a call that was admitted. Otherwise, a caller that
+	// waits so long and is alone is admitted next; it is a whole number of
+	// microseconds, rounded up, or [Never].
+	RetryAfter time.Duration
+	// ResetAfter is how long the bucket takes to fill up, if nobody calls, in
+	// whole microseconds, rounded up.
+	ResetAfter time.Duration
+	// Cost is how many tokens were asked for.
+	Cost int
+
+	policy   *Policy
+	deciding int
+	debts    [MaxLimits]Debt
+}
+
+// A LimitState is what a [Result] knows of one limit of the key's policy.
+type LimitState struct {
+	Limit      Limit
+	Violated   bool // the limit had no room for the call
+	Remaining  int
+	RetryAfter time.Duration // 0 where not violated
+	ResetAfter time.Duration
+}
+
+// Exempt tells whether the key is held to nothing, being [Unlimited].
+func (r *Result) Exempt() bool { return r.policy == Unlimited }
+
+// Policy returns the policy that was applied, or nil if there was none because of
+// an error.
+func (r *Result) Policy() *Policy { return r.policy }
+
+// Len returns how many limits were decided together: 0 for an exempt key.
+func (r *Result) Len() int {
+	if r.policy == nil {
+		return 0
+	}
+	return len(r.policy.buckets)
+}
+
+// State returns what is known of one limit. State(0) is the one that decides, the
+// others follow in the order of the policy.
+func (r *Result) State(i int) LimitState {
+	at := r.deciding
+	if i > 0 {
+		at = i
+		if i <= r.deciding {
+			at = i - 1
+		}
+	}
+	b := &r.policy.buckets[at]
+	s := LimitState{
+		Limit:      b.limit,
+		Remaining:  b.Remaining(r.debts[at]),
+		ResetAfter: r.debts[at].Duration(),
+	}
+	if r.denied() {
+		s.RetryAfter = b.RetryAfter(r.debts[at], r.Cost)
+		s.Violated = s.RetryAfter > 0
+	}
+	return s
+}
+
+// denied is what was decided, be it enforced or not.
+func (r *Result) denied() bool { return !r.Allowed || r.WouldDeny }
+
+// decide fills r in from what the store answered.
+func (r *Result) decide(d *Decision) {
+	r.Allowed = d.Allowed
+	r.debts = d.Debts
+	b := &r.policy.buckets[0]
+	r.Remaining = b.Remaining(d.Debts[0])
+	if !d.Allowed {
+		r.RetryAfter = b.RetryAfter(d.Debts[0], r.Cost)
+	}
+	for i := 1; i < len(r.policy.buckets); i++ {
+		b := &r.policy.buckets[i]
+		remaining := b.Remaining(d.Debts[i])
+		var retry time.Duration
+		if !d.Allowed {
+			retry = b.RetryAfter(d.Debts[i], r.Cost)
+		}
+		if retry > r.RetryAfter || retry == r.RetryAfter && remaining < r.Remaining {
+			r.deciding, r.Remaining, r.RetryAfter = i, remaining, retry
+		}
+	}
+	r.Limit = r.policy.buckets[r.deciding].limit
+	r.ResetAfter = d.Debts[r.deciding].Duration()
+}

@@ -1,0 +1,152 @@
+package ratelimit
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const day = 24 * time.Hour
+
+// ParseLimit reads the text form of a limit: RATE/PERIOD, and optionally
+// ;burst=N and ;name=NAME. The period is a Go duration ("1m", "1.9s", "500ms"),
+// a number of days ("7d"), or one of s, m, h, d for one of the unit:
+//
+//	5/s    100/1m    1000/24h;burst=50    1000/d;name=daily
+//
+// The error is a [LimitError] that shows the text and what would be right; the
+// limit of a nil error is valid.
+func ParseLimit(s string) (Limit, error) {
+	fail := func(want string) (Limit, error) {
+		return Limit{}, &LimitError{Field: "text", Value: s, Want: want}
+	}
+	head, options, _ := strings.Cut(s, ";")
+	rate, period, found := strings.Cut(head, "/")
+	if !found {
+		return fail(`must be RATE/PERIOD, such as "5/s", "100/1m" or "1000/24h;burst=50"`)
+	}
+	var l Limit
+	var err error
+	if l.Rate, err = parseCount(rate); err != nil {
+		return fail(fmt.Sprintf(`must begin with a whole number, from 1 to %d, such as "5/s"`, MaxRate))
+	}
+	if l.Period, err = parsePeriod(period); err != nil {
+		return fail(`must have a period of s, m, h, d, a number of days or a Go duration behind the slash, such as "5/s" or "100/1.5s"`)
+	}
+	seen := map[string]bool{}
+	for options != "" {
+		var option string
+		option, options, _ = strings.Cut(options, ";")
+		name, value, _ := strings.Cut(option, "=")
+		switch {
+		case seen[name]:
+			return fail(fmt.Sprintf("must not give %s twice", name))
+		case name == "burst":
+			if l.Burst, err = parseCount(value); err != nil || l.Burst == 0 {
+				return fail(`must have a whole number of at least 1 as its burst, such as "1000/24h;burst=50"`)
+			}
+		case name == "name" && value != "":
+			l.Name = value
+		default:
+			return fail(`may be followed only by ;burst=N and ;name=NAME, such as "1000/24h;burst=50"`)
+		}
+		seen[name] = true
+	}
+	if strings.HasSuffix(s, ";") {
+		return fail("must not end with a semicolon")
+	}
+	if err := l.Validate(); err != nil {
+		return Limit{}, err
+	}
+	return l, nil
+}
+
+// String returns the shortest text that [ParseLimit] reads back as the same
+// limit. A burst equal to the rate and the name "default" go without saying. A
+// limit that Validate refuses is printed all the same.
+func (l Limit) String() string {
+	var b strings.Builder
+	b.WriteString(strconv.Itoa(l.Rate))
+	b.WriteByte('/')
+	b.WriteString(formatPeriod(l.Period))
+	if l.Burst != 0 && l.Burst != l.Rate {
+		b.WriteString(";burst=")
+		b.WriteString(strconv.Itoa(l.Burst))
+	}
+	if l.Name != "" && l.Name != DefaultName {
+		b.WriteString(";name=")
+		b.WriteString(l.Name)
+	}
+	return b.String()
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the form of
+// [Limit.String]. It refuses a limit that UnmarshalText would refuse.
+func (l Limit) MarshalText() ([]byte, error) {
+	if err := l.Validate(); err != nil {
+		return nil, err
+	}
+	return []byte(l.String()), nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler]; see [ParseLimit]. On an
+// error l is left as it was.
+func (l *Limit) UnmarshalText(text []byte) error {
+	parsed, err := ParseLimit(string(text))
+	if err == nil {
+		*l = parsed
+	}
+	return err
+}
+
+// parseCount reads digits and nothing else: no sign, no space, no underscore.
+func parseCount(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, strconv.IntSize-1)
+	return int(n), err
+}
+
+var errPeriod = errors.New("not a period")
+
+func parsePeriod(s string) (time.Duration, error) {
+	switch s {
+	case "s":
+		return time.Second, nil
+	case "m":
+		return time.Minute, nil
+	case "h":
+		return time.Hour, nil
+	case "d":
+		return day, nil
+	}
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := parseCount(days)
+		if err != nil || n > int((1<<63-1)/day) {
+			return 0, errPeriod
+		}
+		return time.Duration(n) * day, nil
+	}
+	return time.ParseDuration(s)
+}
+
+// formatPeriod returns the shortest text of d that parsePeriod reads back.
+func formatPeriod(d time.Duration) string {
+	shortest := d.String()
+	for _, unit := range []struct {
+		name string
+		size time.Duration
+	}{{"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}, {"us", time.Microsecond}} {
+		if d <= 0 || d%unit.size != 0 {
+			continue
+		}
+		text := strconv.FormatInt(int64(d/unit.size), 10) + unit.name
+		if d == unit.size && len(unit.name) == 1 {
+			text = unit.name
+		}
+		if len(text) < len(shortest) {
+			shortest = text
+		}
+	}
+	return shortest
+}
