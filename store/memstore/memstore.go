@@ -1,0 +1,115 @@
+package memstore
+
+import (
+	"context"
+	"hash/maphash"
+	"math/bits"
+	"sync/atomic"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// DefaultMaxKeys is the bound on buckets when Config.MaxKeys is 0: 64 MB at most.
+const DefaultMaxKeys = 1_000_000
+
+// Config is what [New] can be told. Its zero value is ready for use.
+type Config struct {
+	// MaxKeys is how many buckets are kept, one for each key and limit; a bucket
+	// takes 64 bytes at most. 0, or less, means [DefaultMaxKeys].
+	MaxKeys int
+}
+
+// A Store is a [ratelimit.Store] in memory. Make one with [New]; the zero Store
+// is of no use. It is safe for concurrent use.
+type Store struct {
+	start  time.Time    // its monotonic reading counts: the wall clock has no say
+	clock  func() int64 // in microseconds, for tests; nil means the time since start
+	seeds  [2]maphash.Seed
+	shift  uint // takes a hash to the number of its shard
+	shards []shard
+
+	room     room
+	overflow overflow
+	resetAt  atomic.Int64 // the last Reset of any key
+}
+
+// New returns an empty store: all buckets are full.
+func New(c Config) *Store {
+	if c.MaxKeys <= 0 {
+		c.MaxKeys = DefaultMaxKeys
+	}
+	// A shard for every 4096 buckets keeps its growth, the longest that anybody
+	// can wait for, to some 50 microseconds.
+	shards := 1 << min(bits.Len(uint(c.MaxKeys-1)/4096), 16)
+	s := &Store{
+		start:  time.Now(),
+		seeds:  [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		shift:  uint(64 - bits.TrailingZeros(uint(shards))),
+		shards: make([]shard, shards),
+	}
+	for i := range s.shards {
+		s.shards[i].bits = 64 - s.shift
+	}
+	s.room.max = int64(c.MaxKeys)
+	s.room.visited.Store(-recycleEvery)
+	return s
+}
+
+// SelfTimed tells the limiter that this store never waits for anything.
+func (s *Store) SelfTimed() {}
+
+// Take implements [ratelimit.Store]. It never returns an error, and heeds neither
+// context nor timeout: a caller that gave up has called all the same, and pays.
+func (s *Store) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	t := take{request: r, store: s, n: r.Policy.Len()}
+	hash := s.hash(r.Key)
+	shard := s.shard(hash)
+	now := s.now()
+	shard.mu.Lock()
+	t.now = shard.advance(now)
+	t.read(shard, hash)
+	t.write(shard)
+	shard.mu.Unlock()
+	return t.decision, nil
+}
+
+// Reset implements [ratelimit.Store]. It never returns an error. A key that had
+// to share an overflow bucket gets one of its own if there is room by now.
+func (s *Store) Reset(_ context.Context, key string, p *ratelimit.Policy) error {
+	n := p.Len()
+	hash := s.hash(key)
+	shard := s.shard(hash)
+	now := s.now()
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	now = shard.advance(now)
+	s.resetAt.Store(max(now, s.resetAt.Load()))
+	for i := range n {
+		b := p.Bucket(i)
+		id := hash.id(b)
+		full := b.TATAt(ratelimit.Debt{}, now)
+		if slot := shard.find(id); slot != nil {
+			shard.set(slot, full, false)
+		} else if s.overflow.owes(now) {
+			s.insert(shard, id, full, false, now)
+		}
+	}
+	return nil
+}
+
+// hash returns the hash of a key, keyed by the store's secret seeds.
+func (s *Store) hash(key string) id {
+	return id{maphash.String(s.seeds[0], key), maphash.String(s.seeds[1], key)}
+}
+
+// shard returns where all buckets of a key are.
+func (s *Store) shard(hash id) *shard { return &s.shards[hash[0]>>s.shift] }
+
+// now reads the clock, in whole microseconds.
+func (s *Store) now() int64 {
+	if s.clock != nil {
+		return s.clock()
+	}
+	return int64(time.Since(s.start) / time.Microsecond)
+}

@@ -1,0 +1,65 @@
+package memstore
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// overflow holds the buckets that keys share for which the table has no room. A
+// shared bucket is in debt for all who use it, so none of them can gain; and no
+// debt is ever taken off it but by time.
+//
+// Limits share a bucket only if the times they take to refill are within a factor
+// of two, so that nobody waits for more than twice his own limit's refill because
+// of somebody else's. Which bucket it is depends on the keyed hash of key and
+// limit: nobody can choose with whom to share.
+type overflow struct {
+	until atomic.Int64 // all are full from then on; 0 from the start
+	mu    sync.Mutex
+	tats  *[classes][perClass]ratelimit.TAT // nil until first needed
+}
+
+const (
+	classes  = 50 // bits in the microseconds of MaxRefill, and one for less than one
+	perClass = 64
+)
+
+// owes tells whether any overflow bucket is in debt.
+func (o *overflow) owes(now int64) bool { return o.until.Load() > now }
+
+// debt returns the debt of the overflow bucket that id falls into, at most the
+// capacity of b. What is above it is other keys' and stays.
+func (o *overflow) debt(b *ratelimit.Bucket, id id, now int64) ratelimit.Debt {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	d, _ := b.DebtAt(*o.bucket(b, id), now)
+	return d
+}
+
+// charge adds the cost of n tokens to the overflow bucket that id falls into.
+func (o *overflow) charge(b *ratelimit.Bucket, id id, n int, now int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	tat := o.bucket(b, id)
+	if tat.Micros < now {
+		*tat = b.TATAt(ratelimit.Debt{}, now)
+	}
+	if tat.Den != b.Denominator() && tat.Frac != 0 {
+		tat.Micros++
+		tat.Frac = 0
+	}
+	cost, _ := b.Cost(n)
+	*tat = b.TATAt(b.Add(ratelimit.Debt{Micros: tat.Micros - now, Frac: tat.Frac}, cost), now)
+	o.until.Store(max(o.until.Load(), tat.Micros+1))
+}
+
+// bucket returns the bucket that id falls into.
+func (o *overflow) bucket(b *ratelimit.Bucket, id id) *ratelimit.TAT {
+	if o.tats == nil {
+		o.tats = new([classes][perClass]ratelimit.TAT)
+	}
+	return &o.tats[bits.Len64(uint64(b.Capacity().Micros))][id[1]%perClass]
+}
