@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -61,6 +62,9 @@ const (
 
 // Error returns the class and the cause.
 func (e *StoreError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("ratelimit: the store could not decide (%s)", e.Class)
+	}
 	return fmt.Sprintf("ratelimit: the store could not decide (%s): %v", e.Class, e.Err)
 }
 
@@ -82,8 +86,14 @@ func ErrorClass(err error) string {
 	return ClassOther
 }
 
-// storeError makes what a store returned into a StoreError without the key.
-func storeError(err error, key string) *StoreError {
+// storeError makes what a store returned into a StoreError without the key. An
+// error that panics when it is asked, as a typed nil does, is a panic of the store.
+func storeError(err error, key string) (failed *StoreError) {
+	defer func() {
+		if recover() != nil {
+			failed = &StoreError{Class: ClassPanic, Err: errors.New("its error panicked")}
+		}
+	}()
 	failed, ok := errors.AsType[*StoreError](err)
 	if !ok {
 		failed = &StoreError{Class: ClassOther, Err: err}
@@ -97,9 +107,14 @@ func storeError(err error, key string) *StoreError {
 	return &StoreError{Class: failed.Class, Err: withoutKey(failed.Err, key)}
 }
 
-// withoutKey returns err, or a stand-in if its text holds the key.
+// withoutKey returns err, or a stand-in if its text holds the key, as it is or as
+// %q prints it.
 func withoutKey(err error, key string) error {
-	if err != nil && key != "" && strings.Contains(err.Error(), key) {
+	if err == nil || key == "" {
+		return err
+	}
+	text, quoted := err.Error(), strconv.Quote(key)
+	if strings.Contains(text, key) || strings.Contains(text, quoted[1:len(quoted)-1]) {
 		return withheld{err}
 	}
 	return err

@@ -2,7 +2,7 @@ package ratelimit
 
 import "time"
 
-// An Event tells an observer of one call to Allow, AllowN or Wait. It does not
+// An Event tells an observer of one decision of Allow, AllowN or Wait. It does not
 // hold the key: that may be a secret, and a metric label it must never be. A
 // program that needs to know who called puts that into the context.
 type Event struct {

@@ -50,7 +50,7 @@ func (l *Limiter) Check(ctx context.Context) Health {
 	if checker, ok := l.store.(Checker); ok {
 		h = checker.Check(ctx)
 	} else {
-		h = l.checkStore(ctx)
+		h = checkStore(ctx, l.store, l.timeout)
 	}
 	if n := l.panics.Load(); n > 0 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("Config.Observe panicked %d times", n))
@@ -59,9 +59,9 @@ func (l *Limiter) Check(ctx context.Context) Health {
 }
 
 // checkStore is Check for a store that is one part.
-func (l *Limiter) checkStore(ctx context.Context) Health {
+func checkStore(ctx context.Context, s Store, timeout time.Duration) Health {
 	part := PartHealth{Name: "store"}
-	err := l.guard(func() error { return Prove(ctx, l.store, l.timeout) })
+	err := Prove(ctx, s, timeout)
 	if errors.Is(err, ErrOverflow) {
 		h := Health{Status: StatusOK, Decides: part.Name, Warnings: []string{"the store is full: new keys share buckets"}}
 		part.OK, part.Proved = true, time.Now()

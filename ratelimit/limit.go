@@ -67,6 +67,7 @@ func (l Limit) Named(name string) Limit {
 // Validate returns nil for a limit that can be used, or a [LimitError] for each
 // fault of l, joined.
 func (l Limit) Validate() error {
+	burstGiven := l.Burst != 0
 	l = l.withDefaults()
 	var faults []error
 	fault := func(field string, value any, want string) {
@@ -75,9 +76,9 @@ func (l Limit) Validate() error {
 	if !validName(l.Name) {
 		fault("Name", l.Name, fmt.Sprintf(`must be 1 to %d printable ASCII characters without " \ ; or , and without a space at either end, such as "daily"`, MaxName))
 	}
-	rateOK := l.Rate >= 1 && l.Rate <= MaxRate
+	rateOK := l.Rate >= 1 && int64(l.Rate) <= MaxRate // an int may have 32 bits
 	if !rateOK {
-		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited", MaxRate))
+		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited", int64(MaxRate)))
 	}
 	periodOK := l.Period >= time.Microsecond && l.Period%time.Microsecond == 0
 	if !periodOK {
@@ -85,7 +86,7 @@ func (l Limit) Validate() error {
 	}
 	// A Burst left out takes Rate's value: then Rate's fault is the one to name.
 	burstOK := l.Burst >= 1
-	if !burstOK && l.Burst != l.Rate {
+	if !burstOK && burstGiven {
 		fault("Burst", l.Burst, "must be at least 1, or 0 for the same as Rate")
 	}
 	if rateOK && periodOK && burstOK && !l.refillFits() {

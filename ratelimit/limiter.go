@@ -21,23 +21,23 @@ type Config struct {
 	// Shadow makes the limiter decide, charge and report as ever, but admit every
 	// call: see [Result.Shadow]. It is for watching a limit before it is enforced.
 	Shadow bool
-	// Observe, if not nil, is called after each Allow, AllowN and Wait, with the
-	// context of the call and on its goroutine: it must be quick, and safe for
-	// concurrent use. If it panics, the decision stands and Check warns.
+	// Observe, if not nil, is called after each decision of Allow, AllowN and Wait,
+	// which may have to decide several times, with the context of the call and on
+	// its goroutine: it must be quick, and safe for concurrent use. If it panics,
+	// the decision stands and Check warns.
 	Observe func(context.Context, Event)
 }
 
 // A Limiter decides whether a key may call now: it looks up the policy of the key
 // and asks the store. It is safe for concurrent use and has nothing to close.
 type Limiter struct {
-	store     Store
-	selfTimed bool
-	limits    Limits
-	policy    *Policy // the only one, if limits are the same for all keys
-	timeout   time.Duration
-	shadow    bool
-	observe   func(context.Context, Event)
-	panics    atomic.Int64 // of observe
+	store   Store
+	limits  Limits
+	policy  *Policy // the only one, if limits are the same for all keys
+	timeout time.Duration
+	shadow  bool
+	observe func(context.Context, Event)
+	panics  atomic.Int64 // of observe
 }
 
 // New returns a limiter that keeps its buckets in store and holds each key to
@@ -61,13 +61,19 @@ func New(store Store, limits Limits, c Config) (*Limiter, error) {
 	if l.timeout == 0 {
 		l.timeout = DefaultTimeout
 	}
-	_, l.selfTimed = store.(SelfTimed)
+	if _, ok := store.(SelfTimed); !ok {
+		l.store = guarded{store, l.timeout}
+	}
 	return l, nil
 }
 
 // Allow decides a call of cost 1. See [Limiter.AllowN].
-func (l *Limiter) Allow(ctx context.Context, key string) (Result, error) {
-	return l.AllowN(ctx, key, 1)
+func (l *Limiter) Allow(ctx context.Context, key string) (r Result, err error) {
+	if l.observe != nil {
+		return l.observed(ctx, key, 1)
+	}
+	err = l.decide(ctx, key, 1, 1, &r)
+	return r, err
 }
 
 // AllowN decides a call that costs n tokens, n >= 0, and charges it if it is
@@ -77,16 +83,18 @@ func (l *Limiter) Allow(ctx context.Context, key string) (Result, error) {
 // usable policy or n is negative, a [StoreError] if the store did not decide.
 // What to do then, let the call pass or refuse it, is the caller's choice.
 // The whole takes at most Config.Timeout, if the store heeds its context.
-func (l *Limiter) AllowN(ctx context.Context, key string, n int) (Result, error) {
+func (l *Limiter) AllowN(ctx context.Context, key string, n int) (r Result, err error) {
 	if l.observe != nil {
 		return l.observed(ctx, key, n)
 	}
-	return l.decide(ctx, key, n, n)
+	err = l.decide(ctx, key, n, n, &r)
+	return r, err
 }
 
 // Peek tells what Allow would answer now, and charges nothing.
-func (l *Limiter) Peek(ctx context.Context, key string) (Result, error) {
-	return l.decide(ctx, key, 1, 0)
+func (l *Limiter) Peek(ctx context.Context, key string) (r Result, err error) {
+	err = l.decide(ctx, key, 1, 0, &r)
+	return r, err
 }
 
 // Reset fills the key's buckets. The error is as for AllowN.
@@ -97,54 +105,41 @@ func (l *Limiter) Reset(ctx context.Context, key string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	if err := l.guard(func() error { return l.store.Reset(ctx, key, p) }); err != nil {
+	if err := l.store.Reset(ctx, key, p); err != nil {
 		return storeError(err, key)
 	}
 	return nil
 }
 
 // decide asks the store for charge tokens and answers for a cost of n.
-func (l *Limiter) decide(ctx context.Context, key string, n, charge int) (Result, error) {
-	r := Result{Cost: n, policy: l.policy}
-	if r.policy == nil {
+func (l *Limiter) decide(ctx context.Context, key string, n, charge int, r *Result) error {
+	p := l.policy
+	if p == nil {
 		var err error
-		if r.policy, err = l.policyFor(ctx, key); err != nil {
-			return l.fault(err)
+		if p, err = l.policyFor(ctx, key); err != nil {
+			return l.fault(r, err)
 		}
 	}
 	if n < 0 {
-		return l.fault(&LimitError{Field: "n", Value: n, Want: "must be at least 0"})
+		return l.fault(r, &LimitError{Field: "n", Value: n, Want: "must be at least 0"})
 	}
-	if r.policy == Unlimited {
+	r.policy, r.Cost = p, n
+	if p == Unlimited {
 		r.Allowed, r.Remaining, r.Shadow = true, math.MaxInt, l.shadow
-		return r, nil
+		return nil
 	}
-	d, err := l.take(ctx, Request{Key: key, Policy: r.policy, Cost: charge, Timeout: l.timeout})
+	d, err := l.store.Take(ctx, Request{Key: key, Policy: p, Cost: charge, Timeout: l.timeout})
 	if err != nil {
-		return l.fault(storeError(err, key))
+		return l.fault(r, storeError(err, key))
 	}
 	if charge < n && d.Allowed {
-		d.Allowed = r.policy.fits(&d, n)
+		d.Allowed = p.fits(&d, n)
 	}
 	r.decide(&d)
 	if l.shadow {
 		r.Shadow, r.WouldDeny, r.Allowed = true, !r.Allowed, true
 	}
-	return r, nil
-}
-
-// take asks the store, within the time that a decision may take.
-func (l *Limiter) take(ctx context.Context, r Request) (d Decision, err error) {
-	if l.selfTimed {
-		return l.store.Take(ctx, r)
-	}
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	err = l.guard(func() error {
-		d, err = l.store.Take(ctx, r)
-		return err
-	})
-	return d, err
+	return nil
 }
 
 // policyFor looks the key's policy up and refuses one that cannot be used.
@@ -168,14 +163,15 @@ func (l *Limiter) policyFor(ctx context.Context, key string) (p *Policy, err err
 
 // fault is the answer when nothing could be decided. In shadow mode the caller is
 // served all the same.
-func (l *Limiter) fault(err error) (Result, error) {
-	return Result{Allowed: l.shadow, Shadow: l.shadow}, err
+func (l *Limiter) fault(r *Result, err error) error {
+	*r = Result{Allowed: l.shadow, Shadow: l.shadow}
+	return err
 }
 
 // observed is AllowN for a limiter with an observer.
-func (l *Limiter) observed(ctx context.Context, key string, n int) (Result, error) {
+func (l *Limiter) observed(ctx context.Context, key string, n int) (r Result, err error) {
 	start := time.Now()
-	r, err := l.decide(ctx, key, n, n)
+	err = l.decide(ctx, key, n, n, &r)
 	defer func() {
 		if recover() != nil {
 			l.panics.Add(1)
@@ -183,17 +179,6 @@ func (l *Limiter) observed(ctx context.Context, key string, n int) (Result, erro
 	}()
 	l.observe(ctx, Event{Result: r, Err: err, Took: time.Since(start)})
 	return r, err
-}
-
-// guard turns a panic of a store into an error: a limiter stands in front of
-// everything its users have, and must not bring it down.
-func (l *Limiter) guard(call func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &StoreError{Class: ClassPanic, Err: errors.New("it panicked")}
-		}
-	}()
-	return call()
 }
 
 // compile checks the limits, and compiles them once if all keys have the same.

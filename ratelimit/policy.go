@@ -69,6 +69,18 @@ func (p *Policy) Limits() []Limit {
 // PolicyFor makes a Policy usable as [Limits]: it holds every key.
 func (p *Policy) PolicyFor(context.Context, string) (*Policy, error) { return p, nil }
 
+// canOwe tells whether the debts of d are ones that the limits of p can have. The
+// arithmetic is for no others.
+func (p *Policy) canOwe(d *Decision) bool {
+	for i := range p.buckets {
+		b := &p.buckets[i]
+		if debt := d.Debts[i]; debt.Micros < 0 || debt.Frac >= b.den || !b.Fits(debt) {
+			return false
+		}
+	}
+	return true
+}
+
 // fits tells whether every limit has room for n tokens beside the debts of d.
 func (p *Policy) fits(d *Decision, n int) bool {
 	for i := range p.buckets {

@@ -94,13 +94,23 @@ func (r *Result) denied() bool { return !r.Allowed || r.WouldDeny }
 
 // decide fills r in from what the store answered.
 func (r *Result) decide(d *Decision) {
-	r.Allowed = d.Allowed
-	r.debts = d.Debts
 	b := &r.policy.buckets[0]
+	r.Allowed = d.Allowed
 	r.Remaining = b.Remaining(d.Debts[0])
 	if !d.Allowed {
 		r.RetryAfter = b.RetryAfter(d.Debts[0], r.Cost)
 	}
+	r.Limit = b.limit
+	r.ResetAfter = d.Debts[0].Duration()
+	r.debts[0] = d.Debts[0]
+	if len(r.policy.buckets) > 1 {
+		r.decideAmong(d)
+	}
+}
+
+// decideAmong finds, of several limits, the one that decides.
+func (r *Result) decideAmong(d *Decision) {
+	r.debts = d.Debts
 	for i := 1; i < len(r.policy.buckets); i++ {
 		b := &r.policy.buckets[i]
 		remaining := b.Remaining(d.Debts[i])

@@ -16,8 +16,8 @@ const day = 24 * time.Hour
 //
 //	5/s    100/1m    1000/24h;burst=50    1000/d;name=daily
 //
-// The error is a [LimitError] that shows the text and what would be right; the
-// limit of a nil error is valid.
+// The error is a [LimitError] that says what was found and what would be right,
+// or several of them, joined; the limit of a nil error is valid.
 func ParseLimit(s string) (Limit, error) {
 	fail := func(want string) (Limit, error) {
 		return Limit{}, &LimitError{Field: "text", Value: s, Want: want}
@@ -30,7 +30,7 @@ func ParseLimit(s string) (Limit, error) {
 	var l Limit
 	var err error
 	if l.Rate, err = parseCount(rate); err != nil {
-		return fail(fmt.Sprintf(`must begin with a whole number, from 1 to %d, such as "5/s"`, MaxRate))
+		return fail(fmt.Sprintf(`must begin with a whole number, from 1 to %d, such as "5/s"`, int64(MaxRate)))
 	}
 	if l.Period, err = parsePeriod(period); err != nil {
 		return fail(`must have a period of s, m, h, d, a number of days or a Go duration behind the slash, such as "5/s" or "100/1.5s"`)
@@ -64,8 +64,10 @@ func ParseLimit(s string) (Limit, error) {
 }
 
 // String returns the shortest text that [ParseLimit] reads back as the same
-// limit. A burst equal to the rate and the name "default" go without saying. A
-// limit that Validate refuses is printed all the same.
+// limit, of those with one number, of at least 1, and one unit for the period: a
+// whole number, or one with a fraction of seconds or milliseconds. A burst equal
+// to the rate and the name "default" go without saying. A limit that Validate
+// refuses is printed all the same.
 func (l Limit) String() string {
 	var b strings.Builder
 	b.WriteString(strconv.Itoa(l.Rate))
@@ -130,17 +132,23 @@ func parsePeriod(s string) (time.Duration, error) {
 	return time.ParseDuration(s)
 }
 
-// formatPeriod returns the shortest text of d that parsePeriod reads back.
+// formatPeriod returns the shortest text of d that parsePeriod reads back, as
+// [Limit.String] says.
 func formatPeriod(d time.Duration) string {
 	shortest := d.String()
 	for _, unit := range []struct {
 		name string
 		size time.Duration
 	}{{"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}, {"us", time.Microsecond}} {
-		if d <= 0 || d%unit.size != 0 {
+		whole, rest := d/unit.size, d%unit.size
+		if whole <= 0 || rest != 0 && unit.size > time.Second {
 			continue
 		}
-		text := strconv.FormatInt(int64(d/unit.size), 10) + unit.name
+		text := strconv.FormatInt(int64(whole), 10)
+		if rest > 0 { // behind the 1 of a size of 10^n are the n digits of the fraction
+			text += "." + strings.TrimRight(strconv.FormatInt(int64(unit.size+rest), 10)[1:], "0")
+		}
+		text += unit.name
 		if d == unit.size && len(unit.name) == 1 {
 			text = unit.name
 		}

@@ -16,11 +16,11 @@ func (l *Limiter) Wait(ctx context.Context, key string) error {
 			return fmt.Errorf("ratelimit: gave up waiting: %w", err)
 		}
 		r, err := l.Allow(ctx, key)
+		if r.Allowed { // in shadow mode, after a fault as well
+			return nil
+		}
 		if err != nil {
 			return err
-		}
-		if r.Allowed {
-			return nil
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < r.RetryAfter {
 			return fmt.Errorf("ratelimit: the next token comes in %v, after the context's deadline: %w", r.RetryAfter, context.DeadlineExceeded)

@@ -1,6 +1,8 @@
 package ratelimit
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"math/big"
 	"time"
@@ -19,22 +21,33 @@ import (
 // [MaxRate] and a period of whole seconds, the last one before it is taken; above
 // MaxRate events per second, the whole number of events per microsecond.
 //
-// rate.Inf, a rate of 0 and a burst of 0 have no counterpart and give a
-// [LimitError]; to exempt a key use [Unlimited].
+// rate.Inf, a rate of 0 and a burst of 0 have no counterpart. The error joins a
+// [LimitError] for each fault; to exempt a key use [Unlimited].
 func FromRate(r rate.Limit, burst int) (Limit, error) {
 	events := float64(r)
+	var faults []error
+	fault := func(field string, value any, want string) {
+		faults = append(faults, &LimitError{Field: field, Value: value, Want: want})
+	}
 	switch {
-	case r == rate.Inf || math.IsInf(events, 0):
-		return Limit{}, &LimitError{Field: "r", Value: events, Want: "must be finite; to exempt a key, use ratelimit.Unlimited"}
+	case events >= math.MaxFloat64: // which is rate.Inf
+		fault("r", events, "must be finite; to exempt a key, use ratelimit.Unlimited")
 	case !(events > 0):
-		return Limit{}, &LimitError{Field: "r", Value: events, Want: "must be above 0 events per second, such as rate.Limit(5)"}
-	case burst < 1:
-		return Limit{}, &LimitError{Field: "burst", Value: burst, Want: "must be at least 1: with 0, nothing would ever be admitted"}
+		fault("r", events, "must be above 0 events per second, such as rate.Limit(5)")
+	case events >= (MaxRate+1)*1e6:
+		fault("r", events, fmt.Sprintf("must be at most %d events per microsecond; to exempt a key, use ratelimit.Unlimited", int64(MaxRate)))
+	case events*MaxRefill.Seconds() < 1:
+		fault("r", events, fmt.Sprintf("must be at least one event in %v, such as rate.Every(time.Hour)", MaxRefill))
+	}
+	if burst < 1 {
+		fault("burst", burst, "must be at least 1: with 0, nothing would ever be admitted")
+	}
+	if len(faults) > 0 {
+		return Limit{}, errors.Join(faults...)
 	}
 	l := Limit{Burst: burst}
 	if events > MaxRate {
-		l.Period = time.Microsecond
-		l.Rate = int(min(events/1e6, MaxRate+1)) // above MaxRate: Validate says so
+		l.Rate, l.Period = int(events/1e6), time.Microsecond
 	} else {
 		n, seconds := fraction(events, MaxRate, int64(math.MaxInt64/time.Second))
 		l.Rate, l.Period = int(n), time.Duration(seconds)*time.Second

@@ -61,17 +61,21 @@ func (s *Store) SelfTimed() {}
 
 // Take implements [ratelimit.Store]. It never returns an error, and heeds neither
 // context nor timeout: a caller that gave up has called all the same, and pays.
-func (s *Store) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-	t := take{request: r, store: s, n: r.Policy.Len()}
+func (s *Store) Take(_ context.Context, r ratelimit.Request) (d ratelimit.Decision, _ error) {
 	hash := s.hash(r.Key)
 	shard := s.shard(hash)
 	now := s.now()
 	shard.mu.Lock()
-	t.now = shard.advance(now)
-	t.read(shard, hash)
-	t.write(shard)
+	now = shard.advance(now)
+	var found [ratelimit.MaxLimits]found
+	s.read(shard, hash, &r, now, &found, &d)
+	if d.Allowed && r.Cost > 0 {
+		s.charge(shard, hash, &r, &found, &d)
+	} else {
+		s.clamp(shard, &r, &found, &d)
+	}
 	shard.mu.Unlock()
-	return t.decision, nil
+	return d, nil
 }
 
 // Reset implements [ratelimit.Store]. It never returns an error. A key that had
@@ -104,7 +108,7 @@ func (s *Store) hash(key string) id {
 }
 
 // shard returns where all buckets of a key are.
-func (s *Store) shard(hash id) *shard { return &s.shards[hash[0]>>s.shift] }
+func (s *Store) shard(hash id) *shard { return &s.shards[hash.key>>s.shift] }
 
 // now reads the clock, in whole microseconds.
 func (s *Store) now() int64 {

@@ -61,5 +61,5 @@ func (o *overflow) bucket(b *ratelimit.Bucket, id id) *ratelimit.TAT {
 	if o.tats == nil {
 		o.tats = new([classes][perClass]ratelimit.TAT)
 	}
-	return &o.tats[bits.Len64(uint64(b.Capacity().Micros))][id[1]%perClass]
+	return &o.tats[bits.Len64(uint64(b.Capacity().Micros))][id.limit%perClass]
 }

@@ -29,7 +29,7 @@ func (sh *shard) advance(now int64) int64 {
 // home returns where the search for a bucket begins: the hash, less the bits that
 // chose the shard, as a fraction of the table.
 func (sh *shard) home(id id) int {
-	at, _ := bits.Mul64(id[0]<<sh.bits, uint64(len(sh.slots)))
+	at, _ := bits.Mul64(id.key<<sh.bits, uint64(len(sh.slots)))
 	return int(at)
 }
 

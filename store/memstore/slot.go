@@ -4,10 +4,10 @@ import "github.com/keyrate/keyrate/ratelimit"
 
 // An id stands for a key and a limit: a keyed 128-bit hash. The first half is the
 // key's alone, so that all buckets of a key have the same home.
-type id [2]uint64
+type id struct{ key, limit uint64 }
 
 // id returns the id of the key's bucket b, for the hash of a key.
-func (hash id) id(b *ratelimit.Bucket) id { return id{hash[0], hash[1] ^ b.NameHash()} }
+func (hash id) id(b *ratelimit.Bucket) id { return id{hash.key, hash.limit ^ b.NameHash()} }
 
 // A slot is a place in the table for one bucket, 32 bytes without a pointer: two
 // to a cache line.

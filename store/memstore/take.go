@@ -2,20 +2,9 @@ package memstore
 
 import "github.com/keyrate/keyrate/ratelimit"
 
-// A take is one decision under way, under the lock of its shard: read looks at
-// all buckets and decides, write charges them.
-type take struct {
-	request  ratelimit.Request
-	store    *Store
-	n        int
-	now      int64
-	decision ratelimit.Decision
-	found    [ratelimit.MaxLimits]found
-}
-
-// found is what read found of one limit's bucket.
+// found is what a decision found of one limit's bucket. It and the methods below
+// are of use under the lock of the shard only.
 type found struct {
-	id      id
 	slot    *slot          // nil: the key has no bucket of its own
 	after   ratelimit.Debt // with the cost of the call
 	clamped bool           // the debt was above the capacity
@@ -23,72 +12,69 @@ type found struct {
 }
 
 // read finds the debts and decides.
-func (t *take) read(shard *shard, hash id) {
-	d := &t.decision
-	d.Allowed, d.Now = true, t.now
-	for i := range t.n {
-		b := t.request.Policy.Bucket(i)
-		f := &t.found[i]
-		f.id = hash.id(b)
-		f.slot = shard.find(f.id)
+func (s *Store) read(shard *shard, hash id, r *ratelimit.Request, now int64, found *[ratelimit.MaxLimits]found, d *ratelimit.Decision) {
+	d.Allowed, d.Now = true, now
+	for i := range r.Policy.Len() {
+		b := r.Policy.Bucket(i)
+		f := &found[i]
+		id := hash.id(b)
 		var debt ratelimit.Debt
-		if f.slot != nil {
-			debt, f.clamped = b.DebtAt(f.slot.tat(), t.now)
+		if f.slot = shard.find(id); f.slot != nil {
+			debt, f.clamped = b.DebtAt(f.slot.tat(), now)
 			f.shared = f.slot.shared() && debt != ratelimit.Debt{}
-		} else if t.store.overflow.owes(t.now) {
-			debt = t.store.overflow.debt(b, f.id, t.now)
+		} else if s.overflow.owes(now) {
+			debt = s.overflow.debt(b, id, now)
 			f.shared = debt != ratelimit.Debt{}
 		}
-		if known := t.known(i); known != nil {
-			debt = b.Merge(debt, *known, t.now)
+		if r.Known != nil {
+			// What was known before a reset is so no more.
+			if k := &r.Known[i]; k.Seen == 0 || k.Seen > s.resetAt.Load() {
+				debt = b.Merge(debt, *k, now)
+			}
 		}
-		d.Debts[i] = debt
-		d.Overflow = d.Overflow || f.shared
-		cost, ok := b.Cost(t.request.Cost)
+		cost, ok := b.Cost(r.Cost)
 		f.after = b.Add(debt, cost)
+		d.Debts[i] = debt
 		d.Allowed = d.Allowed && ok && b.Fits(f.after)
+		d.Overflow = d.Overflow || f.shared
 	}
 }
 
-// known returns what the caller knows of limit i, unless a reset came after it.
-func (t *take) known(i int) *ratelimit.Known {
-	if t.request.Known == nil {
-		return nil
-	}
-	k := &t.request.Known[i]
-	if k.Seen != 0 && k.Seen <= t.store.resetAt.Load() {
-		return nil
-	}
-	return k
-}
-
-// write charges the buckets if the call was admitted. Otherwise it stores what
-// was clamped, and nothing else.
-func (t *take) write(shard *shard) {
-	d := &t.decision
-	charge := d.Allowed && t.request.Cost > 0
-	for i := range t.n {
-		f := &t.found[i]
-		if charge {
-			d.Debts[i] = f.after
-		}
-		if f.slot != nil && (charge || f.clamped) {
-			shard.set(f.slot, t.request.Policy.Bucket(i).TATAt(d.Debts[i], t.now), f.shared)
+// charge stores the debts with the cost of the call. New buckets come last, for
+// they may move the others.
+func (s *Store) charge(shard *shard, hash id, r *ratelimit.Request, found *[ratelimit.MaxLimits]found, d *ratelimit.Decision) {
+	missing := false
+	for i := range r.Policy.Len() {
+		f := &found[i]
+		d.Debts[i] = f.after
+		if f.slot != nil {
+			shard.set(f.slot, r.Policy.Bucket(i).TATAt(f.after, d.Now), f.shared)
+		} else {
+			missing = true
 		}
 	}
-	if !charge {
+	if !missing {
 		return
 	}
-	// New buckets come last: they may move the others.
-	for i := range t.n {
-		f := &t.found[i]
+	for i := range r.Policy.Len() {
+		f := &found[i]
 		if f.slot != nil {
 			continue
 		}
-		b := t.request.Policy.Bucket(i)
-		if !t.store.insert(shard, f.id, b.TATAt(f.after, t.now), f.shared, t.now) {
-			t.store.overflow.charge(b, f.id, t.request.Cost, t.now)
+		b := r.Policy.Bucket(i)
+		id := hash.id(b)
+		if !s.insert(shard, id, b.TATAt(f.after, d.Now), f.shared, d.Now) {
+			s.overflow.charge(b, id, r.Cost, d.Now)
 			d.Overflow = true
+		}
+	}
+}
+
+// clamp stores the debts that were clamped, and nothing else.
+func (s *Store) clamp(shard *shard, r *ratelimit.Request, found *[ratelimit.MaxLimits]found, d *ratelimit.Decision) {
+	for i := range r.Policy.Len() {
+		if f := &found[i]; f.clamped {
+			shard.set(f.slot, r.Policy.Bucket(i).TATAt(d.Debts[i], d.Now), f.shared)
 		}
 	}
 }

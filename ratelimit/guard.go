@@ -1,0 +1,52 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// guarded is a store that does not look after the time itself: it gets a context
+// with a deadline for each call. If it panics, that is an error, too: a limiter
+// stands in front of everything its users have, and must not bring it down.
+type guarded struct {
+	store   Store
+	timeout time.Duration
+}
+
+func (g guarded) Take(ctx context.Context, r Request) (d Decision, err error) {
+	ctx, cancel := context.WithTimeout(ctx, g.timeout)
+	defer cancel()
+	defer recovered(&err)
+	d, err = g.store.Take(ctx, r)
+	if err == nil && !r.Policy.canOwe(&d) {
+		err = &StoreError{Class: ClassWrong, Err: errors.New("it answered with a debt that no bucket of the policy can have")}
+	}
+	return d, err
+}
+
+func (g guarded) Reset(ctx context.Context, key string, p *Policy) (err error) {
+	defer recovered(&err)
+	return g.store.Reset(ctx, key, p)
+}
+
+// Check passes on what the store says of itself, and else tries it.
+func (g guarded) Check(ctx context.Context) (h Health) {
+	checker, ok := g.store.(Checker)
+	if !ok {
+		return checkStore(ctx, g, g.timeout)
+	}
+	defer func() {
+		if recover() != nil {
+			h = Health{Status: StatusFailed, Parts: []PartHealth{{Name: "store", Class: ClassPanic}}}
+		}
+	}()
+	return checker.Check(ctx)
+}
+
+// recovered is to be deferred: it turns a panic into an error.
+func recovered(err *error) {
+	if recover() != nil {
+		*err = &StoreError{Class: ClassPanic, Err: errors.New("it panicked")}
+	}
+}
