@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// guarded is a store that does not look after the time itself: it gets a context
-// with a deadline for each call. If it panics, that is an error, too: a limiter
-// stands in front of everything its users have, and must not bring it down.
+// guarded is a store that was written elsewhere. If it panics, or answers what
+// cannot be, that is an error: a limiter stands in front of everything its users
+// have, and must not bring it down.
 type guarded struct {
 	store   Store
-	timeout time.Duration
+	timeout time.Duration // of a decision, for Check
 }
 
 func (g guarded) Take(ctx context.Context, r Request) (d Decision, err error) {
-	ctx, cancel := context.WithTimeout(ctx, g.timeout)
-	defer cancel()
 	defer recovered(&err)
-	d, err = g.store.Take(ctx, r)
-	if err == nil && !r.Policy.canOwe(&d) {
+	if d, err = g.store.Take(ctx, r); err != nil {
+		return d, storeError(err, r.Key)
+	}
+	if !r.Policy.canOwe(&d) {
 		err = &StoreError{Class: ClassWrong, Err: errors.New("it answered with a debt that no bucket of the policy can have")}
 	}
 	return d, err
@@ -27,7 +27,10 @@ func (g guarded) Take(ctx context.Context, r Request) (d Decision, err error) {
 
 func (g guarded) Reset(ctx context.Context, key string, p *Policy) (err error) {
 	defer recovered(&err)
-	return g.store.Reset(ctx, key, p)
+	if err := g.store.Reset(ctx, key, p); err != nil {
+		return storeError(err, key)
+	}
+	return nil
 }
 
 // Check passes on what the store says of itself, and else tries it.

@@ -15,8 +15,8 @@ const DefaultTimeout = 50 * time.Millisecond
 
 // Config is what [New] can be told. Its zero value is ready for use.
 type Config struct {
-	// Timeout is how long one decision may take, the store's answer included. 0
-	// means [DefaultTimeout].
+	// Timeout is how long one decision may take, the look-up of the key's limits
+	// and the store's answer together. 0 means [DefaultTimeout].
 	Timeout time.Duration
 	// Shadow makes the limiter decide, charge and report as ever, but admit every
 	// call: see [Result.Shadow]. It is for watching a limit before it is enforced.
@@ -38,6 +38,9 @@ type Limiter struct {
 	shadow  bool
 	observe func(context.Context, Event)
 	panics  atomic.Int64 // of observe
+
+	selfTimed bool // neither store nor limits need a deadline on the context
+	plain     bool // and nobody observes
 }
 
 // New returns a limiter that keeps its buckets in store and holds each key to
@@ -61,15 +64,17 @@ func New(store Store, limits Limits, c Config) (*Limiter, error) {
 	if l.timeout == 0 {
 		l.timeout = DefaultTimeout
 	}
-	if _, ok := store.(SelfTimed); !ok {
-		l.store = guarded{store, l.timeout}
+	l.selfTimed = l.policy != nil || isSelfTimed(limits)
+	if !isSelfTimed(store) {
+		l.store, l.selfTimed = guarded{store, l.timeout}, false
 	}
+	l.plain = l.selfTimed && l.observe == nil
 	return l, nil
 }
 
 // Allow decides a call of cost 1. See [Limiter.AllowN].
 func (l *Limiter) Allow(ctx context.Context, key string) (r Result, err error) {
-	if l.observe != nil {
+	if !l.plain {
 		return l.observed(ctx, key, 1)
 	}
 	err = l.decide(ctx, key, 1, 1, &r)
@@ -82,9 +87,9 @@ func (l *Limiter) Allow(ctx context.Context, key string) (r Result, err error) {
 // A denial is a Result. An error is a fault: a [LimitError] if the key has no
 // usable policy or n is negative, a [StoreError] if the store did not decide.
 // What to do then, let the call pass or refuse it, is the caller's choice.
-// The whole takes at most Config.Timeout, if the store heeds its context.
+// The whole takes at most Config.Timeout, if Limits and store heed their context.
 func (l *Limiter) AllowN(ctx context.Context, key string, n int) (r Result, err error) {
-	if l.observe != nil {
+	if !l.plain {
 		return l.observed(ctx, key, n)
 	}
 	err = l.decide(ctx, key, n, n, &r)
@@ -93,18 +98,18 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int) (r Result, err 
 
 // Peek tells what Allow would answer now, and charges nothing.
 func (l *Limiter) Peek(ctx context.Context, key string) (r Result, err error) {
-	err = l.decide(ctx, key, 1, 0, &r)
+	err = l.decideInTime(ctx, key, 1, 0, &r)
 	return r, err
 }
 
 // Reset fills the key's buckets. The error is as for AllowN.
 func (l *Limiter) Reset(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
 	p, err := l.policyFor(ctx, key)
 	if err != nil || p == Unlimited {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
 	if err := l.store.Reset(ctx, key, p); err != nil {
 		return storeError(err, key)
 	}
@@ -168,10 +173,25 @@ func (l *Limiter) fault(r *Result, err error) error {
 	return err
 }
 
-// observed is AllowN for a limiter with an observer.
+// decideInTime is decide within Config.Timeout.
+func (l *Limiter) decideInTime(ctx context.Context, key string, n, charge int, r *Result) error {
+	if !l.selfTimed {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, l.timeout)
+		defer cancel()
+	}
+	return l.decide(ctx, key, n, charge, r)
+}
+
+// observed is AllowN for a limiter with an observer, or with parts that need a
+// deadline.
 func (l *Limiter) observed(ctx context.Context, key string, n int) (r Result, err error) {
+	if l.observe == nil {
+		err = l.decideInTime(ctx, key, n, n, &r)
+		return r, err
+	}
 	start := time.Now()
-	err = l.decide(ctx, key, n, n, &r)
+	err = l.decideInTime(ctx, key, n, n, &r)
 	defer func() {
 		if recover() != nil {
 			l.panics.Add(1)
@@ -199,6 +219,11 @@ func (l *Limiter) compile() error {
 		}
 	}
 	return nil
+}
+
+func isSelfTimed(v any) bool {
+	_, ok := v.(SelfTimed)
+	return ok
 }
 
 // isNil tells whether an interface holds nothing, or a nil pointer or function.

@@ -6,7 +6,8 @@ import "context"
 // [LimitsFunc] are Limits.
 //
 // PolicyFor is called for every decision, concurrently, so it should be quick.
-// An error or a nil Policy is a fault, not a free pass: the limiter returns it.
+// An error or a nil Policy is a fault, not a free pass: the limiter returns it. Its
+// context ends with Config.Timeout, which it must heed if it waits for anything.
 type Limits interface {
 	PolicyFor(ctx context.Context, key string) (*Policy, error)
 }

@@ -66,8 +66,9 @@ type Decision struct {
 }
 
 // SelfTimed is implemented by a [Store] that ends every call within
-// [Request.Timeout] by itself, or never waits at all. For any other store the
-// [Limiter] puts a deadline on the context of each call, which costs a timer.
+// [Request.Timeout] by itself, or never waits at all, and by [Limits] that never
+// wait. For any other the [Limiter] puts a deadline on the context of each call,
+// which costs a timer.
 type SelfTimed interface {
 	SelfTimed()
 }

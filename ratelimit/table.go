@@ -62,6 +62,9 @@ func (t *Table) Replace(c TableConfig) error {
 	return nil
 }
 
+// SelfTimed tells the limiter that a table never waits.
+func (t *Table) SelfTimed() {}
+
 // PolicyFor returns the key's own policy, or the default.
 func (t *Table) PolicyFor(_ context.Context, key string) (*Policy, error) {
 	c := t.current.Load()

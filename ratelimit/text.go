@@ -12,7 +12,8 @@ const day = 24 * time.Hour
 
 // ParseLimit reads the text form of a limit: RATE/PERIOD, and optionally
 // ;burst=N and ;name=NAME. The period is a Go duration ("1m", "1.9s", "500ms"),
-// a number of days ("7d"), or one of s, m, h, d for one of the unit:
+// as [time.ParseDuration] reads it, down to nanoseconds, a number of days ("7d"),
+// or one of s, m, h, d for one of the unit:
 //
 //	5/s    100/1m    1000/24h;burst=50    1000/d;name=daily
 //

@@ -1,0 +1,233 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+)
+
+// probed is a store whose i-th answer to a probe, from 1, a test changes.
+func probed(at int, change func(*ratelimit.Decision) error) *faultyStore {
+	s := newFaultyStore()
+	inner := s.take
+	s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+		d, err := inner(ctx, r)
+		if s.takes == at || at == 0 {
+			err = change(&d)
+		}
+		return d, err
+	}
+	return s
+}
+
+func debt(d time.Duration) ratelimit.Debt {
+	return ratelimit.Debt{Micros: int64(d / time.Microsecond)}
+}
+
+// TestProve: what Check finds of stores that decide, and of stores that do not.
+func TestProve(t *testing.T) { synctest.Test(t, testProve) }
+
+func testProve(t *testing.T) {
+	const sound, wrong = "", ratelimit.ClassWrong
+	answer := func(d ratelimit.Decision) *faultyStore {
+		return probed(0, func(answer *ratelimit.Decision) error { *answer = d; return nil })
+	}
+	full := ratelimit.Decision{Allowed: true}
+	charged := ratelimit.Decision{Allowed: true, Debts: [ratelimit.MaxLimits]ratelimit.Debt{debt(time.Hour)}}
+	wait := func(d time.Duration) *faultyStore {
+		return probed(2, func(answer *ratelimit.Decision) error { answer.Debts[0] = debt(d); return nil })
+	}
+	fail := func(err error) func(*ratelimit.Decision) error {
+		return func(*ratelimit.Decision) error { return err }
+	}
+	panics := func(*ratelimit.Decision) error { panic("a bug") }
+	noReset := newFaultyStore()
+	noReset.reset = func(context.Context, string, *ratelimit.Policy) error { return nil }
+	badReset := newFaultyStore()
+	badReset.reset = func(context.Context, string, *ratelimit.Policy) error { return errDown }
+	panickingReset := newFaultyStore()
+	panickingReset.reset = func(context.Context, string, *ratelimit.Policy) error { panic("a bug") }
+	hanging := newFaultyStore()
+	hanging.take = hang
+	hangingReset := newFaultyStore()
+	hangingReset.reset = func(ctx context.Context, _ string, _ *ratelimit.Policy) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	free := newFaultyStore()
+	charge := free.take
+	free.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+		r.Cost = 0
+		return charge(ctx, r)
+	}
+
+	for _, test := range []struct {
+		name  string
+		store *faultyStore
+		class string
+	}{
+		{"a faultless one", newFaultyStore(), sound},
+		{"always allows", answer(full), wrong},
+		{"always allows, and says that it charges", answer(charged), wrong},
+		{"always denies", answer(ratelimit.Decision{}), wrong},
+		{"always denies, and tells a wait", answer(ratelimit.Decision{Debts: charged.Debts}), wrong},
+		{"charges nothing", free, wrong},
+		{"charges half", probed(1, func(d *ratelimit.Decision) error { d.Debts[0] = debt(time.Hour / 2); return nil }), wrong},
+		{"denies the first call, and charges it", probed(1, func(d *ratelimit.Decision) error { d.Allowed = false; return nil }), wrong},
+		{"admits the second call", probed(2, func(d *ratelimit.Decision) error { d.Allowed = true; return nil }), wrong},
+		{"tells no wait", wait(0), wrong},
+		{"tells half the wait", wait(time.Hour / 2), wrong},
+		{"tells a second less", wait(time.Hour - time.Second), sound},
+		{"tells a second and a microsecond less", wait(time.Hour - time.Second - time.Microsecond), wrong},
+		{"tells twice the wait", wait(2 * time.Hour), wrong},
+		{"a reset that does nothing", noReset, wrong},
+		{"a reset that leaves a microsecond", probed(3, func(d *ratelimit.Decision) error { d.Debts[0] = debt(time.Microsecond); return nil }), wrong},
+		{"fails at the first call", probed(1, fail(errDown)), ratelimit.ClassOther},
+		{"fails at the second call", probed(2, fail(&ratelimit.StoreError{Class: "loading", Err: errDown})), "loading"},
+		{"fails at the third call", probed(3, fail(context.Canceled)), ratelimit.ClassCanceled},
+		{"fails at the reset", badReset, ratelimit.ClassOther},
+		{"returns a typed nil", probed(1, fail((*ratelimit.StoreError)(nil))), ratelimit.ClassPanic},
+		{"panics at the first call", probed(1, panics), ratelimit.ClassPanic},
+		{"panics at the third call", probed(3, panics), ratelimit.ClassPanic},
+		{"panics at the reset", panickingReset, ratelimit.ClassPanic},
+		{"hangs", hanging, ratelimit.ClassTimeout},
+		{"hangs at the reset", hangingReset, ratelimit.ClassTimeout},
+	} {
+		test.store.takes = 0
+		l := newLimiterOn(t, test.store, ratelimit.PerSecond(5), ratelimit.Config{})
+		start := time.Now()
+		h := l.Check(t.Context())
+		if took := time.Since(start); took != 0 && (test.class != ratelimit.ClassTimeout || took != ratelimit.DefaultTimeout) {
+			t.Errorf("%s: Check took %v", test.name, took)
+		}
+		if len(h.Parts) != 1 || h.Parts[0].Name != "store" || len(h.Warnings) != 0 {
+			t.Fatalf("%s: %+v", test.name, h)
+		}
+		part := h.Parts[0]
+		if part.Class != test.class || part.OK != (test.class == sound) || part.Proved.IsZero() == part.OK || part.OK && !part.Proved.Equal(start) {
+			t.Errorf("%s: the part is %+v, want class %q", test.name, part, test.class)
+		}
+		if want := map[bool]ratelimit.Status{true: ratelimit.StatusOK, false: ratelimit.StatusFailed}[part.OK]; h.Status != want || (h.Decides == "store") != part.OK {
+			t.Errorf("%s: %+v, want status %q", test.name, h, want)
+		}
+	}
+}
+
+// TestProveSlowStore: the time that a probe takes is not held against the store.
+func TestProveSlowStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFaultyStore()
+		inner := s.take
+		s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+			d, err := inner(ctx, r)
+			time.Sleep(50 * time.Second)
+			return d, err
+		}
+		if err := ratelimit.Prove(t.Context(), s, time.Minute); err != nil || s.takes != 3 {
+			t.Errorf("%v after %d decisions", err, s.takes)
+		}
+	})
+}
+
+// TestProveUnguarded: a Checker calls it with its bare parts, whose answers nobody
+// has looked at.
+func TestProveUnguarded(t *testing.T) {
+	s := probed(2, func(d *ratelimit.Decision) error { d.Debts[0] = debt(2 * time.Hour); return nil })
+	if err := ratelimit.Prove(t.Context(), s, time.Second); ratelimit.ErrorClass(err) != ratelimit.ClassWrong {
+		t.Errorf("a wait of two hours: %v", err)
+	}
+	if err := ratelimit.Prove(t.Context(), memstore.New(memstore.Config{}), time.Second); err != nil {
+		t.Errorf("memstore: %v", err)
+	}
+}
+
+// TestProveUsesKeysOfItsOwn: one for each probe, that no caller can have.
+func TestProveUsesKeysOfItsOwn(t *testing.T) {
+	var keys []string
+	s := newFaultyStore()
+	inner := s.take
+	s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > time.Second || r.Timeout != time.Second {
+			t.Errorf("asked with a deadline: %v, and timeout %v", ok, r.Timeout)
+		}
+		keys = append(keys, r.Key)
+		return inner(ctx, r)
+	}
+	s.reset = func(ctx context.Context, key string, p *ratelimit.Policy) error {
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > time.Second {
+			t.Errorf("asked to reset with a deadline: %v", ok)
+		}
+		keys = append(keys, key)
+		return s.Store.Reset(ctx, key, p)
+	}
+	for range 2 {
+		if err := ratelimit.Prove(t.Context(), s, time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(keys) != 8 {
+		t.Fatalf("%d calls, want 8", len(keys))
+	}
+	if keys = slices.Compact(keys); len(keys) != 2 || len(keys[0]) < 20 {
+		t.Errorf("the keys are %q", keys)
+	}
+}
+
+func TestCheckFullStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(memstore.Config{MaxKeys: 1})
+		l := newLimiterOn(t, s, ratelimit.PerDay(5), ratelimit.Config{})
+		allow(t, l, "k", 1)
+		h := l.Check(t.Context())
+		if h.Status != ratelimit.StatusOK || h.Decides != "store" || len(h.Warnings) != 1 || h.Warnings[0] != "the store is full: new keys share buckets" ||
+			len(h.Parts) != 1 || !h.Parts[0].OK || h.Parts[0].Class != "" || !h.Parts[0].Proved.Equal(time.Now()) || h.Parts[0].Name != "store" {
+			t.Errorf("%+v", h)
+		}
+		if err := ratelimit.Prove(t.Context(), s, time.Second); !errors.Is(err, ratelimit.ErrOverflow) {
+			t.Errorf("Prove: %v", err)
+		}
+	})
+}
+
+// checkerStore knows its own health.
+type checkerStore struct {
+	*faultyStore
+	check func(context.Context) ratelimit.Health
+}
+
+func (s checkerStore) Check(ctx context.Context) ratelimit.Health { return s.check(ctx) }
+
+func TestCheckAsksAChecker(t *testing.T) {
+	type contextKey struct{}
+	health := ratelimit.Health{Status: ratelimit.StatusDegraded, Decides: "standby", Parts: []ratelimit.PartHealth{{Name: "shared", Class: "loading"}, {Name: "standby", OK: true}}}
+	s := checkerStore{faultyStore: newFaultyStore(), check: func(ctx context.Context) ratelimit.Health {
+		h := health
+		if ctx.Value(contextKey{}) != "check" {
+			h.Warnings = []string{"not the context of the call"}
+		}
+		return h
+	}}
+	ctx := context.WithValue(t.Context(), contextKey{}, "check")
+	for _, store := range []ratelimit.Store{s, struct {
+		checkerStore
+		ratelimit.SelfTimed
+	}{s, nil}} {
+		l := newLimiterOn(t, store, ratelimit.PerSecond(5), ratelimit.Config{})
+		if got := l.Check(ctx); fmt.Sprint(got) != fmt.Sprint(health) || s.takes != 0 {
+			t.Errorf("%+v, and %d decisions; want %+v", got, s.takes, health)
+		}
+	}
+
+	s.check = func(context.Context) ratelimit.Health { panic("a bug") }
+	h := newLimiterOn(t, s, ratelimit.PerSecond(5), ratelimit.Config{}).Check(ctx)
+	if h.Status != ratelimit.StatusFailed || h.Decides != "" || len(h.Parts) != 1 || h.Parts[0] != (ratelimit.PartHealth{Name: "store", Class: ratelimit.ClassPanic}) {
+		t.Errorf("a Checker that panics: %+v", h)
+	}
+}

@@ -1,0 +1,191 @@
+package ratelimit_test
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// faults returns the LimitErrors that err joins, at any depth.
+func faults(err error) []*ratelimit.LimitError {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		var all []*ratelimit.LimitError
+		for _, err := range joined.Unwrap() {
+			all = append(all, faults(err)...)
+		}
+		return all
+	}
+	if failed, ok := errors.AsType[*ratelimit.LimitError](err); ok {
+		return []*ratelimit.LimitError{failed}
+	}
+	return nil
+}
+
+// fields returns the faulty fields that err names, in order.
+func fields(err error) string {
+	var names []string
+	for _, f := range faults(err) {
+		names = append(names, f.Field)
+	}
+	return strings.Join(names, " ")
+}
+
+const tenYears = 10 * 365 * 24 * time.Hour
+
+func TestLimitValidate(t *testing.T) {
+	long := strings.Repeat("n", ratelimit.MaxName)
+	for _, test := range []struct {
+		name  string
+		limit ratelimit.Limit
+		want  string // the faulty fields
+	}{
+		{"5 per second", ratelimit.PerSecond(5), ""},
+		{"the zero Limit", ratelimit.Limit{}, "Rate Period"},
+		{"everything at once", ratelimit.Limit{Name: "a;b", Rate: -1, Period: -1, Burst: -2}, "Name Rate Period Burst"},
+		{"burst as wrong as the rate", ratelimit.Limit{Rate: -1, Period: time.Second, Burst: -1}, "Rate Burst"},
+		{"burst left out, rate wrong", ratelimit.Limit{Rate: -1, Period: time.Second}, "Rate"},
+
+		{"rate 1", ratelimit.PerSecond(1), ""},
+		{"rate 0", ratelimit.PerSecond(0), "Rate"},
+		{"rate -1", ratelimit.PerSecond(-1), "Rate"},
+		{"rate 0, burst given", ratelimit.PerSecond(0).WithBurst(5), "Rate"},
+		{"the smallest int as rate", ratelimit.PerSecond(math.MinInt), "Rate"},
+
+		{"period 0", ratelimit.Limit{Rate: 1}, "Period"},
+		{"period 1ns", ratelimit.Limit{Rate: 1, Period: 1}, "Period"},
+		{"period 999ns", ratelimit.Limit{Rate: 1, Period: 999}, "Period"},
+		{"period 1µs", ratelimit.Limit{Rate: 1, Period: time.Microsecond}, ""},
+		{"period 1.001µs", ratelimit.Limit{Rate: 1, Period: 1001}, "Period"},
+		{"an odd period", ratelimit.Limit{Rate: 7, Period: 1_234_567 * time.Microsecond}, ""},
+		{"an odd period and 1ns", ratelimit.Limit{Rate: 7, Period: 1_234_567*time.Microsecond + 1}, "Period"},
+		{"period -1s", ratelimit.Limit{Rate: 1, Period: -time.Second}, "Period"},
+		{"the longest Duration, rate 100", ratelimit.Limit{Rate: 100, Period: math.MaxInt64 / 1000 * 1000, Burst: 1}, ""},
+
+		{"burst 1", ratelimit.PerSecond(5).WithBurst(1), ""},
+		{"burst -1", ratelimit.PerSecond(5).WithBurst(-1), "Burst"},
+		{"the smallest int as burst", ratelimit.PerSecond(5).WithBurst(math.MinInt), "Burst"},
+		{"the largest int as burst", ratelimit.PerSecond(5).WithBurst(math.MaxInt), "Burst"},
+
+		{"1 per ten years", ratelimit.Limit{Rate: 1, Period: tenYears}, ""},
+		{"1 per ten years and 1µs", ratelimit.Limit{Rate: 1, Period: tenYears + time.Microsecond}, "Burst"},
+		{"a burst of ten years", ratelimit.PerSecond(1).WithBurst(315_360_000), ""},
+		{"a burst of ten years and one", ratelimit.PerSecond(1).WithBurst(315_360_001), "Burst"},
+		{"a burst of ten years, less a third", ratelimit.Limit{Rate: 3, Period: tenYears, Burst: 3}, ""},
+		{"a burst of ten years and a third", ratelimit.Limit{Rate: 3, Period: tenYears, Burst: 4}, "Burst"},
+
+		{"a name", ratelimit.PerDay(1).Named("daily"), ""},
+		{"the longest name", ratelimit.PerDay(1).Named(long), ""},
+		{"a name too long", ratelimit.PerDay(1).Named(long + "n"), "Name"},
+		{"spaces inside", ratelimit.PerDay(1).Named("per day"), ""},
+		{"a space first", ratelimit.PerDay(1).Named(" daily"), "Name"},
+		{"a space last", ratelimit.PerDay(1).Named("daily "), "Name"},
+		{"nothing but a space", ratelimit.PerDay(1).Named(" "), "Name"},
+		{"the first and last printable", ratelimit.PerDay(1).Named("!~"), ""},
+		{"below the first printable", ratelimit.PerDay(1).Named("a\x1fb"), "Name"},
+		{"above the last printable", ratelimit.PerDay(1).Named("a\x7fb"), "Name"},
+		{"NUL", ratelimit.PerDay(1).Named("a\x00b"), "Name"},
+		{"a newline", ratelimit.PerDay(1).Named("a\r\nb"), "Name"},
+		{"not ASCII", ratelimit.PerDay(1).Named("täglich"), "Name"},
+		{"a quote", ratelimit.PerDay(1).Named(`a"b`), "Name"},
+		{"a backslash", ratelimit.PerDay(1).Named(`a\b`), "Name"},
+		{"a semicolon", ratelimit.PerDay(1).Named("a;b"), "Name"},
+		{"a comma", ratelimit.PerDay(1).Named("a,b"), "Name"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := test.limit.Validate()
+			if got := fields(err); got != test.want {
+				t.Fatalf("%#v: the faulty fields are %q, want %q: %v", test.limit, got, test.want, err)
+			}
+			for _, f := range faults(err) {
+				if f.Value == nil || !strings.Contains(f.Want, "must") {
+					t.Errorf("the error does not say what was found and what would be right: %v", f)
+				}
+			}
+			_, policyErr := ratelimit.NewPolicy(test.limit)
+			if (policyErr == nil) != (err == nil) {
+				t.Errorf("NewPolicy: %v, Validate: %v", policyErr, err)
+			}
+		})
+	}
+}
+
+// MaxRate does not fit into an int of 32 bits.
+func TestLimitValidateMaxRate(t *testing.T) {
+	if math.MaxInt == math.MaxInt32 {
+		t.Skip("an int cannot hold these rates")
+	}
+	maxRate := int64(ratelimit.MaxRate)
+	for _, test := range []struct {
+		limit ratelimit.Limit
+		want  string
+	}{
+		{ratelimit.PerSecond(int(maxRate)), ""},
+		{ratelimit.PerSecond(int(maxRate + 1)), "Rate"},
+		{ratelimit.PerSecond(math.MaxInt), "Rate"},
+		{ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: int(maxRate) << 31}, ""},
+		{ratelimit.Limit{Rate: int(maxRate), Period: tenYears}, ""},
+		{ratelimit.Limit{Rate: int(maxRate), Period: tenYears, Burst: int(maxRate) + 1}, "Burst"},
+		{ratelimit.Limit{Rate: int(maxRate), Period: 2 * tenYears, Burst: int(maxRate) / 2}, ""},
+		{ratelimit.Limit{Rate: int(maxRate), Period: math.MaxInt64 / 1000 * 1000, Burst: math.MaxInt}, "Burst"},
+	} {
+		if got := fields(test.limit.Validate()); got != test.want {
+			t.Errorf("%#v: the faulty fields are %q, want %q", test.limit, got, test.want)
+		}
+	}
+}
+
+func TestLimitErrorNamesLimitFieldValueAndFix(t *testing.T) {
+	err := ratelimit.Limit{Name: "daily", Rate: -7, Period: 1500, Burst: -3}.Validate()
+	want := `ratelimit: limit "daily": Rate -7 must be from 1 to 2147483648, such as ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited
+ratelimit: limit "daily": Period 1.5µs must be a whole number of microseconds, at least 1µs, such as time.Second
+ratelimit: limit "daily": Burst -3 must be at least 1, or 0 for the same as Rate`
+	if err == nil || err.Error() != want {
+		t.Errorf("got:\n%v\nwant:\n%s", err, want)
+	}
+	err = ratelimit.Limit{Name: "x,y", Rate: 1, Period: tenYears, Burst: 2}.Validate()
+	want = `ratelimit: limit "x,y": Name "x,y" must be 1 to 64 printable ASCII characters without " \ ; or , and without a space at either end, such as "daily"
+ratelimit: limit "x,y": Burst 2 must refill within 87600h0m0s: Burst * Period / Rate may not exceed it; lower Burst or Period, or raise Rate`
+	if err == nil || err.Error() != want {
+		t.Errorf("got:\n%v\nwant:\n%s", err, want)
+	}
+	failed, ok := errors.AsType[*ratelimit.LimitError](err)
+	if !ok || failed.Limit != "x,y" || failed.Field != "Name" || failed.Value != "x,y" {
+		t.Errorf("errors.As finds %+v", failed)
+	}
+}
+
+func TestLimitConstructors(t *testing.T) {
+	for _, test := range []struct{ got, want ratelimit.Limit }{
+		{ratelimit.PerSecond(5), ratelimit.Limit{Rate: 5, Period: time.Second}},
+		{ratelimit.PerMinute(5), ratelimit.Limit{Rate: 5, Period: time.Minute}},
+		{ratelimit.PerHour(5), ratelimit.Limit{Rate: 5, Period: time.Hour}},
+		{ratelimit.PerDay(5), ratelimit.Limit{Rate: 5, Period: 24 * time.Hour}},
+		{ratelimit.PerDay(5).WithBurst(2).Named("n"), ratelimit.Limit{Name: "n", Rate: 5, Period: 24 * time.Hour, Burst: 2}},
+	} {
+		if test.got != test.want {
+			t.Errorf("got %#v, want %#v", test.got, test.want)
+		}
+	}
+}
+
+func TestLimitDefaults(t *testing.T) {
+	p, err := ratelimit.PerSecond(5).PolicyFor(t.Context(), "any key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ratelimit.Limit{Name: ratelimit.DefaultName, Rate: 5, Period: time.Second, Burst: 5}
+	if got := p.Limits()[0]; got != want {
+		t.Errorf("Limits: %#v, want %#v", got, want)
+	}
+	if got := p.Bucket(0).Limit(); got != want {
+		t.Errorf("Bucket.Limit: %#v, want %#v", got, want)
+	}
+	if _, err := (ratelimit.Limit{}).PolicyFor(t.Context(), "any key"); fields(err) != "Rate Period" {
+		t.Errorf("PolicyFor of the zero Limit: %v", err)
+	}
+}

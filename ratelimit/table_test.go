@@ -1,0 +1,241 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+func TestTable(t *testing.T) {
+	free, gold := policyOf(t, ratelimit.PerDay(1)), policyOf(t, ratelimit.PerDay(5))
+	keys := map[string]*ratelimit.Policy{"alice": gold, "bob": gold, "ops": ratelimit.Unlimited, "": gold}
+	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: free, Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(keys, "alice") // the table has a copy
+	for key, want := range map[string]*ratelimit.Policy{"alice": gold, "bob": gold, "ops": ratelimit.Unlimited, "": gold, "carol": free, "Alice": free} {
+		if got, err := table.PolicyFor(t.Context(), key); got != want || err != nil {
+			t.Errorf("%q: %v, %v; want %v", key, got.Limits(), err, want.Limits())
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { _, _ = table.PolicyFor(t.Context(), "alice") }); n != 0 {
+		t.Errorf("a look-up makes %v allocations", n)
+	}
+	l := newLimiter(t, table, ratelimit.Config{})
+	for key, want := range map[string]int{"alice": 5, "bob": 5, "ops": 20, "carol": 1} {
+		if got := admitted(t, l, key, 20); got != want {
+			t.Errorf("%q: %d of 20 calls were admitted, want %d", key, got, want)
+		}
+	}
+}
+
+func TestTableRefuses(t *testing.T) {
+	p := policyOf(t, ratelimit.PerSecond(1))
+	for _, test := range []struct {
+		name   string
+		config ratelimit.TableConfig
+		fields string
+		want   string
+	}{
+		{"the zero TableConfig", ratelimit.TableConfig{}, "TableConfig.Default", `TableConfig.Default "nil" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`},
+		{"the zero Policy as default", ratelimit.TableConfig{Default: &ratelimit.Policy{}}, "TableConfig.Default", `TableConfig.Default "zero value" must be made`},
+		{"a nil Policy", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{"canary": nil, "b": p}}, "TableConfig.Keys", `TableConfig.Keys 1 of its policies cannot be used: ratelimit: Policy "nil" must be made with`},
+		{"zero Policies", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{"canary": {}, "b": {}}}, "TableConfig.Keys", `TableConfig.Keys 2 of its policies cannot be used`},
+		{"all at once", ratelimit.TableConfig{Keys: map[string]*ratelimit.Policy{"canary": nil}}, "TableConfig.Default TableConfig.Keys", "TableConfig.Keys 1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			table, err := ratelimit.NewTable(test.config)
+			if table != nil || fields(err) != test.fields || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "canary") {
+				t.Errorf("%v, %v; want faults of %q and %q", table, err, test.fields, test.want)
+			}
+		})
+	}
+
+	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Replace(ratelimit.TableConfig{}); err == nil {
+		t.Error("Replace took the zero TableConfig")
+	}
+	if got, err := table.PolicyFor(t.Context(), "k"); got != p || err != nil {
+		t.Errorf("after a Replace that failed: %v, %v", got, err)
+	}
+	if _, err := new(ratelimit.Table).PolicyFor(t.Context(), "k"); fields(err) != "Table" || !strings.Contains(err.Error(), "must be made with ratelimit.NewTable") {
+		t.Errorf("the zero Table: %v", err)
+	}
+}
+
+// TestTableReplacedWhileInUse: a decision sees the old table or the new one,
+// never one's default with the other's keys.
+func TestTableReplacedWhileInUse(t *testing.T) {
+	configs := make([]ratelimit.TableConfig, 2)
+	for i := range configs {
+		plan := policyOf(t, ratelimit.PerDay(1000+i), ratelimit.PerDay(2000+i).Named("other"))
+		configs[i] = ratelimit.TableConfig{Default: plan, Keys: map[string]*ratelimit.Policy{"k": plan}}
+	}
+	table, err := ratelimit.NewTable(configs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLimiter(t, table, ratelimit.Config{})
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	var seen [2]atomic.Bool
+	for range 4 {
+		wg.Go(func() {
+			for !done.Load() {
+				r, err := l.Allow(t.Context(), "k")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				limits := r.Policy().Limits()
+				which := limits[0].Rate - 1000
+				if limits[1].Rate != 2000+which {
+					t.Errorf("a mixed policy: %v", limits)
+					return
+				}
+				seen[which].Store(true)
+			}
+		})
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for i := 1; i < 500 || !seen[0].Load() || !seen[1].Load(); i++ {
+		if err := table.Replace(configs[i%2]); err != nil {
+			t.Error(err)
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Error("not both of the tables were ever seen")
+			break
+		}
+		got, err := table.PolicyFor(t.Context(), "k")
+		if want := configs[i%2].Default; got != want || err != nil {
+			t.Errorf("after Replace: %v, %v", got, err)
+		}
+	}
+	done.Store(true)
+	wg.Wait()
+}
+
+// A limit that is raised or lowered on a live key: the debt in time stays.
+func TestTableLimitChangesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policyOf(t, ratelimit.PerHour(10))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace := func(l ratelimit.Limit) {
+			t.Helper()
+			if err := table.Replace(ratelimit.TableConfig{Default: policyOf(t, l)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l := newLimiter(t, table, ratelimit.Config{})
+		if got := admitted(t, l, "k", 20); got != 10 {
+			t.Fatalf("10/h: %d calls were admitted", got)
+		}
+		if r := peek(t, l, "k"); r.RetryAfter != 6*time.Minute {
+			t.Fatalf("10/h: told to wait for %v", r.RetryAfter)
+		}
+		replace(ratelimit.PerSecond(10)) // raised: one refill of the new limit at most
+		if r := allow(t, l, "k", 1); r.Allowed || r.RetryAfter != 100*time.Millisecond || r.ResetAfter != time.Second {
+			t.Errorf("raised to 10/s: %+v", r)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if r := allow(t, l, "k", 1); !r.Allowed || r.ResetAfter != time.Second {
+			t.Errorf("raised to 10/s, 100 ms later: %+v", r)
+		}
+		replace(ratelimit.PerHour(1)) // lowered: a second of debt is little for it
+		if r := allow(t, l, "k", 1); r.Allowed || r.RetryAfter != time.Second {
+			t.Errorf("lowered to 1/h: %+v", r)
+		}
+		time.Sleep(time.Second)
+		if r := allow(t, l, "k", 1); !r.Allowed || r.ResetAfter != time.Hour {
+			t.Errorf("lowered to 1/h, after the wait: %+v", r)
+		}
+		replace(ratelimit.PerHour(1).WithBurst(3))
+		if got := admitted(t, l, "k", 3); got != 2 {
+			t.Errorf("burst raised to 3: %d more calls were admitted, want 2", got)
+		}
+	})
+}
+
+func TestLimitsFuncFaults(t *testing.T) {
+	panics := func(v any) ratelimit.LimitsFunc {
+		return func(context.Context, string) (*ratelimit.Policy, error) { panic(v) }
+	}
+	returns := func(p *ratelimit.Policy, err error) ratelimit.LimitsFunc {
+		return func(context.Context, string) (*ratelimit.Policy, error) { return p, err }
+	}
+	p := policyOf(t, ratelimit.PerSecond(5))
+	for _, test := range []struct {
+		name   string
+		limits ratelimit.Limits
+		want   string
+		is     error
+	}{
+		{"nil", returns(nil, nil), `ratelimit: Policy "nil" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`, nil},
+		{"the zero Policy", returns(&ratelimit.Policy{}, nil), `ratelimit: Policy "zero value" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`, nil},
+		{"a copy of Unlimited", returns(func() *ratelimit.Policy { p := *ratelimit.Unlimited; return &p }(), nil), `ratelimit: Policy "zero value" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`, nil},
+		{"an error", returns(nil, errDown), `ratelimit: PolicyFor "error" must return a policy: the backend is down`, errDown},
+		{"an error and a policy", returns(p, errDown), `ratelimit: PolicyFor "error" must return a policy: the backend is down`, errDown},
+		{"an error that holds the key", returns(nil, fmt.Errorf("no canary: %w", errDown)), `ratelimit: PolicyFor "error" must return a policy: its message holds the key and is withheld`, errDown},
+		{"a typed nil error", returns(nil, (*keyError)(nil)), `ratelimit: PolicyFor "panic" must return a policy or an error`, nil},
+		{"a panic", panics("canary"), `ratelimit: PolicyFor "panic" must return a policy or an error`, nil},
+		{"a panic with an error", panics(errors.New("canary")), `ratelimit: PolicyFor "panic" must return a policy or an error`, nil},
+		{"the zero Table", new(ratelimit.Table), `ratelimit: PolicyFor "error" must return a policy: ratelimit: Table "zero value" must be made with ratelimit.NewTable`, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newFaultyStore()
+			l := newLimiterOn(t, s, test.limits, ratelimit.Config{})
+			r, allowErr := l.Allow(t.Context(), "canary")
+			_, peekErr := l.Peek(t.Context(), "canary")
+			for _, err := range []error{allowErr, peekErr, l.Reset(t.Context(), "canary"), l.Wait(t.Context(), "canary")} {
+				if err == nil || err.Error() != test.want || ratelimit.ErrorClass(err) != ratelimit.ClassLimits || r.Allowed {
+					t.Errorf("%+v, %v; want %s", r, err, test.want)
+				}
+				if test.is != nil && !errors.Is(err, test.is) {
+					t.Errorf("errors.Is does not find %v in %v", test.is, err)
+				}
+				if holds(renderings(t, err), "canary") {
+					t.Error("the key can be read")
+				}
+			}
+			if s.takes != 0 {
+				t.Errorf("the store was asked %d times", s.takes)
+			}
+		})
+	}
+}
+
+func TestLimitsFuncGetsContextAndKey(t *testing.T) {
+	type contextKey struct{}
+	gold := policyOf(t, ratelimit.PerDay(3))
+	l := newLimiter(t, ratelimit.LimitsFunc(func(ctx context.Context, key string) (*ratelimit.Policy, error) {
+		if ctx.Value(contextKey{}) != "plan" || key != "k" {
+			return nil, errDown
+		}
+		return gold, nil
+	}), ratelimit.Config{})
+	ctx := context.WithValue(t.Context(), contextKey{}, "plan")
+	if r, err := l.Allow(ctx, "k"); err != nil || r.Policy() != gold || r.Remaining != 2 {
+		t.Errorf("Allow: %+v, %v", r, err)
+	}
+	if r, err := l.Peek(ctx, "k"); err != nil || r.Policy() != gold || r.Remaining != 2 {
+		t.Errorf("Peek: %+v, %v", r, err)
+	}
+	if err := l.Reset(ctx, "k"); err != nil {
+		t.Errorf("Reset: %v", err)
+	}
+}

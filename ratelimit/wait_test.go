@@ -1,0 +1,198 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+)
+
+// TestWaitTakesExactlyAsLongAsTold: each call comes at the first microsecond at
+// which its token is there.
+func TestWaitTakesExactlyAsLongAsTold(t *testing.T) {
+	for _, limit := range []ratelimit.Limit{
+		{Rate: 1, Period: 1900 * time.Millisecond},
+		ratelimit.PerSecond(3).WithBurst(2),
+		ratelimit.PerSecond(700_001).WithBurst(2),
+		ratelimit.PerHour(7),
+		{Rate: 1, Period: tenYears},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(t, limit, ratelimit.Config{})
+			p := policyOf(t, limit)
+			b := p.Bucket(0)
+			start := time.Now()
+			for i := range 12 {
+				if err := l.Wait(t.Context(), "k"); err != nil {
+					t.Fatal(err)
+				}
+				var want time.Duration
+				if n := i + 1 - b.Limit().Burst; n > 0 { // n tokens had to come back
+					want = duration(newOracle(limit).cost(n))
+				}
+				if got := time.Since(start); got != want {
+					t.Fatalf("%v: call %d came after %v, want %v", limit, i, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestWaitByManyWaiters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.PerSecond(5), ratelimit.Config{})
+		start := time.Now()
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		came := map[time.Duration]int{}
+		for range 20 {
+			wg.Go(func() {
+				if err := l.Wait(t.Context(), "k"); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				came[time.Since(start)]++
+			})
+		}
+		wg.Wait()
+		want := map[time.Duration]int{0: 5}
+		for i := range 15 {
+			want[time.Duration(i+1)*200*time.Millisecond] = 1
+		}
+		for at, n := range want {
+			if came[at] != n {
+				t.Errorf("%d calls came after %v, want %d", came[at], at, n)
+			}
+		}
+		if len(came) != len(want) {
+			t.Errorf("the calls came after %v", came)
+		}
+	})
+}
+
+func TestWaitDeadlineTooShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFaultyStore()
+		l := newLimiterOn(t, s, ratelimit.PerSecond(1), ratelimit.Config{})
+		allow(t, l, "k", 1)
+		for _, test := range []struct {
+			timeout time.Duration
+			ok      bool
+		}{{time.Second - 1, false}, {time.Second + 1, true}} {
+			before := s.takes
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
+			err := l.Wait(ctx, "k")
+			cancel()
+			if test.ok {
+				if err != nil || time.Since(start) != time.Second {
+					t.Errorf("a deadline in %v: %v after %v", test.timeout, err, time.Since(start))
+				}
+				continue
+			}
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the next token comes in 1s, after the context's deadline") {
+				t.Errorf("a deadline in %v: %v", test.timeout, err)
+			}
+			if time.Since(start) != 0 || s.takes != before+1 {
+				t.Errorf("gave up after %v and %d decisions, want at once and after one", time.Since(start), s.takes-before)
+			}
+		}
+	})
+}
+
+// A deadline at the very moment of the token is not too short.
+func TestWaitDeadlineAtTheToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.PerSecond(1), ratelimit.Config{})
+		allow(t, l, "k", 1)
+		start := time.Now()
+		ctx, cancel := context.WithDeadline(t.Context(), start.Add(time.Second))
+		defer cancel()
+		err := l.Wait(ctx, "k")
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Wait: %v", err)
+		}
+		if time.Since(start) != time.Second {
+			t.Errorf("Wait returned after %v, want 1s: %v", time.Since(start), err)
+		}
+	})
+}
+
+func TestWaitCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFaultyStore()
+		l := newLimiterOn(t, s, ratelimit.PerSecond(1), ratelimit.Config{})
+		allow(t, l, "k", 1)
+		start := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(300*time.Millisecond, cancel)
+		if err := l.Wait(ctx, "k"); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "gave up waiting") || time.Since(start) != 300*time.Millisecond {
+			t.Errorf("cancelled while waiting: %v after %v", err, time.Since(start))
+		}
+		before := s.takes
+		if err := l.Wait(ctx, "another key"); !errors.Is(err, context.Canceled) || s.takes != before {
+			t.Errorf("cancelled before: %v, and the store was asked %d times", err, s.takes-before)
+		}
+		// Who gave up was not charged.
+		time.Sleep(700 * time.Millisecond)
+		if !allow(t, l, "k", 1).Allowed {
+			t.Error("a Wait that gave up was charged")
+		}
+	})
+}
+
+// In shadow mode nobody waits.
+func TestWaitInShadowMode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{Shadow: true})
+		start := time.Now()
+		for range 3 {
+			if err := l.Wait(t.Context(), "k"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if time.Since(start) != 0 {
+			t.Errorf("waited for %v", time.Since(start))
+		}
+	})
+}
+
+// TestWaitDoesNotSpin: a store that denies and tells no wait is asked a million
+// times in a second at most, and the context still ends it.
+func TestWaitDoesNotSpin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFaultyStore()
+		s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) { return ratelimit.Decision{}, nil }
+		l := newLimiterOn(t, s, ratelimit.PerSecond(1), ratelimit.Config{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := l.Wait(ctx, "k"); !errors.Is(err, context.DeadlineExceeded) || s.takes > 1001 {
+			t.Errorf("Wait: %v after %d decisions", err, s.takes)
+		}
+	})
+}
+
+// A shared overflow bucket may make a key wait, never for ever.
+func TestWaitOnAFullStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiterOn(t, memstore.New(memstore.Config{MaxKeys: 1}), ratelimit.PerSecond(1), ratelimit.Config{})
+		for _, key := range []string{"a", "b", "c", "d"} {
+			start := time.Now()
+			for range 3 {
+				if err := l.Wait(t.Context(), key); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if waited := time.Since(start); waited < 2*time.Second || waited > 8*time.Second {
+				t.Errorf("%s: three calls came within %v", key, waited)
+			}
+		}
+	})
+}
