@@ -89,14 +89,18 @@ func (s *Store) Reset(_ context.Context, key string, p *ratelimit.Policy) error 
 	defer shard.mu.Unlock()
 	now = shard.advance(now)
 	s.resetAt.Store(max(now, s.resetAt.Load()))
-	for i := range n {
-		b := p.Bucket(i)
-		id := hash.id(b)
-		full := b.TATAt(ratelimit.Debt{}, now)
-		if slot := shard.find(id); slot != nil {
-			shard.set(slot, full, false)
-		} else if s.overflow.owes(now) {
-			s.insert(shard, id, full, false, now)
+	// At first each bucket keeps a debt of a microsecond: a full one would give its
+	// slot away to the next.
+	for _, debt := range []ratelimit.Debt{{Micros: 1}, {}} {
+		for i := range n {
+			b := p.Bucket(i)
+			id := hash.id(b)
+			tat := b.TATAt(debt, now)
+			if slot := shard.find(id); slot != nil {
+				shard.set(slot, tat, false)
+			} else if s.overflow.owes(now) {
+				s.insert(shard, id, tat, false, now)
+			}
 		}
 	}
 	return nil
@@ -110,10 +114,11 @@ func (s *Store) hash(key string) id {
 // shard returns where all buckets of a key are.
 func (s *Store) shard(hash id) *shard { return &s.shards[hash.key>>s.shift] }
 
-// now reads the clock, in whole microseconds.
+// now reads the clock, in whole microseconds. It begins with 1: in Known.Seen, 0
+// stands for no time at all.
 func (s *Store) now() int64 {
 	if s.clock != nil {
 		return s.clock()
 	}
-	return int64(time.Since(s.start) / time.Microsecond)
+	return int64(time.Since(s.start)/time.Microsecond) + 1
 }

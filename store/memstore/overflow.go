@@ -39,8 +39,9 @@ func (o *overflow) debt(b *ratelimit.Bucket, id id, now int64) ratelimit.Debt {
 	return d
 }
 
-// charge adds the cost of n tokens to the overflow bucket that id falls into.
-func (o *overflow) charge(b *ratelimit.Bucket, id id, n int, now int64) {
+// charge adds the cost of n tokens to the overflow bucket that id falls into. It
+// then owes no less than after, what the call was told.
+func (o *overflow) charge(b *ratelimit.Bucket, id id, n int, after ratelimit.Debt, now int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	tat := o.bucket(b, id)
@@ -52,7 +53,11 @@ func (o *overflow) charge(b *ratelimit.Bucket, id id, n int, now int64) {
 		tat.Frac = 0
 	}
 	cost, _ := b.Cost(n)
-	*tat = b.TATAt(b.Add(ratelimit.Debt{Micros: tat.Micros - now, Frac: tat.Frac}, cost), now)
+	debt := b.Add(ratelimit.Debt{Micros: tat.Micros - now, Frac: tat.Frac}, cost)
+	if debt.Less(after) {
+		debt = after
+	}
+	*tat = b.TATAt(debt, now)
 	o.until.Store(max(o.until.Load(), tat.Micros+1))
 }
 

@@ -64,7 +64,7 @@ func (s *Store) charge(shard *shard, hash id, r *ratelimit.Request, found *[rate
 		b := r.Policy.Bucket(i)
 		id := hash.id(b)
 		if !s.insert(shard, id, b.TATAt(f.after, d.Now), f.shared, d.Now) {
-			s.overflow.charge(b, id, r.Cost, d.Now)
+			s.overflow.charge(b, id, r.Cost, f.after, d.Now)
 			d.Overflow = true
 		}
 	}

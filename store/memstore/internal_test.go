@@ -1,0 +1,83 @@
+package memstore
+
+import (
+	"context"
+	"testing"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// What the tests know of the inside of a Store is in this file, and in the tests
+// that are named after one part of it.
+
+// A manual is a store with a clock that the test moves.
+type manual struct {
+	*Store
+	now int64 // in microseconds
+}
+
+func newManual(maxKeys int) *manual {
+	m := &manual{Store: New(Config{MaxKeys: maxKeys}), now: 1_000_000}
+	m.clock = func() int64 { return m.now }
+	return m
+}
+
+// take is Take without what never fails.
+func (m *manual) take(key string, p *ratelimit.Policy, cost int) ratelimit.Decision {
+	d, _ := m.Take(context.Background(), ratelimit.Request{Key: key, Policy: p, Cost: cost})
+	return d
+}
+
+func (m *manual) reset(key string, p *ratelimit.Policy) {
+	_ = m.Reset(context.Background(), key, p)
+}
+
+// sweepAll drops all full buckets.
+func (s *Store) sweepAll(now int64) {
+	for i := range s.shards {
+		s.room.used.Add(-int64(s.shards[i].sweep(now)))
+	}
+}
+
+// resizeAll moves all buckets into new tables.
+func (s *Store) resizeAll() {
+	for i := range s.shards {
+		s.shards[i].resize()
+	}
+}
+
+// count returns how many buckets are in the table, by three ways of counting that
+// must agree.
+func (s *Store) count(t testing.TB) int {
+	t.Helper()
+	used, found := 0, 0
+	for i := range s.shards {
+		sh := &s.shards[i]
+		used += sh.used
+		for at := range sh.slots {
+			if sh.slots[at].empty() {
+				continue
+			}
+			found++
+			if sh.find(sh.slots[at].id) != &sh.slots[at] {
+				t.Fatalf("the bucket in place %d of shard %d cannot be found", at, i)
+			}
+			if sh.slots[at].fullAt() < sh.earliest {
+				t.Fatalf("the bucket in place %d of shard %d is full at %d, before the earliest, %d", at, i, sh.slots[at].fullAt(), sh.earliest)
+			}
+		}
+	}
+	if used != found || int64(used) != s.room.used.Load() {
+		t.Fatalf("%d buckets are in the table, the shards count %d, the store %d", found, used, s.room.used.Load())
+	}
+	return used
+}
+
+func mustPolicy(t testing.TB, limits ...ratelimit.Limit) *ratelimit.Policy {
+	t.Helper()
+	p, err := ratelimit.NewPolicy(limits...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}

@@ -1,0 +1,203 @@
+package memstore
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/storetest"
+)
+
+// histories returns how many random histories to try: KEYRATE_ORACLE_HISTORIES,
+// else 5,000, and fewer where that would take long.
+func histories(t *testing.T) int {
+	t.Helper()
+	if s := os.Getenv("KEYRATE_ORACLE_HISTORIES"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			t.Fatalf("KEYRATE_ORACLE_HISTORIES %q must be a whole number of at least 1", s)
+		}
+		return n
+	}
+	switch {
+	case testing.Short():
+		return 500
+	case raceEnabled:
+		return 1000
+	}
+	return 5000
+}
+
+// TestOracle compares every answer of the store with those of the model, over
+// random histories of up to 200 steps each. The clock goes forth and back, full
+// buckets are swept and tables are moved between the steps, and the table is often
+// so small that buckets take the places of full ones.
+func TestOracle(t *testing.T) {
+	everyHistory(t, histories(t), followExactly)
+}
+
+// TestOracleOverflow does the same where keys share buckets. Then an answer that
+// is marked may be too strict, but never too generous; any other is exact.
+func TestOracleOverflow(t *testing.T) {
+	everyHistory(t, histories(t)/5, followOverflow)
+}
+
+// everyHistory runs histories on all processors.
+func everyHistory(t *testing.T, n int, follow func(random *rand.Rand, h func(storetest.HistoryConfig) *storetest.History) (steps int, err error)) {
+	t.Helper()
+	seed, err := storetest.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	var steps, next atomic.Int64
+	var failed atomic.Bool
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for !failed.Load() {
+				i := next.Add(1) - 1
+				if i >= int64(n) {
+					return
+				}
+				random := rand.New(rand.NewPCG(seed, uint64(i)))
+				taken, err := follow(random, func(c storetest.HistoryConfig) *storetest.History {
+					return storetest.NewHistory(random, c)
+				})
+				steps.Add(int64(taken))
+				if err != nil {
+					failed.Store(true)
+					t.Errorf("KEYRATE_SEED=%#x, history %d, step %d: %v", seed, i, taken, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("KEYRATE_SEED=%#x: %d histories, %d steps, %.1f s", seed, n, steps.Load(), time.Since(start).Seconds())
+}
+
+// oracleKeys is the most buckets that a history and its decoys use.
+const (
+	oracleKeys   = 3 * ratelimit.MaxLimits
+	oracleDecoys = 8
+)
+
+func followExactly(random *rand.Rand, history func(storetest.HistoryConfig) *storetest.History) (int, error) {
+	h := history(storetest.HistoryConfig{SetBack: random.IntN(2) == 0})
+	s := newManual([]int{oracleKeys + oracleDecoys, oracleKeys + oracleDecoys + 1, 64, 4096}[random.IntN(4)])
+	m := storetest.NewModel()
+	m.CoarseReset = true
+	disturb := disturber(random, s)
+	latest := int64(0) // the latest reading of the clock
+	steps := 1 + random.IntN(200)
+	for i := range steps {
+		step := h.Next()
+		s.now += int64(step.Wait / time.Microsecond)
+		latest = max(latest, s.now)
+		disturb(latest)
+		if step.Reset {
+			s.reset(step.Request.Key, step.Request.Policy)
+			m.Reset(latest, step.Request.Key, step.Request.Policy)
+			continue
+		}
+		got, err := s.Take(nil, step.Request) //nolint:staticcheck // the store must not heed it
+		if err != nil {
+			return i, err
+		}
+		if err := storetest.Compare(step.Request.Policy, got, m.Take(latest, step.Request)); err != nil {
+			return i, fmt.Errorf("%v: %w", step, err)
+		}
+		if got.Overflow {
+			return i, fmt.Errorf("%v: Overflow, though there was room", step)
+		}
+		h.Saw(step, got)
+	}
+	return steps, nil
+}
+
+var decoyPolicies = func() (all []*ratelimit.Policy) {
+	for _, l := range []ratelimit.Limit{{Rate: 1, Period: time.Microsecond}, ratelimit.PerSecond(3), ratelimit.PerDay(1)} {
+		p, err := ratelimit.NewPolicy(l)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}()
+
+// disturber returns a function that does to the store, at random, what must not
+// change any answer.
+func disturber(random *rand.Rand, s *manual) func(now int64) {
+	calm := random.IntN(3) == 0
+	return func(now int64) {
+		if calm {
+			return
+		}
+		switch random.IntN(8) {
+		case 0:
+			s.sweepAll(now)
+		case 1:
+			s.resizeAll()
+		case 2:
+			s.sweepAll(now)
+			s.resizeAll()
+		case 3, 4:
+			s.take("decoy "+strconv.Itoa(random.IntN(oracleDecoys)), decoyPolicies[random.IntN(len(decoyPolicies))], 1)
+		}
+	}
+}
+
+func followOverflow(random *rand.Rand, history func(storetest.HistoryConfig) *storetest.History) (int, error) {
+	h := history(storetest.HistoryConfig{Steady: true, SetBack: random.IntN(2) == 0})
+	s := newManual(1 + random.IntN(4))
+	m := storetest.NewModel()
+	m.CoarseReset = true
+	disturb := disturber(random, s)
+	latest := int64(0) // the latest reading of the clock
+	steps := 1 + random.IntN(200)
+	for i := range steps {
+		step := h.Next()
+		s.now += int64(step.Wait / time.Microsecond)
+		latest = max(latest, s.now)
+		disturb(latest)
+		r := step.Request
+		if step.Reset {
+			s.reset(r.Key, r.Policy)
+			m.Reset(latest, r.Key, r.Policy)
+			continue
+		}
+		want := m.Peek(latest, r)
+		got, err := s.Take(nil, r) //nolint:staticcheck // the store must not heed it
+		if err != nil {
+			return i, err
+		}
+		if !got.Overflow {
+			if err := storetest.Compare(r.Policy, got, want); err != nil {
+				return i, fmt.Errorf("%v: not marked Overflow, but %w", step, err)
+			}
+		}
+		if got.Allowed && !want.Allowed {
+			return i, fmt.Errorf("%v: admitted, though the key has the debts %v", step, want.Debts)
+		}
+		if got.Allowed == want.Allowed {
+			for j := range r.Policy.Len() {
+				if got.Debts[j].Less(want.Debts[j]) {
+					return i, fmt.Errorf("%v: the debts are %v, less than the key's own, %v", step, got.Debts, want.Debts)
+				}
+			}
+		}
+		if got.Allowed {
+			m.Take(latest, r)
+		}
+		h.Saw(step, got)
+	}
+	return steps, nil
+}

@@ -1,0 +1,98 @@
+package storetest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+var modelClauses = []clause{
+	{name: "Model", promise: "every answer is the model's", check: checkModel},
+}
+
+// checkModel compares the store with the model over random histories.
+func checkModel(p *probe) {
+	seed, err := Seed()
+	if err != nil {
+		p.fail("%v", err)
+	}
+	p.t.Logf("KEYRATE_SEED=%#x", seed)
+	m := NewModel()
+	m.CoarseReset = p.harness.CoarseReset
+	histories := p.harness.Histories
+	if histories == 0 {
+		histories = 100
+	}
+	for i := range histories {
+		h := NewHistory(rand.NewPCG(seed, uint64(i)), HistoryConfig{
+			Prefix: fmt.Sprintf("model %d/", i),
+			// Clocks that count nanoseconds in 64 bits reach 292 years.
+			Span: thousandYears / 10 / int64(histories),
+		})
+		p.advance(time.Microsecond) // no history begins at the instant of another's reset
+		if err := p.follow(m, h, 100); err != nil {
+			p.fail("KEYRATE_SEED=%#x, history %d: %v", seed, i, err)
+		}
+	}
+}
+
+// follow takes the store and the model through the steps of a history.
+func (p *probe) follow(m *Model, h *History, steps int) error {
+	var told trail
+	for range steps {
+		s := h.Next()
+		told.add(s)
+		p.advance(s.Wait)
+		if s.Reset {
+			p.reset(s.Request.Key, s.Request.Policy)
+			// The model needs to know when that was.
+			d := p.take(s.Request.Key, s.Request.Policy, 0)
+			m.Reset(d.Now, s.Request.Key, s.Request.Policy)
+			p.advance(time.Microsecond) // what is seen from now on is later than the reset
+			h.Saw(s, d)
+			continue
+		}
+		got := p.request(s.Request)
+		want := m.Take(got.Now, s.Request)
+		if err := Compare(s.Request.Policy, got, want); err != nil {
+			return fmt.Errorf("%w\nafter the steps\n%s", err, &told)
+		}
+		h.Saw(s, got)
+	}
+	return nil
+}
+
+// Compare returns nil if an answer is the one that is wanted: the decision, its
+// instant and every debt. Overflow is not compared.
+func Compare(policy *ratelimit.Policy, got, want ratelimit.Decision) error {
+	if got.Allowed == want.Allowed && got.Debts == want.Debts && got.Now == want.Now {
+		return nil
+	}
+	return fmt.Errorf("answered allowed=%v debts=%v at %d; want allowed=%v debts=%v at %d",
+		got.Allowed, debts(policy, got), got.Now, want.Allowed, debts(policy, want), want.Now)
+}
+
+// A trail is the last steps of a history.
+type trail struct {
+	steps []Step
+	count int
+}
+
+func (t *trail) add(s Step) {
+	t.count++
+	if len(t.steps) == 10 {
+		t.steps = append(t.steps[:0], t.steps[1:]...)
+	}
+	t.steps = append(t.steps, s)
+}
+
+func (t *trail) String() string {
+	var b strings.Builder
+	for i, s := range t.steps {
+		fmt.Fprintf(&b, "%4d  %v\n", t.count-len(t.steps)+i, s)
+	}
+	return b.String()
+}

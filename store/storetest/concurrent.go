@@ -1,0 +1,170 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+var concurrentClauses = []clause{
+	{name: "ConcurrentCalls", promise: "64 callers of one key get exactly the burst, and no error", check: checkConcurrent},
+	{name: "ConcurrentLimits", promise: "several limits are charged together, whoever calls meanwhile", check: checkConcurrentLimits},
+	{name: "ConcurrentReset", promise: "calls, looks and resets at once leave the bucket in order", check: checkConcurrentReset},
+	{name: "CancelledContext", promise: "a call whose context has ended is decided or fails, and is charged at most once", check: checkCancelled},
+}
+
+// callers is how many goroutines call at once.
+const callers = 64
+
+// together runs call on all callers at once and returns the sum of what it
+// returned. An error of any of them ends the clause.
+func (p *probe) together(call func(caller int) (int64, error)) int64 {
+	var sum atomic.Int64
+	errs := make(chan error, callers)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			<-start
+			n, err := call(i)
+			sum.Add(n)
+			if err != nil {
+				errs <- err
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+	select {
+	case err := <-errs:
+		p.fail("%v", err)
+	default:
+	}
+	return sum.Load()
+}
+
+// admitted makes n calls of cost 1 and returns how many were admitted.
+func (p *probe) admitted(key string, policy *ratelimit.Policy, n int) (admitted int64, err error) {
+	for range n {
+		d, err := p.try(p.ctx, ratelimit.Request{Key: key, Policy: policy, Cost: 1})
+		if err != nil {
+			return admitted, fmt.Errorf("take returned an error: %w", err)
+		}
+		if d.Allowed {
+			admitted++
+		}
+	}
+	return admitted, nil
+}
+
+func checkConcurrent(p *probe) {
+	hour := policy(ratelimit.PerHour(1000))
+	if n := p.together(func(int) (int64, error) { return p.admitted("one", hour, 50) }); n != 1000 {
+		p.fail("%d of %d calls were admitted by a burst of 1000", n, callers*50)
+	}
+	p.deny("one", hour, 1)
+
+	many := policy(ratelimit.PerHour(100))
+	key := func(i int) string { return fmt.Sprintf("many %d", i%16) }
+	if n := p.together(func(i int) (int64, error) { return p.admitted(key(i), many, 50) }); n != 1600 {
+		p.fail("%d of %d calls were admitted by 16 keys with a burst of 100 each", n, callers*50)
+	}
+	// A limit far away denies nobody.
+	far := policy(ratelimit.PerHour(1_000_000))
+	if n := p.together(func(int) (int64, error) { return p.admitted("far", far, 50) }); n != callers*50 {
+		p.fail("%d of %d calls were admitted by a limit that is far away", n, callers*50)
+	}
+}
+
+func checkConcurrentLimits(p *probe) {
+	small, large := ratelimit.PerHour(300).Named("small"), ratelimit.PerDay(1000).Named("large")
+	policies := []*ratelimit.Policy{policy(small, large), policy(large, small), policy(large)}
+	n := p.together(func(i int) (int64, error) { return p.admitted("limits", policies[i%3], 10) })
+	d := p.take("limits", policies[0], 0)
+	owed := d.Debts[1].Micros / 86_400_000
+	if n != owed {
+		p.fail("%d calls were admitted, but the limit that all of them name was charged for %d", n, owed)
+	}
+	d = p.take("limits", policy(small), 0)
+	if taken := d.Debts[0].Micros / 12_000_000; taken > 300 || n < 300 {
+		p.fail("%d calls were admitted, %d of them by a limit with a burst of 300", n, taken)
+	}
+}
+
+func checkConcurrentReset(p *probe) {
+	hour := policy(ratelimit.PerHour(40))
+	p.together(func(i int) (int64, error) {
+		for range 20 {
+			if i%8 == 0 {
+				if err := p.store.Reset(p.ctx, "resets", hour); err != nil {
+					return 0, fmt.Errorf("reset returned an error: %w", err)
+				}
+				continue
+			}
+			d, err := p.try(p.ctx, ratelimit.Request{Key: "resets", Policy: hour, Cost: i % 3})
+			if err != nil {
+				return 0, fmt.Errorf("take returned an error: %w", err)
+			}
+			if d.Debts[0].Micros%90_000_000 != 0 || hour.Bucket(0).Capacity().Less(d.Debts[0]) {
+				return 0, fmt.Errorf("a debt of %d µs was answered; all debts must be whole tokens of 90 s, 40 at most", d.Debts[0].Micros)
+			}
+		}
+		return 0, nil
+	})
+	p.reset("resets", hour)
+	p.state("after a last reset", "resets", hour, micros(0))
+	p.admit("resets", hour, 40)
+	p.deny("resets", hour, 1)
+}
+
+func checkCancelled(p *probe) {
+	ended, cancel := context.WithCancel(p.ctx)
+	cancel()
+	hour := policy(ratelimit.PerHour(100))
+	var failed int
+	var admitted int64
+	for range 20 {
+		d, err := p.try(ended, ratelimit.Request{Key: "ended", Policy: hour, Cost: 2})
+		switch {
+		case err != nil:
+			failed++
+		case !d.Allowed:
+			p.fail("a call was denied though there were tokens for it")
+		default:
+			admitted++
+		}
+	}
+	const cost = 2 * 36_000_000 // µs
+	owed := p.take("ended", hour, 0).Debts[0].Micros
+	if owed < admitted*cost || owed > (admitted+int64(failed))*cost {
+		p.fail("%d calls were admitted and %d failed, at 2 tokens each, but %d tokens were charged", admitted, failed, owed/36_000_000)
+	}
+	if err := p.store.Reset(ended, "ended", hour); err == nil {
+		p.state("after a reset that returned no error", "ended", hour, micros(0))
+	}
+
+	// Contexts that end while others are at it.
+	n := p.together(func(i int) (int64, error) {
+		ctx, cancel := context.WithCancel(p.ctx)
+		defer cancel()
+		var charged int64
+		for j := range 5 {
+			if i%2 == 0 && j == 2 {
+				cancel()
+			}
+			d, err := p.try(ctx, ratelimit.Request{Key: "ending", Policy: hour, Cost: 1})
+			if err == nil && d.Allowed {
+				charged++
+			}
+		}
+		return charged, nil
+	})
+	if n > 100 {
+		p.fail("%d calls were admitted by a burst of 100", n)
+	}
+	p.reset("ending", hour)
+	p.admit("ending", hour, 100)
+}

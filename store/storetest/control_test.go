@@ -1,0 +1,607 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/big"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// A modelStore is a store that is right: the model behind a lock. Its fields make
+// it wrong in one way.
+type modelStore struct {
+	mu    sync.Mutex
+	m     *Model
+	clock func() int64 // in microseconds
+
+	take  func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision
+	reset func(s *modelStore, now int64, key string, p *ratelimit.Policy)
+}
+
+func newModelStore() *modelStore {
+	start := time.Now()
+	return &modelStore{m: NewModel(), clock: func() int64 { return int64(time.Since(start)/time.Microsecond) + 1 }}
+}
+
+func (s *modelStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.take != nil {
+		return s.take(s, s.clock(), r), nil
+	}
+	return s.m.Take(s.clock(), r), nil
+}
+
+func (s *modelStore) Reset(_ context.Context, key string, p *ratelimit.Policy) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reset != nil {
+		s.reset(s, s.clock(), key, p)
+		return nil
+	}
+	s.m.Reset(s.clock(), key, p)
+	return nil
+}
+
+// bucket returns the model's bucket of the first limit, or nil.
+func (s *modelStore) bucket(r ratelimit.Request) *modelBucket {
+	return s.m.buckets[bucketName{r.Key, r.Policy.Bucket(0).Limit().Name}]
+}
+
+// owe makes the bucket of limit i owe d.
+func (s *modelStore) owe(now int64, r ratelimit.Request, i int, d *big.Rat) {
+	l := r.Policy.Bucket(i).Limit()
+	s.m.store(now, r.Key, l.Name, d, s.m.termsOf(l))
+}
+
+// rat is a debt as a fraction.
+func rat(b *ratelimit.Bucket, d ratelimit.Debt) *big.Rat {
+	f := big.NewRat(int64(d.Frac), int64(b.Denominator()))
+	return f.Add(f, new(big.Rat).SetInt64(d.Micros))
+}
+
+// renamed is a policy of one limit under another name; other policies stay.
+func renamed(p *ratelimit.Policy, name func(string) string) *ratelimit.Policy {
+	if p.Len() != 1 {
+		return p
+	}
+	l := p.Bucket(0).Limit()
+	return policy(l.Named(name(l.Name)))
+}
+
+func constant(s string) func(string) string { return func(string) string { return s } }
+
+// A floatStore keeps its instants in floating point.
+type floatStore struct {
+	*modelStore
+	full map[bucketName]float64 // in seconds
+}
+
+func (s *floatStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	micros := s.clock()
+	now := float64(micros) / 1e6
+	d := ratelimit.Decision{Allowed: r.Cost >= 0, Now: micros}
+	var found, after [ratelimit.MaxLimits]float64
+	for i := range r.Policy.Len() {
+		l := r.Policy.Bucket(i).Limit()
+		token := l.Period.Seconds() / float64(l.Rate)
+		found[i] = min(max(0, s.full[bucketName{r.Key, l.Name}]-now), token*float64(l.Burst))
+		after[i] = found[i] + token*float64(r.Cost)
+		d.Allowed = d.Allowed && after[i] <= token*float64(l.Burst)
+	}
+	for i := range r.Policy.Len() {
+		owed := found[i]
+		if d.Allowed {
+			owed = after[i]
+			s.full[bucketName{r.Key, r.Policy.Bucket(i).Limit().Name}] = now + owed
+		}
+		d.Debts[i] = asDebt(owed, r.Policy.Bucket(i).Denominator())
+	}
+	return d, nil
+}
+
+func asDebt(seconds float64, den uint32) ratelimit.Debt {
+	whole, frac := math.Modf(seconds * 1e6)
+	return ratelimit.Debt{Micros: int64(whole), Frac: uint32(frac * float64(den))}
+}
+
+// A windowStore counts calls in windows of one period.
+type windowStore struct {
+	*modelStore
+	taken map[string]int
+}
+
+func (s *windowStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock()
+	b := r.Policy.Bucket(0)
+	period := int64(b.Limit().Period / time.Microsecond)
+	key := fmt.Sprint(r.Key, now/period)
+	d := ratelimit.Decision{Now: now, Allowed: r.Cost >= 0 && s.taken[key]+r.Cost <= b.Limit().Burst}
+	if d.Allowed {
+		s.taken[key] += r.Cost
+	}
+	d.Debts[0], _ = b.Cost(s.taken[key])
+	return d, nil
+}
+
+// A raceStore looks, lets others go first, and then charges.
+type raceStore struct{ *modelStore }
+
+func (s raceStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	s.mu.Lock()
+	d := s.m.Peek(s.clock(), r)
+	s.mu.Unlock()
+	runtime.Gosched()
+	if d.Allowed {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for i := range r.Policy.Len() {
+			s.owe(d.Now, r, i, rat(r.Policy.Bucket(i), d.Debts[i]))
+		}
+	}
+	return d, nil
+}
+
+// A busyStore fails when two call at once.
+type busyStore struct {
+	*modelStore
+	busy sync.Mutex
+}
+
+var errBusy = errors.New("busy")
+
+func (s *busyStore) enter() error {
+	if !s.busy.TryLock() {
+		return errBusy
+	}
+	runtime.Gosched()
+	return nil
+}
+
+func (s *busyStore) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	if err := s.enter(); err != nil {
+		return ratelimit.Decision{}, err
+	}
+	defer s.busy.Unlock()
+	return s.modelStore.Take(ctx, r)
+}
+
+func (s *busyStore) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.busy.Unlock()
+	return s.modelStore.Reset(ctx, key, p)
+}
+
+// A retryStore sends a call whose context has ended twice.
+type retryStore struct{ *modelStore }
+
+func (s retryStore) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	d, err := s.modelStore.Take(ctx, r)
+	if ctx.Err() != nil {
+		_, _ = s.modelStore.Take(ctx, r)
+		return ratelimit.Decision{}, ctx.Err()
+	}
+	return d, err
+}
+
+// A control is a store that is wrong, and clauses that must find it.
+type control struct {
+	name    string
+	clauses string
+	store   func() ratelimit.Store
+}
+
+func controls() []control {
+	// changed is the model with another Take.
+	changed := func(take func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision) func() ratelimit.Store {
+		return func() ratelimit.Store {
+			s := newModelStore()
+			s.take = take
+			return s
+		}
+	}
+	// asked is the model, asked something else.
+	asked := func(change func(s *modelStore, now int64, r *ratelimit.Request)) func() ratelimit.Store {
+		return changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			change(s, now, &r)
+			return s.m.Take(now, r)
+		})
+	}
+	// answered is the model, giving another answer.
+	answered := func(change func(r ratelimit.Request, d *ratelimit.Decision)) func() ratelimit.Store {
+		return changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			d := s.m.Take(now, r)
+			change(r, &d)
+			return d
+		})
+	}
+	// knows is the model, told something else of what the caller knows.
+	knows := func(change func(s *modelStore, now int64, r *ratelimit.Request, i int, k *ratelimit.Known)) func() ratelimit.Store {
+		return asked(func(s *modelStore, now int64, r *ratelimit.Request) {
+			if r.Known == nil {
+				return
+			}
+			known := *r.Known
+			for i := range r.Policy.Len() {
+				change(s, now, r, i, &known[i])
+			}
+			r.Known = &known
+		})
+	}
+	// keyed is the model, under another key.
+	keyed := func(key func(string) string) func() ratelimit.Store {
+		return asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Key = key(r.Key) })
+	}
+	// resets is the model with another Reset.
+	resets := func(reset func(s *modelStore, now int64, key string, p *ratelimit.Policy)) func() ratelimit.Store {
+		return func() ratelimit.Store {
+			s := newModelStore()
+			s.reset = reset
+			return s
+		}
+	}
+	oneByOne := changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		all := ratelimit.Decision{Allowed: true, Now: now}
+		for i, l := range r.Policy.Limits() {
+			one := r
+			one.Policy, one.Known = policy(l), nil
+			d := s.m.Take(now, one)
+			all.Debts[i] = d.Debts[0]
+			all.Allowed = all.Allowed && d.Allowed
+		}
+		return all
+	})
+
+	return []control{
+		{"admits everything", "BurstThenDenial ProvesItself EveryWindow ConcurrentCalls Model", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Allowed = true })},
+		{"denies everything", "FreshBucketIsFull BurstThenDenial ConcurrentCalls ProvesItself EveryWindow AnyKey", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Allowed = false })},
+		{"starts with a debt", "FreshBucketIsFull Model", asked(func(s *modelStore, now int64, r *ratelimit.Request) {
+			if s.bucket(*r) == nil {
+				s.owe(now, *r, 0, big.NewRat(1, 1))
+			}
+		})},
+		{"charges denials", "DenialChargesNothing Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			d := s.m.Take(now, r)
+			if !d.Allowed {
+				s.owe(now, r, 0, s.m.termsOf(r.Policy.Bucket(0).Limit()).capacity)
+			}
+			return d
+		})},
+		{"forgets the debt on a denial", "DenialChargesNothing WaitingAsToldAdmits Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			d := s.m.Take(now, r)
+			if !d.Allowed {
+				s.m.Reset(now, r.Key, r.Policy)
+			}
+			return d
+		})},
+		{"saves tokens up beyond the burst", "RefillToFullOnly", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			var full *big.Rat
+			if b := s.bucket(r); b != nil && b.full.Cmp(new(big.Rat).SetInt64(now)) < 0 {
+				full = b.full
+			}
+			d := s.m.Take(now, r)
+			if full != nil && d.Allowed && r.Cost > 0 {
+				cost := new(big.Rat).SetInt64(int64(r.Cost))
+				b := s.bucket(r)
+				b.full = cost.Mul(cost, s.m.termsOf(r.Policy.Bucket(0).Limit()).token).Add(cost, full)
+			}
+			return d
+		})},
+		{"charges one token for a look", "CostZeroChargesNothing Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+			if r.Cost == 0 {
+				r.Cost = 1
+			}
+		})},
+		{"takes the burst for a cost above it", "CostAboveBurst Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+			r.Cost = min(r.Cost, r.Policy.Bucket(0).Limit().Burst)
+		})},
+		{"gives tokens for a negative cost", "NegativeCost Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			d := s.m.Take(now, r)
+			if r.Cost < 0 {
+				s.m.Reset(now, r.Key, r.Policy)
+			}
+			return d
+		})},
+		{"admits a negative cost", "NegativeCost Model", answered(func(r ratelimit.Request, d *ratelimit.Decision) { d.Allowed = d.Allowed || r.Cost < 0 })},
+		{"charges one token for any cost", "CostsAddUp CostAboveBurst Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Cost = min(r.Cost, 1) })},
+		{"decides one limit after the other", "SeveralLimitsTogether ConcurrentLimits Model", oneByOne},
+		{"has buckets of each policy's own", "SharedLimit Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Key += fmt.Sprint(r.Policy.Limits()) })},
+		{"ignores names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Policy = renamed(r.Policy, constant("x")) })},
+		{"ignores the case of names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Policy = renamed(r.Policy, strings.ToLower) })},
+		{"cuts names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+			r.Policy = renamed(r.Policy, func(name string) string { return name[:min(len(name), 60)] })
+		})},
+		{"answers debts the other way round", "DebtsInOrder SeveralLimitsTogether", answered(func(r ratelimit.Request, d *ratelimit.Decision) { slices.Reverse(d.Debts[:r.Policy.Len()]) })},
+		{"answers debts of limits that are not there", "DebtsInOrder Model", answered(func(r ratelimit.Request, d *ratelimit.Decision) {
+			if r.Policy.Len() < len(d.Debts) {
+				d.Debts[3] = d.Debts[0]
+			}
+		})},
+		{"cuts keys at a NUL", "AnyKey", keyed(func(key string) string { key, _, _ = strings.Cut(key, "\x00"); return key })},
+		{"ignores the case of keys", "AnyKey", keyed(strings.ToLower)},
+		{"trims keys", "AnyKey", keyed(strings.TrimSpace)},
+		{"cuts keys at 64 KiB", "AnyKey", keyed(func(key string) string { return key[:min(len(key), 1<<16)] })},
+		{"mends keys that are not UTF-8", "AnyKey", keyed(func(key string) string { return strings.ToValidUTF8(key, "\ufffd") })},
+		{"unquotes keys", "AnyKey", keyed(func(key string) string { return strings.ReplaceAll(key, "%20", " ") })},
+		{"joins key and name", "KeyAndNameDoNotBlur", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+			r.Key += "|" + r.Policy.Bucket(0).Limit().Name
+			r.Policy = renamed(r.Policy, constant("x"))
+		})},
+		{"joins key and name without a separator", "KeyAndNameDoNotBlur", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+			r.Key += r.Policy.Bucket(0).Limit().Name
+			r.Policy = renamed(r.Policy, constant("x"))
+		})},
+		{"has a hash of 8 bits", "ManyKeys", keyed(func(key string) string {
+			h := fnv.New32()
+			_, _ = h.Write([]byte(key))
+			return string(rune(h.Sum32() % 256))
+		})},
+		{"throws buckets away to make room", "ManyKeys", asked(func(s *modelStore, _ int64, _ *ratelimit.Request) {
+			if len(s.m.buckets) > 500 {
+				clear(s.m.buckets)
+			}
+		})},
+		{"counts in floating point", "FractionsAreExact ThirdsOfASecond Model", func() ratelimit.Store {
+			return &floatStore{newModelStore(), map[bucketName]float64{}}
+		}},
+		{"counts in whole microseconds", "FractionsAreExact ThirdsOfASecond Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+			limits := r.Policy.Limits()
+			for i, l := range limits {
+				limits[i].Rate, limits[i].Period = 1, max(time.Microsecond, (l.Period/time.Duration(l.Rate)).Truncate(time.Microsecond))
+				limits[i].Burst = min(l.Burst, int(ratelimit.MaxRefill/limits[i].Period))
+			}
+			r.Policy = policy(limits...)
+		})},
+		{"answers improper fractions", "FractionsBelowTheDenominator Model", answered(func(r ratelimit.Request, d *ratelimit.Decision) {
+			if d.Debts[0].Micros > 0 {
+				d.Debts[0].Micros--
+				d.Debts[0].Frac += r.Policy.Bucket(0).Denominator()
+			}
+		})},
+		{"does not clamp", "LimitRaised LimitLowered Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			b, t := s.bucket(r), s.m.termsOf(r.Policy.Bucket(0).Limit())
+			if b != nil {
+				if d := until(b.full, b.den, now, t); d.Cmp(t.capacity) > 0 {
+					return ratelimit.Decision{Now: now, Debts: [ratelimit.MaxLimits]ratelimit.Debt{parts(d, t.token.Denom())}}
+				}
+			}
+			return s.m.Take(now, r)
+		})},
+		{"writes nothing on a denial, not even a clamp", "ClampIsStored LimitRaised Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			before := map[bucketName]modelBucket{}
+			for name, b := range s.m.buckets {
+				before[name] = *b
+			}
+			d := s.m.Take(now, r)
+			if !d.Allowed || r.Cost == 0 {
+				for name, b := range before {
+					*s.m.buckets[name] = b
+				}
+			}
+			return d
+		})},
+		{"gives a changed limit a new bucket", "TimeDebtStays LimitRaised SharedLimit", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+			r.Key += r.Policy.Bucket(0).Limit().String()
+		})},
+		{"rounds other denominators down", "DenominatorRoundsUp Model", asked(func(s *modelStore, _ int64, r *ratelimit.Request) {
+			b, den := s.bucket(*r), s.m.termsOf(r.Policy.Bucket(0).Limit()).token.Denom()
+			if b != nil && b.den.Cmp(den) != 0 {
+				b.full = new(big.Rat).SetInt(new(big.Int).Div(b.full.Num(), b.full.Denom()))
+			}
+		})},
+		{"ignores what is known", "KnownDebtDenies KnownDebtIsCharged KnownOfSeveralLimits UndatedKnowledgeCounts Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Known = nil })},
+		{"forgets what was known when it charges", "KnownDebtIsCharged Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			d := s.m.Peek(now, r)
+			if d.Allowed {
+				r.Known = nil
+				s.m.Take(now, r)
+			}
+			return d
+		})},
+		{"keeps what is known when it denies", "KnownDebtDenies Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			d := s.m.Take(now, r)
+			for i := range r.Policy.Len() {
+				s.owe(now, r, i, rat(r.Policy.Bucket(i), d.Debts[i]))
+			}
+			return d
+		})},
+		{"believes what is known more than its own bucket", "KnownLessThanOwn Model", asked(func(s *modelStore, now int64, r *ratelimit.Request) {
+			if r.Known != nil {
+				for i := range r.Policy.Len() {
+					s.owe(now, *r, i, knownDebt(now, r.Known[i], s.m.termsOf(r.Policy.Bucket(i).Limit())))
+				}
+			}
+		})},
+		{"does not clamp what is known", "KnownAboveCapacity Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			if r.Known != nil && r.Policy.Bucket(0).Capacity().Less(r.Known[0].Debt) {
+				return ratelimit.Decision{Now: now, Debts: [ratelimit.MaxLimits]ratelimit.Debt{r.Known[0].Debt}}
+			}
+			return s.m.Take(now, r)
+		})},
+		{"carries the aged debt alone", "KnownDebtAndTAT KnownTATDenominator Model", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
+			k.TAT = ratelimit.TAT{}
+		})},
+		{"carries the TAT alone", "KnownDebtAndTAT Model", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
+			if k.TAT.Den != 0 {
+				k.Debt = micros(math.MaxInt64 / 2)
+			}
+		})},
+		{"takes a fraction of another denominator for its own", "KnownTATDenominator", knows(func(_ *modelStore, _ int64, r *ratelimit.Request, i int, k *ratelimit.Known) {
+			if k.TAT.Den != 0 {
+				k.TAT.Den = r.Policy.Bucket(i).Denominator()
+				k.TAT.Frac = min(k.TAT.Frac, k.TAT.Den-1)
+			}
+		})},
+		{"takes what is known of one limit for all", "KnownOfSeveralLimits Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+			if r.Known != nil {
+				k := r.Known[0]
+				r.Known = &ratelimit.Knowledge{k, k, k, k}
+			}
+		})},
+		{"writes into what is known", "KnownIsOnlyRead", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+			if r.Known != nil {
+				r.Known[0].Debt = micros(min(r.Known[0].Debt.Micros, 1_000_000))
+			}
+		})},
+		{"does not reset", "ResetFills ResetWinsOverOlderKnowledge ConcurrentReset ProvesItself Model", resets(func(*modelStore, int64, string, *ratelimit.Policy) {})},
+		{"resets everybody", "ResetFills Model", resets(func(s *modelStore, now int64, key string, p *ratelimit.Policy) {
+			clear(s.m.buckets)
+			s.m.Reset(now, key, p)
+		})},
+		{"resets all limits of the key", "ResetFills Model", resets(func(s *modelStore, now int64, key string, p *ratelimit.Policy) {
+			for name := range s.m.buckets {
+				if name.key == key {
+					delete(s.m.buckets, name)
+				}
+			}
+			s.m.Reset(now, key, p)
+		})},
+		{"forgets that there was a reset", "ResetWinsOverOlderKnowledge ResetAtOnce Model", resets(func(s *modelStore, _ int64, key string, p *ratelimit.Policy) {
+			for _, l := range p.Limits() {
+				delete(s.m.buckets, bucketName{key, l.Name})
+			}
+		})},
+		{"lets a reset lose against the same microsecond", "ResetAtOnce", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
+			if k.Seen != 0 {
+				k.Seen++
+			}
+		})},
+		{"ignores for ever what is known of a bucket that was reset", "LaterKnowledgeCounts UndatedKnowledgeCounts Model", knows(func(s *modelStore, _ int64, r *ratelimit.Request, _ int, k *ratelimit.Known) {
+			if b := s.bucket(*r); b != nil && b.reset != 0 {
+				*k = ratelimit.Known{}
+			}
+		})},
+		{"ignores after a reset what has no date", "UndatedKnowledgeCounts Model", knows(func(s *modelStore, _ int64, r *ratelimit.Request, _ int, k *ratelimit.Known) {
+			if b := s.bucket(*r); b != nil && b.reset != 0 && k.Seen == 0 {
+				*k = ratelimit.Known{}
+			}
+		})},
+		{"lets a reset of one key win over knowledge of all", "ResetWinsOverOlderKnowledge", func() ratelimit.Store {
+			s := newModelStore()
+			s.m.CoarseReset = true
+			return s
+		}},
+		{"tells the time in milliseconds", "NowIsTheInstant", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Now = d.Now / 1000 * 1000 })},
+		{"does not tell the time", "NowIsTheInstant", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Now = 0 })},
+		{"has a slow clock", "NowIsTheInstant RefillToFullOnly WaitingAsToldAdmits", func() ratelimit.Store {
+			s := newModelStore()
+			clock := s.clock
+			s.clock = func() int64 { return clock() / 2 }
+			return s
+		}},
+		{"reads, then writes", "ConcurrentCalls", func() ratelimit.Store { return raceStore{newModelStore()} }},
+		{"fails when it is busy", "ConcurrentCalls ConcurrentLimits ConcurrentReset", func() ratelimit.Store { return &busyStore{modelStore: newModelStore()} }},
+		{"charges twice when the context has ended", "CancelledContext", func() ratelimit.Store { return retryStore{newModelStore()} }},
+		{"counts in windows", "EveryWindow RefillToFullOnly WaitingAsToldAdmits", func() ratelimit.Store {
+			return &windowStore{newModelStore(), map[string]int{}}
+		}},
+	}
+}
+
+// TestWrongStoresFail runs the clauses against stores that break them. A clause
+// that no wrong store fails would not be worth having.
+func TestWrongStoresFail(t *testing.T) {
+	tested := map[string]bool{"ClockSetBack": true} // by TestClockSetBack
+	for _, c := range controls() {
+		t.Run(c.name, func(t *testing.T) {
+			for name := range strings.FieldsSeq(c.clauses) {
+				tested[name] = true
+				at := slices.IndexFunc(clauses(), func(c clause) bool { return c.name == name })
+				if at < 0 {
+					t.Fatalf("there is no clause %q", name)
+				}
+				err := clauses()[at].run(t, Harness{New: func(*testing.T) ratelimit.Store { return c.store() }, Histories: 20})
+				if err == nil {
+					t.Errorf("a store that %s passes %s", c.name, name)
+				}
+			}
+		})
+	}
+	for _, c := range clauses() {
+		if !tested[c.name] {
+			t.Errorf("no wrong store fails %s", c.name)
+		}
+	}
+}
+
+// TestRightStorePasses: the model itself, in a bubble and with a steered clock.
+func TestRightStorePasses(t *testing.T) {
+	t.Run("bubble", func(t *testing.T) {
+		Run(t, Harness{New: func(*testing.T) ratelimit.Store { return newModelStore() }})
+	})
+	t.Run("steered", func(t *testing.T) {
+		Run(t, steered(func(*modelStore) {}))
+	})
+}
+
+// steered returns a harness for stores that are told the time, which is that of a
+// host with a wall clock.
+func steered(spoil func(s *modelStore)) Harness {
+	now := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+	return Harness{
+		New: func(*testing.T) ratelimit.Store {
+			s := newModelStore()
+			s.clock = func() int64 { return now }
+			spoil(s)
+			return s
+		},
+		Advance: func(_ *testing.T, d time.Duration) { now += int64(d / time.Microsecond) },
+		SetBack: func(_ *testing.T, d time.Duration) { now -= int64(d / time.Microsecond) },
+	}
+}
+
+// TestClockSetBack: a store whose time stands still until the clock is again
+// where it was, one that does not clamp, and one that starts anew, are found.
+func TestClockSetBack(t *testing.T) {
+	at := slices.IndexFunc(clauses(), func(c clause) bool { return c.setsBack })
+	for name, spoil := range map[string]func(s *modelStore){
+		"stands still": func(s *modelStore) {
+			clock, latest := s.clock, int64(0)
+			s.clock = func() int64 { latest = max(latest, clock()); return latest }
+		},
+		"does not store the clamp": func(s *modelStore) {
+			s.take = func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+				b := s.bucket(r)
+				if b == nil {
+					return s.m.Take(now, r)
+				}
+				before := *b
+				d := s.m.Take(now, r)
+				if !d.Allowed {
+					*b = before
+				}
+				return d
+			}
+		},
+		"starts anew": func(s *modelStore) {
+			latest := int64(0)
+			s.take = func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+				if now < latest {
+					clear(s.m.buckets)
+				}
+				latest = now
+				return s.m.Take(now, r)
+			}
+		},
+	} {
+		if err := clauses()[at].run(t, steered(spoil)); err == nil {
+			t.Errorf("a store that %s passes", name)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package storetest
+
+import (
+	"math"
+	"math/big"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+var fractionClauses = []clause{
+	{name: "FractionsAreExact", promise: "no fraction of a token is lost or gained at any rate", check: checkFractions},
+	{name: "ThirdsOfASecond", promise: "at 3 per second a token takes 333333 1/3 microseconds", check: checkThirds},
+	{name: "FractionsBelowTheDenominator", promise: "the parts of a microsecond are less than a whole one", check: checkParts},
+}
+
+func checkThirds(p *probe) {
+	three := policy(ratelimit.PerSecond(3))
+	p.debts("after a call", three, p.admit("thirds", three, 1), of(333_333, 1))
+	p.debts("after a call", three, p.admit("thirds", three, 1), of(666_666, 2))
+	p.debts("after a call", three, p.admit("thirds", three, 1), of(1_000_000, 0))
+	p.advance(333_333 * time.Microsecond)
+	p.debts("a third of a microsecond too early", three, p.deny("thirds", three, 1), of(666_667, 0))
+	p.advance(time.Microsecond)
+	p.debts("after a call", three, p.admit("thirds", three, 1), of(999_999, 1))
+}
+
+// greedyLimits are spent as fast as they allow.
+var greedyLimits = []ratelimit.Limit{
+	{Rate: 3, Period: time.Second},
+	{Rate: 3, Period: time.Second, Burst: 1},
+	{Rate: 1, Period: 1900 * time.Millisecond},
+	{Rate: 700_001, Period: time.Second, Burst: 3},
+	{Rate: 1_000_000, Period: time.Second, Burst: 7},
+	{Rate: 1, Period: time.Microsecond},
+	{Rate: ratelimit.MaxRate, Period: time.Microsecond},
+	{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: math.MaxInt},
+	{Rate: ratelimit.MaxRate - 1, Period: time.Second, Burst: 12345},
+	{Rate: 7, Period: 1_234_567 * time.Microsecond, Burst: 100},
+	{Rate: 3, Period: 365 * 24 * time.Hour, Burst: 2},
+	{Rate: 100, Period: time.Second, Burst: 10},
+}
+
+// checkFractions takes whatever is there, at odd moments. What was admitted in
+// all must then be Burst + floor(elapsed * Rate / Period), to the token.
+func checkFractions(p *probe) {
+	for _, l := range greedyLimits {
+		one, key := policy(l), "greedy "+l.String()
+		b := one.Bucket(0)
+		token, _ := b.Cost(1)
+		first := p.admit(key, one, b.Limit().Burst)
+		admitted := new(big.Int).SetInt64(int64(b.Limit().Burst))
+		d := first
+		for i := range int64(200) {
+			// About a token, or a few; never more than fills the bucket.
+			wait := min(token.Micros*(1+i%3)+i%7, d.Debts[0].Micros)
+			p.advance(time.Duration(wait) * time.Microsecond)
+			n := b.Remaining(p.take(key, one, 0).Debts[0])
+			d = p.admit(key, one, n)
+			admitted.Add(admitted, new(big.Int).SetInt64(int64(n)))
+		}
+		p.deny(key, one, b.Limit().Burst)
+		want := new(big.Int).SetInt64(d.Now - first.Now)
+		want.Mul(want, big.NewInt(int64(l.Rate)))
+		want.Div(want, big.NewInt(int64(l.Period/time.Microsecond)))
+		want.Add(want, new(big.Int).SetInt64(int64(b.Limit().Burst)))
+		if admitted.Cmp(want) != 0 {
+			p.fail("under %v, %v tokens were admitted in %d µs; want %v", l, admitted, d.Now-first.Now, want)
+		}
+	}
+}
+
+func checkParts(p *probe) {
+	for _, l := range greedyLimits {
+		one, key := policy(l), "parts "+l.String()
+		b := one.Bucket(0)
+		for range 50 {
+			d := p.take(key, one, 1)
+			if d.Debts[0].Frac >= b.Denominator() {
+				p.fail("under %v the debt is %d µs and %d parts of 1/%d", l, d.Debts[0].Micros, d.Debts[0].Frac, b.Denominator())
+			}
+			p.advance(time.Microsecond)
+		}
+	}
+}

@@ -1,0 +1,311 @@
+package storetest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// Seed returns the seed of the random runs: the value of the environment variable
+// KEYRATE_SEED, else a new one.
+func Seed() (uint64, error) {
+	s := os.Getenv("KEYRATE_SEED")
+	if s == "" {
+		return rand.Uint64(), nil
+	}
+	seed, err := strconv.ParseUint(s, 0, 64)
+	if err != nil {
+		return 0, fmt.Errorf("KEYRATE_SEED %q must be a whole number, as a failed test prints it", s)
+	}
+	return seed, nil
+}
+
+// A Step is one step of a [History].
+type Step struct {
+	Wait    time.Duration // what passes before it, in whole microseconds; negative: the clock is set back
+	Reset   bool          // it fills the buckets of Request.Key, of Request.Policy; else it is a decision
+	Request ratelimit.Request
+}
+
+// String tells the step for a message of a failed test.
+func (s Step) String() string {
+	what := "take " + strconv.Itoa(s.Request.Cost)
+	if s.Reset {
+		what = "reset"
+	}
+	text := fmt.Sprintf("after %v: %s of %q under %v", s.Wait, what, s.Request.Key, s.Request.Policy.Limits())
+	if s.Request.Known != nil {
+		text += fmt.Sprintf(", knowing %+v", s.Request.Known[:s.Request.Policy.Len()])
+	}
+	return text
+}
+
+// HistoryConfig is what [NewHistory] can be told.
+type HistoryConfig struct {
+	// Prefix begins every key, so that histories may share a store.
+	Prefix string
+	// Span bounds the time that all steps take together. 0 means a thousand years.
+	Span int64 // in microseconds
+	// SetBack lets the clock be set back.
+	SetBack bool
+	// Steady keeps to one limit for each name.
+	Steady bool
+}
+
+// A History makes up steps: limits at the extremes of what is permitted, changed
+// while they are in use; several at once; costs about the tokens that are left;
+// waits about those that are needed; true, false and outdated knowledge. It is
+// repeatable: the same source gives the same steps to the same answers.
+type History struct {
+	config   HistoryConfig
+	rand     *rand.Rand
+	left     int64 // of the span
+	keys     []string
+	policies []*ratelimit.Policy
+	seen     []sight
+	last     ratelimit.Decision
+	now      int64
+}
+
+// A sight is one bucket as a decision showed it.
+type sight struct {
+	key, limit string
+	debt       ratelimit.Debt
+	tat        ratelimit.TAT
+	now        int64
+}
+
+// thousandYears is in microseconds.
+const thousandYears = 1000 * 365 * 24 * int64(time.Hour/time.Microsecond)
+
+// NewHistory returns a history that takes its choices from src.
+func NewHistory(src rand.Source, c HistoryConfig) *History {
+	h := &History{config: c, rand: rand.New(src), left: c.Span}
+	if h.left == 0 {
+		h.left = thousandYears
+	}
+	for i := range 1 + h.rand.IntN(3) {
+		h.keys = append(h.keys, fmt.Sprintf("%s%d", c.Prefix, i))
+	}
+	names := [ratelimit.MaxLimits]string{"default", "b", "c", "d"}
+	var variants [ratelimit.MaxLimits][]ratelimit.Limit
+	for i, name := range names {
+		n := 1
+		if !c.Steady {
+			n += h.rand.IntN(3)
+		}
+		for range n {
+			variants[i] = append(variants[i], h.limit().Named(name))
+		}
+	}
+	for range 1 + h.rand.IntN(5) {
+		n := 1
+		if h.rand.IntN(2) == 0 {
+			n += h.rand.IntN(ratelimit.MaxLimits)
+		}
+		var limits []ratelimit.Limit
+		for _, at := range h.rand.Perm(max(n, h.rand.IntN(ratelimit.MaxLimits)+1))[:n] {
+			limits = append(limits, variants[at][h.rand.IntN(len(variants[at]))])
+		}
+		h.policies = append(h.policies, policy(limits...))
+	}
+	return h
+}
+
+// Next returns the next step.
+func (h *History) Next() Step {
+	r := ratelimit.Request{
+		Key:    h.keys[h.rand.IntN(len(h.keys))],
+		Policy: h.policies[h.rand.IntN(len(h.policies))],
+	}
+	b := r.Policy.Bucket(h.rand.IntN(r.Policy.Len()))
+	s := Step{Wait: time.Duration(h.wait(b)) * time.Microsecond, Reset: h.rand.IntN(25) == 0}
+	r.Cost = h.cost(b)
+	if h.rand.IntN(5) == 0 {
+		r.Known = h.knowledge(&r)
+	}
+	s.Request = r
+	return s
+}
+
+// Saw tells the history what the answer to a decision was. Later steps will be
+// aimed at what it showed.
+func (h *History) Saw(s Step, d ratelimit.Decision) {
+	h.last, h.now = d, d.Now
+	if s.Reset {
+		return
+	}
+	for i := range s.Request.Policy.Len() {
+		b := s.Request.Policy.Bucket(i)
+		if len(h.seen) == 32 {
+			h.seen = h.seen[16:]
+		}
+		h.seen = append(h.seen, sight{s.Request.Key, b.Limit().Name, d.Debts[i], b.TATAt(d.Debts[i], d.Now), d.Now})
+	}
+}
+
+// wait makes up what passes before a step, in microseconds.
+func (h *History) wait(b *ratelimit.Bucket) int64 {
+	token, _ := b.Cost(1)
+	var wait int64
+	switch h.rand.IntN(12) {
+	case 0, 1, 2:
+		return 0
+	case 3:
+		wait = 1
+	case 4, 5: // about a token
+		wait = token.Micros + h.rand.Int64N(3) - 1
+	case 6, 7: // about the debt that was seen last, or the refill
+		wait = h.last.Debts[0].Micros + h.rand.Int64N(3) - 1
+	case 8:
+		wait = b.Capacity().Micros + h.rand.Int64N(3) - 1
+	case 9:
+		wait = h.rand.Int64N(b.Capacity().Micros + 1)
+	case 10:
+		wait = h.rand.Int64N(token.Micros*2 + 2)
+	case 11:
+		wait = h.upTo(int64(ratelimit.MaxRefill / time.Microsecond))
+		if h.config.SetBack {
+			return -wait
+		}
+	}
+	wait = min(max(wait, 0), h.left)
+	h.left -= wait
+	return wait
+}
+
+// cost makes up the cost of a call.
+func (h *History) cost(b *ratelimit.Bucket) int {
+	burst := b.Limit().Burst
+	switch h.rand.IntN(16) {
+	case 0, 1, 2, 3:
+		return 1
+	case 4:
+		return 0
+	case 5:
+		return burst
+	case 6:
+		return burst - 1
+	case 7:
+		return min(burst, math.MaxInt-1) + 1
+	case 8:
+		return -1
+	case 9:
+		return [...]int{math.MinInt, math.MaxInt, -burst}[h.rand.IntN(3)]
+	case 10, 11: // about the tokens that were left, if it was this bucket
+		d := min(h.last.Debts[0].Micros, b.Capacity().Micros-1)
+		return min(b.Remaining(ratelimit.Debt{Micros: max(d, 0)}), math.MaxInt-1) + h.rand.IntN(3) - 1
+	case 12, 13:
+		return int(h.upTo(int64(burst)))
+	default:
+		return 1 + h.rand.IntN(burst)
+	}
+}
+
+// knowledge makes up what the caller knows of the buckets.
+func (h *History) knowledge(r *ratelimit.Request) *ratelimit.Knowledge {
+	var all ratelimit.Knowledge
+	for i := range r.Policy.Len() {
+		b := r.Policy.Bucket(i)
+		k := &all[i]
+		choice := h.rand.IntN(6)
+		if choice == 0 {
+			continue
+		}
+		if choice < 4 && h.recall(k, b, r.Key) {
+			continue
+		}
+		k.Debt.Micros = h.upTo(2 * (b.Capacity().Micros + 1))
+		k.Debt.Frac = h.rand.Uint32N(b.Denominator())
+		if h.rand.IntN(2) == 0 {
+			k.TAT = ratelimit.TAT{Micros: h.now + h.upTo(2*(b.Capacity().Micros+1)), Den: b.Denominator()}
+			k.TAT.Frac = h.rand.Uint32N(k.TAT.Den)
+		}
+		if h.rand.IntN(2) == 0 && h.now > 0 {
+			k.Seen = h.rand.Int64N(h.now + 1)
+		}
+	}
+	return &all
+}
+
+// recall makes k something that was seen of the bucket b, of any limit of that
+// name. It returns false if nothing was.
+func (h *History) recall(k *ratelimit.Known, b *ratelimit.Bucket, key string) bool {
+	if len(h.seen) == 0 {
+		return false
+	}
+	from := h.rand.IntN(len(h.seen))
+	for i := range h.seen {
+		s := &h.seen[(from+i)%len(h.seen)]
+		if s.key != key || s.limit != b.Limit().Name {
+			continue
+		}
+		*k = ratelimit.Known{Debt: s.debt, TAT: s.tat, Seen: s.now}
+		if s.tat.Den != b.Denominator() && k.Debt.Frac != 0 { // a caller must convert
+			k.Debt = ratelimit.Debt{Micros: k.Debt.Micros + 1}
+		}
+		k.Debt.Micros = max(0, k.Debt.Micros-h.rand.Int64N(3)) // aged a little
+		if h.rand.IntN(4) == 0 {
+			k.TAT = ratelimit.TAT{}
+		}
+		return true
+	}
+	return false
+}
+
+// upTo returns a number from 0 to n, all orders of magnitude alike.
+func (h *History) upTo(n int64) int64 {
+	if n <= 0 {
+		return 0
+	}
+	bits := 1 + h.rand.IntN(63)
+	return h.rand.Int64N(1<<bits-1) % (n + 1)
+}
+
+// extremes are limits at and beyond what other libraries can do.
+var extremes = []ratelimit.Limit{
+	{Rate: 1, Period: 1900 * time.Millisecond},
+	{Rate: 3, Period: time.Second},
+	{Rate: 3, Period: time.Second, Burst: 1},
+	{Rate: 7, Period: time.Second, Burst: 100},
+	{Rate: 5, Period: 500 * time.Millisecond},
+	{Rate: 10, Period: time.Second, Burst: 1000},
+	{Rate: 100, Period: time.Second, Burst: 10},
+	{Rate: 100_000, Period: time.Second, Burst: 2},
+	{Rate: 700_001, Period: time.Second},
+	{Rate: 1_000_000, Period: time.Second},
+	{Rate: 1, Period: time.Microsecond},
+	{Rate: 1, Period: time.Second, Burst: 100},
+	{Rate: 1000, Period: time.Hour},
+	{Rate: 1, Period: 24 * time.Hour},
+	{Rate: 1, Period: ratelimit.MaxRefill},
+	{Rate: 3, Period: ratelimit.MaxRefill},
+	{Rate: 17, Period: 123457 * time.Microsecond, Burst: 5},
+	{Rate: ratelimit.MaxRate, Period: time.Microsecond},
+	{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: math.MaxInt},
+	{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: 1},
+	{Rate: ratelimit.MaxRate - 1, Period: time.Second},
+	{Rate: ratelimit.MaxRate - 1, Period: ratelimit.MaxRefill, Burst: 3},
+}
+
+// limit makes up a limit.
+func (h *History) limit() ratelimit.Limit {
+	if h.rand.IntN(3) > 0 {
+		return extremes[h.rand.IntN(len(extremes))]
+	}
+	for {
+		l := ratelimit.Limit{
+			Rate:   int(1 + h.upTo(ratelimit.MaxRate-1)),
+			Period: time.Duration(1+h.upTo(int64(ratelimit.MaxRefill/time.Microsecond)-1)) * time.Microsecond,
+			Burst:  int(1 + h.upTo(1<<40)),
+		}
+		if l.Validate() == nil {
+			return l
+		}
+	}
+}

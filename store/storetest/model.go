@@ -1,0 +1,205 @@
+package storetest
+
+import (
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// A Model is the contract as arithmetic on fractions of unbounded size. It shares
+// no computation with package ratelimit, forgets nothing and is slow.
+//
+// A bucket is the instant at which it will be full again. Its debt is how far
+// that is away, 0 once it has passed, and a token is worth T = Period/Rate:
+//
+//   - a call is admitted if the debt and its cost, n*T, are at most Burst*T in
+//     every limit; then each bucket owes n*T more
+//   - a debt above Burst*T counts as Burst*T, and is that from then on
+//   - a debt that the caller knows, the smaller of Debt and TAT - now, counts if
+//     it is larger than the bucket's own; it stays if the call is charged
+//   - a limit whose T has another denominator rounds the debt up to a microsecond
+//
+// A Model is not safe for concurrent use.
+type Model struct {
+	// CoarseReset is as in [Harness].
+	CoarseReset bool
+
+	buckets map[bucketName]*modelBucket
+	terms   map[ratelimit.Limit]*terms
+	reset   int64 // the last of any key
+}
+
+// bucketName is what tells buckets apart.
+type bucketName struct{ key, limit string }
+
+type modelBucket struct {
+	full  *big.Rat // the instant, in microseconds
+	den   *big.Int // of the limit that wrote it
+	reset int64    // the last one; 0: never
+}
+
+// terms are what a limit says, in microseconds.
+type terms struct {
+	token    *big.Rat // T
+	capacity *big.Rat // Burst*T
+	burst    int
+}
+
+// NewModel returns a model in which all buckets are full.
+func NewModel() *Model {
+	return &Model{buckets: map[bucketName]*modelBucket{}, terms: map[ratelimit.Limit]*terms{}}
+}
+
+// Take answers what a store must answer at the instant now, in microseconds.
+func (m *Model) Take(now int64, r ratelimit.Request) ratelimit.Decision {
+	return m.take(now, r, true)
+}
+
+// Peek is Take, but charges nothing though it may admit.
+func (m *Model) Peek(now int64, r ratelimit.Request) ratelimit.Decision {
+	return m.take(now, r, false)
+}
+
+func (m *Model) take(now int64, r ratelimit.Request, charge bool) ratelimit.Decision {
+	d := ratelimit.Decision{Allowed: true, Now: now}
+	var found, after [ratelimit.MaxLimits]*big.Rat
+	for i := range r.Policy.Len() {
+		limit := r.Policy.Bucket(i).Limit()
+		t := m.termsOf(limit)
+		found[i] = m.debt(now, r.Key, limit.Name, t)
+		if r.Known != nil && !m.outdated(r.Key, limit.Name, r.Known[i].Seen) {
+			if known := knownDebt(now, r.Known[i], t); known.Cmp(found[i]) > 0 {
+				found[i] = known
+			}
+		}
+		if r.Cost < 0 || r.Cost > t.burst {
+			d.Allowed = false
+			continue
+		}
+		after[i] = new(big.Rat).SetInt64(int64(r.Cost))
+		after[i].Mul(after[i], t.token).Add(after[i], found[i])
+		d.Allowed = d.Allowed && after[i].Cmp(t.capacity) <= 0
+	}
+	for i := range r.Policy.Len() {
+		limit := r.Policy.Bucket(i).Limit()
+		t := m.termsOf(limit)
+		owed := found[i]
+		if d.Allowed && r.Cost > 0 {
+			owed = after[i]
+			if charge {
+				m.store(now, r.Key, limit.Name, owed, t)
+			}
+		}
+		d.Debts[i] = parts(owed, t.token.Denom())
+	}
+	return d
+}
+
+// Reset fills the buckets of a key at the instant now.
+func (m *Model) Reset(now int64, key string, p *ratelimit.Policy) {
+	m.reset = now
+	for i := range p.Len() {
+		limit := p.Bucket(i).Limit()
+		m.store(now, key, limit.Name, new(big.Rat), m.termsOf(limit))
+		m.buckets[bucketName{key, limit.Name}].reset = now
+	}
+}
+
+// termsOf returns the terms of a limit.
+func (m *Model) termsOf(l ratelimit.Limit) *terms {
+	t := m.terms[l]
+	if t == nil {
+		t = &terms{
+			token: big.NewRat(int64(l.Period/time.Microsecond), int64(l.Rate)),
+			burst: l.Burst,
+		}
+		t.capacity = new(big.Rat).Mul(t.token, new(big.Rat).SetInt64(int64(l.Burst)))
+		m.terms[l] = t
+	}
+	return t
+}
+
+// debt returns the debt of a bucket at the instant now, and makes one that was
+// above the capacity stay at it.
+func (m *Model) debt(now int64, key, limit string, t *terms) *big.Rat {
+	b := m.buckets[bucketName{key, limit}]
+	if b == nil {
+		return new(big.Rat)
+	}
+	d := until(b.full, b.den, now, t)
+	if d.Cmp(t.capacity) > 0 {
+		m.store(now, key, limit, t.capacity, t)
+		return t.capacity
+	}
+	return d
+}
+
+// store makes a bucket owe d at the instant now.
+func (m *Model) store(now int64, key, limit string, d *big.Rat, t *terms) {
+	b := m.buckets[bucketName{key, limit}]
+	if b == nil {
+		b = new(modelBucket)
+		m.buckets[bucketName{key, limit}] = b
+	}
+	b.full = new(big.Rat).SetInt64(now)
+	b.full.Add(b.full, d)
+	b.den = t.token.Denom()
+}
+
+// outdated tells whether a reset came after something was seen. What was seen at
+// 0, nobody knows when, always counts; a reset wins over what was seen in the same
+// microsecond.
+func (m *Model) outdated(key, limit string, seen int64) bool {
+	reset := int64(0)
+	if m.CoarseReset {
+		reset = m.reset
+	} else if b := m.buckets[bucketName{key, limit}]; b != nil {
+		reset = b.reset
+	}
+	return seen != 0 && seen <= reset
+}
+
+// knownDebt returns what is known, at most the capacity.
+func knownDebt(now int64, k ratelimit.Known, t *terms) *big.Rat {
+	d := new(big.Rat).SetFrac(big.NewInt(int64(k.Debt.Frac)), t.token.Denom())
+	d.Add(d, new(big.Rat).SetInt64(k.Debt.Micros))
+	if k.TAT.Den != 0 {
+		full := big.NewRat(int64(k.TAT.Frac), int64(k.TAT.Den))
+		full.Add(full, new(big.Rat).SetInt64(k.TAT.Micros))
+		if left := until(full, big.NewInt(int64(k.TAT.Den)), now, t); left.Cmp(d) < 0 {
+			d = left
+		}
+	}
+	if d.Cmp(t.capacity) > 0 {
+		return t.capacity
+	}
+	return d
+}
+
+// until returns how far the instant full is away, at least 0. If it was written
+// with another denominator than that of t it is rounded up to a microsecond.
+func until(full *big.Rat, den *big.Int, now int64, t *terms) *big.Rat {
+	d := new(big.Rat).SetInt64(now)
+	d.Sub(full, d)
+	if den.Cmp(t.token.Denom()) != 0 && !d.IsInt() {
+		whole := new(big.Int).Div(d.Num(), d.Denom()) // rounds down, the divisor being positive
+		d.SetInt(whole.Add(whole, big.NewInt(1)))
+	}
+	if d.Sign() < 0 {
+		return new(big.Rat)
+	}
+	return d
+}
+
+// parts writes d as whole microseconds and parts of one by den.
+func parts(d *big.Rat, den *big.Int) ratelimit.Debt {
+	n := new(big.Int).Mul(d.Num(), den)
+	n, rest := n.QuoRem(n, d.Denom(), new(big.Int))
+	if rest.Sign() != 0 {
+		panic(fmt.Sprintf("storetest: the model holds a debt of %v, which is no multiple of 1/%v", d, den))
+	}
+	whole, frac := n.QuoRem(n, den, rest)
+	return ratelimit.Debt{Micros: whole.Int64(), Frac: uint32(frac.Uint64())}
+}

@@ -1,0 +1,197 @@
+package storetest
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// TestModel holds the model to numbers that were worked out by hand.
+func TestModel(t *testing.T) {
+	three, seven := policy(ratelimit.PerSecond(3)), policy(ratelimit.PerSecond(7))
+	hour := policy(ratelimit.PerHour(1))
+	both := policy(ratelimit.PerSecond(3), ratelimit.PerHour(60).Named("hourly"))
+	seen := func(debt, tat int64, seen int64) *ratelimit.Knowledge {
+		k := ratelimit.Known{Debt: micros(debt), Seen: seen}
+		if tat != 0 {
+			k.TAT = ratelimit.TAT{Micros: tat, Frac: 1, Den: 3}
+		}
+		return &ratelimit.Knowledge{k}
+	}
+	type wanted struct {
+		allowed bool
+		debts   [ratelimit.MaxLimits]ratelimit.Debt
+	}
+	m := NewModel()
+	for i, step := range []struct {
+		now   int64
+		key   string
+		p     *ratelimit.Policy
+		cost  int
+		known *ratelimit.Knowledge
+		want  wanted
+	}{
+		{1000, "k", three, 1, nil, wanted{true, [4]ratelimit.Debt{of(333_333, 1)}}},
+		{1000, "k", three, 2, nil, wanted{true, [4]ratelimit.Debt{of(1_000_000, 0)}}},
+		{1000, "k", three, 1, nil, wanted{false, [4]ratelimit.Debt{of(1_000_000, 0)}}},
+		{334_333, "k", three, 1, nil, wanted{false, [4]ratelimit.Debt{of(666_667, 0)}}},
+		{334_334, "k", three, 1, nil, wanted{true, [4]ratelimit.Debt{of(999_999, 1)}}},
+		{334_334, "k", seven, 1, nil, wanted{false, [4]ratelimit.Debt{of(1_000_000, 0)}}},
+		{1_334_333, "k", three, 0, nil, wanted{true, [4]ratelimit.Debt{of(0, 1)}}}, // of 333333 1/3
+		{1_334_334, "k", three, 3, nil, wanted{true, [4]ratelimit.Debt{of(1_000_000, 0)}}},
+		{1_334_334, "k", hour, 1, nil, wanted{false, [4]ratelimit.Debt{of(1_000_000, 0)}}},
+		{2_334_334, "k", hour, 1, nil, wanted{true, [4]ratelimit.Debt{micros(3_600_000_000)}}},
+		{2_334_334, "k", both, 1, nil, wanted{false, [4]ratelimit.Debt{micros(1_000_000), micros(0)}}},
+		{2_434_334, "k", hour, 0, nil, wanted{true, [4]ratelimit.Debt{micros(900_000)}}},
+		{5_000_000, "k", both, 1, nil, wanted{true, [4]ratelimit.Debt{of(333_333, 1), micros(60_000_000)}}},
+		{5_000_000, "k", both, -1, nil, wanted{false, [4]ratelimit.Debt{of(333_333, 1), micros(60_000_000)}}},
+		{5_000_000, "k", both, 4, nil, wanted{false, [4]ratelimit.Debt{of(333_333, 1), micros(60_000_000)}}},
+
+		{5_000_000, "known", three, 0, seen(400_000, 0, 0), wanted{true, [4]ratelimit.Debt{micros(400_000)}}},
+		{5_000_000, "known", three, 1, seen(400_000, 5_100_000, 0), wanted{true, [4]ratelimit.Debt{of(433_333, 2)}}},
+		{5_000_000, "known", seven, 0, seen(2_000_000, 6_100_000, 0), wanted{true, [4]ratelimit.Debt{micros(1_000_000)}}},
+		{5_000_000, "known", seven, 0, seen(500_000, 5_499_999, 0), wanted{true, [4]ratelimit.Debt{micros(500_000)}}},
+	} {
+		r := ratelimit.Request{Key: step.key, Policy: step.p, Cost: step.cost, Known: step.known}
+		want := ratelimit.Decision{Allowed: step.want.allowed, Now: step.now, Debts: step.want.debts}
+		if got := m.Peek(step.now, r); got != want {
+			t.Errorf("step %d, a look: %+v; want %+v", i, got, want)
+		}
+		if got := m.Take(step.now, r); got != want {
+			t.Errorf("step %d: %+v; want %+v", i, got, want)
+		}
+	}
+
+	m.Reset(6_000_000, "known", three)
+	for seenAt, want := range map[int64]int64{0: 7, 1: 0, 6_000_000: 0, 6_000_001: 7} {
+		r := ratelimit.Request{Key: "known", Policy: three, Known: seen(7, 0, seenAt)}
+		if got := m.Take(6_000_002, r).Debts[0]; got != micros(want) {
+			t.Errorf("what was seen at %d counts as %+v after a reset at 6000000; want %d µs", seenAt, got, want)
+		}
+		r.Key = "other"
+		if got := m.Take(6_000_002, r).Debts[0]; got != micros(7) {
+			t.Errorf("what was seen at %d of another key counts as %+v after a reset; want 7 µs", seenAt, got)
+		}
+	}
+}
+
+// TestHistory: the same seed makes the same steps, and these reach what they are
+// meant to reach.
+func TestHistory(t *testing.T) {
+	tell := func(c HistoryConfig) (steps []Step, seen map[string]int) {
+		seen = map[string]int{}
+		for i := range uint64(200) {
+			h, m := NewHistory(rand.NewPCG(1, i), c), NewModel()
+			now := int64(1)
+			for range 50 {
+				s := h.Next()
+				steps = append(steps, s)
+				now += s.Wait.Microseconds()
+				seen["steps"]++
+				if s.Wait < 0 {
+					seen["set back"]++
+				}
+				if s.Reset {
+					m.Reset(now, s.Request.Key, s.Request.Policy)
+					seen["reset"]++
+					continue
+				}
+				ignorant := s.Request
+				ignorant.Known = nil
+				without := m.Peek(now, ignorant)
+				d := m.Take(now, s.Request)
+				h.Saw(s, d)
+				switch {
+				case without.Debts != d.Debts:
+					seen["known"]++
+				case s.Request.Known != nil:
+					seen["known in vain"]++
+				}
+				if s.Request.Policy.Len() > 1 {
+					seen["several"]++
+				}
+				switch b := s.Request.Policy.Bucket(0); {
+				case d.Allowed:
+					seen["admitted"]++
+				case s.Request.Cost < 0:
+					seen["negative"]++
+				case s.Request.Cost > b.Limit().Burst:
+					seen["above"]++
+				default:
+					seen["denied"]++
+				}
+				if d.Debts[0].Frac != 0 {
+					seen["fraction"]++
+				}
+			}
+		}
+		return steps, seen
+	}
+	steps, seen := tell(HistoryConfig{SetBack: true})
+	again, _ := tell(HistoryConfig{SetBack: true})
+	if !reflect.DeepEqual(steps, again) {
+		t.Error("the same seed made other steps")
+	}
+	for _, what := range []string{"set back", "reset", "known", "known in vain", "several", "admitted", "negative", "above", "denied", "fraction"} {
+		if seen[what]*200 < seen["steps"] {
+			t.Errorf("%q was seen in %d of %d steps; want one in 200", what, seen[what], seen["steps"])
+		}
+	}
+	t.Log(seen)
+
+	steps, seen = tell(HistoryConfig{Steady: true})
+	if seen["set back"] > 0 {
+		t.Error("the clock is set back, though HistoryConfig does not say so")
+	}
+	limits := map[string]ratelimit.Limit{}
+	for i, s := range steps {
+		if i%50 == 0 {
+			clear(limits) // another history
+		}
+		for _, l := range s.Request.Policy.Limits() {
+			if before, ok := limits[l.Name]; ok && before != l {
+				t.Fatalf("a steady history changes %v to %v", before, l)
+			}
+			limits[l.Name] = l
+		}
+	}
+}
+
+// TestSpan: the steps of a history take no longer than its span.
+func TestSpan(t *testing.T) {
+	const span = 1_000_000
+	for i := range uint64(100) {
+		h := NewHistory(rand.NewPCG(2, i), HistoryConfig{Span: span, Prefix: "p"})
+		total := int64(0)
+		for range 200 {
+			s := h.Next()
+			total += s.Wait.Microseconds()
+			if !strings.HasPrefix(s.Request.Key, "p") {
+				t.Fatalf("the key is %q; want the prefix p", s.Request.Key)
+			}
+		}
+		if total > span {
+			t.Fatalf("the steps took %d µs; want %d at most", total, span)
+		}
+	}
+}
+
+func TestSeed(t *testing.T) {
+	t.Setenv("KEYRATE_SEED", "0x10")
+	if seed, err := Seed(); seed != 16 || err != nil {
+		t.Errorf("Seed() = %d, %v; want 16", seed, err)
+	}
+	t.Setenv("KEYRATE_SEED", "x")
+	if _, err := Seed(); err == nil || !strings.Contains(err.Error(), "KEYRATE_SEED") {
+		t.Errorf("Seed() = %v; want an error that names KEYRATE_SEED", err)
+	}
+	t.Setenv("KEYRATE_SEED", "")
+	a, errA := Seed()
+	b, errB := Seed()
+	if a == b || errA != nil || errB != nil {
+		t.Errorf("Seed() = %d, %v, then %d, %v; want different numbers", a, errA, b, errB)
+	}
+}

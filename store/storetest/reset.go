@@ -1,0 +1,104 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+var resetClauses = []clause{
+	{name: "ResetFills", promise: "Reset fills the buckets of the key and the policy, and no other", check: checkReset},
+	{name: "ResetWinsOverOlderKnowledge", promise: "what was seen before a Reset is ignored", check: checkResetWins},
+	{name: "ResetAtOnce", promise: "a Reset wins over what was seen in the same microsecond, on a new store too", check: checkResetAtOnce},
+	{name: "LaterKnowledgeCounts", promise: "what was seen after a Reset counts", check: checkLaterKnowledge},
+	{name: "UndatedKnowledgeCounts", promise: "what nobody knows when it was seen counts after a Reset, too", check: checkUndated},
+}
+
+func checkReset(p *probe) {
+	both := policy(ratelimit.PerHour(2), ratelimit.PerDay(3).Named("daily"))
+	p.reset("never seen", both)
+	p.admit("never seen", both, 2)
+
+	p.admit("reset", both, 2)
+	p.admit("bystander", both, 2)
+	p.advance(time.Minute)
+	p.reset("reset", both)
+	p.state("after a reset", "reset", both, micros(0), micros(0))
+	p.admit("reset", both, 2)
+	p.deny("reset", both, 1)
+	p.state("of another key", "bystander", both, micros(2*1_800_000_000-60_000_000), micros(2*28_800_000_000-60_000_000))
+
+	p.reset("reset", policy(ratelimit.PerHour(2)))
+	p.state("after a reset of the hourly limit alone", "reset", both, micros(0), micros(2*28_800_000_000))
+	p.admit("reset", both, 1)
+
+	// By name: whatever the limit was when the debt was made.
+	p.admit("reset by name", oncePerHour, 1)
+	p.reset("reset by name", fivePerSecond)
+	p.admit("reset by name", oncePerHour, 1)
+}
+
+// spent empties a bucket and returns what its caller then knows.
+func (p *probe) spent(key string, policy *ratelimit.Policy) ratelimit.Known {
+	d := p.admit(key, policy, policy.Bucket(0).Limit().Burst)
+	return ratelimit.Known{Debt: d.Debts[0], TAT: policy.Bucket(0).TATAt(d.Debts[0], d.Now), Seen: d.Now}
+}
+
+func checkResetWins(p *probe) {
+	p.advance(time.Second)
+	old := p.spent("wins", oncePerHour)
+	p.advance(time.Minute)
+	p.reset("wins", oncePerHour)
+	p.advance(time.Minute)
+	d := p.knowing("wins", oncePerHour, 1, old)
+	if !d.Allowed {
+		p.fail("a call was denied by what was known from before the reset: %v", debts(oncePerHour, d))
+	}
+	p.debts("after a call", oncePerHour, d, micros(3_600_000_000))
+	p.reset("wins", oncePerHour)
+	p.debts("in a call of cost 0", oncePerHour, p.knowing("wins", oncePerHour, 0, old), micros(0))
+
+	// Also of a bucket that the store never had, and for as long as it could last.
+	p.reset("wins, unseen", oncePerHour)
+	p.advance(59 * time.Minute)
+	p.debts("59 minutes after the reset", oncePerHour, p.knowing("wins, unseen", oncePerHour, 0, old), micros(0))
+
+	if p.harness.CoarseReset {
+		return
+	}
+	p.debts("of another key", oncePerHour, p.knowing("bystander", oncePerHour, 0, debt(micros(1_800_000_000))), micros(1_800_000_000))
+	seen := ratelimit.Known{Debt: micros(1_800_000_000), Seen: old.Seen}
+	p.debts("of another key", oncePerHour, p.knowing("bystander", oncePerHour, 0, seen), micros(1_800_000_000))
+	other := policy(ratelimit.PerHour(1).Named("other"))
+	p.debts("of another limit", other, p.knowing("wins", other, 0, seen), micros(1_800_000_000))
+}
+
+func checkResetAtOnce(p *probe) {
+	old := p.spent("at once", oncePerHour)
+	p.reset("at once", oncePerHour)
+	if d := p.knowing("at once", oncePerHour, 1, old); !d.Allowed {
+		p.fail("a call was denied by what was seen at %d, before the reset in the same microsecond: %v", old.Seen, debts(oncePerHour, d))
+	}
+}
+
+func checkLaterKnowledge(p *probe) {
+	p.spent("later", oncePerHour)
+	p.reset("later", oncePerHour)
+	p.advance(time.Microsecond)
+	d := p.take("later", oncePerHour, 0)
+	p.advance(time.Minute)
+	if d := p.knowing("later", oncePerHour, 1, ratelimit.Known{Debt: micros(600_000_000), Seen: d.Now}); d.Allowed {
+		p.fail("a call was admitted though its caller knew of a debt that was made after the reset")
+	}
+	now := p.spent("later", oncePerHour)
+	p.advance(time.Minute)
+	p.debts("in a denial", oncePerHour, p.knowing("later", oncePerHour, 1, now), micros(3_540_000_000))
+}
+
+func checkUndated(p *probe) {
+	p.reset("undated", oncePerHour)
+	p.advance(time.Minute)
+	if d := p.knowing("undated", oncePerHour, 1, debt(micros(600_000_000))); d.Allowed {
+		p.fail("a call was admitted though its caller knew of a debt")
+	}
+}
