@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// childVariable, in the environment, makes the program a child: a process that
+// does one library's work as it is told, line by line, until its standard input
+// ends, as it does when the parent is gone.
+const childVariable = "KEYRATE_BENCHMARKS_CHILD"
+
+// A worker is what a child does: set up with the first line, it answers each
+// line after that.
+type worker interface {
+	setUp(args json.RawMessage) error
+	do(args json.RawMessage) (any, error)
+}
+
+// workers are what a child can be.
+var workers = map[string]func() worker{
+	"decide":    func() worker { return &decideWorker{} },
+	"footprint": func() worker { return &footprintWorker{} },
+	"stall":     func() worker { return &stallWorker{} },
+	"handle":    func() worker { return &handleWorker{} },
+	"server":    func() worker { return &serverWorker{} },
+}
+
+// A reply is a child's line.
+type reply struct {
+	Error string          `json:"error,omitempty"`
+	Value json.RawMessage `json:"value,omitempty"`
+}
+
+// serveChild is the child's whole life. It returns its exit code.
+func serveChild(in io.Reader, out, log io.Writer) int {
+	hire, ok := workers[os.Getenv(childVariable)]
+	if !ok {
+		fmt.Fprintln(log, "benchmarks: no such child:", os.Getenv(childVariable))
+		return 2
+	}
+	w := hire()
+	decoder, encoder := json.NewDecoder(bufio.NewReader(in)), json.NewEncoder(out)
+	for first := true; ; first = false {
+		var args json.RawMessage
+		if err := decoder.Decode(&args); err != nil {
+			return 0 // the parent is done, or gone
+		}
+		var value any
+		var err error
+		if first {
+			err = w.setUp(args)
+		} else {
+			value, err = w.do(args)
+		}
+		var r reply
+		if err == nil {
+			r.Value, err = json.Marshal(value)
+		}
+		if err != nil {
+			r = reply{Error: err.Error()}
+		}
+		if err := encoder.Encode(r); err != nil {
+			return 1
+		}
+	}
+}
+
+// A child is a child process, seen from its parent.
+type child struct {
+	name    string
+	command *exec.Cmd
+	in      io.WriteCloser
+	encoder *json.Encoder
+	decoder *json.Decoder
+}
+
+// startChild starts a child and sets it up. The child ends with stop, and with
+// the context.
+func startChild(ctx context.Context, kind, name string, args any) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	command := exec.CommandContext(ctx, self)
+	command.Env = append(os.Environ(), childVariable+"="+kind)
+	command.Stderr = os.Stderr
+	command.WaitDelay = time.Second
+	in, err := command.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	c := &child{name: name, command: command, in: in, encoder: json.NewEncoder(in), decoder: json.NewDecoder(out)}
+	if err := c.do(args, nil); err != nil {
+		return nil, errors.Join(err, c.stop())
+	}
+	return c, nil
+}
+
+// do sends a line, waits for the answer and puts it into value.
+func (c *child) do(args, value any) error {
+	if err := c.encoder.Encode(args); err != nil {
+		return fmt.Errorf("%s: %w", c.name, err)
+	}
+	var r reply
+	if err := c.decoder.Decode(&r); err != nil {
+		return fmt.Errorf("%s: the child process ended: %w", c.name, err)
+	}
+	if r.Error != "" {
+		return fmt.Errorf("%s: %s", c.name, r.Error)
+	}
+	if value == nil {
+		return nil
+	}
+	return json.Unmarshal(r.Value, value)
+}
+
+// stop ends the child and waits for it.
+func (c *child) stop() error {
+	err := c.in.Close()
+	killer := time.AfterFunc(10*time.Second, func() { _ = c.command.Process.Kill() })
+	defer killer.Stop()
+	if waited := c.command.Wait(); waited != nil {
+		return fmt.Errorf("%s: %w", c.name, waited)
+	}
+	return err
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test's binary be a child, as the program can be.
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		os.Exit(serveChild(os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+func TestChildDecides(t *testing.T) {
+	for _, denied := range []bool{false, true} {
+		set := setting{Limit: plenty, Keys: 100, Presized: true}
+		if denied {
+			set.Limit = once
+		}
+		c, err := startChild(t.Context(), "decide", ours, decideSetting{ours, set, denied})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, distribution := range []string{uniform, zipf} {
+			var found figures
+			if err := c.do(decideOrder{distribution, 2, time.Millisecond}, &found); err != nil {
+				t.Fatal(err)
+			}
+			if found["ns"] <= 0 || found["allocs"] != 0 {
+				t.Errorf("denied %v, %s: %v", denied, distribution, found)
+			}
+		}
+		if err := c.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A wrong path must not be measured: here a key is denied that should be allowed.
+func TestChildReportsWrongAnswers(t *testing.T) {
+	c, err := startChild(t.Context(), "decide", ours, decideSetting{ours, setting{Limit: limit{Tokens: 2, Per: time.Hour}, Keys: 1}, false})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.stop() }()
+	err = c.do(decideOrder{uniform, 1, time.Millisecond}, nil)
+	if err == nil || !strings.Contains(err.Error(), "answers") {
+		t.Errorf("got %v, want an error about wrong answers", err)
+	}
+}
+
+func TestChildThatCannotStart(t *testing.T) {
+	for _, kind := range []string{"decide", "nothing"} {
+		if _, err := startChild(t.Context(), kind, "x", decideSetting{Library: "x"}); err == nil {
+			t.Errorf("%s: got no error", kind)
+		}
+	}
+}
+
+func TestChildIsWeighed(t *testing.T) {
+	counts := []int{1000, 2000}
+	c, err := startChild(t.Context(), "footprint", ours, footprintSetting{ours, counts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found footprint
+	if err := c.do("collect", &found); err != nil {
+		t.Fatal(err)
+	}
+	if len(found.Bytes) != len(counts) || found.Bytes[1] < 8 || len(found.Collections) == 0 {
+		t.Errorf("got %+v", found)
+	}
+	if err := c.stop(); err != nil {
+		t.Error(err)
+	}
+}

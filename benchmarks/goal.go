@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+)
+
+// A goal is a figure that keyrate sets itself, and what it came to.
+type goal struct {
+	what string
+	want string // such as "<= 0.75 x the fastest other"
+	got  string // with the figures
+	met  bool
+}
+
+// writeGoals prints a line per goal. It is a report: nothing fails by it.
+func writeGoals(w io.Writer, suite string, goals []goal) {
+	if len(goals) == 0 {
+		return
+	}
+	lines := make([][]string, 0, len(goals))
+	short := 0
+	for _, g := range goals {
+		verdict := "met"
+		if !g.met {
+			verdict = "short"
+			short++
+		}
+		lines = append(lines, []string{"goal " + g.what, g.want, g.got, verdict})
+	}
+	fmt.Fprintf(w, "\ngoals of suite %s: %d met, %d short\n", suite, len(goals)-short, short)
+	writeAligned(w, lines)
+}
+
+// atMost is the goal that a figure of keyrate is at most factor times that of one
+// of the others. It returns nothing if one of the two was not measured.
+func (s *session) atMost(what string, factor float64, c column, others []string, called string) []goal {
+	own, other := s.find(c.kase, ours), s.least(c, others)
+	if own == nil || other == nil {
+		return nil
+	}
+	r := ratio(own.samples[c.figure], other.samples[c.figure])
+	return []goal{{
+		what: what,
+		want: fmt.Sprintf("<= %g x %s", factor, called),
+		got: fmt.Sprintf("%.2f x (%s, %s %s %s)", r, c.text(c.value(s, row{library: ours})), other.library,
+			c.text(c.value(s, row{library: other.library})), c.unit),
+		met: r <= factor,
+	}}
+}
+
+// below is the goal that a figure of keyrate is at most a bound.
+func (s *session) below(what string, bound float64, c column) []goal {
+	value := c.value(s, row{library: ours})
+	if math.IsNaN(value) {
+		return nil
+	}
+	return []goal{{
+		what: what,
+		want: fmt.Sprintf("<= %g %s", bound, c.unit),
+		got:  fmt.Sprintf("%s %s", c.text(value), c.unit),
+		met:  value <= bound,
+	}}
+}
+
+// least returns the measurement with the least figure among the libraries.
+func (s *session) least(c column, libraries []string) *measurement {
+	var best *measurement
+	for _, m := range s.measurements {
+		if m.kase != c.kase || !slices.Contains(libraries, m.library) {
+			continue
+		}
+		v, ok := m.median(c.figure)
+		if !ok {
+			continue
+		}
+		if old, ok := best.median(c.figure); !ok || v < old {
+			best = m
+		}
+	}
+	return best
+}

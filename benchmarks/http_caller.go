@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+)
+
+// A caller is one connection, over which it sends one request after the other. It
+// is no http.Client: the less the load generator costs, the more there is left for
+// the server that is measured.
+type caller struct {
+	connection net.Conn
+	reader     *bufio.Reader
+	request    []byte
+	key        []byte // where it is in the request
+}
+
+func dial(ctx context.Context, address string) (*caller, error) {
+	connection, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	before := "GET / HTTP/1.1\r\nHost: " + address + "\r\nUser-Agent: benchmarks\r\nAccept: */*\r\n" + keyHeader + ": "
+	request := []byte(before + newKey(0) + "\r\n\r\n")
+	return &caller{
+		connection: connection,
+		reader:     bufio.NewReader(connection),
+		request:    request,
+		key:        request[len(before):][:keySize],
+	}, nil
+}
+
+func (c *caller) close() { _ = c.connection.Close() }
+
+// call sends one request with the key of that number, and reads the response,
+// whose status must be 200.
+func (c *caller) call(key int) error {
+	putKey(c.key, key)
+	if _, err := c.connection.Write(c.request); err != nil {
+		return err
+	}
+	line, err := c.reader.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
+		return fmt.Errorf("the server answered %q", line)
+	}
+	length := -1
+	for {
+		if line, err = c.reader.ReadSlice('\n'); err != nil {
+			return err
+		}
+		if len(line) <= 2 {
+			break
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return err
+			}
+		}
+	}
+	if length < 0 {
+		return errors.New("the server sent no Content-Length")
+	}
+	_, err = c.reader.Discard(length)
+	return err
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// A target is a server, with connections to it that stay open.
+type target struct {
+	server  *child
+	callers []*caller
+	next    int // of the keys
+}
+
+func newTarget(ctx context.Context, server *child) (*target, error) {
+	var u usage
+	if err := server.do("usage", &u); err != nil {
+		return nil, err
+	}
+	t := &target{server: server}
+	for n := range closedCallers {
+		c, err := dial(ctx, u.Address)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", server.name, err)
+		}
+		t.callers = append(t.callers, c)
+		if err := c.call(n); err != nil {
+			return nil, fmt.Errorf("%s: %w", server.name, err)
+		}
+	}
+	return t, nil
+}
+
+func (t *target) close() {
+	for _, c := range t.callers {
+		c.close()
+	}
+}
+
+// closed measures a server that is busy all the time. It has one core, and its
+// callers together have the other.
+func (t *target) closed(ctx context.Context, span time.Duration) (figures, error) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	if _, err := t.hurry(ctx, span/10); err != nil {
+		return nil, err
+	}
+	var calls int
+	cpu, took, err := t.measure(func() (err error) {
+		calls, err = t.hurry(ctx, span)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return figures{
+		"cpu_us":     cpu.Seconds() * 1e6 / float64(calls),
+		"per_second": float64(calls) / took.Seconds(),
+		"cpu_share":  cpu.Seconds() / took.Seconds(),
+	}, nil
+}
+
+// hurry lets every caller call again as soon as it has its answer. It ends in time, whatever the server does.
+func (t *target) hurry(ctx context.Context, span time.Duration) (calls int, err error) {
+	deadline := time.Now().Add(span)
+	var sent atomic.Int64
+	err = t.each(deadline, func(c *caller, number int) error {
+		for key := t.next + number*7; ctx.Err() == nil && time.Now().Before(deadline); key++ {
+			if err := c.call(key % httpKeys); err != nil {
+				return err
+			}
+			sent.Add(1)
+		}
+		return ctx.Err()
+	})
+	t.next += int(sent.Load()) % httpKeys
+	return int(sent.Load()), err
+}
+
+// open sends requests at a fixed rate, whether the server keeps up or not. The
+// latency of each counts from when it was due, not from when it could be sent: a
+// server that stops for a while is charged for all that were due meanwhile.
+func (t *target) open(ctx context.Context, span time.Duration) (figures, error) {
+	const most = 10 * time.Second
+	histogram := hdrhistogram.New(1, most.Microseconds(), 3)
+	var mu sync.Mutex
+	requests := int(span.Seconds() * openRate)
+	cpu, _, err := t.measure(func() error {
+		due := pace(ctx, requests)
+		return t.each(time.Now().Add(span+most), func(c *caller, _ int) error {
+			for r := range due {
+				if err := c.call(r.key(t.next)); err != nil {
+					return err
+				}
+				latency := time.Since(r.due)
+				mu.Lock()
+				err := histogram.RecordValue(max(latency.Microseconds(), 1))
+				mu.Unlock()
+				if err != nil {
+					return err
+				}
+			}
+			return ctx.Err()
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.next += requests
+	return figures{
+		"cpu_us": cpu.Seconds() * 1e6 / float64(requests),
+		"p50_us": float64(histogram.ValueAtQuantile(50)),
+		"p99_us": float64(histogram.ValueAtQuantile(99)),
+		"max_us": float64(histogram.Max()),
+	}, nil
+}
+
+// A request is one that is due at an instant.
+type request struct {
+	number int
+	due    time.Time
+}
+
+func (r request) key(first int) int { return (first + r.number) % httpKeys }
+
+// pace hands out requests when they are due. It never waits for the callers. It
+// sleeps in the system: the runtime's timers are late by up to a millisecond when
+// there is nothing else to do.
+func pace(ctx context.Context, requests int) <-chan request {
+	due := make(chan request, requests)
+	go func() {
+		defer close(due)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		start := time.Now()
+		for n := range requests {
+			r := request{n, start.Add(time.Duration(n) * time.Second / openRate)}
+			for wait := time.Until(r.due); wait > 0; wait = time.Until(r.due) {
+				pause := syscall.NsecToTimespec(int64(wait))
+				_ = syscall.Nanosleep(&pause, nil) // interrupted: once more
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			due <- r
+		}
+	}()
+	return due
+}
+
+// each lets all callers work, and gives none longer than until the deadline and a
+// second.
+func (t *target) each(deadline time.Time, work func(c *caller, number int) error) error {
+	errs := make([]error, len(t.callers))
+	var wg sync.WaitGroup
+	for i, c := range t.callers {
+		wg.Go(func() {
+			errs[i] = errors.Join(c.connection.SetDeadline(deadline.Add(time.Second)), work(c, i))
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%s: %w", t.server.name, err)
+	}
+	return nil
+}
+
+// measure returns the processor time that the server takes for some work, and how
+// long that lasts.
+func (t *target) measure(work func() error) (cpu, took time.Duration, err error) {
+	var before, after usage
+	if err := t.server.do("usage", &before); err != nil {
+		return 0, 0, err
+	}
+	start := time.Now()
+	if err := work(); err != nil {
+		return 0, 0, err
+	}
+	took = time.Since(start)
+	if err := t.server.do("usage", &after); err != nil {
+		return 0, 0, err
+	}
+	return after.CPU - before.CPU, took, nil
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+)
+
+type keyrate struct {
+	limiter *ratelimit.Limiter
+	half    int // of a key's tokens
+}
+
+func newKeyrate(s setting) (limiter, error) {
+	l, err := keyrateLimiter(s)
+	return keyrate{l, s.Limit.Tokens / 2}, err
+}
+
+func (k keyrate) allow(key string) bool {
+	result, err := k.limiter.Allow(context.Background(), key)
+	return err == nil && result.Allowed
+}
+
+func (k keyrate) prime(key string) error {
+	_, err := k.limiter.AllowN(context.Background(), key, k.half)
+	return err
+}
+
+func keyrateLimiter(s setting) (*ratelimit.Limiter, error) {
+	limits := []ratelimit.Limit{{Rate: s.Limit.Tokens, Period: s.Limit.Per}}
+	if s.Two {
+		limits = append(limits, ratelimit.Limit{Name: "second", Rate: s.Limit.Tokens, Period: 2 * s.Limit.Per})
+	}
+	policy, err := ratelimit.NewPolicy(limits...)
+	if err != nil {
+		return nil, err
+	}
+	store := memstore.New(memstore.Config{MaxKeys: s.Keys * len(limits)})
+	return ratelimit.New(store, policy, ratelimit.Config{})
+}

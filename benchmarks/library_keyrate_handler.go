@@ -1,0 +1,15 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/keyrate/keyrate/middleware"
+)
+
+func keyrateHandler(s setting, next http.Handler) (http.Handler, error) {
+	l, err := keyrateLimiter(s)
+	if err != nil {
+		return nil, err
+	}
+	return middleware.RateLimit(l, middleware.Config{Key: middleware.Header(keyHeader)})(next), nil
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/throttled/throttled/v2"
+	"github.com/throttled/throttled/v2/store/memstore"
+)
+
+type throttledLimiter struct{ limiter *throttled.GCRARateLimiterCtx }
+
+func newThrottled(s setting) (limiter, error) {
+	l, err := throttledGCRA(s)
+	return throttledLimiter{l}, err
+}
+
+func (t throttledLimiter) allow(key string) bool {
+	limited, _, err := t.limiter.RateLimitCtx(context.Background(), key, 1)
+	return err == nil && !limited
+}
+
+// throttledGCRA keeps the keys in a plain map, which is its quickest store and
+// never forgets a key; where keys are to be forgotten, in its LRU of Keys keys.
+func throttledGCRA(s setting) (*throttled.GCRARateLimiterCtx, error) {
+	keys := 0
+	if s.Forget > 0 {
+		keys = s.Keys
+	}
+	store, err := memstore.NewCtx(keys)
+	if err != nil {
+		return nil, err
+	}
+	l, err := throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{
+		MaxRate:  throttled.PerDuration(s.Limit.Tokens, s.Limit.Per),
+		MaxBurst: s.Limit.Tokens - 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	// With the 10 attempts that are its default, two cores on one key get errors
+	// instead of answers for one call in fifty.
+	l.SetMaxCASAttemptsLimit(10_000)
+	return l, nil
+}
+
+type throttledKey struct{}
+
+func (throttledKey) Key(r *http.Request) string { return r.Header.Get(keyHeader) }
+
+func throttledHandler(s setting, next http.Handler) (http.Handler, error) {
+	l, err := throttledGCRA(s)
+	if err != nil {
+		return nil, err
+	}
+	m := throttled.HTTPRateLimiterCtx{RateLimiter: l, VaryBy: throttledKey{}}
+	return m.RateLimit(next), nil
+}

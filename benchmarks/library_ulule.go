@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	ululelimiter "github.com/ulule/limiter/v3"
+	"github.com/ulule/limiter/v3/drivers/middleware/stdlib"
+	"github.com/ulule/limiter/v3/drivers/store/memory"
+)
+
+type ulule struct{ limiter *ululelimiter.Limiter }
+
+func newUlule(s setting) (limiter, error) { return ulule{ululeLimiter(s)}, nil }
+
+func (u ulule) allow(key string) bool {
+	c, err := u.limiter.Get(context.Background(), key)
+	return err == nil && !c.Reached
+}
+
+func ululeLimiter(s setting) *ululelimiter.Limiter {
+	sweep := 24 * time.Hour
+	if s.Forget > 0 {
+		sweep = s.Forget / 2
+	}
+	store := memory.NewStoreWithOptions(ululelimiter.StoreOptions{CleanUpInterval: sweep})
+	return ululelimiter.New(store, ululelimiter.Rate{Period: s.Limit.Per, Limit: int64(s.Limit.Tokens)})
+}
+
+func ululeHandler(s setting, next http.Handler) (http.Handler, error) {
+	key := stdlib.WithKeyGetter(func(r *http.Request) string { return r.Header.Get(keyHeader) })
+	return stdlib.NewMiddleware(ululeLimiter(s), key).Handler(next), nil
+}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// A keySet is how many keys there are and how calls are spread over them.
+type keySet struct {
+	keys         int
+	distribution string
+}
+
+var keySets = []keySet{{1, uniform}, {10_000, uniform}, {10_000, zipf}, {1_000_000, uniform}, {1_000_000, zipf}}
+
+// kase returns the name of the case.
+func (k keySet) kase(cpus int, verdict string) string {
+	return fmt.Sprintf("keys=%d/%s/cpu=%d/%s", k.keys, k.distribution, cpus, verdict)
+}
+
+// label returns what a reader sees above the column.
+func (k keySet) label() string {
+	if k.keys == 1 {
+		return keyCount(1)
+	}
+	return count(k.keys) + " " + k.distribution
+}
+
+// twoLimits ends the name of a case with two limits at once.
+const twoLimits = "/two-limits"
+
+// A decideSetting is the first line of a child that decides.
+type decideSetting struct {
+	Library string
+	Setting setting
+	Denied  bool
+}
+
+// A decideOrder is a round of its work.
+type decideOrder struct {
+	Distribution string
+	CPUs         int
+	For          time.Duration
+}
+
+// runDecide measures the time of a decision in every case.
+func runDecide(ctx context.Context, s *session) error {
+	rounds, span := 7, 100*time.Millisecond
+	if s.quick {
+		rounds, span = 3, 20*time.Millisecond
+	}
+	for _, keys := range []int{1, 10_000, 1_000_000} {
+		for _, verdict := range []string{"allow", "deny"} {
+			if err := decideGroup(ctx, s, keys, verdict, rounds, span); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// decideGroup measures the cases that share their limiters.
+func decideGroup(ctx context.Context, s *session, keys int, verdict string, rounds int, span time.Duration) error {
+	type part struct {
+		set  keySet
+		cpus int
+	}
+	var parts []part
+	for _, set := range keySets {
+		for _, cpus := range []int{1, 2} {
+			if set.keys == keys && s.wants(set.kase(cpus, verdict)) {
+				parts = append(parts, part{set, cpus})
+			}
+		}
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	posts := decidePosts(s, keys, verdict)
+	s.logf("memory: decisions, %s keys, %s: filling %d tables", count(keys), verdicts[verdict], len(posts))
+	c, err := hire(ctx, "decide", posts)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.dismiss() }()
+	for _, p := range parts {
+		kase := p.set.kase(p.cpus, verdict)
+		s.logf("memory: %s", kase)
+		for n := range rounds {
+			err := c.round(n, func(child *child) error {
+				var found figures
+				err := child.do(decideOrder{p.set.distribution, p.cpus, span}, &found)
+				name, kase := child.name, kase
+				if name == ours+twoLimits {
+					name, kase = ours, kase+twoLimits
+				}
+				if err == nil {
+					s.add("memory", kase, name, found)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return c.dismiss()
+}
+
+// decidePosts returns the libraries that take part, keyrate with two limits among
+// them.
+func decidePosts(s *session, keys int, verdict string) []post {
+	set := setting{Limit: plenty, Keys: keys, Presized: true}
+	if verdict == "deny" {
+		set.Limit = once
+	}
+	var posts []post
+	for _, l := range s.selected(libraries) {
+		if l.name == "machine" || l.name == "clock" && (keys > 1 || verdict == "deny") {
+			continue
+		}
+		posts = append(posts, post{l.name, decideSetting{l.name, set, verdict == "deny"}})
+		if l.role == own {
+			two := set
+			two.Two = true
+			posts = append(posts, post{l.name + twoLimits, decideSetting{l.name, two, verdict == "deny"}})
+		}
+	}
+	return posts
+}
+
+// A decideWorker has one limiter in which every key is known.
+type decideWorker struct {
+	decideSetting
+	limiter limiter
+	streams map[string]*reading
+}
+
+// A reading is a stream, and where each caller has come to in it: a round goes on
+// where the last one stopped, so that it meets other keys.
+type reading struct {
+	keys    stream
+	offsets map[[2]int]int // by the number of callers and the caller
+}
+
+func (w *decideWorker) setUp(args json.RawMessage) error {
+	if err := json.Unmarshal(args, &w.decideSetting); err != nil {
+		return err
+	}
+	l, err := named(w.Library)
+	if err != nil {
+		return err
+	}
+	if w.limiter, err = l.limiter(w.Setting); err != nil {
+		return err
+	}
+	gc := debug.SetGCPercent(200) // filling is not what is measured
+	for _, n := range shuffled(w.Setting.Keys) {
+		if p, ok := w.limiter.(primer); ok && !w.Denied {
+			if err := p.prime(newKey(n)); err != nil {
+				return err
+			}
+		}
+		if !w.limiter.allow(newKey(n)) {
+			return fmt.Errorf("the first call of key %d was denied", n)
+		}
+		if w.Denied && w.limiter.allow(newKey(n)) {
+			return fmt.Errorf("the second call of key %d was allowed", n)
+		}
+	}
+	// Twice as many draws as keys: nearly nine in ten of the keys occur.
+	w.streams = map[string]*reading{}
+	for _, distribution := range []string{uniform, zipf} {
+		keys := newStream(distribution, w.Setting.Keys, max(2*w.Setting.Keys, 1<<12))
+		w.streams[distribution] = &reading{keys, map[[2]int]int{}}
+	}
+	debug.SetGCPercent(gc)
+	runtime.GC()
+	return nil
+}
+
+func (w *decideWorker) do(args json.RawMessage) (any, error) {
+	var o decideOrder
+	if err := json.Unmarshal(args, &o); err != nil {
+		return nil, err
+	}
+	from := w.streams[o.Distribution]
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(o.CPUs))
+	w.spin(from, o.CPUs, o.For/10)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	calls, wrong, took := w.spin(from, o.CPUs, o.For)
+	runtime.ReadMemStats(&after)
+	if wrong > 0 {
+		return nil, fmt.Errorf("%d of %d answers were not what the case is about", wrong, calls)
+	}
+	return figures{
+		"ns":     float64(took.Nanoseconds()) * float64(o.CPUs) / float64(calls),
+		"allocs": floor(after.Mallocs-before.Mallocs, calls),
+		"bytes":  floor(after.TotalAlloc-before.TotalAlloc, calls),
+	}, nil
+}
+
+// floor returns the whole number of n per call: what the measurement itself
+// allocates is no part of a call.
+func floor(n uint64, calls int) float64 { return float64(n / uint64(calls)) }
+
+// spin lets so many callers, each with a place of its own in the stream, decide
+// for a while.
+func (w *decideWorker) spin(from *reading, callers int, span time.Duration) (calls, wrong int, took time.Duration) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	start := time.Now()
+	deadline := start.Add(span)
+	for caller := range callers {
+		offset, ok := from.offsets[[2]int{callers, caller}]
+		if !ok {
+			offset = len(from.keys) / keySize * caller / callers * keySize
+		}
+		wg.Go(func() {
+			c, bad, next := w.call(from.keys, offset, deadline)
+			mu.Lock()
+			calls += c
+			wrong += bad
+			from.offsets[[2]int{callers, caller}] = next
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	return calls, wrong, time.Since(start)
+}
+
+// call is one caller. It returns where in the stream it stopped.
+func (w *decideWorker) call(keys stream, offset int, deadline time.Time) (calls, wrong, next int) {
+	limiter, denied := w.limiter, w.Denied
+	for time.Now().Before(deadline) {
+		for range 512 {
+			if limiter.allow(keys.at(offset)) == denied {
+				wrong++
+			}
+			if offset += keySize; offset == len(keys) {
+				offset = 0
+			}
+		}
+		calls += 512
+	}
+	return calls, wrong, offset
+}
+
+// twoLimitsGoals compare two limits with one.
+func twoLimitsGoals(s *session) []goal {
+	var goals []goal
+	for _, set := range keySets {
+		kase := set.kase(1, "allow")
+		one, two := s.find(kase, ours), s.find(kase+twoLimits, ours)
+		if one == nil || two == nil {
+			continue
+		}
+		r := ratio(two.samples["ns"], one.samples["ns"])
+		goals = append(goals, goal{
+			what: "two limits at once, " + set.label(),
+			want: "<= 1.5 x one limit",
+			got:  fmt.Sprintf("%.2f x (%.0f, one %.0f ns)", r, median(two.samples["ns"]), median(one.samples["ns"])),
+			met:  r <= 1.5,
+		})
+	}
+	return goals
+}
+
+// allocationGoal is that no decision allocates.
+func allocationGoal(s *session) []goal {
+	most, cases := 0.0, 0
+	for _, m := range s.measurements {
+		if allocs, ok := m.median("allocs"); ok && m.library == ours {
+			most = max(most, allocs)
+			cases++
+		}
+	}
+	if cases == 0 {
+		return nil
+	}
+	return []goal{{"allocations per decision", "0", fmt.Sprintf("%g in %d cases", most, cases), most == 0}}
+}

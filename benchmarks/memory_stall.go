@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+// stallKeys is how many keys are inserted at a time.
+const stallKeys = 1_000_000
+
+var stallCase = fmt.Sprintf("worst-stall/%d", stallKeys)
+
+// runStall measures the longest wait of any caller while a million keys come,
+// expire, and another million come.
+func runStall(ctx context.Context, s *session) error {
+	if !s.wants(stallCase) {
+		return nil
+	}
+	rounds, expiry := 3, time.Second
+	if s.quick {
+		rounds, expiry = 1, 300*time.Millisecond
+	}
+	for n := range rounds {
+		for _, l := range s.selected(libraries) {
+			if l.name == "clock" || l.name == "reference" { // which forgets nothing
+				continue
+			}
+			s.logf("memory: %s, %s, round %d of %d", stallCase, l.name, n+1, rounds)
+			child, err := startChild(ctx, "stall", l.name, l.name)
+			if err != nil {
+				return err
+			}
+			var found figures
+			if err := child.do(expiry, &found); err != nil {
+				return err
+			}
+			if err := child.stop(); err != nil {
+				return err
+			}
+			s.add("memory", stallCase, l.name, found)
+		}
+	}
+	return nil
+}
+
+// A stallWorker has two callers: one brings new keys as quickly as it can, the
+// other, a bystander, comes back now and then with keys of its own.
+type stallWorker struct{ library library }
+
+func (w *stallWorker) setUp(args json.RawMessage) error {
+	var name string
+	if err := json.Unmarshal(args, &name); err != nil {
+		return err
+	}
+	var err error
+	w.library, err = named(name)
+	return err
+}
+
+const (
+	bystanderKeys = 1000
+	// bystanderPause is shorter than any wait that matters: whoever holds a lock
+	// for longer is found out, for then the bystander waits for it.
+	bystanderPause = 20 * time.Microsecond
+)
+
+func (w *stallWorker) do(args json.RawMessage) (any, error) {
+	var expiry time.Duration
+	if err := json.Unmarshal(args, &expiry); err != nil {
+		return nil, err
+	}
+	keys := make(stream, (2*stallKeys+bystanderKeys)*keySize)
+	for n := range len(keys) / keySize {
+		putKey(keys[n*keySize:], n)
+	}
+	l, err := w.library.limiter(setting{
+		Limit:  limit{Tokens: 1, Per: expiry},
+		Keys:   stallKeys + 2*bystanderKeys,
+		Forget: expiry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	runtime.GC()
+	start := time.Now()
+	done := make(chan struct{})
+	var seen waits
+	var wg sync.WaitGroup
+	wg.Go(func() { seen = bystand(l, keys[2*stallKeys*keySize:], start, done) })
+	first, err := insert(l, keys[:stallKeys*keySize], start)
+	if err != nil {
+		return nil, err
+	}
+	time.Sleep(expiry * 11 / 10) // until all of them have expired
+	second, err := insert(l, keys[stallKeys*keySize:2*stallKeys*keySize], start)
+	if err != nil {
+		return nil, err
+	}
+	time.Sleep(expiry * 16 / 10) // until a sweep has had its chance
+	close(done)
+	wg.Wait()
+	return figures{
+		"ns":                float64(max(seen.worst, first.worst, second.worst)),
+		"growth_ns":         float64(first.worst),
+		"recycling_ns":      float64(second.worst),
+		"bystander_ns":      float64(seen.worst),
+		"waits_above_1ms":   float64(seen.long + first.long + second.long),
+		"insertions_per_s":  stallKeys * 2 / (first.took + second.took).Seconds(),
+		"bystander_calls":   float64(seen.calls),
+		"bystander_mean_ns": float64(seen.took) / float64(seen.calls),
+	}, nil
+}
+
+// waits are the waits of one caller.
+type waits struct {
+	calls, long int // long: above a millisecond
+	worst, took time.Duration
+}
+
+func (w *waits) add(wait time.Duration) {
+	w.calls++
+	w.took += wait
+	w.worst = max(w.worst, wait)
+	if wait > time.Millisecond {
+		w.long++
+	}
+}
+
+// insert calls once with every key. Each wait ends where the next begins.
+func insert(l limiter, keys stream, start time.Time) (waits, error) {
+	var w waits
+	denied := 0
+	last := time.Since(start)
+	for offset := 0; offset < len(keys); offset += keySize {
+		if !l.allow(keys.at(offset)) {
+			denied++
+		}
+		now := time.Since(start)
+		w.add(now - last)
+		last = now
+	}
+	if denied > 0 {
+		return w, fmt.Errorf("%d of %d new keys were denied", denied, len(keys)/keySize)
+	}
+	return w, nil
+}
+
+// bystand calls every now and then until done.
+func bystand(l limiter, keys stream, start time.Time, done <-chan struct{}) waits {
+	var w waits
+	for offset := 0; ; offset = (offset + keySize) % len(keys) {
+		select {
+		case <-done:
+			return w
+		default:
+		}
+		before := time.Since(start)
+		l.allow(keys.at(offset))
+		w.add(time.Since(start) - before)
+		time.Sleep(bystanderPause)
+	}
+}
+
+// stallGoal compares keyrate's worst wait with the machine's own.
+func stallGoal(s *session) []goal {
+	own, ok := s.find(stallCase, ours).median("ns")
+	idle, okToo := s.find(stallCase, "machine").median("ns")
+	if !ok || !okToo {
+		return nil
+	}
+	return []goal{{
+		what: "worst wait while " + count(stallKeys) + " keys come and expire",
+		want: "<= 2 ms above the machine's own",
+		got: fmt.Sprintf("%.2f ms above (%.2f, machine %.2f ms; worst round %.2f, %.2f)", (own-idle)/1e6, own/1e6, idle/1e6,
+			slices.Max(s.find(stallCase, ours).samples["ns"])/1e6, slices.Max(s.find(stallCase, "machine").samples["ns"])/1e6),
+		met: own-idle <= 2e6,
+	}}
+}

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"runtime"
+	"time"
+)
+
+// middlewareSuite is each library's own middleware, over a handler that does
+// nothing, with a response that costs nothing: what a request pays beside the
+// server.
+var middlewareSuite = suite{
+	name:  "middleware",
+	run:   runMiddleware,
+	views: middlewareViews,
+	goals: middlewareGoals,
+}
+
+// A handleCase is how many keys call, and what they are told.
+type handleCase struct {
+	keys    int
+	verdict string
+}
+
+var handleCases = []handleCase{{1, "allow"}, {1, "deny"}, {10_000, "allow"}, {10_000, "deny"}}
+
+func (h handleCase) kase() string { return fmt.Sprintf("keys=%d/%s", h.keys, h.verdict) }
+
+func (h handleCase) setting() setting {
+	s := setting{Limit: once, Keys: h.keys, Presized: true}
+	if h.verdict == "allow" {
+		s.Limit = plenty
+		if h.keys > 1 {
+			// A token takes longer to come back than a key to call again: a bucket
+			// that keyrate could forget in between would make its work another.
+			s.Limit = limit{Tokens: 1_000_000, Per: 24 * time.Hour}
+		}
+	}
+	return s
+}
+
+// A handleSetting is the first line of a child with a middleware.
+type handleSetting struct {
+	Library string
+	Setting setting
+	Denied  bool
+}
+
+func runMiddleware(ctx context.Context, s *session) error {
+	rounds, span := 7, 150*time.Millisecond
+	if s.quick {
+		rounds, span = 3, 40*time.Millisecond
+	}
+	for _, h := range handleCases {
+		if !s.wants(h.kase()) {
+			continue
+		}
+		s.logf("middleware: %s", h.kase())
+		var posts []post
+		for _, l := range s.selected(libraries) {
+			if l.handler != nil {
+				posts = append(posts, post{l.name, handleSetting{l.name, h.setting(), h.verdict == "deny"}})
+			}
+		}
+		c, err := hire(ctx, "handle", posts)
+		if err != nil {
+			return err
+		}
+		for n := range rounds {
+			err := c.round(n, func(child *child) error {
+				var found figures
+				err := child.do(span, &found)
+				if err == nil {
+					s.add("middleware", h.kase(), child.name, found)
+				}
+				return err
+			})
+			if err != nil {
+				_ = c.dismiss()
+				return err
+			}
+		}
+		if err := c.dismiss(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A handleWorker has a handler behind a middleware, and the same handler bare.
+type handleWorker struct {
+	handleSetting
+	bare, limited http.Handler
+	request       *http.Request
+	key           []string // of the request
+	keys          []string
+	next          int
+}
+
+func (w *handleWorker) setUp(args json.RawMessage) error {
+	if err := json.Unmarshal(args, &w.handleSetting); err != nil {
+		return err
+	}
+	l, err := named(w.Library)
+	if err != nil {
+		return err
+	}
+	w.bare = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	if w.limited, err = l.handler(w.Setting, w.bare); err != nil {
+		return err
+	}
+	if w.request, err = http.NewRequest(http.MethodGet, "/", nil); err != nil { //nolint:noctx // it is sent nowhere
+		return err
+	}
+	w.request.RemoteAddr = "192.0.2.1:1234"
+	w.key = []string{""}
+	w.request.Header[keyHeader] = w.key
+	for _, n := range shuffled(w.Setting.Keys) {
+		w.keys = append(w.keys, newKey(n))
+	}
+	// Who denies has allowed one call of each key before.
+	for _, denied := range []bool{false, w.Denied} {
+		if wrong := w.serve(w.limited, len(w.keys), status(denied)); wrong > 0 {
+			return fmt.Errorf("%d of %d keys were not answered with %d", wrong, len(w.keys), status(denied))
+		}
+	}
+	return nil
+}
+
+// status returns what a denied call is answered with, or an allowed one.
+func status(denied bool) int {
+	if denied {
+		return http.StatusTooManyRequests
+	}
+	return http.StatusOK
+}
+
+// do measures both handlers in turn, in slices so short that whatever slows the
+// machine down slows both.
+func (w *handleWorker) do(args json.RawMessage) (any, error) {
+	var span time.Duration
+	if err := json.Unmarshal(args, &span); err != nil {
+		return nil, err
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var bare, limited slice
+	for deadline := time.Now().Add(span); time.Now().Before(deadline); {
+		if err := w.measure(&bare, w.bare, http.StatusOK, 4096); err != nil {
+			return nil, err
+		}
+		if err := w.measure(&limited, w.limited, status(w.Denied), 4096); err != nil {
+			return nil, err
+		}
+	}
+	sink := newSink()
+	w.limited.ServeHTTP(sink, w.request)
+	return figures{
+		"ns":       limited.ns() - bare.ns(),
+		"total_ns": limited.ns(),
+		"bare_ns":  bare.ns(),
+		"allocs":   floor(limited.mallocs, limited.calls),
+		"bytes":    floor(limited.bytes, limited.calls),
+		"headers":  float64(len(sink.header)),
+	}, nil
+}
+
+// A slice is what many calls took together.
+type slice struct {
+	calls          int
+	took           time.Duration
+	mallocs, bytes uint64
+}
+
+func (s *slice) ns() float64 { return float64(s.took) / float64(s.calls) }
+
+func (w *handleWorker) measure(s *slice, h http.Handler, want, calls int) error {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	wrong := w.serve(h, calls, want)
+	s.took += time.Since(start)
+	runtime.ReadMemStats(&after)
+	s.calls += calls
+	s.mallocs += after.Mallocs - before.Mallocs
+	s.bytes += after.TotalAlloc - before.TotalAlloc
+	if wrong > 0 {
+		return fmt.Errorf("%d of %d requests were not answered with %d", wrong, calls, want)
+	}
+	return nil
+}
+
+// serve sends requests, one key after the other, and counts the wrong answers.
+func (w *handleWorker) serve(h http.Handler, calls, want int) (wrong int) {
+	sink := newSink()
+	for range calls {
+		w.key[0] = w.keys[w.next]
+		if w.next++; w.next == len(w.keys) {
+			w.next = 0
+		}
+		sink.clear()
+		h.ServeHTTP(sink, w.request)
+		if sink.status != want {
+			wrong++
+		}
+	}
+	return wrong
+}
+
+func middlewareViews(*session) []view {
+	var views []view
+	for _, keys := range []int{1, 10_000} {
+		label := keyCount(keys)
+		v := view{
+			name:  fmt.Sprintf("middleware-%d", keys),
+			title: "A middleware over a bare handler, " + label,
+			note:  byHandNote,
+		}
+		detail := view{title: "Allocations, and headers sent, " + label}
+		for _, verdict := range []string{"allow", "deny"} {
+			kase := handleCase{keys, verdict}.kase()
+			v.columns = append(v.columns, column{label: verdicts[verdict], kase: kase, figure: "ns", unit: "ns"})
+			detail.columns = append(detail.columns,
+				column{label: verdicts[verdict] + ", allocations", kase: kase, figure: "allocs", plain: true},
+				column{label: "bytes", kase: kase, figure: "bytes", plain: true},
+				column{label: "headers", kase: kase, figure: "headers", plain: true})
+		}
+		views = append(views, v, detail)
+	}
+	return views
+}
+
+// byHandNote goes with every table of middlewares.
+const byHandNote = "x/time/rate has no middleware: it is written by hand and sends no headers"
+
+func middlewareGoals(s *session) []goal {
+	var goals []goal
+	for _, h := range handleCases {
+		what := fmt.Sprintf("middleware, %s, %s", keyCount(h.keys), verdicts[h.verdict])
+		most := map[string]float64{"allow": 2, "deny": 5}[h.verdict]
+		goals = append(goals, s.atMost(what, 0.4, column{kase: h.kase(), figure: "ns", unit: "ns"}, withRole(rival), "the fastest other")...)
+		goals = append(goals, s.below(what, most, column{kase: h.kase(), figure: "allocs", unit: "allocations"})...)
+	}
+	return goals
+}

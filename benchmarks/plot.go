@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// pngResolution is in dots per inch: twice that of a screen.
+const pngResolution = 144
+
+// writePlot draws a view into a folder, as NAME.svg and NAME.png.
+func writePlot(folder string, v view, s *session) error {
+	rows := v.rows(s)
+	if v.name == "" || len(rows) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	c := chart{view: v, rows: rows, session: s}
+	width, height := c.size()
+	svg := vgsvg.New(width, height)
+	png := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(pngResolution))
+	for _, out := range []struct {
+		canvas  vg.CanvasSizer
+		writer  io.WriterTo
+		postfix string
+	}{
+		{svg, svg, ".svg"},
+		{png, vgimg.PngCanvas{Canvas: png}, ".png"},
+	} {
+		c.draw(draw.New(out.canvas))
+		if err := writeFile(filepath.Join(folder, v.name+out.postfix), out.writer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeFile(name string, content io.WriterTo) (err error) {
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	buffer := bufio.NewWriter(file)
+	if _, err := content.WriteTo(buffer); err != nil {
+		return err
+	}
+	return buffer.Flush()
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// fakeSuite measures nothing and knows everything.
+var fakeSuite = suite{
+	name: "fake",
+	run: func(_ context.Context, s *session) error {
+		for _, ns := range []float64{50, 40, 60} {
+			s.add("fake", "keys=1/allow", "go-limiter", figures{"ns": 2 * ns, "allocs": 1, "bytes": 16})
+			s.add("fake", "keys=1/allow", ours, figures{"ns": ns, "allocs": 0, "bytes": 0})
+		}
+		s.add("fake", "keys=1/allow"+twoLimits, ours, figures{"ns": 55.5})
+		return nil
+	},
+	views: func(*session) []view {
+		return []view{
+			{
+				name: "fake", title: "A decision", variant: twoLimits, variantLabel: "keyrate, two limits",
+				columns: []column{
+					{label: "1 key", kase: "keys=1/allow", figure: "ns", unit: "ns"},
+					{label: "not measured", kase: "keys=2/allow", figure: "ns", unit: "ns"},
+				},
+			},
+			{name: "empty", title: "Nothing", columns: []column{{label: "none", kase: "none", figure: "ns"}}},
+		}
+	},
+	goals: func(s *session) []goal {
+		c := column{kase: "keys=1/allow", figure: "ns", unit: "ns"}
+		return append(s.atMost("a decision", 0.4, c, withRole(rival), "the fastest other"), s.below("a decision", 50, c)...)
+	},
+}
+
+func runFake(t *testing.T, args ...string) string {
+	t.Helper()
+	suites = append(suites, fakeSuite)
+	defer func() { suites = suites[:len(suites)-1] }()
+	var out, log bytes.Buffer
+	if err := command(t.Context(), args, &out, &log); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestTableAndGoals(t *testing.T) {
+	got := runFake(t, "fake")
+	for _, want := range []string{
+		"\nA decision\n",
+		"                             1 key, ns  not measured, ns\n",
+		"  keyrate               50 ±20%  1.00x\n",
+		"  keyrate, two limits        56  1.11x\n",
+		"  go-limiter           100 ±20%  2.00x\n",
+		"goals of suite fake: 1 met, 1 short\n",
+		"  goal a decision  <= 0.4 x the fastest other  0.50 x (50, go-limiter 100 ns)  short\n",
+		"  goal a decision                    <= 50 ns                           50 ns    met\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("want %q in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "Nothing") {
+		t.Errorf("an empty table was printed:\n%s", got)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lines")
+	runFake(t, "-json", name, "fake")
+	got, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"suite":"fake","case":"keys=1/allow","library":"go-limiter","ns":100,"ns_min":80,"ns_max":120,"bytes":16,"allocs":1,"rounds":3}
+{"suite":"fake","case":"keys=1/allow","library":"keyrate","ns":50,"ns_min":40,"ns_max":60,"bytes":0,"allocs":0,"rounds":3}
+{"suite":"fake","case":"keys=1/allow/two-limits","library":"keyrate","ns":55.5,"rounds":1}
+`
+	if string(got) != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	for line := range strings.Lines(string(got)) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+}
+
+func TestPlots(t *testing.T) {
+	folder := t.TempDir()
+	runFake(t, "fake", "-plot", folder)
+	file, err := os.Open(filepath.Join(folder, "fake.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	picture, err := png.Decode(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := picture.Bounds().Size(); size.X < 800 || size.Y < 150 {
+		t.Errorf("the picture is %v", size)
+	}
+	svg, err := os.ReadFile(filepath.Join(folder, "fake.svg"))
+	if err != nil || !bytes.Contains(svg, []byte("go-limiter")) {
+		t.Errorf("the SVG does not name the library: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "empty.svg")); err == nil {
+		t.Error("an empty view was drawn")
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, args := range []string{
+		"-quick memory http -json x -plot y",
+		"memory -quick -json x http -plot y",
+		"memory http memory -plot=y -json=x --quick",
+	} {
+		o, err := parse(strings.Fields(args), &bytes.Buffer{})
+		if err != nil {
+			t.Errorf("%s: %v", args, err)
+			continue
+		}
+		if !o.quick || o.json != "x" || o.plots != "y" || len(o.suites) != 2 || o.suites[0].name != "memory" || o.suites[1].name != "http" {
+			t.Errorf("%s: got %+v", args, o)
+		}
+	}
+	for _, args := range []string{"", "-quick", "nothing", "memory -nothing", "memory -case ("} {
+		if _, err := parse(strings.Fields(args), &bytes.Buffer{}); err == nil {
+			t.Errorf("%q: got no error", args)
+		}
+	}
+}

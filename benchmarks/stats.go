@@ -1,0 +1,26 @@
+package main
+
+import "slices"
+
+// median returns the middle of the samples, of which there must be at least one.
+func median(samples []float64) float64 {
+	sorted := slices.Sorted(slices.Values(samples))
+	n := len(sorted)
+	if n%2 == 1 {
+		return sorted[n/2]
+	}
+	return (sorted[n/2-1] + sorted[n/2]) / 2
+}
+
+// spread returns half the distance between the extremes, relative to the median.
+func spread(samples []float64) float64 {
+	m := median(samples)
+	if m == 0 {
+		return 0
+	}
+	return (slices.Max(samples) - slices.Min(samples)) / 2 / m
+}
+
+// ratio returns how many times b the figure a is, by their medians: so that it can
+// be checked by what is printed.
+func ratio(a, b []float64) float64 { return median(a) / median(b) }

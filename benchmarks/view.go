@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// A view is a table of results: a row per library, a column per figure of a case.
+type view struct {
+	name    string // of its plot's file; "" is not drawn
+	title   string
+	note    string // what a reader must know beside
+	log     bool   // draw on a logarithmic scale
+	columns []column
+	// variant, if not "", is how the names of cases end in which a library does
+	// more than asked, and variantLabel what that is: it gets a row of its own.
+	variant, variantLabel string
+}
+
+// A row is a library, or its variant.
+type row struct{ label, library, variant string }
+
+// A column is one figure of one case.
+type column struct {
+	label  string
+	kase   string
+	figure string
+	unit   string  // "" where the label says it
+	scale  float64 // the figure is divided by it; 0 means 1
+	digits int     // behind the point
+	plain  bool    // without a ratio to keyrate
+	hidden bool    // in the table, not in the plot
+}
+
+// us is the unit of a microsecond as it is printed.
+const us = "µs"
+
+// text writes a value of the column.
+func (c column) text(v float64) string {
+	if math.IsNaN(v) {
+		return "-"
+	}
+	digits := c.digits
+	if digits == 0 && v != 0 && math.Abs(v) < 10 && v != math.Trunc(v) {
+		digits = 1
+	}
+	return fmt.Sprintf("%.*f", digits, v)
+}
+
+// find returns the measurement of a row in the column, or nil.
+func (c column) find(s *session, r row) *measurement { return s.find(c.kase+r.variant, r.library) }
+
+// value returns the median of a row in the column, NaN if there is none.
+func (c column) value(s *session, r row) float64 {
+	v, ok := c.find(s, r).median(c.figure)
+	if !ok {
+		return math.NaN()
+	}
+	if c.scale != 0 {
+		v /= c.scale
+	}
+	return v
+}
+
+// rows returns the libraries that have a value in the view: keyrate first, then
+// in the order of the list of libraries.
+func (v view) rows(s *session) []row {
+	var names []string
+	for _, m := range s.measurements {
+		if !slices.Contains(names, m.library) {
+			names = append(names, m.library)
+		}
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return place(a) - place(b) })
+	var rows []row
+	for _, name := range names {
+		for _, r := range []row{{name, name, ""}, {v.variantLabel, name, v.variant}} {
+			measured := func(c column) bool { return !math.IsNaN(c.value(s, r)) }
+			if r.label != "" && slices.ContainsFunc(v.columns, measured) {
+				rows = append(rows, r)
+			}
+		}
+	}
+	return rows
+}
