@@ -69,13 +69,7 @@ func (r *Result) Len() int {
 // State returns what is known of one limit. State(0) is the one that decides, the
 // others follow in the order of the policy.
 func (r *Result) State(i int) LimitState {
-	at := r.deciding
-	if i > 0 {
-		at = i
-		if i <= r.deciding {
-			at = i - 1
-		}
-	}
+	at := r.index(i)
 	b := &r.policy.buckets[at]
 	s := LimitState{
 		Limit:      b.limit,
@@ -87,6 +81,26 @@ func (r *Result) State(i int) LimitState {
 		s.Violated = s.RetryAfter > 0
 	}
 	return s
+}
+
+// NextAfter returns how long it takes until the limit of State(i) has a whole token,
+// if nobody calls: 0 if it has one now. It is a whole number of microseconds,
+// rounded up.
+func (r *Result) NextAfter(i int) time.Duration {
+	at := r.index(i)
+	return r.policy.buckets[at].RetryAfter(r.debts[at], 1)
+}
+
+// index returns where in the policy the limit of State(i) is.
+func (r *Result) index(i int) int {
+	switch {
+	case i == 0:
+		return r.deciding
+	case i <= r.deciding:
+		return i - 1
+	default:
+		return i
+	}
 }
 
 // denied is what was decided, be it enforced or not.

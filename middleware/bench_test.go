@@ -1,0 +1,102 @@
+package middleware_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+
+	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+)
+
+// A sink is a ResponseWriter that costs as little as one can.
+type sink struct {
+	header http.Header
+	status int
+}
+
+func (s *sink) Header() http.Header         { return s.header }
+func (s *sink) WriteHeader(status int)      { s.status = status }
+func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
+
+// reset makes a sink ready for the next response: headers that are left over would
+// look like those of an outer middleware.
+func (s *sink) reset() {
+	clear(s.header)
+	s.status = 0
+}
+
+var bare = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+
+// a cost is a case that is measured: a handler, and the request to it.
+type measured struct {
+	name    string
+	allocs  float64 // at most
+	limit   ratelimit.Limit
+	config  middleware.Config
+	handler func(http.Handler) http.Handler // nil: RateLimit with the above
+}
+
+var (
+	plenty = ratelimit.PerSecond(1_000_000_000)
+	scarce = ratelimit.PerDay(1)
+	byKey  = middleware.Config{Key: middleware.Header("X-API-Key")}
+)
+
+var allMeasured = []measured{
+	{name: "bare", handler: func(next http.Handler) http.Handler { return next }},
+	{name: "allowed", allocs: 2, limit: plenty, config: byKey},
+	{name: "denied", allocs: 5, limit: scarce, config: byKey},
+	{name: "allowed/address", allocs: 3, limit: plenty}, // and one for the name of the bucket
+	{name: "denied/address", allocs: 5, limit: scarce},
+	{name: "allowed/forwarded", allocs: 3, limit: plenty, config: middleware.Config{
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+	}},
+}
+
+func (m measured) serve(t testing.TB) func() {
+	wrap := m.handler
+	if wrap == nil {
+		limiter, err := ratelimit.New(memstore.New(memstore.Config{}), m.limit, ratelimit.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrap = middleware.RateLimit(limiter, m.config)
+	}
+	handler := wrap(bare)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	r.Header.Set("X-Api-Key", "key-0123456789abcdefghij")
+	r.Header.Set("X-Forwarded-For", "203.0.113.7, 192.0.2.9")
+	w := &sink{header: http.Header{}}
+	return func() {
+		w.reset()
+		handler.ServeHTTP(w, r)
+	}
+}
+
+func BenchmarkMiddleware(b *testing.B) {
+	for _, m := range allMeasured {
+		b.Run(m.name, func(b *testing.B) {
+			serve := m.serve(b)
+			serve()
+			b.ReportAllocs()
+			for b.Loop() {
+				serve()
+			}
+		})
+	}
+}
+
+func TestAllocations(t *testing.T) {
+	for _, m := range allMeasured {
+		t.Run(m.name, func(t *testing.T) {
+			serve := m.serve(t)
+			serve()
+			if got := testing.AllocsPerRun(200, serve); got > m.allocs {
+				t.Errorf("%v allocations, want at most %v", got, m.allocs)
+			}
+		})
+	}
+}

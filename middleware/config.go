@@ -1,0 +1,157 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// MaxJitter is the largest Config.Jitter.
+const MaxJitter = time.Hour
+
+// Config is what [RateLimit] can be told. Its zero value limits each client
+// address, lets calls pass while the store fails, and logs that to slog.Default.
+//
+// The functions in it are called for every request, concurrently. One that panics
+// is recovered, and counted as a fault.
+type Config struct {
+	// Key tells whose bucket a request takes from. nil means the client's address,
+	// as for every request without a key. If it panics, the address is used.
+	Key KeyFunc
+	// TrustedProxies are the peers whose X-Forwarded-For is believed when a request
+	// is limited by its address: see [ClientIP]. Empty means nobody's.
+	TrustedProxies []netip.Prefix
+	// RequireKey answers a request without a key with 401, instead of limiting it
+	// by its address.
+	RequireKey bool
+	// Challenge is the WWW-Authenticate header of that 401. "" means "ApiKey"; with
+	// [Bearer] as the Key, "Bearer" is right.
+	Challenge string
+	// Cost is how many tokens a request takes. nil means 1. With 0 it is free, but
+	// gets the headers. A cost above a limit's burst is always refused. If Cost
+	// panics or returns less than 0, the request costs 1.
+	Cost func(*http.Request) int
+	// Skip exempts the requests for which it returns true: no bucket, no headers. If
+	// it panics, the request is not exempt.
+	Skip func(*http.Request) bool
+	// Denied, if not nil, answers in place of the 429 problem, its status included.
+	// The rate-limit headers and Retry-After are set when it is called. If it panics
+	// or returns, and has written nothing, the problem is sent after all. Its
+	// ResponseWriter has no methods but the usual three; http.ResponseController
+	// finds the others.
+	Denied func(http.ResponseWriter, *http.Request, ratelimit.Result)
+	// FailClosed answers 503 when nothing could be decided. Otherwise the handler
+	// runs, without a limit and without headers.
+	FailClosed bool
+	// LimitHeader is what X-Rate-Limit-Limit holds. The zero value is
+	// [LimitAsCount].
+	LimitHeader LimitForm
+	// ResetHeader adds X-Rate-Limit-Reset, in a form of your choice. The zero value
+	// is [ResetOff].
+	ResetHeader ResetForm
+	// Jitter is the most that is added to Retry-After, at random, so that callers
+	// that were refused together do not come back together. 0 means none, and
+	// [MaxJitter] is the most.
+	Jitter time.Duration
+	// ResultInContext makes the decision available to the handler through
+	// [ResultFrom]. It copies the request, which costs three allocations.
+	ResultInContext bool
+	// OnFault, if not nil, is told the class of each fault, exactly one: one of the
+	// Fault constants here, or what [ratelimit.ErrorClass] says of the error of a
+	// decision. The context is the request's. It must be quick.
+	OnFault func(ctx context.Context, class string)
+	// Logger gets a line for a fault, at most one a second, with the class and the
+	// number of faults since the last line. nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// A LimitForm is a form of the X-Rate-Limit-Limit header.
+type LimitForm int
+
+// The forms of X-Rate-Limit-Limit.
+const (
+	// LimitAsCount is the number of tokens that the bucket holds, the burst: "5".
+	LimitAsCount LimitForm = iota
+	// LimitAsPeriod is the period of the limit, with its unit: "1s", "15m", "12h",
+	// "1d", as in AspNetCoreRateLimit.
+	LimitAsPeriod
+)
+
+// A ResetForm is a form of the X-Rate-Limit-Reset header: when the bucket will be
+// full again, rounded up to a second.
+type ResetForm int
+
+// The forms of X-Rate-Limit-Reset.
+const (
+	// ResetOff sends no such header.
+	ResetOff ResetForm = iota
+	// ResetAsDelta is a number of seconds from now: "12".
+	ResetAsDelta
+	// ResetAsEpoch is a number of seconds since 1970 UTC, by this machine's clock.
+	ResetAsEpoch
+	// ResetAsTime is an RFC 3339 time in UTC, by this machine's clock.
+	ResetAsTime
+)
+
+// Validate returns nil, or all faults of c, joined. [RateLimit] works with a
+// faulty Config, too: it logs what Validate says and takes the default instead.
+func (c Config) Validate() error {
+	var faults []error
+	fault := func(field string, value any, want string) {
+		faults = append(faults, fmt.Errorf("middleware: Config.%s %v %s", field, value, want))
+	}
+	for i, p := range c.TrustedProxies {
+		if !p.IsValid() {
+			fault(fmt.Sprintf("TrustedProxies[%d]", i), p, `must be a prefix, such as netip.MustParsePrefix("10.0.0.0/8")`)
+		}
+	}
+	if c.RequireKey && c.Key == nil {
+		fault("RequireKey", true, `needs a Key, such as middleware.Header("X-API-Key")`)
+	}
+	if !validChallenge(c.Challenge) {
+		fault("Challenge", fmt.Sprintf("%q", c.Challenge), `must be printable ASCII, such as "Bearer"`)
+	}
+	if c.LimitHeader < LimitAsCount || c.LimitHeader > LimitAsPeriod {
+		fault("LimitHeader", int(c.LimitHeader), "must be LimitAsCount or LimitAsPeriod")
+	}
+	if c.ResetHeader < ResetOff || c.ResetHeader > ResetAsTime {
+		fault("ResetHeader", int(c.ResetHeader), "must be ResetOff, ResetAsDelta, ResetAsEpoch or ResetAsTime")
+	}
+	if c.Jitter < 0 || c.Jitter > MaxJitter {
+		fault("Jitter", c.Jitter, fmt.Sprintf("must be from 0 to %v", MaxJitter))
+	}
+	return errors.Join(faults...)
+}
+
+// withDefaults fills in what zero values stand for, and replaces what Validate
+// refuses.
+func (c Config) withDefaults() Config {
+	c.RequireKey = c.RequireKey && c.Key != nil
+	if c.Challenge == "" || !validChallenge(c.Challenge) {
+		c.Challenge = "ApiKey"
+	}
+	if c.LimitHeader != LimitAsPeriod {
+		c.LimitHeader = LimitAsCount
+	}
+	if c.ResetHeader < ResetOff || c.ResetHeader > ResetAsTime {
+		c.ResetHeader = ResetOff
+	}
+	c.Jitter = min(max(c.Jitter, 0), MaxJitter)
+	return c
+}
+
+// validChallenge keeps whatever could end a header line out of one.
+func validChallenge(s string) bool {
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}

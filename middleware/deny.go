@@ -1,0 +1,109 @@
+package middleware
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// deny answers 429. Nothing is shared or locked while it writes: the reader may be
+// slow, or gone.
+func (g *gate) deny(w http.ResponseWriter, r *http.Request, result *ratelimit.Result) {
+	wait := result.RetryAfter
+	if wait != ratelimit.Never {
+		wait = g.jittered(max(wait, time.Microsecond))
+	}
+	dst := w.Header()
+	delete(dst, HeaderReset) // an outer middleware's
+	g.setDenied(dst, result, wait)
+	if g.config.Denied != nil {
+		if g.denied(w, r, result) {
+			return
+		}
+		g.setDenied(dst, result, wait) // whatever Denied did to them
+		delete(dst, "Content-Encoding")
+	}
+	var body [384]byte // enough for one limit, mostly
+	respond(w, r, http.StatusTooManyRequests, appendDenial(body[:0], g.wordings.of(result).detail, result, wait))
+}
+
+// setDenied sets the headers of a 429. wait is ratelimit.Never if it does not help.
+func (g *gate) setDenied(dst http.Header, result *ratelimit.Result, wait time.Duration) {
+	var space [128]byte
+	l := make(lines, 0, 10) // as many as there can be
+	l.setProblem(dst)
+	if wait == ratelimit.Never {
+		g.setLimits(dst, &l, space[:0], result, 0)
+		return
+	}
+	seconds := ceilSeconds(wait)
+	b := strconv.AppendInt(space[:0], seconds, 10)
+	ms := len(b)
+	b = strconv.AppendInt(b, ceil(wait, time.Millisecond), 10)
+	end := len(b)
+	text := g.setLimits(dst, &l, b, result, seconds)
+	l.set(dst, HeaderRetryAfter, text[:ms])
+	l.set(dst, HeaderRetryAfterMs, text[ms:end])
+}
+
+// jittered adds the random part to a wait.
+func (g *gate) jittered(wait time.Duration) time.Duration {
+	if g.config.Jitter > 0 {
+		wait += rand.N(g.config.Jitter + 1)
+	}
+	return wait
+}
+
+// denied lets Config.Denied answer, and tells whether it did.
+func (g *gate) denied(w http.ResponseWriter, r *http.Request, result *ratelimit.Result) bool {
+	delete(w.Header(), "Content-Type") // that of the problem
+	a := &answer{ResponseWriter: w}
+	returned := g.userDenied(a, r, result)
+	if returned && !a.begun {
+		g.faults.report(r, FaultDeniedSilent, "answered with the default")
+	}
+	return a.begun
+}
+
+// userDenied returns false if Config.Denied panicked.
+func (g *gate) userDenied(a *answer, r *http.Request, result *ratelimit.Result) (returned bool) {
+	defer func() {
+		if recover() == nil {
+			return
+		}
+		outcome := "answered with the default"
+		if a.begun {
+			outcome = "left as it was written"
+		}
+		g.faults.report(r, FaultDeniedPanic, outcome)
+	}()
+	g.config.Denied(a, r, *result)
+	return true
+}
+
+// An answer is the ResponseWriter of Config.Denied, which notes whether anything
+// was written. The wrapped handler never sees it.
+type answer struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (a *answer) WriteHeader(status int) {
+	a.begun = a.begun || status >= 200 // the others are informational
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.begun = true
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController. What is done behind our back counts as an
+// answer.
+func (a *answer) Unwrap() http.ResponseWriter {
+	a.begun = true
+	return a.ResponseWriter
+}

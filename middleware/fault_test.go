@@ -1,0 +1,258 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// faultCase is something that goes wrong with every call.
+type faultCase struct {
+	name   string
+	class  string
+	status int
+	store  ratelimit.Store  // nil: one that works
+	limits ratelimit.Limits // nil: 5/s
+	config middleware.Config
+	call   call
+	before int // calls before it goes wrong
+}
+
+func faultCases() []faultCase {
+	key := middleware.Header("X-API-Key")
+	k := call{key: canary, peer: canaryAddr + ":1"}
+	boom := func(r *http.Request) string { panic("boom " + r.Header.Get("X-API-Key")) }
+	text := errors.New("redis: " + canaryText + " by " + canaryAddr + " for " + canary)
+	limits := func(err error) ratelimit.Limits {
+		return ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) {
+			if err == nil {
+				panic(key)
+			}
+			return nil, err
+		})
+	}
+	refused := func(c middleware.Config) middleware.Config {
+		c.Key = key
+		c.FailClosed = true
+		return c
+	}
+	served := middleware.Config{Key: key}
+	return []faultCase{
+		{name: "store class", class: "down", status: 200, store: brokenStore{err: &ratelimit.StoreError{Class: "down", Err: text}}, config: served, call: k},
+		{name: "store class closed", class: "down", status: 503, store: brokenStore{err: &ratelimit.StoreError{Class: "down", Err: text}}, config: refused(served), call: k},
+		{name: "store error", class: ratelimit.ClassOther, status: 200, store: brokenStore{err: text}, config: served, call: k},
+		{name: "store timeout", class: ratelimit.ClassTimeout, status: 200, store: brokenStore{err: fmt.Errorf("%w: %w", text, context.DeadlineExceeded)}, config: served, call: k},
+		{name: "store panic", class: ratelimit.ClassPanic, status: 200, store: brokenStore{panic: text}, config: served, call: k},
+		{name: "self-timed store panic", class: ratelimit.ClassPanic, status: 200, store: brokenSelfTimed{brokenStore{panic: text}}, config: served, call: k},
+		{name: "self-timed store panic closed", class: ratelimit.ClassPanic, status: 503, store: brokenSelfTimed{brokenStore{panic: text}}, config: refused(served), call: k},
+		{name: "limits error", class: ratelimit.ClassLimits, status: 200, limits: limits(text), config: served, call: k},
+		{name: "limits panic", class: ratelimit.ClassLimits, status: 503, limits: limits(nil), config: refused(served), call: k},
+		{name: "Key panic", class: middleware.FaultKeyPanic, status: 200, config: middleware.Config{Key: boom}, call: k},
+		{name: "Key panic with RequireKey", class: middleware.FaultKeyPanic, status: 200, config: middleware.Config{Key: boom, RequireKey: true}, call: k},
+		{name: "Cost panic", class: middleware.FaultCostPanic, status: 200, config: middleware.Config{Key: key, Cost: func(r *http.Request) int { panic(boom(r)) }}, call: k},
+		{name: "Cost negative", class: middleware.FaultNegativeCost, status: 200, config: middleware.Config{Key: key, Cost: func(*http.Request) int { return -7 }}, call: k},
+		{name: "Skip panic", class: middleware.FaultSkipPanic, status: 200, config: middleware.Config{Key: key, Skip: func(r *http.Request) bool { panic(boom(r)) }}, call: k},
+		{name: "Denied panic", class: middleware.FaultDeniedPanic, status: 429, before: 5, call: k,
+			config: middleware.Config{Key: key, Denied: func(_ http.ResponseWriter, r *http.Request, _ ratelimit.Result) { boom(r) }}},
+		{name: "Denied aborts", class: middleware.FaultDeniedPanic, status: 429, before: 5, call: k,
+			config: middleware.Config{Key: key, Denied: func(http.ResponseWriter, *http.Request, ratelimit.Result) { panic(http.ErrAbortHandler) }}},
+		{name: "Denied silent", class: middleware.FaultDeniedSilent, status: 429, before: 5, call: k,
+			config: middleware.Config{Key: key, Denied: func(http.ResponseWriter, *http.Request, ratelimit.Result) {}}},
+		{name: "Denied panic after writing", class: middleware.FaultDeniedPanic, status: 420, before: 5, call: k,
+			config: middleware.Config{Key: key, Denied: func(w http.ResponseWriter, r *http.Request, _ ratelimit.Result) {
+				w.WriteHeader(420)
+				boom(r)
+			}}},
+	}
+}
+
+func (c faultCase) handler(t testing.TB, r *recorder) http.Handler {
+	if c.limits == nil {
+		c.limits = five
+	}
+	limiter := newLimiter(t, c.limits, ratelimit.Config{})
+	if c.store != nil {
+		limiter = limiterOn(t, c.store, c.limits, ratelimit.Config{})
+	}
+	return middleware.RateLimit(limiter, r.watch(c.config))(hello)
+}
+
+// TestFaults: each fault is answered as promised, counted in exactly one class, and
+// logged with that class.
+func TestFaults(t *testing.T) {
+	for _, c := range faultCases() {
+		t.Run(c.name, func(t *testing.T) {
+			var r recorder
+			h := c.handler(t, &r)
+			for range c.before {
+				wantStatus(t, h, c.call, http.StatusOK)
+			}
+			if n := len(r.faults()); n > 0 {
+				t.Fatalf("%d faults before anything went wrong", n)
+			}
+			wantStatus(t, h, c.call, c.status)
+			if got := r.faults(); !slices.Equal(got, []string{c.class}) {
+				t.Errorf("faults %q, want one: %q", got, c.class)
+			}
+			if log := r.log(); r.logged() != 1 || !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "class="+c.class+" ") {
+				t.Errorf("log %q, want one line with class=%s", log, c.class)
+			}
+		})
+	}
+}
+
+// TestPanickingFunctionsLimit: a call whose function panicked is limited all the
+// same.
+func TestPanickingFunctionsLimit(t *testing.T) {
+	for _, c := range faultCases() {
+		if !strings.HasPrefix(c.name, "Key") && !strings.HasPrefix(c.name, "Cost") && !strings.HasPrefix(c.name, "Skip") {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if n := c.call.exhaust(t, c.handler(t, new(recorder))); n != 5 {
+					t.Errorf("%d calls admitted, want 5", n)
+				}
+			})
+		})
+	}
+}
+
+// TestDeniedFallsBack: where Denied does not answer, the problem is sent as if
+// there were no Denied.
+func TestDeniedFallsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := newLimiter(t, five, ratelimit.Config{})
+		standard := middleware.RateLimit(limiter, middleware.Config{})(hello)
+		call{}.exhaust(t, standard)
+		want := dump(call{}.to(standard))
+		for name, denied := range map[string]func(http.ResponseWriter, *http.Request, ratelimit.Result){
+			"silent": func(http.ResponseWriter, *http.Request, ratelimit.Result) {},
+			"panics": func(http.ResponseWriter, *http.Request, ratelimit.Result) { panic(1) },
+			"panics after headers": func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) {
+				w.Header().Set("Content-Type", "text/html")
+				w.Header().Set("Content-Length", "7")
+				w.Header().Set("Content-Encoding", "gzip")
+				w.Header().Del(middleware.HeaderRetryAfter)
+				panic(1)
+			},
+			"informational only": func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) { w.WriteHeader(http.StatusEarlyHints) },
+		} {
+			h := middleware.RateLimit(limiter, quiet(middleware.Config{Denied: denied}))(hello)
+			if got := dump(call{}.to(h)); got != want && name != "informational only" {
+				t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
+			} else if !strings.HasSuffix(got, `"retry_after_ms":200}`) {
+				t.Errorf("%s: the problem is not sent:\n%s", name, got)
+			}
+		}
+	})
+}
+
+// TestDeniedAnswers: all ways to write count as an answer.
+func TestDeniedAnswers(t *testing.T) {
+	for name, denied := range map[string]func(http.ResponseWriter, *http.Request, ratelimit.Result){
+		"WriteHeader": func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) { w.WriteHeader(http.StatusTeapot) },
+		"Write":       func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) { _, _ = w.Write([]byte("mine")) },
+		"Write and panic": func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) {
+			_, _ = w.Write([]byte("mine"))
+			panic(1)
+		},
+		"ResponseController": func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) {
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), quiet(middleware.Config{Denied: denied}))(hello)
+		call{}.to(h)
+		w := call{}.to(h)
+		if body := w.Body.String(); body != "" && body != "mine" {
+			t.Errorf("%s: the problem was added: %q", name, body)
+		}
+		if w.Header().Get(middleware.HeaderRetryAfter) == "" {
+			t.Errorf("%s: no Retry-After", name)
+		}
+	}
+}
+
+// TestLogRate: an outage is a line a second, and no fault is lost from the count.
+func TestLogRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r recorder
+		limit := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), r.watch(middleware.Config{}))
+		one, two := limit(hello), limit(hello) // handlers of one middleware share its log
+		for range 3000 {
+			wantStatus(t, one, call{}, http.StatusOK)
+			wantStatus(t, two, call{}, http.StatusOK)
+			time.Sleep(time.Millisecond)
+		}
+		if n := len(r.faults()); n != 6000 {
+			t.Errorf("%d faults were told, want 6000", n)
+		}
+		var suppressed []string
+		for line := range strings.Lines(r.log()) {
+			_, n, _ := strings.Cut(strings.TrimSpace(line), "suppressed=")
+			suppressed = append(suppressed, n)
+		}
+		if want := []string{"0", "1999", "1999"}; !slices.Equal(suppressed, want) {
+			t.Errorf("lines with suppressed = %q, want %q", suppressed, want)
+		}
+	})
+}
+
+// TestHooksThatPanic: neither OnFault nor the log can bring a request down.
+func TestHooksThatPanic(t *testing.T) {
+	var r recorder
+	for _, config := range []middleware.Config{
+		{OnFault: func(context.Context, string) { panic("hook") }, Logger: r.watch(middleware.Config{}).Logger},
+		{OnFault: r.fault, Logger: slog.New(panickingLog{})},
+	} {
+		config.Jitter = -1 // that is logged, too
+		h := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), config)(hello)
+		wantStatus(t, h, call{}, http.StatusOK)
+	}
+	if len(r.faults()) != 1 || r.logged() != 2 {
+		t.Errorf("%d faults told, %d lines; want 1 and 2: one hook's panic is not the other's", len(r.faults()), r.logged())
+	}
+}
+
+type panickingLog struct{ slog.Handler }
+
+func (panickingLog) Enabled(context.Context, slog.Level) bool { panic("log") }
+
+// TestDefaultLogger: without a Logger, faults are in the default log, whichever
+// that is by then.
+func TestDefaultLogger(t *testing.T) {
+	h := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), middleware.Config{})(hello)
+	var r recorder
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(slog.New(slog.NewTextHandler(&r, nil)))
+	call{}.to(h)
+	if r.logged() != 1 {
+		t.Errorf("%d lines in the default log, want 1", r.logged())
+	}
+}
+
+// TestFaultContext: the hook gets the context of the request.
+func TestFaultContext(t *testing.T) {
+	type id struct{}
+	var got any
+	h := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), quiet(middleware.Config{
+		OnFault: func(ctx context.Context, _ string) { got = ctx.Value(id{}) },
+	}))(hello)
+	call{ctx: context.WithValue(t.Context(), id{}, "request 7")}.to(h)
+	if got != "request 7" {
+		t.Errorf("the hook's context holds %v", got)
+	}
+}

@@ -1,0 +1,211 @@
+package middleware_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestGolden compares whole responses with the files in testdata, byte for byte.
+// Each is the last of a few calls, in a bubble where 200 ms are 200 ms.
+func TestGolden(t *testing.T) {
+	key := middleware.Header("X-API-Key")
+	hourly := ratelimit.PerHour(1000).WithBurst(50).Named("hourly")
+	long := ratelimit.PerSecond(5).WithBurst(10).Named(strings.Repeat("long-name", 7) + "!")
+	down := func(t *testing.T) *ratelimit.Limiter {
+		return limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{})
+	}
+	for _, g := range []struct {
+		name    string
+		limits  []ratelimit.Limit // none: 5/s
+		limiter func(*testing.T) *ratelimit.Limiter
+		shadow  bool
+		config  middleware.Config
+		outer   *ratelimit.Limit // of a middleware around this one
+		before  int              // calls before the one that is compared
+		call    call
+		handler http.Handler
+	}{
+		{name: "allowed"},
+		{name: "denied", before: 5},
+		{name: "denied_head", before: 5, call: call{method: "HEAD"}},
+		{name: "denied_burst", before: 10, limits: []ratelimit.Limit{five.WithBurst(10)}},
+		{name: "denied_one_per_minute", before: 1, limits: []ratelimit.Limit{ratelimit.PerMinute(1)}},
+		{name: "denied_long_name", before: 10, limits: []ratelimit.Limit{long}},
+		{name: "allowed_two_limits", limits: []ratelimit.Limit{five, hourly}},
+		{name: "denied_two_limits", before: 5, limits: []ratelimit.Limit{five, hourly}},
+		{name: "denied_both_limits", before: 5, limits: []ratelimit.Limit{five, ratelimit.PerHour(5).Named("hourly")}},
+		{name: "denied_cost", before: 1, config: middleware.Config{Cost: func(*http.Request) int { return 3 }}},
+		{name: "denied_cost_above_burst", config: middleware.Config{Cost: func(*http.Request) int { return 7 }}},
+		{name: "denied_cost_above_one_burst", config: middleware.Config{Cost: func(*http.Request) int { return 7 }}, limits: []ratelimit.Limit{five, hourly}},
+		{name: "denied_custom", before: 5, config: middleware.Config{Denied: func(w http.ResponseWriter, _ *http.Request, r ratelimit.Result) {
+			w.Header().Set("Content-Type", "text/plain")
+			w.WriteHeader(http.StatusTooManyRequests)
+			fmt.Fprintf(w, "come back in %v\n", r.RetryAfter)
+		}}},
+		{name: "allowed_period", config: middleware.Config{LimitHeader: middleware.LimitAsPeriod}},
+		{name: "allowed_reset_delta", config: middleware.Config{ResetHeader: middleware.ResetAsDelta}},
+		{name: "allowed_reset_epoch", config: middleware.Config{ResetHeader: middleware.ResetAsEpoch}},
+		{name: "denied_reset_time", before: 5, config: middleware.Config{ResetHeader: middleware.ResetAsTime}},
+		{name: "two_keys", config: middleware.Config{Key: key}, call: call{header: http.Header{"X-API-Key": {"a", "b"}}}},
+		{name: "no_key", config: middleware.Config{Key: key, RequireKey: true}},
+		{name: "no_key_bearer", config: middleware.Config{Key: middleware.Bearer(), RequireKey: true, Challenge: "Bearer"}, call: call{method: "HEAD"}},
+		{name: "fail_open", limiter: down},
+		{name: "fail_closed", limiter: down, config: middleware.Config{FailClosed: true}},
+		{name: "fail_closed_head", limiter: down, config: middleware.Config{FailClosed: true}, call: call{method: "HEAD"}},
+		{name: "preflight", before: 5, call: call{method: "OPTIONS", header: http.Header{
+			"Origin": {"https://example.com"}, "Access-Control-Request-Method": {"POST"},
+		}}},
+		{name: "shadow_denied", before: 9, shadow: true},
+		{name: "exempt", limiter: func(t *testing.T) *ratelimit.Limiter { return newLimiter(t, ratelimit.Unlimited, ratelimit.Config{}) }},
+		{name: "nested_inner_tighter", outer: new(ratelimit.PerMinute(60).Named("outer"))},
+		{name: "nested_outer_tighter", outer: new(ratelimit.PerMinute(3).Named("outer"))},
+		{name: "nested_inner_denied", before: 5, outer: new(ratelimit.PerMinute(60).Named("outer"))},
+		{name: "nested_outer_denied", before: 3, outer: new(ratelimit.PerMinute(3).Named("outer"))},
+		{name: "health_ok", handler: health(t, nil)},
+		{name: "health_head", handler: health(t, nil), call: call{method: "HEAD"}},
+		{name: "health_method", handler: health(t, nil), call: call{method: "POST"}},
+		{name: "health_degraded", handler: health(t, &ratelimit.Health{
+			Status: ratelimit.StatusDegraded, Decides: "memory",
+			Parts: []ratelimit.PartHealth{
+				{Name: "redis", Class: "timeout", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+				{Name: "memory", OK: true, Proved: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)},
+			},
+			Warnings: []string{"the standby decides"},
+		})},
+		{name: "health_failed", handler: health(t, &ratelimit.Health{Status: ratelimit.StatusFailed})},
+	} {
+		t.Run(g.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := g.handler
+				if h == nil {
+					if g.limits == nil {
+						g.limits = []ratelimit.Limit{five}
+					}
+					if g.limiter == nil {
+						g.limiter = func(t *testing.T) *ratelimit.Limiter {
+							return newLimiter(t, policy(t, g.limits...), ratelimit.Config{Shadow: g.shadow})
+						}
+					}
+					h = middleware.RateLimit(g.limiter(t), quiet(g.config))(hello)
+				}
+				if g.outer != nil {
+					h = middleware.RateLimit(newLimiter(t, *g.outer, ratelimit.Config{}), middleware.Config{ResetHeader: middleware.ResetAsDelta})(h)
+				}
+				for range g.before {
+					call{}.to(h)
+				}
+				compare(t, g.name, dump(g.call.to(h)))
+			})
+		})
+	}
+}
+
+// compare checks got against a golden file.
+func compare(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v; go test -run Golden -update writes it", err)
+	}
+	if got != string(want) {
+		t.Errorf("response:\n%s\nwant, as in %s:\n%s", got, file, want)
+	}
+}
+
+// dump writes a response in the form that it has on the wire, its headers sorted.
+func dump(w *httptest.ResponseRecorder) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\n", w.Code, http.StatusText(w.Code))
+	for _, name := range slices.Sorted(maps.Keys(w.Header())) {
+		for _, value := range w.Header()[name] {
+			fmt.Fprintf(&b, "%s: %s\n", name, value)
+		}
+	}
+	fmt.Fprintf(&b, "\n%s", w.Body)
+	return b.String()
+}
+
+// health returns a Health handler whose limiter is in the given health, or, for
+// nil, in its own: it is made when it is first used, inside the bubble.
+func health(t *testing.T, h *ratelimit.Health) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		limiter := newLimiter(t, five, ratelimit.Config{})
+		if h != nil {
+			limiter = limiterOn(t, checkedStore{health: *h}, five, ratelimit.Config{})
+		}
+		middleware.Health(limiter).ServeHTTP(w, r)
+	})
+}
+
+// A checkedStore knows its health.
+type checkedStore struct {
+	brokenStore
+	health ratelimit.Health
+}
+
+func (s checkedStore) Check(context.Context) ratelimit.Health {
+	if s.panic != nil {
+		panic(s.panic)
+	}
+	return s.health
+}
+
+// TestContract holds the two golden files that matter most to the text of the
+// contract, so that -update cannot change what was promised.
+func TestContract(t *testing.T) {
+	for name, want := range map[string]string{
+		"allowed": `HTTP/1.1 200 OK
+Content-Type: text/plain; charset=utf-8
+Ratelimit: "default";r=4;t=1
+Ratelimit-Policy: "default";q=5;w=1
+X-Rate-Limit-Limit: 5
+X-Rate-Limit-Remaining: 4
+
+hello
+`,
+		"denied": `HTTP/1.1 429 Too Many Requests
+Cache-Control: no-store
+Content-Type: application/problem+json
+Ratelimit: "default";r=0;t=1
+Ratelimit-Policy: "default";q=5;w=1
+Retry-After: 1
+Retry-After-Ms: 200
+X-Content-Type-Options: nosniff
+X-Rate-Limit-Limit: 5
+X-Rate-Limit-Remaining: 0
+
+{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Quota Exceeded","status":429,` +
+			`"detail":"Rate limit of 5 requests per 1s exceeded; retry after 200 ms.","violated-policies":["default"],` +
+			`"limits":[{"policy":"default","limit":5,"period":"1s","remaining":0}],"retry_after_ms":200}`,
+	} {
+		got, err := os.ReadFile(filepath.Join("testdata", name+".golden"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != want {
+			t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
+		}
+	}
+}

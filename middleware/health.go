@@ -1,0 +1,89 @@
+package middleware
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// Health returns a handler for health checks of limiter. For each GET or HEAD
+// request it makes real decisions, with [ratelimit.Limiter.Check], and answers in
+// JSON: 200 if all is well or "degraded", so that a load balancer keeps an instance
+// that still decides, and 503 if nothing decides. Each request costs the store a few
+// decisions, so do not serve it to strangers.
+//
+//	{"status":"ok","decides":"store","parts":[{"name":"store","ok":true,"proved":"2026-01-02T15:04:05Z"}]}
+//
+// Names and classes are constants of the stores; no key and no error text is in it.
+// Health panics if limiter is nil.
+func Health(limiter *ratelimit.Limiter) http.Handler {
+	if limiter == nil {
+		panic("middleware: Health: limiter is nil; make one with ratelimit.New, and look at its error")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			h.Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		found := check(r.Context(), limiter)
+		status := http.StatusOK
+		if found.Status != ratelimit.StatusOK && found.Status != ratelimit.StatusDegraded {
+			status = http.StatusServiceUnavailable
+		}
+		body, err := json.Marshal(report(found))
+		if err != nil { // a year with five digits
+			status, body = http.StatusServiceUnavailable, []byte(`{"status":"failed"}`)
+		}
+		body = append(body, '\n')
+		h.Set("Content-Type", "application/json")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(status)
+		if r.Method != http.MethodHead {
+			_, _ = w.Write(body) // whoever hung up needs no answer
+		}
+	})
+}
+
+// check is limiter.Check; a store that panics has failed.
+func check(ctx context.Context, limiter *ratelimit.Limiter) (h ratelimit.Health) {
+	defer func() {
+		if recover() != nil {
+			h = ratelimit.Health{
+				Status: ratelimit.StatusFailed,
+				Parts:  []ratelimit.PartHealth{{Name: "store", Class: ratelimit.ClassPanic}},
+			}
+		}
+	}()
+	return limiter.Check(ctx)
+}
+
+type healthReport struct {
+	Status   ratelimit.Status `json:"status"`
+	Decides  string           `json:"decides,omitempty"`
+	Parts    []partReport     `json:"parts"`
+	Warnings []string         `json:"warnings,omitempty"`
+}
+
+type partReport struct {
+	Name   string    `json:"name"`
+	OK     bool      `json:"ok"`
+	Class  string    `json:"class,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+	Proved time.Time `json:"proved,omitzero"`
+}
+
+func report(h ratelimit.Health) healthReport {
+	r := healthReport{Status: h.Status, Decides: h.Decides, Parts: []partReport{}, Warnings: h.Warnings}
+	for _, p := range h.Parts {
+		r.Parts = append(r.Parts, partReport{p.Name, p.OK, p.Class, p.Since.UTC(), p.Proved.UTC()})
+	}
+	return r
+}

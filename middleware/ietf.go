@@ -1,0 +1,132 @@
+package middleware
+
+import (
+	"math/bits"
+	"strconv"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// This file is all that knows draft-ietf-httpapi-ratelimit-headers-11, of May
+// 2026. Both fields are lists of RFC 9651, with an item per limit, the deciding one
+// first:
+//
+//	RateLimit-Policy: "default";q=5;w=1    a quota of 5 in a window of 1 second
+//	RateLimit: "default";r=4;t=1           4 remain; t seconds, see below
+//
+// A token bucket has no window. With w the time in which an empty bucket fills up,
+// at least 1, a client that keeps to q calls in every w is never refused. t is the
+// time in which as many tokens as remain come back, when none remains the time to
+// the next one, and for a violated limit the time to wait; at least 1.
+
+// appendPolicyField appends the value of RateLimit-Policy when limits[deciding]
+// decides.
+func appendPolicyField(b []byte, limits []ratelimit.Limit, deciding int) []byte {
+	b = appendPolicy(b, limits[deciding])
+	for i, l := range limits {
+		if i != deciding {
+			b = appendPolicy(append(b, ", "...), l)
+		}
+	}
+	return b
+}
+
+func appendPolicy(b []byte, l ratelimit.Limit) []byte {
+	b = appendString(b, l.Name)
+	b = append(b, ";q="...)
+	b = appendInteger(b, int64(l.Burst))
+	b = append(b, ";w="...)
+	return appendInteger(b, max(1, refillSeconds(l, l.Burst)))
+}
+
+// appendRateLimitField appends the value of RateLimit. retry is the wait that the
+// response tells, in seconds: 0 if it tells none.
+func appendRateLimitField(b []byte, r *ratelimit.Result, retry int64) []byte {
+	for i := range r.Len() {
+		s := stateOf(r, i)
+		t := retry
+		if i > 0 || retry == 0 {
+			t = seconds(r, i, &s)
+		}
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = appendString(b, s.Limit.Name)
+		b = append(b, ";r="...)
+		b = appendInteger(b, int64(s.Remaining))
+		b = append(b, ";t="...)
+		b = appendInteger(b, max(1, t))
+	}
+	return b
+}
+
+// seconds returns the t of the i-th limit, whose state is s.
+func seconds(r *ratelimit.Result, i int, s *ratelimit.LimitState) int64 {
+	switch {
+	case s.Violated && s.RetryAfter != ratelimit.Never:
+		return ceilSeconds(s.RetryAfter)
+	case s.Remaining > 0:
+		return refillSeconds(s.Limit, s.Remaining)
+	default:
+		return ceilSeconds(r.NextAfter(i))
+	}
+}
+
+// stateOf is r.State(i), without the arithmetic for the limit that decides, of
+// which r speaks itself.
+func stateOf(r *ratelimit.Result, i int) ratelimit.LimitState {
+	if i > 0 {
+		return r.State(i)
+	}
+	return ratelimit.LimitState{
+		Limit:      r.Limit,
+		Violated:   !r.Allowed,
+		Remaining:  r.Remaining,
+		RetryAfter: r.RetryAfter,
+		ResetAfter: r.ResetAfter,
+	}
+}
+
+// appendString appends the name of a limit, which needs no escapes in a String of
+// RFC 9651, nor in one of JSON.
+func appendString(b []byte, name string) []byte {
+	b = append(b, '"')
+	b = append(b, name...)
+	return append(b, '"')
+}
+
+// maxInteger has 14 digits. RFC 9651, section 3.3.1, allows 15, but
+// github.com/dunglas/httpsfv v1.1.0 refuses such an integer unless it ends the
+// field. More tokens than that are as good as that many.
+const maxInteger = 99_999_999_999_999
+
+// appendInteger appends n >= 0.
+func appendInteger(b []byte, n int64) []byte {
+	return strconv.AppendInt(b, min(n, maxInteger), 10)
+}
+
+// refillSeconds returns how long n tokens take to come back, rounded up to a second:
+// n * Period / Rate, which a valid limit keeps within ten years. A store that has it
+// wrong may claim that more remain than the bucket holds.
+func refillSeconds(l ratelimit.Limit, n int) int64 {
+	n = min(max(n, 0), l.Burst)
+	hi, lo := bits.Mul64(uint64(n), uint64(l.Period/time.Microsecond))
+	quo, rem := bits.Div64(hi, lo, uint64(l.Rate)*1_000_000)
+	if rem > 0 {
+		quo++
+	}
+	return int64(quo)
+}
+
+// ceilSeconds rounds d up to whole seconds.
+func ceilSeconds(d time.Duration) int64 { return ceil(d, time.Second) }
+
+// ceil returns how many units d takes, begun ones included.
+func ceil(d, unit time.Duration) int64 {
+	n := d / unit
+	if d%unit > 0 {
+		n++
+	}
+	return int64(n)
+}

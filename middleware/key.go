@@ -1,0 +1,111 @@
+package middleware
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"net/http"
+	"strings"
+)
+
+// A KeyFunc tells whose bucket a request takes from. It is called concurrently.
+//
+// It returns the key, any bytes; "" if the request has none; or [Ambiguous] if it
+// has more than one. Spaces and tabs around a key do not count, everything else
+// does, and a key of more than [MaxKey] bytes is hashed.
+//
+// The surest key is the identity that authentication has verified and put into the
+// context: then no spelling of a credential makes a bucket, and made-up ones share
+// that of their caller's address.
+//
+// A KeyFunc that builds on another returns [Ambiguous] and what [ClientIP] gave as
+// they are.
+type KeyFunc func(*http.Request) string
+
+// MaxKey is how long a key may be, in bytes, without being hashed.
+const MaxKey = 256
+
+// Ambiguous is what a KeyFunc returns for a request with several keys, of which the
+// application might go by another one. It is answered with 400.
+const Ambiguous = "\x00ambiguous"
+
+// Header returns a KeyFunc that takes the key from a header, such as "X-API-Key".
+// Requests with that header twice are [Ambiguous], whatever the values.
+//
+// For the Authorization header, use [Bearer].
+func Header(name string) KeyFunc {
+	name = http.CanonicalHeaderKey(name)
+	return func(r *http.Request) string {
+		switch values := r.Header[name]; len(values) {
+		case 0:
+			return ""
+		case 1:
+			return trimSpace(values[0])
+		default:
+			return Ambiguous
+		}
+	}
+}
+
+// First returns a KeyFunc that takes the first key that one of keys finds. A
+// request that is [Ambiguous] to one of them is so to First, unless an earlier one
+// found a key.
+func First(keys ...KeyFunc) KeyFunc {
+	return func(r *http.Request) string {
+		for _, key := range keys {
+			if k := key(r); k != "" {
+				return k
+			}
+		}
+		return ""
+	}
+}
+
+// What the limiter gets to see. A key is trimmed, so it never begins with a space;
+// whatever is not a caller's key as it came does, and the word behind the space
+// keeps these apart. So no two different things are ever one bucket.
+const (
+	hashedPrefix  = " sha256 "
+	addressPrefix = " ip "
+)
+
+// addressMark stands in front of what ClientIP returns. It is how RateLimit knows
+// an address that a KeyFunc returns from a key with the same bytes: nobody outside
+// this process can make one up. No bucket has it in its name.
+var addressMark = rand.Text()
+
+// peerMark stands in front of the address of a peer, when it is for RateLimit to
+// say whether it is a proxy.
+var peerMark = addressMark + "peer"
+
+// BucketKey returns the key by which a limiter behind [RateLimit] knows what a
+// KeyFunc returned: for calls to its methods, such as Reset, and for the keys of a
+// [ratelimit.Table]. It is the key itself, trimmed, unless that is longer than
+// [MaxKey] bytes. For addresses there is [AddressKey].
+func BucketKey(key string) string {
+	key = trimSpace(key)
+	if address, ok := strings.CutPrefix(key, addressMark); ok {
+		return strings.TrimPrefix(address, "peer")
+	}
+	if strings.Contains(key, addressMark) {
+		// A KeyFunc has built on ClientIP. The mark would make it another key in
+		// every process.
+		key = strings.ReplaceAll(key, peerMark, "")
+		key = trimSpace(strings.ReplaceAll(key, addressMark, ""))
+	}
+	if len(key) > MaxKey {
+		sum := sha256.Sum256([]byte(key))
+		return hashedPrefix + string(sum[:])
+	}
+	return key
+}
+
+// trimSpace removes the optional whitespace of RFC 9110, section 5.6.3.
+func trimSpace(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}

@@ -1,0 +1,154 @@
+package middleware
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// The bodies are problems of RFC 9457. The types of two of them are those of
+// draft-ietf-httpapi-ratelimit-headers-11, in the registry that RFC 9457 set up.
+const (
+	badRequestBody = `{"type":"about:blank","title":"Bad Request","status":400,` +
+		`"detail":"The request has more than one API key; send one."}`
+	unauthorizedBody = `{"type":"about:blank","title":"Unauthorized","status":401,` +
+		`"detail":"The request has no API key; send one."}`
+	unavailableBody = `{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",` +
+		`"title":"Temporary Reduced Capacity","status":503,` +
+		`"detail":"Rate limits cannot be checked at present; retry later."}`
+)
+
+// setProblem sets the headers that go with a problem.
+func (l *lines) setProblem(dst http.Header) {
+	l.set(dst, "Content-Type", "application/problem+json")
+	l.set(dst, "X-Content-Type-Options", "nosniff")
+	l.set(dst, "Cache-Control", "no-store")
+}
+
+// badRequest answers a request with several keys.
+func badRequest(w http.ResponseWriter, r *http.Request) {
+	new(lines).setProblem(w.Header())
+	respond(w, r, http.StatusBadRequest, []byte(badRequestBody))
+}
+
+// unauthorized answers a request without a key, where one is required.
+func (g *gate) unauthorized(w http.ResponseWriter, r *http.Request) {
+	l := new(lines)
+	l.setProblem(w.Header())
+	l.set(w.Header(), "Www-Authenticate", g.config.Challenge) // a must: RFC 9110, 15.5.2
+	respond(w, r, http.StatusUnauthorized, []byte(unauthorizedBody))
+}
+
+// unavailable answers a request about which nothing could be decided.
+func (g *gate) unavailable(w http.ResponseWriter, r *http.Request) {
+	l := new(lines)
+	l.setProblem(w.Header())
+	l.set(w.Header(), HeaderRetryAfter, strconv.FormatInt(ceilSeconds(g.jittered(time.Second)), 10))
+	respond(w, r, http.StatusServiceUnavailable, []byte(unavailableBody))
+}
+
+// respond writes a problem whose headers are set. A HEAD request gets the headers
+// of a GET, Content-Length included, which net/http sets where there is a body.
+func respond(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	h := w.Header()
+	if r.Method == http.MethodHead {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+		w.WriteHeader(status)
+		return
+	}
+	delete(h, "Content-Length") // an outer middleware's, of another body
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a caller that hung up needs no answer
+}
+
+// appendDenial appends the body of a 429: constants, numbers and names of limits,
+// none of which needs an escape in JSON. detail is what appendDetail gives, and wait
+// what Retry-After tells, or ratelimit.Never.
+func appendDenial(b []byte, detail string, r *ratelimit.Result, wait time.Duration) []byte {
+	ms := ceil(wait, time.Millisecond)
+	if wait == ratelimit.Never {
+		b = append(b, neverDetail...)
+	} else {
+		b = append(b, detail...)
+		b = strconv.AppendInt(b, ms, 10)
+		b = append(b, " ms."...)
+	}
+	b = append(b, `","violated-policies":[`...)
+	for i := range r.Len() {
+		s := stateOf(r, i)
+		if i > 0 && s.Violated {
+			b = append(b, ',') // the first one is violated
+		}
+		if s.Violated {
+			b = appendString(b, s.Limit.Name)
+		}
+	}
+	b = append(b, `],"limits":[`...)
+	for i := range r.Len() {
+		s := stateOf(r, i)
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendLimit(b, &s)
+	}
+	if wait == ratelimit.Never {
+		b = append(b, `],"cost":`...)
+		b = strconv.AppendInt(b, int64(r.Cost), 10)
+		b = append(b, `,"max_cost":`...)
+		b = strconv.AppendInt(b, int64(maxCost(r)), 10)
+	} else {
+		b = append(b, `],"retry_after_ms":`...)
+		b = strconv.AppendInt(b, ms, 10)
+	}
+	return append(b, '}')
+}
+
+// The beginning of the body of a 429, and all of the detail if waiting does not
+// help.
+const (
+	deniedHead = `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded",` +
+		`"title":"Quota Exceeded","status":429,"detail":"`
+	neverDetail = deniedHead + "The call costs more than the rate limit admits at once; waiting does not help."
+)
+
+// appendDetail appends the beginning of the body of a 429, up to the wait.
+func appendDetail(b []byte, l ratelimit.Limit) []byte {
+	b = append(b, deniedHead+"Rate limit of "...)
+	b = strconv.AppendInt(b, int64(l.Rate), 10)
+	b = append(b, " request"...)
+	if l.Rate != 1 {
+		b = append(b, 's')
+	}
+	b = append(b, " per "...)
+	b = appendPeriod(b, l.Period)
+	return append(b, " exceeded; retry after "...)
+}
+
+// appendLimit appends a limit as an object.
+func appendLimit(b []byte, s *ratelimit.LimitState) []byte {
+	b = append(b, `{"policy":`...)
+	b = appendString(b, s.Limit.Name)
+	b = append(b, `,"limit":`...)
+	b = strconv.AppendInt(b, int64(s.Limit.Rate), 10)
+	b = append(b, `,"period":"`...)
+	b = appendPeriod(b, s.Limit.Period)
+	b = append(b, '"')
+	if s.Limit.Burst != s.Limit.Rate {
+		b = append(b, `,"burst":`...)
+		b = strconv.AppendInt(b, int64(s.Limit.Burst), 10)
+	}
+	b = append(b, `,"remaining":`...)
+	b = strconv.AppendInt(b, int64(s.Remaining), 10)
+	return append(b, '}')
+}
+
+// maxCost returns the cost above which the key's limits never admit a call.
+func maxCost(r *ratelimit.Result) int {
+	n := r.Limit.Burst
+	for i := 1; i < r.Len(); i++ {
+		n = min(n, r.State(i).Limit.Burst)
+	}
+	return n
+}

@@ -1,0 +1,189 @@
+package middleware
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// RateLimit returns a middleware that lets a request pass to the handler if limiter
+// allows it, and answers 429 if not. The package comment tells the whole way.
+//
+// Handlers that one such middleware wraps share the limits of limiter. Where two of
+// these middlewares are nested, a request must pass both, and the response has the
+// headers of the one with less room.
+//
+// RateLimit panics if limiter is nil. A fault of c is logged, and the default holds
+// in its place; call [Config.Validate] to see them first.
+func RateLimit(limiter *ratelimit.Limiter, c Config) func(http.Handler) http.Handler {
+	if limiter == nil {
+		panic("middleware: RateLimit: limiter is nil; make one with ratelimit.New, and look at its error")
+	}
+	faults := &faults{hook: c.OnFault, logger: c.Logger}
+	if err := c.Validate(); err != nil {
+		faults.misconfigured(err)
+	}
+	c = c.withDefaults()
+	trusted := newProxies(c.TrustedProxies)
+	words := &wordings{form: c.LimitHeader}
+	return func(next http.Handler) http.Handler {
+		if next == nil {
+			next = http.DefaultServeMux // as in http.Server
+		}
+		return &gate{limiter: limiter, config: c, trusted: trusted, faults: faults, wordings: words, next: next}
+	}
+}
+
+// A gate is a handler behind a limiter.
+type gate struct {
+	limiter  *ratelimit.Limiter
+	config   Config
+	trusted  proxies
+	faults   *faults
+	wordings *wordings
+	next     http.Handler
+}
+
+// ServeHTTP decides, and then serves or refuses. It recovers no panic of the
+// handler: that is done around each of the user's functions, below.
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isPreflight(r) || g.skip(r) {
+		g.next.ServeHTTP(w, r)
+		return
+	}
+	key := g.key(r)
+	if key == "" || key == Ambiguous {
+		g.refuseKey(w, r, key)
+		return
+	}
+	var result ratelimit.Result
+	if err := g.decide(r, key, g.cost(r), &result); err != nil {
+		g.undecided(w, r, err)
+		return
+	}
+	if !result.Allowed {
+		g.deny(w, r, &result)
+		return
+	}
+	if !result.Shadow && !result.Exempt() {
+		g.describe(w.Header(), &result)
+	}
+	if g.config.ResultInContext {
+		r = withResult(r, result)
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+// isPreflight tells a CORS preflight, as the Fetch standard defines it (section
+// 3.2.2), from other requests. A browser sends it of its own accord and cannot give
+// a key with it.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0
+}
+
+func (g *gate) skip(r *http.Request) (skip bool) {
+	if g.config.Skip == nil {
+		return false
+	}
+	defer func() {
+		if recover() != nil {
+			g.faults.report(r, FaultSkipPanic, "limited all the same")
+			skip = false
+		}
+	}()
+	return g.config.Skip(r)
+}
+
+// key returns the key for the limiter, or "" or Ambiguous for a request to refuse.
+func (g *gate) key(r *http.Request) string {
+	if g.config.Key == nil {
+		return AddressKey(g.trusted.clientAddr(r))
+	}
+	key, ok := g.userKey(r)
+	if !ok || key == "" && !g.config.RequireKey {
+		return AddressKey(g.trusted.clientAddr(r))
+	}
+	return key
+}
+
+// userKey returns what Config.Key says, and false if it panicked or leaves the
+// address to Config.TrustedProxies.
+func (g *gate) userKey(r *http.Request) (key string, ok bool) {
+	defer func() {
+		if recover() != nil {
+			g.faults.report(r, FaultKeyPanic, "limited by address")
+		}
+	}()
+	key = g.config.Key(r)
+	if strings.HasPrefix(key, peerMark) {
+		return "", false
+	}
+	return BucketKey(key), true
+}
+
+func (g *gate) cost(r *http.Request) (n int) {
+	if g.config.Cost == nil {
+		return 1
+	}
+	defer func() {
+		if recover() != nil {
+			g.faults.report(r, FaultCostPanic, "counted as 1")
+			n = 1
+		}
+	}()
+	if n = g.config.Cost(r); n < 0 {
+		g.faults.report(r, FaultNegativeCost, "counted as 1")
+		n = 1
+	}
+	return n
+}
+
+// decide asks the limiter. A store that panics must not bring the request down.
+func (g *gate) decide(r *http.Request, key string, cost int, result *ratelimit.Result) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = &ratelimit.StoreError{Class: ratelimit.ClassPanic}
+		}
+	}()
+	*result, err = g.limiter.AllowN((*decisionContext)(r), key, cost)
+	return err
+}
+
+// undecided serves or refuses a request about which nothing could be decided.
+func (g *gate) undecided(w http.ResponseWriter, r *http.Request, err error) {
+	class := ratelimit.ErrorClass(err)
+	if g.config.FailClosed && !g.limiter.Shadow() {
+		g.faults.report(r, class, "refused with 503")
+		g.unavailable(w, r)
+		return
+	}
+	g.faults.report(r, class, "served without a limit")
+	g.next.ServeHTTP(w, r)
+}
+
+// refuseKey answers a request whose key is missing or ambiguous. In shadow mode it
+// is served: no decision is made about it either way.
+func (g *gate) refuseKey(w http.ResponseWriter, r *http.Request, key string) {
+	switch {
+	case g.limiter.Shadow():
+		g.next.ServeHTTP(w, r)
+	case key == Ambiguous:
+		badRequest(w, r)
+	default:
+		g.unauthorized(w, r)
+	}
+}
+
+// describe sets the headers of a request that was allowed.
+func (g *gate) describe(dst http.Header, result *ratelimit.Result) {
+	if len(dst) > 0 {
+		if tighter(dst, result.Remaining) {
+			return
+		}
+		delete(dst, HeaderReset)
+	}
+	var space [128]byte
+	l := make(lines, 0, 5) // as many as there can be
+	g.setLimits(dst, &l, space[:0], result, 0)
+}

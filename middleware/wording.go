@@ -1,0 +1,84 @@
+package middleware
+
+import (
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// A wording is what all responses about one policy have in common while the same
+// one of its limits decides: text that is written once, not for every request.
+type wording struct {
+	policies string // RateLimit-Policy
+	limit    string // X-Rate-Limit-Limit
+	detail   string // the beginning of a 429 body
+}
+
+// maxWordings bounds the memory: a program that makes policies without end gets new
+// wordings without end, but only so many are kept.
+const maxWordings = 1000
+
+// wordings are those of the policies that were seen, under the *ratelimit.Policy: a
+// wording for each limit of it that may decide. The zero value is ready for use.
+type wordings struct {
+	form  LimitForm
+	first atomic.Pointer[worded] // most programs have one policy only
+	all   sync.Map               // *ratelimit.Policy to *worded
+	count atomic.Int64
+}
+
+// worded is a policy with its wordings.
+type worded struct {
+	policy *ratelimit.Policy
+	limits []ratelimit.Limit
+	texts  []wording // texts[i] if limits[i] decides
+}
+
+// of returns the wording for a result that is not exempt.
+func (w *wordings) of(r *ratelimit.Result) *wording {
+	p := r.Policy()
+	found := w.first.Load()
+	if found == nil || found.policy != p {
+		found = w.find(p)
+	}
+	i := 0
+	for i < len(found.limits)-1 && found.limits[i].Name != r.Limit.Name {
+		i++
+	}
+	return &found.texts[i]
+}
+
+// find looks a policy up that is not the first one, or writes its wordings.
+func (w *wordings) find(p *ratelimit.Policy) *worded {
+	if known, ok := w.all.Load(p); ok {
+		if found, ok := known.(*worded); ok {
+			return found
+		}
+	}
+	limits := p.Limits()
+	found := &worded{policy: p, limits: limits, texts: make([]wording, len(limits))}
+	for i, l := range limits {
+		found.texts[i] = wording{
+			policies: string(appendPolicyField(nil, limits, i)),
+			limit:    string(appendLimitHeader(nil, l, w.form)),
+			detail:   string(appendDetail(nil, l)),
+		}
+	}
+	if w.count.Add(1) > maxWordings {
+		w.all.Clear()
+		w.count.Store(1)
+	}
+	w.all.Store(p, found)
+	w.first.CompareAndSwap(nil, found)
+	return found
+}
+
+// appendLimitHeader appends the value of X-Rate-Limit-Limit.
+func appendLimitHeader(b []byte, l ratelimit.Limit, form LimitForm) []byte {
+	if form == LimitAsPeriod {
+		return appendPeriod(b, l.Period)
+	}
+	return strconv.AppendInt(b, int64(l.Burst), 10)
+}
