@@ -27,7 +27,7 @@ func (g *gate) deny(w http.ResponseWriter, r *http.Request, result *ratelimit.Re
 		delete(dst, "Content-Encoding")
 	}
 	var body [384]byte // enough for one limit, mostly
-	respond(w, r, http.StatusTooManyRequests, appendDenial(body[:0], g.wordings.of(result).detail, result, wait))
+	respond(w, r, http.StatusTooManyRequests, appendDenial(body[:0], g.wordings.of(result), result, wait))
 }
 
 // setDenied sets the headers of a 429. wait is ratelimit.Never if it does not help.

@@ -64,34 +64,28 @@ func respond(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 }
 
 // appendDenial appends the body of a 429: constants, numbers and names of limits,
-// none of which needs an escape in JSON. detail is what appendDetail gives, and wait
-// what Retry-After tells, or ratelimit.Never.
-func appendDenial(b []byte, detail string, r *ratelimit.Result, wait time.Duration) []byte {
+// none of which needs an escape in JSON. wait is what Retry-After tells, or
+// ratelimit.Never.
+func appendDenial(b []byte, words *wording, r *ratelimit.Result, wait time.Duration) []byte {
 	ms := ceil(wait, time.Millisecond)
 	if wait == ratelimit.Never {
 		b = append(b, neverDetail...)
 	} else {
-		b = append(b, detail...)
+		b = append(b, words.detail...)
 		b = strconv.AppendInt(b, ms, 10)
 		b = append(b, " ms."...)
 	}
 	b = append(b, `","violated-policies":[`...)
-	for i := range r.Len() {
-		s := stateOf(r, i)
-		if i > 0 && s.Violated {
-			b = append(b, ',') // the first one is violated
-		}
-		if s.Violated {
-			b = appendString(b, s.Limit.Name)
+	b = appendString(b, r.Limit.Name) // the one that decides is violated
+	for i := 1; i < r.Len(); i++ {
+		if s := r.State(i); s.Violated {
+			b = appendString(append(b, ','), s.Limit.Name)
 		}
 	}
 	b = append(b, `],"limits":[`...)
-	for i := range r.Len() {
-		s := stateOf(r, i)
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendLimit(b, &s)
+	b = appendRemaining(b, words.objects[0], r.Remaining)
+	for i := 1; i < r.Len(); i++ {
+		b = appendRemaining(append(b, ','), words.objects[i], r.State(i).Remaining)
 	}
 	if wait == ratelimit.Never {
 		b = append(b, `],"cost":`...)
@@ -126,21 +120,26 @@ func appendDetail(b []byte, l ratelimit.Limit) []byte {
 	return append(b, " exceeded; retry after "...)
 }
 
-// appendLimit appends a limit as an object.
-func appendLimit(b []byte, s *ratelimit.LimitState) []byte {
+// appendObject appends the beginning of a limit's object, up to what remains.
+func appendObject(b []byte, l ratelimit.Limit) []byte {
 	b = append(b, `{"policy":`...)
-	b = appendString(b, s.Limit.Name)
+	b = appendString(b, l.Name)
 	b = append(b, `,"limit":`...)
-	b = strconv.AppendInt(b, int64(s.Limit.Rate), 10)
+	b = strconv.AppendInt(b, int64(l.Rate), 10)
 	b = append(b, `,"period":"`...)
-	b = appendPeriod(b, s.Limit.Period)
+	b = appendPeriod(b, l.Period)
 	b = append(b, '"')
-	if s.Limit.Burst != s.Limit.Rate {
+	if l.Burst != l.Rate {
 		b = append(b, `,"burst":`...)
-		b = strconv.AppendInt(b, int64(s.Limit.Burst), 10)
+		b = strconv.AppendInt(b, int64(l.Burst), 10)
 	}
-	b = append(b, `,"remaining":`...)
-	b = strconv.AppendInt(b, int64(s.Remaining), 10)
+	return append(b, `,"remaining":`...)
+}
+
+// appendRemaining appends a limit's object.
+func appendRemaining(b []byte, object string, remaining int) []byte {
+	b = append(b, object...)
+	b = strconv.AppendInt(b, int64(remaining), 10)
 	return append(b, '}')
 }
 

@@ -11,9 +11,10 @@ import (
 // A wording is what all responses about one policy have in common while the same
 // one of its limits decides: text that is written once, not for every request.
 type wording struct {
-	policies string // RateLimit-Policy
-	limit    string // X-Rate-Limit-Limit
-	detail   string // the beginning of a 429 body
+	policies string   // RateLimit-Policy
+	limit    string   // X-Rate-Limit-Limit
+	detail   string   // the beginning of a 429 body
+	objects  []string // the limits in that body, the deciding one first, up to what remains
 }
 
 // maxWordings bounds the memory: a program that makes policies without end gets new
@@ -64,6 +65,12 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 			policies: string(appendPolicyField(nil, limits, i)),
 			limit:    string(appendLimitHeader(nil, l, w.form)),
 			detail:   string(appendDetail(nil, l)),
+			objects:  []string{string(appendObject(nil, l))},
+		}
+		for j, other := range limits {
+			if j != i {
+				found.texts[i].objects = append(found.texts[i].objects, string(appendObject(nil, other)))
+			}
 		}
 	}
 	if w.count.Add(1) > maxWordings {
