@@ -17,36 +17,40 @@ func (g *gate) deny(w http.ResponseWriter, r *http.Request, result *ratelimit.Re
 		wait = g.jittered(max(wait, time.Microsecond))
 	}
 	dst := w.Header()
-	delete(dst, HeaderReset) // an outer middleware's
-	g.setDenied(dst, result, wait)
+	if len(dst) > 0 {
+		delete(dst, HeaderReset) // an outer middleware's
+	}
+	words := g.wordings.of(result)
+	ms := g.setDenied(dst, words, result, wait)
 	if g.config.Denied != nil {
 		if g.denied(w, r, result) {
 			return
 		}
-		g.setDenied(dst, result, wait) // whatever Denied did to them
+		ms = g.setDenied(dst, words, result, wait) // whatever Denied did to them
 		delete(dst, "Content-Encoding")
 	}
 	var body [384]byte // enough for one limit, mostly
-	respond(w, r, http.StatusTooManyRequests, appendDenial(body[:0], g.wordings.of(result), result, wait))
+	respond(w, r, http.StatusTooManyRequests, appendDenial(body[:0], words, result, ms))
 }
 
-// setDenied sets the headers of a 429. wait is ratelimit.Never if it does not help.
-func (g *gate) setDenied(dst http.Header, result *ratelimit.Result, wait time.Duration) {
+// setDenied sets the headers of a 429, and returns the wait in milliseconds as they
+// tell it: "" if wait is ratelimit.Never, and waiting does not help.
+func (g *gate) setDenied(dst http.Header, words *wording, result *ratelimit.Result, wait time.Duration) (ms string) {
 	var space [128]byte
 	l := make(lines, 0, 10) // as many as there can be
 	l.setProblem(dst)
 	if wait == ratelimit.Never {
-		g.setLimits(dst, &l, space[:0], result, 0)
-		return
+		g.setLimits(dst, &l, words, result, space[:0], nil)
+		return ""
 	}
-	seconds := ceilSeconds(wait)
-	b := strconv.AppendInt(space[:0], seconds, 10)
-	ms := len(b)
+	b := strconv.AppendInt(space[:0], ceilSeconds(wait), 10)
+	retry := b
 	b = strconv.AppendInt(b, ceil(wait, time.Millisecond), 10)
 	end := len(b)
-	text := g.setLimits(dst, &l, b, result, seconds)
-	l.set(dst, HeaderRetryAfter, text[:ms])
-	l.set(dst, HeaderRetryAfterMs, text[ms:end])
+	text := g.setLimits(dst, &l, words, result, b, retry)
+	l.set(dst, HeaderRetryAfter, text[:len(retry)])
+	l.set(dst, HeaderRetryAfterMs, text[len(retry):end])
+	return text[len(retry):end]
 }
 
 // jittered adds the random part to a wait.

@@ -40,10 +40,9 @@ func (l *lines) set(dst http.Header, name, value string) {
 }
 
 // setLimits sets the headers that tell of a result. retry is the wait that the
-// response tells, in seconds: 0 if it tells none. b holds text that is to share the
-// string; it is returned, as a string, with more behind it.
-func (g *gate) setLimits(dst http.Header, l *lines, b []byte, r *ratelimit.Result, retry int64) string {
-	words := g.wordings.of(r)
+// response tells, in seconds, or nil. b holds text that is to share the string; it
+// is returned, as a string, with more behind it.
+func (g *gate) setLimits(dst http.Header, l *lines, words *wording, r *ratelimit.Result, b, retry []byte) string {
 	field := len(b)
 	b = appendRateLimitField(b, r, retry)
 	remaining := len(b)

@@ -41,14 +41,10 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 }
 
 // appendRateLimitField appends the value of RateLimit. retry is the wait that the
-// response tells, in seconds: 0 if it tells none.
-func appendRateLimitField(b []byte, r *ratelimit.Result, retry int64) []byte {
+// response tells, in seconds, or nil.
+func appendRateLimitField(b []byte, r *ratelimit.Result, retry []byte) []byte {
 	for i := range r.Len() {
 		s := stateOf(r, i)
-		t := retry
-		if i > 0 || retry == 0 {
-			t = seconds(r, i, &s)
-		}
 		if i > 0 {
 			b = append(b, ", "...)
 		}
@@ -56,7 +52,11 @@ func appendRateLimitField(b []byte, r *ratelimit.Result, retry int64) []byte {
 		b = append(b, ";r="...)
 		b = appendInteger(b, int64(s.Remaining))
 		b = append(b, ";t="...)
-		b = appendInteger(b, max(1, t))
+		if i == 0 && retry != nil {
+			b = append(b, retry...)
+		} else {
+			b = appendInteger(b, max(1, seconds(r, i, &s)))
+		}
 	}
 	return b
 }

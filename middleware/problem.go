@@ -64,15 +64,14 @@ func respond(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 }
 
 // appendDenial appends the body of a 429: constants, numbers and names of limits,
-// none of which needs an escape in JSON. wait is what Retry-After tells, or
-// ratelimit.Never.
-func appendDenial(b []byte, words *wording, r *ratelimit.Result, wait time.Duration) []byte {
-	ms := ceil(wait, time.Millisecond)
-	if wait == ratelimit.Never {
+// none of which needs an escape in JSON. ms is what Retry-After-Ms tells, or ""
+// if waiting does not help.
+func appendDenial(b []byte, words *wording, r *ratelimit.Result, ms string) []byte {
+	if ms == "" {
 		b = append(b, neverDetail...)
 	} else {
 		b = append(b, words.detail...)
-		b = strconv.AppendInt(b, ms, 10)
+		b = append(b, ms...)
 		b = append(b, " ms."...)
 	}
 	b = append(b, `","violated-policies":[`...)
@@ -87,14 +86,14 @@ func appendDenial(b []byte, words *wording, r *ratelimit.Result, wait time.Durat
 	for i := 1; i < r.Len(); i++ {
 		b = appendRemaining(append(b, ','), words.objects[i], r.State(i).Remaining)
 	}
-	if wait == ratelimit.Never {
+	if ms == "" {
 		b = append(b, `],"cost":`...)
 		b = strconv.AppendInt(b, int64(r.Cost), 10)
 		b = append(b, `,"max_cost":`...)
 		b = strconv.AppendInt(b, int64(maxCost(r)), 10)
 	} else {
 		b = append(b, `],"retry_after_ms":`...)
-		b = strconv.AppendInt(b, ms, 10)
+		b = append(b, ms...)
 	}
 	return append(b, '}')
 }

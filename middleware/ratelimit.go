@@ -185,5 +185,5 @@ func (g *gate) describe(dst http.Header, result *ratelimit.Result) {
 	}
 	var space [128]byte
 	l := make(lines, 0, 5) // as many as there can be
-	g.setLimits(dst, &l, space[:0], result, 0)
+	g.setLimits(dst, &l, g.wordings.of(result), result, space[:0], nil)
 }

@@ -68,7 +68,7 @@ type Decision struct {
 // SelfTimed is implemented by a [Store] that ends every call within
 // [Request.Timeout] by itself, or never waits at all, and by [Limits] that never
 // wait. For any other the [Limiter] puts a deadline on the context of each call,
-// which costs a timer.
+// which costs a timer, and makes a panic an error; a SelfTimed one must not panic.
 type SelfTimed interface {
 	SelfTimed()
 }

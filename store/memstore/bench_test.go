@@ -38,14 +38,14 @@ func BenchmarkAllow(b *testing.B) {
 				b.Fatal(err)
 			}
 			for _, name := range names {
-				limiter.Allow(b.Context(), name)
+				_, _ = limiter.Allow(b.Context(), name)
 			}
 			b.Run(fmt.Sprintf("keys=%d/%s", keys, bench.name), func(b *testing.B) {
 				b.ReportAllocs()
 				ctx := b.Context()
 				i := 0
 				for b.Loop() {
-					limiter.Allow(ctx, names[order[i&(len(order)-1)]])
+					_, _ = limiter.Allow(ctx, names[order[i&(len(order)-1)]])
 					i++
 				}
 			})

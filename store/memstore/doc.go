@@ -20,7 +20,8 @@
 // At [Config.MaxKeys] no debt is dropped to make room. Keys without a bucket of
 // their own then share overflow buckets, a fixed number of them, which are in
 // debt for all who share them: newcomers may be refused too early, never
-// admitted too often, and a key that has its own bucket notices nothing. So a
+// admitted too often (unless their limit is changed meanwhile: then the shared debt
+// is that of the new limit), and a key that has its own bucket notices nothing. So a
 // flood of made-up keys can neither exhaust the memory nor wash out a debt.
 //
 // Buckets are lost when the process ends: a restart begins with full buckets.

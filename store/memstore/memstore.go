@@ -88,7 +88,9 @@ func (s *Store) Reset(_ context.Context, key string, p *ratelimit.Policy) error 
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	now = shard.advance(now)
-	s.resetAt.Store(max(now, s.resetAt.Load()))
+	// Another shard's reset may come in between, and must not be put back.
+	for last := s.resetAt.Load(); last < now && !s.resetAt.CompareAndSwap(last, now); last = s.resetAt.Load() {
+	}
 	// At first each bucket keeps a debt of a microsecond: a full one would give its
 	// slot away to the next.
 	for _, debt := range []ratelimit.Debt{{Micros: 1}, {}} {

@@ -538,6 +538,29 @@ func TestRecycleOfAnotherShard(t *testing.T) {
 		t.Error("the first newcomer got no bucket though all of another shard were full")
 	}
 
+	// A shard that has nothing to give is not the last that is looked at.
+	g = newGuarded(t, 2*maxKeys)
+	if len(g.shards) != 4 {
+		t.Fatalf("the store has %d shards; the test needs four", len(g.shards))
+	}
+	g.now = 1
+	for range 10 {
+		g.manual.take(key(2), daily, 1)
+		g.manual.take(key(3), daily, 1)
+	}
+	for g.room.used.Load() < 2*maxKeys {
+		g.manual.take(key(1), short, 1)
+	}
+	for range 4 { // from wherever it begins
+		g.now += recycleEvery
+		if !own() {
+			t.Error("a newcomer got no bucket though all of another shard were full")
+		}
+		for g.room.used.Load() < 2*maxKeys {
+			g.manual.take(key(1), short, 1)
+		}
+	}
+
 	// A shard that somebody works on is passed over.
 	g = newGuarded(t, maxKeys)
 	g.now = 1

@@ -52,9 +52,14 @@ func (s *Store) insert(sh *shard, id id, tat ratelimit.TAT, shared bool, now int
 	return true
 }
 
-// recycleEvery is how often, in microseconds, one caller looks through the other
-// shards for full buckets, when the table is full of debts.
-const recycleEvery = 1000
+// When the table is full of debts, one caller every recycleEvery microseconds looks
+// for full buckets in other shards: in so many at most, and with a sweep of so few,
+// which take some ten microseconds each. The next goes on from there.
+const (
+	recycleEvery  = 1000
+	recycleVisits = 256
+	recycleSweeps = 8
+)
 
 // recycle claims the room of a full bucket, of this shard or of another one.
 func (s *Store) recycle(own *shard, now int64) bool {
@@ -66,17 +71,25 @@ func (s *Store) recycle(own *shard, now int64) bool {
 	if now-visited < recycleEvery || !s.room.visited.CompareAndSwap(visited, now) {
 		return false
 	}
-	for range s.shards {
+	sweeps := 0
+	for range min(recycleVisits, len(s.shards)) {
 		sh := &s.shards[int(s.room.next.Add(1))%len(s.shards)]
 		// The lock of the own shard is held: nobody may wait for a second one.
 		if sh == own || !sh.mu.TryLock() {
 			continue
 		}
-		freed := sh.sweep(sh.advance(now))
+		now := sh.advance(now)
+		if sh.earliest <= now {
+			sweeps++
+		}
+		freed := sh.sweep(now)
 		sh.mu.Unlock()
 		if freed > 0 {
 			s.room.used.Add(-int64(freed))
 			return s.room.take()
+		}
+		if sweeps == recycleSweeps {
+			break
 		}
 	}
 	return false

@@ -137,6 +137,20 @@ func TestResizeKeepsAll(t *testing.T) {
 // TestWhenTablesMove: a crowded table that a sweep leaves between an eighth and
 // five eighths full stays where it is; and a small one never shrinks.
 func TestWhenTablesMove(t *testing.T) {
+	// Before it is crowded it is not swept either: the new bucket takes the place
+	// of one that is full.
+	s := New(Config{MaxKeys: 4096})
+	sh := &s.shards[0]
+	sh.slots = make([]slot, 512)
+	for i := range uint64(383) {
+		put(sh, id{key: i << 52, limit: i}, 100)
+		s.room.used.Add(1)
+	}
+	s.insert(sh, id{limit: 1 << 40}, ratelimit.TAT{Micros: 2000, Den: 1}, false, 500)
+	if n := s.count(t); n != 383 {
+		t.Errorf("a table of 512 places that was not crowded holds %d buckets after one more; want 383 as before", n)
+	}
+
 	for _, test := range []struct {
 		places, stay int // what is still in debt when the table is swept
 		moves        bool
@@ -148,14 +162,14 @@ func TestWhenTablesMove(t *testing.T) {
 		sh := &s.shards[0]
 		sh.slots = make([]slot, test.places)
 		for i := range test.places * 3 / 4 {
-			at := int64(100)
+			fullAt := int64(100)
 			if i < test.stay {
-				at = 1000
+				fullAt = 1000
 			}
-			new := id{key: uint64(i) << 52, limit: uint64(i)}
-			slot := sh.place(new, math.MinInt64)
-			slot.id = new
-			sh.set(slot, ratelimit.TAT{Micros: at, Den: 1}, false)
+			at := id{key: uint64(i) << 52, limit: uint64(i)}
+			slot := sh.place(at, math.MinInt64)
+			slot.id = at
+			sh.set(slot, ratelimit.TAT{Micros: fullAt, Den: 1}, false)
 			sh.used++
 			s.room.used.Add(1)
 		}
