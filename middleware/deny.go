@@ -37,8 +37,8 @@ func (g *gate) deny(w http.ResponseWriter, r *http.Request, result *ratelimit.Re
 // tell it: "" if wait is ratelimit.Never, and waiting does not help.
 func (g *gate) setDenied(dst http.Header, words *wording, result *ratelimit.Result, wait time.Duration) (ms string) {
 	var space [128]byte
-	l := make(lines, 0, 10) // as many as there can be
-	l.setProblem(dst)
+	l := make(lines, 0, 5) // as many as there can be
+	setProblem(dst)
 	if wait == ratelimit.Never {
 		g.setLimits(dst, &l, words, result, space[:0], nil)
 		return ""

@@ -28,8 +28,10 @@ func Headers() []string {
 	return []string{HeaderPolicy, HeaderRateLimit, HeaderLimit, HeaderRemaining, HeaderReset, HeaderRetryAfter, HeaderRetryAfterMs}
 }
 
-// lines are the values of headers, one line each. They share one array, and what is
-// written anew for every response shares one string.
+// lines are the values of headers that are written anew for every response, one
+// line each. They share one array and one string. Those that are the same in every
+// response are written once and shared by all: nobody may write into a slice that
+// is in a Header, and Add does not, for it is full.
 type lines []string
 
 // set replaces a header of dst. name is in canonical form.
@@ -52,9 +54,9 @@ func (g *gate) setLimits(dst http.Header, l *lines, words *wording, r *ratelimit
 		b = appendReset(b, g.config.ResetHeader, r.ResetAfter)
 	}
 	text := string(b)
-	l.set(dst, HeaderPolicy, words.policies)
+	dst[HeaderPolicy] = words.policies
 	l.set(dst, HeaderRateLimit, text[field:remaining])
-	l.set(dst, HeaderLimit, words.limit)
+	dst[HeaderLimit] = words.limit
 	l.set(dst, HeaderRemaining, text[remaining:reset])
 	if g.config.ResetHeader != ResetOff {
 		l.set(dst, HeaderReset, text[reset:])

@@ -20,32 +20,36 @@ const (
 		`"detail":"Rate limits cannot be checked at present; retry later."}`
 )
 
+var (
+	problemType = []string{"application/problem+json"}
+	noSniff     = []string{"nosniff"}
+	noStore     = []string{"no-store"}
+)
+
 // setProblem sets the headers that go with a problem.
-func (l *lines) setProblem(dst http.Header) {
-	l.set(dst, "Content-Type", "application/problem+json")
-	l.set(dst, "X-Content-Type-Options", "nosniff")
-	l.set(dst, "Cache-Control", "no-store")
+func setProblem(dst http.Header) {
+	dst["Content-Type"] = problemType
+	dst["X-Content-Type-Options"] = noSniff
+	dst["Cache-Control"] = noStore
 }
 
 // badRequest answers a request with several keys.
 func badRequest(w http.ResponseWriter, r *http.Request) {
-	new(lines).setProblem(w.Header())
+	setProblem(w.Header())
 	respond(w, r, http.StatusBadRequest, []byte(badRequestBody))
 }
 
 // unauthorized answers a request without a key, where one is required.
 func (g *gate) unauthorized(w http.ResponseWriter, r *http.Request) {
-	l := new(lines)
-	l.setProblem(w.Header())
-	l.set(w.Header(), "Www-Authenticate", g.config.Challenge) // a must: RFC 9110, 15.5.2
+	setProblem(w.Header())
+	w.Header()["Www-Authenticate"] = []string{g.config.Challenge} // a must: RFC 9110, 15.5.2
 	respond(w, r, http.StatusUnauthorized, []byte(unauthorizedBody))
 }
 
 // unavailable answers a request about which nothing could be decided.
 func (g *gate) unavailable(w http.ResponseWriter, r *http.Request) {
-	l := new(lines)
-	l.setProblem(w.Header())
-	l.set(w.Header(), HeaderRetryAfter, strconv.FormatInt(ceilSeconds(g.jittered(time.Second)), 10))
+	setProblem(w.Header())
+	w.Header()[HeaderRetryAfter] = []string{strconv.FormatInt(ceilSeconds(g.jittered(time.Second)), 10)}
 	respond(w, r, http.StatusServiceUnavailable, []byte(unavailableBody))
 }
 

@@ -184,6 +184,6 @@ func (g *gate) describe(dst http.Header, result *ratelimit.Result) {
 		delete(dst, HeaderReset)
 	}
 	var space [128]byte
-	l := make(lines, 0, 5) // as many as there can be
+	l := make(lines, 0, 3) // as many as there can be
 	g.setLimits(dst, &l, g.wordings.of(result), result, space[:0], nil)
 }

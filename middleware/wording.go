@@ -11,8 +11,8 @@ import (
 // A wording is what all responses about one policy have in common while the same
 // one of its limits decides: text that is written once, not for every request.
 type wording struct {
-	policies string   // RateLimit-Policy
-	limit    string   // X-Rate-Limit-Limit
+	policies []string // RateLimit-Policy
+	limit    []string // X-Rate-Limit-Limit
 	detail   string   // the beginning of a 429 body
 	objects  []string // the limits in that body, the deciding one first, up to what remains
 }
@@ -62,8 +62,8 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 	found := &worded{policy: p, limits: limits, texts: make([]wording, len(limits))}
 	for i, l := range limits {
 		found.texts[i] = wording{
-			policies: string(appendPolicyField(nil, limits, i)),
-			limit:    string(appendLimitHeader(nil, l, w.form)),
+			policies: []string{string(appendPolicyField(nil, limits, i))},
+			limit:    []string{string(appendLimitHeader(nil, l, w.form))},
 			detail:   string(appendDetail(nil, l)),
 			objects:  []string{string(appendObject(nil, l))},
 		}
