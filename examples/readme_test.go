@@ -284,6 +284,9 @@ var (
 	ctx     context.Context
 	mux     *http.ServeMux
 	limiter *ratelimit.Limiter
+	store   ratelimit.Store
+	limit   func(http.Handler) http.Handler
+	exportHandler http.Handler
 
 	_ = log.Fatal
 	_ netip.Prefix

@@ -100,7 +100,8 @@ const (
 )
 
 // Validate returns nil, or all faults of c, joined. [RateLimit] works with a
-// faulty Config, too: it logs what Validate says and takes the default instead.
+// faulty Config, too: it logs what Validate says and takes the default instead; with
+// RequireKey but no Key it answers every request with 401.
 func (c Config) Validate() error {
 	var faults []error
 	fault := func(field string, value any, want string) {
@@ -132,7 +133,9 @@ func (c Config) Validate() error {
 // withDefaults fills in what zero values stand for, and replaces what Validate
 // refuses.
 func (c Config) withDefaults() Config {
-	c.RequireKey = c.RequireKey && c.Key != nil
+	if c.RequireKey && c.Key == nil {
+		c.Key = func(*http.Request) string { return "" } // a guard stays shut
+	}
 	if c.Challenge == "" || !validChallenge(c.Challenge) {
 		c.Challenge = "ApiKey"
 	}

@@ -48,14 +48,14 @@ func TestValidate(t *testing.T) {
 func TestFaultyConfig(t *testing.T) {
 	var r recorder
 	config := r.watch(middleware.Config{
-		TrustedProxies: make([]netip.Prefix, 1), RequireKey: true, Challenge: "\n", LimitHeader: 7, ResetHeader: 7, Jitter: -1,
+		TrustedProxies: make([]netip.Prefix, 1), Challenge: "\n", LimitHeader: 7, ResetHeader: 7, Jitter: -1,
 	})
-	if n := strings.Count(config.Validate().Error(), "middleware: Config."); n != 6 {
-		t.Errorf("%d faults reported, want 6", n)
+	if n := strings.Count(config.Validate().Error(), "middleware: Config."); n != 5 {
+		t.Errorf("%d faults reported, want 5", n)
 	}
 	h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), config)(hello)
-	if r.logged() != 1 || strings.Count(r.log(), "Config.") != 6 {
-		t.Errorf("log %q, want one line with 6 faults", r.log())
+	if r.logged() != 1 || strings.Count(r.log(), "Config.") != 5 {
+		t.Errorf("log %q, want one line with 5 faults", r.log())
 	}
 	want := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{})(hello)
 	for range 2 {
@@ -66,6 +66,27 @@ func TestFaultyConfig(t *testing.T) {
 	if r.logged() != 1 || len(r.faults()) != 0 {
 		t.Error("the faults of the configuration were told more than once")
 	}
-	config.Key = middleware.Header("X-API-Key")
-	wantStatus(t, middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), config)(hello), call{}, http.StatusUnauthorized)
+}
+
+// TestRequireKeyWithoutKey: a guard that was set up wrongly stays shut.
+func TestRequireKeyWithoutKey(t *testing.T) {
+	var r recorder
+	h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), r.watch(middleware.Config{RequireKey: true}))(hello)
+	if r.logged() != 1 || !strings.Contains(r.log(), "Config.RequireKey") {
+		t.Errorf("log %q", r.log())
+	}
+	wantStatus(t, h, call{}, http.StatusUnauthorized)
+}
+
+// TestHeaderThatCannotBe: a key function that can never find a key is a fault of
+// every request, not a silent limit by address.
+func TestHeaderThatCannotBe(t *testing.T) {
+	for _, name := range []string{"", "X API Key", "X-API-Key:", "X-API-Key\n"} {
+		var r recorder
+		h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), r.watch(middleware.Config{Key: middleware.Header(name)}))(hello)
+		wantStatus(t, h, call{}, http.StatusOK)
+		if got := r.faults(); len(got) != 1 || got[0] != middleware.FaultKeyPanic {
+			t.Errorf("Header(%q): faults %q", name, got)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package middleware
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"strings"
 )
@@ -31,8 +32,14 @@ const Ambiguous = "\x00ambiguous"
 // Header returns a KeyFunc that takes the key from a header, such as "X-API-Key".
 // Requests with that header twice are [Ambiguous], whatever the values.
 //
-// For the Authorization header, use [Bearer].
+// For the Authorization header, use [Bearer]. With a name that no header can have
+// it finds a fault in every request: see [FaultKeyPanic].
 func Header(name string) KeyFunc {
+	if !isToken(name) {
+		return func(*http.Request) string {
+			panic(fmt.Sprintf("middleware: Header: %q is not the name of a header; one is %q", name, "X-API-Key"))
+		}
+	}
 	name = http.CanonicalHeaderKey(name)
 	return func(r *http.Request) string {
 		switch values := r.Header[name]; len(values) {
@@ -97,6 +104,20 @@ func BucketKey(key string) string {
 		return hashedPrefix + string(sum[:])
 	}
 	return key
+}
+
+// isToken tells whether s is a token, RFC 9110, section 5.6.2, as names of headers
+// are.
+func isToken(s string) bool {
+	for _, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return s != ""
 }
 
 // trimSpace removes the optional whitespace of RFC 9110, section 5.6.3.

@@ -110,7 +110,7 @@ func storeError(err error, key string) (failed *StoreError) {
 // withoutKey returns err, or a stand-in if its text holds the key, as it is or as
 // %q prints it.
 func withoutKey(err error, key string) error {
-	if err == nil || key == "" {
+	if _, ours := err.(*PanicError); err == nil || key == "" || ours { //nolint:errorlint // not what it wraps
 		return err
 	}
 	text, quoted := err.Error(), strconv.Quote(key)

@@ -3,6 +3,8 @@ package ratelimit
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -49,7 +51,23 @@ func (g guarded) Check(ctx context.Context) (h Health) {
 
 // recovered is to be deferred: it turns a panic into an error.
 func recovered(err *error) {
-	if recover() != nil {
-		*err = &StoreError{Class: ClassPanic, Err: errors.New("it panicked")}
+	if v := recover(); v != nil {
+		*err = &StoreError{Class: ClassPanic, Err: newPanicError(v)}
 	}
 }
+
+// A PanicError stands for the panic of a function that the limiter called: errors.As
+// finds it in a [StoreError] or a [LimitError]. It prints neither value nor stack,
+// for these may hold the key: look at them where that may be seen.
+type PanicError struct {
+	Value any    // what was panicked with
+	Stack []byte // of the goroutine, as [runtime/debug.Stack] formats it
+}
+
+func newPanicError(v any) *PanicError { return &PanicError{v, debug.Stack()} }
+
+// Error says that there was a panic.
+func (*PanicError) Error() string { return "it panicked" }
+
+// Format prints Error, whatever the verb.
+func (e *PanicError) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.Error())) }

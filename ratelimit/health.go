@@ -55,6 +55,12 @@ func (l *Limiter) Check(ctx context.Context) Health {
 	if n := l.panics.Load(); n > 0 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("Config.Observe panicked %d times", n))
 	}
+	if n := l.lookups.Load(); n > 0 {
+		h.Warnings = append(h.Warnings, fmt.Sprintf("the look-up of limits failed %d times in a row", n))
+		if h.Status == StatusOK {
+			h.Status = StatusDegraded
+		}
+	}
 	return h
 }
 

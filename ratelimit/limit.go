@@ -15,8 +15,9 @@ import (
 // A Limit is a plain value: copy it, compare it, use it from many goroutines.
 type Limit struct {
 	// Name tells the limits of one key apart, and appears in the response
-	// headers. "" means [DefaultName]. Two policies that name the same limit
-	// share its bucket.
+	// headers. "" means [DefaultName]. Two policies on one store that name the
+	// same limit share its bucket: then both must describe the same limit, or each
+	// decision cuts the debt to its own.
 	Name string
 	// Rate is how many tokens come back per Period, from 1 to [MaxRate].
 	Rate int
@@ -78,11 +79,11 @@ func (l Limit) Validate() error {
 	}
 	rateOK := l.Rate >= 1 && int64(l.Rate) <= MaxRate // an int may have 32 bits
 	if !rateOK {
-		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited", int64(MaxRate)))
+		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as 5/s or ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited", int64(MaxRate)))
 	}
 	periodOK := l.Period >= time.Microsecond && l.Period%time.Microsecond == 0
 	if !periodOK {
-		fault("Period", l.Period, "must be a whole number of microseconds, at least 1µs, such as time.Second")
+		fault("Period", l.Period, "must be a whole number of microseconds, at least 1µs, such as 1s or time.Second")
 	}
 	// A Burst left out takes Rate's value: then Rate's fault is the one to name.
 	burstOK := l.Burst >= 1

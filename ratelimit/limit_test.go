@@ -141,8 +141,8 @@ func TestLimitValidateMaxRate(t *testing.T) {
 
 func TestLimitErrorNamesLimitFieldValueAndFix(t *testing.T) {
 	err := ratelimit.Limit{Name: "daily", Rate: -7, Period: 1500, Burst: -3}.Validate()
-	want := `ratelimit: limit "daily": Rate -7 must be from 1 to 2147483648, such as ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited
-ratelimit: limit "daily": Period 1.5µs must be a whole number of microseconds, at least 1µs, such as time.Second
+	want := `ratelimit: limit "daily": Rate -7 must be from 1 to 2147483648, such as 5/s or ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited
+ratelimit: limit "daily": Period 1.5µs must be a whole number of microseconds, at least 1µs, such as 1s or time.Second
 ratelimit: limit "daily": Burst -3 must be at least 1, or 0 for the same as Rate`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)

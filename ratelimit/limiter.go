@@ -38,13 +38,16 @@ type Limiter struct {
 	shadow  bool
 	observe func(context.Context, Event)
 	panics  atomic.Int64 // of observe
+	lookups atomic.Int64 // of limits, that failed since the last one that did not
 
 	selfTimed bool // neither store nor limits need a deadline on the context
 	plain     bool // and nobody observes
 }
 
 // New returns a limiter that keeps its buckets in store and holds each key to
-// what limits say. It does no I/O and starts nothing. The error joins all faults
+// what limits say. Limiters on one store share the bucket of a key and a limit's
+// name: where that is not meant, name the limits, as in PerMinute(2).Named("export").
+// It does no I/O and starts nothing. The error joins all faults
 // of its arguments.
 func New(store Store, limits Limits, c Config) (*Limiter, error) {
 	l := &Limiter{store: store, limits: limits, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe}
@@ -153,8 +156,13 @@ func (l *Limiter) policyFor(ctx context.Context, key string) (p *Policy, err err
 		return l.policy, nil
 	}
 	defer func() {
+		if err != nil {
+			l.lookups.Add(1)
+		}
+	}()
+	defer func() {
 		if v := recover(); v != nil {
-			p, err = nil, &LimitError{Field: "PolicyFor", Value: "panic", Want: "must return a policy or an error"}
+			p, err = nil, &LimitError{Field: "PolicyFor", Value: "panic", Want: "must return a policy or an error", Err: newPanicError(v)}
 		}
 	}()
 	if p, err = l.limits.PolicyFor(ctx, key); err != nil {
@@ -162,6 +170,9 @@ func (l *Limiter) policyFor(ctx context.Context, key string) (p *Policy, err err
 	}
 	if err := checkPolicy(p); err != nil {
 		return nil, err
+	}
+	if l.lookups.Load() != 0 {
+		l.lookups.Store(0)
 	}
 	return p, nil
 }
@@ -208,15 +219,24 @@ func (l *Limiter) compile() error {
 		p, err := NewPolicy(limits)
 		l.policy = p
 		return err
+	case *Limit:
+		if limits == nil {
+			break
+		}
+		l.limits = *limits
+		return l.compile()
+	case *Table:
+		if limits != nil && limits.current.Load() == nil {
+			return errZeroTable
+		}
 	case *Policy:
 		if err := checkPolicy(limits); err != nil {
 			return err
 		}
 		l.policy = limits
-	default:
-		if isNil(limits) {
-			return &LimitError{Field: "limits", Value: "nil", Want: "must be given, such as ratelimit.PerSecond(5)"}
-		}
+	}
+	if isNil(l.limits) {
+		return &LimitError{Field: "limits", Value: "nil", Want: "must be given, such as ratelimit.PerSecond(5)"}
 	}
 	return nil
 }

@@ -67,8 +67,12 @@ func (r *Result) Len() int {
 }
 
 // State returns what is known of one limit. State(0) is the one that decides, the
-// others follow in the order of the policy.
+// others follow in the order of the policy. It returns the zero LimitState if i is
+// not below Len.
 func (r *Result) State(i int) LimitState {
+	if i < 0 || i >= r.Len() {
+		return LimitState{}
+	}
 	at := r.index(i)
 	b := &r.policy.buckets[at]
 	s := LimitState{
@@ -85,8 +89,11 @@ func (r *Result) State(i int) LimitState {
 
 // NextAfter returns how long it takes until the limit of State(i) has a whole token,
 // if nobody calls: 0 if it has one now. It is a whole number of microseconds,
-// rounded up.
+// rounded up, and 0 if i is not below Len.
 func (r *Result) NextAfter(i int) time.Duration {
+	if i < 0 || i >= r.Len() {
+		return 0
+	}
 	at := r.index(i)
 	return r.policy.buckets[at].RetryAfter(r.debts[at], 1)
 }

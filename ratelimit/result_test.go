@@ -109,3 +109,24 @@ func TestZeroResultDenies(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestStateOutOfRange: a handler may ask for State(0) before it knows that the key
+// is exempt.
+func TestStateOutOfRange(t *testing.T) {
+	exempt, err := newLimiter(t, ratelimit.Unlimited, ratelimit.Config{}).Allow(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, err := newLimiter(t, ratelimit.PerSecond(5), ratelimit.Config{}).Allow(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		r *ratelimit.Result
+		i int
+	}{{&exempt, 0}, {new(ratelimit.Result), 0}, {&one, 1}, {&one, -1}} {
+		if s, next := test.r.State(test.i), test.r.NextAfter(test.i); s != (ratelimit.LimitState{}) || next != 0 {
+			t.Errorf("State(%d) of %d: %+v, %v", test.i, test.r.Len(), s, next)
+		}
+	}
+}

@@ -26,7 +26,7 @@ type Store interface {
 type Request struct {
 	Key    string
 	Policy *Policy // valid and not Unlimited
-	Cost   int     // in tokens, at least 0; above a limit's burst it is denied
+	Cost   int     // in tokens; one below 0 or above a limit's burst is denied
 	// Timeout is how long the caller will wait. A store that waits for something
 	// must honour it, or its context's deadline; see [SelfTimed].
 	Timeout time.Duration

@@ -62,6 +62,8 @@ func (t *Table) Replace(c TableConfig) error {
 	return nil
 }
 
+var errZeroTable = &LimitError{Field: "Table", Value: "zero value", Want: "must be made with ratelimit.NewTable"}
+
 // SelfTimed tells the limiter that a table never waits.
 func (t *Table) SelfTimed() {}
 
@@ -69,7 +71,7 @@ func (t *Table) SelfTimed() {}
 func (t *Table) PolicyFor(_ context.Context, key string) (*Policy, error) {
 	c := t.current.Load()
 	if c == nil {
-		return nil, &LimitError{Field: "Table", Value: "zero value", Want: "must be made with ratelimit.NewTable"}
+		return nil, errZeroTable
 	}
 	if p, ok := c.Keys[key]; ok {
 		return p, nil

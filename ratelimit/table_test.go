@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
 )
 
 func TestTable(t *testing.T) {
@@ -191,10 +192,10 @@ func TestLimitsFuncFaults(t *testing.T) {
 		{"an error", returns(nil, errDown), `ratelimit: PolicyFor "error" must return a policy: the backend is down`, errDown},
 		{"an error and a policy", returns(p, errDown), `ratelimit: PolicyFor "error" must return a policy: the backend is down`, errDown},
 		{"an error that holds the key", returns(nil, fmt.Errorf("no canary: %w", errDown)), `ratelimit: PolicyFor "error" must return a policy: its message holds the key and is withheld`, errDown},
-		{"a typed nil error", returns(nil, (*keyError)(nil)), `ratelimit: PolicyFor "panic" must return a policy or an error`, nil},
-		{"a panic", panics("canary"), `ratelimit: PolicyFor "panic" must return a policy or an error`, nil},
-		{"a panic with an error", panics(errors.New("canary")), `ratelimit: PolicyFor "panic" must return a policy or an error`, nil},
-		{"the zero Table", new(ratelimit.Table), `ratelimit: PolicyFor "error" must return a policy: ratelimit: Table "zero value" must be made with ratelimit.NewTable`, nil},
+		{"a typed nil error", returns(nil, (*keyError)(nil)), `ratelimit: PolicyFor "panic" must return a policy or an error: it panicked`, nil},
+		{"a panic", panics("canary"), `ratelimit: PolicyFor "panic" must return a policy or an error: it panicked`, nil},
+		{"a panic with an error", panics(errors.New("canary")), `ratelimit: PolicyFor "panic" must return a policy or an error: it panicked`, nil},
+		{"the zero Table", ratelimit.LimitsFunc(new(ratelimit.Table).PolicyFor), `ratelimit: PolicyFor "error" must return a policy: ratelimit: Table "zero value" must be made with ratelimit.NewTable`, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newFaultyStore()
@@ -216,6 +217,77 @@ func TestLimitsFuncFaults(t *testing.T) {
 				t.Errorf("the store was asked %d times", s.takes)
 			}
 		})
+	}
+}
+
+// TestNewLooksAtPointers: what New can see to be of no use, it refuses, rather than
+// letting every call be a fault.
+func TestNewLooksAtPointers(t *testing.T) {
+	s := memstore.New(memstore.Config{})
+	bad, good := ratelimit.PerSecond(-5), ratelimit.PerSecond(2)
+	for _, test := range []struct {
+		limits ratelimit.Limits
+		want   string
+	}{
+		{&bad, "Rate -5"},
+		{(*ratelimit.Limit)(nil), "limits"},
+		{new(ratelimit.Table), "ratelimit.NewTable"},
+		{(*ratelimit.Table)(nil), "limits"},
+	} {
+		if _, err := ratelimit.New(s, test.limits, ratelimit.Config{}); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("New(%T) gave %v; want an error with %q", test.limits, err, test.want)
+		}
+	}
+	l, err := ratelimit.New(s, &good, ratelimit.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good.Rate = -1 // compiled by now
+	if got := admitted(t, l, "k", 3); got != 2 {
+		t.Errorf("%d calls were admitted, want 2", got)
+	}
+}
+
+// TestCheckSeesTheLookUp: while the limits of keys cannot be looked up nothing is
+// decided, however well the store is.
+func TestCheckSeesTheLookUp(t *testing.T) {
+	p := policyOf(t, ratelimit.PerSecond(5))
+	var failing atomic.Bool
+	l := newLimiter(t, ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) {
+		if failing.Load() {
+			panic("canary")
+		}
+		return p, nil
+	}), ratelimit.Config{})
+	call := func() { _, _ = l.Allow(t.Context(), "k") }
+	call()
+	if h := l.Check(t.Context()); h.Status != ratelimit.StatusOK || len(h.Warnings) != 0 {
+		t.Errorf("at first: %+v", h)
+	}
+	failing.Store(true)
+	call()
+	call()
+	if h := l.Check(t.Context()); h.Status != ratelimit.StatusDegraded || len(h.Warnings) != 1 || h.Warnings[0] != "the look-up of limits failed 2 times in a row" {
+		t.Errorf("while it fails: %+v", h)
+	}
+	failing.Store(false)
+	call()
+	if h := l.Check(t.Context()); h.Status != ratelimit.StatusOK || len(h.Warnings) != 0 {
+		t.Errorf("afterwards: %+v", h)
+	}
+}
+
+// TestPanicErrorKeepsWhatItHides: an operator can find the cause, a log line cannot
+// show it.
+func TestPanicErrorKeepsWhatItHides(t *testing.T) {
+	l := newLimiter(t, ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { panic("canary") }), ratelimit.Config{})
+	_, err := l.Allow(t.Context(), "k")
+	found, ok := errors.AsType[*ratelimit.PanicError](err)
+	if !ok || found.Value != "canary" || !strings.Contains(string(found.Stack), "TestPanicErrorKeepsWhatItHides") {
+		t.Errorf("in %v there is %+v", err, found)
+	}
+	if holds(renderings(t, err), "canary") || holds(renderings(t, found), "canary") {
+		t.Error("the value can be read")
 	}
 }
 

@@ -78,7 +78,7 @@ func TestParseLimitRefuses(t *testing.T) {
 		period  = "must have a period of s, m, h, d, a number of days or a Go duration behind the slash"
 		burst   = "must have a whole number of at least 1 as its burst"
 		options = "may be followed only by ;burst=N and ;name=NAME"
-		micros  = "must be a whole number of microseconds, at least 1µs, such as time.Second"
+		micros  = "must be a whole number of microseconds, at least 1µs, such as 1s or time.Second"
 	)
 	for _, test := range []struct{ text, found, want string }{
 		{"", `text ""`, shape},

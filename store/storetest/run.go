@@ -47,6 +47,7 @@ func Run(t *testing.T, h Harness) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
+			t.Helper()
 			if err := c.run(t, h); err != nil {
 				t.Errorf("%s: %v", c.promise, err)
 			}
