@@ -218,7 +218,9 @@ func (w *decideWorker) spin(from *reading, callers int, span time.Duration) (cal
 	start := time.Now()
 	deadline := start.Add(span)
 	for caller := range callers {
+		mu.Lock() // callers that are done write there
 		offset, ok := from.offsets[[2]int{callers, caller}]
+		mu.Unlock()
 		if !ok {
 			offset = len(from.keys) / keySize * caller / callers * keySize
 		}

@@ -28,14 +28,16 @@ func ClientIP(trusted ...netip.Prefix) KeyFunc {
 	}
 	p := newProxies(trusted)
 	return func(r *http.Request) string {
-		var space [96]byte
-		return string(appendAddressKey(append(space[:0], mark...), p.clientAddr(r)))
+		var space [128]byte
+		b := appendAddressKey(append(space[:0], mark...), p.clientAddr(r))
+		return string(append(b, addressMark...)) // or what is appended could make it another address
 	}
 }
 
 // AddressKey returns the key by which a limiter behind [RateLimit] knows a client
 // that is limited by its address: see [BucketKey]. The zero Addr stands for all
-// clients without one.
+// clients without one. It is not for a KeyFunc to return: there it would be a key
+// like any other, which a caller can send, too.
 func AddressKey(a netip.Addr) string {
 	var space [64]byte
 	return string(appendAddressKey(space[:0], a))
@@ -122,6 +124,12 @@ func parsePeer(s string) netip.Addr {
 
 // parseHop reads a hop of X-Forwarded-For. Some proxies write a port, too.
 func parseHop(s string) netip.Addr {
+	if len(s) > 64 { // more than any address with a port; an error would quote it
+		return netip.Addr{}
+	}
+	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
+		s = inner[:len(inner)-1]
+	}
 	if a := parseAddr(s); a.IsValid() {
 		return a
 	}

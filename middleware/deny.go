@@ -28,6 +28,7 @@ func (g *gate) deny(w http.ResponseWriter, r *http.Request, result *ratelimit.Re
 		}
 		ms = g.setDenied(dst, words, result, wait) // whatever Denied did to them
 		delete(dst, "Content-Encoding")
+		delete(dst, "Transfer-Encoding")
 	}
 	var body [384]byte // enough for one limit, mostly
 	respond(w, r, http.StatusTooManyRequests, appendDenial(body[:0], words, result, ms))
@@ -72,10 +73,12 @@ func (g *gate) denied(w http.ResponseWriter, r *http.Request, result *ratelimit.
 	return a.begun
 }
 
-// userDenied returns false if Config.Denied panicked.
+// userDenied returns false if Config.Denied panicked. An answer that it aborts with
+// http.ErrAbortHandler after it has begun stays aborted.
 func (g *gate) userDenied(a *answer, r *http.Request, result *ratelimit.Result) (returned bool) {
 	defer func() {
-		if recover() == nil {
+		v := recover()
+		if v == nil {
 			return
 		}
 		outcome := "answered with the default"
@@ -83,31 +86,10 @@ func (g *gate) userDenied(a *answer, r *http.Request, result *ratelimit.Result) 
 			outcome = "left as it was written"
 		}
 		g.faults.report(r, FaultDeniedPanic, outcome)
+		if v == http.ErrAbortHandler && a.begun { //nolint:errorlint // net/http compares so, too
+			panic(v)
+		}
 	}()
 	g.config.Denied(a, r, *result)
 	return true
-}
-
-// An answer is the ResponseWriter of Config.Denied, which notes whether anything
-// was written. The wrapped handler never sees it.
-type answer struct {
-	http.ResponseWriter
-	begun bool
-}
-
-func (a *answer) WriteHeader(status int) {
-	a.begun = a.begun || status >= 200 // the others are informational
-	a.ResponseWriter.WriteHeader(status)
-}
-
-func (a *answer) Write(b []byte) (int, error) {
-	a.begun = true
-	return a.ResponseWriter.Write(b)
-}
-
-// Unwrap is for http.ResponseController. What is done behind our back counts as an
-// answer.
-func (a *answer) Unwrap() http.ResponseWriter {
-	a.begun = true
-	return a.ResponseWriter
 }

@@ -55,7 +55,8 @@ func Header(name string) KeyFunc {
 
 // First returns a KeyFunc that takes the first key that one of keys finds. A
 // request that is [Ambiguous] to one of them is so to First, unless an earlier one
-// found a key.
+// found a key. A caller who has a key of two kinds can choose which one counts, so
+// First is for applications that look for the kinds in the same order.
 func First(keys ...KeyFunc) KeyFunc {
 	return func(r *http.Request) string {
 		for _, key := range keys {
@@ -90,8 +91,11 @@ var peerMark = addressMark + "peer"
 // [MaxKey] bytes. For addresses there is [AddressKey].
 func BucketKey(key string) string {
 	key = trimSpace(key)
-	if address, ok := strings.CutPrefix(key, addressMark); ok {
-		return strings.TrimPrefix(address, "peer")
+	if address, ok := strings.CutPrefix(key, addressMark); ok && strings.HasSuffix(address, addressMark) {
+		address = strings.TrimPrefix(address[:len(address)-len(addressMark)], "peer")
+		if !strings.Contains(address, addressMark) {
+			return address
+		}
 	}
 	if strings.Contains(key, addressMark) {
 		// A KeyFunc has built on ClientIP. The mark would make it another key in

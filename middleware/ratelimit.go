@@ -77,9 +77,9 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // isPreflight tells a CORS preflight, as the Fetch standard defines it (section
 // 3.2.2), from other requests. A browser sends it of its own accord and cannot give
-// a key with it.
+// a key with it. So it is free, and a handler behind must answer it at little cost.
 func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
 func (g *gate) skip(r *http.Request) (skip bool) {
@@ -116,7 +116,7 @@ func (g *gate) userKey(r *http.Request) (key string, ok bool) {
 		}
 	}()
 	key = g.config.Key(r)
-	if strings.HasPrefix(key, peerMark) {
+	if strings.HasPrefix(key, peerMark) && strings.Count(key, addressMark) == 2 && strings.HasSuffix(key, addressMark) {
 		return "", false
 	}
 	return BucketKey(key), true

@@ -45,7 +45,8 @@ func (e *LimitError) Unwrap() error { return e.Err }
 // where the store's own error text does, that text is withheld.
 type StoreError struct {
 	// Class is a short, constant word for the kind of failure, fit for a metric
-	// label: one of the Class constants here, or one that the store documents.
+	// label: one of the Class constants here, or one that the store documents, of
+	// lower-case letters, digits and hyphens. Any other becomes ClassOther.
 	Class string
 	// Err is the store's own error.
 	Err error
@@ -71,12 +72,21 @@ func (e *StoreError) Error() string {
 // Unwrap returns the store's own error.
 func (e *StoreError) Unwrap() error { return e.Err }
 
+// Format prints Error, whatever the verb: %#v would show what Error withholds.
+func (e *StoreError) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.Error())) }
+
 // ErrorClass returns the one class that err counts in: a [StoreError]'s own,
-// [ClassLimits] for a [LimitError], [ClassOther] for the rest, "" for nil.
-func ErrorClass(err error) string {
+// [ClassLimits] for a [LimitError], [ClassOther] for the rest, [ClassPanic] for an
+// error that panics when it is asked, "" for nil.
+func ErrorClass(err error) (class string) {
 	if err == nil {
 		return ""
 	}
+	defer func() {
+		if recover() != nil {
+			class = ClassPanic
+		}
+	}()
 	if failed, ok := errors.AsType[*StoreError](err); ok {
 		return failed.Class
 	}
@@ -104,7 +114,22 @@ func storeError(err error, key string) (failed *StoreError) {
 			failed.Class = ClassCanceled
 		}
 	}
-	return &StoreError{Class: failed.Class, Err: withoutKey(failed.Err, key)}
+	class := failed.Class
+	if !validClass(class) || key != "" && strings.Contains(class, key) {
+		class = ClassOther
+	}
+	return &StoreError{Class: class, Err: withoutKey(failed.Err, key)}
+}
+
+// validClass holds the classes of stores to what may be a metric label: 1 to 32
+// lower-case letters, digits and hyphens.
+func validClass(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 32
 }
 
 // withoutKey returns err, or a stand-in if its text holds the key, as it is or as

@@ -21,8 +21,8 @@ func (g guarded) Take(ctx context.Context, r Request) (d Decision, err error) {
 	if d, err = g.store.Take(ctx, r); err != nil {
 		return d, storeError(err, r.Key)
 	}
-	if !r.Policy.canOwe(&d) {
-		err = &StoreError{Class: ClassWrong, Err: errors.New("it answered with a debt that no bucket of the policy can have")}
+	if !r.Policy.permits(&d, r.Cost) {
+		err = &StoreError{Class: ClassWrong, Err: errors.New("it answered with debts that do not go with its decision")}
 	}
 	return d, err
 }

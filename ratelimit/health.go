@@ -127,6 +127,9 @@ func Prove(ctx context.Context, s Store, timeout time.Duration) error {
 	if err != nil {
 		return err
 	}
+	if second.Overflow {
+		return ErrOverflow
+	}
 	wait := bucket.RetryAfter(second.Debts[0], 1)
 	elapsed := time.Since(start)
 	if elapsed > probePeriod/2 {
@@ -144,6 +147,9 @@ func Prove(ctx context.Context, s Store, timeout time.Duration) error {
 	third, err := step(0)
 	if err != nil {
 		return err
+	}
+	if third.Overflow {
+		return ErrOverflow
 	}
 	if third.Debts[0] != (Debt{}) {
 		return wrong("a reset did not fill the bucket")

@@ -652,6 +652,7 @@ func TestStoreThatDecidesTheImpossible(t *testing.T) {
 			s := newFaultyStore()
 			s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
 				d := ratelimit.Decision{Allowed: true}
+				d.Debts[0], d.Debts[1] = ratelimit.Debt{Frac: 1}, ratelimit.Debt{Micros: 333_333, Frac: 1}
 				d.Debts[test.at] = test.debt
 				return d, nil
 			}
@@ -664,6 +665,39 @@ func TestStoreThatDecidesTheImpossible(t *testing.T) {
 				if test.ok || ratelimit.ErrorClass(err) != ratelimit.ClassWrong || r.Allowed {
 					t.Errorf("%+v, %v", r, err)
 				}
+			}
+		})
+	}
+}
+
+// TestStoreThatDoesNotMeanIt: a decision must go with the debts, or a call would be
+// free, or refused for nothing.
+func TestStoreThatDoesNotMeanIt(t *testing.T) {
+	limits := []ratelimit.Limit{ratelimit.PerSecond(5), ratelimit.PerHour(2).Named("hourly")}
+	for _, test := range []struct {
+		name    string
+		n       int
+		allowed bool
+		debts   [ratelimit.MaxLimits]ratelimit.Debt
+		ok      bool
+	}{
+		{"admitted and charged", 1, true, [4]ratelimit.Debt{debt(200 * time.Millisecond), debt(30 * time.Minute)}, true},
+		{"admitted, the first not charged", 1, true, [4]ratelimit.Debt{debt(199 * time.Millisecond), debt(30 * time.Minute)}, false},
+		{"admitted, the second not charged", 1, true, [4]ratelimit.Debt{debt(200 * time.Millisecond), debt(0)}, false},
+		{"admitted above the burst", 3, true, [4]ratelimit.Debt{debt(time.Second), debt(time.Hour)}, false},
+		{"refused by the first", 1, false, [4]ratelimit.Debt{debt(801 * time.Millisecond), debt(0)}, true},
+		{"refused by the second", 1, false, [4]ratelimit.Debt{debt(0), debt(31 * time.Minute)}, true},
+		{"refused above the burst", 3, false, [4]ratelimit.Debt{}, true},
+		{"refused with room", 1, false, [4]ratelimit.Debt{debt(800 * time.Millisecond), debt(30 * time.Minute)}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newFaultyStore()
+			s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
+				return ratelimit.Decision{Allowed: test.allowed, Debts: test.debts}, nil
+			}
+			r, err := newLimiterOn(t, s, policyOf(t, limits...), ratelimit.Config{}).AllowN(t.Context(), "k", test.n)
+			if test.ok && (err != nil || r.Allowed != test.allowed) || !test.ok && (ratelimit.ErrorClass(err) != ratelimit.ClassWrong || r.Allowed) {
+				t.Errorf("%+v, %v", r, err)
 			}
 		})
 	}

@@ -69,16 +69,26 @@ func (p *Policy) Limits() []Limit {
 // PolicyFor makes a Policy usable as [Limits]: it holds every key.
 func (p *Policy) PolicyFor(context.Context, string) (*Policy, error) { return p, nil }
 
-// canOwe tells whether the debts of d are ones that the limits of p can have. The
-// arithmetic is for no others.
-func (p *Policy) canOwe(d *Decision) bool {
+// permits tells whether d can be the answer to a call of cost n: its debts are ones
+// that the limits of p can have, and the arithmetic is for no others; what was
+// admitted was charged to each limit, and what was refused had no room in one.
+func (p *Policy) permits(d *Decision, n int) bool {
+	refusals := 0
 	for i := range p.buckets {
 		b := &p.buckets[i]
-		if debt := d.Debts[i]; debt.Micros < 0 || debt.Frac >= b.den || !b.Fits(debt) {
+		debt := d.Debts[i]
+		if debt.Micros < 0 || debt.Frac >= b.den || !b.Fits(debt) {
 			return false
 		}
+		cost, ok := b.Cost(n)
+		if d.Allowed && (!ok || debt.Less(cost)) {
+			return false
+		}
+		if !ok || !b.Fits(b.Add(debt, cost)) {
+			refusals++
+		}
 	}
-	return true
+	return d.Allowed || refusals > 0
 }
 
 // fits tells whether every limit has room for n tokens beside the debts of d.

@@ -25,7 +25,11 @@ func (l *Limiter) Wait(ctx context.Context, key string) error {
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < r.RetryAfter {
 			return fmt.Errorf("ratelimit: the next token comes in %v, after the context's deadline: %w", r.RetryAfter, context.DeadlineExceeded)
 		}
-		timer := time.NewTimer(max(r.RetryAfter, time.Microsecond))
+		wait := r.RetryAfter
+		if wait == 0 { // a store that denies without a reason is not to be asked all the time
+			wait = time.Millisecond
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

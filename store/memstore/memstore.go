@@ -2,6 +2,8 @@ package memstore
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"hash/maphash"
 	"math/bits"
 	"sync/atomic"
@@ -59,9 +61,18 @@ func New(c Config) *Store {
 // SelfTimed tells the limiter that this store never waits for anything.
 func (s *Store) SelfTimed() {}
 
-// Take implements [ratelimit.Store]. It never returns an error, and heeds neither
-// context nor timeout: a caller that gave up has called all the same, and pays.
-func (s *Store) Take(_ context.Context, r ratelimit.Request) (d ratelimit.Decision, _ error) {
+// Format prints the name of the type: the seeds in it are secret.
+func (s *Store) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("*memstore.Store")) }
+
+var errNoPolicy = errors.New("memstore: Request.Policy is nil; make one with ratelimit.NewPolicy")
+
+// Take implements [ratelimit.Store]. Its only error is about a nil Policy. It heeds
+// neither context nor timeout: a caller that gave up has called all the same, and
+// pays.
+func (s *Store) Take(_ context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
+	if r.Policy == nil {
+		return d, errNoPolicy
+	}
 	hash := s.hash(r.Key)
 	shard := s.shard(hash)
 	now := s.now()

@@ -73,7 +73,7 @@ func (s *Store) recycle(own *shard, now int64) bool {
 	}
 	sweeps := 0
 	for range min(recycleVisits, len(s.shards)) {
-		sh := &s.shards[int(s.room.next.Add(1))%len(s.shards)]
+		sh := &s.shards[s.room.next.Add(1)%uint32(len(s.shards))] // there are 2^16 at most
 		// The lock of the own shard is held: nobody may wait for a second one.
 		if sh == own || !sh.mu.TryLock() {
 			continue
