@@ -12,7 +12,8 @@ import (
 //
 // Handlers that one such middleware wraps share the limits of limiter. Where two of
 // these middlewares are nested, a request must pass both, and the response has the
-// headers of the one with less room.
+// headers of the one with less room; if their limiters share a store, their limits
+// need names of their own ([ratelimit.Limit.Named]), or they share buckets, too.
 //
 // RateLimit panics if limiter is nil. A fault of c is logged, and the default holds
 // in its place; call [Config.Validate] to see them first.

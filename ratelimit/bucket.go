@@ -113,13 +113,13 @@ func (b *Bucket) Cost(n int) (Debt, bool) {
 // is clamped to it; then the caller must store the clamped value, whatever the
 // decision is, since a clamp that is not stored clamps again for ever.
 func (b *Bucket) DebtAt(t TAT, now int64) (d Debt, clamped bool) {
+	if t.Micros < now {
+		return Debt{}, false
+	}
 	d = Debt{Micros: t.Micros - now, Frac: t.Frac}
 	if t.Den != b.den && t.Frac != 0 {
 		d.Micros++
 		d.Frac = 0
-	}
-	if d.Micros < 0 {
-		return Debt{}, false
 	}
 	if b.capacity.Less(d) {
 		return b.capacity, true
@@ -131,7 +131,7 @@ func (b *Bucket) DebtAt(t TAT, now int64) (d Debt, clamped bool) {
 // known of the bucket from elsewhere, which is clamped to the capacity first.
 func (b *Bucket) Merge(d Debt, known Known, now int64) Debt {
 	k := known.Debt
-	if k.Frac >= b.den { // of another denominator
+	if k.Frac >= b.den && k.Micros <= b.capacity.Micros { // of another denominator
 		k = Debt{Micros: k.Micros + 1}
 	}
 	if known.TAT.Den != 0 {
