@@ -137,7 +137,17 @@ func plainWalk(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		for _, p := range trusted {
 			isTrusted = isTrusted || p.Contains(known[len(known)-1])
 		}
-		hop := parse(hops[len(hops)-1])
+		text := strings.Trim(hops[len(hops)-1], " \t")
+		if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") && len(text) > 1 {
+			text = text[1 : len(text)-1] // an IPv6 address without a port
+			if strings.Trim(text, " \t") != text {
+				break
+			}
+		}
+		hop := parse(text)
+		if len(strings.Trim(hops[len(hops)-1], " \t")) > 64 {
+			hop = netip.Addr{} // longer than any address
+		}
 		if !isTrusted || !hop.IsValid() {
 			break
 		}
