@@ -131,16 +131,16 @@ func (b *Bucket) DebtAt(t TAT, now int64) (d Debt, clamped bool) {
 // known of the bucket from elsewhere, which is clamped to the capacity first.
 func (b *Bucket) Merge(d Debt, known Known, now int64) Debt {
 	k := known.Debt
-	if k.Frac >= b.den && k.Micros <= b.capacity.Micros { // of another denominator
+	switch {
+	case b.capacity.Less(k):
+		k = b.capacity
+	case k.Frac >= b.den: // of another denominator: rounded up
 		k = Debt{Micros: k.Micros + 1}
 	}
 	if known.TAT.Den != 0 {
 		if seen, _ := b.DebtAt(known.TAT, now); seen.Less(k) {
 			k = seen
 		}
-	}
-	if b.capacity.Less(k) {
-		k = b.capacity
 	}
 	if d.Less(k) {
 		return k
