@@ -39,8 +39,9 @@ type Limiter struct {
 	panics  atomic.Int64 // of observe
 	lookups atomic.Int64 // of limits, that failed since the last one that did not
 
-	selfTimed bool // neither store nor limits need a deadline on the context
-	plain     bool // and nobody observes
+	single    SingleTaker // the store, if it is one
+	selfTimed bool        // neither store nor limits need a deadline on the context
+	plain     bool        // and nobody observes
 }
 
 // New returns a limiter that keeps its buckets in store and holds each key to
@@ -69,6 +70,9 @@ func New(store Store, limits Limits, c Config) (*Limiter, error) {
 	l.selfTimed = l.policy != nil || isSelfTimed(limits)
 	if !isSelfTimed(store) {
 		l.store, l.selfTimed = guarded{store, l.timeout}, false
+	}
+	if single, ok := l.store.(SingleTaker); ok && single.Self() == store {
+		l.single = single
 	}
 	l.plain = l.selfTimed && l.observe == nil
 	return l, nil
@@ -135,6 +139,13 @@ func (l *Limiter) decide(ctx context.Context, key string, n, charge int, r *Resu
 		r.Allowed, r.Remaining, r.Shadow = true, math.MaxInt, l.shadow
 		return nil
 	}
+	if l.single != nil && len(p.buckets) == 1 && charge == n {
+		if debt, allowed, ok := l.single.TakeOne(key, &p.buckets[0], n); ok {
+			r.decideOne(debt, allowed)
+			l.watch(r)
+			return nil
+		}
+	}
 	d, err := l.store.Take(ctx, Request{Key: key, Policy: p, Cost: charge, Timeout: l.timeout})
 	if err != nil {
 		return l.fault(r, storeError(err, key))
@@ -143,10 +154,15 @@ func (l *Limiter) decide(ctx context.Context, key string, n, charge int, r *Resu
 		d.Allowed = p.fits(&d, n)
 	}
 	r.decide(&d)
+	l.watch(r)
+	return nil
+}
+
+// watch makes a result into one of shadow mode, if that is on.
+func (l *Limiter) watch(r *Result) {
 	if l.shadow {
 		r.Shadow, r.WouldDeny, r.Allowed = true, !r.Allowed, true
 	}
-	return nil
 }
 
 // fault is the answer when nothing could be decided. In shadow mode the caller is

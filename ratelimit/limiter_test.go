@@ -744,3 +744,24 @@ func TestConcurrent(t *testing.T) {
 		}
 	}
 }
+
+// counting is a store that embeds another one, and has a Take of its own.
+type counting struct {
+	*memstore.Store
+	takes int
+}
+
+func (c *counting) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	c.takes++
+	return c.Store.Take(ctx, r)
+}
+
+// TestEmbeddedStoreIsAsked: the short way that memstore offers is not taken past a
+// store that embeds it.
+func TestEmbeddedStoreIsAsked(t *testing.T) {
+	s := &counting{Store: memstore.New(memstore.Config{})}
+	l := newLimiterOn(t, s, ratelimit.PerHour(2), ratelimit.Config{})
+	if got := admitted(t, l, "k", 5); got != 2 || s.takes != 5 {
+		t.Errorf("%d of 5 calls were admitted, the store was asked %d times; want 2 and 5", got, s.takes)
+	}
+}

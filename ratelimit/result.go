@@ -115,18 +115,23 @@ func (r *Result) denied() bool { return !r.Allowed || r.WouldDeny }
 
 // decide fills r in from what the store answered.
 func (r *Result) decide(d *Decision) {
-	b := &r.policy.buckets[0]
-	r.Allowed = d.Allowed
-	r.Remaining = b.Remaining(d.Debts[0])
-	if !d.Allowed {
-		r.RetryAfter = b.RetryAfter(d.Debts[0], r.Cost)
-	}
-	r.Limit = b.limit
-	r.ResetAfter = d.Debts[0].Duration()
-	r.debts[0] = d.Debts[0]
+	r.decideOne(d.Debts[0], d.Allowed)
 	if len(r.policy.buckets) > 1 {
 		r.decideAmong(d)
 	}
+}
+
+// decideOne fills r in for the first limit of the policy.
+func (r *Result) decideOne(debt Debt, allowed bool) {
+	b := &r.policy.buckets[0]
+	r.Allowed = allowed
+	r.Remaining = b.Remaining(debt)
+	if !allowed {
+		r.RetryAfter = b.RetryAfter(debt, r.Cost)
+	}
+	r.Limit = b.limit
+	r.ResetAfter = debt.Duration()
+	r.debts[0] = debt
 }
 
 // decideAmong finds, of several limits, the one that decides.

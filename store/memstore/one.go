@@ -1,0 +1,33 @@
+package memstore
+
+import "github.com/keyrate/keyrate/ratelimit"
+
+// Self implements [ratelimit.SingleTaker].
+func (s *Store) Self() ratelimit.Store { return s }
+
+// TakeOne implements [ratelimit.SingleTaker]. It decides what is decided most often,
+// a key with a single limit whose bucket is there and is its own, and leaves the
+// rest to Take.
+func (s *Store) TakeOne(key string, b *ratelimit.Bucket, n int) (debt ratelimit.Debt, allowed, ok bool) {
+	cost, possible := b.Cost(n)
+	hash := s.hash(key)
+	shard := s.shard(hash)
+	now := s.now()
+	shard.mu.Lock()
+	now = shard.advance(now)
+	slot := shard.find(hash.id(b))
+	if slot == nil || slot.shared() {
+		shard.mu.Unlock()
+		return ratelimit.Debt{}, false, false
+	}
+	debt, write := b.DebtAt(slot.tat(), now)
+	if after := b.Add(debt, cost); possible && b.Fits(after) {
+		debt, allowed = after, true
+		write = write || n > 0
+	}
+	if write {
+		shard.set(slot, b.TATAt(debt, now), false)
+	}
+	shard.mu.Unlock()
+	return debt, allowed, true
+}

@@ -1,0 +1,82 @@
+package memstore
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// TestTakeOneIsTake: of two stores with the same hashes, one is asked with TakeOne
+// first, as a limiter does, and the other with Take only. Their answers are the same
+// in random histories: costs that are nothing, too much and negative, limits that
+// change, resets, and tables so small that keys share overflow buckets.
+func TestTakeOneIsTake(t *testing.T) {
+	var policies []*ratelimit.Policy
+	for _, l := range []ratelimit.Limit{
+		ratelimit.PerSecond(5),
+		ratelimit.PerSecond(3).WithBurst(7),
+		ratelimit.PerHour(2),
+		{Rate: 1, Period: 1900 * time.Millisecond, Burst: 4},
+		{Rate: 700_001, Period: time.Second, Burst: 3},
+		ratelimit.PerSecond(5).Named("other"),
+	} {
+		p, err := ratelimit.NewPolicy(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		policies = append(policies, p)
+	}
+	keys := []string{"", "a", "b", "c", "d", "e", "f", "g"}
+	taken, left, shared := 0, 0, 0
+	for seed := range uint64(300) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		maxKeys := 1 + random.IntN(12)
+		one, other := newManual(maxKeys), newManual(maxKeys)
+		other.seeds = one.seeds
+		for step := range 200 {
+			key, p := keys[random.IntN(len(keys))], policies[random.IntN(len(policies))]
+			if random.IntN(3) > 0 {
+				p = policies[0]
+			}
+			cost := 1
+			if random.IntN(4) == 0 {
+				cost = random.IntN(10) - 1
+			}
+			if random.IntN(40) == 0 {
+				one.reset(key, p)
+				other.reset(key, p)
+			}
+			want := other.take(key, p, cost)
+			debt, allowed, ok := one.TakeOne(key, p.Bucket(0), cost)
+			if ok {
+				taken++
+				if want.Overflow {
+					t.Fatalf("seed %d, step %d: TakeOne decided by a shared bucket", seed, step)
+				}
+			} else {
+				left++
+				d := one.take(key, p, cost)
+				debt, allowed = d.Debts[0], d.Allowed
+				if d.Overflow {
+					shared++
+				}
+			}
+			if debt != want.Debts[0] || allowed != want.Allowed {
+				t.Fatalf("seed %d, step %d: cost %d under %v: %v, %v; Take says %v, %v", seed, step, cost, p.Limits(), debt, allowed, want.Debts[0], want.Allowed)
+			}
+			if random.IntN(2) == 0 {
+				d := random.Int64N(1 << random.IntN(34))
+				one.now += d
+				other.now += d
+			}
+		}
+		if one.count(t) != other.count(t) {
+			t.Fatalf("seed %d: %d buckets, Take left %d", seed, one.count(t), other.count(t))
+		}
+	}
+	if min(taken, left, shared) < 1000 {
+		t.Errorf("%d calls by TakeOne, %d left to Take, %d of them shared; want 1000 of each", taken, left, shared)
+	}
+}
