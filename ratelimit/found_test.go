@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 	"testing"
@@ -87,6 +88,11 @@ func TestClassIsFitForALabel(t *testing.T) {
 	for _, test := range []struct{ class, want string }{
 		{"loading", "loading"},
 		{"http-503", "http-503"},
+		{"az09-", "az09-"},
+		{"a`", ratelimit.ClassOther},
+		{"a{", ratelimit.ClassOther},
+		{"a/", ratelimit.ClassOther},
+		{"a:", ratelimit.ClassOther},
 		{long, long},
 		{long + "x", ratelimit.ClassOther},
 		{"", ratelimit.ClassOther},
@@ -164,5 +170,19 @@ func TestKnownBeyondAllNumbers(t *testing.T) {
 		if got := b.Merge(ratelimit.Debt{}, ratelimit.Known{Debt: largest, TAT: past}, 1000); got != (ratelimit.Debt{}) {
 			t.Errorf("known to have been full at %+v: a debt of %+v, want none", past, got)
 		}
+	}
+}
+
+// TestRemainingCarries: the room is 2^64 parts of a microsecond, so that its fraction
+// carries into the upper half of the product.
+func TestRemainingCarries(t *testing.T) {
+	const rate, num = 1<<31 - 1, 1_000_000 // a prime: T is num/rate microseconds
+	burst := 18_446_744_073_709 + 5        // 2^64/num, and some
+	b := policyOf(t, ratelimit.PerSecond(rate).WithBurst(burst)).Bucket(0)
+	parts := new(big.Int).Mul(big.NewInt(int64(burst)), big.NewInt(num))
+	parts.Sub(parts, new(big.Int).Lsh(big.NewInt(1), 64))
+	micros, frac := new(big.Int).QuoRem(parts, big.NewInt(rate), new(big.Int))
+	if got := b.Remaining(ratelimit.Debt{Micros: micros.Int64(), Frac: uint32(frac.Int64())}); got != burst-5 {
+		t.Errorf("%d tokens remain, want %d", got, burst-5)
 	}
 }
