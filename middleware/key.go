@@ -91,11 +91,8 @@ var peerMark = addressMark + "peer"
 // [MaxKey] bytes. For addresses there is [AddressKey].
 func BucketKey(key string) string {
 	key = trimSpace(key)
-	if address, ok := strings.CutPrefix(key, addressMark); ok && strings.HasSuffix(address, addressMark) {
-		address = strings.TrimPrefix(address[:len(address)-len(addressMark)], "peer")
-		if !strings.Contains(address, addressMark) {
-			return address
-		}
+	if address, _, ok := unmark(key); ok {
+		return address
 	}
 	if strings.Contains(key, addressMark) {
 		// A KeyFunc has built on ClientIP. The mark would make it another key in
@@ -122,6 +119,22 @@ func isToken(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// unmark returns the address in what ClientIP returned, and whether it is that of a
+// peer, which may be a proxy. It returns false for anything else, also if something
+// was put before or behind it.
+func unmark(key string) (address string, peer, ok bool) {
+	inner, ok := strings.CutPrefix(key, addressMark)
+	if !ok {
+		return "", false, false
+	}
+	inner, ok = strings.CutSuffix(inner, addressMark)
+	if !ok || strings.Contains(inner, addressMark) {
+		return "", false, false
+	}
+	address, peer = strings.CutPrefix(inner, "peer")
+	return address, peer, true
 }
 
 // trimSpace removes the optional whitespace of RFC 9110, section 5.6.3.

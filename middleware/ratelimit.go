@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
 )
@@ -117,7 +116,7 @@ func (g *gate) userKey(r *http.Request) (key string, ok bool) {
 		}
 	}()
 	key = g.config.Key(r)
-	if strings.HasPrefix(key, peerMark) && strings.Count(key, addressMark) == 2 && strings.HasSuffix(key, addressMark) {
+	if _, peer, _ := unmark(key); peer {
 		return "", false
 	}
 	return BucketKey(key), true

@@ -67,19 +67,17 @@ func (l *Limiter) Check(ctx context.Context) Health {
 // checkStore is Check for a store that is one part.
 func checkStore(ctx context.Context, s Store, timeout time.Duration) Health {
 	part := PartHealth{Name: "store"}
+	var warnings []string
 	err := Prove(ctx, s, timeout)
 	if errors.Is(err, ErrOverflow) {
-		h := Health{Status: StatusOK, Decides: part.Name, Warnings: []string{"the store is full: new keys share buckets"}}
-		part.OK, part.Proved = true, time.Now()
-		h.Parts = []PartHealth{part}
-		return h
+		warnings, err = []string{"the store is full: new keys share buckets"}, nil
 	}
 	if err != nil {
 		part.Class = storeError(err, "").Class
 		return Health{Status: StatusFailed, Parts: []PartHealth{part}}
 	}
 	part.OK, part.Proved = true, time.Now()
-	return Health{Status: StatusOK, Decides: part.Name, Parts: []PartHealth{part}}
+	return Health{Status: StatusOK, Decides: part.Name, Parts: []PartHealth{part}, Warnings: warnings}
 }
 
 // ClassWrong is the class of a store that answers, but not what is right.

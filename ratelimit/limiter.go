@@ -47,8 +47,7 @@ type Limiter struct {
 // New returns a limiter that keeps its buckets in store and holds each key to
 // what limits say. Limiters on one store share the bucket of a key and a limit's
 // name: where that is not meant, name the limits, as in PerMinute(2).Named("export").
-// It does no I/O and starts nothing. The error joins all faults
-// of its arguments.
+// It does no I/O and starts nothing. The error joins all faults of its arguments.
 func New(store Store, limits Limits, c Config) (*Limiter, error) {
 	l := &Limiter{store: store, limits: limits, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe}
 	var faults []error
