@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"math/bits"
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
@@ -16,8 +17,11 @@ type manual struct {
 	now int64 // in microseconds
 }
 
+// newManual divides the table as seldom as can be: each shard has a clock of its own,
+// and the models in the tests have one. TestNew tells of what New does.
 func newManual(maxKeys int) *manual {
 	m := &manual{Store: New(Config{MaxKeys: maxKeys}), now: 1_000_000}
+	m.divide(1 << bits.Len(uint(maxKeys-1)/4096))
 	m.clock = func() int64 { return m.now }
 	return m
 }

@@ -41,21 +41,32 @@ func New(c Config) *Store {
 	if c.MaxKeys <= 0 {
 		c.MaxKeys = DefaultMaxKeys
 	}
-	// A shard for every 4096 buckets keeps its growth, the longest that anybody
-	// can wait for, to some 50 microseconds.
-	shards := 1 << min(bits.Len(uint(c.MaxKeys-1)/4096), 16)
-	s := &Store{
-		start:  time.Now(),
-		seeds:  [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		shift:  uint(64 - bits.TrailingZeros(uint(shards))),
-		shards: make([]shard, shards),
-	}
-	for i := range s.shards {
-		s.shards[i].bits = 64 - s.shift
-	}
+	s := &Store{start: time.Now(), seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+	s.divide(shards(c.MaxKeys))
 	s.room.max = int64(c.MaxKeys)
 	s.room.visited.Store(-recycleEvery)
 	return s
+}
+
+// shards returns into how many parts the table is divided, a power of two.
+func shards(maxKeys int) int {
+	// One for every 4096 buckets keeps the growth of a shard, the longest that
+	// anybody can wait for, to some 50 microseconds.
+	few := bits.Len(uint(maxKeys-1) / 4096)
+	// 128 at least, where that leaves 64 buckets for each: so callers on different
+	// cores seldom want the same lock.
+	many := min(bits.Len(uint(maxKeys-1)/64), 7)
+	return 1 << min(max(few, many), 16)
+}
+
+// divide makes n empty shards, a power of two.
+func (s *Store) divide(n int) {
+	bits := bits.TrailingZeros(uint(n))
+	s.shift = uint(64 - bits)
+	s.shards = make([]shard, n)
+	for i := range s.shards {
+		s.shards[i].bits = uint(bits)
+	}
 }
 
 // SelfTimed tells the limiter that this store never waits for anything.

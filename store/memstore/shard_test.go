@@ -139,7 +139,7 @@ func TestResizeKeepsAll(t *testing.T) {
 func TestWhenTablesMove(t *testing.T) {
 	// Before it is crowded it is not swept either: the new bucket takes the place
 	// of one that is full.
-	s := New(Config{MaxKeys: 4096})
+	s := newManual(4096)
 	sh := &s.shards[0]
 	sh.slots = make([]slot, 512)
 	for i := range uint64(383) {
@@ -158,7 +158,7 @@ func TestWhenTablesMove(t *testing.T) {
 		{512, 384, true}, {512, 320, true}, {512, 319, false}, {512, 200, false}, {512, 64, false}, {512, 63, true}, {512, 0, true},
 		{shrinkAbove, shrinkAbove/8 - 1, false}, {shrinkAbove, 0, false}, {shrinkAbove + 8, 0, true},
 	} {
-		s := New(Config{MaxKeys: 4096})
+		s := newManual(4096)
 		sh := &s.shards[0]
 		sh.slots = make([]slot, test.places)
 		for i := range test.places * 3 / 4 {
