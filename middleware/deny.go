@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
@@ -30,9 +31,14 @@ func (g *gate) deny(w http.ResponseWriter, r *http.Request, result *ratelimit.Re
 		delete(dst, "Content-Encoding")
 		delete(dst, "Transfer-Encoding")
 	}
-	var body [384]byte // enough for one limit, mostly
+	body, _ := bodies.Get().(*[384]byte)
 	respond(w, r, http.StatusTooManyRequests, appendDenial(body[:0], words, result, ms))
+	bodies.Put(body) // whoever is given bytes to write must not keep them: see io.Writer
 }
+
+// bodies are arrays for the body of a 429, long enough for one limit, mostly. A
+// request has its own until the body is written.
+var bodies = sync.Pool{New: func() any { return new([384]byte) }}
 
 // setDenied sets the headers of a 429, and returns the wait in milliseconds as they
 // tell it: "" if wait is ratelimit.Never, and waiting does not help.

@@ -45,19 +45,19 @@ func (l *lines) set(dst http.Header, name, value string) {
 // response tells, in seconds, or nil. b holds text that is to share the string; it
 // is returned, as a string, with more behind it.
 func (g *gate) setLimits(dst http.Header, l *lines, words *wording, r *ratelimit.Result, b, retry []byte) string {
-	field := len(b)
-	b = appendRateLimitField(b, r, retry)
 	remaining := len(b)
 	b = strconv.AppendInt(b, int64(r.Remaining), 10)
+	field := len(b)
+	b = appendRateLimitField(b, r, b[remaining:], retry)
 	reset := len(b)
 	if g.config.ResetHeader != ResetOff {
 		b = appendReset(b, g.config.ResetHeader, r.ResetAfter)
 	}
 	text := string(b)
 	dst[HeaderPolicy] = words.policies
-	l.set(dst, HeaderRateLimit, text[field:remaining])
+	l.set(dst, HeaderRateLimit, text[field:reset])
 	dst[HeaderLimit] = words.limit
-	l.set(dst, HeaderRemaining, text[remaining:reset])
+	l.set(dst, HeaderRemaining, text[remaining:field])
 	if g.config.ResetHeader != ResetOff {
 		l.set(dst, HeaderReset, text[reset:])
 	}

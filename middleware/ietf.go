@@ -40,9 +40,10 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 	return appendInteger(b, max(1, refillSeconds(l, l.Burst)))
 }
 
-// appendRateLimitField appends the value of RateLimit. retry is the wait that the
-// response tells, in seconds, or nil.
-func appendRateLimitField(b []byte, r *ratelimit.Result, retry []byte) []byte {
+// appendRateLimitField appends the value of RateLimit. remaining is what remains of
+// the limit that decides, as text. retry is the wait that the response tells, in
+// seconds, or nil.
+func appendRateLimitField(b []byte, r *ratelimit.Result, remaining, retry []byte) []byte {
 	for i := range r.Len() {
 		s := stateOf(r, i)
 		if i > 0 {
@@ -50,7 +51,11 @@ func appendRateLimitField(b []byte, r *ratelimit.Result, retry []byte) []byte {
 		}
 		b = appendString(b, s.Limit.Name)
 		b = append(b, ";r="...)
-		b = appendInteger(b, int64(s.Remaining))
+		if i == 0 && len(remaining) <= maxDigits {
+			b = append(b, remaining...) // spares the arithmetic
+		} else {
+			b = appendInteger(b, int64(s.Remaining))
+		}
 		b = append(b, ";t="...)
 		if i == 0 && retry != nil {
 			b = append(b, retry...)
@@ -96,10 +101,13 @@ func appendString(b []byte, name string) []byte {
 	return append(b, '"')
 }
 
-// maxInteger has 14 digits. RFC 9651, section 3.3.1, allows 15, but
+// maxInteger has maxDigits digits. RFC 9651, section 3.3.1, allows 15, but
 // github.com/dunglas/httpsfv v1.1.0 refuses such an integer unless it ends the
 // field. More tokens than that are as good as that many.
-const maxInteger = 99_999_999_999_999
+const (
+	maxInteger = 99_999_999_999_999
+	maxDigits  = 14
+)
 
 // appendInteger appends n >= 0.
 func appendInteger(b []byte, n int64) []byte {
