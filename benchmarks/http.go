@@ -37,9 +37,9 @@ var (
 )
 
 func runHTTP(ctx context.Context, s *session) error {
-	rounds, closed, open := 15, 350*time.Millisecond, 500*time.Millisecond
+	rounds, closed, open := 31, 160*time.Millisecond, 240*time.Millisecond
 	if s.quick {
-		rounds, closed, open = 3, 200*time.Millisecond, 200*time.Millisecond
+		rounds, closed, open = 5, 80*time.Millisecond, 100*time.Millisecond
 	}
 	var posts []post
 	for _, name := range []string{bareServer, headerServer} {

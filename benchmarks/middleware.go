@@ -50,9 +50,9 @@ type handleSetting struct {
 }
 
 func runMiddleware(ctx context.Context, s *session) error {
-	rounds, span := 7, 150*time.Millisecond
+	rounds, span := 35, 30*time.Millisecond
 	if s.quick {
-		rounds, span = 3, 40*time.Millisecond
+		rounds, span = 7, 15*time.Millisecond
 	}
 	for _, h := range handleCases {
 		if !s.wants(h.kase()) {

@@ -12,13 +12,16 @@ func median(samples []float64) float64 {
 	return (sorted[n/2-1] + sorted[n/2]) / 2
 }
 
-// spread returns half the distance between the extremes, relative to the median.
+// spread returns half the distance between the quartiles, relative to the median:
+// between them is the middle half of the samples.
 func spread(samples []float64) float64 {
 	m := median(samples)
 	if m == 0 {
 		return 0
 	}
-	return (slices.Max(samples) - slices.Min(samples)) / 2 / m
+	sorted := slices.Sorted(slices.Values(samples))
+	outer := len(sorted) / 4
+	return (sorted[len(sorted)-1-outer] - sorted[outer]) / 2 / m
 }
 
 // ratio returns how many times b the figure a is, by their medians: so that it can

@@ -16,6 +16,7 @@ func TestStatistics(t *testing.T) {
 	near("median of three", median([]float64{9, 1, 3}), 3)
 	near("median of four", median([]float64{9, 1, 3, 5}), 4)
 	near("spread", spread([]float64{90, 100, 120}), 0.15)
+	near("spread without the outer quarters", spread([]float64{1000, 120, 90, 110, 100, 100, 100, 0}), 0.05)
 	near("spread of nothing", spread([]float64{0, 0}), 0)
 	near("ratio", ratio([]float64{10, 30, 20}, []float64{5, 15, 1}), 4)
 }
