@@ -23,8 +23,8 @@ import (
 //
 // A Model is not safe for concurrent use.
 type Model struct {
-	// CoarseReset is as in [Harness].
-	CoarseReset bool
+	// CoarseReset and BriefReset are as in [Harness].
+	CoarseReset, BriefReset bool
 
 	buckets map[bucketName]*modelBucket
 	terms   map[ratelimit.Limit]*terms
@@ -38,6 +38,7 @@ type modelBucket struct {
 	full  *big.Rat // the instant, in microseconds
 	den   *big.Int // of the limit that wrote it
 	reset int64    // the last one; 0: never
+	until int64    // how long it is remembered, if that is not for ever
 }
 
 // terms are what a limit says, in microseconds.
@@ -69,7 +70,7 @@ func (m *Model) take(now int64, r ratelimit.Request, charge bool) ratelimit.Deci
 		limit := r.Policy.Bucket(i).Limit()
 		t := m.termsOf(limit)
 		found[i] = m.debt(now, r.Key, limit.Name, t)
-		if r.Known != nil && !m.outdated(r.Key, limit.Name, r.Known[i].Seen) {
+		if r.Known != nil && !m.outdated(now, r.Key, limit.Name, r.Known[i].Seen) {
 			if known := knownDebt(now, r.Known[i], t); known.Cmp(found[i]) > 0 {
 				found[i] = known
 			}
@@ -102,8 +103,12 @@ func (m *Model) Reset(now int64, key string, p *ratelimit.Policy) {
 	m.reset = now
 	for i := range p.Len() {
 		limit := p.Bucket(i).Limit()
-		m.store(now, key, limit.Name, new(big.Rat), m.termsOf(limit))
-		m.buckets[bucketName{key, limit.Name}].reset = now
+		t := m.termsOf(limit)
+		m.store(now, key, limit.Name, new(big.Rat), t)
+		b := m.buckets[bucketName{key, limit.Name}]
+		refill := new(big.Int).Add(t.capacity.Num(), t.capacity.Denom())
+		refill.Sub(refill, big.NewInt(1)).Div(refill, t.capacity.Denom()) // rounds up
+		b.reset, b.until = now, now+refill.Int64()
 	}
 }
 
@@ -151,11 +156,11 @@ func (m *Model) store(now int64, key, limit string, d *big.Rat, t *terms) {
 // outdated tells whether a reset came after something was seen. What was seen at
 // 0, nobody knows when, always counts; a reset wins over what was seen in the same
 // microsecond.
-func (m *Model) outdated(key, limit string, seen int64) bool {
+func (m *Model) outdated(now int64, key, limit string, seen int64) bool {
 	reset := int64(0)
 	if m.CoarseReset {
 		reset = m.reset
-	} else if b := m.buckets[bucketName{key, limit}]; b != nil {
+	} else if b := m.buckets[bucketName{key, limit}]; b != nil && (!m.BriefReset || now < b.until) {
 		reset = b.reset
 	}
 	return seen != 0 && seen <= reset

@@ -78,6 +78,26 @@ func TestModel(t *testing.T) {
 	}
 }
 
+// TestBriefReset: a reset is remembered for one refill, if the model is told so.
+func TestBriefReset(t *testing.T) {
+	three := policy(ratelimit.PerSecond(3).WithBurst(1)) // 333333 1/3 µs
+	known := &ratelimit.Knowledge{{Debt: micros(7), Seen: 500}}
+	for _, brief := range []bool{false, true} {
+		m := NewModel()
+		m.BriefReset = brief
+		m.Reset(1000, "k", three)
+		for now, want := range map[int64]int64{334_333: 0, 334_334: 7} {
+			if !brief {
+				want = 0
+			}
+			got := m.Take(now, ratelimit.Request{Key: "k", Policy: three, Known: known})
+			if got.Debts[0] != micros(want) {
+				t.Errorf("brief %v: what was seen before a reset counts as %+v at %d; want %d µs", brief, got.Debts[0], now, want)
+			}
+		}
+	}
+}
+
 // TestHistory: the same seed makes the same steps, and these reach what they are
 // meant to reach.
 func TestHistory(t *testing.T) {

@@ -30,6 +30,10 @@ type Harness struct {
 	// known of any key before it. Without it, only of that key's buckets.
 	CoarseReset bool
 
+	// BriefReset says that a Reset is remembered for one refill of the limit that it
+	// was given: nobody can know of an older debt by then. What claims to counts again.
+	BriefReset bool
+
 	// Histories is how many random histories are compared with the [Model]. 0
 	// means 100.
 	Histories int

@@ -1,0 +1,127 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// BenchmarkTake is a decision on a real Redis, by 1, 64 and 256 callers on 10,000 keys.
+// Beside it is what a script call for each would cost: EVALSHA of an empty script, on
+// a client with a pool of its own size.
+func BenchmarkTake(b *testing.B) {
+	server := startRedis(b)
+	client, err := NewClient("redis://" + server.address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer client.Close()
+	s := newStore(b, client, Config{Secret: []byte("secret")})
+	p := policy(b, ratelimit.PerHour(1_000_000))
+	two := policy(b, ratelimit.PerHour(1_000_000), ratelimit.PerDay(1_000_000).Named("daily"))
+	never := policy(b, ratelimit.PerHour(1).Named("never"))
+	keys := make([]string, 10_000)
+	for i := range keys {
+		keys[i] = "key " + strconv.Itoa(i)
+	}
+	plain := redis.NewClient(&redis.Options{Addr: server.address, PoolSize: 256})
+	defer plain.Close()
+	sha, err := plain.ScriptLoad(b.Context(), "return 1").Result()
+	if err != nil {
+		b.Fatal(err)
+	}
+	take := func(p *ratelimit.Policy, cost int) func(context.Context, int) error {
+		return func(ctx context.Context, i int) error {
+			_, err := s.Take(ctx, ratelimit.Request{Key: keys[i%len(keys)], Policy: p, Cost: cost, Timeout: time.Second})
+			return err
+		}
+	}
+	for _, bench := range []struct {
+		name string
+		call func(context.Context, int) error
+	}{
+		{"admit", take(p, 1)},
+		{"two limits", take(two, 1)},
+		{"deny", take(never, 2)},
+		{"one key", func(ctx context.Context, _ int) error { return take(p, 1)(ctx, 0) }},
+		{"plain EVALSHA", func(ctx context.Context, i int) error {
+			return plain.EvalSha(ctx, sha, []string{keys[i%len(keys)]}).Err()
+		}},
+	} {
+		for _, callers := range []int{1, 64, 256} {
+			b.Run(fmt.Sprintf("%s/callers=%d", bench.name, callers), func(b *testing.B) {
+				b.ReportAllocs()
+				measure(b, callers, bench.call)
+			})
+		}
+	}
+}
+
+// measure makes b.N calls on a number of goroutines.
+func measure(b *testing.B, callers int, call func(context.Context, int) error) {
+	ctx := b.Context()
+	took := make([][]time.Duration, callers)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for c := range callers {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1))
+				if i > b.N {
+					return
+				}
+				start := time.Now()
+				if err := call(ctx, i*7919); err != nil {
+					b.Error(err)
+					return
+				}
+				took[c] = append(took[c], time.Since(start))
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	all := slices.Concat(took...)
+	slices.Sort(all)
+	if len(all) > 0 {
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
+		b.ReportMetric(float64(all[len(all)/2].Nanoseconds())/1000, "p50-us")
+		b.ReportMetric(float64(all[len(all)*99/100].Nanoseconds())/1000, "p99-us")
+	}
+}
+
+// BenchmarkPack is what a decision costs before and after the trip, in a flight of n.
+func BenchmarkPack(b *testing.B) {
+	p := policy(b, ratelimit.PerSecond(10))
+	n := newNames("keyrate", []byte("secret"))
+	for _, size := range []int{1, 64} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			b.ReportAllocs()
+			answer := answer{1, 0}
+			for range size {
+				answer = append(answer, 0)
+			}
+			for b.Loop() {
+				calls := make([]*call, size)
+				for i := range calls {
+					calls[i] = new(desk).call(b.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: 1}, n.tag("key"))
+				}
+				f := pack(calls)
+				if _, _, err := f.unpack(answer); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*size), "ns/decision")
+		})
+	}
+}

@@ -1,0 +1,78 @@
+package redisstore
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// NewClient returns a client with the options that decisions need: every wait ends
+// with its context and after [ratelimit.DefaultTimeout], nothing is sent twice,
+// connections are few. The caller closes it. It begins to connect, but does not wait
+// for that: Redis may be down. The URL is one of
+//
+//	redis://user:password@host:6379/0                         one server
+//	rediss://user:password@host:6379/0                        with TLS
+//	unix:///run/redis.sock?db=0                               on a socket
+//	redis://host1:6379,host2:6379,host3:6379                  a Cluster, some of its nodes
+//	redis://host:6379?cluster=true                            a Cluster, one of its nodes
+//	redis://host1:26379,host2:26379/0?master_name=mymaster    Sentinels
+//
+// User and password, percent-encoded, are those of the data servers. Whoever needs
+// other options, or more time, makes a client with package redis, and sets at least
+// ContextTimeoutEnabled: true and MaxRetries: -1.
+//
+// An error does not show the URL, which may hold a password.
+func NewClient(rawURL string) (redis.UniversalClient, error) {
+	o, err := parseURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	const budget = ratelimit.DefaultTimeout
+	o.ContextTimeoutEnabled = true
+	o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = budget, budget, budget, budget
+	o.DialerRetries = 1 // of each dial; more would outlast the budget
+	o.MaxRetries = -1
+	// Between redirections in a Cluster. The client's own 8 to 512 ms are the budget of
+	// several decisions.
+	o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 4*time.Millisecond
+	o.PoolSize, o.MaxActiveConns, o.MinIdleConns = 20, 20, 2
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	if o.IsClusterMode {
+		cluster := o.Cluster()
+		cluster.DisableRoutingPolicies = true // no COMMAND in the way of the first decision
+		return redis.NewClusterClient(cluster), nil
+	}
+	return redis.NewUniversalClient(o), nil
+}
+
+// checkClient refuses a client with which a decision could hang.
+func checkClient(client redis.UniversalClient, trusted bool) error {
+	if v := reflect.ValueOf(client); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return errors.New("redisstore: client is nil; make one with redisstore.NewClient")
+	}
+	var heedsContext bool
+	switch client := client.(type) {
+	case interface{ Options() *redis.Options }:
+		heedsContext = client.Options().ContextTimeoutEnabled
+	case interface{ Options() *redis.ClusterOptions }:
+		heedsContext = client.Options().ContextTimeoutEnabled
+	case interface{ Options() *redis.RingOptions }:
+		heedsContext = client.Options().ContextTimeoutEnabled
+	default:
+		if trusted {
+			return nil
+		}
+		return fmt.Errorf("redisstore: the options of a %T cannot be read; make sure that its ContextTimeoutEnabled is true, without which a decision can hang for seconds, and say so with redisstore.Config{TrustClient: true}", client)
+	}
+	if !heedsContext {
+		return errors.New("redisstore: the client does not heed deadlines, so that a decision would hang for seconds when Redis does; set ContextTimeoutEnabled: true, and MaxRetries: -1, in its options, or make it with redisstore.NewClient")
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package redisstore
+
+import (
+	"crypto/tls"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// TestConfig: New names what is wrong with its arguments, all of it, and how to do
+// better, and does no I/O.
+func TestConfig(t *testing.T) {
+	good := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true})
+	defer good.Close()
+	careless := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	defer careless.Close()
+	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})
+	defer cluster.Close()
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}})
+	defer ring.Close()
+	type wrapped struct{ redis.UniversalClient }
+	for _, test := range []struct {
+		name   string
+		client redis.UniversalClient
+		config Config
+		want   []string // in the error; none: no error
+	}{
+		{"good", good, Config{}, nil},
+		{"good, all set", good, Config{Prefix: "my-app:v1", Secret: []byte("x"), OnForeign: func(int) {}}, nil},
+		{"nil", nil, Config{}, []string{"nil", "redisstore.NewClient"}},
+		{"typed nil", (*redis.Client)(nil), Config{}, []string{"nil", "redisstore.NewClient"}},
+		{"typed nil Cluster", (*redis.ClusterClient)(nil), Config{TrustClient: true}, []string{"nil"}},
+		{"careless", careless, Config{}, []string{"ContextTimeoutEnabled: true", "MaxRetries: -1", "redisstore.NewClient"}},
+		{"careless, trusted all the same", careless, Config{TrustClient: true}, []string{"ContextTimeoutEnabled: true"}},
+		{"careless Cluster", cluster, Config{}, []string{"ContextTimeoutEnabled: true"}},
+		{"careless Ring", ring, Config{}, []string{"ContextTimeoutEnabled: true"}},
+		{"wrapped", wrapped{good}, Config{}, []string{"redisstore.wrapped", "ContextTimeoutEnabled", "TrustClient: true"}},
+		{"wrapped, trusted", wrapped{good}, Config{TrustClient: true}, nil},
+		{"braces", good, Config{Prefix: "{app}"}, []string{"Config.Prefix", "{app}", "braces"}},
+		{"space", good, Config{Prefix: "my app"}, []string{"Config.Prefix"}},
+		{"line", good, Config{Prefix: "app\r\n"}, []string{"Config.Prefix"}},
+		{"long", good, Config{Prefix: strings.Repeat("x", 65)}, []string{"Config.Prefix", "65"}},
+		{"two faults", careless, Config{Prefix: "{app}"}, []string{"ContextTimeoutEnabled: true", "Config.Prefix"}},
+	} {
+		s, err := New(test.client, test.config)
+		if (err == nil) != (test.want == nil) || (s == nil) != (test.want != nil) {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		for _, want := range test.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v; want it to say %q", test.name, err, want)
+			}
+		}
+	}
+}
+
+// TestNewClient: each kind of URL makes the client that it names, with the options
+// that decisions need.
+func TestNewClient(t *testing.T) {
+	for _, test := range []struct {
+		url      string
+		kind     any
+		addrs    []string
+		db       int
+		user, pw string
+		tls      bool
+	}{
+		{url: "redis://127.0.0.1:1", kind: new(redis.Client), addrs: []string{"127.0.0.1:1"}},
+		{url: "redis://127.0.0.1:1/", kind: new(redis.Client), addrs: []string{"127.0.0.1:1"}},
+		{url: "redis://localhost", kind: new(redis.Client), addrs: []string{"localhost:6379"}},
+		{url: "redis://[::1]:1/2", kind: new(redis.Client), addrs: []string{"[::1]:1"}, db: 2},
+		{url: "redis://ali:open%40se%2Csame@127.0.0.1:1/3", kind: new(redis.Client), addrs: []string{"127.0.0.1:1"}, db: 3, user: "ali", pw: "open@se,same"},
+		{url: "redis://:pw@127.0.0.1:1", kind: new(redis.Client), addrs: []string{"127.0.0.1:1"}, pw: "pw"},
+		{url: "rediss://ali:pw@127.0.0.1:1/3", kind: new(redis.Client), addrs: []string{"127.0.0.1:1"}, db: 3, user: "ali", pw: "pw", tls: true},
+		{url: "unix:///no/such/socket", kind: new(redis.Client), addrs: []string{"/no/such/socket"}},
+		{url: "unix://ali:pw@/no/such/socket?db=4", kind: new(redis.Client), addrs: []string{"/no/such/socket"}, db: 4, user: "ali", pw: "pw"},
+		{url: "redis://127.0.0.1:1,127.0.0.1:2,[::1]:3", kind: new(redis.ClusterClient), addrs: []string{"127.0.0.1:1", "127.0.0.1:2", "[::1]:3"}},
+		{url: "rediss://ali:pw@127.0.0.1:1,127.0.0.1:2/0", kind: new(redis.ClusterClient), addrs: []string{"127.0.0.1:1", "127.0.0.1:2"}, user: "ali", pw: "pw", tls: true},
+		{url: "redis://127.0.0.1:1?cluster=true", kind: new(redis.ClusterClient), addrs: []string{"127.0.0.1:1"}},
+		{url: "redis://127.0.0.1:1?cluster=false", kind: new(redis.Client), addrs: []string{"127.0.0.1:1"}},
+		{url: "redis://ali:pw@127.0.0.1:1,127.0.0.1/2?master_name=mymaster", kind: new(redis.Client), addrs: []string{"FailoverClient"}, db: 2, user: "ali", pw: "pw"},
+	} {
+		t.Run(test.url, func(t *testing.T) {
+			client, err := NewClient(test.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			if reflect.TypeOf(client) != reflect.TypeOf(test.kind) {
+				t.Fatalf("made a %T; want a %T", client, test.kind)
+			}
+			if _, err := New(client, Config{}); err != nil {
+				t.Error(err)
+			}
+			const d = ratelimit.DefaultTimeout
+			switch client := client.(type) {
+			case *redis.Client:
+				o := client.Options()
+				if o.Addr != test.addrs[0] || o.DB != test.db || o.Username != test.user || o.Password != test.pw || (o.TLSConfig != nil) != test.tls {
+					t.Errorf("%s, database %d, user %q, password %q, TLS %v", o.Addr, o.DB, o.Username, o.Password, o.TLSConfig != nil)
+				}
+				if o.DialTimeout != d || o.ReadTimeout != d || o.WriteTimeout != d || o.PoolTimeout != d || o.DialerRetries != 1 ||
+					o.MaxRetries != 0 || o.PoolSize != 20 || o.MaxActiveConns != 20 || o.MinIdleConns != 2 || !o.ContextTimeoutEnabled {
+					t.Errorf("%+v", o)
+				}
+				if o.MaintNotificationsConfig != nil && o.MaintNotificationsConfig.Mode != "disabled" {
+					t.Error("maintenance notifications are on")
+				}
+				checkTLS(t, o.TLSConfig)
+			case *redis.ClusterClient:
+				o := client.Options()
+				if !reflect.DeepEqual(o.Addrs, test.addrs) || o.Username != test.user || o.Password != test.pw || (o.TLSConfig != nil) != test.tls {
+					t.Errorf("%v, user %q, password %q, TLS %v", o.Addrs, o.Username, o.Password, o.TLSConfig != nil)
+				}
+				if o.DialTimeout != d || o.ReadTimeout != d || o.WriteTimeout != d || o.PoolTimeout != d || o.DialerRetries != 1 ||
+					o.PoolSize != 20 || o.MaxActiveConns != 20 || o.MinIdleConns != 2 || !o.ContextTimeoutEnabled ||
+					!o.DisableRoutingPolicies || o.MinRetryBackoff != time.Millisecond || o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
+					t.Errorf("%+v", o)
+				}
+				checkTLS(t, o.TLSConfig)
+			}
+		})
+	}
+}
+
+// checkTLS: the name that is asked for is that of whichever server is dialled.
+func checkTLS(t *testing.T, c *tls.Config) {
+	t.Helper()
+	if c != nil && (c.ServerName != "" || c.InsecureSkipVerify || c.MinVersion < tls.VersionTLS12) {
+		t.Errorf("TLS with ServerName %q, InsecureSkipVerify %v, MinVersion %x", c.ServerName, c.InsecureSkipVerify, c.MinVersion)
+	}
+}
+
+// TestNewClientRefuses: a URL that cannot be used is refused with what would be
+// right, and without a part of it: that may be of a password.
+func TestNewClientRefuses(t *testing.T) {
+	for url, want := range map[string]string{
+		"":                                                "redis://",
+		"localhost:6379":                                  "redis://",
+		"http://open:sesame@localhost":                    "redis://",
+		"redis:/open:sesame@localhost":                    "redis://",
+		"redis://":                                        "redis://user",
+		"redis://ali:open sesame@h:1":                     "percent-encoded",
+		"redis://ali:open/sesame@h:1":                     "percent-encoded",
+		"redis://ali:open?sesame@h:1":                     "percent-encoded",
+		"redis://ali:open#sesame@h:1":                     "percent-encoded",
+		"redis://ali:open%sesame@h:1":                     "percent-encoded",
+		"redis://:sesame@h:port":                          "percent-encoded",
+		"redis://:sesame@h:1/two":                         "percent-encoded",
+		"redis://:sesame@h:1/1/2":                         "percent-encoded",
+		"redis://:sesame@h:1,,h:2":                        "percent-encoded",
+		"redis://:sesame@h:1,h:x":                         "percent-encoded",
+		"redis://:sesame@h:1,h:2/1":                       "database",
+		"redis://:sesame@h:1/1?cluster=true":              "database",
+		"redis://:sesame@h:1?sesame=1":                    "parameter",
+		"redis://:sesame@h:1?read_timeout=1s":             "parameter",
+		"redis://:sesame@h:1?db=1":                        "parameter",
+		"redis://:sesame@h:1?master_name=":                "parameter",
+		"redis://:sesame@h:1?cluster=sesame":              "parameter",
+		"redis://:sesame@h:1?master_name=a&master_name=b": "parameter",
+		"redis://:sesame@h:1?%zz":                         "parameter",
+		"redis://:sesame@h:1?master_name=m&cluster=true":  "Sentinels",
+		"unix://":                      "percent-encoded",
+		"unix:///s?db=sesame":          "percent-encoded",
+		"unix:///s?master_name=sesame": "parameter",
+	} {
+		client, err := NewClient(url)
+		if err == nil {
+			client.Close()
+			t.Errorf("%s: was accepted", url)
+			continue
+		}
+		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") || !strings.HasPrefix(err.Error(), "redisstore: ") {
+			t.Errorf("%s: %v; want it to say %q", url, err, want)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package redisstore
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// TestCheck: health is decisions on every server that keeps buckets, and a warning of
+// what may lose them.
+func TestCheck(t *testing.T) {
+	servers := [2]*server{startRedis(t), startRedis(t)}
+	var top topology
+	top.halves[0].Store(servers[0])
+	top.halves[1].Store(servers[1])
+	cluster := redis.NewClusterClient(&redis.ClusterOptions{ClusterSlots: top.slots, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1})
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": servers[0].address, "b": servers[1].address}, ContextTimeoutEnabled: true})
+	type wrapped struct{ redis.UniversalClient }
+	one := patient(t, servers[0].address)
+	for _, test := range []struct {
+		name   string
+		client redis.UniversalClient
+		parts  int
+		hung   ratelimit.Status // when the second server hangs
+	}{
+		{"Client", one, 1, ratelimit.StatusOK},
+		{"ClusterClient", cluster, 2, ratelimit.StatusDegraded},
+		{"Ring", ring, 2, ratelimit.StatusDegraded},
+		{"wrapped", wrapped{one}, 1, ratelimit.StatusOK},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			defer func() {
+				if test.name != "wrapped" {
+					test.client.Close()
+				}
+			}()
+			if test.name == "Client" {
+				test.client = patient(t, servers[0].address)
+			}
+			s := newStore(t, test.client, Config{TrustClient: true})
+			l, err := ratelimit.New(s, ratelimit.PerSecond(5), ratelimit.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var h ratelimit.Health
+			until := func(want ratelimit.Status) {
+				t.Helper()
+				// On a machine that stalls a proof may run out of time.
+				_ = wellWithin(patience, func() error {
+					if h = l.Check(t.Context()); h.Status != want {
+						return redisError("not yet")
+					}
+					return nil
+				})
+				if h.Status != want || len(h.Parts) != test.parts {
+					t.Errorf("%+v; want %s of %d parts", h, want, test.parts)
+				}
+			}
+			until(ratelimit.StatusOK)
+			if h.Decides != "redis" || len(h.Warnings) != 0 || h.Parts[0].Proved.IsZero() {
+				t.Errorf("%+v", h)
+			}
+
+			servers[0].do(t, "config", "set", "maxmemory", "100mb", "maxmemory-policy", "volatile-lru")
+			until(ratelimit.StatusOK)
+			if got := strings.Join(h.Warnings, "; "); test.name != "wrapped" && (!strings.Contains(got, "volatile-lru") || strings.Count(got, "may evict") != 1) {
+				t.Errorf("the warnings are %q; want one of volatile-lru", got)
+			}
+			servers[0].do(t, "config", "set", "maxmemory", "0", "maxmemory-policy", "noeviction")
+
+			servers[1].pause(t)
+			until(test.hung)
+			if test.hung == ratelimit.StatusDegraded {
+				well, ill := h.Parts[0], h.Parts[1]
+				if !well.OK {
+					well, ill = ill, well
+				}
+				if !well.OK || ill.OK || ill.Class != ratelimit.ClassTimeout || well.Name == ill.Name || h.Decides != "redis" {
+					t.Errorf("%+v", h)
+				}
+			}
+			servers[1].resume(t)
+			until(ratelimit.StatusOK)
+
+			servers[0].do(t, "acl", "setuser", "default", "-time")
+			servers[1].do(t, "acl", "setuser", "default", "-time")
+			until(ratelimit.StatusFailed)
+			for _, part := range h.Parts {
+				if part.Class != ClassAccess {
+					t.Errorf("%+v; want class access", part)
+				}
+			}
+			servers[0].do(t, "acl", "setuser", "default", "+time")
+			servers[1].do(t, "acl", "setuser", "default", "+time")
+			until(ratelimit.StatusOK)
+		})
+	}
+}
+
+// TestCheckCountsForeign: foreign values are warned of.
+func TestCheckCountsForeign(t *testing.T) {
+	server := startRedis(t)
+	s := newStore(t, patient(t, server.address), Config{})
+	p := policy(t, ratelimit.PerHour(1))
+	server.do(t, "set", bucket(s.names.tag("k"), p.Bucket(0)), "not ours")
+	if _, err := s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1, Timeout: patience}); err != nil {
+		t.Fatal(err)
+	}
+	if h := s.Check(t.Context()); len(h.Warnings) != 1 || !strings.HasPrefix(h.Warnings[0], "1 values") {
+		t.Errorf("%+v; want a warning of one foreign value", h)
+	}
+}
+
+// TestCheckNobodyThere: nothing decides, and it is said why.
+func TestCheckNobodyThere(t *testing.T) {
+	for _, url := range []string{"redis://" + freeAddress(t), "redis://" + freeAddress(t) + "?cluster=true"} {
+		client, err := NewClient(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newStore(t, client, Config{})
+		h := s.Check(t.Context())
+		if h.Status != ratelimit.StatusFailed || len(h.Parts) != 1 || h.Parts[0].Class != ClassConnect || h.Decides != "" {
+			t.Errorf("%s: %+v; want class connect", url, h)
+		}
+		client.Close()
+	}
+}

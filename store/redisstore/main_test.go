@@ -1,0 +1,31 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// logged is what go-redis has logged: tests make it fail all the time, and search it.
+var logged struct {
+	sync.Mutex
+	strings.Builder
+}
+
+type logger struct{}
+
+func (logger) Printf(_ context.Context, format string, v ...any) {
+	logged.Lock()
+	defer logged.Unlock()
+	fmt.Fprintf(&logged, format+"\n", v...)
+}
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(logger{})
+	os.Exit(m.Run())
+}

@@ -1,0 +1,68 @@
+package redisstore
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"hash"
+	"slices"
+	"sync"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// names makes the names of buckets: PREFIX:{HASH}:LIMIT, where HASH stands for the
+// API key, in base64url. All buckets of a key have one hash tag, so that a Cluster
+// keeps them in one slot. No byte of the key itself gets into Redis.
+type names struct {
+	prefix  string
+	newHash func() hash.Hash
+	hashes  sync.Pool // of hash.Hash
+}
+
+func newNames(prefix string, secret []byte) *names {
+	secret = slices.Clone(secret) // the caller may wipe its own
+	newHash := sha256.New
+	if len(secret) > 0 {
+		newHash = func() hash.Hash { return hmac.New(sha256.New, secret) }
+	}
+	return &names{prefix: prefix + ":{", newHash: newHash}
+}
+
+// maxPrefix is in bytes. It is for mistakes: every bucket in Redis bears the prefix.
+const maxPrefix = 64
+
+// checkPrefix refuses what would not work, or not be found again by hand.
+func checkPrefix(prefix string) error {
+	for _, c := range []byte(prefix) {
+		// A brace would be the hash tag, and put all keys into one slot of a Cluster.
+		if c <= ' ' || c > '~' || c == '{' || c == '}' {
+			return fmt.Errorf("redisstore: Config.Prefix %q must be printable ASCII without spaces or braces, such as %q", prefix, defaultPrefix)
+		}
+	}
+	if len(prefix) > maxPrefix {
+		return fmt.Errorf("redisstore: Config.Prefix has %d bytes; must have %d at most", len(prefix), maxPrefix)
+	}
+	return nil
+}
+
+// tag returns what the names of a key's buckets begin with.
+func (n *names) tag(key string) string {
+	h, ok := n.hashes.Get().(hash.Hash)
+	if !ok {
+		h = n.newHash()
+	}
+	_, _ = h.Write([]byte(key))
+	var sum [sha256.Size]byte
+	h.Sum(sum[:0])
+	h.Reset() // leaves nothing of the key in the pool
+	n.hashes.Put(h)
+	b := make([]byte, 0, len(n.prefix)+base64.RawURLEncoding.EncodedLen(len(sum))+2)
+	b = append(b, n.prefix...)
+	b = base64.RawURLEncoding.AppendEncode(b, sum[:])
+	return string(append(b, "}:"...))
+}
+
+// bucket returns the name of one bucket.
+func bucket(tag string, b *ratelimit.Bucket) string { return tag + b.Limit().Name }

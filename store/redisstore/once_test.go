@@ -1,0 +1,268 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// retrying are clients as their users have them: with go-redis' three retries.
+func retrying(t *testing.T, address string) map[string]redis.UniversalClient {
+	t.Helper()
+	clients := map[string]redis.UniversalClient{
+		"Client": redis.NewClient(&redis.Options{Addr: address, ContextTimeoutEnabled: true, ReadTimeout: patience}),
+		"ClusterClient": redis.NewClusterClient(&redis.ClusterOptions{
+			ContextTimeoutEnabled: true, ReadTimeout: patience,
+			ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) {
+				return []redis.ClusterSlot{{Start: 0, End: 16383, Nodes: []redis.ClusterNode{{Addr: address}}}}, nil
+			},
+		}),
+		"Ring": redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": address}, ContextTimeoutEnabled: true, HeartbeatFrequency: time.Hour}),
+	}
+	for _, c := range clients {
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	return clients
+}
+
+// TestAtMostOnce: a decision whose answer got lost is an error, and has been charged
+// once at most, whatever retries the client is set to. The control, a script call as
+// anybody makes it, is charged more than once.
+func TestAtMostOnce(t *testing.T) {
+	server := startRedis(t)
+	p := policy(t, ratelimit.PerHour(1000))
+	token, _ := p.Bucket(0).Cost(1)
+	for name := range retrying(t, server.address) {
+		t.Run(name, func(t *testing.T) {
+			proxy := startProxy(t, server.address)
+			client := retrying(t, proxy.address)[name]
+			s := newStore(t, client, Config{Prefix: name})
+			owes := func(key string) int64 {
+				t.Helper()
+				proxy.cut.Store(false)
+				d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Timeout: patience})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return (d.Debts[0].Micros + token.Micros/2) / token.Micros
+			}
+			if owes("alone") != 0 {
+				t.Fatal("a fresh bucket owes something")
+			}
+
+			// One by one.
+			const alone = 5
+			for range alone {
+				proxy.cut.Store(true)
+				_, err := s.Take(t.Context(), ratelimit.Request{Key: "alone", Policy: p, Cost: 1, Timeout: patience})
+				if ratelimit.ErrorClass(err) != ClassLost {
+					t.Errorf("a lost answer is %v; want class lost", err)
+				}
+			}
+			if n := owes("alone"); n != alone || proxy.lost.Load() != alone {
+				t.Errorf("%d calls were sent %d times and charged %d times", alone, proxy.lost.Load(), n)
+			}
+
+			// In flights with others, of several keys.
+			proxy.lost.Store(0)
+			proxy.cut.Store(true)
+			const callers, keys = 200, 7
+			var wg sync.WaitGroup
+			var failed atomic.Int64
+			for i := range callers {
+				wg.Go(func() {
+					key := fmt.Sprintf("together %d", i%keys)
+					if _, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: 1, Timeout: patience}); err != nil {
+						failed.Add(1)
+						if ratelimit.ErrorClass(err) != ClassLost {
+							t.Errorf("a lost answer is %v; want class lost", err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			var charged int64
+			for i := range keys {
+				charged += owes(fmt.Sprintf("together %d", i))
+			}
+			if failed.Load() != callers || charged > callers || charged < callers*9/10 {
+				t.Errorf("%d calls: %d failed, %d were charged", callers, failed.Load(), charged)
+			}
+			if n := proxy.lost.Load(); n >= callers {
+				t.Errorf("%d script calls for %d decisions: they did not share flights", n, callers)
+			}
+
+			// The control.
+			proxy.cut.Store(true)
+			sha, err := server.admin.ScriptLoad(t.Context(), "return redis.call('INCR', KEYS[1])").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			key := name + " control"
+			if err := client.EvalSha(t.Context(), sha, []string{key}).Err(); err == nil {
+				t.Fatal("the control's answer was not lost")
+			}
+			if n := server.do(t, "get", key); n != "4" {
+				t.Errorf("the control was charged %v times; want 4, else this test shows nothing", n)
+			}
+		})
+	}
+}
+
+// TestScriptFlush: Redis may lose the script at any moment, without an error, and
+// without a charge that nobody was told of.
+func TestScriptFlush(t *testing.T) {
+	server := startRedis(t)
+	p := policy(t, ratelimit.PerDay(1_000_000))
+	token, _ := p.Bucket(0).Cost(1)
+	for name, client := range retrying(t, server.address) {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t, client, Config{Prefix: name})
+			// From its first call on the bucket is never full, so its TAT is to show each charge.
+			const callers, keys = 32, 5
+			var first [keys]int64
+			for i := range keys {
+				d, err := s.Take(t.Context(), ratelimit.Request{Key: fmt.Sprint(i), Policy: p, Cost: 100, Timeout: patience})
+				if err != nil {
+					t.Fatal(err)
+				}
+				first[i] = d.Now + d.Debts[0].Micros
+			}
+			flushing, stop := context.WithCancel(t.Context())
+			var flusher sync.WaitGroup
+			flushes := 0
+			flusher.Go(func() {
+				for flushing.Err() == nil {
+					if server.admin.ScriptFlush(t.Context()).Err() == nil {
+						flushes++
+					}
+					time.Sleep(time.Millisecond)
+				}
+			})
+			var admitted [keys]atomic.Int64
+			var wg sync.WaitGroup
+			end := time.Now().Add(400 * time.Millisecond)
+			for i := range callers {
+				wg.Go(func() {
+					for j := i; time.Now().Before(end); j++ {
+						d, err := s.Take(t.Context(), ratelimit.Request{Key: fmt.Sprint(j % keys), Policy: p, Cost: 1, Timeout: patience})
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						if d.Allowed {
+							admitted[j%keys].Add(1)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			stop()
+			flusher.Wait()
+			var total int64
+			for i := range keys {
+				value := server.text(t, "get", bucket(s.names.tag(fmt.Sprint(i)), p.Bucket(0)))
+				var tat int64
+				if _, err := fmt.Sscanf(value, "1:%d", &tat); err != nil {
+					t.Fatal(err)
+				}
+				n := admitted[i].Load()
+				total += n
+				if charged := (tat - first[i]) / token.Micros; charged != n {
+					t.Errorf("key %d: %d calls were admitted, %d charged", i, n, charged)
+				}
+			}
+			if flushes < 50 || total < 500 {
+				t.Errorf("%d flushes and %d calls; want enough of both", flushes, total)
+			}
+		})
+	}
+}
+
+// TestWithoutEvalsha: a user who may not call a script by its hash may send it.
+func TestWithoutEvalsha(t *testing.T) {
+	server := startRedis(t)
+	server.do(t, "acl", "setuser", "noevalsha", "on", ">secret", "~keyrate:*", "+eval", "+time", "+get", "+set", "+cluster|slots", "+command")
+	p := policy(t, ratelimit.PerHour(100))
+	client := redis.NewClient(&redis.Options{Addr: server.address, Username: "noevalsha", Password: "secret", ContextTimeoutEnabled: true, MaxRetries: -1})
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": server.address}, Username: "noevalsha", Password: "secret", ContextTimeoutEnabled: true, HeartbeatFrequency: time.Hour})
+	for name, client := range map[string]redis.UniversalClient{"Client": client, "Ring": ring} {
+		defer client.Close()
+		s := newStore(t, client, Config{})
+		var wg sync.WaitGroup
+		var admitted atomic.Int64
+		for i := range 300 {
+			wg.Go(func() {
+				d, err := s.Take(t.Context(), ratelimit.Request{Key: fmt.Sprint(name, i%2), Policy: p, Cost: 1, Timeout: patience})
+				if err != nil {
+					t.Error(err)
+				}
+				if d.Allowed {
+					admitted.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if n := admitted.Load(); n != 200 {
+			t.Errorf("%s: %d calls were admitted by two bursts of 100", name, n)
+		}
+		if err := s.Reset(t.Context(), name+"0", p); err != nil {
+			t.Error(err)
+		}
+		if err := ratelimit.Prove(t.Context(), s, patience); err != nil {
+			t.Error(err)
+		}
+	}
+	if log := fmt.Sprint(server.do(t, "acl", "log")); !strings.Contains(log, "evalsha") {
+		t.Errorf("evalsha was not refused: %s", log)
+	}
+}
+
+// TestOneTrip: a decision is one command, and a connection serves many.
+func TestOneTrip(t *testing.T) {
+	server := startRedis(t)
+	proxy := startProxy(t, server.address)
+	client := redis.NewClient(&redis.Options{Addr: proxy.address, ContextTimeoutEnabled: true, ReadTimeout: patience, PoolSize: 20, MaxActiveConns: 20})
+	defer client.Close()
+	s := newStore(t, client, Config{})
+	p := policy(t, ratelimit.PerHour(1_000_000), ratelimit.PerDay(1_000_000).Named("daily"))
+	one := func(ctx context.Context, i int) {
+		if _, err := s.Take(ctx, ratelimit.Request{Key: fmt.Sprint(i % 100), Policy: p, Cost: 1, Timeout: patience}); err != nil {
+			t.Error(err)
+		}
+	}
+	one(t.Context(), 0)
+	for i := range 200 {
+		one(t.Context(), i)
+	}
+	if n := server.calls(t, "evalsha"); n != 201 { // one of them NOSCRIPT
+		t.Errorf("200 decisions took %d EVALSHA", n-1)
+	}
+	if n := proxy.conns.Load(); n > 3 {
+		t.Errorf("200 decisions, one after the other, made %d connections", n)
+	}
+	var wg sync.WaitGroup
+	for i := range 1000 {
+		wg.Go(func() {
+			for j := range 5 {
+				one(t.Context(), i+j)
+			}
+		})
+	}
+	wg.Wait()
+	if n := proxy.highest.Load(); n > 20 {
+		t.Errorf("a thousand callers made %d connections at once; the pool has 20", n)
+	}
+	if n := server.calls(t, "evalsha"); n > 2500 {
+		t.Errorf("5000 decisions of a thousand callers took %d script calls", n)
+	}
+	t.Logf("5200 decisions: %d script calls, %d connections at most", server.calls(t, "evalsha"), proxy.highest.Load())
+}

@@ -1,0 +1,24 @@
+//go:build unix
+
+package redisstore
+
+import (
+	"syscall"
+	"testing"
+)
+
+// pause stops the server as it is: it keeps its connections, and answers nobody.
+func (s *server) pause(t testing.TB) {
+	t.Helper()
+	if err := s.process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// resume lets it go on.
+func (s *server) resume(t testing.TB) {
+	t.Helper()
+	if err := s.process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+}

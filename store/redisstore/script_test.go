@@ -1,0 +1,329 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/storetest"
+)
+
+// A bench is a Redis whose clock a test steers: the emulation or a real one.
+type bench struct {
+	client *redis.Client
+	set    func(t testing.TB, at time.Time)
+}
+
+// benches returns both kinds.
+func benches() map[string]func(t *testing.T) bench {
+	return map[string]func(t *testing.T) bench{
+		"miniredis": func(t *testing.T) bench {
+			server := miniredis.RunT(t)
+			return bench{patient(t, server.Addr()), func(_ testing.TB, at time.Time) { server.SetTime(at) }}
+		},
+		"redis": func(t *testing.T) bench {
+			server := startSteered(t)
+			return bench{patient(t, server.address), server.setClock}
+		},
+	}
+}
+
+// A ledger is what the script must do, on the arithmetic of package ratelimit.
+type ledger map[string]*entry
+
+type entry struct {
+	tat         ratelimit.TAT
+	reset, life int64
+}
+
+func (l ledger) entry(name string) *entry {
+	if l[name] == nil {
+		l[name] = new(entry)
+	}
+	return l[name]
+}
+
+func (l ledger) take(now int64, tag string, r ratelimit.Request) ratelimit.Decision {
+	d := ratelimit.Decision{Allowed: true, Now: now}
+	var after [ratelimit.MaxLimits]ratelimit.Debt
+	var clamped [ratelimit.MaxLimits]bool
+	var marked [ratelimit.MaxLimits]int64 // the reset that still counts, or 0
+	for i := range r.Policy.Len() {
+		b := r.Policy.Bucket(i)
+		e := l.entry(bucket(tag, b))
+		if e.tat.Den != 0 {
+			d.Debts[i], clamped[i] = b.DebtAt(e.tat, now)
+		}
+		if at := min(e.reset, now); now < at+e.life {
+			marked[i] = at
+		}
+		if r.Known != nil {
+			if seen := r.Known[i].Seen; seen == 0 || seen > marked[i] {
+				d.Debts[i] = b.Merge(d.Debts[i], r.Known[i], now)
+			}
+		}
+		cost, ok := b.Cost(r.Cost)
+		after[i] = b.Add(d.Debts[i], cost)
+		d.Allowed = d.Allowed && ok && b.Fits(after[i])
+	}
+	for i := range r.Policy.Len() {
+		b := r.Policy.Bucket(i)
+		if d.Allowed && r.Cost > 0 {
+			d.Debts[i] = after[i]
+		} else if !clamped[i] {
+			continue
+		}
+		e := l.entry(bucket(tag, b))
+		*e = entry{b.TATAt(d.Debts[i], now), marked[i], e.life}
+	}
+	return d
+}
+
+// TestScriptIsBucket: the script computes what ratelimit.Bucket does, integer for
+// integer, over random histories flown in batches: limits at the extremes and changed
+// in use, several at once, costs and knowledge of all kinds, the same key and the same
+// limit several times in one flight, and values planted in Redis.
+func TestScriptIsBucket(t *testing.T) {
+	for name, open := range benches() {
+		t.Run(name, func(t *testing.T) {
+			redis := open(t)
+			seed, err := storetest.Seed()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("KEYRATE_SEED=%#x", seed)
+			s := newStore(t, redis.client, Config{})
+			seen := map[string]int{}
+			for i := range uint64(150) {
+				src := rand.NewPCG(seed, i)
+				h := storetest.NewHistory(src, storetest.HistoryConfig{Prefix: fmt.Sprintf("%d/", i), Span: 50 * 365 * 24 * 3600 * 1e6})
+				if err := compareBatches(t, redis, s, h, rand.New(src), seen); err != nil {
+					t.Fatalf("KEYRATE_SEED=%#x, history %d: %v", seed, i, err)
+				}
+			}
+			t.Log(seen)
+			for _, what := range []string{"allowed", "denied", "known", "planted", "several of a key in a flight", "reset", "clamped"} {
+				if seen[what] < 20 {
+					t.Errorf("%q was seen %d times; want it often", what, seen[what])
+				}
+			}
+		})
+	}
+}
+
+func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, random *rand.Rand, seen map[string]int) error {
+	now := epoch
+	book := ledger{}
+	for range 12 {
+		var calls []*call
+		var steps []storetest.Step
+		keys := map[string]int{}
+		for range 1 + random.IntN(12) {
+			step := h.Next()
+			if len(steps) == 0 {
+				now = now.Add(step.Wait)
+				redis.set(t, now)
+			}
+			tag := s.names.tag(step.Request.Key)
+			if step.Reset && len(steps) == 0 {
+				seen["reset"]++
+				if err := s.Reset(t.Context(), step.Request.Key, step.Request.Policy); err != nil {
+					return err
+				}
+				for i := range step.Request.Policy.Len() {
+					b := step.Request.Policy.Bucket(i)
+					*book.entry(bucket(tag, b)) = entry{ratelimit.TAT{Micros: now.UnixMicro(), Den: 1}, now.UnixMicro(), b.Capacity().Duration().Microseconds()}
+				}
+				continue
+			}
+			if len(steps) == 0 && random.IntN(4) == 0 {
+				seen["planted"]++
+				plant(t, redis, book, bucket(tag, step.Request.Policy.Bucket(0)), now.UnixMicro(), random)
+			}
+			if step.Request.Known != nil {
+				seen["known"]++
+			}
+			if keys[tag]++; keys[tag] == 2 {
+				seen["several of a key in a flight"]++
+			}
+			steps = append(steps, step)
+			calls = append(calls, s.desk.call(t.Context(), step.Request, tag))
+		}
+		if len(calls) == 0 {
+			continue
+		}
+		s.fly(t.Context(), calls)
+		for i, c := range calls {
+			if c.err != nil {
+				return c.err
+			}
+			want := book.take(now.UnixMicro(), c.tag, steps[i].Request)
+			if err := storetest.Compare(steps[i].Request.Policy, c.decision, want); err != nil {
+				return fmt.Errorf("place %d of %d in a flight: %v: %w", i, len(calls), steps[i], err)
+			}
+			h.Saw(steps[i], c.decision)
+			seen[map[bool]string{true: "allowed", false: "denied"}[want.Allowed]]++
+			if want.Debts[0] == steps[i].Request.Policy.Bucket(0).Capacity() {
+				seen["clamped"]++ // or exactly empty
+			}
+		}
+	}
+	return nil
+}
+
+// plant puts a value of ours, of any limit whatever, into Redis.
+func plant(t *testing.T, redis bench, book ledger, name string, now int64, random *rand.Rand) {
+	t.Helper()
+	den := 1 + random.Int64N(1<<31)>>random.IntN(31)
+	e := entry{tat: ratelimit.TAT{
+		Micros: max(0, now+random.Int64N(1<<50)>>random.IntN(50)-random.Int64N(1<<40)>>random.IntN(40)),
+		Frac:   uint32(random.Int64N(den)),
+		Den:    uint32(den),
+	}}
+	if random.IntN(2) == 0 {
+		e.reset = max(0, now+random.Int64N(1<<40)>>random.IntN(40)-random.Int64N(1<<40)>>random.IntN(40))
+		e.life = random.Int64N(1<<48) >> random.IntN(48)
+	}
+	value := fmt.Sprintf("1:%d:%d:%d:%d:%d", e.tat.Micros, e.tat.Frac, e.tat.Den, e.reset, e.life)
+	if e.tat.Frac == 0 && e.reset == 0 && random.IntN(2) == 0 {
+		value = fmt.Sprintf("1:%d", e.tat.Micros)
+	}
+	if err := redis.client.Set(t.Context(), name, value, 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	*book.entry(name) = e
+}
+
+// TestLife: a value lives until its bucket is full, to the millisecond, and no longer;
+// with a marker, until that is over too. A full bucket leaves nothing behind.
+func TestLife(t *testing.T) {
+	server := startSteered(t)
+	s := newStore(t, patient(t, server.address), Config{})
+	now := epoch.Add(123_456 * time.Microsecond)
+	at := func(d time.Duration) {
+		now = now.Add(d)
+		server.setClock(t, now)
+	}
+	at(0)
+	life := func(key string, p *ratelimit.Policy) time.Duration {
+		t.Helper()
+		return time.Duration(server.number(t, "pttl", bucket(s.names.tag(key), p.Bucket(0)))) * time.Millisecond
+	}
+	take := func(key string, p *ratelimit.Policy, cost int) ratelimit.Decision {
+		t.Helper()
+		d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	for _, l := range []ratelimit.Limit{
+		ratelimit.PerSecond(5), ratelimit.PerSecond(3), {Rate: 5, Period: 500 * time.Millisecond}, {Rate: 1, Period: 1900 * time.Millisecond},
+		{Rate: 100, Period: time.Second, Burst: 10}, {Rate: 700_001, Period: time.Second}, {Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: 1},
+		{Rate: 10, Period: time.Second, Burst: 1000}, {Rate: 1, Period: ratelimit.MaxRefill},
+	} {
+		p, key := policy(t, l), "life "+l.String()
+		for cost := 1; cost <= p.Bucket(0).Limit().Burst; cost *= 10 {
+			d := take(key, p, cost)
+			if !d.Allowed {
+				break
+			}
+			want := d.Debts[0].Duration().Round(time.Microsecond)
+			if got := life(key, p); got < want || got >= want+time.Millisecond {
+				t.Errorf("%v: a debt of %v lives for %v", l, want, got)
+			}
+		}
+		d := take(key, p, 0)
+		debt := d.Debts[0].Duration()
+		at(debt - time.Microsecond)
+		if debt > time.Microsecond && take(key, p, 0).Debts[0] == (ratelimit.Debt{}) {
+			t.Errorf("%v: a debt of %v is gone too early", l, debt)
+		}
+		at(2*time.Millisecond + time.Microsecond)
+		if n := server.do(t, "exists", bucket(s.names.tag(key), p.Bucket(0))); n != int64(0) {
+			t.Errorf("%v: a full bucket is still there", l)
+		}
+	}
+
+	// A marker outlives takes.
+	p := policy(t, ratelimit.PerSecond(10))
+	if err := s.Reset(t.Context(), "reset", p); err != nil {
+		t.Fatal(err)
+	}
+	for range 9 {
+		if got, want := life("reset", p), epochRest(server, t, s, p); got != want {
+			t.Errorf("with a marker the value lives for %v; want %v", got, want)
+		}
+		take("reset", p, 1)
+		at(100 * time.Millisecond)
+	}
+	take("reset", p, 5)
+	if got := life("reset", p); got != 500*time.Millisecond {
+		t.Errorf("a debt beyond the marker lives for %v; want 500ms", got)
+	}
+	at(501 * time.Millisecond)
+	if left := server.list(t, "keys", "*"); len(left) != 0 {
+		t.Errorf("values are left: %v", left)
+	}
+}
+
+// epochRest returns how long the marker of the key "reset" still counts.
+func epochRest(server *server, t *testing.T, s *Store, p *ratelimit.Policy) time.Duration {
+	t.Helper()
+	value := server.text(t, "get", bucket(s.names.tag("reset"), p.Bucket(0)))
+	var tat, frac, den, reset, life int64
+	if _, err := fmt.Sscanf(strings.ReplaceAll(value, ":", " "), "1 %d %d %d %d %d", &tat, &frac, &den, &reset, &life); err != nil || reset == 0 {
+		t.Fatalf("the value is %q, %v; want a marker", value, err)
+	}
+	now, err := server.admin.Time(context.Background()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(reset+life-now.UnixMicro()) * time.Microsecond
+}
+
+// TestNothingWritten: a denial, a look and a cost above the burst write nothing.
+func TestNothingWritten(t *testing.T) {
+	server := startRedis(t)
+	s := newStore(t, patient(t, server.address), Config{})
+	p := policy(t, ratelimit.PerHour(1), ratelimit.PerDay(10).Named("daily"))
+	take := func(key string, cost int) bool {
+		t.Helper()
+		d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Allowed
+	}
+	if take("a", 1); server.calls(t, "set") != 2 {
+		t.Fatalf("an admitted call made %d SETs; want 2, one for each limit", server.calls(t, "set"))
+	}
+	for range 20 {
+		if take("a", 1) || !take("a", 0) || take("b", 2) || !take("b", 0) {
+			t.Fatal("a wrong decision")
+		}
+	}
+	if n := server.calls(t, "set"); n != 2 {
+		t.Errorf("80 calls that charge nothing made %d SETs", n-2)
+	}
+	if n := server.calls(t, "evalsha") + server.calls(t, "eval"); n != 82 { // 81, and the NOSCRIPT of the first
+		t.Errorf("81 decisions made %d script calls; want one each, and one more for the first", n)
+	}
+}
+
+// policy compiles limits that are known to be sound.
+func policy(t testing.TB, limits ...ratelimit.Limit) *ratelimit.Policy {
+	t.Helper()
+	p, err := ratelimit.NewPolicy(limits...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}

@@ -1,0 +1,105 @@
+package redisstore
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The faults of a URL. None of them repeats a part of it: a password with a special
+// character in it can end up anywhere.
+var (
+	errScheme    = errors.New("redisstore: the URL must begin with redis://, rediss:// or unix://, such as redis://localhost:6379/0")
+	errURL       = errors.New("redisstore: the URL cannot be read; it must be like redis://user:password@host:6379/0, several hosts with commas between them, and special characters of user and password percent-encoded")
+	errParameter = errors.New("redisstore: the URL has a parameter that is not known, or twice, or has no value; known are master_name=NAME and cluster=true, and db=N with unix://; for other options make a client with package redis, ContextTimeoutEnabled: true and MaxRetries: -1")
+	errClusterDB = errors.New("redisstore: the URL names a database of a Cluster, which has only 0")
+	errManyHosts = errors.New("redisstore: the URL asks for a Cluster and for Sentinels; it must be one of cluster=true and master_name=NAME")
+)
+
+// parseURL reads what [NewClient] describes.
+func parseURL(rawURL string) (*redis.UniversalOptions, error) {
+	scheme, rest, _ := strings.Cut(rawURL, "://")
+	if scheme != "redis" && scheme != "rediss" && scheme != "unix" {
+		return nil, errScheme
+	}
+	// Package url knows one host: the others are cut off, and each is read as if alone.
+	user, hosts, rest := splitAuthority(rest)
+	u, err := url.Parse(scheme + "://" + user + hosts[0] + rest)
+	if err != nil || u.Fragment != "" {
+		return nil, errURL
+	}
+	o := new(redis.UniversalOptions)
+	if err := readParameters(u, o); err != nil {
+		return nil, err
+	}
+	if len(hosts) > 1 && o.MasterName == "" {
+		o.IsClusterMode = true
+	}
+	for _, host := range hosts {
+		if scheme != "unix" {
+			if u.Host = host; host == "" {
+				return nil, errURL
+			}
+			if o.MasterName != "" && u.Port() == "" {
+				u.Host += ":26379"
+			}
+		}
+		one, err := redis.ParseURL(u.String())
+		if err != nil {
+			return nil, errURL
+		}
+		o.Addrs = append(o.Addrs, one.Addr)
+		o.DB, o.Username, o.Password, o.TLSConfig = one.DB, one.Username, one.Password, one.TLSConfig
+	}
+	if o.TLSConfig != nil {
+		o.TLSConfig.ServerName = "" // that of whichever server is dialled, not of the last in the list
+	}
+	if o.IsClusterMode && o.DB != 0 {
+		return nil, errClusterDB
+	}
+	return o, nil
+}
+
+// splitAuthority cuts what follows the scheme into "user:password@", the hosts, and
+// the rest.
+func splitAuthority(s string) (user string, hosts []string, rest string) {
+	if at := strings.IndexAny(s, "/?#"); at >= 0 {
+		s, rest = s[:at], s[at:]
+	}
+	if at := strings.LastIndex(s, "@"); at >= 0 {
+		user, s = s[:at+1], s[at+1:]
+	}
+	return user, strings.Split(s, ","), rest
+}
+
+// readParameters takes our own parameters out of the URL, and lets no other pass than
+// those that stay.
+func readParameters(u *url.URL, o *redis.UniversalOptions) error {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return errParameter
+	}
+	for name, values := range query {
+		if len(values) != 1 || values[0] == "" {
+			return errParameter
+		}
+		switch socket := u.Scheme == "unix"; {
+		case name == "master_name" && !socket:
+			o.MasterName = values[0]
+		case name == "cluster" && !socket && (values[0] == "true" || values[0] == "false"):
+			o.IsClusterMode = values[0] == "true"
+		case name == "db" && socket:
+			continue
+		default:
+			return errParameter
+		}
+		delete(query, name)
+	}
+	u.RawQuery = query.Encode()
+	if o.IsClusterMode && o.MasterName != "" {
+		return errManyHosts
+	}
+	return nil
+}
