@@ -1,0 +1,48 @@
+package chaos_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+)
+
+// TestCancelled: a caller gives up before or during the call. The error says so, the
+// call is charged once at most, and those who fly with it notice nothing.
+func TestCancelled(t *testing.T) {
+	server := chaos.StartServer(t)
+	proxy := chaos.StartProxy(t, server.Addr, 1)
+	proxy.Delay(5 * time.Millisecond)
+	l := startLoad(t, patientStore(t, proxy), patience, countable, []string{"key"}, 20, 0)
+	p := policyOf(t, countable)
+	cancelled, decided, late := 0, 0, 0
+	for i := range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Duration(i%10)*time.Millisecond, cancel)
+		start := time.Now()
+		d, err := tryTake(ctx, l.store, "key", p, 1)
+		cancel()
+		switch class := ratelimit.ErrorClass(err); {
+		case err == nil && d.Allowed:
+			decided++
+		case class == ratelimit.ClassCanceled:
+			cancelled++
+			if time.Since(start) > chaos.Patience(20*time.Millisecond) {
+				late++
+			}
+		default:
+			t.Errorf("allowed=%v, class %q, %v", d.Allowed, class, err)
+		}
+	}
+	l.end()
+	wantNoErrors(t, l.all())
+	if late > cancelled/20 { // the scheduler's share
+		t.Errorf("of %d calls %d went on for more than 10 ms after their caller was gone", cancelled, late)
+	}
+	admitted := l.windows["key"].tokens() + decided
+	if n := charged(t, patientStore(t, server), "key", countable); cancelled < 100 || n < admitted || n > admitted+cancelled {
+		t.Errorf("%d calls were admitted and %d cancelled, but %d were charged", admitted, cancelled, n)
+	}
+}

@@ -1,0 +1,158 @@
+package chaos
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // it is how Redis names scripts
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed clock.lua
+var clockText string
+
+// A Clock is what scripts take for Redis' clock, on the clients that it steers. The
+// scripts run on the real server and are untouched: what reads the time stands in
+// front of them, and so does what ends keys when their time has come.
+//
+// Time passes in Advance only. The clock may be read and moved while it is in use.
+type Clock struct {
+	micros  atomic.Int64
+	scripts map[string]string // what a client sends, hash or text, to what is sent in its place
+	texts   []string
+}
+
+var _ redis.Hook = (*Clock)(nil)
+
+// clockStart is 2026-01-01, in microseconds since 1970: a time with as many digits
+// as those that production sees.
+const clockStart = 1_767_225_600_000_000
+
+// NewClock returns a clock for the scripts in files, the ones that the package under
+// test sends. Each must read the time once and in one way.
+func NewClock(tb testing.TB, files ...string) *Clock {
+	tb.Helper()
+	c := &Clock{scripts: map[string]string{}}
+	c.micros.Store(clockStart)
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		text := string(b)
+		if n := strings.Count(text, "redis.call('TIME')"); n != 1 || strings.Count(strings.ToUpper(text), "'TIME'") != n {
+			tb.Fatalf("%s asks for the time in %d places; it must do so once, as redis.call('TIME')", file, n)
+		}
+		steered := clockText + text
+		c.texts = append(c.texts, steered)
+		c.scripts[text] = steered
+		c.scripts[sha(text)] = sha(steered)
+	}
+	return c
+}
+
+func sha(text string) string {
+	sum := sha1.Sum([]byte(text)) //nolint:gosec // see above
+	return hex.EncodeToString(sum[:])
+}
+
+// Now returns the time in microseconds since 1970.
+func (c *Clock) Now() int64 { return c.micros.Load() }
+
+// Advance lets d pass, a whole number of microseconds; below 0 it sets the clock back.
+func (c *Clock) Advance(d time.Duration) { c.micros.Add(int64(d / time.Microsecond)) }
+
+// Set sets the clock.
+func (c *Clock) Set(micros int64) { c.micros.Store(micros) }
+
+// Steer makes the scripts of a client see this clock. It must not be in use yet.
+// Other scripts than those of NewClock fail from now on.
+func (c *Clock) Steer(client redis.UniversalClient) { client.AddHook(c) }
+
+// DialHook implements [redis.Hook], and changes nothing.
+func (c *Clock) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook implements [redis.Hook].
+func (c *Clock) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		steered, err := c.steered(ctx, cmd)
+		if err != nil {
+			cmd.SetErr(err)
+			return err
+		}
+		if steered == nil {
+			return next(ctx, cmd)
+		}
+		err = next(ctx, steered)
+		steered.answer(cmd)
+		return err
+	}
+}
+
+// ProcessPipelineHook implements [redis.Hook].
+func (c *Clock) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		sent := slices.Clone(cmds)
+		for i, cmd := range cmds {
+			steered, err := c.steered(ctx, cmd)
+			if err != nil {
+				cmd.SetErr(err)
+				return err
+			}
+			if steered != nil {
+				sent[i] = steered
+			}
+		}
+		err := next(ctx, sent)
+		for i, cmd := range sent {
+			if steered, ok := cmd.(*steeredCmd); ok {
+				steered.answer(cmds[i])
+			}
+		}
+		return err
+	}
+}
+
+// A steeredCmd is sent in place of another. Like that, it is sent once.
+type steeredCmd struct{ *redis.Cmd }
+
+// NoRetry tells the client that it must not be sent twice.
+func (*steeredCmd) NoRetry() bool { return true }
+
+// answer hands the answer on to the command that is waited for.
+func (s *steeredCmd) answer(cmd redis.Cmder) {
+	err := s.Err()
+	switch cmd := cmd.(type) {
+	case interface{ SetVal(v any) }:
+		cmd.SetVal(s.Val())
+	case interface{ SetVal(v []int64) }:
+		var numbers []int64
+		numbers, err = s.Int64Slice()
+		cmd.SetVal(numbers)
+	}
+	cmd.SetErr(err)
+}
+
+// steered returns what is sent in place of a call of a script, nil for any other
+// command.
+func (c *Clock) steered(ctx context.Context, cmd redis.Cmder) (*steeredCmd, error) {
+	if name := cmd.Name(); name != "eval" && name != "evalsha" {
+		return nil, nil
+	}
+	args := slices.Clone(cmd.Args())
+	which, _ := args[1].(string)
+	script, known := c.scripts[which]
+	if !known {
+		return nil, errors.New("chaos: the clock does not steer this script; name its file in NewClock")
+	}
+	args[1] = script
+	return &steeredCmd{redis.NewCmd(ctx, append(args, c.Now())...)}, nil
+}

@@ -1,0 +1,104 @@
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+	"github.com/keyrate/keyrate/store/redisstore"
+	"github.com/keyrate/keyrate/store/storetest"
+)
+
+// The whole contract, on each kind of set-up, with the scripts on the real servers
+// and their clock in the hands of the suite.
+func TestContractStandalone(t *testing.T) { contract(t, chaos.StartServer(t)) }
+
+func TestContractSentinel(t *testing.T) { contract(t, chaos.StartSentinel(t)) }
+
+func TestContractCluster(t *testing.T) { contract(t, chaos.StartCluster(t)) }
+
+var stores atomic.Int64
+
+func contract(t *testing.T, at any) {
+	t.Run("steered clock", func(t *testing.T) {
+		var clock *chaos.Clock
+		storetest.Run(t, storetest.Harness{
+			New: func(t *testing.T) ratelimit.Store {
+				clock = newClock(t)
+				client := patientClient(t, at)
+				clock.Steer(client)
+				return newStore(t, client, redisstore.Config{Prefix: fmt.Sprintf("contract%d", stores.Add(1))})
+			},
+			Advance: func(_ *testing.T, d time.Duration) { clock.Advance(d) },
+			SetBack: func(_ *testing.T, d time.Duration) { clock.Advance(-d) },
+
+			BriefReset: true,
+		})
+	})
+	t.Run("real clock", func(t *testing.T) { realClock(t, patientStore(t, at)) })
+}
+
+// realClock is what of the contract can be seen while nobody steers the time: the
+// scripts are as they are, and keys end by themselves.
+func realClock(t *testing.T, store ratelimit.Store) {
+	if err := ratelimit.Prove(t.Context(), store, patience); err != nil {
+		t.Errorf("the store does not prove itself: %v", err)
+	}
+	for _, limit := range []ratelimit.Limit{
+		ratelimit.PerSecond(10), ratelimit.PerSecond(3).WithBurst(2), {Rate: 7, Period: 900 * time.Millisecond, Burst: 3}, {Rate: 1, Period: 190 * time.Millisecond},
+	} {
+		t.Run(limit.String(), func(t *testing.T) {
+			t.Parallel()
+			p, key := policyOf(t, limit), "real "+limit.String()
+			burst := p.Bucket(0).Limit().Burst
+			windows := newWindows(limit)
+			for range 2 { // from full to empty, and full again
+				for i := range burst {
+					d := take(t, store, key, p, 1)
+					if !d.Allowed {
+						t.Fatalf("call %d of a burst of %d was denied", i+1, burst)
+					}
+					windows.add(d.Now, 1)
+				}
+				for range 4 { // a caller who waits as told, and is admitted then
+					d := take(t, store, key, p, 1)
+					wait := p.Bucket(0).RetryAfter(d.Debts[0], 1)
+					if d.Allowed {
+						windows.add(d.Now, 1)
+						continue
+					}
+					time.Sleep(wait)
+					if d = take(t, store, key, p, 1); !d.Allowed {
+						t.Fatalf("denied after a wait of %v, as told; the debt is %v", wait, d.Debts[0])
+					}
+					windows.add(d.Now, 1)
+				}
+				d := take(t, store, key, p, 0)
+				time.Sleep(d.Debts[0].Duration() + 2*time.Millisecond)
+				if d = take(t, store, key, p, 0); d.Debts[0] != (ratelimit.Debt{}) {
+					t.Errorf("after the refill the debt is %v", d.Debts[0])
+				}
+			}
+			windows.check(t, key)
+		})
+	}
+}
+
+// take asks for a decision, and an error fails the test.
+func take(t testing.TB, store ratelimit.Store, key string, p *ratelimit.Policy, cost int) ratelimit.Decision {
+	t.Helper()
+	d, err := store.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: patience})
+	if err != nil {
+		t.Errorf("Take returned an error: %v", err)
+	}
+	return d
+}
+
+// tryTake is take with the timeout that callers have, and returns the error.
+func tryTake(ctx context.Context, store ratelimit.Store, key string, p *ratelimit.Policy, cost int) (ratelimit.Decision, error) {
+	return store.Take(ctx, ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: ratelimit.DefaultTimeout})
+}

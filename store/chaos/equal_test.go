@@ -1,0 +1,241 @@
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/redisstore"
+	"github.com/keyrate/keyrate/store/storetest"
+)
+
+// TestEqualToMemory takes random histories through the memory store, where time
+// passes in a bubble of testing/synctest, and then, each step at the same instant,
+// through the scripts on a real Redis. Every answer must be the same.
+func TestEqualToMemory(t *testing.T) {
+	const histories, steps = 20_000, 20
+	seed := seedOf(t)
+	server := chaos.StartServer(t)
+	next, decisions := atomic.Int64{}, atomic.Int64{}
+	var allowed, known, resets atomic.Int64
+	var workers sync.WaitGroup
+	for range 8 * runtime.GOMAXPROCS(0) {
+		clock, client := newClock(t), patientClient(t, server)
+		clock.Steer(client)
+		store := newStore(t, client, redisstore.Config{})
+		workers.Go(func() {
+			for i := next.Add(1); i <= histories && !t.Failed(); i = next.Add(1) {
+				script := rehearse(t, seed, i, steps)
+				for at, s := range script {
+					clock.Set(epoch + s.want.Now)
+					got, err := s.on(t.Context(), store)
+					if err == nil && !s.Reset {
+						got.Now -= epoch
+						err = storetest.Compare(s.Request.Policy, got, s.want)
+					}
+					if err != nil {
+						t.Errorf("KEYRATE_SEED=%#x, history %d: %v\nafter the steps\n%s", seed, i, err, told(script[:at+1]))
+						return
+					}
+					switch {
+					case s.Reset:
+						resets.Add(1)
+						continue
+					case got.Allowed:
+						allowed.Add(1)
+					}
+					if s.Request.Known != nil {
+						known.Add(1)
+					}
+					decisions.Add(1)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	t.Logf("%d histories, %d decisions (%d admitted, %d with knowledge), %d resets: all equal", histories, decisions.Load(), allowed.Load(), known.Load(), resets.Load())
+	// A comparison of nothing would find no difference.
+	all := decisions.Load()
+	if all < histories*steps*9/10 || allowed.Load() < all/4 || allowed.Load() > all*3/4 || known.Load() < all/10 || resets.Load() < histories/4 {
+		t.Error("the histories are too much alike")
+	}
+	if n := server.Calls("evalsha"); int64(n) < all {
+		t.Errorf("Redis has executed %d scripts for %d decisions", n, all)
+	}
+}
+
+// TestEqualToMemoryFindsAMicrosecond is the control: the same comparison, with a
+// clock that is a microsecond late in one step of a hundred.
+func TestEqualToMemoryFindsAMicrosecond(t *testing.T) {
+	seed := seedOf(t)
+	clock, client := newClock(t), patientClient(t, chaos.StartServer(t))
+	clock.Steer(client)
+	store := newStore(t, client, redisstore.Config{})
+	random := rand.New(rand.NewPCG(seed, 1))
+	for i := range int64(1000) {
+		for _, s := range rehearse(t, seed, i, 20) {
+			late := int64(0)
+			if random.IntN(100) == 0 {
+				late = 1
+			}
+			clock.Set(epoch + s.want.Now + late)
+			got, err := s.on(t.Context(), store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !s.Reset && (got.Allowed != s.want.Allowed || got.Debts != s.want.Debts) {
+				return
+			}
+		}
+	}
+	t.Error("no answer was another one, though the clock was")
+}
+
+// epoch is where the scripts' clock is when that of the memory store begins, in
+// microseconds: from here a century can pass within the 2^53 that a script knows.
+const epoch = 1_767_225_600_000_000
+
+// A rehearsed step was taken on the memory store, which answered want.
+type rehearsed struct {
+	storetest.Step
+	want ratelimit.Decision
+}
+
+// rehearse takes a new history through a new memory store.
+func rehearse(t *testing.T, seed uint64, number int64, steps int) []rehearsed {
+	script := make([]rehearsed, 0, steps)
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(memstore.Config{MaxKeys: 64})
+		history := storetest.NewHistory(rand.NewPCG(seed, uint64(number)), storetest.HistoryConfig{
+			Prefix: fmt.Sprintf("%d/", number),
+			Span:   100 * 365 * 24 * int64(time.Hour/time.Microsecond),
+		})
+		resets := resetsSeen{}
+		for range steps {
+			step := history.Next()
+			time.Sleep(step.Wait)
+			s := rehearsed{Step: step}
+			now := state(t, store, &step)
+			resets.saw(&step)
+			if step.Reset {
+				if err := store.Reset(t.Context(), step.Request.Key, step.Request.Policy); err != nil {
+					t.Error(err)
+				}
+				s.want = now
+				resets.reset(&step, now.Now)
+				time.Sleep(time.Microsecond) // what is seen from now on is later than the reset
+				history.Saw(step, now)
+			} else {
+				s.Request.Known = resets.undisputed(&step, now.Now)
+				var err error
+				if s.want, err = store.Take(t.Context(), s.Request); err != nil {
+					t.Error(err)
+				}
+				history.Saw(step, s.want)
+			}
+			script = append(script, s)
+		}
+	})
+	return script
+}
+
+// state looks at the clock of the memory store, through a key of nobody's.
+func state(t *testing.T, store *memstore.Store, s *storetest.Step) ratelimit.Decision {
+	d, err := store.Take(t.Context(), ratelimit.Request{Key: "clock", Policy: s.Request.Policy})
+	if err != nil {
+		t.Error(err)
+	}
+	return d
+}
+
+// on takes the step on a store whose clock is epoch later.
+func (s *rehearsed) on(ctx context.Context, store ratelimit.Store) (ratelimit.Decision, error) {
+	if s.Reset {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		return ratelimit.Decision{}, store.Reset(ctx, s.Request.Key, s.Request.Policy)
+	}
+	r := s.Request
+	r.Timeout = patience
+	if r.Known != nil {
+		known := *r.Known
+		for i := range known {
+			if known[i].TAT.Den != 0 {
+				known[i].TAT.Micros += epoch
+			}
+			if known[i].Seen != 0 {
+				known[i].Seen += epoch
+			}
+		}
+		r.Known = &known
+	}
+	return store.Take(ctx, r)
+}
+
+// resetsSeen keeps what the two stores may see differently, and both may: the memory
+// store keeps one instant for the resets of all keys, for ever; Redis one for each
+// bucket, for as long as debts of before can last.
+type resetsSeen struct {
+	last    int64
+	buckets map[[2]string]int64 // the last one of each
+	least   map[string]int64    // the smallest capacity of the limits of one name so far
+}
+
+// saw remembers the capacities of the limits of a step.
+func (r *resetsSeen) saw(s *storetest.Step) {
+	if r.least == nil {
+		r.least, r.buckets = map[string]int64{}, map[[2]string]int64{}
+	}
+	for i := range s.Request.Policy.Len() {
+		b := s.Request.Policy.Bucket(i)
+		name, capacity := b.Limit().Name, b.Capacity().Micros
+		if least, ok := r.least[name]; !ok || capacity < least {
+			r.least[name] = capacity
+		}
+	}
+}
+
+func (r *resetsSeen) reset(s *storetest.Step, now int64) {
+	r.last = now
+	for i := range s.Request.Policy.Len() {
+		r.buckets[[2]string{s.Request.Key, s.Request.Policy.Bucket(i).Limit().Name}] = now
+	}
+}
+
+// undisputed returns what the caller of a step knows, but for instants about which
+// the stores may differ: of these it is then not known when they were.
+func (r *resetsSeen) undisputed(s *storetest.Step, now int64) *ratelimit.Knowledge {
+	if s.Request.Known == nil {
+		return nil
+	}
+	known := *s.Request.Known
+	for i := range s.Request.Policy.Len() {
+		name := s.Request.Policy.Bucket(i).Limit().Name
+		reset := r.buckets[[2]string{s.Request.Key, name}]
+		inMemory := known[i].Seen <= r.last
+		inRedis := known[i].Seen <= reset && now < reset+r.least[name]
+		if known[i].Seen != 0 && inMemory != inRedis {
+			known[i].Seen = 0
+		}
+	}
+	return &known
+}
+
+// told writes the last steps down for the message of a failed test.
+func told(script []rehearsed) string {
+	var b strings.Builder
+	for i, s := range script[max(0, len(script)-10):] {
+		fmt.Fprintf(&b, "%4d  at %d %v\n", max(0, len(script)-10)+i, s.want.Now, s.Step)
+	}
+	return b.String()
+}

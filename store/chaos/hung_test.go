@@ -1,0 +1,51 @@
+package chaos_test
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+	"github.com/keyrate/keyrate/store/redisstore"
+)
+
+// TestHung: Redis stands still, and its connections stay open. A call takes as long as
+// its budget, there are no more goroutines than callers need, and when Redis goes on
+// so do the decisions. Each call that was given up is charged once at most.
+func TestHung(t *testing.T) {
+	watch, server := startWatch(t), chaos.StartServer(t)
+	proxy := chaos.StartProxy(t, server.Addr, 1)
+	const callers = 50
+	l := startLoad(t, storeAt(t, proxy), ratelimit.DefaultTimeout, countable, []string{"key"}, callers, 10*time.Millisecond)
+	time.Sleep(300 * time.Millisecond)
+	before, goroutines := proxy.Accepted(), runtime.NumGoroutine()
+	server.Hang()
+	hung := time.Now()
+	time.Sleep(2 * time.Second)
+	if state := server.State(); state != 'T' {
+		t.Errorf("the process is in state %q while it hangs", state)
+	}
+	during, more := l.between(hung.Add(chaos.Patience(100*time.Millisecond)), time.Now()), runtime.NumGoroutine()-goroutines
+	server.Resume()
+	resumed := time.Now()
+	l.untilBack(t, hung, "key")
+	l.end()
+	t.Logf("%d connections before, %d in all; %d more goroutines; back %v after; %v", before, proxy.Accepted(), more, (l.back(hung, "key") - resumed.Sub(hung)).Round(time.Millisecond), during)
+	wantClasses(t, during, ratelimit.ClassTimeout, redisstore.ClassConnect)
+	watch.wantInBudget(t, during.took)
+	if during.answered != count(during.errors) {
+		t.Errorf("a Redis that stands still has decided: %v", during)
+	}
+	// A connection of the proxy's is four goroutines.
+	if opened := proxy.Accepted() - before; more > 50+20*5 {
+		t.Errorf("%d more goroutines, with %d connections opened", more, opened)
+	}
+	if back := l.back(hung, "key") - resumed.Sub(hung); back > chaos.Patience(300*time.Millisecond)+2*watch.share() {
+		t.Errorf("back %v after Redis went on", back)
+	}
+	all := l.all()
+	if admitted, owes := l.windows["key"].tokens(), charged(t, patientStore(t, server), "key", countable); owes < admitted || owes > admitted+count(all.errors) {
+		t.Errorf("%d calls were admitted and %d had errors, but %d were charged", admitted, count(all.errors), owes)
+	}
+}

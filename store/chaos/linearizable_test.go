@@ -1,0 +1,164 @@
+package chaos_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+)
+
+const (
+	linearClients   = 16
+	linearCalls     = 8 // of each client in a history
+	linearKeys      = 2
+	linearHistories = 60
+)
+
+// forever is when a call ends whose answer was lost: it may be executed at any time.
+const forever = math.MaxInt64 / 2
+
+// linearTimeout is how long a caller waits for an answer.
+const linearTimeout = 20 * time.Millisecond
+
+// TestLinearizable: two nodes with eight callers each decide on the same keys at once,
+// over a network that loses requests and answers. Every history can be explained by
+// one bucket that took the calls one after the other; one that was lost counts once
+// or not at all.
+func TestLinearizable(t *testing.T) {
+	seed := seedOf(t)
+	server := chaos.StartServer(t)
+	proxy := chaos.StartProxy(t, server.Addr, seed)
+	nodes := []ratelimit.Store{storeAt(t, proxy), storeAt(t, proxy)}
+	proxy.Lose(40, 40)
+	total := linearCounts{}
+	for i := range uint64(linearHistories) {
+		history, counts := linearHistory(t, seed, i, nodes)
+		total.add(counts)
+		// Not to be decided is no proof: it counts as a failure.
+		if result := porcupine.CheckOperationsTimeout(bucketModel, history, chaos.Patience(10*time.Second)); result != porcupine.Ok {
+			t.Fatalf("KEYRATE_SEED=%#x, history %d is not linearizable (%s):\n%s", seed, i, result, told16(history))
+		}
+	}
+	requests, replies := proxy.Lost()
+	t.Logf("%d histories: %+v; the network lost %d requests and %d answers", linearHistories, total, requests, replies)
+	if requests < 20 || replies < 20 || total.lost < 40 || total.admitted < 1000 || total.denied < 500 {
+		t.Error("too little has happened for a proof")
+	}
+	if calls := server.Calls("evalsha") + server.Calls("eval"); calls >= total.admitted+total.denied {
+		t.Errorf("%d scripts for %d answers: no flight was shared", calls, total.admitted+total.denied)
+	}
+}
+
+// TestLinearizableFindsOut holds stores that are not atomic, or not honest, to the
+// same: each must be found out.
+func TestLinearizableFindsOut(t *testing.T) {
+	for _, control := range []struct {
+		name  string
+		lossy bool
+		store func(t *testing.T, p *chaos.Proxy) ratelimit.Store
+	}{
+		{"read, decide, write", false, func(t *testing.T, p *chaos.Proxy) ratelimit.Store { return readThenWrite{newClient(t, p.URL())} }},
+		{"asks again", true, func(t *testing.T, p *chaos.Proxy) ratelimit.Store { return retrying{storeAt(t, p)} }},
+		{"admits all", false, func(*testing.T, *chaos.Proxy) ratelimit.Store { return admitsAll{} }},
+		{"refuses all", false, func(*testing.T, *chaos.Proxy) ratelimit.Store { return refusesAll{} }},
+	} {
+		t.Run(control.name, func(t *testing.T) {
+			seed := seedOf(t)
+			proxy := chaos.StartProxy(t, chaos.StartServer(t).Addr, seed)
+			nodes := []ratelimit.Store{control.store(t, proxy), control.store(t, proxy)}
+			if control.lossy {
+				proxy.Lose(40, 10)
+			}
+			for i := range uint64(linearHistories) {
+				history, _ := linearHistory(t, seed, i, nodes)
+				if porcupine.CheckOperationsTimeout(bucketModel, history, chaos.Patience(10*time.Second)) == porcupine.Illegal {
+					t.Logf("found out in history %d", i)
+					return
+				}
+			}
+			t.Errorf("not found out in %d histories", linearHistories)
+		})
+	}
+}
+
+type linearCounts struct{ admitted, denied, lost int }
+
+func (c *linearCounts) add(d linearCounts) {
+	c.admitted += d.admitted
+	c.denied += d.denied
+	c.lost += d.lost
+}
+
+// linearHistory lets the callers call, on new keys, and returns what they did and got.
+func linearHistory(t *testing.T, seed, number uint64, nodes []ratelimit.Store) ([]porcupine.Operation, linearCounts) {
+	t.Helper()
+	p := policyOf(t, historyLimit)
+	start := time.Now()
+	var mu sync.Mutex
+	var history []porcupine.Operation
+	var counts linearCounts
+	call := func(client int, o op) (answered bool) {
+		before := time.Since(start)
+		d, err := nodes[client%len(nodes)].Take(t.Context(), ratelimit.Request{Key: o.key, Policy: p, Cost: o.cost, Timeout: chaos.Patience(linearTimeout)})
+		after := time.Since(start)
+		mu.Lock()
+		defer mu.Unlock()
+		operation := porcupine.Operation{ClientId: client, Input: o, Call: int64(before), Output: outcome{decision: d}, Return: int64(after)}
+		switch {
+		case err != nil:
+			counts.lost++
+			operation.Output, operation.Return = outcome{lost: true}, forever
+		case d.Allowed:
+			counts.admitted++
+		default:
+			counts.denied++
+		}
+		history = append(history, operation)
+		return err == nil
+	}
+	keys := make([]string, linearKeys)
+	for i := range keys {
+		// The first answered call makes the bucket's TAT known; the model needs that
+		// before anything is lost. A key on which it was lost is not used.
+		for attempt := 0; ; attempt++ {
+			keys[i] = fmt.Sprintf("history %d, key %d, attempt %d", number, i, attempt)
+			if call(0, op{keys[i], 1}) {
+				break
+			}
+			counts.lost--
+			history = history[:len(history)-1]
+			if attempt > 100 {
+				t.Fatal("no first call is answered")
+			}
+		}
+	}
+	var clients sync.WaitGroup
+	for client := range linearClients {
+		clients.Go(func() {
+			random := rand.New(rand.NewPCG(seed, number<<8|uint64(client)))
+			for range linearCalls {
+				call(client, op{keys[random.IntN(linearKeys)], random.IntN(4)})
+			}
+		})
+	}
+	clients.Wait()
+	return history, counts
+}
+
+// told16 writes a history down, in the order in which the calls were made.
+func told16(history []porcupine.Operation) string {
+	slices.SortFunc(history, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+	text := ""
+	for _, o := range history {
+		text += fmt.Sprintf("%12d %12d client %2d %+v %+v\n", o.Call, o.Return, o.ClientId, o.Input, o.Output)
+	}
+	return text
+}

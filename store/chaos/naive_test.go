@@ -1,0 +1,108 @@
+package chaos_test
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// Stores as one would write them at first. They are the controls: each has a fault
+// that the tests must find.
+
+// readThenWrite asks Redis for the bucket, decides here and writes it back. What
+// others write in between is lost.
+type readThenWrite struct{ client redis.UniversalClient }
+
+func (s readThenWrite) Take(ctx context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
+	text, err := s.client.Get(ctx, "naive:"+r.Key).Result()
+	if err != nil && err != redis.Nil { //nolint:errorlint // it is never wrapped
+		return d, err
+	}
+	now, err := s.client.Time(ctx).Result()
+	if err != nil {
+		return d, err
+	}
+	b := r.Policy.Bucket(0)
+	full, _ := strconv.ParseInt(text, 10, 64)
+	d.Now = now.UnixMicro()
+	d.Debts[0], _ = b.DebtAt(ratelimit.TAT{Micros: full, Den: b.Denominator()}, d.Now)
+	cost, ok := b.Cost(r.Cost)
+	after := b.Add(d.Debts[0], cost)
+	if !ok || !b.Fits(after) {
+		return d, nil
+	}
+	d.Allowed, d.Debts[0] = true, after
+	return d, s.client.Set(ctx, "naive:"+r.Key, b.TATAt(after, d.Now).Micros, after.Duration()+time.Second).Err()
+}
+
+func (s readThenWrite) Reset(ctx context.Context, key string, _ *ratelimit.Policy) error {
+	return s.client.Del(ctx, "naive:"+key).Err()
+}
+
+// retrying asks again when an answer does not come, though the call may have been
+// charged.
+type retrying struct{ ratelimit.Store }
+
+func (s retrying) Take(ctx context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
+	for range 5 {
+		if d, err = s.Store.Take(ctx, r); err == nil {
+			return d, nil
+		}
+	}
+	return d, err
+}
+
+// clientClock decides by the clock of the client, as if all hosts had the same.
+type clientClock struct {
+	client redis.UniversalClient
+	ahead  time.Duration
+}
+
+var clientClockScript = redis.NewScript(`
+local tat = tonumber(redis.call('GET', KEYS[1]) or '0')
+local now, cost, capacity = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local after = math.max(tat, now) + cost
+if after - now > capacity then
+	return 0
+end
+redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', 60000)
+return 1`)
+
+func (s clientClock) Take(ctx context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
+	b := r.Policy.Bucket(0)
+	cost, _ := b.Cost(r.Cost)
+	now, err := s.client.Time(ctx).Result()
+	if err != nil {
+		return d, err
+	}
+	d.Now = now.UnixMicro()
+	mine := now.Add(s.ahead).UnixMicro()
+	allowed, err := clientClockScript.Run(ctx, s.client, []string{"naive:" + r.Key}, mine, cost.Micros, b.Capacity().Micros).Int()
+	d.Allowed = allowed == 1
+	return d, err
+}
+
+func (s clientClock) Reset(ctx context.Context, key string, _ *ratelimit.Policy) error {
+	return s.client.Del(ctx, "naive:"+key).Err()
+}
+
+// admitsAll and refusesAll do not decide at all.
+type admitsAll struct{}
+
+func (admitsAll) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
+	return ratelimit.Decision{Allowed: true, Now: time.Now().UnixMicro()}, nil
+}
+
+func (admitsAll) Reset(context.Context, string, *ratelimit.Policy) error { return nil }
+
+type refusesAll struct{}
+
+func (refusesAll) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	return ratelimit.Decision{Now: time.Now().UnixMicro(), Debts: [ratelimit.MaxLimits]ratelimit.Debt{r.Policy.Bucket(0).Capacity()}}, nil
+}
+
+func (refusesAll) Reset(context.Context, string, *ratelimit.Policy) error { return nil }

@@ -1,0 +1,131 @@
+package chaos_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+	"github.com/keyrate/keyrate/store/redisstore"
+)
+
+// TestRefusals: Redis answers, but not with a decision. Each refusal has a class, is
+// quick and charges nothing, and decisions are back at once when its cause is gone.
+func TestRefusals(t *testing.T) {
+	for _, refusal := range []struct {
+		name  string
+		class string
+		begin func(t *testing.T, s *chaos.Server)
+		end   func(t *testing.T, s *chaos.Server)
+	}{
+		{
+			"becomes a replica", redisstore.ClassReadOnly,
+			func(t *testing.T, s *chaos.Server) {
+				s.Do("REPLICAOF", "127.0.0.1", chaos.StartServer(t, "--repl-diskless-load", "disabled").Port)
+				if role := s.Role(); role != "slave" {
+					t.Errorf("its role is %q", role)
+				}
+			},
+			// As a replica it has taken over its new primary's data, which is none.
+			func(_ *testing.T, s *chaos.Server) { s.Do("REPLICAOF", "NO", "ONE") },
+		},
+		{
+			"too few replicas", redisstore.ClassReadOnly,
+			func(_ *testing.T, s *chaos.Server) { s.Do("CONFIG", "SET", "min-replicas-to-write", 1) },
+			func(t *testing.T, s *chaos.Server) {
+				s.Do("CONFIG", "SET", "min-replicas-to-write", 0)
+				wantErrorStat(t, s, "NOREPLICAS")
+			},
+		},
+		{
+			"out of memory", redisstore.ClassMemory,
+			func(_ *testing.T, s *chaos.Server) { s.Do("CONFIG", "SET", "maxmemory", 1) },
+			func(t *testing.T, s *chaos.Server) {
+				s.Do("CONFIG", "SET", "maxmemory", 0)
+				wantErrorStat(t, s, "OOM")
+			},
+		},
+		{
+			"busy with another client's script", redisstore.ClassBusy,
+			func(t *testing.T, s *chaos.Server) {
+				s.Do("CONFIG", "SET", "lua-time-limit", 1)
+				go s.Try("EVAL", "while true do end", 0) //nolint:errcheck // it is killed
+				chaos.Until(t, 5*time.Second, "Redis is busy", func() bool {
+					_, err := s.Try("TIME")
+					return err != nil && strings.HasPrefix(err.Error(), "BUSY")
+				})
+			},
+			func(t *testing.T, s *chaos.Server) {
+				s.Do("SCRIPT", "KILL")
+				wantErrorStat(t, s, "BUSY")
+			},
+		},
+		{
+			"pauses writes", ratelimit.ClassTimeout,
+			func(_ *testing.T, s *chaos.Server) { s.Do("CLIENT", "PAUSE", 60_000, "WRITE") },
+			func(_ *testing.T, s *chaos.Server) { s.Do("CLIENT", "UNPAUSE") },
+		},
+		{
+			"wants a password now", redisstore.ClassAccess,
+			func(_ *testing.T, s *chaos.Server) {
+				s.Do("ACL", "SETUSER", "keeper", "on", ">secret", "+@all", "~*")
+				s.Do("ACL", "SETUSER", "default", "-evalsha", "-eval")
+			},
+			func(t *testing.T, s *chaos.Server) {
+				s.Do("ACL", "SETUSER", "default", "+@all")
+				wantErrorStat(t, s, "NOPERM")
+			},
+		},
+	} {
+		t.Run(refusal.name, func(t *testing.T) {
+			watch, server := startWatch(t), chaos.StartServer(t)
+			store := storeAt(t, server)
+			p := policyOf(t, countable)
+			for range 3 {
+				if d := take(t, patientStore(t, server), "key", p, 1); !d.Allowed {
+					t.Fatalf("before: %+v", d)
+				}
+			}
+			refusal.begin(t, server)
+			refused := 0
+			var took []time.Duration
+			for range 10 {
+				start := time.Now()
+				d, err := tryTake(t.Context(), store, "key", p, 1)
+				if class := ratelimit.ErrorClass(err); d.Allowed || class != refusal.class {
+					t.Errorf("allowed=%v, class %q, %v; want class %q", d.Allowed, class, err, refusal.class)
+				}
+				took = append(took, time.Since(start))
+				if err != nil {
+					refused++
+				}
+			}
+			watch.wantInBudget(t, took)
+			refusal.end(t, server)
+			back := chaos.Until(t, 2*time.Second, "a decision is made", func() bool {
+				_, err := tryTake(t.Context(), store, "key", p, 0)
+				return err == nil
+			})
+			if back > chaos.Patience(300*time.Millisecond) {
+				t.Errorf("back after %v", back)
+			}
+			most := 3
+			if refusal.class == ratelimit.ClassTimeout {
+				most += refused // they were given up, and may be charged when the pause is over
+			}
+			if n := charged(t, patientStore(t, server), "key", countable); n > most {
+				t.Errorf("%d tokens were charged; want %d at most", n, most)
+			}
+		})
+	}
+}
+
+// wantErrorStat is the witness that a server has refused.
+func wantErrorStat(t *testing.T, s *chaos.Server, name string) {
+	t.Helper()
+	chaos.Until(t, 5*time.Second, "it answers", func() bool { return s.Info("redis_version") != "" })
+	if n := s.Errors(name); n < 10 {
+		t.Errorf("the server has answered %s %d times; want 10", name, n)
+	}
+}

@@ -1,0 +1,97 @@
+package chaos_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+	"github.com/keyrate/keyrate/store/redisstore"
+)
+
+// TestRestart: Redis is killed and comes back, with its data or without.
+func TestRestart(t *testing.T) {
+	for _, keeps := range []bool{true, false} {
+		t.Run(fmt.Sprintf("keeps its data %v", keeps), func(t *testing.T) {
+			var options []string
+			if keeps {
+				options = []string{"--appendonly", "yes", "--appendfsync", "no"}
+			}
+			watch, server := startWatch(t), chaos.StartServer(t, options...)
+			l := startLoad(t, storeAt(t, server), ratelimit.DefaultTimeout, countable, []string{"key"}, 2, time.Millisecond)
+			time.Sleep(300 * time.Millisecond)
+			killed := time.Now()
+			server.Kill()
+			if state := server.State(); state != 0 {
+				t.Errorf("the process is in state %q after SIGKILL", state)
+			}
+			time.Sleep(300 * time.Millisecond)
+			server.Restart()
+			restarted := time.Now()
+			l.untilBack(t, killed, "key")
+			l.end()
+			during := l.between(killed, time.Time{})
+			t.Logf("back %v after the restart; %v", (l.back(killed, "key") - restarted.Sub(killed)).Round(time.Millisecond), during)
+			watch.wantNoErrors(t, l.between(time.Time{}, killed))
+			wantClasses(t, during, redisstore.ClassConnect, redisstore.ClassLost, redisstore.ClassLoading, ratelimit.ClassTimeout)
+			if back := l.back(killed, "key") - restarted.Sub(killed); back > reconnect+chaos.Patience(300*time.Millisecond)+2*watch.share() {
+				t.Errorf("back %v after the restart", back)
+			}
+			watch.wantInBudget(t, during.took)
+			// A call whose answer was lost, or too late, may have been charged.
+			admitted, owes := l.windows["key"].tokens(), charged(t, patientStore(t, server), "key", countable)
+			all, after := l.all(), during.admitted
+			lost := all.errors[redisstore.ClassLost] + all.errors[ratelimit.ClassTimeout]
+			if keeps && (owes < admitted || owes > admitted+lost) {
+				t.Errorf("%d calls were admitted, and %d charged; %d were lost", admitted, owes, lost)
+			}
+			if !keeps && (owes == 0 || owes > after+lost) {
+				t.Errorf("since the empty restart %d calls were admitted, and %d charged", after, owes)
+			}
+		})
+	}
+}
+
+// TestLoading: Redis reads its data, which takes a while. Meanwhile it answers nobody.
+func TestLoading(t *testing.T) {
+	watch, server := startWatch(t), chaos.StartServer(t, "--appendonly", "yes")
+	store := storeAt(t, server)
+	p := policyOf(t, countable)
+	take(t, patientStore(t, server), "key", p, 1)
+	for i := range 2000 {
+		server.Do("SET", i, strings.Repeat("v", 300))
+	}
+	server.Do("CONFIG", "SET", "rdbcompression", "no") // it looks at the clients after so many bytes
+	server.Do("CONFIG", "SET", "save", "3600 1")
+	server.Do("SAVE")
+	server.Do("CONFIG", "SET", "appendonly", "no")
+	server.Stop()
+	// A millisecond for each key, and a look at the clients after each kilobyte.
+	server.Restart("--appendonly", "no", "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
+	loading, start := 0, time.Now()
+	var took []time.Duration
+	chaos.Until(t, 20*time.Second, "Redis has read its data", func() bool {
+		before := time.Now()
+		_, err := tryTake(t.Context(), store, "key", p, 0)
+		if err == nil {
+			return true
+		}
+		if class := ratelimit.ErrorClass(err); class == redisstore.ClassLoading {
+			loading++
+		} else if class != ratelimit.ClassTimeout && class != redisstore.ClassConnect {
+			t.Errorf("class %q, %v", class, err)
+		}
+		took = append(took, time.Since(before))
+		return false
+	})
+	watch.wantInBudget(t, took)
+	t.Logf("%d times loading, in %v", loading, time.Since(start))
+	if loading == 0 {
+		t.Errorf("no answer was of class %q", redisstore.ClassLoading)
+	}
+	if n := charged(t, patientStore(t, server), "key", countable); n != 1 {
+		t.Errorf("%d tokens are charged after the restart; want 1", n)
+	}
+}

@@ -1,0 +1,37 @@
+package chaos_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+	"github.com/keyrate/keyrate/store/redisstore"
+)
+
+// TestTortureDown: the program starts before Redis does. It starts, its decisions have
+// errors, in time, and as soon as Redis is there they are made.
+func TestTortureDown(t *testing.T) {
+	watch, server := startWatch(t), chaos.StartServer(t)
+	server.Kill()
+	store := storeAt(t, server)
+	p := policyOf(t, ratelimit.PerHour(5))
+	var took []time.Duration
+	for range 3 {
+		start := time.Now()
+		_, err := tryTake(t.Context(), store, "down", p, 1)
+		if class := ratelimit.ErrorClass(err); class != redisstore.ClassConnect {
+			t.Errorf("class %q, %v; want %q", class, err, redisstore.ClassConnect)
+		}
+		took = append(took, time.Since(start))
+	}
+	watch.wantInBudget(t, took)
+	server.Restart()
+	back := chaos.Until(t, 2*time.Second, "a decision is made", func() bool {
+		d, err := tryTake(t.Context(), store, "down", p, 1)
+		return err == nil && d.Allowed
+	})
+	if back > chaos.Patience(time.Second) {
+		t.Errorf("the first decision came %v after Redis was there", back)
+	}
+}

@@ -1,0 +1,358 @@
+package chaos_test
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+	"github.com/keyrate/keyrate/store/redisstore"
+)
+
+// TestTorture holds the store, on a real Redis and by its clock, to what other
+// limiters got wrong. Most rows wait for time to pass, so they run side by side.
+func TestTorture(t *testing.T) {
+	server := chaos.StartServer(t)
+	for _, row := range []struct {
+		name string
+		test func(t *testing.T, server *chaos.Server)
+	}{
+		{"1 per 1.9 s for 19 s, shared", onePer1900ms},
+		{"two hosts, clocks 100 ms, 1 s and 1 h apart, 10/s for 5 s", hostsApart},
+		{"burst 1000 at 10/s, emptied, 2.3 s idle", emptiedAndIdle},
+		{"5 per 500 ms", fivePer500ms},
+		{"cost > burst", costAboveBurst},
+		{"rate 0, negative rate, period 0, huge rate and burst", refusedLimits},
+		{"negative cost, zero cost", negativeCost},
+		{"limit/window edge", windowEdge},
+		{"Retry-After", retryAfter},
+		{"1/s, one caller, 100 calls", onePerSecond},
+		{"1/s, burst 100, 5 s", burstAndRate},
+		{"rate 100, burst 10", burstBelowRate},
+		{"100 exhausted keys, 10,000 decoy keys", decoys},
+		{"limit raised or lowered on a live key", limitChanged},
+		{"odd rates and periods", oddRates},
+		{"key: empty, 1 MiB, NUL, CRLF, {}, *, not UTF-8", anyKey},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			row.test(t, server)
+		})
+	}
+}
+
+func onePer1900ms(t *testing.T, server *chaos.Server) {
+	limit := ratelimit.Limit{Rate: 1, Period: 1900 * time.Millisecond}
+	hosts := []*redisstore.Store{patientStore(t, server), patientStore(t, server)}
+	p, w := policyOf(t, limit), newWindows(limit)
+	// The eleventh comes at 19.0 s, and later by what the callers come late.
+	for start := time.Now(); time.Since(start) < 19*time.Second+chaos.Patience(300*time.Millisecond); time.Sleep(2 * time.Millisecond) {
+		for _, host := range hosts {
+			if d := take(t, host, "1 per 1.9 s", p, 1); d.Allowed {
+				w.add(d.Now, 1)
+			}
+		}
+	}
+	wantInt(t, w.tokens(), 11)
+	w.check(t, "1 per 1.9 s")
+}
+
+// hostsApart: for each gap, two processes that live so far apart.
+func hostsApart(t *testing.T, server *chaos.Server) {
+	limit := ratelimit.PerSecond(10)
+	start := redisTime(t, patientClient(t, server)) + chaos.Patience(time.Second).Microseconds()
+	gaps := []time.Duration{100 * time.Millisecond, time.Second, time.Hour}
+	var nodes []node
+	for _, gap := range gaps {
+		for _, ahead := range []time.Duration{0, gap} {
+			nodes = append(nodes, node{
+				Addr: server.Addr, Limit: limit, Keys: []string{"hosts " + gap.String()}, Callers: 1, Every: 5 * time.Millisecond,
+				Start: start, End: start + 5_200_000, Bubble: true, Ahead: ahead,
+			})
+		}
+	}
+	reports := runNodes(t, nodes)
+	for i, gap := range gaps {
+		a, b := reports[2*i], reports[2*i+1]
+		if apart := b.Clock.Sub(a.Clock); apart < gap*9/10 || apart > gap*11/10 {
+			t.Errorf("the clocks were %v apart; want %v", apart, gap)
+		}
+		w := newWindows(limit)
+		for _, r := range []nodeReport{a, b} {
+			for _, calls := range r.Admitted {
+				w.calls = append(w.calls, calls...)
+			}
+			if len(r.Errors) > 0 {
+				t.Errorf("errors: %v", r.Errors)
+			}
+		}
+		w.check(t, gap.String())
+		n := 0
+		for _, c := range w.calls {
+			if c.At-w.calls[0].At <= 5_000_000+50_000 { // the last token comes at 5.0 s; its caller a little later
+				n++
+			}
+		}
+		if n != 60 {
+			t.Errorf("%v apart, %d were admitted in 5 s; want 60", gap, n)
+		}
+	}
+}
+
+func emptiedAndIdle(t *testing.T, server *chaos.Server) {
+	limit := ratelimit.PerSecond(10).WithBurst(1000)
+	store, p := patientStore(t, server), policyOf(t, limit)
+	first := take(t, store, "idle", p, 1000)
+	time.Sleep(2300 * time.Millisecond)
+	var last ratelimit.Decision
+	n := 0
+	for {
+		d := take(t, store, "idle", p, 1)
+		if last = d; !d.Allowed {
+			break
+		}
+		n++
+	}
+	if want := int((last.Now - first.Now) / 100_000); !first.Allowed || n != want || n < 23 || n > 23+int(chaos.Patience(5)) {
+		t.Errorf("after %d µs %d were admitted; want %d, 23 or a little more", last.Now-first.Now, n, want)
+	}
+}
+
+func fivePer500ms(t *testing.T, server *chaos.Server) {
+	limit := ratelimit.Limit{Rate: 5, Period: 500 * time.Millisecond}
+	store, p, w := patientStore(t, server), policyOf(t, limit), newWindows(limit)
+	var last int64
+	for range 100 {
+		d := take(t, store, "500 ms", p, 1)
+		if last = d.Now; d.Allowed {
+			w.add(d.Now, 1)
+		}
+	}
+	wantInt(t, w.tokens(), w.ideal(last)) // 5, and what came back meanwhile
+	if w.tokens() > 5+int(chaos.Patience(2)) {
+		t.Errorf("%d of 100 calls were admitted", w.tokens())
+	}
+}
+
+func costAboveBurst(t *testing.T, server *chaos.Server) {
+	l := door(t, server, ratelimit.PerHour(5))
+	for _, n := range []int{6, 1000, math.MaxInt} {
+		if r := ask(t, l, "above", n); r.Allowed || r.RetryAfter != ratelimit.Never || r.Remaining != 5 {
+			t.Errorf("a cost of %d was answered allowed=%v, retry after %v, %d remaining; want a denial, Never, 5", n, r.Allowed, r.RetryAfter, r.Remaining)
+		}
+	}
+	wantInt(t, askAll(t, l, "above"), 5)
+}
+
+func refusedLimits(t *testing.T, server *chaos.Server) {
+	store := patientStore(t, server)
+	for _, l := range []ratelimit.Limit{
+		{}, {Rate: 0, Period: time.Second}, {Rate: -1, Period: time.Second}, {Rate: 1}, {Rate: 1, Period: -time.Second},
+		{Rate: 1, Period: time.Nanosecond}, {Rate: ratelimit.MaxRate + 1, Period: time.Second}, {Rate: math.MaxInt, Period: time.Second},
+		{Rate: 1, Period: time.Second, Burst: -1}, {Rate: 1, Period: time.Second, Burst: math.MaxInt},
+	} {
+		if _, err := ratelimit.New(store, l, ratelimit.Config{}); err == nil {
+			t.Errorf("%+v was accepted", l)
+		}
+	}
+	// The largest that is permitted is exact in a script, too.
+	largest := ratelimit.Limit{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: math.MaxInt}
+	d := take(t, store, "largest", policyOf(t, largest), math.MaxInt)
+	if want := policyOf(t, largest).Bucket(0).Capacity(); !d.Allowed || d.Debts[0] != want {
+		t.Errorf("the largest cost was answered %+v; want a debt of %+v", d, want)
+	}
+}
+
+func negativeCost(t *testing.T, server *chaos.Server) {
+	l := door(t, server, ratelimit.PerHour(5))
+	wantInt(t, askAll(t, l, "negative"), 5)
+	for _, n := range []int{-1, -5, math.MinInt} {
+		if r, err := l.AllowN(t.Context(), "negative", n); err == nil || r.Allowed {
+			t.Errorf("a cost of %d was answered allowed=%v, %v; want an error", n, r.Allowed, err)
+		}
+		// Nor by those who ask the store itself.
+		if d := take(t, patientStore(t, server), "negative", policyOf(t, ratelimit.PerHour(5)), n); d.Allowed {
+			t.Errorf("a cost of %d was answered %+v; want a denial", n, d)
+		}
+	}
+	if r := ask(t, l, "negative", 0); !r.Allowed || r.Remaining != 0 {
+		t.Errorf("a cost of 0 was answered allowed=%v with %d remaining; want it allowed, and none", r.Allowed, r.Remaining)
+	}
+	wantInt(t, askAll(t, l, "negative"), 0)
+}
+
+// windowEdge spends all just before the end of a second of Redis' clock, and again
+// just after it.
+func windowEdge(t *testing.T, server *chaos.Server) {
+	limit := ratelimit.PerSecond(100)
+	store, p, w := patientStore(t, server), policyOf(t, limit), newWindows(limit)
+	for range 2 {
+		now := take(t, store, "edge", p, 0).Now
+		time.Sleep(time.Duration(2_000_000-now%1_000_000-100_000) * time.Microsecond)
+		for start := time.Now(); time.Since(start) < 200*time.Millisecond; {
+			if d := take(t, store, "edge", p, 1); d.Allowed {
+				w.add(d.Now, 1)
+			}
+		}
+	}
+	w.check(t, "edge")
+	if n := w.tokens(); n < 2*115 || n > 2*130 {
+		t.Errorf("%d were admitted in twice 200 ms; want about 240", n)
+	}
+}
+
+// retryAfter: who waits as told is admitted, in whole microseconds rounded up.
+func retryAfter(t *testing.T, server *chaos.Server) {
+	l := door(t, server, ratelimit.PerSecond(3))
+	ask(t, l, "retry", 3)
+	for range 4 {
+		r := ask(t, l, "retry", 1)
+		if r.Allowed || r.RetryAfter <= 0 || r.RetryAfter > 333_334*time.Microsecond || r.RetryAfter%time.Microsecond != 0 {
+			t.Errorf("an empty bucket was answered allowed=%v, retry after %v", r.Allowed, r.RetryAfter)
+		}
+		time.Sleep(r.RetryAfter)
+		if r := ask(t, l, "retry", 1); !r.Allowed {
+			t.Errorf("after the wait: denied, retry after %v", r.RetryAfter)
+		}
+	}
+}
+
+func onePerSecond(t *testing.T, server *chaos.Server) {
+	limit := ratelimit.PerSecond(1)
+	store, p, w := patientStore(t, server), policyOf(t, limit), newWindows(limit)
+	var last int64
+	for range 100 {
+		d := take(t, store, "1/s", p, 1)
+		if last = d.Now; d.Allowed {
+			w.add(d.Now, 1)
+		}
+	}
+	wantInt(t, w.tokens(), w.ideal(last)) // 1, unless 100 calls take a second
+	w.check(t, "1/s")
+}
+
+func burstAndRate(t *testing.T, server *chaos.Server) {
+	limit := ratelimit.PerSecond(1).WithBurst(100)
+	store, p, w := patientStore(t, server), policyOf(t, limit), newWindows(limit)
+	for {
+		d := take(t, store, "105", p, 1)
+		if len(w.calls) > 0 && d.Now-w.calls[0].At > 5_500_000 {
+			break
+		}
+		if d.Allowed {
+			w.add(d.Now, 1)
+		} else {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	wantInt(t, w.tokens(), 105)
+}
+
+func burstBelowRate(t *testing.T, server *chaos.Server) {
+	limit := ratelimit.PerSecond(100).WithBurst(10)
+	store, p, w := patientStore(t, server), policyOf(t, limit), newWindows(limit)
+	var last int64
+	for len(w.calls) == 0 || last-w.calls[0].At < 2_000_000 {
+		d := take(t, store, "100/s", p, 1)
+		if last = d.Now; d.Allowed {
+			w.add(d.Now, 1)
+		} else {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	w.check(t, "100/s")
+	if ideal := w.ideal(last); w.tokens()*100 < ideal*95 {
+		t.Errorf("%d were admitted in 2 s; want at least 95%% of %d", w.tokens(), ideal)
+	}
+}
+
+func decoys(t *testing.T, server *chaos.Server) {
+	l := door(t, server, ratelimit.PerHour(2))
+	exhausted := keysNamed("exhausted", 100)
+	for _, key := range exhausted {
+		wantInt(t, askAll(t, l, key), 2)
+	}
+	var callers sync.WaitGroup
+	for c := range 32 {
+		callers.Go(func() {
+			for i := c; i < 10_000; i += 32 {
+				ask(t, l, fmt.Sprintf("decoy %d", i), 1)
+			}
+		})
+	}
+	callers.Wait()
+	for _, key := range exhausted {
+		wantInt(t, askAll(t, l, key), 0)
+	}
+}
+
+func limitChanged(t *testing.T, server *chaos.Server) {
+	hour, fast := door(t, server, ratelimit.PerHour(100)), door(t, server, ratelimit.PerSecond(5))
+	wantInt(t, askAll(t, hour, "changed"), 100)
+	r := ask(t, fast, "changed", 1)
+	if r.Allowed || r.RetryAfter != 200*time.Millisecond {
+		t.Errorf("after the limit was raised: allowed=%v, retry after %v; want a denial and 200ms", r.Allowed, r.RetryAfter)
+	}
+	time.Sleep(r.RetryAfter) // only if the clamp was written, too
+	if r := ask(t, fast, "changed", 1); !r.Allowed {
+		t.Errorf("200 ms after the limit was raised: denied, retry after %v", r.RetryAfter)
+	}
+	if r := ask(t, hour, "changed", 1); !r.Allowed {
+		t.Errorf("after the limit was lowered: denied, retry after %v", r.RetryAfter)
+	}
+}
+
+// oddRates takes what is there, at odd moments; what was admitted is then exact.
+func oddRates(t *testing.T, server *chaos.Server) {
+	store := patientStore(t, server)
+	for _, l := range []ratelimit.Limit{
+		{Rate: 1, Period: 7 * time.Second}, {Rate: 2, Period: 7 * time.Second}, {Rate: 1000, Period: time.Second, Burst: 3},
+		{Rate: 5, Period: 30 * time.Millisecond}, {Rate: 3, Period: 1700 * time.Microsecond}, {Rate: 7, Period: 1900 * time.Millisecond},
+		{Rate: 1_000_000, Period: time.Second, Burst: 1_000_000_000}, {Rate: 700_001, Period: time.Second, Burst: 700_001_000},
+	} {
+		p, key := policyOf(t, l), "odd "+l.String()
+		b := p.Bucket(0)
+		burst := b.Limit().Burst
+		first := take(t, store, key, p, burst)
+		admitted, last := int64(burst), first
+		for range 200 {
+			n := b.Remaining(take(t, store, key, p, 0).Debts[0])
+			if last = take(t, store, key, p, n); !last.Allowed {
+				t.Fatalf("%v: %d tokens that were there were denied", l, n)
+			}
+			admitted += int64(n)
+			if last.Debts[0].Micros == 0 {
+				// A full bucket gains nothing more: the sum starts again.
+				first, admitted = take(t, store, key, p, burst), int64(burst)
+				last = first
+			}
+		}
+		admitted += int64(b.Remaining(last.Debts[0]))
+		exact := new(big.Int).Mul(big.NewInt(int64(l.Rate)), big.NewInt(last.Now-first.Now))
+		exact.Div(exact, big.NewInt(l.Period.Microseconds())).Add(exact, big.NewInt(int64(burst)))
+		if w := exact.Int64(); admitted > w || burst > 1000 && admitted != w {
+			t.Errorf("%v: %d tokens in %d µs; want %d", l, admitted, last.Now-first.Now, w)
+		}
+	}
+}
+
+func anyKey(t *testing.T, server *chaos.Server) {
+	l := door(t, server, ratelimit.PerHour(2))
+	long := strings.Repeat("k", 1<<20)
+	keys := []string{"", long, long + "k", long[1:], "\x00", "\x00\x00", "a\x00b", "a", "\r\n", "a\r\nb", "{}", "{a}", "*", "\xff", "\xff\xfe", "\ufffd"}
+	for range 2 { // all in turn, so that each meets the traces of the others
+		for _, key := range keys {
+			if !ask(t, l, key, 1).Allowed {
+				t.Errorf("a key of %d bytes was denied with a debt that is not its own", len(key))
+			}
+		}
+	}
+	for _, key := range keys {
+		wantInt(t, askAll(t, l, key), 0)
+	}
+}
