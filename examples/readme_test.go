@@ -22,6 +22,7 @@ import (
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/redisstore"
 )
 
 // TestREADMEBuildsOutsideThisModule makes a module that uses keyrate as the README
@@ -90,7 +91,7 @@ func TestREADMEBuildsOutsideThisModule(t *testing.T) {
 
 // TestREADMEHasEveryOptionAndHeader compares the tables with the code.
 func TestREADMEHasEveryOptionAndHeader(t *testing.T) {
-	for _, config := range []any{middleware.Config{}, ratelimit.Config{}, memstore.Config{}} {
+	for _, config := range []any{middleware.Config{}, ratelimit.Config{}, memstore.Config{}, redisstore.Config{}} {
 		kind := reflect.TypeOf(config)
 		var fields []string
 		for _, f := range reflect.VisibleFields(kind) {
@@ -272,12 +273,14 @@ import (
 	"log"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync/atomic"
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/redisstore"
 )
 
 var (
@@ -294,6 +297,8 @@ var (
 	_ atomic.Int64
 	_ middleware.Config
 	_ memstore.Config
+	_ redisstore.Config
+	_ = os.Getenv
 )
 `)
 	for i, code := range fragments {
