@@ -68,7 +68,11 @@ func (c *chart) titleSpace() vg.Length {
 
 // notes returns the lines below the title.
 func (c *chart) notes() []string {
-	first := "less is better; beside each value its ratio to keyrate"
+	better := "less"
+	if c.view.more {
+		better = "more"
+	}
+	first := better + " is better; beside each value its ratio to keyrate"
 	if c.view.log {
 		first += "; logarithmic scale"
 	}
@@ -169,7 +173,11 @@ func (c *chart) scale(column column) func(float64) float64 {
 }
 
 func barColor(r row) color.Color {
-	switch l, err := named(r.library); {
+	l, err := named(r.library)
+	if at := redisPlace(r.library); err != nil && at >= 0 && !redisLibraries[at].bare {
+		return rivalColor
+	}
+	switch {
 	case err != nil || l.role == yardstick:
 		return yardstickColor
 	case l.role == own && r.variant == "":

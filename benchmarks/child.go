@@ -31,6 +31,7 @@ var workers = map[string]func() worker{
 	"stall":     func() worker { return &stallWorker{} },
 	"handle":    func() worker { return &handleWorker{} },
 	"server":    func() worker { return &serverWorker{} },
+	"redis":     func() worker { return &redisWorker{} },
 }
 
 // A reply is a child's line.

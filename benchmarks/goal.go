@@ -51,6 +51,23 @@ func (s *session) atMost(what string, factor float64, c column, others []string,
 	}}
 }
 
+// atLeast is the goal that a figure of keyrate is at least factor times the greatest
+// of the others. It returns nothing if one of the two was not measured.
+func (s *session) atLeast(what string, factor float64, c column, others []string, called string) []goal {
+	own, other := s.find(c.kase, ours), s.greatest(c, others)
+	if own == nil || other == nil {
+		return nil
+	}
+	r := ratio(own.samples[c.figure], other.samples[c.figure])
+	return []goal{{
+		what: what,
+		want: fmt.Sprintf(">= %g x %s", factor, called),
+		got: fmt.Sprintf("%.2f x (%s, %s %s %s)", r, c.text(c.value(s, row{library: ours})), other.library,
+			c.text(c.value(s, row{library: other.library})), c.unit),
+		met: r >= factor,
+	}}
+}
+
 // below is the goal that a figure of keyrate is at most a bound.
 func (s *session) below(what string, bound float64, c column) []goal {
 	value := c.value(s, row{library: ours})
@@ -67,6 +84,16 @@ func (s *session) below(what string, bound float64, c column) []goal {
 
 // least returns the measurement with the least figure among the libraries.
 func (s *session) least(c column, libraries []string) *measurement {
+	return s.first(c, libraries, func(a, b float64) bool { return a < b })
+}
+
+// greatest returns the measurement with the greatest figure among the libraries.
+func (s *session) greatest(c column, libraries []string) *measurement {
+	return s.first(c, libraries, func(a, b float64) bool { return a > b })
+}
+
+// first returns the measurement whose figure goes before all others of the libraries.
+func (s *session) first(c column, libraries []string, before func(a, b float64) bool) *measurement {
 	var best *measurement
 	for _, m := range s.measurements {
 		if m.kase != c.kase || !slices.Contains(libraries, m.library) {
@@ -76,7 +103,7 @@ func (s *session) least(c column, libraries []string) *measurement {
 		if !ok {
 			continue
 		}
-		if old, ok := best.median(c.figure); !ok || v < old {
+		if old, ok := best.median(c.figure); !ok || before(v, old) {
 			best = m
 		}
 	}

@@ -12,10 +12,13 @@ type view struct {
 	title   string
 	note    string // what a reader must know beside
 	log     bool   // draw on a logarithmic scale
+	more    bool   // more is better, not less
 	columns []column
 	// variant, if not "", is how the names of cases end in which a library does
 	// more than asked, and variantLabel what that is: it gets a row of its own.
 	variant, variantLabel string
+	// order, if not nil, is where a library stands; else the list of libraries says.
+	order func(name string) int
 }
 
 // A row is a library, or its variant.
@@ -72,7 +75,11 @@ func (v view) rows(s *session) []row {
 			names = append(names, m.library)
 		}
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return place(a) - place(b) })
+	order := place
+	if v.order != nil {
+		order = v.order
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return order(a) - order(b) })
 	var rows []row
 	for _, name := range names {
 		for _, r := range []row{{name, name, ""}, {v.variantLabel, name, v.variant}} {

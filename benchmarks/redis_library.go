@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A redisLibrary is one of those that are compared on Redis.
+type redisLibrary struct {
+	name string
+	// base is the library of which this is a variant, with more connections than its
+	// documentation gives it; "" if it is none.
+	base string
+	open func(redisSetting) (redisLimiter, error)
+	// trips are the commands with each of which it goes to Redis, as INFO counts
+	// them. What a script calls is not among them, nor what shares a pipeline with
+	// one of them.
+	trips []string
+	bare  bool // it only reads, and denies nothing
+}
+
+// Variants have so much room that no caller waits for a connection.
+const (
+	widePool     = " (wide pool)"
+	autoPipeline = "redis_rate (AutoPipeline)"
+	manyPipes    = "redis_rate (8 pipelines)"
+)
+
+var scripts = []string{"evalsha", "eval"}
+
+// redisLibraries is every library, in the order of the tables.
+var redisLibraries = []redisLibrary{
+	{name: ours, open: openKeyrate, trips: scripts},
+	{name: "redis_rate", open: openRedisRate, trips: scripts},
+	{name: "redis_rate" + widePool, base: "redis_rate", open: openRedisRate, trips: scripts},
+	{name: autoPipeline, open: openAutoPipeline(nil), trips: scripts},
+	{name: manyPipes, base: autoPipeline, open: openAutoPipeline(&redis.AutoPipelineOptions{MaxConcurrentBatches: 8, Unordered: true}), trips: scripts},
+	// It reads the clock and the value in one pipeline.
+	{name: "throttled", open: openThrottled, trips: []string{"time", "eval", "setnx", "expire"}},
+	{name: "throttled" + widePool, base: "throttled", open: openThrottled, trips: []string{"time", "eval", "setnx", "expire"}},
+	{name: "ulule", open: openUlule, trips: scripts},
+	{name: "ulule" + widePool, base: "ulule", open: openUlule, trips: scripts},
+	{name: "bare GET", open: openBare, trips: []string{"get"}, bare: true},
+	{name: "bare GET" + widePool, base: "bare GET", open: openBare, trips: []string{"get"}, bare: true},
+}
+
+// A redisLimiter is a library's call on Redis, with a client of its own.
+type redisLimiter interface {
+	allow(ctx context.Context, key string) (bool, error)
+	close() error
+}
+
+// A redisSetting is how a library is to be set up.
+type redisSetting struct {
+	Network, Address string
+	Limit            limit
+	// Pool is how many connections its client may open; 0 is the default.
+	Pool int
+}
+
+// options are those of a client as everybody makes one.
+func (s redisSetting) options() *redis.Options {
+	return &redis.Options{Network: s.Network, Addr: s.Address, PoolSize: s.Pool}
+}
+
+// defaultPool is how many connections a client opens that is not told.
+func defaultPool() int { return 10 * runtime.GOMAXPROCS(0) }
+
+// The limits on Redis. Where all is allowed a bucket is never full again during a
+// run: a value that expires at once would make each call the first of its key.
+var (
+	redisPlenty = limit{Tokens: 20_000_000, Per: 365 * 24 * time.Hour}
+	redisOnce   = limit{Tokens: 1, Per: 24 * time.Hour}
+)
+
+// redisNames returns the names of a library and of its variants.
+func redisNames(name string) []string {
+	var names []string
+	for _, l := range redisLibraries {
+		if l.name == name || l.base == name {
+			names = append(names, l.name)
+		}
+	}
+	return names
+}
+
+// redisPlace returns where a library stands in the list.
+func redisPlace(name string) int {
+	return slices.IndexFunc(redisLibraries, func(l redisLibrary) bool { return l.name == name })
+}

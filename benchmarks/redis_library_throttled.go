@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/throttled/throttled/v2"
+	"github.com/throttled/throttled/v2/store/goredisstore.v9"
+)
+
+type redisThrottled struct {
+	client  *redis.Client
+	limiter *throttled.GCRARateLimiterCtx
+}
+
+func openThrottled(s redisSetting) (redisLimiter, error) {
+	client := redis.NewClient(s.options())
+	store, err := goredisstore.NewCtx(client, "throttled:")
+	if err != nil {
+		return nil, err
+	}
+	l, err := throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{
+		MaxRate:  throttled.PerDuration(s.Limit.Tokens, s.Limit.Per),
+		MaxBurst: s.Limit.Tokens - 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	// With the 10 attempts that are its default, many callers on one key get errors
+	// instead of answers.
+	l.SetMaxCASAttemptsLimit(100_000)
+	return redisThrottled{client, l}, nil
+}
+
+func (t redisThrottled) allow(ctx context.Context, key string) (bool, error) {
+	limited, _, err := t.limiter.RateLimitCtx(ctx, key, 1)
+	return err == nil && !limited, err
+}
+
+func (t redisThrottled) close() error { return t.client.Close() }

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+	ululelimiter "github.com/ulule/limiter/v3"
+	ululeredis "github.com/ulule/limiter/v3/drivers/store/redis"
+)
+
+type redisUlule struct {
+	client  *redis.Client
+	limiter *ululelimiter.Limiter
+}
+
+func openUlule(s redisSetting) (redisLimiter, error) {
+	client := redis.NewClient(s.options())
+	store, err := ululeredis.NewStore(client)
+	if err != nil {
+		return nil, err
+	}
+	return redisUlule{client, ululelimiter.New(store, ululelimiter.Rate{Period: s.Limit.Per, Limit: int64(s.Limit.Tokens)})}, nil
+}
+
+func (u redisUlule) allow(ctx context.Context, key string) (bool, error) {
+	c, err := u.limiter.Get(ctx, key)
+	return err == nil && !c.Reached, err
+}
+
+func (u redisUlule) close() error { return u.client.Close() }

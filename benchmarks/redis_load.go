@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/redis/go-redis/v9"
+)
+
+// redisKeys is how many keys there are for each verdict.
+const redisKeys = 10_000
+
+// A redisHire is the first line of a child of this suite.
+type redisHire struct {
+	Library  string
+	First    int               // the number of its first key: no two libraries share one
+	Networks map[string]string // addresses of Redis by the names of networks
+}
+
+// A redisOrder is a case for one library, or its keys' first calls.
+type redisOrder struct {
+	Prime   bool
+	Callers int
+	Keys    int
+	Denied  bool
+	Network string
+	Pool    int
+	Span    time.Duration
+}
+
+type redisWorker struct {
+	redisHire
+	library redisLibrary
+	keys    map[bool][]string // for calls that are denied, and that are not
+}
+
+func (w *redisWorker) setUp(args json.RawMessage) error {
+	if err := json.Unmarshal(args, &w.redisHire); err != nil {
+		return err
+	}
+	at := redisPlace(w.Library)
+	if at < 0 {
+		return fmt.Errorf("there is no library %q on Redis", w.Library)
+	}
+	w.library = redisLibraries[at]
+	w.keys = map[bool][]string{}
+	for n := range redisKeys {
+		w.keys[false] = append(w.keys[false], newKey(w.First+2*n))
+		w.keys[true] = append(w.keys[true], newKey(w.First+2*n+1))
+	}
+	return nil
+}
+
+func (w *redisWorker) do(args json.RawMessage) (any, error) {
+	var o redisOrder
+	if err := json.Unmarshal(args, &o); err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	if o.Prime {
+		return nil, w.prime(ctx, o.Denied)
+	}
+	return w.measure(ctx, o)
+}
+
+// open makes a client and the library's limiter on it.
+func (w *redisWorker) open(network string, denied bool, pool int) (redisLimiter, error) {
+	s := redisSetting{Network: "tcp", Address: w.Networks[network], Limit: redisPlenty, Pool: pool}
+	if network == unixSocket {
+		s.Network = "unix"
+	}
+	if denied {
+		s.Limit = redisOnce
+	}
+	return w.library.open(s)
+}
+
+// prime makes the first call of each key, which must be allowed. Redis knows all
+// keys then, and denies further calls of those whose limit is one.
+func (w *redisWorker) prime(ctx context.Context, denied bool) (err error) {
+	l, err := w.open(unixSocket, denied, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	const callers = 32
+	_, err = each(callers, func(caller int) error {
+		for n := caller; n < redisKeys; n += callers {
+			if err := first(ctx, l, w.keys[denied][n]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// first makes a key's first call. One that gets no answer may have been charged; it
+// is made again, and then may be denied.
+func first(ctx context.Context, l redisLimiter, key string) error {
+	var err error
+	for try := range 50 {
+		var allowed bool
+		if allowed, err = l.allow(ctx, key); err != nil {
+			continue
+		}
+		if !allowed && try == 0 {
+			return errors.New("a key's first call is denied: wrong answers")
+		}
+		return nil
+	}
+	return err
+}
+
+// each lets callers work at once, and returns how long it took.
+func each(callers int, work func(caller int) error) (time.Duration, error) {
+	errs := make([]error, callers)
+	var wg sync.WaitGroup
+	start := time.Now()
+	for i := range callers {
+		wg.Go(func() { errs[i] = work(i) })
+	}
+	wg.Wait()
+	took := time.Since(start)
+	for _, err := range errs {
+		if err != nil { // one will do
+			return took, err
+		}
+	}
+	return took, nil
+}
+
+// measure opens a client, warms it up, and counts what its callers get done, and
+// what that costs Redis.
+func (w *redisWorker) measure(ctx context.Context, o redisOrder) (found figures, err error) {
+	l, err := w.open(o.Network, o.Denied, o.Pool)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	keys := w.keys[o.Denied][:o.Keys]
+	if _, err := w.hurry(ctx, l, keys, o, max(o.Span/5, 30*time.Millisecond)); err != nil {
+		return nil, err
+	}
+	runtime.GC() // of what was before
+	info := redis.NewClient(&redis.Options{Network: "unix", Addr: w.Networks[unixSocket], PoolSize: 1})
+	defer func() { err = errors.Join(err, info.Close()) }()
+	before, err := readInfo(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	calls, err := w.hurry(ctx, l, keys, o, o.Span)
+	if err != nil {
+		return nil, err
+	}
+	after, err := readInfo(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	found = calls.figures()
+	decisions := float64(calls.histogram.TotalCount())
+	found["redis_cpu_us"] = 1e6 * after.since(before, "used_cpu_user", "used_cpu_sys") / decisions
+	found["connections"] = after["connected_clients"] - 2 // this one and the parent's
+	found["trips"] = after.since(before, suffixed(w.library.trips, ".calls")...) / decisions
+	// The pipelines that arrive are fewer than the calls in them.
+	found["reads"] = after.since(before, "total_reads_processed") / decisions
+	if !w.library.bare {
+		found["script_us"] = after.since(before, suffixed(scripts, ".usec")...) / decisions
+	}
+	return found, nil
+}
+
+// suffixed returns names with something behind each.
+func suffixed(names []string, suffix string) []string {
+	names = slices.Clone(names)
+	for i := range names {
+		names[i] += suffix
+	}
+	return names
+}
+
+// redisCalls is what callers got done.
+type redisCalls struct {
+	histogram  *hdrhistogram.Histogram // in units of tick
+	took       time.Duration
+	failures   int64 // no answer
+	goroutines int   // at most, beyond the callers' and what was there before
+}
+
+// tick is what latencies are counted in.
+const tick = 100 * time.Nanosecond
+
+func (c redisCalls) figures() figures {
+	quantile := func(q float64) float64 {
+		return float64(c.histogram.ValueAtQuantile(q)) * tick.Seconds() * 1e6
+	}
+	decisions := float64(c.histogram.TotalCount())
+	return figures{
+		"per_second":   decisions / c.took.Seconds(),
+		"p50_us":       quantile(50),
+		"p99_us":       quantile(99),
+		"goroutines":   float64(c.goroutines),
+		"failures_ppm": 1e6 * float64(c.failures) / (decisions + float64(c.failures)),
+	}
+}
+
+// hurry lets every caller call again as soon as it has its answer, at least once.
+// An answer that is not the one asked for ends the run. Calls without an answer are
+// no decisions, and are reported: keyrate gives up after 50 ms, of which a busy
+// machine can take more, the others after seconds.
+func (w *redisWorker) hurry(ctx context.Context, l redisLimiter, keys []string, o redisOrder, span time.Duration) (redisCalls, error) {
+	latencies := make([][]int64, o.Callers)
+	for i := range latencies {
+		latencies[i] = make([]int64, 0, 1024)
+	}
+	var failures atomic.Int64
+	var last atomic.Value
+	stop := watchGoroutines(o.Callers)
+	deadline := time.Now().Add(span)
+	took, err := each(o.Callers, func(caller int) error {
+		random := rand.New(rand.NewPCG(5, uint64(caller)))
+		for now, called := time.Now(), false; !called || now.Before(deadline); called = true {
+			key := keys[random.IntN(len(keys))]
+			allowed, err := l.allow(ctx, key)
+			then := time.Now()
+			switch {
+			case err != nil:
+				failures.Add(1)
+				last.Store(err.Error())
+			case allowed == o.Denied:
+				return fmt.Errorf("a call was allowed: %v; wrong answers", allowed)
+			default:
+				latencies[caller] = append(latencies[caller], then.Sub(now).Nanoseconds()/tick.Nanoseconds())
+			}
+			now = then
+		}
+		return nil
+	})
+	most := stop()
+	if err != nil {
+		return redisCalls{}, err
+	}
+	c := redisCalls{took: took, failures: failures.Load(), goroutines: most}
+	c.histogram = hdrhistogram.New(1, int64(time.Minute/tick), 3)
+	for _, some := range latencies {
+		for _, latency := range some {
+			if err := c.histogram.RecordValue(max(latency, 1)); err != nil {
+				return redisCalls{}, err
+			}
+		}
+	}
+	if c.histogram.TotalCount() == 0 {
+		return redisCalls{}, fmt.Errorf("none of %d calls got an answer; the last: %v", c.failures, last.Load())
+	}
+	return c, nil
+}
+
+// watchGoroutines looks now and then how many goroutines there are beyond those
+// there were, the callers' and its own. Stopped, it tells the most that it saw.
+func watchGoroutines(callers int) (stop func() int) {
+	base := runtime.NumGoroutine() + callers + 1
+	done, found := make(chan struct{}), make(chan int)
+	go func() {
+		most := 0
+		ticker := time.NewTicker(5 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				found <- most
+				return
+			case <-ticker.C:
+				most = max(most, runtime.NumGoroutine()-base)
+			}
+		}
+	}()
+	return func() int { close(done); return <-found }
+}

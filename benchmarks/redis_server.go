@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A redisServer is a real Redis of the suite's own: on a free port of the loopback
+// and on a socket, in a folder that goes with it, and saving nothing.
+type redisServer struct {
+	tcp    string // host:port
+	socket string // a path
+	admin  *redis.Client
+	folder string
+	ended  chan struct{}
+	stop   context.CancelFunc
+}
+
+// errNoRedis says what to do.
+var errNoRedis = errors.New("redis-server is not on the PATH; this suite needs a real one (Debian: apt-get install redis-server)")
+
+// startRedis starts a server. It ends with close, and with the context.
+func startRedis(ctx context.Context) (*redisServer, error) {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, errNoRedis
+	}
+	// Between the choice of the port and its use somebody else may take it.
+	var errs []error
+	for range 3 {
+		s, err := tryRedis(ctx, path)
+		if err == nil {
+			return s, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+func tryRedis(ctx context.Context, path string) (*redisServer, error) {
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "keyrate-benchmarks-")
+	if err != nil {
+		return nil, err
+	}
+	s := &redisServer{tcp: address, socket: filepath.Join(folder, "redis.sock"), folder: folder, ended: make(chan struct{})}
+	ctx, s.stop = context.WithCancel(ctx)
+	_, port, _ := net.SplitHostPort(address)
+	command := exec.CommandContext(ctx, path,
+		"--bind", "127.0.0.1", "--port", port, "--unixsocket", s.socket, "--unixsocketperm", "700",
+		"--dir", folder, "--save", "", "--appendonly", "no", "--daemonize", "no")
+	command.WaitDelay = time.Second
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	if err := command.Start(); err != nil {
+		s.stop()
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	go func() {
+		defer close(s.ended)
+		_ = command.Wait() // it is killed
+	}()
+	s.admin = redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, MaxRetries: -1})
+	if err := s.ready(ctx); err != nil {
+		err = errors.Join(err, s.close())
+		return nil, fmt.Errorf("%w; redis-server said:\n%s", err, output.String())
+	}
+	return s, nil
+}
+
+// ready waits until the server answers on its socket, which it opens last.
+func (s *redisServer) ready(ctx context.Context) error {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		err := s.admin.Ping(ctx).Err()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.ended:
+			return errors.New("redis-server has ended")
+		case <-time.After(5 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("redis-server does not answer: %w", err)
+		}
+	}
+}
+
+// close ends the server and removes its folder.
+func (s *redisServer) close() error {
+	err := s.admin.Close()
+	s.stop()
+	<-s.ended
+	return errors.Join(err, os.RemoveAll(s.folder))
+}
+
+// freeAddress returns an address of the loopback on which nobody listens.
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// version returns that of the server.
+func (s *redisServer) version(ctx context.Context) string {
+	text, err := s.admin.Info(ctx, "server").Result()
+	if err != nil {
+		return err.Error()
+	}
+	for line := range strings.Lines(text) {
+		if version, ok := strings.CutPrefix(strings.TrimSpace(line), "redis_version:"); ok {
+			return version
+		}
+	}
+	return "of no version"
+}
