@@ -70,14 +70,18 @@ func startServer(ctx context.Context, redisURL string) (*server, error) {
 func untilItDecides(ctx context.Context, limiter *ratelimit.Limiter) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
+	var why string
 	for {
 		h := limiter.Check(ctx)
 		if h.Status == ratelimit.StatusOK {
 			return nil
 		}
+		if why == "" || ctx.Err() == nil { // a check that was cut short says nothing of Redis
+			why = class(h)
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("redis does not decide (%s); start it, or leave -redis out", class(h))
+			return fmt.Errorf("redis does not decide (%s); start it, or leave -redis out", why)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
