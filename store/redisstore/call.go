@@ -108,8 +108,10 @@ func (c *call) wait(ctx context.Context) (ratelimit.Decision, error) {
 	var err error
 	select {
 	case <-c.landed:
-		c.timer.Stop()
-		return c.outcome()
+		if c.timer.Stop() {
+			return c.outcome()
+		}
+		return c.decision, c.err // with a timer that has gone off it is of no more use
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-c.timer.C:
@@ -121,7 +123,7 @@ func (c *call) wait(ctx context.Context) (ratelimit.Decision, error) {
 	}
 	select {
 	case <-c.landed: // both came at once: the answer is of more use
-		return c.outcome()
+		return c.decision, c.err
 	default:
 		return ratelimit.Decision{}, failure(err)
 	}

@@ -34,7 +34,7 @@ func pack(calls []*call) flight {
 	alike := len(kinds) == 1 && !slices.ContainsFunc(calls, func(c *call) bool { return c.request.Known != nil })
 	for _, c := range calls {
 		for i := range c.request.Policy.Len() {
-			f.keys = append(f.keys, &c.buckets[i])
+			f.keys = append(f.keys, c.buckets[i])
 		}
 		if !alike {
 			f.packRequest(c, 1+slices.Index(kinds, c.kind()))

@@ -413,6 +413,8 @@ func TestThousandCallers(t *testing.T) {
 			t.Fatalf("%d goroutines are left; want %d", runtime.NumGoroutine(), base)
 		}
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.inAir != 0 || len(f.queue) != 0 {
 		t.Errorf("%d flights are in the air and %d calls wait; want none", f.inAir, len(f.queue))
 	}
