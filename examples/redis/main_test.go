@@ -65,7 +65,7 @@ func TestFaultsAreNamedAndTheFixShown(t *testing.T) {
 		status int
 		want   []string // in what is printed
 	}{
-		{"-redis redis://" + nobody, 1, []string{"connect", "start it, or leave -redis out"}},
+		{"-redis redis://" + nobody, 1, []string{"connect", "leave -redis out"}},
 		{"-redis localhost", 1, []string{"redis://"}},
 		{"-reds x", 2, []string{"-reds", "-redis"}},
 		{"redis://localhost", 2, []string{"redis://localhost", "-redis URL"}},

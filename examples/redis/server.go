@@ -81,13 +81,13 @@ func untilItDecides(ctx context.Context, limiter *ratelimit.Limiter) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("redis does not decide (%s); start it, or leave -redis out", why)
+			return fmt.Errorf("redis does not decide: %s; mend that, or leave -redis out", why)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// class returns why a part failed, such as "connect".
+// class returns why a part failed, such as "connect": see the classes of redisstore.
 func class(h ratelimit.Health) string {
 	for _, part := range h.Parts {
 		if !part.OK {

@@ -23,9 +23,16 @@ import (
 //	redis://host1:6379,host2:6379,host3:6379                  a Cluster, some of its nodes
 //	redis://host:6379?cluster=true                            a Cluster, one of its nodes
 //	redis://host1:26379,host2:26379/0?master_name=mymaster    Sentinels
+//	redis://host:6379/0?timeout=200ms                         far away: see below
 //
-// User and password, percent-encoded, are those of the data servers. Whoever needs
-// other options, or more time, makes a client with package redis, and sets at least
+// User and password, percent-encoded, are those of the data servers. Sentinels that
+// want a password of their own cannot be written so.
+//
+// A new connection takes three round trips, and more with TLS, within the time of
+// one decision. So with 50 ms Redis must be nearer than 15 ms. For one further away,
+// set timeout here, and ratelimit.Config.Timeout to as much.
+//
+// Whoever needs other options makes a client with package redis, and sets at least
 // ContextTimeoutEnabled: true and MaxRetries: -1.
 //
 // An error does not show the URL, which may hold a password.
@@ -34,9 +41,11 @@ func NewClient(rawURL string) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	const budget = ratelimit.DefaultTimeout
+	if o.ReadTimeout == 0 {
+		o.ReadTimeout = ratelimit.DefaultTimeout
+	}
+	o.WriteTimeout, o.DialTimeout, o.PoolTimeout = o.ReadTimeout, o.ReadTimeout, o.ReadTimeout
 	o.ContextTimeoutEnabled = true
-	o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = budget, budget, budget, budget
 	o.DialerRetries = 1 // of each dial; more would outlast the budget
 	o.MaxRetries = -1
 	// Between redirections in a Cluster. The client's own 8 to 512 ms are the budget of

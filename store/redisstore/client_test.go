@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"crypto/tls"
 	"reflect"
 	"strings"
@@ -70,6 +71,7 @@ func TestNewClient(t *testing.T) {
 		db       int
 		user, pw string
 		tls      bool
+		timeout  time.Duration // 0: the default
 	}{
 		{url: "redis://127.0.0.1:1", kind: new(redis.Client), addrs: []string{"127.0.0.1:1"}},
 		{url: "redis://127.0.0.1:1/", kind: new(redis.Client), addrs: []string{"127.0.0.1:1"}},
@@ -83,6 +85,9 @@ func TestNewClient(t *testing.T) {
 		{url: "redis://127.0.0.1:1,127.0.0.1:2,[::1]:3", kind: new(redis.ClusterClient), addrs: []string{"127.0.0.1:1", "127.0.0.1:2", "[::1]:3"}},
 		{url: "rediss://ali:pw@127.0.0.1:1,127.0.0.1:2/0", kind: new(redis.ClusterClient), addrs: []string{"127.0.0.1:1", "127.0.0.1:2"}, user: "ali", pw: "pw", tls: true},
 		{url: "redis://127.0.0.1:1?cluster=true", kind: new(redis.ClusterClient), addrs: []string{"127.0.0.1:1"}},
+		{url: "redis://127.0.0.1:1/2?timeout=200ms", kind: new(redis.Client), addrs: []string{"127.0.0.1:1"}, db: 2, timeout: 200 * time.Millisecond},
+		{url: "unix:///no/such/socket?db=4&timeout=1s", kind: new(redis.Client), addrs: []string{"/no/such/socket"}, db: 4, timeout: time.Second},
+		{url: "redis://127.0.0.1:1,127.0.0.1:2?timeout=1s", kind: new(redis.ClusterClient), addrs: []string{"127.0.0.1:1", "127.0.0.1:2"}, timeout: time.Second},
 		{url: "redis://127.0.0.1:1?cluster=false", kind: new(redis.Client), addrs: []string{"127.0.0.1:1"}},
 		{url: "redis://ali:pw@127.0.0.1:1,127.0.0.1/2?master_name=mymaster", kind: new(redis.Client), addrs: []string{"FailoverClient"}, db: 2, user: "ali", pw: "pw"},
 	} {
@@ -98,7 +103,7 @@ func TestNewClient(t *testing.T) {
 			if _, err := New(client, Config{}); err != nil {
 				t.Error(err)
 			}
-			const d = ratelimit.DefaultTimeout
+			d := cmp.Or(test.timeout, ratelimit.DefaultTimeout)
 			switch client := client.(type) {
 			case *redis.Client:
 				o := client.Options()
@@ -164,6 +169,9 @@ func TestNewClientRefuses(t *testing.T) {
 		"redis://:sesame@h:1?master_name=":                "parameter",
 		"redis://:sesame@h:1?cluster=sesame":              "parameter",
 		"redis://:sesame@h:1?master_name=a&master_name=b": "parameter",
+		"redis://:sesame@h:1?timeout=50":                  "parameter",
+		"redis://:sesame@h:1?timeout=0s":                  "parameter",
+		"redis://:sesame@h:1?timeout=-1s":                 "parameter",
 		"redis://:sesame@h:1?%zz":                         "parameter",
 		"redis://:sesame@h:1?master_name=m&cluster=true":  "Sentinels",
 		"unix://":                      "percent-encoded",

@@ -9,7 +9,7 @@
 //	limiter, err := ratelimit.New(store, ratelimit.PerSecond(5), ratelimit.Config{})
 //
 // It needs Redis 6.2 or newer, or Valkey. A single process does better with
-// memstore. In front of this store, mirror goes on deciding while Redis is away.
+// memstore.
 //
 // # What it does
 //
@@ -46,8 +46,12 @@
 // sent once more where that can help: when Redis has lost the script, forbids EVALSHA,
 // or another server has become the right one.
 //
-// The user needs the commands EVAL, GET, SET and TIME, better EVALSHA and MGET too, and the
-// keys ~PREFIX:*; the health check also INFO.
+// The user in Redis needs these rights, and +cluster|slots in a Cluster:
+//
+//	+eval +evalsha +get +mget +set +time +info ~PREFIX:*
+//
+// Without EVALSHA and MGET it is slower, without INFO the health check cannot tell
+// whether buckets may be evicted.
 //
 // # Which set-ups are safe, and what each loses
 //

@@ -17,15 +17,15 @@ import (
 // The classes of failure that this store adds to those of package ratelimit. Every
 // error is of one class.
 const (
-	ClassConnect  = "connect"  // no connection: refused, no such host, TLS, or none of the pool was free
+	ClassConnect  = "connect"  // no connection: refused, no such host, a certificate, or none of the pool was free
 	ClassLost     = "lost"     // the connection ended before the answer; the call may have been charged
 	ClassLoading  = "loading"  // Redis is reading its data
 	ClassBusy     = "busy"     // Redis is busy with another client's script
 	ClassReadOnly = "readonly" // a replica was asked, too few replicas listen, or Redis cannot save and refuses writes
 	ClassMemory   = "memory"   // maxmemory is reached, and nothing may be evicted
-	ClassCluster  = "cluster"  // the Cluster is down, or a slot is on its way
+	ClassCluster  = "cluster"  // the Cluster is down, a slot is on its way, or this is no Cluster
 	ClassAccess   = "access"   // the password or the rights do not suffice
-	ClassScript   = "script"   // the script failed, or gave an answer that is not its own
+	ClassScript   = "script"   // the script failed, or the answer is not its own: is this a Redis?
 	ClassRedis    = "redis"    // any other error that Redis gave
 )
 

@@ -413,9 +413,18 @@ func TestThousandCallers(t *testing.T) {
 			t.Fatalf("%d goroutines are left; want %d", runtime.NumGoroutine(), base)
 		}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.inAir != 0 || len(f.queue) != 0 {
-		t.Errorf("%d flights are in the air and %d calls wait; want none", f.inAir, len(f.queue))
+	idle := func() (inAir, queued int) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.inAir, len(f.queue)
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		inAir, queued := idle()
+		if inAir == 0 && queued == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d flights are in the air and %d calls wait; want none", inAir, queued)
+		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 // Check implements [ratelimit.Checker]: it makes real decisions on every server that
 // keeps buckets, and looks whether they are right. A ping would prove nothing: Redis
 // answers it while it can decide nothing, for want of a right, memory or a replica.
-// Each step of the proof takes at most [ratelimit.DefaultTimeout].
+// Each step of the proof takes as long as a decision may, at most.
 //
 // It warns of a server that may evict buckets, and of foreign values.
 func (s *Store) Check(ctx context.Context) ratelimit.Health {
@@ -38,7 +38,7 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 		wg.Go(func() {
 			h.Parts[i] = s.prove(ctx, server)
 			if h.Parts[i].OK {
-				warnings[i] = evicts(ctx, server)
+				warnings[i] = s.evicts(ctx, server)
 			}
 		})
 	}
@@ -68,6 +68,12 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	return h
 }
 
+// timeout returns how long one step may take: what decisions were given, or what they
+// are given if nobody says otherwise.
+func (s *Store) timeout() time.Duration {
+	return max(time.Duration(s.longest.Load()), ratelimit.DefaultTimeout)
+}
+
 // servers returns those that keep buckets, as far as the client knows.
 func (s *Store) servers(ctx context.Context) ([]*redis.Client, error) {
 	var mu sync.Mutex
@@ -78,7 +84,7 @@ func (s *Store) servers(ctx context.Context) ([]*redis.Client, error) {
 		all = append(all, server)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, ratelimit.DefaultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout())
 	defer cancel()
 	var err error
 	switch client := s.client.(type) {
@@ -110,7 +116,7 @@ func (s *Store) prove(ctx context.Context, server *redis.Client) ratelimit.PartH
 			key = "probe " + rand.Text()
 		}
 	}
-	if err := ratelimit.Prove(ctx, keyed{s, key}, ratelimit.DefaultTimeout); err != nil {
+	if err := ratelimit.Prove(ctx, keyed{s, key}, s.timeout()); err != nil {
 		part.Class = ratelimit.ErrorClass(failure(err))
 		return part
 	}
@@ -140,11 +146,11 @@ func (k keyed) Reset(ctx context.Context, _ string, p *ratelimit.Policy) error {
 }
 
 // evicts returns a warning if a server may drop buckets, which would be full again.
-func evicts(ctx context.Context, server *redis.Client) string {
+func (s *Store) evicts(ctx context.Context, server *redis.Client) string {
 	if server == nil {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(ctx, ratelimit.DefaultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout())
 	defer cancel()
 	info, err := server.Info(ctx, "memory").Result()
 	if err != nil {

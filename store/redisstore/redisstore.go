@@ -44,6 +44,7 @@ type Store struct {
 	desk      desk
 	onForeign func(n int)
 	foreign   atomic.Int64 // values found that were not of this package
+	longest   atomic.Int64 // how long decisions may take, the longest of them, in nanoseconds
 	reloaded  atomic.Int64 // when the topology was last asked for, in Unix nanoseconds
 }
 
@@ -75,6 +76,9 @@ func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 	}
 	if err := ctx.Err(); err != nil {
 		return ratelimit.Decision{}, failure(err)
+	}
+	if t := int64(r.Timeout); t > s.longest.Load() {
+		s.longest.Store(t)
 	}
 	c := s.desk.call(ctx, r, s.names.tag(r.Key))
 	return s.lanes.of(ctx, c.tag).take(ctx, c)

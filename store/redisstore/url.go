@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -13,7 +14,7 @@ import (
 var (
 	errScheme    = errors.New("redisstore: the URL must begin with redis://, rediss:// or unix://, such as redis://localhost:6379/0")
 	errURL       = errors.New("redisstore: the URL cannot be read; it must be like redis://user:password@host:6379/0, several hosts with commas between them, and special characters of user and password percent-encoded")
-	errParameter = errors.New("redisstore: the URL has a parameter that is not known, or twice, or has no value; known are master_name=NAME and cluster=true, and db=N with unix://; for other options make a client with package redis, ContextTimeoutEnabled: true and MaxRetries: -1")
+	errParameter = errors.New("redisstore: the URL has a parameter that is not known, or twice, or has no value; known are master_name=NAME, cluster=true and timeout=DURATION such as 100ms, and db=N with unix://; for other options make a client with package redis, ContextTimeoutEnabled: true and MaxRetries: -1")
 	errClusterDB = errors.New("redisstore: the URL names a database of a Cluster, which has only 0")
 	errManyHosts = errors.New("redisstore: the URL asks for a Cluster and for Sentinels; it must be one of cluster=true and master_name=NAME")
 )
@@ -90,6 +91,10 @@ func readParameters(u *url.URL, o *redis.UniversalOptions) error {
 			o.MasterName = values[0]
 		case name == "cluster" && !socket && (values[0] == "true" || values[0] == "false"):
 			o.IsClusterMode = values[0] == "true"
+		case name == "timeout":
+			if o.ReadTimeout, err = time.ParseDuration(values[0]); err != nil || o.ReadTimeout <= 0 {
+				return errParameter
+			}
 		case name == "db" && socket:
 			continue
 		default:
