@@ -18,7 +18,8 @@ import (
 //
 //	{"status":"ok","decides":"store","parts":[{"name":"store","ok":true,"proved":"2026-01-02T15:04:05Z"}]}
 //
-// Names and classes are constants of the stores; no key and no error text is in it.
+// Names and classes are those of the stores, with the address of a server of a Redis
+// Cluster; no key and no error text is in it.
 // Health panics if limiter is nil.
 func Health(limiter *ratelimit.Limiter) http.Handler {
 	if limiter == nil {
