@@ -138,6 +138,9 @@ func (b *Bucket) Merge(d Debt, known Known, now int64) Debt {
 		k = Debt{Micros: k.Micros + 1}
 	}
 	if known.TAT.Den != 0 {
+		if known.TAT.Frac >= known.TAT.Den { // not what any bucket says
+			known.TAT.Micros, known.TAT.Frac = known.TAT.Micros+1, 0
+		}
 		if seen, _ := b.DebtAt(known.TAT, now); seen.Less(k) {
 			k = seen
 		}

@@ -186,3 +186,18 @@ func TestRemainingCarries(t *testing.T) {
 		t.Errorf("%d tokens remain, want %d", got, burst-5)
 	}
 }
+
+// TestMergeOfABrokenFraction: a fraction that no bucket can have is rounded up.
+func TestMergeOfABrokenFraction(t *testing.T) {
+	p, err := ratelimit.NewPolicy(ratelimit.Limit{Rate: 7, Period: time.Hour, Burst: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := p.Bucket(0)
+	for _, frac := range []uint32{7, 50} {
+		got := b.Merge(ratelimit.Debt{}, ratelimit.Known{Debt: ratelimit.Debt{Micros: 1e9}, TAT: ratelimit.TAT{Micros: 1000 + 5e8, Frac: frac, Den: 7}}, 1000)
+		if want := (ratelimit.Debt{Micros: 5e8 + 1}); got != want {
+			t.Errorf("a fraction of %d/7: %+v; want %+v", frac, got, want)
+		}
+	}
+}

@@ -68,6 +68,8 @@ func checkClient(client redis.UniversalClient, trusted bool) error {
 	}
 	var heedsContext bool
 	switch client := client.(type) {
+	case *redis.AutoPipeliner:
+		return errors.New("redisstore: a redis.AutoPipeliner does not heed deadlines, and may send a decision twice; pass the client that it was made of: decisions share trips anyway")
 	case interface{ Options() *redis.Options }:
 		heedsContext = client.Options().ContextTimeoutEnabled
 	case interface{ Options() *redis.ClusterOptions }:

@@ -24,6 +24,10 @@ func TestConfig(t *testing.T) {
 	defer cluster.Close()
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}})
 	defer ring.Close()
+	pipeliner, err := good.AutoPipeline()
+	if err != nil {
+		t.Fatal(err)
+	}
 	type wrapped struct{ redis.UniversalClient }
 	for _, test := range []struct {
 		name   string
@@ -42,6 +46,7 @@ func TestConfig(t *testing.T) {
 		{"careless Ring", ring, Config{}, []string{"ContextTimeoutEnabled: true"}},
 		{"wrapped", wrapped{good}, Config{}, []string{"redisstore.wrapped", "ContextTimeoutEnabled", "TrustClient: true"}},
 		{"wrapped, trusted", wrapped{good}, Config{TrustClient: true}, nil},
+		{"AutoPipeliner", pipeliner, Config{TrustClient: true}, []string{"AutoPipeliner", "client that it was made of"}},
 		{"braces", good, Config{Prefix: "{app}"}, []string{"Config.Prefix", "{app}", "braces"}},
 		{"space", good, Config{Prefix: "my app"}, []string{"Config.Prefix"}},
 		{"line", good, Config{Prefix: "app\r\n"}, []string{"Config.Prefix"}},
@@ -169,6 +174,9 @@ func TestNewClientRefuses(t *testing.T) {
 		"redis://:sesame@h:1?master_name=":                "parameter",
 		"redis://:sesame@h:1?cluster=sesame":              "parameter",
 		"redis://:sesame@h:1?master_name=a&master_name=b": "parameter",
+		"redis://:sesame@h:1,h:2?cluster=false":           "several hosts",
+		"unix://a,b/sesame":                               "several hosts",
+		"redis://:sesame@h:1/-1":                          "percent-encoded",
 		"redis://:sesame@h:1?timeout=50":                  "parameter",
 		"redis://:sesame@h:1?timeout=0s":                  "parameter",
 		"redis://:sesame@h:1?timeout=-1s":                 "parameter",

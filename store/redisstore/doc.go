@@ -85,6 +85,7 @@
 //   - PoolSize and MaxActiveConns: 20 are plenty.
 //   - MinRetryBackoff: 1 ms for a Cluster, where it delays redirections; and
 //     DisableRoutingPolicies: true.
+//   - MaintNotificationsConfig: disabled. A connection costs fewer trips so.
 //   - ReplicaOnly, ReadOnly, RouteByLatency, RouteRandomly: unset.
 //
 // go-redis logs failed connections by itself; redis.SetLogger redirects that.

@@ -35,6 +35,10 @@ func failure(err error) error {
 		return failed
 	}
 	class, _ := classify(err)
+	// Of an unknown command Redis repeats the arguments: a password, if that is AUTH.
+	if text, _, cut := strings.Cut(err.Error(), ", with args beginning with"); cut {
+		err = errors.New(text)
+	}
 	return &ratelimit.StoreError{Class: class, Err: err}
 }
 

@@ -59,6 +59,15 @@ func (f *flights) alone(ctx context.Context, c *call) {
 
 // together flies calls, and then those who have come meanwhile, until nobody waits.
 func (f *flights) together(calls []*call) {
+	defer func() {
+		if calls == nil {
+			return
+		}
+		// Something aboard has ended the goroutine, which no recover stops.
+		if calls := f.next(); calls != nil {
+			go f.together(calls)
+		}
+	}()
 	for ; calls != nil; calls = f.next() {
 		aboard := calls[:0]
 		for _, c := range calls {

@@ -341,6 +341,28 @@ func TestPanicAboard(t *testing.T) {
 		}
 		wg.Wait()
 		a.idle(t)
+
+		// Nor does one that gathered.
+		land := make(chan struct{})
+		var gathered atomic.Int64
+		a.flights.fly = func(_ context.Context, calls []*call) {
+			if len(calls) > 1 {
+				gathered.Add(1)
+				runtime.Goexit()
+			}
+			<-land
+		}
+		for range 4 * maxFlights {
+			wg.Go(func() { _, _ = a.take(t.Context(), 1, time.Minute) })
+		}
+		synctest.Wait()
+		close(land)
+		wg.Wait()
+		synctest.Wait()
+		a.idle(t)
+		if gathered.Load() == 0 {
+			t.Error("no flight took several calls")
+		}
 	})
 }
 

@@ -84,7 +84,7 @@ func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 	return s.lanes.of(ctx, c.tag).take(ctx, c)
 }
 
-var errNoPolicy = errors.New("redisstore: Request.Policy is nil; make one with ratelimit.NewPolicy")
+var errNoPolicy = &ratelimit.StoreError{Class: ratelimit.ClassOther, Err: errors.New("redisstore: Request.Policy is nil; make one with ratelimit.NewPolicy")}
 
 // resetTimeout is how long an operator waits who has not said so. It is no decision:
 // nobody's request waits for it.

@@ -67,7 +67,12 @@ func isMissing(err error) bool {
 	if err == nil {
 		return false
 	}
-	text := err.Error()
-	return strings.HasPrefix(text, "NOSCRIPT") ||
-		strings.HasPrefix(text, "NOPERM") && strings.Contains(text, "'evalsha'")
+	text := strings.ToLower(err.Error())
+	return strings.HasPrefix(text, "noscript") ||
+		strings.HasPrefix(text, "noperm") && strings.Contains(text, "'evalsha'") ||
+		strings.HasPrefix(text, unknownCommand+" 'evalsha'") || strings.HasPrefix(text, unknownCommand+" `evalsha`")
 }
+
+// unknownCommand begins the error about a command that this Redis does not have, or
+// under another name.
+const unknownCommand = "err unknown command"

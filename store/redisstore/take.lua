@@ -26,6 +26,9 @@ local now = time[1] * 1000000 + time[2]
 -- parse takes nothing on trust. It returns TAT, and for the longer form fraction, denominator, reset and life; or
 -- nothing if the value is not one of ours.
 local function parse(value)
+	if #value > 80 then
+		return
+	end
 	local m, f, d, r, l = match(value, '^1:(%d+)$')
 	if m then
 		if #m <= 16 and m + 0 < 9007199254740992 then
@@ -127,6 +130,9 @@ while nkey < nkeys do
 					km, kf = km + 1, 0
 				end
 				if td > 0 then
+					if tf >= td then
+						tm, tf = tm + 1, 0
+					end
 					tm = tm - now
 					if tf ~= 0 and td ~= den then
 						tm, tf = tm + 1, 0

@@ -16,7 +16,8 @@ var (
 	errURL       = errors.New("redisstore: the URL cannot be read; it must be like redis://user:password@host:6379/0, several hosts with commas between them, and special characters of user and password percent-encoded")
 	errParameter = errors.New("redisstore: the URL has a parameter that is not known, or twice, or has no value; known are master_name=NAME, cluster=true and timeout=DURATION such as 100ms, and db=N with unix://; for other options make a client with package redis, ContextTimeoutEnabled: true and MaxRetries: -1")
 	errClusterDB = errors.New("redisstore: the URL names a database of a Cluster, which has only 0")
-	errManyHosts = errors.New("redisstore: the URL asks for a Cluster and for Sentinels; it must be one of cluster=true and master_name=NAME")
+	errHosts     = errors.New("redisstore: the URL names several hosts for one server; several are those of a Cluster, or Sentinels with master_name=NAME")
+	errBoth      = errors.New("redisstore: the URL asks for a Cluster and for Sentinels; it must be one of cluster=true and master_name=NAME")
 )
 
 // parseURL reads what [NewClient] describes.
@@ -32,10 +33,14 @@ func parseURL(rawURL string) (*redis.UniversalOptions, error) {
 		return nil, errURL
 	}
 	o := new(redis.UniversalOptions)
+	oneServer := scheme == "unix" || u.Query().Get("cluster") == "false"
 	if err := readParameters(u, o); err != nil {
 		return nil, err
 	}
 	if len(hosts) > 1 && o.MasterName == "" {
+		if oneServer {
+			return nil, errHosts
+		}
 		o.IsClusterMode = true
 	}
 	for _, host := range hosts {
@@ -48,7 +53,7 @@ func parseURL(rawURL string) (*redis.UniversalOptions, error) {
 			}
 		}
 		one, err := redis.ParseURL(u.String())
-		if err != nil {
+		if err != nil || one.DB < 0 {
 			return nil, errURL
 		}
 		o.Addrs = append(o.Addrs, one.Addr)
@@ -104,7 +109,7 @@ func readParameters(u *url.URL, o *redis.UniversalOptions) error {
 	}
 	u.RawQuery = query.Encode()
 	if o.IsClusterMode && o.MasterName != "" {
-		return errManyHosts
+		return errBoth
 	}
 	return nil
 }
