@@ -151,21 +151,8 @@ func TestFirstDecisionOfMany(t *testing.T) {
 		t.Errorf("New has asked for the topology")
 	}
 	p := policy(t, ratelimit.PerHour(10))
-	var wg sync.WaitGroup
-	var admitted atomic.Int64
-	for i := range 300 {
-		wg.Go(func() {
-			d, err := s.Take(t.Context(), ratelimit.Request{Key: fmt.Sprint(i % 10), Policy: p, Cost: 1, Timeout: time.Second})
-			if err != nil {
-				t.Error(err)
-			}
-			if d.Allowed {
-				admitted.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	if n := admitted.Load(); n != 100 {
+	key := func(i int) string { return fmt.Sprint(i % 10) }
+	if n := admit(t, s, p, time.Second, key); n != 100 {
 		t.Errorf("%d calls were admitted by 10 bursts of 10", n)
 	}
 	if n := top.asked.Load(); n > maxFlights {

@@ -3,6 +3,8 @@ package redisstore
 import (
 	"os"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +44,27 @@ func newStore(t testing.TB, client redis.UniversalClient, c Config) *Store {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// admit makes 300 calls at once, the ith with key(i), and returns how many were
+// admitted. An error fails the test.
+func admit(t *testing.T, s *Store, p *ratelimit.Policy, timeout time.Duration, key func(i int) string) int64 {
+	t.Helper()
+	var wg sync.WaitGroup
+	var admitted atomic.Int64
+	for i := range 300 {
+		wg.Go(func() {
+			d, err := s.Take(t.Context(), ratelimit.Request{Key: key(i), Policy: p, Cost: 1, Timeout: timeout})
+			if err != nil {
+				t.Error(err)
+			}
+			if d.Allowed {
+				admitted.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return admitted.Load()
 }
 
 func TestContractOnMiniredis(t *testing.T) {

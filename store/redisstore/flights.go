@@ -46,11 +46,7 @@ func (f *flights) take(ctx context.Context, c *call) (ratelimit.Decision, error)
 // alone flies the call on this goroutine. Those who have come meanwhile fly on
 // another: the caller is not to wait for them.
 func (f *flights) alone(ctx context.Context, c *call) {
-	defer func() { // whatever happens aboard, the flight's place must not be lost
-		if calls := f.next(); calls != nil {
-			go f.together(calls)
-		}
-	}()
+	defer f.handOver() // whatever happens aboard, the flight's place must not be lost
 	c.board()
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	defer cancel()
@@ -60,12 +56,8 @@ func (f *flights) alone(ctx context.Context, c *call) {
 // together flies calls, and then those who have come meanwhile, until nobody waits.
 func (f *flights) together(calls []*call) {
 	defer func() {
-		if calls == nil {
-			return
-		}
-		// Something aboard has ended the goroutine, which no recover stops.
-		if calls := f.next(); calls != nil {
-			go f.together(calls)
+		if calls != nil { // something aboard has ended the goroutine, which no recover stops
+			f.handOver()
 		}
 	}()
 	for ; calls != nil; calls = f.next() {
@@ -88,6 +80,13 @@ func (f *flights) together(calls []*call) {
 		ctx, cancel := context.WithDeadline(context.Background(), latest)
 		f.trip(ctx, aboard)
 		cancel()
+	}
+}
+
+// handOver leaves the place of a flight to those who wait, on a goroutine of theirs.
+func (f *flights) handOver() {
+	if calls := f.next(); calls != nil {
+		go f.together(calls)
 	}
 }
 

@@ -66,6 +66,15 @@ func (a *airport) take(ctx context.Context, n int, timeout time.Duration) (ratel
 	return a.flights.take(ctx, a.desk.call(ctx, ratelimit.Request{Policy: ratelimit.Unlimited, Cost: n, Timeout: timeout}, ""))
 }
 
+// fill has all flights in the air, with calls of cost 0, 1 and so on.
+func (a *airport) fill(t *testing.T, wg *sync.WaitGroup) {
+	t.Helper()
+	for i := range maxFlights {
+		wg.Go(func() { _, _ = a.take(t.Context(), i, time.Minute) })
+	}
+	synctest.Wait()
+}
+
 // idle fails unless nothing is left behind.
 func (a *airport) idle(t *testing.T) {
 	t.Helper()
@@ -169,10 +178,7 @@ func TestGiveUpWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAirport()
 		var wg sync.WaitGroup
-		for i := range maxFlights {
-			wg.Go(func() { _, _ = a.take(t.Context(), i, time.Minute) })
-		}
-		synctest.Wait()
+		a.fill(t, &wg)
 		cancelled, cancel := context.WithCancel(t.Context())
 		for _, test := range []struct {
 			name  string
@@ -218,10 +224,7 @@ func TestAllGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAirport()
 		var wg sync.WaitGroup
-		for i := range maxFlights {
-			wg.Go(func() { _, _ = a.take(t.Context(), i, time.Minute) })
-		}
-		synctest.Wait()
+		a.fill(t, &wg)
 		for range maxCalls + 5 {
 			wg.Go(func() { _, _ = a.take(t.Context(), 1, time.Millisecond) })
 		}
@@ -254,10 +257,7 @@ func TestGiveUpFlying(t *testing.T) {
 			}
 		}
 		var wg sync.WaitGroup
-		for i := range maxFlights {
-			wg.Go(func() { _, _ = a.take(t.Context(), i, time.Minute) })
-		}
-		synctest.Wait()
+		a.fill(t, &wg)
 		cancelled, cancel := context.WithCancel(t.Context())
 		start := time.Now()
 		for timeout, ctx := range map[time.Duration]context.Context{

@@ -9,7 +9,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// fly makes one trip with calls, and lands each of them.
+// fly makes one trip with calls, and decides or fails each of them.
 func (s *Store) fly(ctx context.Context, calls []*call) {
 	if len(calls) == 1 || s.oneServer {
 		s.flyOne(ctx, pack(calls))
@@ -21,7 +21,7 @@ func (s *Store) fly(ctx context.Context, calls []*call) {
 // flyOne makes a flight with one script call.
 func (s *Store) flyOne(ctx context.Context, f flight) {
 	cmd, err := s.run(ctx, takeScript, f.keys, f.args)
-	s.land(f, cmd, err)
+	s.conclude(f, cmd, err)
 }
 
 // run calls a script, and once more where that is safe and may help.
@@ -57,7 +57,7 @@ func (s *Store) flyMany(ctx context.Context, flights []flight) {
 	}
 	_, _ = pipe.Exec(ctx) // of none is nothing
 	for i, f := range flights {
-		s.land(f, cmds[i], cmds[i].Err())
+		s.conclude(f, cmds[i], cmds[i].Err())
 	}
 }
 
@@ -86,8 +86,8 @@ func byKey(calls []*call) []flight {
 	return flights
 }
 
-// land gives the calls of a flight their outcomes.
-func (s *Store) land(f flight, cmd command, err error) {
+// conclude gives the calls of a flight their outcomes.
+func (s *Store) conclude(f flight, cmd command, err error) {
 	var decisions []ratelimit.Decision
 	var foreign int64
 	if err == nil {

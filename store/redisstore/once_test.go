@@ -197,21 +197,8 @@ func TestWithoutEvalsha(t *testing.T) {
 	for name, client := range map[string]redis.UniversalClient{"Client": client, "Ring": ring} {
 		defer client.Close()
 		s := newStore(t, client, Config{})
-		var wg sync.WaitGroup
-		var admitted atomic.Int64
-		for i := range 300 {
-			wg.Go(func() {
-				d, err := s.Take(t.Context(), ratelimit.Request{Key: fmt.Sprint(name, i%2), Policy: p, Cost: 1, Timeout: patience})
-				if err != nil {
-					t.Error(err)
-				}
-				if d.Allowed {
-					admitted.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-		if n := admitted.Load(); n != 200 {
+		key := func(i int) string { return fmt.Sprint(name, i%2) }
+		if n := admit(t, s, p, patience, key); n != 200 {
 			t.Errorf("%s: %d calls were admitted by two bursts of 100", name, n)
 		}
 		if err := s.Reset(t.Context(), name+"0", p); err != nil {
