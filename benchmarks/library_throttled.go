@@ -31,9 +31,13 @@ func throttledGCRA(s setting) (*throttled.GCRARateLimiterCtx, error) {
 	if err != nil {
 		return nil, err
 	}
+	return throttledOn(store, s.Limit)
+}
+
+func throttledOn(store throttled.GCRAStoreCtx, to limit) (*throttled.GCRARateLimiterCtx, error) {
 	l, err := throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{
-		MaxRate:  throttled.PerDuration(s.Limit.Tokens, s.Limit.Per),
-		MaxBurst: s.Limit.Tokens - 1,
+		MaxRate:  throttled.PerDuration(to.Tokens, to.Per),
+		MaxBurst: to.Tokens - 1,
 	})
 	if err != nil {
 		return nil, err

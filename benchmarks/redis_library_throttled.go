@@ -19,15 +19,11 @@ func openThrottled(s redisSetting) (redisLimiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{
-		MaxRate:  throttled.PerDuration(s.Limit.Tokens, s.Limit.Per),
-		MaxBurst: s.Limit.Tokens - 1,
-	})
+	l, err := throttledOn(store, s.Limit)
 	if err != nil {
 		return nil, err
 	}
-	// With the 10 attempts that are its default, many callers on one key get errors
-	// instead of answers.
+	// Many callers on one key need more attempts, or get errors instead of answers.
 	l.SetMaxCASAttemptsLimit(100_000)
 	return redisThrottled{client, l}, nil
 }
