@@ -34,37 +34,35 @@ func writeGoals(w io.Writer, suite string, goals []goal) {
 	writeAligned(w, lines)
 }
 
-// atMost is the goal that a figure of keyrate is at most factor times that of one
+// atMost is the goal that a figure of keyrate is at most factor times the least
 // of the others. It returns nothing if one of the two was not measured.
 func (s *session) atMost(what string, factor float64, c column, others []string, called string) []goal {
-	own, other := s.find(c.kase, ours), s.least(c, others)
-	if own == nil || other == nil {
-		return nil
-	}
-	r := ratio(own.samples[c.figure], other.samples[c.figure])
-	return []goal{{
-		what: what,
-		want: fmt.Sprintf("<= %g x %s", factor, called),
-		got: fmt.Sprintf("%.2f x (%s, %s %s %s)", r, c.text(c.value(s, row{library: ours})), other.library,
-			c.text(c.value(s, row{library: other.library})), c.unit),
-		met: r <= factor,
-	}}
+	return s.against(what, "<=", factor, c, s.least(c, others), called)
 }
 
 // atLeast is the goal that a figure of keyrate is at least factor times the greatest
 // of the others. It returns nothing if one of the two was not measured.
 func (s *session) atLeast(what string, factor float64, c column, others []string, called string) []goal {
-	own, other := s.find(c.kase, ours), s.greatest(c, others)
+	return s.against(what, ">=", factor, c, s.greatest(c, others), called)
+}
+
+// against is the goal that a figure of keyrate is, by sign, so many times another's.
+func (s *session) against(what, sign string, factor float64, c column, other *measurement, called string) []goal {
+	own := s.find(c.kase, ours)
 	if own == nil || other == nil {
 		return nil
 	}
 	r := ratio(own.samples[c.figure], other.samples[c.figure])
+	met := r <= factor
+	if sign == ">=" {
+		met = r >= factor
+	}
 	return []goal{{
 		what: what,
-		want: fmt.Sprintf(">= %g x %s", factor, called),
+		want: fmt.Sprintf("%s %g x %s", sign, factor, called),
 		got: fmt.Sprintf("%.2f x (%s, %s %s %s)", r, c.text(c.value(s, row{library: ours})), other.library,
 			c.text(c.value(s, row{library: other.library})), c.unit),
-		met: r >= factor,
+		met: met,
 	}}
 }
 
