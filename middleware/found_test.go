@@ -145,6 +145,21 @@ func TestFaultWithABrokenChain(t *testing.T) {
 	}
 }
 
+// TestStoreThatSaysHowToFail: a store that is set to fail open, or closed, is heeded
+// whatever the middleware is set to.
+func TestStoreThatSaysHowToFail(t *testing.T) {
+	for mode, status := range map[ratelimit.FailMode]int{
+		ratelimit.FailOpen:   http.StatusOK,
+		ratelimit.FailClosed: http.StatusServiceUnavailable,
+	} {
+		err := &ratelimit.StoreError{Class: "away", Fail: mode}
+		for _, closed := range []bool{false, true} {
+			limiter := limiterOn(t, brokenStore{err: err}, ratelimit.PerHour(1), ratelimit.Config{})
+			wantStatus(t, middleware.RateLimit(limiter, quiet(middleware.Config{FailClosed: closed}))(hello), call{}, status)
+		}
+	}
+}
+
 // TestEmptyPreflight: headers that are there and say nothing make no preflight, or
 // a handler that does not look at the method would run for free.
 func TestEmptyPreflight(t *testing.T) {

@@ -153,7 +153,7 @@ func (g *gate) decide(r *http.Request, key string, cost int, result *ratelimit.R
 // undecided serves or refuses a request about which nothing could be decided.
 func (g *gate) undecided(w http.ResponseWriter, r *http.Request, err error) {
 	class := ratelimit.ErrorClass(err)
-	if g.config.FailClosed && !g.limiter.Shadow() {
+	if ratelimit.FailsClosed(err, g.config.FailClosed) && !g.limiter.Shadow() {
 		g.faults.report(r, class, "refused with 503")
 		g.unavailable(w, r)
 		return

@@ -50,6 +50,38 @@ type StoreError struct {
 	Class string
 	// Err is the store's own error.
 	Err error
+	// Fail is what the store wants done with the call, if it was told so itself: see
+	// [FailMode].
+	Fail FailMode
+	// NotCharged says that it is certain that the call was not charged, and will not be.
+	// Otherwise it may have been.
+	NotCharged bool
+}
+
+// A FailMode says what becomes of a call about which nothing could be decided.
+type FailMode int
+
+// The modes. A store that is set to the second or third wants it whatever those who
+// call the limiter are set to.
+const (
+	FailAsCaller FailMode = iota // as whoever calls the limiter is set to
+	FailOpen                     // serve it
+	FailClosed                   // refuse it
+)
+
+// FailsClosed tells whether a call is to be refused because of err, where the caller
+// of the limiter is set to refuse, or not.
+func FailsClosed(err error, caller bool) (closed bool) {
+	defer func() {
+		if recover() != nil { // by an error that panics when it is asked
+			closed = caller
+		}
+	}()
+	failed, ok := errors.AsType[*StoreError](err)
+	if !ok || failed.Fail == FailAsCaller {
+		return caller
+	}
+	return failed.Fail == FailClosed
 }
 
 // The classes that the limiter itself gives to failures. A store may add its own.
@@ -75,9 +107,9 @@ func (e *StoreError) Unwrap() error { return e.Err }
 // Format prints Error, whatever the verb: %#v would show what Error withholds.
 func (e *StoreError) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.Error())) }
 
-// ErrorClass returns the one class that err counts in: a [StoreError]'s own,
-// [ClassLimits] for a [LimitError], [ClassOther] for the rest, [ClassPanic] for an
-// error that panics when it is asked, "" for nil.
+// ErrorClass returns the one class that err counts in: a [StoreError]'s own, if it is of
+// the form given there, [ClassLimits] for a [LimitError], [ClassOther] for the rest,
+// [ClassPanic] for an error that panics when it is asked, "" for nil.
 func ErrorClass(err error) (class string) {
 	if err == nil {
 		return ""
@@ -88,6 +120,9 @@ func ErrorClass(err error) (class string) {
 		}
 	}()
 	if failed, ok := errors.AsType[*StoreError](err); ok {
+		if !validClass(failed.Class) {
+			return ClassOther
+		}
 		return failed.Class
 	}
 	if _, ok := errors.AsType[*LimitError](err); ok {
@@ -118,7 +153,7 @@ func storeError(err error, key string) (failed *StoreError) {
 	if !validClass(class) || key != "" && strings.Contains(class, key) {
 		class = ClassOther
 	}
-	return &StoreError{Class: class, Err: withoutKey(failed.Err, key)}
+	return &StoreError{Class: class, Err: withoutKey(failed.Err, key), Fail: failed.Fail, NotCharged: failed.NotCharged}
 }
 
 // validClass holds the classes of stores to what may be a metric label: 1 to 32

@@ -204,3 +204,12 @@ func TestLimitErrorText(t *testing.T) {
 		}
 	}
 }
+
+// TestClassIsAWord: what a store writes into Class may become a metric label.
+func TestClassIsAWord(t *testing.T) {
+	for class, want := range map[string]string{"away": "away", "": ratelimit.ClassOther, "key sk_live": ratelimit.ClassOther} {
+		if got := ratelimit.ErrorClass(&ratelimit.StoreError{Class: class}); got != want {
+			t.Errorf("class %q counts as %q; want %q", class, got, want)
+		}
+	}
+}

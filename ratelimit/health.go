@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -52,6 +54,7 @@ func (l *Limiter) Check(ctx context.Context) Health {
 	} else {
 		h = checkStore(ctx, l.store, l.timeout)
 	}
+	h.Parts = l.proofs.fill(h.Parts)
 	if n := l.panics.Load(); n > 0 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("Config.Observe panicked %d times", n))
 	}
@@ -62,6 +65,35 @@ func (l *Limiter) Check(ctx context.Context) Health {
 		}
 	}
 	return h
+}
+
+// proofs remember when each part last decided as it should. The zero value is ready for
+// use.
+type proofs struct {
+	mu   sync.Mutex
+	last map[string]time.Time // by name
+}
+
+// mostProofs bounds how many parts are remembered.
+const mostProofs = 1024
+
+// fill returns the parts with the last proof of those that have none of their own.
+func (p *proofs) fill(parts []PartHealth) []PartHealth {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	parts = slices.Clone(parts) // the store may keep them
+	for i := range parts {
+		part := &parts[i]
+		if part.Proved.IsZero() {
+			part.Proved = p.last[part.Name]
+			continue
+		}
+		if p.last == nil || len(p.last) >= mostProofs {
+			p.last = make(map[string]time.Time)
+		}
+		p.last[part.Name] = part.Proved
+	}
+	return parts
 }
 
 // checkStore is Check for a store that is one part.

@@ -38,6 +38,7 @@ type Limiter struct {
 	observe func(context.Context, Event)
 	panics  atomic.Int64 // of observe
 	lookups atomic.Int64 // of limits, that failed since the last one that did not
+	proofs  proofs       // of Check
 
 	single    SingleTaker // the store, if it is one
 	selfTimed bool        // neither store nor limits need a deadline on the context

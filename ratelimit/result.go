@@ -21,6 +21,8 @@ type Result struct {
 	Shadow bool
 	// WouldDeny says, in shadow mode, that enforcement would have denied.
 	WouldDeny bool
+	// Source says what the answer is founded on: of an exempt key it says nothing.
+	Source Source
 	// Limit is the limit that decides, its defaults filled in. For a key that is
 	// exempt it is the zero Limit.
 	Limit Limit
@@ -116,6 +118,7 @@ func (r *Result) denied() bool { return !r.Allowed || r.WouldDeny }
 // decide fills r in from what the store answered.
 func (r *Result) decide(d *Decision) {
 	r.decideOne(d.Debts[0], d.Allowed)
+	r.Source = d.Source
 	if len(r.policy.buckets) > 1 {
 		r.decideAmong(d)
 	}

@@ -58,11 +58,46 @@ type Decision struct {
 	// and used one that it shares with others. Nothing can be concluded from it
 	// about the key.
 	Overflow bool
+	// Source says what the decision is founded on. A store that decides by its own
+	// buckets leaves it as it is.
+	Source Source
 	// Now is the instant of the decision on the store's clock, in microseconds.
 	Now int64
 	// Debts are the debts of the policy's limits, in its order: with the cost
 	// when it was charged, as they were found when it was not.
 	Debts [MaxLimits]Debt
+}
+
+// A Source says what a decision is founded on.
+type Source uint8
+
+// The sources.
+const (
+	FromStore     Source = iota // the store's own buckets
+	FromKnowledge               // what is known of them here: the store would have refused the call, and was not asked
+	FromShare                   // this process' share of the limit: the store was away, or failed
+)
+
+// String returns a constant word that is fit for a metric label: store, knowledge or
+// share.
+func (s Source) String() string {
+	switch s {
+	case FromKnowledge:
+		return "knowledge"
+	case FromShare:
+		return "share"
+	default:
+		return "store"
+	}
+}
+
+// Partitioned is implemented by a [Store] that keeps its buckets on several servers,
+// which fail one by one: what stands in front of it then gives up on those alone that
+// fail.
+type Partitioned interface {
+	// Partition names the part of the store that has the key's buckets now; "" where it
+	// is not known, or there is but one. It does no I/O, and is called for each decision.
+	Partition(key string) string
 }
 
 // SelfTimed is implemented by a [Store] that ends every call within

@@ -100,7 +100,7 @@ func (c *call) land() {
 }
 
 // errQueued is the cause of a timeout before the call was sent.
-var errQueued = errors.New("redisstore: all flights were still in the air, nothing was sent")
+var errQueued = errors.New("redisstore: nothing was sent")
 
 // wait waits for the outcome, until the deadline or the end of ctx.
 func (c *call) wait(ctx context.Context) (ratelimit.Decision, error) {

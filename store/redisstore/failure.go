@@ -34,12 +34,12 @@ func failure(err error) error {
 	if failed, ok := errors.AsType[*ratelimit.StoreError](err); ok {
 		return failed
 	}
-	class, _ := classify(err)
+	class, notExecuted := classify(err)
 	// Of an unknown command Redis repeats the arguments: a password, if that is AUTH.
 	if text, _, cut := strings.Cut(err.Error(), ", with args beginning with"); cut {
 		err = errors.New(text)
 	}
-	return &ratelimit.StoreError{Class: class, Err: err}
+	return &ratelimit.StoreError{Class: class, Err: err, NotCharged: notExecuted}
 }
 
 // classify returns the class of an error, and whether it is certain that nothing was

@@ -21,7 +21,8 @@ const (
 // while all flights are in the air do calls gather, and the first that lands takes
 // them along.
 type flights struct {
-	fly func(ctx context.Context, calls []*call) // decides or fails each of them
+	name string                                   // of the server, among several
+	fly  func(ctx context.Context, calls []*call) // decides or fails each of them
 
 	mu    sync.Mutex
 	inAir int

@@ -106,7 +106,7 @@ func (s *Store) prove(ctx context.Context, server *redis.Client) ratelimit.PartH
 	part := ratelimit.PartHealth{Name: "redis"}
 	key := "probe " + rand.Text()
 	if s.lanes.server != nil {
-		part.Name = "redis " + address(server)
+		part.Name = partName(server)
 		// Of a server without slots nothing can be asked, which is no fault of it.
 		for tries := 0; !s.falls(ctx, key, server); tries++ {
 			if tries == 10_000 {

@@ -60,11 +60,14 @@ func (l *lanes) of(ctx context.Context, tag string) *flights {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if lane = l.byServer[address(server)]; lane == nil {
-		lane = &flights{fly: l.fly}
+		lane = &flights{name: partName(server), fly: l.fly}
 		l.byServer[address(server)] = lane
 	}
 	return lane
 }
+
+// partName is what a server of several is called in Check, and by Partition.
+func partName(server *redis.Client) string { return "redis " + address(server) }
 
 // address names a server; nil, which is whatever one there is, is "".
 func address(server *redis.Client) string {

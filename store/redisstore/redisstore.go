@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -75,7 +76,7 @@ func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 		return ratelimit.Decision{}, errNoPolicy
 	}
 	if err := ctx.Err(); err != nil {
-		return ratelimit.Decision{}, failure(err)
+		return ratelimit.Decision{}, failure(fmt.Errorf("%w: %w", errQueued, err))
 	}
 	if t := int64(r.Timeout); t > s.longest.Load() {
 		s.longest.Store(t)
@@ -84,7 +85,16 @@ func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 	return s.lanes.of(ctx, c.tag).take(ctx, c)
 }
 
-var errNoPolicy = &ratelimit.StoreError{Class: ratelimit.ClassOther, Err: errors.New("redisstore: Request.Policy is nil; make one with ratelimit.NewPolicy")}
+var errNoPolicy = &ratelimit.StoreError{Class: ratelimit.ClassOther, NotCharged: true, Err: errors.New("redisstore: Request.Policy is nil; make one with ratelimit.NewPolicy")}
+
+// Partition implements [ratelimit.Partitioned]: of a Cluster it is the primary, of a
+// Ring the shard, by the name that Check gives it.
+func (s *Store) Partition(key string) string {
+	if s.lanes.server == nil {
+		return ""
+	}
+	return s.lanes.of(context.Background(), s.names.tag(key)).name
+}
 
 // resetTimeout is how long an operator waits who has not said so. It is no decision:
 // nobody's request waits for it.

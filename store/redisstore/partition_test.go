@@ -1,0 +1,63 @@
+package redisstore
+
+import (
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// TestPartition: one server is one part; of a Ring, a key's part is its shard, once the
+// first decision is made.
+func TestPartition(t *testing.T) {
+	a, b := miniredis.RunT(t).Addr(), miniredis.RunT(t).Addr()
+	one := newStore(t, patient(t, a), Config{})
+	if part := one.Partition("key"); part != "" {
+		t.Errorf("of one server the part is %q", part)
+	}
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": a, "b": b}, ContextTimeoutEnabled: true, MaxRetries: -1})
+	t.Cleanup(func() { _ = ring.Close() })
+	s := newStore(t, ring, Config{TrustClient: true})
+	if part := s.Partition("key"); part != "" {
+		t.Errorf("before any decision the part is %q", part)
+	}
+	p, err := ratelimit.NewPolicy(ratelimit.PerSecond(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Take(t.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: 1}); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, key := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"} {
+		seen[s.Partition(key)] = true
+	}
+	if len(seen) != 2 || !seen["redis "+a] || !seen["redis "+b] {
+		t.Errorf("the parts are %v; want both servers", seen)
+	}
+	for _, part := range s.Check(t.Context()).Parts {
+		if !seen[part.Name] {
+			t.Errorf("Check tells of %q, which is no part", part.Name)
+		}
+	}
+}
+
+// TestNotCharged: of a connection that was refused it is certain that nothing was charged.
+func TestNotCharged(t *testing.T) {
+	client, err := NewClient("redis://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	s := newStore(t, client, Config{})
+	p, err := ratelimit.NewPolicy(ratelimit.PerSecond(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Take(t.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: 1})
+	if failed, ok := err.(*ratelimit.StoreError); !ok || !failed.NotCharged { //nolint:errorlint // it is not wrapped
+		t.Errorf("the error is %#v", err)
+	}
+}
