@@ -22,6 +22,7 @@ import (
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
@@ -91,7 +92,7 @@ func TestREADMEBuildsOutsideThisModule(t *testing.T) {
 
 // TestREADMEHasEveryOptionAndHeader compares the tables with the code.
 func TestREADMEHasEveryOptionAndHeader(t *testing.T) {
-	for _, config := range []any{middleware.Config{}, ratelimit.Config{}, memstore.Config{}, redisstore.Config{}} {
+	for _, config := range []any{middleware.Config{}, ratelimit.Config{}, memstore.Config{}, redisstore.Config{}, mirror.Config{}} {
 		kind := reflect.TypeOf(config)
 		var fields []string
 		for _, f := range reflect.VisibleFields(kind) {
@@ -280,10 +281,14 @@ import (
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
+	"github.com/redis/go-redis/v9"
 )
 
 var (
+	client  redis.UniversalClient
+	secret  []byte
 	ctx     context.Context
 	mux     *http.ServeMux
 	limiter *ratelimit.Limiter
@@ -298,6 +303,7 @@ var (
 	_ middleware.Config
 	_ memstore.Config
 	_ redisstore.Config
+	_ mirror.Config
 	_ = os.Getenv
 )
 `)

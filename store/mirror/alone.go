@@ -1,0 +1,84 @@
+package mirror
+
+import (
+	"context"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// Failure says who decides what the shared store does not.
+type Failure int
+
+// The policies.
+const (
+	// DecideAlone grants this node's share of each limit. Take returns decisions, and no
+	// error for want of the shared store.
+	DecideAlone Failure = iota
+	// FailOpen returns an error that has the call served: [ratelimit.FailOpen].
+	FailOpen
+	// FailClosed returns an error that has the call refused: [ratelimit.FailClosed].
+	FailClosed
+)
+
+func (f Failure) valid() bool { return f >= DecideAlone && f <= FailClosed }
+
+// without decides a call without the shared store, which failed with err, of a class.
+func (s *Store) without(r *ratelimit.Request, t *trip, class string, err error) (ratelimit.Decision, error) {
+	if s.failure == DecideAlone {
+		d := s.alone(r, t)
+		s.charge(r, t, d.Allowed && r.Cost > 0)
+		return d, nil
+	}
+	s.charge(r, t, false)
+	fail := ratelimit.FailOpen
+	if s.failure == FailClosed {
+		fail = ratelimit.FailClosed
+	}
+	return ratelimit.Decision{}, &ratelimit.StoreError{Class: class, Err: err, Fail: fail, NotCharged: !t.unknown}
+}
+
+// alone decides by the bucket of this node's share, and by what is known.
+func (s *Store) alone(r *ratelimit.Request, t *trip) ratelimit.Decision {
+	share := s.shares.share(r.Policy, s.nodes)
+	now := s.now()
+	var known ratelimit.Knowledge
+	for i, debt := range s.owed(r, t, now) {
+		if i == r.Policy.Len() {
+			break
+		}
+		if debt.Frac != 0 && share.Bucket(i).Denominator() != r.Policy.Bucket(i).Denominator() {
+			debt = ratelimit.Debt{Micros: debt.Micros + 1}
+		}
+		known[i].Debt = debt
+	}
+	// It never waits and never fails: the policy is there.
+	d, _ := s.local.Take(context.Background(), ratelimit.Request{Key: r.Key, Policy: share, Cost: r.Cost, Known: &known})
+	d.Now, d.Source = now/1000, ratelimit.FromShare
+	if share != r.Policy {
+		translate(r, share, &d)
+	}
+	return d
+}
+
+// translate makes the debts of shares into debts of the limits themselves, which tell
+// the same: the share's tokens are those that remain and, if it was the share that
+// denied the call, the wait is the share's; but no more than a debt can tell, which is
+// the time in which the whole limit makes as many tokens as the call costs.
+func translate(r *ratelimit.Request, share *ratelimit.Policy, d *ratelimit.Decision) {
+	for i := range r.Policy.Len() {
+		b, part := r.Policy.Bucket(i), share.Bucket(i)
+		burst := b.Limit().Burst
+		wait := part.RetryAfter(d.Debts[i], r.Cost)
+		if d.Allowed || wait == 0 {
+			d.Debts[i], _ = b.Cost(burst - min(part.Remaining(d.Debts[i]), burst))
+			continue
+		}
+		room, ok := b.Cost(burst - r.Cost)
+		debt := b.Add(room, ratelimit.Debt{Micros: int64(min(wait, ratelimit.MaxRefill) / time.Microsecond)})
+		if !ok || !b.Fits(debt) {
+			debt = b.Capacity()
+		}
+		d.Debts[i] = debt
+	}
+}

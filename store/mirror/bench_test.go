@@ -1,0 +1,88 @@
+package mirror_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/mirror"
+)
+
+// instant is a shared store that admits at once: what a decision takes is the mirror's.
+type instant struct{ debt ratelimit.Debt }
+
+func (instant) SelfTimed() {}
+func (i instant) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
+	return ratelimit.Decision{Allowed: true, Now: 1, Debts: [ratelimit.MaxLimits]ratelimit.Debt{i.debt}}, nil
+}
+func (instant) Reset(context.Context, string, *ratelimit.Policy) error { return nil }
+
+// calls are decisions of each kind.
+func calls(t testing.TB) map[string]func(ctx context.Context, key string) {
+	hour := policy(t, ratelimit.PerHour(1000))
+	two := policy(t, ratelimit.PerHour(1_000_000_000), ratelimit.PerDay(1_000_000_000).Named("daily"))
+	daily := policy(t, ratelimit.PerDay(1))
+	down := newFaulty()
+	down.down()
+	shared := memstore.New(memstore.Config{})
+	asks := newMirror(t, instant{ratelimit.Debt{Micros: 3_600_000}}, mirror.Config{})
+	alone := newMirror(t, down, mirror.Config{Nodes: 3})
+	whole := newMirror(t, shared, mirror.Config{})
+	do := func(s ratelimit.Store, p *ratelimit.Policy) func(context.Context, string) {
+		return func(ctx context.Context, key string) {
+			_, _ = s.Take(ctx, ratelimit.Request{Key: key, Policy: p, Cost: 1, Timeout: ratelimit.DefaultTimeout})
+		}
+	}
+	return map[string]func(context.Context, string){
+		"asks":        do(asks, hour),
+		"asks memory": do(whole, two),
+		"denies":      do(whole, daily),
+		"alone":       do(alone, two),
+	}
+}
+
+// TestAllocs: a decision allocates nothing, whoever makes it.
+func TestAllocs(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for name, call := range calls(t) {
+		for range 10 { // the first may grow a table, and some open the breaker
+			call(t.Context(), "key")
+		}
+		if n := testing.AllocsPerRun(1000, func() { call(t.Context(), "key") }); n != 0 {
+			t.Errorf("%s: %v allocations; want none", name, n)
+		}
+	}
+}
+
+// BenchmarkTake: "asks" is what the mirror adds to a decision of the shared store.
+func BenchmarkTake(b *testing.B) {
+	for _, keys := range []int{1, 10_000, 1_000_000} {
+		for name, call := range calls(b) {
+			b.Run(fmt.Sprintf("keys=%d/%s", keys, name), func(b *testing.B) {
+				names := make([]string, keys)
+				for i := range names {
+					names[i] = fmt.Sprintf("api-key-%016d", i)
+				}
+				order := make([]uint32, 1<<18)
+				for i := range order {
+					order[i] = rand.Uint32N(uint32(keys))
+				}
+				ctx := b.Context()
+				for _, key := range names {
+					call(ctx, key)
+				}
+				b.ReportAllocs()
+				i := 0
+				for b.Loop() {
+					call(ctx, names[order[i&(len(order)-1)]])
+					i++
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package mirror_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror"
+	"github.com/keyrate/keyrate/store/storetest"
+)
+
+// ideal is the bucket of one key as it would be, had no call that was admitted anywhere
+// escaped the shared store. Its debt knows no bound.
+type ideal struct {
+	mu    sync.Mutex
+	token time.Duration
+	full  time.Time
+
+	undated atomic.Bool // a debt without a date was carried
+}
+
+func (i *ideal) charge(n int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if now := time.Now(); i.full.Before(now) {
+		i.full = now
+	}
+	i.full = i.full.Add(time.Duration(n) * i.token)
+}
+
+func (i *ideal) debt() time.Duration {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return max(time.Until(i.full), 0)
+}
+
+// link is one node's way to the shared store, which can be cut. It looks at what is
+// carried.
+type link struct {
+	*faulty
+	t     *testing.T
+	cut   atomic.Bool
+	ideal *ideal
+	told  *atomic.Int64 // debts that were carried
+}
+
+func (l *link) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	if r.Policy.Bucket(0).Limit().Name != "default" {
+		return l.take(ctx, r, func() {})
+	}
+	return l.take(ctx, r, func() {
+		if r.Known == nil {
+			return
+		}
+		now, _ := l.store.Take(ctx, ratelimit.Request{Key: "clock", Policy: r.Policy})
+		b, k := r.Policy.Bucket(0), r.Known[0]
+		if k.Seen > now.Now {
+			l.t.Errorf("a debt was carried that was seen at %d; now it is %d", k.Seen, now.Now)
+		}
+		slack := time.Microsecond
+		if k.Seen == 0 && k.Debt != (ratelimit.Debt{}) {
+			l.ideal.undated.Store(true) // from before the store was ever seen: too large by this trip, there too
+		}
+		if l.ideal.undated.Load() {
+			slack = longestTrip
+		}
+		if debt := b.Merge(ratelimit.Debt{}, k, now.Now).Duration(); debt > l.ideal.debt()+slack {
+			l.t.Errorf("a debt of %v was carried; had the store never been away it would be %v", debt, l.ideal.debt())
+		} else if debt > 0 {
+			l.told.Add(1)
+		}
+	})
+}
+
+func (l *link) take(ctx context.Context, r ratelimit.Request, arrived func()) (ratelimit.Decision, error) {
+	if l.cut.Load() {
+		return ratelimit.Decision{}, errRefused
+	}
+	time.Sleep(l.trip())
+	arrived()
+	sent := r
+	sent.Key = l.key(r.Key)
+	d, err := l.of(r.Key).Take(ctx, sent)
+	if d.Allowed && r.Policy.Bucket(0).Limit().Name == "default" {
+		l.ideal.charge(r.Cost)
+	}
+	if asked, ok := ctx.Value(askedKey{}).(*bool); ok {
+		*asked = true
+	}
+	time.Sleep(l.trip())
+	return d, err
+}
+
+func (l *link) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
+	if l.cut.Load() {
+		return errRefused
+	}
+	return l.of(key).Reset(ctx, l.key(key), p)
+}
+
+const longestTrip = 3 * time.Millisecond
+
+// TestBoundsOfManyNodes: nodes lose the shared store and find it again, at random. What
+// they carry is always a lower bound, and together they admit no more than the limit and
+// the shares of those who were alone.
+func TestBoundsOfManyNodes(t *testing.T) {
+	seed, err := storetest.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("KEYRATE_SEED=%#x", seed)
+	histories := uint64(100)
+	if testing.Short() {
+		histories = 25
+	}
+	var told atomic.Int64
+	for i := range histories {
+		synctest.Test(t, func(t *testing.T) { manyNodes(t, rand.New(rand.NewPCG(seed, i)), &told) })
+	}
+	if told.Load() < 1000 {
+		t.Errorf("only %d debts were carried", told.Load())
+	}
+}
+
+func manyNodes(t *testing.T, random *rand.Rand, told *atomic.Int64) {
+	limit := []ratelimit.Limit{ratelimit.PerSecond(5), ratelimit.PerMinute(60), ratelimit.PerSecond(100).WithBurst(10)}[random.IntN(3)]
+	p := policy(t, limit)
+	burst, token := p.Bucket(0).Limit().Burst, p.Bucket(0).Limit().Period/time.Duration(limit.Rate)
+	nodes := 1 + random.IntN(4)
+	shared, bucket := newFaulty(), &ideal{token: token}
+	shared.trip = func() time.Duration { return 1 + rand.N(longestTrip) }
+	var admitted atomic.Int64
+	var wg sync.WaitGroup
+	const during = 40 * time.Second
+	var alone time.Duration // of all nodes together
+	outages := 0
+	for range nodes {
+		random := rand.New(rand.NewPCG(random.Uint64(), 0)) // of this node
+		l := &link{faulty: shared, t: t, ideal: bucket, told: told}
+		s := newMirror(t, l, mirror.Config{Nodes: nodes})
+		for range 2 {
+			wg.Go(func() {
+				for start := time.Now(); time.Since(start) < during; time.Sleep(rand.N(2 * token)) {
+					asked := false
+					r := ratelimit.Request{Key: "key", Policy: p, Cost: 1 + rand.IntN(2), Timeout: time.Second}
+					d, err := s.Take(context.WithValue(t.Context(), askedKey{}, &asked), r)
+					if err != nil {
+						t.Errorf("Take returned an error: %v", err)
+					}
+					if d.Allowed {
+						admitted.Add(int64(r.Cost))
+						if !asked {
+							bucket.charge(r.Cost)
+						}
+					}
+				}
+			})
+		}
+		var cuts []time.Duration
+		for range random.IntN(3) {
+			cuts = append(cuts, time.Duration(1+random.IntN(5000))*time.Millisecond)
+			outages++
+			alone += cuts[len(cuts)-1] + 200*time.Millisecond // until it is found
+		}
+		wg.Go(func() {
+			for _, cut := range cuts {
+				time.Sleep(time.Duration(random.IntN(3)*random.IntN(3000)) * time.Millisecond) // often at the start
+				l.cut.Store(true)
+				time.Sleep(cut)
+				l.cut.Store(false)
+				time.Sleep(300 * time.Millisecond)
+			}
+		})
+	}
+	wg.Wait()
+	limited := burst + int((during+10*time.Millisecond)/token)
+	share := outages*max(1, burst/nodes) + int(alone/(token*time.Duration(nodes)))
+	if n := int(admitted.Load()); n < limited*95/100-burst || n > limited+share+1 {
+		t.Errorf("under %v, of %d nodes %d tokens were admitted; want %d, and at most %d more for %d outages of %v in all",
+			limit, nodes, n, limited, share, outages, alone)
+	}
+}

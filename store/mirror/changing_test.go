@@ -1,0 +1,85 @@
+package mirror_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror"
+)
+
+// TestLimitsThatChange: limits of a key that change from call to call, failures, and
+// memories that are far too small. Answers are possible ones; and with limits that stay,
+// and no failure, a refusal without a trip is one that the shared store would have given.
+func TestLimitsThatChange(t *testing.T) {
+	for range 500 {
+		seed := rand.Uint64()
+		synctest.Test(t, func(t *testing.T) { changing(t, rand.New(rand.NewPCG(seed, 0))) })
+		if t.Failed() {
+			t.Fatalf("the seed is %d", seed)
+		}
+	}
+}
+
+func changing(t *testing.T, random *rand.Rand) {
+	shared := newFaulty()
+	s := newMirror(t, shared, mirror.Config{Nodes: 1 + random.IntN(9), MaxKeys: []int{0, 4}[random.IntN(2)]})
+	stay, fails := random.IntN(2) == 0, random.IntN(2) == 0
+	policies := randomPolicies(t, random, stay)
+	for range 100 {
+		if fails && random.IntN(10) == 0 {
+			if random.IntN(2) == 0 {
+				shared.down()
+			} else {
+				shared.up()
+			}
+		}
+		time.Sleep(time.Duration(random.IntN([]int{2, 2000, 2_000_000, 300_000_000}[random.IntN(4)])))
+		p, cost := policies[random.IntN(len(policies))], random.IntN(24)-1
+		d := take(t, s, "key", p, cost)
+		check(t, p, cost, d)
+		if d.Source != ratelimit.FromKnowledge || !stay || fails {
+			continue
+		}
+		truth, _ := shared.store.Take(t.Context(), ratelimit.Request{Key: shared.key("key"), Policy: p})
+		room := true
+		for i := range p.Len() {
+			room = room && p.Bucket(i).RetryAfter(truth.Debts[i], cost) == 0
+			if truth.Debts[i].Less(d.Debts[i]) {
+				t.Errorf("limit %d owes %v, and was told to owe %v", i, truth.Debts[i], d.Debts[i])
+			}
+		}
+		if room {
+			t.Errorf("a cost of %d was refused, for which the shared store has room: %v", cost, truth.Debts)
+		}
+	}
+}
+
+// randomPolicies of up to three limits, whose names mean the same limit if they stay.
+func randomPolicies(t *testing.T, random *rand.Rand, stay bool) (policies []*ratelimit.Policy) {
+	defined := map[string]ratelimit.Limit{}
+	for len(policies) < 3 {
+		var limits []ratelimit.Limit
+		for _, name := range []string{"a", "b", "c"}[:1+random.IntN(3)] {
+			l := ratelimit.Limit{
+				Name:   name,
+				Rate:   1 + random.IntN([]int{5, 1000, 1 << 20}[random.IntN(3)]),
+				Period: time.Duration(1+random.IntN([]int{3, 1000, 10_000_000}[random.IntN(3)])) * time.Microsecond,
+				Burst:  1 + random.IntN(20),
+			}
+			if same, ok := defined[name]; ok && stay {
+				l = same
+			}
+			if l.Validate() == nil {
+				defined[name] = l
+				limits = append(limits, l)
+			}
+		}
+		if len(limits) > 0 {
+			policies = append(policies, policy(t, limits...))
+		}
+	}
+	return policies
+}

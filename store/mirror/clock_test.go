@@ -1,0 +1,81 @@
+package mirror_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror"
+)
+
+// clocked is a store whose clock can be set, and need not run as ours does.
+type clocked struct {
+	*faulty
+	set   atomic.Int64 // by so many microseconds
+	drift int64        // and loses one in so many; 0: none
+}
+
+func (c *clocked) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	d, err := c.faulty.Take(ctx, r)
+	if c.drift != 0 {
+		d.Now -= d.Now / c.drift
+	}
+	d.Now += 1_000_000_000_000 + c.set.Load()
+	return d, err
+}
+
+// TestClockThatIsSet: who operates the shared store is told, once each time.
+func TestClockThatIsSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := &clocked{faulty: newFaulty()}
+		shared.trip = func() time.Duration { return rand.N(20 * time.Millisecond) }
+		var steps []time.Duration
+		s := newMirror(t, shared, mirror.Config{OnStep: func(part string, by time.Duration) {
+			if part != "" {
+				t.Errorf("the part is %q", part)
+			}
+			steps = append(steps, by.Round(time.Second))
+			if by > time.Hour {
+				panic("quick, and safe")
+			}
+		}})
+		p := policy(t, ratelimit.PerSecond(1000))
+		var want []time.Duration
+		for _, by := range []time.Duration{0, -time.Hour, 2 * time.Hour, 500 * time.Millisecond} {
+			shared.set.Add(by.Microseconds())
+			offer(t, s, p, time.Millisecond, time.Minute)
+			if by.Abs() > time.Second {
+				want = append(want, by)
+			}
+			h := s.Check(t.Context())
+			told := strings.Contains(strings.Join(h.Warnings, "\n"), "the clock of the shared store was set by")
+			if told != (len(want) > 0) {
+				t.Errorf("set by %v, Check warns of it: %v; %q", by, told, h.Warnings)
+			}
+		}
+		if len(steps) != len(want) || steps[0] != want[0] || steps[1] != want[1] {
+			t.Errorf("the steps are %v; want %v", steps, want)
+		}
+		time.Sleep(2 * time.Hour)
+		if h := s.Check(t.Context()); len(h.Warnings) != 1 || !strings.Contains(h.Warnings[0], "OnStep panicked 1 times") {
+			t.Errorf("two hours later Check warns %q", h.Warnings)
+		}
+	})
+}
+
+// TestClockThatDrifts is no clock that was set, however long it does.
+func TestClockThatDrifts(t *testing.T) {
+	for _, drift := range []int64{10_000, -10_000} {
+		synctest.Test(t, func(t *testing.T) {
+			shared := &clocked{faulty: newFaulty(), drift: drift}
+			shared.trip = func() time.Duration { return rand.N(20 * time.Millisecond) }
+			s := newMirror(t, shared, mirror.Config{OnStep: func(_ string, by time.Duration) { t.Errorf("set by %v", by) }})
+			offer(t, s, policy(t, ratelimit.PerMinute(1000)), time.Second, 12*time.Hour)
+		})
+	}
+}

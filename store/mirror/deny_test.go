@@ -1,0 +1,179 @@
+package mirror_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror"
+	"github.com/keyrate/keyrate/store/storetest"
+)
+
+// TestDeniesOnlyWhatTheSharedStoreWould: three nodes, trips of any length, clocks that
+// tick at different moments. Whenever a node denies a call without asking, the shared
+// store is asked at the same instant: it must have no room either, and owe no less than
+// was told.
+func TestDeniesOnlyWhatTheSharedStoreWould(t *testing.T) {
+	seed, err := storetest.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("KEYRATE_SEED=%#x", seed)
+	histories := 40
+	if testing.Short() {
+		histories = 8
+	}
+	asked, own := 0, 0
+	for i := range histories {
+		synctest.Test(t, func(t *testing.T) {
+			a, o := denyAlone(t, rand.New(rand.NewPCG(seed, uint64(i))))
+			asked, own = asked+a, own+o
+		})
+	}
+	t.Logf("%d calls went to the shared store, %d were denied without it", asked, own)
+	if own < 1000 || asked < 1000 {
+		t.Errorf("%d calls went to the shared store and %d were denied without it; each must be 1000 or more for the test to mean anything", asked, own)
+	}
+}
+
+func denyAlone(t *testing.T, random *rand.Rand) (asked, own int) {
+	shared := newFaulty()
+	policies := []*ratelimit.Policy{
+		policy(t, ratelimit.PerSecond(5)),
+		policy(t, ratelimit.PerSecond(3).WithBurst(4).Named("third")),
+		policy(t, ratelimit.PerSecond(700).WithBurst(7).Named("quick"), ratelimit.PerMinute(70).Named("slow")),
+		policy(t, ratelimit.PerMinute(70).Named("slow")),
+	}
+	var mu sync.Mutex
+	chance := func(n int64) int64 { // of many goroutines
+		mu.Lock()
+		defer mu.Unlock()
+		return random.Int64N(n)
+	}
+	longest := 1 + chance([]int64{10, 1000, 100_000, int64(20 * time.Millisecond)}[chance(4)])
+	shared.trip = func() time.Duration { return time.Duration(chance(longest)) }
+	var wg sync.WaitGroup
+	for range 3 {
+		time.Sleep(time.Duration(chance(10_000))) // so that the clocks of the nodes tick apart
+		node := newMirror(t, shared, mirror.Config{Nodes: 3})
+		for range 3 {
+			wg.Go(func() {
+				for range 150 {
+					time.Sleep(time.Duration(chance([]int64{1, 1000, 100_000, 10_000_000, 400_000_000}[chance(5)])))
+					r := ratelimit.Request{Key: "key", Policy: policies[chance(4)], Timeout: time.Second}
+					r.Cost = int(chance(4))
+					sent := false
+					d, err := node.Take(context.WithValue(t.Context(), askedKey{}, &sent), r)
+					if err != nil {
+						t.Errorf("Take returned an error: %v", err)
+						return
+					}
+					mu.Lock()
+					if sent {
+						asked++
+					} else {
+						own++
+					}
+					mu.Unlock()
+					if sent {
+						continue
+					}
+					if d.Allowed {
+						t.Error("a call was admitted without the shared store")
+					}
+					truth, _ := shared.store.Take(t.Context(), ratelimit.Request{Key: shared.key("key"), Policy: r.Policy})
+					room := true
+					for i := range r.Policy.Len() {
+						b := r.Policy.Bucket(i)
+						room = room && b.RetryAfter(truth.Debts[i], r.Cost) == 0
+						if truth.Debts[i].Less(d.Debts[i]) {
+							t.Errorf("the debt of %v was told as %v, but it is %v", b.Limit(), d.Debts[i], truth.Debts[i])
+						}
+					}
+					if room {
+						t.Errorf("a call of cost %d was denied; the shared store would have admitted it at that instant, by the debts %v", r.Cost, truth.Debts)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	return asked, own
+}
+
+// TestDenialsCostTheSharedStoreNothing: of a key that is called too often, one call a
+// second asks, and those that may be admitted.
+func TestDenialsCostTheSharedStoreNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		s := newMirror(t, shared, mirror.Config{})
+		p := policy(t, ratelimit.PerMinute(6).WithBurst(2))
+		admitted, _ := offer(t, s, p, time.Millisecond, time.Minute)
+		if admitted != 2+5 { // one every 10 s; that of the last instant is not asked for
+			t.Errorf("%d calls were admitted; want 7", admitted)
+		}
+		if n := shared.asked.Load(); n > 60+7 {
+			t.Errorf("the shared store was asked %d times in a minute for 60000 calls; want 67 at most", n)
+		}
+	})
+}
+
+// TestResetElsewhere is seen within a second.
+func TestResetElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		here, there := newMirror(t, shared, mirror.Config{Nodes: 2}), newMirror(t, shared, mirror.Config{Nodes: 2})
+		hour := policy(t, ratelimit.PerHour(1))
+		take(t, here, "key", hour, 1)
+		time.Sleep(100 * time.Millisecond)
+		if err := there.Reset(t.Context(), "key", hour); err != nil {
+			t.Fatal(err)
+		}
+		for start := time.Now(); !take(t, here, "key", hour, 1).Allowed; time.Sleep(time.Millisecond) {
+			if time.Since(start) > time.Second {
+				t.Fatal("the key is denied a second later")
+			}
+		}
+	})
+}
+
+// TestLimitRaised helps at once on the node that has the new limit, whatever it knows.
+func TestLimitRaised(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMirror(t, newFaulty(), mirror.Config{})
+		hour, second := policy(t, ratelimit.PerHour(10)), policy(t, ratelimit.PerSecond(10))
+		take(t, s, "key", hour, 10)
+		if d := take(t, s, "key", hour, 1); d.Allowed {
+			t.Fatal("an empty bucket admitted a call")
+		}
+		take(t, s, "key", second, 1)
+		time.Sleep(100 * time.Millisecond)
+		if d := take(t, s, "key", second, 1); !d.Allowed {
+			t.Errorf("the key is denied under the raised limit, with the debts %v", d.Debts)
+		}
+	})
+}
+
+// TestResetOvertakesAnAnswer: what was decided before a Reset is not learned after it.
+func TestResetOvertakesAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		shared.trip = func() time.Duration { return 10 * time.Millisecond }
+		s := newMirror(t, shared, mirror.Config{})
+		hour := policy(t, ratelimit.PerHour(1))
+		var wg sync.WaitGroup
+		wg.Go(func() { take(t, s, "key", hour, 1) }) // decided after 10 ms, answered after 20
+		time.Sleep(15 * time.Millisecond)
+		if err := s.Reset(t.Context(), "key", hour); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		if d := take(t, s, "key", hour, 1); !d.Allowed {
+			t.Errorf("the key is denied after the reset, with the debts %v", d.Debts)
+		}
+	})
+}

@@ -1,0 +1,113 @@
+package mirror_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror"
+)
+
+// crowd makes calls of one key at once and returns how many were admitted.
+func crowd(t *testing.T, s *mirror.Store, p *ratelimit.Policy, n int) int {
+	var admitted atomic.Int64
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if take(t, s, "key", p, 1).Allowed {
+				admitted.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return int(admitted.Load())
+}
+
+// TestCrowd: of many callers of one key, as many make the trip as may be admitted. The
+// others hear of it when those land.
+func TestCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		shared.trip = func() time.Duration { return time.Millisecond }
+		s := newMirror(t, shared, mirror.Config{})
+		p := policy(t, ratelimit.PerSecond(5))
+		start := time.Now()
+		for round, want := range []int{5, 1, 1, 1} {
+			before := shared.asked.Load()
+			if n := crowd(t, s, p, 64); n != want {
+				t.Errorf("round %d: %d were admitted; want %d", round, n, want)
+			}
+			if n := shared.asked.Load() - before; n > int64(2*want) {
+				t.Errorf("round %d: %d calls made the trip for %d admitted; want twice as many at most", round, n, want)
+			}
+			if took := time.Since(start) - time.Duration(round)*205*time.Millisecond; took > 10*time.Millisecond {
+				t.Errorf("round %d: somebody waited for %v, where a trip takes 2ms", round, took)
+			}
+			time.Sleep(205*time.Millisecond*time.Duration(round+1) - time.Since(start))
+		}
+	})
+}
+
+// TestNobodyFollowsForLong: those who follow calls that hang wait no longer than those,
+// and tell nothing of the store.
+func TestNobodyFollowsForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		s := newMirror(t, shared, mirror.Config{})
+		p := policy(t, ratelimit.PerHour(2))
+		shared.hangs.Store(true)
+		start := time.Now()
+		if n := crowd(t, s, p, 64); n != 2 {
+			t.Errorf("%d were admitted; want 2", n)
+		}
+		if took := time.Since(start); took > ratelimit.DefaultTimeout {
+			t.Errorf("it took %v; want %v", took, ratelimit.DefaultTimeout)
+		}
+		if n := shared.asked.Load(); n != 2 {
+			t.Errorf("%d calls made the trip; want 2", n)
+		}
+	})
+	// One who gives up meanwhile is told so.
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		s := newMirror(t, shared, mirror.Config{})
+		p := policy(t, ratelimit.PerHour(1))
+		shared.hangs.Store(true)
+		go func() { _, _ = s.Take(t.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: 1}) }()
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		_, err := s.Take(ctx, ratelimit.Request{Key: "key", Policy: p, Cost: 1})
+		if ratelimit.ErrorClass(err) != ratelimit.ClassCanceled {
+			t.Errorf("the error is %v; want one of class canceled", err)
+		}
+		time.Sleep(time.Second)
+	})
+}
+
+// TestPanicLeavesNobodyWaiting: a call whose store panics has landed.
+func TestPanicLeavesNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		panics := true
+		s := newMirror(t, spy{shared, func(ratelimit.Request) {
+			if panics {
+				panic("a store that says that it does not")
+			}
+		}}, mirror.Config{})
+		p := policy(t, ratelimit.PerHour(2))
+		take(t, s, "key", p, 1)
+		panics = false
+		start := time.Now()
+		if n := crowd(t, s, p, 8); n != 1 {
+			t.Errorf("%d were admitted; want 1", n)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("somebody waited for %v", took)
+		}
+	})
+}

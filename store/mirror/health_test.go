@@ -1,0 +1,109 @@
+package mirror_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror"
+)
+
+// checked is a shared store that knows of its health itself.
+type checked struct {
+	*faulty
+	health func() ratelimit.Health
+}
+
+func (c checked) Check(context.Context) ratelimit.Health { return c.health() }
+
+// TestCheck: both parts are reported, and which decides since when.
+func TestCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		s := newMirror(t, shared, mirror.Config{})
+		limiter, err := ratelimit.New(s, ratelimit.PerSecond(5), ratelimit.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := func(when string, status ratelimit.Status, decides string, sharedOK bool, since time.Time, warnings int) {
+			t.Helper()
+			h := limiter.Check(t.Context())
+			if h.Status != status || h.Decides != decides || len(h.Parts) != 2 || len(h.Warnings) != warnings {
+				t.Fatalf("%s: %+v; want %s, decided by %q, two parts, %d warnings", when, h, status, decides, warnings)
+			}
+			part, local := h.Parts[0], h.Parts[1]
+			if part.Name != mirror.PartShared || part.OK != sharedOK || part.OK != (part.Class == "") || part.Proved.IsZero() || part.OK != part.Proved.Equal(time.Now()) {
+				t.Errorf("%s: the shared part is %+v", when, part)
+			}
+			if local.Name != mirror.PartLocal || !local.OK || local.Proved.IsZero() {
+				t.Errorf("%s: the local part is %+v", when, local)
+			}
+			if decides == mirror.PartShared && !part.Since.Equal(since) || decides == mirror.PartLocal && !local.Since.Equal(since) {
+				t.Errorf("%s: %q decides since %v or %v; want %v", when, decides, part.Since, local.Since, since)
+			}
+		}
+		want("at the start", ratelimit.StatusOK, mirror.PartShared, true, time.Time{}, 0)
+		time.Sleep(time.Hour)
+		shared.down()
+		// Nobody has called: the next call will fail, and be decided here.
+		want("when the shared store is down", ratelimit.StatusDegraded, mirror.PartLocal, false, time.Time{}, 0)
+		away := time.Now()
+		for range 3 {
+			if _, err := limiter.Allow(t.Context(), "key"); err != nil {
+				t.Error(err)
+			}
+		}
+		time.Sleep(time.Hour)
+		want("while it is away", ratelimit.StatusDegraded, mirror.PartLocal, false, away, 1)
+		shared.up()
+		want("just before it is found", ratelimit.StatusDegraded, mirror.PartLocal, true, away, 1)
+		time.Sleep(119 * time.Millisecond)
+		synctest.Wait()
+		h := limiter.Check(t.Context())
+		if back := time.Since(h.Parts[0].Since); back > 119*time.Millisecond {
+			t.Errorf("it is back since %v ago", back)
+		}
+		want("when it is back", ratelimit.StatusOK, mirror.PartShared, true, h.Parts[0].Since, 0)
+	})
+}
+
+// TestCheckAsksAChecker: a shared store with parts of its own reports them itself, and
+// its panic is a failure.
+func TestCheckAsksAChecker(t *testing.T) {
+	shared := checked{newFaulty(), func() ratelimit.Health {
+		return ratelimit.Health{Status: ratelimit.StatusDegraded, Decides: "redis", Warnings: []string{"may evict"},
+			Parts: []ratelimit.PartHealth{{Name: "redis a", OK: true}, {Name: "redis b", Class: "connect"}}}
+	}}
+	s := newMirror(t, shared, mirror.Config{})
+	h := s.Check(t.Context())
+	if h.Status != ratelimit.StatusDegraded || h.Decides != "redis" || len(h.Parts) != 3 || h.Parts[2].Name != mirror.PartLocal || len(h.Warnings) != 1 {
+		t.Errorf("Check says %+v", h)
+	}
+	if n := shared.asked.Load(); n != 0 {
+		t.Errorf("the shared store was asked %d times besides", n)
+	}
+	s = newMirror(t, checked{newFaulty(), func() ratelimit.Health { panic("check") }}, mirror.Config{})
+	if h := s.Check(t.Context()); h.Status != ratelimit.StatusDegraded || h.Parts[0].Class != ratelimit.ClassPanic || h.Decides != mirror.PartLocal {
+		t.Errorf("Check says %+v of a store whose Check panics", h)
+	}
+}
+
+// TestCheckKeepsOffItsShares: a Checker may return what it keeps.
+func TestCheckKeepsOffItsShares(t *testing.T) {
+	kept := ratelimit.Health{
+		Status: ratelimit.StatusOK, Decides: "redis",
+		Parts: make([]ratelimit.PartHealth, 1, 4), Warnings: make([]string, 0, 4),
+	}
+	shared := checked{newFaulty(), func() ratelimit.Health { return kept }}
+	s := newMirror(t, shared, mirror.Config{})
+	shared.down()
+	for range 3 {
+		take(t, s, "key", policy(t, ratelimit.PerSecond(5)), 1)
+	}
+	s.Check(t.Context())
+	if kept.Parts[0] != (ratelimit.PartHealth{}) || kept.Warnings[:1][0] != "" || kept.Parts[:2][1] != (ratelimit.PartHealth{}) {
+		t.Errorf("Check wrote into what is not its own: %+v", kept)
+	}
+}

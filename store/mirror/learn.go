@@ -1,0 +1,71 @@
+package mirror
+
+import "github.com/keyrate/keyrate/ratelimit"
+
+// learn remembers what the shared store answered.
+func (s *Store) learn(r *ratelimit.Request, t *trip, d *ratelimit.Decision) {
+	came := s.now()
+	s.saw(t.part, d.Now, t.sent, came)
+	n := r.Policy.Len()
+	sh := s.memory.shard(t.hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	// It may be from before a reset, or of buckets that keys share.
+	void := t.sent < s.memory.reset.Load() || d.Overflow
+	for i := range n {
+		b := r.Policy.Bucket(i)
+		id := t.hash.id(b)
+		slot := sh.find(id)
+		sh.land(slot, t, i, r.Cost)
+		if void {
+			continue
+		}
+		seen := sightOf(b, d.Debts[i], t.sent, came, d.Now)
+		seen.told = !d.Allowed || r.Cost == 0
+		switch {
+		case slot == nil:
+			// That a bucket is full is worth knowing of one of several.
+			if n > 1 || d.Debts[i] != (ratelimit.Debt{}) {
+				sh.put(id, seen, t.sent, s.memory.most)
+			}
+		case slot.alone:
+			var cost ratelimit.Debt
+			if d.Allowed {
+				cost, _ = b.Cost(r.Cost)
+			}
+			slot.settle(b, seen, cost, t.known[i].Debt)
+		case seen.outdates(&slot.sight):
+			slot.see(seen)
+		}
+	}
+}
+
+// settle takes in an answer while the slot is a ledger of calls admitted here: the
+// shared store charged the answered call cost, and that is added, unless the debt with
+// which the ledger began includes it. Adding, where the larger of both debts would be
+// less, is what keeps the calls of one node to its limit: those decided here, and those
+// that the shared store decided meanwhile, without knowing of them.
+//
+// The ledger ends with an answer that owes as much, whatever becomes of those that are
+// flying; or that came, last of all, to a question which took the whole ledger along;
+// and with one that owes less than its question knew, for then there was a reset.
+func (s *slot) settle(b *ratelimit.Bucket, seen sight, cost, known ratelimit.Debt) {
+	last := seen.sent >= s.came && s.flying == 0
+	reset := seen.fullAt()+seen.came-seen.sent < seen.sent+known.Micros*1000
+	if seen.seen > s.seen && cost != (ratelimit.Debt{}) {
+		s.add(b, cost, seen.came)
+	}
+	if last || reset || seen.covers(s, b) {
+		s.see(seen)
+	}
+}
+
+// covers tells whether an answer owes as much as the ledger, and the calls that are
+// flying. What both were seen at on the shared clock is compared, if it is known.
+func (s *sight) covers(ledger *slot, b *ratelimit.Bucket) bool {
+	most := ledger.fullAt() - s.fullAt()
+	if ledger.seen > 0 {
+		most = 1000 * (ledger.seen + ledger.micros - s.seen - s.micros)
+	}
+	return most+expected(b, ratelimit.Debt{}, ledger.flying).Micros*1000 <= 0
+}

@@ -1,0 +1,48 @@
+package mirror_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/mirror"
+)
+
+// TestNewTellsAllFaults of its arguments at once.
+func TestNewTellsAllFaults(t *testing.T) {
+	_, err := mirror.New(nil, mirror.Config{Nodes: -1, Failure: 3, MaxKeys: -1})
+	if err == nil {
+		t.Fatal("there is no error")
+	}
+	for _, word := range []string{"shared", "Config.Nodes -1", "Config.Failure 3", "Config.MaxKeys -1"} {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the error does not tell of %s: %v", word, err)
+		}
+	}
+	if _, err := mirror.New((*memstore.Store)(nil), mirror.Config{}); err == nil {
+		t.Error("a nil pointer is taken for a store")
+	}
+}
+
+// TestNilPolicy is an error, not a panic.
+func TestNilPolicy(t *testing.T) {
+	s := newMirror(t, memstore.New(memstore.Config{}), mirror.Config{})
+	if _, err := s.Take(t.Context(), ratelimit.Request{Key: "key", Cost: 1}); err == nil {
+		t.Error("there is no error")
+	}
+	if err := s.Reset(t.Context(), "key", nil); err == nil {
+		t.Error("there is no error of Reset")
+	}
+}
+
+// TestPrintsNothing: neither seeds nor keys.
+func TestPrintsNothing(t *testing.T) {
+	s := newMirror(t, memstore.New(memstore.Config{}), mirror.Config{})
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if text := fmt.Sprintf(verb, s); text != "*mirror.Store" {
+			t.Errorf("%s prints %s", verb, text)
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package mirror_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror"
+)
+
+// split is a store of three servers, of which some may be down.
+type split struct {
+	*faulty
+	down  [3]atomic.Bool
+	hangs bool        // a server that is down does not answer, instead of refusing
+	two   atomic.Bool // the third has no keys any more: they are the second's
+}
+
+func (s *split) server(key string) int {
+	sum := 0
+	for _, c := range []byte(key) {
+		sum += int(c)
+	}
+	if s.two.Load() {
+		return min(sum%3, 1)
+	}
+	return sum % 3
+}
+
+func (s *split) Partition(key string) string { return fmt.Sprint("server ", s.server(key)) }
+
+func (s *split) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	switch {
+	case !s.down[s.server(r.Key)].Load():
+		return s.faulty.Take(ctx, r)
+	case s.hangs:
+		time.Sleep(r.Timeout)
+		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
+	default:
+		return ratelimit.Decision{}, errRefused
+	}
+}
+
+// TestOneServerOfThree is away: its keys are decided here, the others know nothing of it.
+func TestOneServerOfThree(t *testing.T) {
+	for _, hangs := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			shared := &split{faulty: newFaulty(), hangs: hangs}
+			var changes []mirror.Change
+			var mu sync.Mutex
+			s := newMirror(t, shared, mirror.Config{Nodes: 3, OnChange: func(c mirror.Change) {
+				mu.Lock()
+				defer mu.Unlock()
+				changes = append(changes, c)
+			}})
+			p := policy(t, ratelimit.PerSecond(1000))
+			calls := func(n int) (slow, elsewhere int) {
+				for i := range n {
+					time.Sleep(5 * time.Millisecond)
+					key, before := fmt.Sprint("key", i%30), time.Now()
+					d := take(t, s, key, p, 1)
+					if time.Since(before) > 10*time.Millisecond {
+						slow++
+					}
+					if away := shared.down[shared.server(key)].Load(); (d.Source == ratelimit.FromStore) == away {
+						elsewhere++
+					}
+				}
+				return slow, elsewhere
+			}
+			shared.down[2].Store(true)
+			slow, elsewhere := calls(2000)
+			if slow > 3 || elsewhere > 0 {
+				t.Errorf("hangs %v: %d calls were slow, %d decided by the wrong one; want 3 and 0 at most", hangs, slow, elsewhere)
+			}
+			h := s.Check(t.Context())
+			if h.Status != ratelimit.StatusDegraded || h.Decides != mirror.PartShared || len(h.Warnings) != 1 {
+				t.Errorf("Check says %+v; want degraded, and one warning", h)
+			}
+			// It is back, or its keys are another's: then nothing is asked of it.
+			if hangs {
+				shared.two.Store(true)
+			} else {
+				shared.down[2].Store(false)
+			}
+			time.Sleep(time.Second)
+			if slow, elsewhere := calls(100); slow+elsewhere > 0 {
+				t.Errorf("hangs %v: afterwards %d calls were slow, %d decided by the wrong one", hangs, slow, elsewhere)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if len(changes) != 2 || !changes[0].Away || changes[1].Away || changes[0].Part != "server 2" || changes[1].Part != "server 2" {
+				t.Errorf("the changes are %+v; want server 2 to go and to come", changes)
+			}
+		})
+	}
+}
+
+// TestAllServers are away: then nothing but the share decides.
+func TestAllServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := &split{faulty: newFaulty()}
+		for i := range shared.down {
+			shared.down[i].Store(true)
+		}
+		s := newMirror(t, shared, mirror.Config{})
+		p := policy(t, ratelimit.PerSecond(1000))
+		for i := range 100 {
+			if d := take(t, s, fmt.Sprint("key", i), p, 1); d.Source != ratelimit.FromShare {
+				t.Fatalf("decided by the %v", d.Source)
+			}
+		}
+		_ = s.Close()
+		// Nothing that is met from now on counts as away: nobody would look for it.
+		take(t, s, "key", p, 1)
+	})
+}
+
+// unnamed panics when it is asked for its part.
+type unnamed struct{ *faulty }
+
+func (unnamed) Partition(string) string { panic("no part") }
+
+// TestPartitionPanics: the store is taken for one part.
+func TestPartitionPanics(t *testing.T) {
+	s := newMirror(t, unnamed{newFaulty()}, mirror.Config{})
+	if !take(t, s, "key", policy(t, ratelimit.PerSecond(1)), 1).Allowed {
+		t.Error("denied")
+	}
+}
+
+// TestManyParts: a store that names a new part for each key is bounded.
+func TestManyParts(t *testing.T) {
+	s := newMirror(t, many{newFaulty()}, mirror.Config{})
+	p := policy(t, ratelimit.PerSecond(1))
+	for i := range 3000 {
+		take(t, s, fmt.Sprint(i), p, 1)
+	}
+}
+
+type many struct{ *faulty }
+
+func (many) Partition(key string) string { return key }

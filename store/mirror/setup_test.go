@@ -1,0 +1,145 @@
+package mirror_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/mirror"
+)
+
+// faulty is a shared store that can fail, hang, be slow and lose its data.
+type faulty struct {
+	store *memstore.Store
+	probe *memstore.Store       // for probes: a Reset of theirs makes memstore ignore what was known of any key
+	fault atomic.Pointer[error] // what calls return, if not nil
+	hangs atomic.Bool           // calls wait for their timeout
+	late  atomic.Bool           // those that hang are charged all the same
+	trip  func() time.Duration  // how long each way takes; nil: no time
+	lost  atomic.Int64          // how often the data was lost
+
+	asked  atomic.Int64 // calls that came
+	denied atomic.Int64
+}
+
+func newFaulty() *faulty {
+	return &faulty{store: memstore.New(memstore.Config{}), probe: memstore.New(memstore.Config{})}
+}
+
+func (f *faulty) of(key string) *memstore.Store {
+	if strings.HasPrefix(key, "probe ") {
+		return f.probe
+	}
+	return f.store
+}
+
+func (*faulty) SelfTimed() {}
+
+// key is another one after each loss: all buckets are full, and the clock goes on.
+func (f *faulty) key(key string) string { return fmt.Sprintf("%d %s", f.lost.Load(), key) }
+
+// askedKey is the key of a context for a *bool that is set if the shared store is asked.
+type askedKey struct{}
+
+func (f *faulty) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	f.asked.Add(1)
+	if asked, ok := ctx.Value(askedKey{}).(*bool); ok {
+		*asked = true
+	}
+	if err := f.fail(ctx, r.Timeout); err != nil {
+		if f.late.Load() {
+			r.Key = f.key(r.Key)
+			_, _ = f.store.Take(ctx, r)
+		}
+		return ratelimit.Decision{}, err
+	}
+	if f.trip != nil {
+		time.Sleep(f.trip())
+	}
+	store := f.of(r.Key)
+	r.Key = f.key(r.Key)
+	d, err := store.Take(ctx, r)
+	if !d.Allowed {
+		f.denied.Add(1)
+	}
+	if f.trip != nil {
+		time.Sleep(f.trip())
+	}
+	return d, err
+}
+
+func (f *faulty) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
+	if err := f.fail(ctx, ratelimit.DefaultTimeout); err != nil {
+		return err
+	}
+	return f.of(key).Reset(ctx, f.key(key), p)
+}
+
+func (f *faulty) fail(ctx context.Context, timeout time.Duration) error {
+	if f.hangs.Load() {
+		select {
+		case <-ctx.Done():
+			return &ratelimit.StoreError{Class: ratelimit.ErrorClass(ctx.Err()), Err: ctx.Err()}
+		case <-time.After(timeout):
+			return &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
+		}
+	}
+	if err := f.fault.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+var errRefused = error(&ratelimit.StoreError{Class: "connect", NotCharged: true, Err: errors.New("connection refused")})
+
+func (f *faulty) down() { f.fault.Store(&errRefused) }
+func (f *faulty) up()   { f.fault.Store(nil); f.hangs.Store(false) }
+
+func newMirror(t testing.TB, shared ratelimit.Store, c mirror.Config) *mirror.Store {
+	t.Helper()
+	s, err := mirror.New(shared, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func policy(t testing.TB, limits ...ratelimit.Limit) *ratelimit.Policy {
+	t.Helper()
+	p, err := ratelimit.NewPolicy(limits...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// take makes one call with the default timeout.
+func take(t testing.TB, s ratelimit.Store, key string, p *ratelimit.Policy, cost int) ratelimit.Decision {
+	t.Helper()
+	d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: ratelimit.DefaultTimeout})
+	if err != nil {
+		t.Fatalf("Take returned an error: %v", err)
+	}
+	return d
+}
+
+// offer makes calls of cost 1 for a time, one every so often, and returns how many were
+// admitted and the longest that one took.
+func offer(t testing.TB, s ratelimit.Store, p *ratelimit.Policy, every, during time.Duration) (admitted int, slowest time.Duration) {
+	t.Helper()
+	for start := time.Now(); time.Since(start) < during; time.Sleep(every) {
+		before := time.Now()
+		if take(t, s, "key", p, 1).Allowed {
+			admitted++
+		}
+		slowest = max(slowest, time.Since(before))
+	}
+	return admitted, slowest
+}

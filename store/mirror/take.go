@@ -1,0 +1,135 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+var errNoPolicy = &ratelimit.StoreError{
+	Class: ratelimit.ClassOther, NotCharged: true,
+	Err: errors.New("mirror: Request.Policy is nil; make one with ratelimit.NewPolicy"),
+}
+
+// Take implements [ratelimit.Store]. What the shared store does not decide is decided
+// here, as [Config.Failure] says. With [DecideAlone] its only errors are about a nil
+// Policy and about a caller who gave up; all are [*ratelimit.StoreError]s.
+//
+// What the caller knows himself, Request.Known, is passed on as it is, in place of
+// what the mirror knows.
+func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	if r.Policy == nil {
+		return ratelimit.Decision{}, errNoPolicy
+	}
+	if r.Timeout <= 0 {
+		r.Timeout = ratelimit.DefaultTimeout
+	}
+	if int64(r.Timeout) > s.patience.Load() {
+		s.patience.Store(int64(r.Timeout))
+	}
+	t := s.trip(r.Key)
+	d, err := s.take(ctx, &r, t)
+	s.trips.Put(t)
+	return d, err
+}
+
+// take is Take with all that the call needs on its way.
+func (s *Store) take(ctx context.Context, r *ratelimit.Request, t *trip) (d ratelimit.Decision, err error) {
+	passing := r.Known != nil
+	for waits := 0; ; waits++ {
+		var away bool
+		if t.epoch, away = t.part.now(); away {
+			return s.without(r, t, ClassAway, errAway)
+		}
+		t.sent = s.now()
+		if passing {
+			break
+		}
+		v, landing := s.recall(r, t, waits < mostWaits, &d)
+		if v == refuse {
+			return d, nil
+		}
+		if v == ask {
+			break
+		}
+		if err := s.await(ctx, r, t, landing); err != nil {
+			return s.unsent(r, t, err)
+		}
+	}
+	if d, err = s.ask(ctx, r); err != nil {
+		return s.failed(ctx, r, t, err)
+	}
+	t.part.worked()
+	if passing {
+		// The answer repeats what the caller knows, be it true or not, so nothing can be
+		// learned from it; and whatever was known may have been changed by it.
+		s.memory.forget(t.hash, r.Policy, 0)
+	} else {
+		s.learn(r, t, &d)
+	}
+	return d, nil
+}
+
+// ask makes the trip, from which a call comes back even if the store panics: else it
+// would be counted among those flying for ever.
+func (s *Store) ask(ctx context.Context, r *ratelimit.Request) (d ratelimit.Decision, err error) {
+	defer recovered(&err)
+	return s.asked.Take(ctx, *r)
+}
+
+// mostWaits is how often a call lets others go first.
+const mostWaits = 8
+
+// await returns when one of those has landed that the call follows. The time that it
+// took is the call's own.
+func (s *Store) await(ctx context.Context, r *ratelimit.Request, t *trip, landing <-chan struct{}) error {
+	timer := time.NewTimer(r.Timeout)
+	defer timer.Stop()
+	select {
+	case <-landing:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return context.DeadlineExceeded
+	}
+	if r.Timeout -= time.Duration(s.now() - t.sent); r.Timeout <= 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+var errFollowed = errors.New("mirror: other calls of the key were still on their way, this one was not sent")
+
+// unsent answers a call that followed others until its time was over. It tells nothing
+// of the shared store: those do, when they land.
+func (s *Store) unsent(r *ratelimit.Request, t *trip, err error) (ratelimit.Decision, error) {
+	if errors.Is(err, context.Canceled) {
+		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassCanceled, Err: err, NotCharged: true}
+	}
+	return s.without(r, t, ratelimit.ClassTimeout, errFollowed)
+}
+
+// failed answers a call that the shared store did not decide.
+func (s *Store) failed(ctx context.Context, r *ratelimit.Request, t *trip, err error) (ratelimit.Decision, error) {
+	class, notCharged, cause := anatomy(err)
+	if ended := ctx.Err(); errors.Is(ended, context.Canceled) {
+		s.charge(r, t, false)
+		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassCanceled, Err: ended, NotCharged: notCharged}
+	}
+	if class != ratelimit.ClassTimeout || !s.hurried(t) {
+		part := t.part // the trip is another call's by the time that anybody looks
+		part.failed(t.epoch, class, func(c Change, turn turn) { s.lookOut(part, c, turn) })
+	}
+	t.unknown = !notCharged
+	return s.without(r, t, class, cause)
+}
+
+// hurried tells whether a call that ended without an answer says nothing about the
+// shared store. It does not if it waited for much less than others are ready to; unless
+// those, too, have heard nothing for so long.
+func (s *Store) hurried(t *trip) bool {
+	patience, now := s.patience.Load(), s.now()
+	return now-t.sent < patience/2 && !t.part.silent(t.sent, now, patience)
+}

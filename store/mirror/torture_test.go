@@ -1,0 +1,102 @@
+package mirror_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror"
+)
+
+// TestTorture does all at once, in real time, for the race detector: answers are
+// possible ones, transitions come in turn, and no goroutine is left.
+func TestTorture(t *testing.T) {
+	before := runtime.NumGoroutine()
+	policies := []*ratelimit.Policy{
+		policy(t, ratelimit.PerSecond(5)),
+		policy(t, ratelimit.PerSecond(7).WithBurst(3), ratelimit.PerMinute(70).Named("m")),
+		policy(t, ratelimit.PerMinute(3)),
+		policy(t, ratelimit.PerSecond(700).Named("m")),
+	}
+	for nodes := range 3 {
+		tortureNode(t, nodes+1, policies)
+	}
+	for wait := time.Millisecond; runtime.NumGoroutine() > before && wait < time.Second; wait *= 2 {
+		time.Sleep(wait)
+	}
+	if n := runtime.NumGoroutine(); n > before {
+		t.Errorf("there were %d goroutines, and are %d", before, n)
+	}
+}
+
+func tortureNode(t *testing.T, nodes int, policies []*ratelimit.Policy) {
+	shared := newFaulty()
+	var last atomic.Bool
+	var telling atomic.Int64
+	s, err := mirror.New(shared, mirror.Config{Nodes: nodes, MaxKeys: 64, OnChange: func(c mirror.Change) {
+		if telling.Add(1) != 1 || last.Swap(c.Away) == c.Away {
+			t.Error("OnChange was called twice at once, or told the same twice")
+		}
+		telling.Add(-1)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := time.Now().Add(300 * time.Millisecond)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for time.Now().Before(end) {
+				anything(t, s, fmt.Sprint(rand.IntN(50)), policies[rand.IntN(len(policies))])
+			}
+		})
+	}
+	wg.Go(func() {
+		for time.Now().Before(end) {
+			switch rand.IntN(4) {
+			case 0:
+				shared.down()
+			case 1:
+				shared.hangs.Store(true)
+			case 2:
+				shared.lost.Add(1)
+			default:
+				shared.up()
+			}
+			time.Sleep(rand.N(20 * time.Millisecond))
+		}
+	})
+	wg.Wait()
+	for range 2 {
+		wg.Go(func() { _ = s.Close() })
+	}
+	wg.Wait()
+}
+
+// anything makes a call of some kind.
+func anything(t *testing.T, s *mirror.Store, key string, p *ratelimit.Policy) {
+	r := ratelimit.Request{Key: key, Policy: p, Cost: rand.IntN(5) - 1, Timeout: 5 * time.Millisecond}
+	switch rand.IntN(40) {
+	case 0:
+		_ = s.Reset(t.Context(), key, p)
+	case 1:
+		s.Check(t.Context())
+	case 2:
+		ctx, cancel := context.WithTimeout(t.Context(), rand.N(time.Millisecond))
+		_, _ = s.Take(ctx, r)
+		cancel()
+	default:
+		d, err := s.Take(t.Context(), r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		check(t, p, r.Cost, d)
+	}
+}
