@@ -58,7 +58,7 @@ func (s *Store) take(ctx context.Context, r *ratelimit.Request, t *trip) (d rate
 			return s.unsent(r, t, err)
 		}
 	}
-	if d, err = s.ask(ctx, r); err != nil {
+	if err = s.ask(ctx, r, &d); err != nil {
 		return s.failed(ctx, r, t, err)
 	}
 	t.part.worked()
@@ -74,9 +74,10 @@ func (s *Store) take(ctx context.Context, r *ratelimit.Request, t *trip) (d rate
 
 // ask makes the trip, from which a call comes back even if the store panics: else it
 // would be counted among those flying for ever.
-func (s *Store) ask(ctx context.Context, r *ratelimit.Request) (d ratelimit.Decision, err error) {
+func (s *Store) ask(ctx context.Context, r *ratelimit.Request, d *ratelimit.Decision) (err error) {
 	defer recovered(&err)
-	return s.asked.Take(ctx, *r)
+	*d, err = s.asked.Take(ctx, *r)
+	return err
 }
 
 // mostWaits is how often a call lets others go first.
