@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// nobody returns the URL of a Redis that is not there.
+func nobody(t *testing.T) string {
+	t.Helper()
+	address, err := freeAddress(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "redis://" + address
+}
+
+func get(t *testing.T, url, key string) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-API-Key", key)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(text)
+}
+
+// TestLimitsWithoutRedis: it starts while Redis is away, and limits.
+func TestLimitsWithoutRedis(t *testing.T) {
+	output := &output{}
+	a, err := newAPI(setup{redis: nobody(t), nodes: 1, logger: slog.New(slog.NewTextHandler(output, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(a)
+	defer func() {
+		server.Close()
+		if err := a.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	begin, count := time.Now(), map[int]int{}
+	for range 4 * limit.Rate {
+		status, _ := get(t, server.URL, "canary")
+		count[status]++
+	}
+	most := limit.Rate + int(time.Since(begin)*time.Duration(limit.Rate)/limit.Period)
+	if n := count[http.StatusOK]; n < limit.Rate || n > most || n+count[http.StatusTooManyRequests] != 4*limit.Rate {
+		t.Errorf("answers %v, want from %d to %d of 200, and else 429", count, limit.Rate, most)
+	}
+	status, body := get(t, server.URL+"/health", "canary")
+	var health struct{ Status, Decides string }
+	if err := json.Unmarshal([]byte(body), &health); err != nil {
+		t.Error(err)
+	}
+	if status != http.StatusOK || health.Status != "degraded" || health.Decides != "local" {
+		t.Errorf("health: %d, %s", status, body)
+	}
+	if text := output.String(); !strings.Contains(text, "Redis is away") || strings.Contains(text, "canary") {
+		t.Errorf("logged:\n%s", text)
+	}
+}
+
+func TestServesUntilToldToEnd(t *testing.T) {
+	output := &output{}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	o := options{redis: nobody(t), addr: "127.0.0.1:0", nodes: 1}
+	go func() { ended <- serveAPI(ctx, o, slog.New(slog.NewTextHandler(output, nil))) }()
+	var address []string
+	for deadline := time.Now().Add(10 * time.Second); address == nil && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		address = regexp.MustCompile(`msg=serving address=(\S+)`).FindStringSubmatch(output.String())
+	}
+	if address == nil {
+		t.Fatalf("it does not say where it serves:\n%s", output)
+	}
+	if status, body := get(t, "http://"+address[1], "key"); status != http.StatusOK || body != "hello\n" {
+		t.Errorf("%d %q", status, body)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(output.String(), "shut down") {
+		t.Errorf("the end is not told:\n%s", output)
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestDemo runs a short one, with a redis-server and with its stand-in.
+func TestDemo(t *testing.T) {
+	for _, embed := range []bool{false, true} {
+		t.Run("embedded "+strconv.FormatBool(embed), func(t *testing.T) {
+			if !embed {
+				needRedis(t)
+			}
+			t.Parallel()
+			p := planOf(600*time.Millisecond, 600*time.Millisecond, 900*time.Millisecond, 600*time.Millisecond, 2400*time.Millisecond)
+			p.step, p.embed = 300*time.Millisecond, embed
+			file := filepath.Join(t.TempDir(), "timeline.csv")
+			var out, log output
+			if err := demo(t.Context(), p, file, &out, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+				t.Errorf("%v\n%s", err, &out)
+			}
+			text := out.String()
+			if (embed || !canStop) != strings.Contains(text, "stand-in") || strings.Contains(text, "BROKEN") || strings.Count(text, "held ") != 8 {
+				t.Errorf("printed\n%s", text)
+			}
+			if !strings.Contains(log.String(), "Redis is away") || !strings.Contains(log.String(), "Redis decides again") {
+				t.Errorf("logged\n%s", &log)
+			}
+			wantTimeline(t, file, p)
+		})
+	}
+}
+
+// wantTimeline compares the file with the plan.
+func wantTimeline(t *testing.T, file string, p plan) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := csv.NewReader(bytes.NewReader(content)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(lines) != 1+int(p.lasts()/p.step) || !slices.Equal(lines[0], columns) {
+		t.Fatalf("the file is\n%s", content)
+	}
+	sum, phases := 0, []string{}
+	for _, line := range lines[1:] {
+		for _, cell := range line[3:7] {
+			n, err := strconv.Atoi(cell)
+			if err != nil {
+				t.Error(err)
+			}
+			sum += n
+		}
+		phases = append(phases, line[2])
+	}
+	if want := int(p.lasts() * callRate / time.Second); sum != want {
+		t.Errorf("%d calls are in the file, want %d", sum, want)
+	}
+	want := []string{"well", "hung", "well again", "dead", "back, empty"}
+	if got := slices.Compact(phases); !slices.Equal(got, want) {
+		t.Errorf("the phases are %q, want %q", got, want)
+	}
+}
+
+func TestDemoEndsWhenInterrupted(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer stop()
+	p := standard
+	p.embed = true
+	begin := time.Now()
+	if err := demo(ctx, p, "", &output{}, slog.New(slog.DiscardHandler)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the error is %v", err)
+	}
+	if took := time.Since(begin); took > p.lasts()/2 {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestProcessLeavesNothing: a redis-server ends with the demo, even one that stands
+// still.
+func TestProcessLeavesNothing(t *testing.T) {
+	p, err := startProcess(t.Context(), needRedis(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.suffer(t.Context(), hang); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := ping(ctx, p.address); err == nil {
+		t.Error("a Redis that stands still has answered")
+	}
+	if err := p.close(); err != nil {
+		t.Error(err)
+	}
+	if err := ping(ctx, p.address); err == nil {
+		t.Error("a Redis that is gone has answered")
+	}
+	if _, err := os.Stat(p.folder); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its folder is left: %v", err)
+	}
+}
+
+// needRedis returns the path of redis-server. A test is skipped where there is none,
+// unless CI has promised one.
+func needRedis(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err == nil && canStop {
+		return path
+	}
+	if os.Getenv("KEYRATE_REQUIRE_REDIS") == "1" {
+		t.Fatalf("KEYRATE_REQUIRE_REDIS=1, but redis-server cannot be used: %v", err)
+	}
+	t.Skipf("redis-server cannot be used: %v", err)
+	return ""
+}

@@ -1,0 +1,9 @@
+package main
+
+import "syscall"
+
+// noOrphan ends the server with this program, however that ends: a process that was
+// stopped would stay for ever.
+func noOrphan() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}

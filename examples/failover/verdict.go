@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// verdict prints what held and what did not. It returns an error if a bound did not
+// hold, a call was not decided, or the mirror did not take over or hand back: then
+// the bounds would have held for nothing.
+func verdict(calls []call, rows []row, seen *history, out io.Writer) error {
+	var broken []error
+	say := func(held bool, format string, args ...any) {
+		line := fmt.Sprintf(format, args...)
+		if held {
+			fmt.Fprintf(out, "held    %s\n", line)
+			return
+		}
+		fmt.Fprintf(out, "BROKEN  %s\n", line)
+		broken = append(broken, errors.New(line))
+	}
+	fmt.Fprintln(out)
+
+	over, lost := -limit.Rate, 0
+	leave := leave{seen.lost(calls), time.Duration(len(seen.faults)) * trip(calls)}
+	for key := range keyCount {
+		over = max(over, leave.worst(calls, key))
+		for _, s := range leave.losses {
+			lost += s.inFlight[key]
+		}
+	}
+	end := rows[len(rows)-1]
+	say(over <= 0, "%d calls were admitted, of at most %d: a burst of %d and %s for each of %d keys, and %d that were in flight when Redis was killed",
+		end.admitted, end.bound, limit.Rate, limit, keyCount, lost)
+	say(over <= 0, "no key was admitted more than that in any window of time")
+	say(end.admitted*10 >= end.bound*9, "nor were they refused what they may have: at least nine tenths of it were admitted")
+
+	failed := 0
+	for _, r := range rows {
+		failed += r.failed
+	}
+	say(failed == 0, "%d of %d calls were answered 200 or 429", len(calls)-failed, len(calls))
+
+	for i, e := range seen.faults {
+		switch e.phase.fault {
+		case hang, kill:
+			say(decidedBy(calls, ratelimit.FromShare, e) > 0, "Redis %s: this process decided%s", e.phase.redis, after(seen, i, true, "nobody waited for Redis any more"))
+		case resume, restart:
+			say(decidedBy(calls, ratelimit.FromStore, e) > 0, "Redis %s: it decided again%s", e.phase.redis, after(seen, i, false, "all calls were its own again"))
+		default:
+		}
+	}
+
+	var slowest, late time.Duration
+	for i := range calls {
+		slowest, late = max(slowest, calls[i].latency()), max(late, calls[i].sent-calls[i].due)
+	}
+	fmt.Fprintf(out, "\nThe slowest answer took %s, of which a decision may take %v; this machine was late by up to %s to make a call.\n", inMs(slowest), ratelimit.DefaultTimeout, inMs(late))
+	return errors.Join(broken...)
+}
+
+// decidedBy counts the calls in a phase on which a source has decided.
+func decidedBy(calls []call, source ratelimit.Source, e event) int {
+	n := 0
+	for i := range calls {
+		c := &calls[i]
+		if c.decided() && c.source == source && c.sent > e.at && c.sent < e.begin+e.phase.lasts {
+			n++
+		}
+	}
+	return n
+}
+
+// after says when the mirror told of it, if it did: of a short outage it need not.
+func after(seen *history, i int, away bool, what string) string {
+	after, ok := seen.told(i, away)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("; after %d ms %s", after.Milliseconds(), what)
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"time"
+)
+
+// A fault is something that is done to Redis.
+type fault int
+
+const (
+	none    fault = iota
+	hang          // it stands still: connections stay open, nobody is answered
+	resume        // the end of hang
+	kill          // it is gone, and with it all that it knew
+	restart       // it is back, empty
+)
+
+// A victim is a Redis on loopback that the demo has started itself.
+type victim interface {
+	url() string
+	suffer(context.Context, fault) error
+	close() error
+}
+
+// newVictim starts a redis-server or, where there is none to be stopped, a stand-in
+// within this program, and says which.
+func newVictim(ctx context.Context, embed bool, out io.Writer) (victim, error) {
+	path, err := exec.LookPath("redis-server")
+	if !embed && err == nil && canStop {
+		p, err := startProcess(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(out, "A redis-server of its own runs as process %d, on %s.\n", p.pid(), p.address)
+		return p, nil
+	}
+	e, err := startEmbedded(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(out, "No redis-server is used: a stand-in for it, miniredis, runs within this program, on %s.\n", e.address)
+	return e, nil
+}
+
+// again starts a Redis where it was before. One of the connections that were tried
+// meanwhile may have its port for a moment.
+func again(start func() error) error {
+	var err error
+	for range 10 {
+		if err = start(); err == nil {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
+}
