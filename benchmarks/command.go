@@ -37,6 +37,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags.SetOutput(usage)
 	flags.Usage = func() {
 		fmt.Fprintf(usage, "usage: go -C benchmarks run . %s ... [flags]\n", strings.Join(names, "|"))
+		fmt.Fprintf(usage, "   or: go -C benchmarks run . %s FILE [-plot DIR]\n", timelineName)
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds, at most a million keys")
@@ -76,6 +77,9 @@ func parse(args []string, usage io.Writer) (options, error) {
 
 // command runs the suites one after the other and reports.
 func command(ctx context.Context, args []string, out, log io.Writer) (err error) {
+	if len(args) > 0 && args[0] == timelineName {
+		return timelineCommand(args[1:], log)
+	}
 	o, err := parse(args, log)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil

@@ -16,17 +16,27 @@ import (
 // pngResolution is in dots per inch: twice that of a screen.
 const pngResolution = 144
 
+// A picture can be drawn, and knows how large it is, in points.
+type picture interface {
+	size() (width, height vg.Length)
+	draw(draw.Canvas)
+}
+
 // writePlot draws a view into a folder, as NAME.svg and NAME.png.
 func writePlot(folder string, v view, s *session) error {
 	rows := v.rows(s)
 	if v.name == "" || len(rows) == 0 {
 		return nil
 	}
+	return writePicture(folder, v.name, &chart{view: v, rows: rows, session: s})
+}
+
+// writePicture draws a picture into a folder, as NAME.svg and NAME.png.
+func writePicture(folder, name string, p picture) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	c := chart{view: v, rows: rows, session: s}
-	width, height := c.size()
+	width, height := p.size()
 	svg := vgsvg.New(width, height)
 	png := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(pngResolution))
 	for _, out := range []struct {
@@ -37,8 +47,8 @@ func writePlot(folder string, v view, s *session) error {
 		{svg, svg, ".svg"},
 		{png, vgimg.PngCanvas{Canvas: png}, ".png"},
 	} {
-		c.draw(draw.New(out.canvas))
-		if err := writeFile(filepath.Join(folder, v.name+out.postfix), out.writer); err != nil {
+		p.draw(draw.New(out.canvas))
+		if err := writeFile(filepath.Join(folder, name+out.postfix), out.writer); err != nil {
 			return err
 		}
 	}
