@@ -32,6 +32,7 @@ var workers = map[string]func() worker{
 	"handle":    func() worker { return &handleWorker{} },
 	"server":    func() worker { return &serverWorker{} },
 	"redis":     func() worker { return &redisWorker{} },
+	"outage":    func() worker { return &outageWorker{} },
 }
 
 // A reply is a child's line.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"time"
 )
@@ -41,34 +42,48 @@ func (c *caller) close() { _ = c.connection.Close() }
 // call sends one request with the key of that number, and reads the response,
 // whose status must be 200.
 func (c *caller) call(key int) error {
+	status, err := c.ask(key)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("the server answered %d", status)
+	}
+	return err
+}
+
+// ask sends one request with the key of that number, and reads the response. It
+// returns its status.
+func (c *caller) ask(key int) (int, error) {
 	putKey(c.key, key)
 	if _, err := c.connection.Write(c.request); err != nil {
-		return err
+		return 0, err
 	}
 	line, err := c.reader.ReadSlice('\n')
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
-		return fmt.Errorf("the server answered %q", line)
+	if len(line) < len("HTTP/1.1 200 ") || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
+		return 0, fmt.Errorf("the server answered %q", line)
+	}
+	status, err := strconv.Atoi(string(line[len("HTTP/1.1 "):][:3]))
+	if err != nil {
+		return 0, err
 	}
 	length := -1
 	for {
 		if line, err = c.reader.ReadSlice('\n'); err != nil {
-			return err
+			return 0, err
 		}
 		if len(line) <= 2 {
 			break
 		}
 		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
 	if length < 0 {
-		return errors.New("the server sent no Content-Length")
+		return 0, errors.New("the server sent no Content-Length")
 	}
 	_, err = c.reader.Discard(length)
-	return err
+	return status, err
 }

@@ -34,11 +34,16 @@ func throttledGCRA(s setting) (*throttled.GCRARateLimiterCtx, error) {
 	return throttledOn(store, s.Limit)
 }
 
-func throttledOn(store throttled.GCRAStoreCtx, to limit) (*throttled.GCRARateLimiterCtx, error) {
-	l, err := throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{
+// throttledAsShown is the limiter of its documentation.
+func throttledAsShown(store throttled.GCRAStoreCtx, to limit) (*throttled.GCRARateLimiterCtx, error) {
+	return throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{
 		MaxRate:  throttled.PerDuration(to.Tokens, to.Per),
 		MaxBurst: to.Tokens - 1,
 	})
+}
+
+func throttledOn(store throttled.GCRAStoreCtx, to limit) (*throttled.GCRARateLimiterCtx, error) {
+	l, err := throttledAsShown(store, to)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // suites is every suite, in the order in which they run.
-var suites = []suite{memorySuite, middlewareSuite, httpSuite, redisSuite}
+var suites = []suite{memorySuite, middlewareSuite, httpSuite, redisSuite, outageSuite}
 
 func main() {
 	if os.Getenv(childVariable) != "" {

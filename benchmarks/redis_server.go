@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,6 +23,7 @@ type redisServer struct {
 	socket string // a path
 	admin  *redis.Client
 	folder string
+	server *os.Process
 	ended  chan struct{}
 	stop   context.CancelFunc
 }
@@ -69,6 +71,7 @@ func tryRedis(ctx context.Context, path string) (*redisServer, error) {
 		s.stop()
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
+	s.server = command.Process
 	go func() {
 		defer close(s.ended)
 		_ = command.Wait() // it is killed
@@ -99,6 +102,12 @@ func (s *redisServer) ready(ctx context.Context) error {
 		}
 	}
 }
+
+// hang stops the process in its tracks: its connections stay open, and nobody is
+// answered until resume.
+func (s *redisServer) hang() error { return s.server.Signal(syscall.SIGSTOP) }
+
+func (s *redisServer) resume() error { return s.server.Signal(syscall.SIGCONT) }
 
 // close ends the server and removes its folder.
 func (s *redisServer) close() error {

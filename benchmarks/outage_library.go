@@ -1,0 +1,44 @@
+package main
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// An outageLibrary is one of those that limit an HTTP API on a Redis that may hang.
+type outageLibrary struct {
+	name string
+	// open returns the handler behind the library, as its documentation shows it, with
+	// a client of its own for the Redis at that address.
+	open func(address string, to limit, next http.Handler) (http.Handler, error)
+	// decide opens the library's call alone, with another client.
+	decide func(redisSetting) (redisLimiter, error)
+	// trips are the commands with each of which it goes to Redis, as INFO counts them.
+	trips []string
+}
+
+// outageLibraries is every library, in the order of the tables.
+var outageLibraries = []outageLibrary{
+	{name: ours, decide: openMirrored, open: outageKeyrate, trips: scripts},
+	{name: "redis_rate", decide: openRedisRate, open: outageRedisRate, trips: scripts},
+	{name: "ulule", decide: openUlule, open: outageUlule, trips: scripts},
+	// It reads the clock and the value in one pipeline.
+	{name: "throttled", decide: openThrottled, open: outageThrottled, trips: []string{"time", "eval", "setnx", "expire"}},
+}
+
+// outageLimit is that of each key.
+var outageLimit = limit{Tokens: 5, Per: time.Second}
+
+// outagePlace returns where a library stands in the list.
+func outagePlace(name string) int {
+	return slices.IndexFunc(outageLibraries, func(l outageLibrary) bool { return l.name == name })
+}
+
+// defaultClient is the client that the documentation of the others shows. Its defaults
+// are what decides how long a caller waits for a Redis that hangs.
+func defaultClient(address string) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: address})
+}

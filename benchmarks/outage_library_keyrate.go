@@ -1,0 +1,38 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror"
+	"github.com/keyrate/keyrate/store/redisstore"
+)
+
+func outageKeyrate(address string, to limit, next http.Handler) (http.Handler, error) {
+	k, err := mirrored(address, to)
+	if err != nil {
+		return nil, err
+	}
+	return middleware.RateLimit(k.limiter, middleware.Config{Key: middleware.Header(keyHeader)})(next), nil
+}
+
+func openMirrored(s redisSetting) (redisLimiter, error) { return mirrored(s.Address, s.Limit) }
+
+// mirrored is keyrate on a Redis, with a mirror in front of it.
+func mirrored(address string, to limit) (redisKeyrate, error) {
+	client, err := redisstore.NewClient("redis://" + address)
+	if err != nil {
+		return redisKeyrate{}, err
+	}
+	shared, err := redisstore.New(client, redisstore.Config{})
+	if err != nil {
+		return redisKeyrate{}, err
+	}
+	store, err := mirror.New(shared, mirror.Config{})
+	if err != nil {
+		return redisKeyrate{}, err
+	}
+	l, err := ratelimit.New(store, ratelimit.Limit{Rate: to.Tokens, Period: to.Per}, ratelimit.Config{})
+	return redisKeyrate{client, l}, err
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/go-redis/redis_rate/v10"
+)
+
+// outageRedisRate is redis_rate in the middleware that people write for it, as it
+// brings none: an error is 500, and what is refused gets 429 with a line of text.
+func outageRedisRate(address string, to limit, next http.Handler) (http.Handler, error) {
+	l := redis_rate.NewLimiter(defaultClient(address))
+	rate := redis_rate.Limit{Rate: to.Tokens, Burst: to.Tokens, Period: to.Per}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		result, err := l.Allow(r.Context(), r.Header.Get(keyHeader), rate)
+		switch {
+		case err != nil:
+			http.Error(w, "internal error", http.StatusInternalServerError)
+		case result.Allowed == 0:
+			http.Error(w, "limit exceeded", http.StatusTooManyRequests)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	}), nil
+}

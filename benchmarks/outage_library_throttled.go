@@ -1,0 +1,23 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/throttled/throttled/v2"
+	"github.com/throttled/throttled/v2/store/goredisstore.v9"
+)
+
+// outageThrottled makes as many attempts to compare and swap as is its default, and
+// answers 500 when they are used up.
+func outageThrottled(address string, to limit, next http.Handler) (http.Handler, error) {
+	store, err := goredisstore.NewCtx(defaultClient(address), "throttled:")
+	if err != nil {
+		return nil, err
+	}
+	l, err := throttledAsShown(store, to)
+	if err != nil {
+		return nil, err
+	}
+	m := throttled.HTTPRateLimiterCtx{RateLimiter: l, VaryBy: throttledKey{}}
+	return m.RateLimit(next), nil
+}
