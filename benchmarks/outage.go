@@ -146,10 +146,10 @@ func hammerChild(ctx context.Context, server *redisServer, child *child, kase st
 const sparedTrips = 5
 
 func outageViews(*session) []view {
-	answersOf := func(kase string) []column {
+	answersOf := func(kase, unit string, scale float64) []column {
 		return []column{
-			{label: "median", kase: kase, figure: "p50_us", unit: us},
-			{label: "99th percentile", kase: kase, figure: "p99_us", unit: us},
+			{label: "median", kase: kase, figure: "p50_us", unit: unit, scale: scale},
+			{label: "99th percentile", kase: kase, figure: "p99_us", unit: unit, scale: scale},
 			{label: "slowest", kase: kase, figure: "max_us", unit: "ms", scale: 1000},
 			{label: "decisions/s", kase: kase, figure: "per_second", hidden: true},
 			{label: "calls", kase: kase, figure: "calls", plain: true, hidden: true},
@@ -162,7 +162,7 @@ func outageViews(*session) []view {
 	hung := view{
 		name: "outage-hung", title: fmt.Sprintf("Redis hangs: %d calls a second by %d keys, through a server", hungRate, hungKeys),
 		note: "latencies of the calls that were due while it hung; the others with the defaults of their documentation",
-		log:  true, order: outagePlace, columns: answersOf(hungCase),
+		log:  true, order: outagePlace, columns: answersOf(hungCase, "ms", 1000),
 	}
 	hung.columns = append(hung.columns, column{label: "stall", kase: hungCase, figure: "stall_us", unit: "ms", scale: 1000, plain: true, hidden: true})
 	views := []view{hung}
@@ -170,7 +170,7 @@ func outageViews(*session) []view {
 		where := []string{"the limiter alone", "the handler alone", "through a server"}[i]
 		title := fmt.Sprintf("One key limited to %d/s, %d callers, %s", outageLimit.Tokens, hammerCallers, where)
 		views = append(views,
-			view{title: title, order: outagePlace, columns: answersOf(kase)},
+			view{title: title, order: outagePlace, columns: answersOf(kase, us, 1)},
 			view{title: title + ": what it costs Redis", order: outagePlace, columns: []column{
 				{label: "trips per call", kase: kase, figure: "trips_per_call", plain: true, digits: 6},
 				{label: "trips per admitted call", kase: kase, figure: "trips_per_admitted", digits: 1},

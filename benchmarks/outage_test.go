@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -102,7 +103,7 @@ func TestOutageSuite(t *testing.T) {
 				found[name] = v
 			}
 		}
-		figures[line["case"].(string)+" "+line["library"].(string)] = found
+		figures[fmt.Sprint(line["case"], " ", line["library"])] = found
 	}
 	for _, kase := range append([]string{hungCase}, hammeredCases...) {
 		for _, name := range []string{ours, "redis_rate"} {
