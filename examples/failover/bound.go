@@ -33,12 +33,12 @@ type leave struct {
 	early time.Duration
 }
 
-// trip returns how long an answer of Redis took at most.
+// trip returns how long a decision of Redis took at most.
 func trip(calls []call) time.Duration {
 	var most time.Duration
 	for i := range calls {
 		if c := &calls[i]; c.decided() && c.source == ratelimit.FromStore {
-			most = max(most, c.came-c.sent)
+			most = max(most, c.took)
 		}
 	}
 	return most

@@ -25,6 +25,7 @@ type call struct {
 	came   time.Duration // when the answer was there
 	status int           // 0: there was no answer
 	source ratelimit.Source
+	took   time.Duration // the decision alone
 }
 
 // latency counts from when the call was due: had it been late, its caller would have
@@ -122,7 +123,8 @@ func numbered(next http.Handler) http.Handler {
 
 type callKey struct{}
 
-// observe is told each decision by the limiter, and notes who made it.
+// observe is told each decision by the limiter, and notes who made it and how long it
+// took.
 func (l *load) observe(ctx context.Context, e ratelimit.Event) {
 	i, ok := ctx.Value(callKey{}).(int)
 	if !ok || i < 0 || i >= len(l.calls) {
@@ -130,7 +132,7 @@ func (l *load) observe(ctx context.Context, e ratelimit.Event) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.calls[i].source = e.Result.Source
+	l.calls[i].source, l.calls[i].took = e.Result.Source, e.Took
 }
 
 // answered returns the calls that were due before an instant, once all of them have

@@ -41,7 +41,7 @@ func verdict(calls []call, rows []row, seen *history, out io.Writer) error {
 	end := rows[len(rows)-1]
 	say(over <= 0, "%d calls were admitted, of at most %d: a burst of %d and %s for each of %d keys, and %d that were in flight when Redis was killed",
 		end.admitted, end.bound, limit.Rate, limit, keyCount, lost)
-	say(over <= 0, "no key was admitted more than that in any window of time, give or take the %s that %d answers of Redis take", inMs(may.early), changes)
+	say(over <= 0, "no key was admitted more than that in any window of time, give or take the %s that %d decisions of Redis take", inMs(may.early), changes)
 	say(end.admitted*10 >= end.bound*9, "nor were they refused what they may have: at least nine tenths of it were admitted")
 
 	failed := 0
