@@ -4,6 +4,9 @@
 //	go run ./examples/failover -redis redis://localhost:6379   # serve on :8080
 //	go run ./examples/failover -demo                           # stop, kill and empty a Redis under load, and watch
 //
+// With KEYRATE_SECRET=$(openssl rand -hex 32), the same on all nodes, what is in Redis
+// does not tell which API keys are in use.
+//
 // api.go is what you would write in a program of your own, serve.go serves it. The
 // rest is the demo: demo.go says what happens to Redis and when, load.go calls the
 // API, timeline.go shows what the callers saw, verdict.go what held.
