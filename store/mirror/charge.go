@@ -9,9 +9,9 @@ import "github.com/keyrate/keyrate/ratelimit"
 // of two histories of a bucket, the one with more calls in it, at the same instants,
 // never has the smaller debt; and those of the other nodes are missing here.
 //
-// If the call's fate is unknown, the shared store may have charged it too, and an answer
-// that came since may tell of it: then it is counted once, as part of whichever debt is
-// the larger.
+// A call that failed may have been charged all the same, and an answer since may tell of
+// that. It is added nevertheless: whoever lost an answer may so pay for a call twice,
+// but nobody gets more than the limit for it.
 func (s *Store) charge(r *ratelimit.Request, t *trip, admitted bool) {
 	if !admitted && t.counted == 0 {
 		return
@@ -35,29 +35,20 @@ func (s *Store) charge(r *ratelimit.Request, t *trip, admitted bool) {
 			sh.put(id, seen, now, s.memory.most)
 			continue
 		}
-		if t.unknown && !slot.alone && slot.came > t.sent {
-			least := sightOf(b, b.Add(t.known[i].Debt, cost), t.sent, now, 0)
-			least.alone = true
-			if slot.fullAt() < least.fullAt() {
-				slot.see(least)
-			}
-			continue
-		}
 		slot.add(b, cost, now)
 	}
 }
 
 // add makes the slot a ledger of calls admitted here, and enters one.
 func (s *slot) add(b *ratelimit.Bucket, cost ratelimit.Debt, now int64) {
-	now = max(now, s.came)
 	debt, exact := s.debtAt(b, now)
 	if s.den == b.Denominator() && debt != (ratelimit.Debt{}) && (exact || s.alone) {
 		// It stays dated as it was, so that a reset since then wins over all of it.
-		sum := b.Add(ratelimit.Debt{Micros: s.micros, Frac: s.frac}, cost)
-		s.micros, s.frac, s.came, s.alone = sum.Micros, sum.Frac, now, true
+		sum := b.Add(s.debt(), cost)
+		s.micros, s.frac, s.alone = sum.Micros, sum.Frac, true
 		return
 	}
-	if debt = b.Add(debt, cost); !b.Fits(debt) {
+	if debt = b.Add(s.mostAt(b, now), cost); !b.Fits(debt) {
 		debt = b.Capacity()
 	}
 	seen := sightOf(b, debt, now, now, 0) // dated by the clock of the part
@@ -82,7 +73,7 @@ func (s *Store) owed(r *ratelimit.Request, t *trip, now int64) (debts [ratelimit
 		if t.counted&(1<<i) != 0 {
 			flying -= min(flying, uint32(r.Cost))
 		}
-		debts[i], _ = slot.debtAt(b, now)
+		debts[i] = slot.mostAt(b, now)
 		cost, _ := b.Cost(r.Cost)
 		if most := expected(b, debts[i], flying); flying > 0 && !b.Fits(b.Add(most, cost)) {
 			if debts[i] = most; !b.Fits(most) {

@@ -13,12 +13,12 @@ import (
 // A clock is what is known of the clock of one part of the shared store: by it those
 // sights are dated that began with a call decided here. The zero value knows nothing.
 type clock struct {
-	// ahead is what it showed, or less, when this node's began, in microseconds; 0 if it
-	// was never seen.
-	ahead atomic.Int64
+	// What it showed when this node's began, in microseconds: at least and at most, as all
+	// answers together tell. most is 0 while none did.
+	least, most atomic.Int64
 
 	mu   sync.Mutex
-	at   time.Time // of the last step
+	set  time.Time // when it was last seen to have been set
 	step time.Duration
 }
 
@@ -26,28 +26,41 @@ type clock struct {
 // hardly matters.
 const leastStep = time.Second
 
+// at returns what the clock showed at an instant of this node's, at least and at most; 0
+// if that is not known.
+func (c *clock) at(now int64) (least, most int64) {
+	if most = c.most.Load(); most == 0 {
+		return 0, 0
+	}
+	return c.least.Load() + now/1000, most + (now+999)/1000
+}
+
 // saw takes in that the clock showed an instant between sent and came, and returns by
 // how much it was set since it was last seen, if it was: mostly 0. A clock that runs
 // slower or faster than this node's is followed, and was not set.
 func (c *clock) saw(shared, sent, came int64) (step time.Duration) {
-	last := c.ahead.Load()
 	least, most := shared-came/1000-1, shared-sent/1000+1
-	if last != 0 && least <= last && last <= most {
-		return 0
-	}
-	if !c.ahead.CompareAndSwap(last, least) || last == 0 {
-		return 0 // another answer tells
-	}
-	step = time.Duration(least-last) * time.Microsecond
-	if least < last {
-		step = time.Duration(most-last) * time.Microsecond
-	}
-	if step.Abs() < leastStep {
+	if least <= c.least.Load() && c.most.Load() <= most && c.most.Load() != 0 {
 		return 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.at, c.step = time.Now(), step
+	was, atMost := c.least.Load(), c.most.Load()
+	switch {
+	case atMost == 0:
+	case least > atMost:
+		step = time.Duration(least-atMost) * time.Microsecond
+	case most < was:
+		step = time.Duration(most-was) * time.Microsecond
+	default:
+		least, most = max(least, was), min(most, atMost)
+	}
+	c.least.Store(least)
+	c.most.Store(most)
+	if step.Abs() < leastStep {
+		return 0
+	}
+	c.set, c.step = time.Now(), step
 	return step
 }
 
@@ -58,10 +71,10 @@ const warnFor = time.Hour
 func (c *clock) warning(called string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.step == 0 || time.Since(c.at) > warnFor {
+	if c.step == 0 || time.Since(c.set) > warnFor {
 		return ""
 	}
-	return fmt.Sprintf("the clock of %s was set by %v at %s, or this process stood still", called, c.step.Round(time.Millisecond), c.at.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("the clock of %s was set by %v at %s, or this process stood still", called, c.step.Round(time.Millisecond), c.set.UTC().Format(time.RFC3339))
 }
 
 // saw tells Config.OnStep of a clock that was set.

@@ -59,17 +59,15 @@
 // decide alone for a time t admit at most k*max(1, floor(B/N)) + k*(r/N)*t more than
 // the limit.
 //
-// A single node admits nothing more, but: of calls whose fate is unknown, since their
-// answers were lost, at most what they cost; and of each call that failed, at most r times
-// what the ways to the shared store differ by, since a debt ages from when its question
-// was sent.
+// A single node admits nothing more, whatever becomes of its calls; only, each time the
+// shared store loses its data, at most what is on its way then. A call that may have been
+// charged, but whose answer was lost, may be paid for twice.
 //
 // What a node admits alone, it adds to the debt that it knows, at the price of the
 // limit and not of its share; and to that what the shared store admits meanwhile, until
 // that owes as much. Had the shared store been there, it would have charged
 // at least that; so it is a lower bound too, and is handed over like any other when
-// the store is back. It refuses nobody before the shared store has seen it. A call that
-// may have been charged, but failed, is counted once, whatever became of it.
+// the store is back. It refuses nobody before the shared store has seen it.
 //
 // Reset, while the shared store is away, fills the buckets of this node and returns
 // an error: what the shared store holds comes back with it.

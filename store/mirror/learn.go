@@ -33,7 +33,7 @@ func (s *Store) learn(r *ratelimit.Request, t *trip, d *ratelimit.Decision) {
 			if d.Allowed {
 				cost, _ = b.Cost(r.Cost)
 			}
-			slot.settle(b, seen, cost, t.known[i].Debt)
+			slot.settle(b, seen, cost, t.took[i], t.known[i].TAT)
 		case seen.outdates(&slot.sight):
 			slot.see(seen)
 		}
@@ -47,25 +47,32 @@ func (s *Store) learn(r *ratelimit.Request, t *trip, d *ratelimit.Decision) {
 // that the shared store decided meanwhile, without knowing of them.
 //
 // The ledger ends with an answer that owes as much, whatever becomes of those that are
-// flying; or that came, last of all, to a question which took the whole ledger along;
-// and with one that owes less than its question knew, for then there was a reset.
-func (s *slot) settle(b *ratelimit.Bucket, seen sight, cost, known ratelimit.Debt) {
-	last := seen.sent >= s.came && s.flying == 0
-	reset := seen.fullAt()+seen.came-seen.sent < seen.sent+known.Micros*1000
-	if seen.seen > s.seen && cost != (ratelimit.Debt{}) {
+// flying; or that came to a question which took the whole of it along, and alone; and
+// with one that owes less than its question knew, for then there was a reset.
+func (s *slot) settle(b *ratelimit.Bucket, seen sight, cost ratelimit.Debt, took ledger, known ratelimit.TAT) {
+	whole := took == ledger{s.debt(), s.sent}
+	reset := known.Den != 0 && seen.seen+seen.micros+leastReset < known.Micros
+	if seen.seen >= s.seen && cost != (ratelimit.Debt{}) {
 		s.add(b, cost, seen.came)
 	}
-	if last || reset || seen.covers(s, b) {
+	if whole || reset || seen.covers(s, b) {
 		s.see(seen)
 	}
 }
 
+// leastReset is by how much less an answer must owe than its question knew, in
+// microseconds: by a little less, where the clocks do not run alike.
+const leastReset = 10_000
+
 // covers tells whether an answer owes as much as the ledger, and the calls that are
 // flying. What both were seen at on the shared clock is compared, if it is known.
-func (s *sight) covers(ledger *slot, b *ratelimit.Bucket) bool {
-	most := ledger.fullAt() - s.fullAt()
-	if ledger.seen > 0 {
-		most = 1000 * (ledger.seen + ledger.micros - s.seen - s.micros)
+func (s *sight) covers(l *slot, b *ratelimit.Bucket) bool {
+	least := s.fullAt() - l.fullAt()
+	if l.seen > 0 {
+		least = 1000 * (s.seen + s.micros - l.seen - l.micros)
+		if least == 0 && s.frac < l.frac {
+			return false
+		}
 	}
-	return most+expected(b, ratelimit.Debt{}, ledger.flying).Micros*1000 <= 0
+	return least >= 1000*expected(b, ratelimit.Debt{}, l.flying).Micros
 }

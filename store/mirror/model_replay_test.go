@@ -1,0 +1,291 @@
+package mirror_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/mirror"
+	"github.com/keyrate/keyrate/store/storetest"
+)
+
+// paced is a shared store of which each call is executed, and answered, when it is told.
+type paced struct {
+	store *memstore.Store
+	probe *memstore.Store // probes are decided at once
+	calls chan *pacedCall
+	away  bool
+	lost  int // how often its data was lost
+}
+
+type pacedCall struct {
+	exec, answer chan error // an error is what the caller is told instead
+	executed     bool
+	allowed      bool
+}
+
+var (
+	errNotExecuted = &ratelimit.StoreError{Class: "connect", Err: errRefused, NotCharged: true}
+	errNobodyKnows = &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
+)
+
+func (*paced) SelfTimed() {}
+
+func (p *paced) Reset(ctx context.Context, key string, l *ratelimit.Policy) error {
+	return p.probe.Reset(ctx, key, l)
+}
+
+func (p *paced) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	if strings.HasPrefix(r.Key, "probe ") {
+		return p.probe.Take(ctx, r)
+	}
+	if p.away {
+		return ratelimit.Decision{}, errNotExecuted
+	}
+	c := &pacedCall{exec: make(chan error), answer: make(chan error)}
+	p.calls <- c
+	if err := <-c.exec; err != nil {
+		return ratelimit.Decision{}, err
+	}
+	r.Key = fmt.Sprint(p.lost, r.Key)
+	d, err := p.store.Take(ctx, r)
+	c.executed, c.allowed = true, d.Allowed
+	if failed := <-c.answer; failed != nil {
+		return ratelimit.Decision{}, failed
+	}
+	return d, err
+}
+
+// replay is a node and its calls, in a bubble.
+type replay struct {
+	t      *testing.T
+	shared *paced
+	node   *mirror.Store
+	policy *ratelimit.Policy
+	flying []*pacedCall
+	mu     sync.Mutex
+	full   time.Time // of a bucket that has no bounds: see the meter of the model
+	said   []string
+}
+
+func newReplay(t *testing.T, l ratelimit.Limit) *replay {
+	shared := &paced{store: memstore.New(memstore.Config{}), probe: memstore.New(memstore.Config{}), calls: make(chan *pacedCall, 100)}
+	time.Sleep(time.Second) // its clock is another one
+	r := &replay{t: t, shared: shared, node: newMirror(t, shared, mirror.Config{}), policy: policy(t, l)}
+	time.Sleep(time.Hour)
+	// A quick answer, on another key: from then on the shared clock is known as well as it can be.
+	go func() { take(t, r.node, "another key", r.policy, 1) }()
+	r.settle()
+	r.exec(r.flying[0], true)
+	r.end(r.flying[0], nil)
+	return r
+}
+
+func (r *replay) token() time.Duration {
+	one, _ := r.policy.Bucket(0).Cost(1)
+	return one.Duration()
+}
+
+// charge counts a call that is admitted now. It returns false if that is one too many:
+// clocks are read in whole microseconds, a quarter of a token is many of them.
+func (r *replay) charge() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := time.Now(); r.full.Before(now) {
+		r.full = now
+	}
+	r.full = r.full.Add(r.token())
+	return time.Until(r.full) <= r.policy.Bucket(0).Capacity().Duration()+r.token()/4
+}
+
+// settle waits until nothing more happens by itself, and finds the calls that were sent.
+func (r *replay) settle() {
+	synctest.Wait()
+	for len(r.shared.calls) > 0 {
+		r.flying = append(r.flying, <-r.shared.calls)
+	}
+}
+
+// call makes a call. What the shared store decides is counted when it is executed.
+func (r *replay) call(away bool) {
+	time.Sleep(time.Nanosecond) // no two things happen to a node at one instant
+	r.shared.away = away
+	go func() {
+		d := take(r.t, r.node, "key", r.policy, 1)
+		if d.Allowed && d.Source == ratelimit.FromShare && !r.charge() {
+			r.t.Errorf("more was admitted than the limit, alone:\n\t%s", strings.Join(r.said, "\n\t"))
+		}
+	}()
+	r.settle()
+	r.shared.away = false
+}
+
+// exec executes a call. If it is silent, nobody will hear of it.
+func (r *replay) exec(c *pacedCall, silent bool) {
+	c.exec <- nil
+	r.settle()
+	if c.allowed && !silent && !r.charge() {
+		r.t.Errorf("more was admitted than the limit:\n\t%s", strings.Join(r.said, "\n\t"))
+	}
+}
+
+// end ends a call's trip.
+func (r *replay) end(c *pacedCall, err error) {
+	for i := range r.flying {
+		if r.flying[i] == c {
+			r.flying = append(r.flying[:i], r.flying[i+1:]...)
+			break
+		}
+	}
+	time.Sleep(time.Nanosecond)
+	if c.executed {
+		c.answer <- err
+	} else {
+		c.exec <- err
+	}
+	r.settle()
+}
+
+func (r *replay) say(format string, args ...any) {
+	r.said = append(r.said, fmt.Sprintf(format, args...))
+}
+
+// step takes a step at random.
+func (r *replay) step(random *rand.Rand) {
+	i := random.IntN(len(r.flying) + 3)
+	switch {
+	case i == len(r.flying):
+		r.say("a tick")
+		time.Sleep(r.token() / time.Duration(1+random.IntN(2)))
+	case i == len(r.flying)+1 && len(r.flying) < 3:
+		r.say("a call, to the shared store")
+		r.call(false)
+	case i >= len(r.flying):
+		r.say("a call, refused")
+		r.call(true)
+	default:
+		c := r.flying[i]
+		switch what := random.IntN(8); {
+		case c.executed:
+			r.say("%d is answered", i)
+			r.end(c, nil)
+		case what == 0:
+			r.say("%d is refused", i)
+			r.end(c, errNotExecuted)
+		case what == 1:
+			r.say("%d is given up", i)
+			r.end(c, errNobodyKnows)
+		case what == 2:
+			r.say("%d is executed, and given up", i)
+			r.exec(c, true)
+			r.end(c, errNobodyKnows)
+		default:
+			r.say("%d is executed", i)
+			r.exec(c, false)
+		}
+	}
+}
+
+// finish ends all that is under way.
+func (r *replay) finish() {
+	for r.settle(); len(r.flying) > 0; r.settle() {
+		var err error
+		if !r.flying[0].executed {
+			err = errNotExecuted
+		}
+		r.end(r.flying[0], err)
+	}
+}
+
+// TestModelReplayed: random ways through the model, gone by a real node: alone with its
+// shared store, it never admits more than the limit, whatever becomes of its calls.
+func TestModelReplayed(t *testing.T) {
+	seed, err := storetest.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("KEYRATE_SEED=%#x", seed)
+	for i := range uint64(3000) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, i))
+			r := newReplay(t, ratelimit.Limit{Rate: 100, Period: time.Second, Burst: 1 + random.IntN(4)})
+			for range 40 {
+				if r.step(random); t.Failed() {
+					break
+				}
+			}
+			r.finish()
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// TestModelFound: the shortest ways to what the search of the model found.
+func TestModelFound(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		burst int
+		way   func(r *replay)
+	}{
+		{"what is known alone is dated by when it was asked for", 2, func(r *replay) {
+			r.call(false)
+			time.Sleep(r.token())
+			r.exec(r.flying[0], false)
+			r.end(r.flying[0], nil)
+			r.call(true)
+			r.call(true)
+		}},
+		{"an answer of the instant at which the ledger began", 3, func(r *replay) {
+			r.call(false)
+			r.exec(r.flying[0], false)
+			r.end(r.flying[0], nil)
+			r.call(false)
+			r.exec(r.flying[0], false)
+			r.call(true)
+			r.end(r.flying[0], nil)
+			r.call(false)
+			if len(r.flying) > 0 {
+				r.exec(r.flying[0], false)
+			}
+		}},
+		{"a call of unknown fate that no answer tells of", 2, func(r *replay) {
+			r.call(false)
+			r.call(false)
+			r.exec(r.flying[0], false)
+			r.end(r.flying[0], nil)
+			r.end(r.flying[0], errNobodyKnows)
+			r.call(false)
+			if len(r.flying) > 0 {
+				r.exec(r.flying[0], false)
+			}
+		}},
+		{"two answers of one instant that cross", 2, func(r *replay) {
+			r.call(false)
+			time.Sleep(r.token())
+			r.call(false)
+			first, second := r.flying[0], r.flying[1]
+			r.exec(second, false)
+			r.exec(first, false)
+			r.end(first, nil)
+			r.end(second, nil)
+			r.call(true)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newReplay(t, ratelimit.Limit{Rate: 100, Period: time.Second, Burst: c.burst})
+				c.way(r)
+				r.finish()
+			})
+		})
+	}
+}

@@ -1,0 +1,281 @@
+package mirror_test
+
+import (
+	"hash/maphash"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// This is a model of the hand-over: the rules of this package, on one bucket, written
+// down a second time and as small as they can be, so that all their interleavings can be
+// searched. Its arithmetic is the real one, [ratelimit.Bucket].
+//
+// All times are relative to now, and what is too long ago to matter is forgotten: so a
+// state in which the same is to come is the same state, whenever it is reached. There
+// are finitely many, and a search that ends has seen histories of any length.
+
+// A modelled is what a model is held to. The zero value of each rule is the one in
+// force; the others are there to show what it is for.
+type modelled struct {
+	limit   ratelimit.Limit
+	nodes   int
+	away    int   // nodes that may find the shared store away; the others always reach it
+	tick    int16 // microseconds
+	costs   []int // of calls
+	flights int   // calls of a node that are on their way at most
+	losses  int   // how often the shared store loses its data
+	unknown int   // calls of which the sender never learns whether they were executed
+	ticks   int   // how long it all takes; 0: any time, -1: none
+	trip    int   // ticks that a call is on its way out at most, unless it is given up; -1: any number
+
+	sound   bool // the meter is the ideal debt; otherwise it is what was admitted
+	forgive bool // of which is taken off what was in flight at a loss
+	spare   int  // tokens by which the meter's bound may be exceeded
+
+	noCarry  bool       // nothing is sent along
+	noTAT    bool       // the aged debt alone is sent along
+	noFlight bool       // what is on its way does not count when a call is decided alone
+	seldom   bool       // it counts only if something was known when it was sent
+	noDrain  bool       // calls are sent though others are on their way that did not take all along
+	follow   bool       // then at least one is not sent that does not fit with those on their way
+	bySend   bool       // what is known is always dated by when the call was sent that saw it
+	bySendAt bool       // so are, to tell the later one, two answers of one instant
+	adds     modelAdds  // what an answer adds to a ledger
+	ends     modelEnds  // when a ledger ends
+	once     modelSince // whether a call of unknown fate is counted once, if an answer may tell of it
+}
+
+type modelAdds uint8
+
+const (
+	addsEntered modelAdds = iota // the answer and what was entered since the call was sent, if that is more
+	addsAfter                    // the cost, if the call was executed after what the ledger began with
+	addsSince                    // likewise, or at the same instant
+	addsNothing
+)
+
+type modelEnds uint8
+
+const (
+	endsByTAT   modelEnds = iota // an answer that owes as much, on the shared store's clock
+	endsBySent                   // dated by when it was sent
+	endsByCame                   // dated by when it came
+	endsCovered                  // one that owes as much and what those in flight cost; or the last of all, if it took all along
+)
+
+type modelSince uint8
+
+const (
+	onceNever modelSince = iota
+	onceLater            // an answer to a call that was sent later
+	onceAny              // any answer that has come since
+)
+
+// span is a debt, or an instant relative to now: in microseconds and a fraction with the
+// limit's own denominator.
+type span struct{ us, frac int16 }
+
+// seenBucket is what a node knows of the bucket.
+type seenBucket struct {
+	known bool
+	alone bool // a ledger: it includes calls admitted here which the shared store has not seen
+	sent  span // when nothing is left of the debt, dated by when the call was sent that saw it: a lower bound
+	came  span // dated by when its answer came: an upper bound
+	tat   span // the same on the shared store's clock
+	seen  int16
+}
+
+type modelPhase uint8
+
+const (
+	nowhere modelPhase = iota
+	out                // not yet executed
+	done               // executed, the answer is on its way
+	mute               // executed, and the answer is lost; the sender does not know yet
+	lost               // given up by the sender, and may still be executed
+)
+
+type modelCall struct {
+	phase   modelPhase
+	cost    uint8
+	allowed bool
+	counted bool  // as one of those on their way
+	told    bool  // an answer has come that may tell of it
+	crossed bool  // what is known has changed since it was sent
+	bare    bool  // a call was admitted alone since it was sent
+	entered span  // what those cost
+	sent    int16 // when
+	exec    int16 // when it was executed
+	answer  span  // the debt that it was told
+	debt    span  // what it takes along
+	tat     span
+}
+
+// sendersWait tells whether the call's sender waits for an answer.
+func (c *modelCall) sendersWait() bool { return c.phase != nowhere && c.phase != lost }
+
+const (
+	modelCalls = 4
+	modelNodes = 3
+)
+
+type modelNode struct {
+	seenBucket
+	firm  bool // it always reaches the shared store
+	share span // when its share's bucket is full
+	calls [modelCalls]modelCall
+}
+
+// world is a state of the model.
+type world struct {
+	store   span // when the bucket is full
+	nodes   [modelNodes]modelNode
+	losses  uint8
+	unknown uint8
+	ticks   uint8
+	// meter is a debt, in parts of a microsecond, that decides nothing: of two worlds
+	// that differ in it alone, one is the worse.
+	meter int32
+}
+
+type model struct {
+	modelled
+	full, part *ratelimit.Bucket // the limit's, and a node's share
+	seed       maphash.Seed
+	unit       int32  // parts of a microsecond
+	ideal      int32  // the most that the ideal owes
+	horizon    int16  // nothing longer ago than this matters
+	fault      string // what was found wrong at the step that was just made
+}
+
+func newModel(t testing.TB, r modelled) *model {
+	t.Helper()
+	whole := policy(t, r.limit)
+	l := whole.Bucket(0).Limit()
+	// A node's share: rate/nodes, with a burst of max(1, floor(burst/nodes)).
+	part := policy(t, ratelimit.Limit{
+		Rate: l.Rate, Period: l.Period * time.Duration(r.nodes), Burst: max(1, l.Burst/r.nodes),
+	})
+	m := &model{modelled: r, full: whole.Bucket(0), part: part.Bucket(0), seed: maphash.MakeSeed()}
+	m.unit = int32(m.full.Denominator())
+	m.horizon = 2*int16(m.full.Capacity().Micros) + 2
+	// What is admitted beyond the limit is owed too; but not for ever, in a search that is to end.
+	m.ideal = 3 * m.parts(m.full.Capacity())
+	return m
+}
+
+// start is the world in which nothing has happened.
+func (m *model) start() (w world) {
+	for i := range m.nodes {
+		w.nodes[i].firm = i >= m.away
+	}
+	m.same(&w)
+	return w
+}
+
+func (s span) debt() ratelimit.Debt { return ratelimit.Debt{Micros: int64(s.us), Frac: uint32(s.frac)} }
+
+func spanOf(d ratelimit.Debt) span { return span{int16(d.Micros), int16(d.Frac)} }
+
+func (s span) less(o span) bool { return s.us < o.us || s.us == o.us && s.frac < o.frac }
+
+func (s span) shift(us int16) span { return span{s.us + us, s.frac} }
+
+// later is the later of two instants.
+func (s span) later(o span) span {
+	if s.less(o) {
+		return o
+	}
+	return s
+}
+
+// plus is an instant or a debt, and a debt more.
+func (m *model) plus(s span, d ratelimit.Debt) span {
+	return spanOf(m.full.Add(ratelimit.Debt{Frac: uint32(s.frac)}, d)).shift(s.us)
+}
+
+// most is an instant, and no later than a bucket can be full.
+func (m *model) most(s span) span {
+	if capacity := spanOf(m.full.Capacity()); capacity.less(s) {
+		return capacity
+	}
+	return s
+}
+
+// owed is the debt at now of a bucket that is full then, clamped.
+func owed(b *ratelimit.Bucket, full span) ratelimit.Debt {
+	d, _ := b.DebtAt(ratelimit.TAT{Micros: int64(full.us), Frac: uint32(full.frac), Den: b.Denominator()}, 0)
+	return d
+}
+
+func (m *model) cost(n int) ratelimit.Debt {
+	if d, ok := m.full.Cost(n); ok {
+		return d
+	}
+	return m.full.Capacity()
+}
+
+func (m *model) parts(d ratelimit.Debt) int32 { return int32(d.Micros)*m.unit + int32(d.Frac) }
+
+// same makes worlds alike that have the same to come. Nodes are in no order; it returns
+// where each went.
+func (m *model) same(w *world) (order [modelNodes]int) {
+	for i := range m.nodes {
+		w.nodes[i].forget(m)
+	}
+	w.store = w.store.later(span{})
+	var hashes [modelNodes]uint64
+	for i := range m.nodes {
+		hashes[i], order[i] = maphash.Comparable(m.seed, w.nodes[i]), i
+	}
+	for i := 1; i < m.nodes; i++ {
+		for j := i; j > 0 && hashes[j] < hashes[j-1]; j-- {
+			hashes[j], hashes[j-1] = hashes[j-1], hashes[j]
+			order[j], order[j-1] = order[j-1], order[j]
+			w.nodes[j], w.nodes[j-1] = w.nodes[j-1], w.nodes[j]
+		}
+	}
+	return order
+}
+
+// forget makes what is too long ago as long ago as can be.
+func (n *modelNode) forget(m *model) {
+	k, first := 0, int16(0)
+	for _, c := range n.calls {
+		if c.phase != nowhere {
+			c.forget(m)
+			n.calls[k] = c
+			k++
+		}
+		if c.phase == done {
+			first = min(first, c.exec)
+		}
+	}
+	clear(n.calls[k:])
+	n.share = n.share.later(span{})
+	s := &n.seenBucket
+	s.sent, s.came, s.tat = s.sent.later(span{}), s.came.later(span{}), s.tat.later(span{})
+	s.seen = max(s.seen, first-1)
+	if !s.known || k == 0 && s.sent == (span{}) && s.came == (span{}) && s.tat == (span{}) {
+		*s = seenBucket{}
+	}
+}
+
+func (c *modelCall) forget(m *model) {
+	if old := -m.horizon - c.sent; old > 0 {
+		// What was entered since may keep it from being forgotten.
+		if c.sent += old; c.entered.us >= old && m.adds == addsEntered {
+			c.entered.us, c.exec = c.entered.us-old, min(c.exec+old, 0)
+		} else {
+			c.entered = span{}
+		}
+	}
+	c.exec = max(c.exec, -m.horizon)
+	if c.tat = c.tat.later(span{}); c.phase == lost {
+		if c.sent = 0; c.tat == (span{}) && !m.noTAT {
+			c.debt = span{}
+		}
+	}
+}
