@@ -26,11 +26,9 @@ func (f Failure) valid() bool { return f >= DecideAlone && f <= FailClosed }
 // without decides a call without the shared store, which failed with err, of a class.
 func (s *Store) without(r *ratelimit.Request, t *trip, class string, err error) (ratelimit.Decision, error) {
 	if s.failure == DecideAlone {
-		d := s.alone(r, t)
-		s.charge(r, t, d.Allowed && r.Cost > 0)
-		return d, nil
+		return s.alone(r, t), nil
 	}
-	s.charge(r, t, false)
+	s.memory.land(r, t)
 	fail := ratelimit.FailOpen
 	if s.failure == FailClosed {
 		fail = ratelimit.FailClosed
@@ -38,15 +36,19 @@ func (s *Store) without(r *ratelimit.Request, t *trip, class string, err error) 
 	return ratelimit.Decision{}, &ratelimit.StoreError{Class: class, Err: err, Fail: fail, NotCharged: !t.unknown}
 }
 
-// alone decides by the bucket of this node's share, and by what is known.
+// alone decides by the bucket of this node's share and by what is known, and adds the
+// call to that if it is admitted: all at once, or another would slip in between.
 func (s *Store) alone(r *ratelimit.Request, t *trip) ratelimit.Decision {
 	share := s.shares.share(r.Policy, s.nodes)
+	sh := s.memory.shard(t.hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.landAll(r, t)
 	now := s.now()
 	var known ratelimit.Knowledge
-	for i, debt := range s.owed(r, t, now) {
-		if i == r.Policy.Len() {
-			break
-		}
+	debts := sh.owed(r, t, now)
+	for i := range r.Policy.Len() {
+		debt := debts[i]
 		if debt.Frac != 0 && share.Bucket(i).Denominator() != r.Policy.Bucket(i).Denominator() {
 			debt = ratelimit.Debt{Micros: debt.Micros + 1}
 		}
@@ -55,6 +57,9 @@ func (s *Store) alone(r *ratelimit.Request, t *trip) ratelimit.Decision {
 	// It never waits and never fails: the policy is there.
 	d, _ := s.local.Take(context.Background(), ratelimit.Request{Key: r.Key, Policy: share, Cost: r.Cost, Known: &known})
 	d.Now, d.Source = now/1000, ratelimit.FromShare
+	if d.Allowed && r.Cost > 0 {
+		sh.charge(r, t, now, s.memory.most)
+	}
 	if share != r.Policy {
 		translate(r, share, &d)
 	}

@@ -2,8 +2,7 @@ package mirror
 
 import "github.com/keyrate/keyrate/ratelimit"
 
-// charge adds a call to what is known of the key's buckets, if it was admitted here, and
-// takes it off those that are flying: both at once, or another would slip in between.
+// charge adds a call that was admitted here to what is known of the key's buckets.
 //
 // The sum stays a lower bound of what the shared store would hold, had it been there: for
 // of two histories of a bucket, the one with more calls in it, at the same instants,
@@ -12,30 +11,18 @@ import "github.com/keyrate/keyrate/ratelimit"
 // A call that failed may have been charged all the same, and an answer since may tell of
 // that. It is added nevertheless: whoever lost an answer may so pay for a call twice,
 // but nobody gets more than the limit for it.
-func (s *Store) charge(r *ratelimit.Request, t *trip, admitted bool) {
-	if !admitted && t.counted == 0 {
-		return
-	}
-	sh := s.memory.shard(t.hash)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	now := s.now()
+func (sh *shard) charge(r *ratelimit.Request, t *trip, now int64, most int) {
 	for i := range r.Policy.Len() {
 		b := r.Policy.Bucket(i)
 		id := t.hash.id(b)
 		cost, _ := b.Cost(r.Cost)
-		slot := sh.find(id)
-		sh.land(slot, t, i, r.Cost)
-		if !admitted || cost == (ratelimit.Debt{}) {
+		if slot := sh.find(id); slot != nil {
+			slot.add(b, cost, now)
 			continue
 		}
-		if slot == nil {
-			seen := sightOf(b, cost, now, now, 0)
-			seen.alone = true
-			sh.put(id, seen, now, s.memory.most)
-			continue
-		}
-		slot.add(b, cost, now)
+		seen := sightOf(b, cost, now, now, 0)
+		seen.alone = true
+		sh.put(id, seen, now, most)
 	}
 }
 
@@ -56,26 +43,19 @@ func (s *slot) add(b *ratelimit.Bucket, cost ratelimit.Debt, now int64) {
 	s.see(seen)
 }
 
-// owed returns what is known of the debts of the key's buckets. Those others that are
-// flying are part of it only where they leave no room, so that the call is refused: what
-// becomes of them is not known.
-func (s *Store) owed(r *ratelimit.Request, t *trip, now int64) (debts [ratelimit.MaxLimits]ratelimit.Debt) {
-	sh := s.memory.shard(t.hash)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+// owed returns what is known of the debts of the key's buckets. Those that are flying
+// are part of it only where they leave no room, so that the call is refused: what becomes
+// of them is not known.
+func (sh *shard) owed(r *ratelimit.Request, t *trip, now int64) (debts [ratelimit.MaxLimits]ratelimit.Debt) {
 	for i := range r.Policy.Len() {
 		b := r.Policy.Bucket(i)
 		slot := sh.find(t.hash.id(b))
 		if slot == nil {
 			continue
 		}
-		flying := slot.flying
-		if t.counted&(1<<i) != 0 {
-			flying -= min(flying, uint32(r.Cost))
-		}
 		debts[i] = slot.mostAt(b, now)
 		cost, _ := b.Cost(r.Cost)
-		if most := expected(b, debts[i], flying); flying > 0 && !b.Fits(b.Add(most, cost)) {
+		if most := expected(b, debts[i], slot.flying); slot.flying > 0 && !b.Fits(b.Add(most, cost)) {
 			if debts[i] = most; !b.Fits(most) {
 				debts[i] = b.Capacity()
 			}

@@ -17,10 +17,11 @@ func TestChargeOutlivesAnAnswer(t *testing.T) {
 	a.sent, b.sent = s.now(), s.now()
 	var d ratelimit.Decision
 	s.recall(&r, b, true, &d)
-	s.charge(&r, a, true)
+	sh := s.memory.shard(a.hash)
+	sh.charge(&r, a, s.now(), s.memory.most)
 	answer := ratelimit.Decision{Allowed: true, Now: 1000, Debts: [ratelimit.MaxLimits]ratelimit.Debt{{Micros: 360_000_000}}}
 	s.learn(&r, b, &answer)
-	if debt := s.owed(&r, a, s.now())[0]; debt.Micros < 719_000_000 {
+	if debt := sh.owed(&r, a, s.now())[0]; debt.Micros < 719_000_000 {
 		t.Errorf("after two calls %v are owed, want 720s", debt.Duration())
 	}
 }

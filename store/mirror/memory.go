@@ -145,6 +145,26 @@ func (sh *shard) empty(slot *slot) {
 	slot.id, slot.sight = id{}, sight{}
 }
 
+// land takes a call that failed off those that are flying.
+func (m *memory) land(r *ratelimit.Request, t *trip) {
+	if t.counted == 0 {
+		return
+	}
+	sh := m.shard(t.hash)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.landAll(r, t)
+}
+
+func (sh *shard) landAll(r *ratelimit.Request, t *trip) {
+	for i := range r.Policy.Len() {
+		if t.counted&(1<<i) != 0 {
+			sh.land(sh.find(t.hash.id(r.Policy.Bucket(i))), t, i, r.Cost)
+		}
+	}
+	t.counted = 0
+}
+
 // land takes a call off those that are flying, of the ith limit.
 func (sh *shard) land(slot *slot, t *trip, i, cost int) {
 	if slot != nil && t.counted&(1<<i) != 0 {

@@ -116,7 +116,7 @@ func (s *Store) unsent(r *ratelimit.Request, t *trip, err error) (ratelimit.Deci
 func (s *Store) failed(ctx context.Context, r *ratelimit.Request, t *trip, err error) (ratelimit.Decision, error) {
 	class, notCharged, cause := anatomy(err)
 	if ended := ctx.Err(); errors.Is(ended, context.Canceled) {
-		s.charge(r, t, false)
+		s.memory.land(r, t)
 		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassCanceled, Err: ended, NotCharged: notCharged}
 	}
 	if class != ratelimit.ClassTimeout || !s.hurried(t) {
