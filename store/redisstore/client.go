@@ -33,7 +33,7 @@ import (
 // set timeout here, and ratelimit.Config.Timeout to as much.
 //
 // Whoever needs other options makes a client with package redis, and sets at least
-// ContextTimeoutEnabled: true and MaxRetries: -1.
+// ContextTimeoutEnabled: true and MaxRetries: -1; and with TLS, Protocol: 2.
 //
 // An error does not show the URL, which may hold a password.
 func NewClient(rawURL string) (redis.UniversalClient, error) {
@@ -46,6 +46,10 @@ func NewClient(rawURL string) (redis.UniversalClient, error) {
 	}
 	o.WriteTimeout, o.DialTimeout, o.PoolTimeout = o.ReadTimeout, o.ReadTimeout, o.ReadTimeout
 	o.ContextTimeoutEnabled = true
+	// With RESP3 the client looks into each new connection for up to 50 ms, the budget of a
+	// decision, for messages that the server may have sent by itself; over TLS there always
+	// is something, session tickets, so it waits in vain.
+	o.Protocol = 2
 	o.DialerRetries = 1 // of each dial; more would outlast the budget
 	o.MaxRetries = -1
 	// Between redirections in a Cluster. The client's own 8 to 512 ms are the budget of
@@ -66,24 +70,31 @@ func checkClient(client redis.UniversalClient, trusted bool) error {
 	if v := reflect.ValueOf(client); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return errors.New("redisstore: client is nil; make one with redisstore.NewClient")
 	}
-	var heedsContext bool
+	var heedsContext, waits bool
 	switch client := client.(type) {
 	case *redis.AutoPipeliner:
 		return errors.New("redisstore: a redis.AutoPipeliner does not heed deadlines, and may send a decision twice; pass the client that it was made of: decisions share trips anyway")
 	case interface{ Options() *redis.Options }:
-		heedsContext = client.Options().ContextTimeoutEnabled
+		o := client.Options()
+		heedsContext, waits = o.ContextTimeoutEnabled, o.TLSConfig != nil && o.Protocol != 2
 	case interface{ Options() *redis.ClusterOptions }:
-		heedsContext = client.Options().ContextTimeoutEnabled
+		o := client.Options()
+		heedsContext, waits = o.ContextTimeoutEnabled, o.TLSConfig != nil && o.Protocol != 2
 	case interface{ Options() *redis.RingOptions }:
-		heedsContext = client.Options().ContextTimeoutEnabled
+		o := client.Options()
+		heedsContext, waits = o.ContextTimeoutEnabled, o.TLSConfig != nil && o.Protocol != 2
 	default:
 		if trusted {
 			return nil
 		}
 		return fmt.Errorf("redisstore: the options of a %T cannot be read; make sure that its ContextTimeoutEnabled is true, without which a decision can hang for seconds, and say so with redisstore.Config{TrustClient: true}", client)
 	}
+	var faults []error
 	if !heedsContext {
-		return errors.New("redisstore: the client does not heed deadlines, so that a decision would hang for seconds when Redis does; set ContextTimeoutEnabled: true, and MaxRetries: -1, in its options, or make it with redisstore.NewClient")
+		faults = append(faults, errors.New("redisstore: the client does not heed deadlines, so that a decision would hang for seconds when Redis does; set ContextTimeoutEnabled: true, and MaxRetries: -1, in its options, or make it with redisstore.NewClient"))
 	}
-	return nil
+	if waits {
+		faults = append(faults, errors.New("redisstore: the client speaks RESP3 over TLS, and would spend up to 50 ms on each new connection, which is all the time that a decision has; set Protocol: 2 in its options, or make it with redisstore.NewClient"))
+	}
+	return errors.Join(faults...)
 }

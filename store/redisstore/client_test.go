@@ -43,6 +43,8 @@ func TestConfig(t *testing.T) {
 		{"careless", careless, Config{}, []string{"ContextTimeoutEnabled: true", "MaxRetries: -1", "redisstore.NewClient"}},
 		{"careless, trusted all the same", careless, Config{TrustClient: true}, []string{"ContextTimeoutEnabled: true"}},
 		{"careless Cluster", cluster, Config{}, []string{"ContextTimeoutEnabled: true"}},
+		{"RESP3 over TLS", redis.NewClient(&redis.Options{ContextTimeoutEnabled: true, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}), Config{}, []string{"Protocol: 2"}},
+		{"RESP3 over TLS, a careless Cluster", redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}), Config{}, []string{"Protocol: 2", "ContextTimeoutEnabled: true"}},
 		{"careless Ring", ring, Config{}, []string{"ContextTimeoutEnabled: true"}},
 		{"wrapped", wrapped{good}, Config{}, []string{"redisstore.wrapped", "ContextTimeoutEnabled", "TrustClient: true"}},
 		{"wrapped, trusted", wrapped{good}, Config{TrustClient: true}, nil},
@@ -116,7 +118,7 @@ func TestNewClient(t *testing.T) {
 					t.Errorf("%s, database %d, user %q, password %q, TLS %v", o.Addr, o.DB, o.Username, o.Password, o.TLSConfig != nil)
 				}
 				if o.DialTimeout != d || o.ReadTimeout != d || o.WriteTimeout != d || o.PoolTimeout != d || o.DialerRetries != 1 ||
-					o.MaxRetries != 0 || o.PoolSize != 20 || o.MaxActiveConns != 20 || o.MinIdleConns != 2 || !o.ContextTimeoutEnabled {
+					o.MaxRetries != 0 || o.Protocol != 2 || o.PoolSize != 20 || o.MaxActiveConns != 20 || o.MinIdleConns != 2 || !o.ContextTimeoutEnabled {
 					t.Errorf("%+v", o)
 				}
 				if o.MaintNotificationsConfig != nil && o.MaintNotificationsConfig.Mode != "disabled" {
