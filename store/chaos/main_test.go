@@ -12,7 +12,9 @@ func TestMain(m *testing.M) {
 	// The client writes a line for every connection that fails, and here they fail by
 	// the thousand.
 	redis.SetLogger(silence{})
-	os.Exit(m.Run())
+	code := m.Run()
+	printTable(os.Stdout)
+	os.Exit(code)
 }
 
 type silence struct{}

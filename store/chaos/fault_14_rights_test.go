@@ -1,0 +1,126 @@
+package chaos_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+	"github.com/keyrate/keyrate/store/redisstore"
+)
+
+// enough are the rights that redisstore asks for, and the one that a ping needs.
+var enough = []any{"~keyrate:*", "+eval", "+evalsha", "+get", "+mget", "+set", "+time", "+info", "+ping"}
+
+// TestFaultRights: somebody takes a right away from the user in Redis. Redis answers
+// pings as ever, and can decide nothing. Callers notice nothing; the health check does.
+func TestFaultRights(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		take, give []any
+		denied     string // what the log of Redis says was denied
+		keepsGoing bool   // there is another way
+	}{
+		{"without EVALSHA and EVAL", []any{"-eval", "-evalsha"}, []any{"+eval", "+evalsha"}, "eval", false},
+		{"without TIME", []any{"-time"}, []any{"+time"}, "time", false},
+		{"without GET", []any{"-get"}, []any{"+get"}, "get", false},
+		{"without SET", []any{"-set"}, []any{"+set"}, "set", false},
+		{"without the keys", []any{"resetkeys", "~other:*"}, []any{"~keyrate:*"}, "keyrate:", false},
+		{"without EVALSHA alone", []any{"-evalsha"}, []any{"+evalsha"}, "evalsha", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			inPeace(t, func(t *testing.T) (*bout, wants) {
+				server := chaos.StartServer(t)
+				server.Do(append([]any{"ACL", "SETUSER", "app", "on", ">secret"}, enough...)...)
+				client := newClient(t, urlOf(server.Addr, "app", "secret"))
+				b := startBout(t, "14", c.name, chainConfig{Client: client})
+				control := startChain(t, chainConfig{Client: newClient(t, urlOf(server.Addr, "app", "secret")), Health: pingsOnly(client)})
+				evals := server.Calls("eval")
+				b.begin(func() { server.Do(append([]any{"ACL", "SETUSER", "app"}, c.take...)...) })
+				o := &outage{fire: b.fire, keys: b.fire.keys, began: time.Now()}
+				time.Sleep(1500 * time.Millisecond)
+				health, pinged := b.chain.health(t), control.health(t)
+				o.ended = time.Now()
+				b.end(func() { server.Do(append([]any{"ACL", "SETUSER", "app"}, c.give...)...) })
+				b.finish()
+				if n := deniedTo(server, "app", c.denied); n < 10 {
+					b.lacks("Redis has denied %q %d times; want 10", c.denied, n)
+				}
+				if c.keepsGoing {
+					if health.Code != http.StatusOK || health.Status != string(ratelimit.StatusOK) {
+						b.lacks("the health check says %+v", health)
+					}
+					if n := server.Calls("eval") - evals; n < 10 {
+						b.lacks("EVAL was called %d times; want 10", n)
+					}
+					return b, wants{Slowest: budget, Extra: b.fire.fates(), Stays: true, Ledger: server}
+				}
+				o.wantLocal(b)
+				if fault := seesThrough(health, redisstore.ClassAccess); fault != "" {
+					b.lacks("%s", fault)
+				}
+				// The control: a health check that only pings sees nothing.
+				if pinged.Code == 0 || seesThrough(pinged, redisstore.ClassAccess) == "" {
+					b.lacks("a health check that only pings says %+v", pinged)
+				}
+				return b, wants{
+					Slowest: budget, Extra: b.fire.fates(), Back: time.Second, Goroutines: 50, Ledger: server,
+					Classes: []string{redisstore.ClassAccess},
+				}
+			})
+		})
+	}
+}
+
+// seesThrough returns "" if a health check has found that the shared store is away, for
+// a reason of this class, and that decisions are made all the same.
+func seesThrough(h healthAnswer, class string) string {
+	if h.Code == http.StatusOK && h.Status == string(ratelimit.StatusDegraded) && h.Decides == "local" && h.names(class) {
+		return ""
+	}
+	return fmt.Sprintf("the health check says %+v; want that it is degraded, decides locally, and names the class %q", h, class)
+}
+
+// pingsOnly is a health check as one would write it at first.
+func pingsOnly(client redis.UniversalClient) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := healthAnswer{Status: "ok", Decides: "redis"}
+		if err := client.Ping(r.Context()).Err(); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			h = healthAnswer{Status: "failed"}
+		}
+		_ = json.NewEncoder(w).Encode(h)
+	})
+}
+
+// deniedTo returns how often Redis has denied something to a user.
+func deniedTo(s *chaos.Server, user, what string) (n int) {
+	entries, _ := s.Do("ACL", "LOG", 100).([]any)
+	for _, entry := range entries {
+		fields, _ := entry.([]any)
+		values := map[string]string{}
+		for i := 0; i+1 < len(fields); i += 2 {
+			values[fmt.Sprint(fields[i])] = fmt.Sprint(fields[i+1])
+		}
+		if values["username"] == user && strings.HasPrefix(values["object"], what) {
+			var times int
+			_, _ = fmt.Sscan(values["count"], &times)
+			n += times
+		}
+	}
+	return n
+}
+
+// urlOf returns the address of a server as redisstore.NewClient takes it, with a user.
+func urlOf(addr, user, password string) string {
+	u := url.URL{Scheme: "redis", User: url.UserPassword(user, password), Host: addr}
+	return u.String()
+}

@@ -1,0 +1,73 @@
+package chaos_test
+
+import (
+	"bufio"
+	"bytes"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// caseLabel marks the goroutines of one server, and those that they start: other tests
+// run beside it.
+const caseLabel = "case"
+
+// goroutines returns how many there are with a label.
+func goroutines(label string) int {
+	var text bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&text, 1)
+	want := strconv.Quote(caseLabel) + ":" + strconv.Quote(label)
+	total, group := 0, 0
+	lines := bufio.NewScanner(&text)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		// "3 @ 0x43 0x44", and of those that have any "# labels: {"case":"x"}"
+		if n, _, ok := strings.Cut(line, " @ "); ok {
+			group, _ = strconv.Atoi(n)
+		} else if strings.HasPrefix(line, "# labels:") && strings.Contains(line, want) {
+			total += group
+		}
+	}
+	return total
+}
+
+// A gauge is looked at again and again, and keeps the most that it showed.
+type gauge struct {
+	mu   sync.Mutex
+	most int
+	stop chan struct{}
+	done chan struct{}
+}
+
+func startGauge(every time.Duration, read func() int) *gauge {
+	g := &gauge{stop: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(g.done)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-g.stop:
+				return
+			case <-tick.C:
+			}
+			n := read()
+			g.mu.Lock()
+			g.most = max(g.most, n)
+			g.mu.Unlock()
+		}
+	}()
+	return g
+}
+
+// end ends the looking and returns the most.
+func (g *gauge) end() int {
+	close(g.stop)
+	<-g.done
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.most
+}

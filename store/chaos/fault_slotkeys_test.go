@@ -1,0 +1,100 @@
+package chaos_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+	"github.com/keyrate/keyrate/store/redisstore"
+)
+
+// A names tells what the store calls the buckets of an API key, without a Redis: it
+// looks at the command that the store would send.
+type names struct {
+	store *redisstore.Store
+	last  string
+}
+
+var _ redis.Hook = (*names)(nil)
+
+func newNames(t testing.TB) *names {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true, MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	n := &names{}
+	client.AddHook(n)
+	n.store = newStore(t, client, redisstore.Config{})
+	return n
+}
+
+var errNotSent = errors.New("nothing is sent here")
+
+// DialHook implements [redis.Hook].
+func (*names) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook implements [redis.Hook]: it reads the name and sends nothing.
+func (n *names) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(_ context.Context, cmd redis.Cmder) error {
+		n.last = fmt.Sprint(cmd.Args()[3])
+		cmd.SetErr(errNotSent)
+		return errNotSent
+	}
+}
+
+// ProcessPipelineHook implements [redis.Hook].
+func (*names) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// of returns the name of the bucket of a key.
+func (n *names) of(key string, p *ratelimit.Policy) string {
+	_, _ = n.store.Take(context.Background(), ratelimit.Request{Key: key, Policy: p, Cost: 1}) // errNotSent
+	return n.last
+}
+
+// keysIn returns n API keys whose slots are wanted.
+func keysIn(t testing.TB, cluster *chaos.Cluster, name string, n int, wanted func(slot int) bool) []string {
+	t.Helper()
+	names, p := newNames(t), policyOf(t, ratelimit.PerSecond(5))
+	var keys []string
+	for i := 0; len(keys) < n; i++ {
+		if i == 1_000_000 {
+			t.Fatalf("a million keys, and only %d of %d where they are wanted", len(keys), n)
+		}
+		key := fmt.Sprintf("%s %d", name, i)
+		if bucket := names.of(key, p); wanted(slotOf(bucket)) {
+			if slot := cluster.SlotOf(bucket); slot != slotOf(bucket) {
+				t.Fatalf("Redis has %q in slot %d; we, in %d", bucket, slot, slotOf(bucket))
+			}
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// slotOf is what CLUSTER KEYSLOT answers: the CRC16 (XMODEM) of the hash tag.
+func slotOf(bucket string) int {
+	if _, rest, found := strings.Cut(bucket, "{"); found {
+		if tag, _, found := strings.Cut(rest, "}"); found && tag != "" {
+			bucket = tag
+		}
+	}
+	crc := uint16(0)
+	for _, b := range []byte(bucket) {
+		crc ^= uint16(b) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return int(crc) % 16384
+}

@@ -1,0 +1,96 @@
+package chaos_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/redisstore"
+)
+
+// A tap sits between the mirror and the shared store, and writes down each trip. In all
+// else it is the store.
+type tap struct {
+	*redisstore.Store
+	forgetful bool // what the mirror knows is not passed on: a control
+
+	mu    sync.Mutex
+	trips []trip
+}
+
+// A trip is one question to the shared store, and its answer.
+type trip struct {
+	key        string
+	sent, came time.Time
+	class      string // of its error, "" if there was none
+	charged    bool   // it was, for all that the answer says
+	unknown    bool   // it may have been
+}
+
+// Take implements [ratelimit.Store].
+func (s *tap) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	if s.forgetful {
+		r.Known = nil
+	}
+	one := trip{key: r.Key, sent: time.Now()}
+	d, err := s.Store.Take(ctx, r)
+	one.came, one.class, one.charged = time.Now(), ratelimit.ErrorClass(err), err == nil && d.Allowed && r.Cost > 0
+	if failed, ok := err.(*ratelimit.StoreError); err != nil { //nolint:errorlint // it is never wrapped
+		one.unknown = !ok || !failed.NotCharged
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trips = append(s.trips, one)
+	return d, err
+}
+
+func isProbe(key string) bool { return strings.HasPrefix(key, "probe ") }
+
+// count returns how many trips for callers fulfil a condition.
+func (s *tap) count(is func(trip) bool) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.trips {
+		if !isProbe(one.key) && is(one) {
+			n++
+		}
+	}
+	return n
+}
+
+// inFlight returns, for each key, the cost that was under way at any time from one
+// instant to another.
+func (s *tap) inFlight(from, to time.Time) map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cost := map[string]int{}
+	for _, one := range s.trips {
+		if one.sent.Before(to) && one.came.After(from) && (one.charged || one.unknown) {
+			cost[one.key]++
+		}
+	}
+	return cost
+}
+
+// lastTrips returns how long the longest took of the last trips for a key that were
+// answered before an instant: the last of all, and those that came shortly before it.
+func (s *chain) lastTrips(key string, before time.Time) (longest time.Duration) {
+	if s.tap == nil {
+		return 0
+	}
+	s.tap.mu.Lock()
+	defer s.tap.mu.Unlock()
+	for _, one := range slices.Backward(s.tap.trips) { // in the order in which they came
+		if one.key != key || one.class != "" || one.came.After(before) {
+			continue
+		}
+		if longest > 0 && before.Sub(one.came) > 100*time.Millisecond {
+			break
+		}
+		longest = max(longest, one.came.Sub(one.sent))
+	}
+	return longest
+}
