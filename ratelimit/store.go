@@ -75,7 +75,7 @@ type Source uint8
 const (
 	FromStore     Source = iota // the store's own buckets
 	FromKnowledge               // what is known of them here: the store would have refused the call, and was not asked
-	FromShare                   // this process' share of the limit: the store was away, or failed
+	FromShare                   // this process' share of the limit: the store was away, failed, or was not reached in time
 )
 
 // String returns a constant word that is fit for a metric label: store, knowledge or

@@ -17,6 +17,8 @@ type clock struct {
 	// answers together tell. most is 0 while none did.
 	least, most atomic.Int64
 
+	odd atomic.Int32 // answers in a row that told of another clock
+
 	mu   sync.Mutex
 	set  time.Time // when it was last seen to have been set
 	step time.Duration
@@ -25,6 +27,10 @@ type clock struct {
 // leastStep is what a clock must jump by to count as set: less may be a slow answer, and
 // hardly matters.
 const leastStep = time.Second
+
+// leastOdd is how many answers in a row must tell of another clock: some may come from
+// another server, while the keys of a Cluster move.
+const leastOdd = 3
 
 // at returns what the clock showed at an instant of this node's, at least and at most; 0
 // if that is not known.
@@ -41,7 +47,10 @@ func (c *clock) at(now int64) (least, most int64) {
 func (c *clock) saw(shared, sent, came int64) (step time.Duration) {
 	least, most := shared-came/1000-1, shared-sent/1000+1
 	if least <= c.least.Load() && c.most.Load() <= most && c.most.Load() != 0 {
-		return 0
+		if c.odd.Load() != 0 {
+			c.odd.Store(0)
+		}
+		return 0 // it tells nothing new
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,12 +64,17 @@ func (c *clock) saw(shared, sent, came int64) (step time.Duration) {
 	default:
 		least, most = max(least, was), min(most, atMost)
 	}
-	c.least.Store(least)
-	c.most.Store(most)
 	if step.Abs() < leastStep {
+		step = 0
+	} else if c.odd.Add(1) < leastOdd {
 		return 0
 	}
-	c.set, c.step = time.Now(), step
+	c.odd.Store(0)
+	c.least.Store(least)
+	c.most.Store(most)
+	if step != 0 {
+		c.set, c.step = time.Now(), step
+	}
 	return step
 }
 

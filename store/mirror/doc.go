@@ -22,7 +22,7 @@
 //     shared store would refuse it too: it is refused without asking, at no cost to
 //     the shared store, with a wait that is a lower bound as well. Nothing older than
 //     a second refuses anybody, so that a Reset or a raised limit on another node is
-//     seen.
+//     seen, and a clock that was set, or stood still as that of a suspended machine does.
 //   - sends along what it knows, [ratelimit.Request.Known]. A shared store that lost
 //     its data decides as if it had not, and stores what it was told.
 //   - decides alone while the shared store is away.
@@ -47,8 +47,8 @@
 // is told of both transitions. A store that is [ratelimit.Partitioned], such as one on a
 // Redis Cluster, is away and back part by part.
 //
-// A caller that gives up is no failure. Nor is one who waited for less than half of the
-// longest Timeout among all callers, unless nobody has heard anything for that long.
+// A caller that gives up is no failure. Nor is one who waited for less than half of
+// [ratelimit.DefaultTimeout], unless nobody has heard anything for that long.
 //
 // # What is admitted meanwhile
 //
@@ -61,7 +61,8 @@
 //
 // A single node admits nothing more, whatever becomes of its calls; only, each time the
 // shared store loses its data, at most what is on its way then. A call that may have been
-// charged, but whose answer was lost, may be paid for twice.
+// charged, but whose answer was lost, may be paid for twice; and one whose answer comes after
+// another was decided here, as if it had been made then.
 //
 // What a node admits alone, it adds to the debt that it knows, at the price of the
 // limit and not of its share; and to that what the shared store admits meanwhile, until

@@ -1,6 +1,10 @@
 package mirror
 
-import "github.com/keyrate/keyrate/ratelimit"
+import (
+	"math"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
 
 // learn remembers what the shared store answered.
 func (s *Store) learn(r *ratelimit.Request, t *trip, d *ratelimit.Decision) {
@@ -11,7 +15,7 @@ func (s *Store) learn(r *ratelimit.Request, t *trip, d *ratelimit.Decision) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	// It may be from before a reset, or of buckets that keys share.
-	void := t.sent < s.memory.reset.Load() || d.Overflow
+	void := t.sent < sh.reset || d.Overflow
 	for i := range n {
 		b := r.Policy.Bucket(i)
 		id := t.hash.id(b)
@@ -33,7 +37,7 @@ func (s *Store) learn(r *ratelimit.Request, t *trip, d *ratelimit.Decision) {
 			if d.Allowed {
 				cost, _ = b.Cost(r.Cost)
 			}
-			slot.settle(b, seen, cost, t.took[i], t.known[i].TAT)
+			slot.settle(b, seen, cost, t, i)
 		case seen.outdates(&slot.sight):
 			slot.see(seen)
 		}
@@ -49,15 +53,44 @@ func (s *Store) learn(r *ratelimit.Request, t *trip, d *ratelimit.Decision) {
 // The ledger ends with an answer that owes as much, whatever becomes of those that are
 // flying; or that came to a question which took the whole of it along, and alone; and
 // with one that owes less than its question knew, for then there was a reset.
-func (s *slot) settle(b *ratelimit.Bucket, seen sight, cost ratelimit.Debt, took ledger, known ratelimit.TAT) {
-	whole := took == ledger{s.debt(), s.sent}
-	reset := known.Den != 0 && seen.seen+seen.micros+leastReset < known.Micros
-	if seen.seen >= s.seen && cost != (ratelimit.Debt{}) {
+func (s *slot) settle(b *ratelimit.Bucket, seen sight, cost ratelimit.Debt, t *trip, i int) {
+	known := t.known[i].TAT
+	switch {
+	case s.den != b.Denominator(): // the limit was changed
 		s.add(b, cost, seen.came)
+	case t.took[i] == ledger{s.debt(), s.sent}, known.Den != 0 && seen.seen+seen.micros+leastReset < known.Micros:
+		s.see(seen)
+		return
+	case s.overAt(&t.part.clock) <= seen.seen: // nothing of it was owed any more
+		if s.flying > 0 {
+			// But those that are flying may have been charged on top of it. It begins anew with
+			// this answer, and undated, so that all they cost is added.
+			seen.sent, seen.seen, seen.alone = seen.came, 0, true
+		}
+		s.see(seen)
+		return
+	case s.seen > 0 && seen.seen < s.seen: // it began with a later answer
+	default:
+		// All of it, though it may have been charged before the ledger began, and be over in
+		// part: there may have been other debts then, of which nothing is known here.
+		sum := b.Add(s.debt(), cost)
+		s.micros, s.frac = sum.Micros, sum.Frac
 	}
-	if whole || reset || seen.covers(s, b) {
+	if seen.covers(s, b) {
 		s.see(seen)
 	}
+}
+
+// overAt returns when nothing of the ledger will be owed any more, on the clock of the
+// part, in microseconds; the largest number if that is not known.
+func (s *slot) overAt(c *clock) int64 {
+	over := s.seen
+	if over == 0 {
+		if _, over = c.at(s.sent); over == 0 {
+			return math.MaxInt64
+		}
+	}
+	return over + s.micros + int64(min(s.frac, 1))
 }
 
 // leastReset is by how much less an answer must owe than its question knew, in

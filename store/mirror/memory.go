@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"sync"
-	"sync/atomic"
 
 	"github.com/keyrate/keyrate/ratelimit"
 )
@@ -22,8 +21,7 @@ type memory struct {
 	seeds  [2]maphash.Seed
 	shift  uint // takes a hash to the number of its shard
 	shards []shard
-	most   int          // slots of a shard
-	reset  atomic.Int64 // when any key was last reset, on this node's clock
+	most   int // slots of a shard
 }
 
 const (
@@ -48,7 +46,8 @@ type shard struct {
 	mu      sync.Mutex
 	slots   []slot
 	landing map[id]chan struct{} // of the slots for which somebody waits
-	_       [24]byte             // a cache line each
+	reset   int64                // when a key of it was last reset, on this node's clock
+	_       [16]byte             // a cache line each
 }
 
 func newMemory(maxKeys int) *memory {
@@ -71,15 +70,15 @@ func (m *memory) shard(hash id) *shard { return &m.shards[hash.key>>m.shift] }
 
 // forget drops what is known of the key's buckets. resetAt, if not 0, is an instant
 // before which nothing must have been asked that is learned from now on: an answer
-// from before a reset may still be on its way.
+// from before a reset may still be on its way. Only a reset ends a ledger: nobody else
+// knows of that.
 func (m *memory) forget(hash id, p *ratelimit.Policy, resetAt int64) {
 	sh := m.shard(hash)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for last := m.reset.Load(); last < resetAt && !m.reset.CompareAndSwap(last, resetAt); last = m.reset.Load() {
-	}
+	sh.reset = max(sh.reset, resetAt)
 	for i := range p.Len() {
-		if slot := sh.find(hash.id(p.Bucket(i))); slot != nil {
+		if slot := sh.find(hash.id(p.Bucket(i))); slot != nil && (resetAt != 0 || !slot.alone) {
 			sh.empty(slot)
 		}
 	}

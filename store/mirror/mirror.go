@@ -23,9 +23,11 @@ type Config struct {
 	// Failure says who decides what the shared store does not. The zero value is
 	// [DecideAlone].
 	Failure Failure
-	// MaxKeys is how many buckets are remembered, one for each key and limit; one
+	// MaxKeys is about how many buckets are remembered, one for each key and limit; one
 	// takes 64 bytes, and as many again at most while the shared store is away. It is
-	// rounded up, to less than the double. 0 means [DefaultMaxKeys].
+	// rounded up, to less than the double. They are kept in small sets, some of which are
+	// full before others: with half of MaxKeys in use one in 25 is forgotten, with all of
+	// it one in 5, those with the smallest debts of their sets. 0 means [DefaultMaxKeys].
 	MaxKeys int
 	// OnChange, if not nil, is called once each time the shared store goes away or
 	// comes back, in that order, on a goroutine on which no decision waits. While it

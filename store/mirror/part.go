@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/keyrate/keyrate/ratelimit"
 )
@@ -14,6 +15,9 @@ type part struct {
 	name  string // "" is the whole, or a key of which the store does not know the part
 	clock clock
 	breaker
+
+	key    atomic.Value // a random key of it, by which it is proved
+	wanted atomic.Bool  // a call wanted it while it was away
 }
 
 // parts are those that any call has met so far.

@@ -68,6 +68,10 @@ func (s *Store) lookOut(p *part, c Change, t turn) {
 	}
 }
 
+// longestProof is what a step of a proof may take: while one hangs, nobody looks whether
+// the store is well again.
+const longestProof = time.Second
+
 // prove makes real decisions through a part of the shared store. One that has no keys
 // any more has nothing to be away for: in a Cluster, a primary whose slots are another's
 // now.
@@ -76,11 +80,14 @@ func (s *Store) prove(ctx context.Context, p *part) error {
 	if p.name != "" {
 		key, ok := s.parts.keyOf(p)
 		if !ok {
+			if p.wanted.Swap(false) {
+				return errNoKey // it has keys all the same
+			}
 			return nil
 		}
 		store = keyed{store, key}
 	}
-	_, err := proves(ctx, store, time.Duration(s.patience.Load()))
+	_, err := proves(ctx, store, min(time.Duration(s.patience.Load()), longestProof))
 	return err
 }
 
@@ -94,14 +101,20 @@ func proves(ctx context.Context, store ratelimit.Store, timeout time.Duration) (
 	return false, err
 }
 
-// mostTries bounds the search for a key of a part: one of a thousand is missed once in
-// more than ten thousand times.
-const mostTries = 10_000
+var errNoKey = errors.New("mirror: no key was found with which to prove a part of the shared store")
+
+// mostTries bounds the search for a key of a part: one that has a single slot of the
+// 16,384 of a Cluster is missed once in four hundred times.
+const mostTries = 100_000
 
 // keyOf returns a random key of which a part has the buckets.
 func (p *parts) keyOf(wanted *part) (key string, ok bool) {
+	if key, ok = wanted.key.Load().(string); ok && p.name(key) == wanted.name {
+		return key, true
+	}
 	for range mostTries {
 		if key = "probe " + crand.Text(); p.name(key) == wanted.name {
+			wanted.key.Store(key)
 			return key, true
 		}
 	}

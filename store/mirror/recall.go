@@ -33,6 +33,7 @@ func (s *Store) recall(r *ratelimit.Request, t *trip, patient bool, d *ratelimit
 	all, denied := true, false
 	var slots [ratelimit.MaxLimits]*slot
 	var crowded *slot
+	firm := false // it follows, however often it has
 	sh := s.memory.shard(t.hash)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -51,8 +52,15 @@ func (s *Store) recall(r *ratelimit.Request, t *trip, patient bool, d *ratelimit
 		all = all && exact && !slot.alone && t.sent-slot.sent <= int64(staleAfter)
 		cost, ok := b.Cost(r.Cost)
 		denied = denied || !ok || !b.Fits(b.Add(debt, cost))
-		if slot.flying > 0 && !b.Fits(b.Add(expected(b, slot.mostAt(b, t.sent), slot.flying), cost)) {
-			crowded = slot
+		switch most := slot.expectedAt(b, t.sent); {
+		case slot.flying > 0 && slot.alone:
+			// The shared store can be told the whole of the ledger only by a call that is alone
+			// on its way: then the ledger ends.
+			crowded, firm = slot, true
+		case slot.flying > 0 && !firm && !b.Fits(b.Add(most, cost)):
+			// With time one more goes than may be admitted, so that a dear call is not kept
+			// waiting by many cheap ones; but not all.
+			crowded, firm = slot, !b.Fits(most)
 		}
 		if slot.tell(b, &t.known[i], t.sent, &t.part.clock); t.known[i].Debt != (ratelimit.Debt{}) {
 			r.Known = &t.known
@@ -62,7 +70,7 @@ func (s *Store) recall(r *ratelimit.Request, t *trip, patient bool, d *ratelimit
 	case all && denied:
 		d.Source = ratelimit.FromKnowledge
 		return refuse, nil
-	case crowded != nil && r.Cost > 0 && (patient || crowded.alone):
+	case crowded != nil && r.Cost > 0 && (patient || firm):
 		return follow, sh.wait(crowded)
 	}
 	if r.Cost > 0 {
@@ -98,6 +106,14 @@ func (sh *shard) send(r *ratelimit.Request, t *trip, slots *[ratelimit.MaxLimits
 			t.counted |= 1 << i
 		}
 	}
+}
+
+// expectedAt is mostAt, and what those add that are flying.
+func (s *slot) expectedAt(b *ratelimit.Bucket, now int64) ratelimit.Debt {
+	if s.flying == 0 {
+		return ratelimit.Debt{}
+	}
+	return expected(b, s.mostAt(b, now), s.flying)
 }
 
 // expected is a debt and what those add that are flying, if all of them are admitted.

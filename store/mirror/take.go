@@ -41,7 +41,13 @@ func (s *Store) take(ctx context.Context, r *ratelimit.Request, t *trip) (d rate
 	for waits := 0; ; waits++ {
 		var away bool
 		if t.epoch, away = t.part.now(); away {
+			if t.part.name != "" && !t.part.wanted.Load() {
+				t.part.wanted.Store(true)
+			}
 			return s.without(r, t, ClassAway, errAway)
+		}
+		if err := ctx.Err(); err != nil {
+			return s.unsent(r, t, err)
 		}
 		t.sent = s.now()
 		if passing {
@@ -101,15 +107,15 @@ func (s *Store) await(ctx context.Context, r *ratelimit.Request, t *trip, landin
 	return nil
 }
 
-var errFollowed = errors.New("mirror: other calls of the key were still on their way, this one was not sent")
+var errUnsent = errors.New("mirror: the caller's time was over before the call was sent")
 
-// unsent answers a call that followed others until its time was over. It tells nothing
-// of the shared store: those do, when they land.
+// unsent answers a call whose time was over before it was sent: mostly, since it followed
+// others. It tells nothing of the shared store: those do, when they land.
 func (s *Store) unsent(r *ratelimit.Request, t *trip, err error) (ratelimit.Decision, error) {
 	if errors.Is(err, context.Canceled) {
 		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassCanceled, Err: err, NotCharged: true}
 	}
-	return s.without(r, t, ratelimit.ClassTimeout, errFollowed)
+	return s.without(r, t, ratelimit.ClassTimeout, errUnsent)
 }
 
 // failed answers a call that the shared store did not decide.
@@ -128,9 +134,9 @@ func (s *Store) failed(ctx context.Context, r *ratelimit.Request, t *trip, err e
 }
 
 // hurried tells whether a call that ended without an answer says nothing about the
-// shared store. It does not if it waited for much less than others are ready to; unless
-// those, too, have heard nothing for so long.
+// shared store: it waited for less than half of what is usual, and there are others who
+// have heard something meanwhile.
 func (s *Store) hurried(t *trip) bool {
-	patience, now := s.patience.Load(), s.now()
-	return now-t.sent < patience/2 && !t.part.silent(t.sent, now, patience)
+	usual, now := min(s.patience.Load(), int64(ratelimit.DefaultTimeout)), s.now()
+	return now-t.sent < usual/2 && !t.part.silent(t.sent, now, usual)
 }
