@@ -23,9 +23,10 @@ var clockText string
 // scripts run on the real server and are untouched: what reads the time stands in
 // front of them, and so does what ends keys when their time has come.
 //
-// Time passes in Advance only. The clock may be read and moved while it is in use.
+// Time passes in Advance only, unless it was told to Go. The clock may be read and moved while it is in use.
 type Clock struct {
 	micros  atomic.Int64
+	started time.Time         // when it began to go, zero if it stands
 	scripts map[string]string // what a client sends, hash or text, to what is sent in its place
 	texts   []string
 }
@@ -65,7 +66,16 @@ func sha(text string) string {
 }
 
 // Now returns the time in microseconds since 1970.
-func (c *Clock) Now() int64 { return c.micros.Load() }
+func (c *Clock) Now() int64 {
+	if c.started.IsZero() {
+		return c.micros.Load()
+	}
+	return c.micros.Load() + int64(time.Since(c.started)/time.Microsecond)
+}
+
+// Go lets time pass as it does elsewhere, from now on; Advance moves the clock besides.
+// It must not be in use yet.
+func (c *Clock) Go() { c.started = time.Now() }
 
 // Advance lets d pass, a whole number of microseconds; below 0 it sets the clock back.
 func (c *Clock) Advance(d time.Duration) { c.micros.Add(int64(d / time.Microsecond)) }

@@ -16,5 +16,14 @@
 // KEYRATE_REQUIRE_REDIS=1 makes that a failure. The package needs a Unix system,
 // and the states of processes are read as Linux shows them.
 //
+// The tests whose names begin with TestFault are a table of faults, each done to a whole
+// program under load, with controls that must be found out:
+//
+//	go test -run TestFault -v ./...
+//
+// prints it. Their limits of time hold on a machine that others use, too: what stalls
+// cost is measured, and a row that they spoilt is played again. KEYRATE_SEED repeats a
+// run's order of requests.
+//
 // This package imports testing, and is for tests only.
 package chaos

@@ -20,12 +20,14 @@ type Proxy struct {
 	delay    atomic.Int64 // each way, in nanoseconds
 	requests atomic.Int64 // one in so many is lost
 	replies  atomic.Int64
+	speed    atomic.Int64 // of the line, in bytes a second; 0: it is not limited
+	bytes    atomic.Int64 // of a reply that get through before the connection is reset; 0: all
 	random   struct {
 		sync.Mutex
 		*rand.Rand
 	}
 
-	accepted, lostRequests, lostReplies atomic.Int64
+	accepted, lostRequests, lostReplies, resets atomic.Int64
 }
 
 // StartProxy starts a proxy in front of a server, such as Server.Addr. It changes
@@ -79,6 +81,17 @@ func (p *Proxy) Lost() (requests, replies int) {
 	return int(p.lostRequests.Load()), int(p.lostReplies.Load())
 }
 
+// Throttle lets each connection carry so many bytes a second in each direction. 0 ends
+// it.
+func (p *Proxy) Throttle(bytes int) { p.speed.Store(int64(bytes)) }
+
+// Reset resets each connection when so many bytes of a reply have come through: then
+// the request was executed. 0 ends it.
+func (p *Proxy) Reset(bytes int) { p.bytes.Store(int64(bytes)) }
+
+// Resets returns how many connections have been reset.
+func (p *Proxy) Resets() int { return int(p.resets.Load()) }
+
 // Accepted returns how many connections have been opened.
 func (p *Proxy) Accepted() int { return int(p.accepted.Load()) }
 
@@ -97,8 +110,16 @@ func (p *Proxy) serve(ctx context.Context, client net.Conn) {
 	stop := context.AfterFunc(ctx, hangUp)
 	defer stop()
 	var both sync.WaitGroup
-	both.Go(func() { p.carry(server, client, &p.requests, &p.lostRequests, hangUp) })
-	both.Go(func() { p.carry(client, server, &p.replies, &p.lostReplies, hangUp) })
+	both.Go(func() { p.carry(server, client, &p.requests, &p.lostRequests, nil, hangUp) })
+	both.Go(func() {
+		p.carry(client, server, &p.replies, &p.lostReplies, func() {
+			if tcp, ok := client.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0) // what is closed now is reset
+			}
+			p.resets.Add(1)
+			hangUp()
+		}, hangUp)
+	})
 	both.Wait()
 }
 
@@ -109,8 +130,8 @@ type packet struct {
 }
 
 // carry carries one direction. Reading goes on while packets are on their way, so
-// that a delay does not narrow the line.
-func (p *Proxy) carry(to io.Writer, from io.Reader, oneIn, lost *atomic.Int64, hangUp func()) {
+// that a delay does not narrow the line. With reset, Reset is heeded.
+func (p *Proxy) carry(to io.Writer, from io.Reader, oneIn, lost *atomic.Int64, reset, hangUp func()) {
 	defer hangUp()
 	line := make(chan packet, 1024)
 	var sent sync.WaitGroup
@@ -130,9 +151,19 @@ func (p *Proxy) carry(to io.Writer, from io.Reader, oneIn, lost *atomic.Int64, h
 			if broken {
 				continue
 			}
-			if _, err := to.Write(packet.bytes); err != nil {
+			bytes := packet.bytes
+			most := int(p.bytes.Load())
+			cut := reset != nil && most > 0
+			if cut {
+				bytes = bytes[:min(most, len(bytes))]
+			}
+			if err := p.write(to, bytes); err != nil {
 				broken = true
 				hangUp()
+			} else if cut {
+				broken = true
+				time.Sleep(time.Millisecond) // a reset takes along what was not read yet
+				reset()
 			}
 		}
 	})
@@ -148,6 +179,22 @@ func (p *Proxy) carry(to io.Writer, from io.Reader, oneIn, lost *atomic.Int64, h
 	}
 	close(line)
 	sent.Wait()
+}
+
+// write writes as fast as the line is.
+func (p *Proxy) write(to io.Writer, bytes []byte) error {
+	for len(bytes) > 0 {
+		n := len(bytes)
+		if speed := int(p.speed.Load()); speed > 0 {
+			n = min(n, max(1, speed/100))
+			time.Sleep(time.Duration(n) * time.Second / time.Duration(speed))
+		}
+		if _, err := to.Write(bytes[:n]); err != nil {
+			return err
+		}
+		bytes = bytes[n:]
+	}
+	return nil
 }
 
 // chance is true one time in n, never for 0.

@@ -1,0 +1,50 @@
+package chaos_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+)
+
+// TestFaultBadLineInFours: one request in eight is lost, and one reply, while four calls
+// of a key are under way at once: some are decided by Redis, and some without it. All of
+// them count.
+func TestFaultBadLineInFours(t *testing.T) {
+	t.Parallel()
+	inPeace(t, func(t *testing.T) (*bout, wants) {
+		server := chaos.StartServer(t)
+		proxy := chaos.StartProxy(t, server.Addr, 1)
+		proxy.Delay(2 * time.Millisecond)
+		b := startBoutOf(t, "13", "one in eight is lost each way, in fours", startChain(t, chainConfig{At: proxy}), 4)
+		b.begin(func() { proxy.Lose(8, 8) })
+		time.Sleep(6 * time.Second)
+		b.end(func() { proxy.Lose(0, 0) })
+		b.finish()
+		mixed := b.mixed()
+		requests, replies := proxy.Lost()
+		t.Logf("%d requests and %d replies were lost; %d groups were decided by Redis in part, and in part without it", requests, replies, mixed)
+		if requests < 10 || replies < 10 || mixed < 3 {
+			b.lacks("that is too few for a proof")
+		}
+		return b, wants{Slowest: budget, Back: 2 * time.Second, Goroutines: 50, Ledger: server}
+	})
+}
+
+// mixed returns how many groups of requests that left together were decided by both,
+// the shared store and without it.
+func (b *bout) mixed() (n int) {
+	all := b.fire.all()
+	for at := 0; at+b.fire.together <= len(all); at += b.fire.together {
+		store, alone := false, false
+		for _, one := range all[at : at+b.fire.together] {
+			store = store || one.from(ratelimit.FromStore)
+			alone = alone || one.from(ratelimit.FromShare)
+		}
+		if store && alone {
+			n++
+		}
+	}
+	return n
+}

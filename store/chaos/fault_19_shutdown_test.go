@@ -1,0 +1,91 @@
+package chaos_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/chaos"
+)
+
+// TestFaultShutdown: a program is shut down under load, while Redis is well or hangs.
+// Each request that it took in is answered, and no goroutine of it is left.
+func TestFaultShutdown(t *testing.T) {
+	for _, hangs := range []bool{false, true} {
+		name := "shut down under load"
+		if hangs {
+			name += ", while Redis hangs"
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := chaos.StartServer(t)
+			proxy := chaos.StartProxy(t, server.Addr, 1)
+			proxy.Delay(3 * time.Millisecond)
+			b := startBout(t, "19", name, chainConfig{At: proxy})
+			b.begin(func() {
+				if hangs {
+					server.Hang()
+				}
+			})
+			// Some requests still wait for the answer when the shutdown begins.
+			for deadline := time.Now().Add(5 * time.Second); b.chain.inside.Load() < 1 && time.Now().Before(deadline); {
+				time.Sleep(500 * time.Microsecond)
+			}
+			start := time.Now()
+			b.chain.close(t)
+			took := time.Since(start)
+			if hangs {
+				wantState(t, server, 'T')
+				server.Resume()
+			}
+			time.Sleep(200 * time.Millisecond) // requests still come, to nobody
+			b.fire.end()
+			left := -1
+			chaos.Until(t, 2*time.Second, "no goroutine is left", func() bool {
+				left = goroutines(b.chain.name)
+				return left == 0
+			})
+			_ = b.gauge.end()
+
+			answered, turnedAway, waiting := 0, 0, 0
+			for _, one := range b.fire.all() {
+				switch {
+				case one.err == nil && (one.status == http.StatusOK || one.status == http.StatusTooManyRequests):
+					answered++
+				case one.decided.IsZero() && turnsAway(one.err):
+					turnedAway++
+				default:
+					t.Errorf("a request was taken in and answered with status %d, %v", one.status, one.err)
+				}
+				if one.sent.Before(start) && one.answered.After(start) {
+					waiting++
+				}
+			}
+			t.Logf("shut down in %v; %d requests answered, %d of them under way when the shutdown began; %d turned away", took.Round(time.Millisecond), answered, waiting, turnedAway)
+			if entered := int(b.chain.entered.Load()); entered != answered {
+				t.Errorf("%d requests were taken in, and %d answered", entered, answered)
+			}
+			if waiting == 0 || turnedAway == 0 {
+				t.Errorf("%d requests were under way, and %d came after the shutdown: there was no load", waiting, turnedAway)
+			}
+			if limit := chaos.Patience(time.Second); took > limit {
+				t.Errorf("the shutdown took %v; want %v at most", took, limit)
+			}
+			v := &verdict{figures: figures{row: b.row, name: b.name, before: b.before, after: left, offered: answered + turnedAway}}
+			if at := b.fire.first(b.fault, ratelimit.FromShare); !at.IsZero() {
+				v.figures.local = at.Sub(b.fault)
+			}
+			b.report(v.figures)
+		})
+	}
+}
+
+// turnsAway tells whether nobody took a request in: nobody listens any more, or the
+// connection was closed before anything of an answer came.
+func turnsAway(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
+}
