@@ -28,7 +28,7 @@ func TestFaultBadLineInFours(t *testing.T) {
 		if requests < 10 || replies < 10 || mixed < 3 {
 			b.lacks("that is too few for a proof")
 		}
-		return b, wants{Slowest: budget, Back: 2 * time.Second, Goroutines: 50, Ledger: server}
+		return b, wants{Slowest: budget, Back: 2 * time.Second, Goroutines: 50, Ledger: server, Twice: true}
 	})
 }
 

@@ -28,6 +28,7 @@ type wants struct {
 	Gap        time.Duration // in which a key is admitted nothing
 	Extra      int           // that each key may be admitted, besides what was under way when data was lost
 	Ledger     any           // where the ledger is, a Server or a Cluster: what it was charged is what was admitted
+	Twice      bool          // but for calls whose answers were lost while others of the key were under way: those may be charged twice
 }
 
 // budget is how long a request may take: that of one decision, and 20 ms for the rest.
@@ -123,7 +124,7 @@ func (b *bout) judge(w wants) *verdict {
 	b.judgeCounts(v, w)
 	b.judgeSwitch(v, w)
 	if w.Ledger != nil {
-		b.judgeLedger(v, w.Ledger)
+		b.judgeLedger(v, w)
 	}
 	// While the machine stalls the requests pile up, each with a connection of its own.
 	piled := int(2 * v.figures.stalled.Seconds() * float64(perKey*len(b.fire.keys)))
@@ -366,7 +367,7 @@ func worstOver(calls []span) (worst float64) {
 // judgeLedger is about what Redis charged: one token for each call that was admitted, and
 // for a call that had no answer one at most. Of the ledger all calls are admitted, by
 // Redis or without it.
-func (b *bout) judgeLedger(v *verdict, at any) {
+func (b *bout) judgeLedger(v *verdict, w wants) {
 	f := &v.figures
 	for _, one := range b.fire.all() {
 		if one.key != ledger {
@@ -378,12 +379,16 @@ func (b *bout) judgeLedger(v *verdict, at any) {
 			v.add("under", "a call for the ledger was refused with status %d", one.status)
 		}
 	}
-	f.charged = charged(b.t, patientStore(b.t, at), ledger, countable)
+	f.charged = charged(b.t, patientStore(b.t, w.Ledger), ledger, countable)
 	if b.chain.tap != nil {
 		f.unknown = b.chain.tap.count(func(one trip) bool { return one.key == ledger && one.unknown })
 	}
 	lost := b.extra()[ledger]
-	if f.ledger == 0 || f.charged < f.ledger-lost || f.charged > f.ledger {
+	twice := 0
+	if w.Twice {
+		twice = f.unknown
+	}
+	if f.ledger == 0 || f.charged < f.ledger-lost || f.charged > f.ledger+twice {
 		v.add("charged", "%d calls were admitted and %d charged, while %d had no answer and %d were under way when data was lost", f.ledger, f.charged, f.unknown, lost)
 	}
 }
