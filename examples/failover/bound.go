@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"time"
-
-	"github.com/keyrate/keyrate/ratelimit"
 )
 
 // A loss is the moment at which Redis lost what it knew. Calls that were in flight
@@ -25,29 +23,12 @@ func (s *loss) weigh(calls []call) {
 }
 
 // A leave is what may be admitted beyond the limit.
-type leave struct {
-	losses []loss
-	// early is by how much calls may have been admitted too early: when somebody else
-	// goes on deciding, he knows of a debt only that it was owed at some instant between
-	// question and answer.
-	early time.Duration
-}
-
-// trip returns how long a decision of Redis took at most.
-func trip(calls []call) time.Duration {
-	var most time.Duration
-	for i := range calls {
-		if c := &calls[i]; c.decided() && c.source == ratelimit.FromStore {
-			most = max(most, c.took)
-		}
-	}
-	return most
-}
+type leave struct{ losses []loss }
 
 // bound returns how many calls of a key may be admitted from one instant to another: the
 // burst, what comes back meanwhile and, for each loss in between, what was in flight.
 func (l leave) bound(key int, from, to time.Duration) int {
-	n := limit.Rate + int((to+l.early-from)*time.Duration(limit.Rate)/limit.Period)
+	n := limit.Rate + int((to-from)*time.Duration(limit.Rate)/limit.Period)
 	for _, s := range l.losses {
 		if from <= s.end && to >= s.begin {
 			n += s.inFlight[key]

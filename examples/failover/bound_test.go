@@ -34,7 +34,6 @@ func TestWorstWindow(t *testing.T) {
 		{"a burst", callsAt(burst...), leave{}, 0},
 		{"and a token that came back", callsAt(append(burst, 200*ms)...), leave{}, 0},
 		{"one before it came back", callsAt(append(burst, 199*ms)...), leave{}, 1},
-		{"the same, when another decides", callsAt(append(burst, 199*ms)...), leave{early: ms}, 0},
 		{"two bursts, and one call more at the end", callsAt(append(append(burst, later...), 9001*ms)...), leave{}, 1},
 		{"the same, in flight at a loss", callsAt(append(append(burst, later...), 9001*ms)...), at(9001 * ms), 0},
 		{"the same, and a loss long before", callsAt(append(append(burst, later...), 9001*ms)...), at(4000 * ms), 1},
