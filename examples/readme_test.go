@@ -92,7 +92,7 @@ func TestREADMEBuildsOutsideThisModule(t *testing.T) {
 
 // TestREADMEHasEveryOptionAndHeader compares the tables with the code.
 func TestREADMEHasEveryOptionAndHeader(t *testing.T) {
-	for _, config := range []any{middleware.Config{}, ratelimit.Config{}, memstore.Config{}, redisstore.Config{}, mirror.Config{}} {
+	for _, config := range []any{middleware.Config{}, ratelimit.Config{}, ratelimit.CacheConfig{}, memstore.Config{}, redisstore.Config{}, mirror.Config{}} {
 		kind := reflect.TypeOf(config)
 		var fields []string
 		for _, f := range reflect.VisibleFields(kind) {
@@ -292,6 +292,7 @@ var (
 	ctx     context.Context
 	mux     *http.ServeMux
 	limiter *ratelimit.Limiter
+	planOf  func(context.Context, string) (*ratelimit.Policy, error)
 	store   ratelimit.Store
 	limit   func(http.Handler) http.Handler
 	exportHandler http.Handler

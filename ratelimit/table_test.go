@@ -39,7 +39,88 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestTablePlans: keys belong to plans, or have a policy of their own, and may be written
+// as hashes.
+func TestTablePlans(t *testing.T) {
+	free, gold, own := policyOf(t, ratelimit.PerDay(1)), policyOf(t, ratelimit.PerDay(5)), policyOf(t, ratelimit.PerDay(7))
+	long := strings.Repeat("long", 100)
+	table, err := ratelimit.NewTable(ratelimit.TableConfig{
+		Default: free,
+		Plans:   map[string]*ratelimit.Policy{"gold": gold, "staff": ratelimit.Unlimited, "nobody": own},
+		Members: map[string]string{"alice": "gold", ratelimit.HashKey("bob"): "gold", ratelimit.HashKey(long): "staff"},
+		Keys:    map[string]*ratelimit.Policy{"carol": own, ratelimit.HashKey("dave"): own},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]*ratelimit.Policy{
+		"alice": gold, "bob": gold, long: ratelimit.Unlimited, "carol": own, "dave": own, "eve": free, "": free,
+		ratelimit.HashKey("bob"): free, // who knows the hash is not who knows the key
+		ratelimit.HashKey("eve"): free,
+	} {
+		if got, err := table.PolicyFor(t.Context(), key); got != want || err != nil {
+			t.Errorf("%.20q: %v, %v; want %v", key, got.Limits(), err, want.Limits())
+		}
+	}
+	for _, key := range []string{"alice", "bob", "eve"} {
+		if n := testing.AllocsPerRun(100, func() { _, _ = table.PolicyFor(t.Context(), key) }); n != 0 {
+			t.Errorf("%s: a look-up makes %v allocations", key, n)
+		}
+	}
+}
+
+// TestTableTellsManyFaults, and how many more there are.
+func TestTableTellsManyFaults(t *testing.T) {
+	members := map[string]string{}
+	for i := range 1000 {
+		members[fmt.Sprint("key", i)] = "none"
+	}
+	_, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policyOf(t, ratelimit.PerSecond(1)), Members: members})
+	if n := strings.Count(err.Error(), "\n") + 1; n != 21 || !strings.Contains(err.Error(), "TableConfig 980 more of its entries cannot be used") {
+		t.Errorf("%d lines: %v", n, err)
+	}
+}
+
+// TestTableOfAMillionKeys is replaced while it is in use, and no caller waits for that.
+func TestTableOfAMillionKeys(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	gold := policyOf(t, ratelimit.PerSecond(1))
+	c := ratelimit.TableConfig{Default: gold, Plans: map[string]*ratelimit.Policy{"gold": gold}, Members: map[string]string{}}
+	for i := range 1_000_000 {
+		c.Members[fmt.Sprintf("key-%07d", i)] = "gold"
+	}
+	table, err := ratelimit.NewTable(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := make(chan error)
+	begun := time.Now()
+	go func() { replaced <- table.Replace(c) }()
+	var worst time.Duration
+	for done := false; !done; {
+		select {
+		case err := <-replaced:
+			if done = true; err != nil {
+				t.Error(err)
+			}
+		default:
+			before := time.Now()
+			if p, err := table.PolicyFor(t.Context(), "key-0500000"); p != gold || err != nil {
+				t.Fatalf("%v, %v", p, err)
+			}
+			worst = max(worst, time.Since(before))
+		}
+	}
+	t.Logf("replaced within %v; the slowest look-up meanwhile took %v", time.Since(begun), worst)
+	if worst > time.Since(begun)/2 {
+		t.Errorf("a look-up took %v, of the %v for the whole", worst, time.Since(begun))
+	}
+}
+
 func TestTableRefuses(t *testing.T) {
+	canary := func(in string) string { return "TableConfig." + in + "[sha256:e100fbce008c…]" }
 	p := policyOf(t, ratelimit.PerSecond(1))
 	for _, test := range []struct {
 		name   string
@@ -49,9 +130,15 @@ func TestTableRefuses(t *testing.T) {
 	}{
 		{"the zero TableConfig", ratelimit.TableConfig{}, "TableConfig.Default", `TableConfig.Default "nil" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`},
 		{"the zero Policy as default", ratelimit.TableConfig{Default: &ratelimit.Policy{}}, "TableConfig.Default", `TableConfig.Default "zero value" must be made`},
-		{"a nil Policy", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{"canary": nil, "b": p}}, "TableConfig.Keys", `TableConfig.Keys 1 of its policies cannot be used: ratelimit: Policy "nil" must be made with`},
-		{"zero Policies", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{"canary": {}, "b": {}}}, "TableConfig.Keys", `TableConfig.Keys 2 of its policies cannot be used`},
-		{"all at once", ratelimit.TableConfig{Keys: map[string]*ratelimit.Policy{"canary": nil}}, "TableConfig.Default TableConfig.Keys", "TableConfig.Keys 1"},
+		{"a nil Policy", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{"canary": nil, "b": p}}, canary("Keys"), `TableConfig.Keys[sha256:e100fbce008c…] "nil" must be made with`},
+		{"zero Policies", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{"canary": {}, "b": {}}}, "TableConfig.Keys[sha256:3e23e8160039…] " + canary("Keys"), `"zero value" must be made with`},
+		{"a plan that cannot be used", ratelimit.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"gold": nil}}, `TableConfig.Plans["gold"]`, `"nil" must be made with`},
+		{"a plan that is not there", ratelimit.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"gold": p}, Members: map[string]string{"canary": "silver"}}, canary("Members"), `"silver" must be the name of one of TableConfig.Plans`},
+		{"a key twice", ratelimit.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"gold": p}, Members: map[string]string{"canary": "gold"}, Keys: map[string]*ratelimit.Policy{"canary": p}}, canary("Keys"), `"there twice" must be in one of`},
+		{"a hash twice", ratelimit.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"gold": p}, Members: map[string]string{ratelimit.HashKey("canary"): "gold"}, Keys: map[string]*ratelimit.Policy{strings.ToUpper(ratelimit.HashKey("canary"))[:0] + "sha256:" + strings.ToUpper(ratelimit.HashKey("canary")[7:]): p}}, "TableConfig.Keys[sha256:E100FBCE008C…]", `"there twice" must be in one of`},
+		{"no hash", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{"sha256:abc": p}}, "TableConfig.Keys[sha256:abc…]", `"not a hash" must be "sha256:" and 64 hexadecimal digits, as ratelimit.HashKey returns them`},
+		{"a hash that is too long", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{ratelimit.HashKey("canary") + "00": p}}, canary("Keys"), `"not a hash"`},
+		{"all at once", ratelimit.TableConfig{Keys: map[string]*ratelimit.Policy{"canary": nil}}, "TableConfig.Default " + canary("Keys"), "TableConfig.Keys["},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			table, err := ratelimit.NewTable(test.config)
