@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/middleware/transport"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
@@ -92,7 +93,7 @@ func TestREADMEBuildsOutsideThisModule(t *testing.T) {
 
 // TestREADMEHasEveryOptionAndHeader compares the tables with the code.
 func TestREADMEHasEveryOptionAndHeader(t *testing.T) {
-	for _, config := range []any{middleware.Config{}, ratelimit.Config{}, ratelimit.CacheConfig{}, memstore.Config{}, redisstore.Config{}, mirror.Config{}} {
+	for _, config := range []any{middleware.Config{}, ratelimit.Config{}, ratelimit.CacheConfig{}, memstore.Config{}, redisstore.Config{}, mirror.Config{}, transport.Config{}} {
 		kind := reflect.TypeOf(config)
 		var fields []string
 		for _, f := range reflect.VisibleFields(kind) {
@@ -279,6 +280,7 @@ import (
 	"sync/atomic"
 
 	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/middleware/transport"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
@@ -306,6 +308,7 @@ var (
 	_ redisstore.Config
 	_ mirror.Config
 	_ = os.Getenv
+	_ transport.Config
 )
 `)
 	for i, code := range fragments {

@@ -1,0 +1,69 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// What the zero values in a Config stand for.
+const (
+	DefaultMaxWait    = time.Minute
+	DefaultMaxRetries = 5
+	DefaultMaxPaces   = 1024
+)
+
+// Config is what [New] can be told. Its zero value is ready for use.
+//
+// The functions in it are called concurrently, on the goroutine of the request.
+type Config struct {
+	// MaxWait is the longest time that one request waits, in the queue and after
+	// refusals together. It does not limit how long responses take. 0 means
+	// [DefaultMaxWait].
+	MaxWait time.Duration
+	// MaxRetries is how often a request is sent again after a refusal. 0 means
+	// [DefaultMaxRetries]; with less than 0 it is never sent again.
+	MaxRetries int
+	// MaxPaces is how many paces are remembered. Beyond it those that were not used
+	// for the longest time are forgotten, but none with a request under way. 0 means
+	// [DefaultMaxPaces].
+	MaxPaces int
+	// Key tells whose limit a request counts against: requests to one host with the
+	// same key share a pace. nil means the credentials in the headers and the URL.
+	// An API that has limits of their own for some paths, or that takes its key from
+	// the query, needs a Key that says so. Only a hash of what it returns is kept.
+	Key func(*http.Request) string
+	// Observe, if not nil, is told what was done. It must be quick.
+	Observe func(context.Context, Event)
+}
+
+// withDefaults returns c with what its zero values stand for, or all its faults,
+// joined.
+func (c Config) withDefaults() (Config, error) {
+	var faults []error
+	if c.MaxWait < 0 {
+		faults = append(faults, fmt.Errorf("transport: Config.MaxWait %v must not be negative; 0 means %v", c.MaxWait, DefaultMaxWait))
+	}
+	if c.MaxPaces < 0 {
+		faults = append(faults, fmt.Errorf("transport: Config.MaxPaces %d must not be negative; 0 means %d", c.MaxPaces, DefaultMaxPaces))
+	}
+	if c.MaxWait == 0 {
+		c.MaxWait = DefaultMaxWait
+	}
+	c.MaxWait = min(c.MaxWait, maxTold) // so that nothing overflows
+	switch {
+	case c.MaxRetries == 0:
+		c.MaxRetries = DefaultMaxRetries
+	case c.MaxRetries < 0:
+		c.MaxRetries = 0
+	}
+	if c.MaxPaces == 0 {
+		c.MaxPaces = DefaultMaxPaces
+	}
+	if c.Key == nil {
+		c.Key = credentials
+	}
+	return c, errors.Join(faults...)
+}

@@ -1,0 +1,48 @@
+// Package transport keeps to the limits of the APIs that a program calls: an
+// http.RoundTripper that reads what responses tell of limits, spaces requests out
+// before they are refused, and waits as told when they are.
+//
+//	t, err := transport.New(http.DefaultTransport, transport.Config{})
+//	client := &http.Client{Transport: t}
+//
+// # The way of a request
+//
+// A request joins the queue of its pace. That is what requests to one host with one
+// credential have in common, see [Config.Key]. It is sent when it is the first in
+// the queue and the pace allows it, and its response sets the pace for the next.
+// The first request to a host goes alone, so that the rest know the pace. As long as
+// a host tells of no limit and refuses nothing, its requests do not wait.
+//
+// The pace is a token bucket of golang.org/x/time/rate for each limit that the last
+// response told, at the rate it told: quota by window, or the rate at which the bucket
+// refills. The tokens in it are those that the server says remain, but one, which
+// is left for requests that overtake each other. Of a limit of which only the end of
+// its window is told, a tenth may be used at once and the rest is spread over the
+// window. Where nothing is told but a refusal now and then, the rate is found out:
+// that which was admitted between two refusals, and then slowly more.
+//
+// Paces are not shared between processes. A process that is refused although it
+// keeps to the limit takes it that others use the same key, and goes at a part of
+// the rate for a while.
+//
+// # Refusals
+//
+// A response is a refusal if its status is 429, or 503 with a Retry-After, or 403 in
+// the way of GitHub: with a Retry-After, or with X-RateLimit-Remaining: 0. Then all
+// requests of that pace wait as told, and the refused one goes first, if it can be
+// sent again: it has no body, or GetBody, or nobody has read from its body yet; and
+// after a 503, which does not say that nothing was done, only if it is idempotent.
+// Where nothing is told the wait is a second, and doubles with each refusal. If it
+// cannot be sent again, or it has been refused too often, or would have to wait too
+// long, the caller gets the refusal as it is, with its body.
+//
+// # What is never done
+//
+// Whatever a server sends, no request waits longer than [Config.MaxWait] in all,
+// and none begins a wait that its context's deadline will cut off: it fails at once,
+// with a [WaitError]. While a refusal asks for more than MaxWait, one request in each
+// MaxWait asks whether it still does; what is told without a refusal is believed for
+// half of that at most. So no server can stop a program for good. What is
+// remembered is bounded, and holds no credential. There are no goroutines and there
+// is nothing to close.
+package transport

@@ -1,0 +1,252 @@
+package transport
+
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// maxSpace is the longest time between requests that are only spread out, since
+	// the server says that more of them may come at once.
+	maxSpace = 2 * time.Second
+	// spareRate is the rate from which one token is left in a bucket for requests
+	// that overtake each other. Below it, to wait for that token would take longer
+	// than any request is late.
+	spareRate = rate.Limit(0.5)
+	// guessedWindow is the window of a quota of which nothing but the number is told:
+	// the one that is most in use. The guess is 1 a second at least, for it is soon
+	// put right, and of a small quota hardly anything is lost.
+	guessedWindow = time.Minute
+)
+
+// A lane is one limit of a pace. There are two kinds:
+//
+//   - A bucket that fills up all the time. Each response sets its tokens to what
+//     remains on the server, so that a rate which is a little wrong does no harm.
+//   - A window, of which only the end is told. Requests are spread over it.
+//
+// A lane begins as a window if nothing but an end is told, and becomes a bucket when
+// more remains before that end than a window would leave.
+type lane struct {
+	name   string
+	bucket *rate.Limiter
+	quota  int
+	refill bool      // a bucket, as was seen
+	strict bool      // refused while there should have been tokens: when none remains, wait for the reset
+	resets time.Time // zero if it was not told
+	hold   bool      // it does so now
+	until  time.Time // nothing remains before
+	window bool      // left holds up to resets
+	left   int       // of a window
+	asks   time.Time // what was told holds up to here; then one request goes alone and asks
+	asked  time.Time // when it went
+	gauge  gauge
+	share  share
+}
+
+// A reading is what a lane needs to know of a response beside the limit in it.
+type reading struct {
+	call
+	now     time.Time
+	after   int // requests that were sent after this one
+	beside  int // those of them that may have been served before it
+	unseen  int // requests that were sent before, and may have been served after it
+	refused bool
+	maxWait time.Duration
+}
+
+// read takes over what a response tells, and returns false if that is not enough
+// to go by.
+func (l *lane) read(t Limit, r reading) bool {
+	if l.window && t.Reset == 0 && r.sent.Before(l.resets) {
+		return true // it tells of a window that is over
+	}
+	before := l.resets
+	if t.Reset > 0 && !l.refill && !r.now.Before(before) {
+		l.gauge.mark = reading{} // what came back with a new window tells nothing
+	}
+	l.window, l.hold = false, false
+	l.quota, l.asked, l.until, l.resets = t.Quota, time.Time{}, time.Time{}, time.Time{}
+	if l.quota == 0 {
+		l.quota = l.gauge.largest(t.Remaining)
+	}
+	l.asks = r.now.Add(r.maxWait / 2) // so that a request that came before can do so
+	if t.Reset > 0 {
+		l.resets = r.now.Add(t.Reset)
+	}
+	switch {
+	case t.Remaining == Unknown && t.Window > 0 && l.quota > 0:
+		l.count(l.rateOf(t), r)
+		return true
+	case t.Remaining == Unknown || l.quota == 0:
+		return false
+	}
+	l.strict = l.strict || r.refused && l.bucket != nil && !t.Refills && !l.refill
+	// What took longer to arrive than the reset is away may be over by now.
+	l.hold = l.strict && r.now.Sub(r.sent) < t.Reset
+	l.share.read(r, l.bucket != nil)
+	refilled := l.gauge.read(t.Remaining, l.quota, r)
+	if refilled && r.now.Before(before) {
+		l.refill = true
+	}
+	least, most := max(t.Remaining-r.after-r.unseen, 0), max(t.Remaining-r.after+r.beside, 0)
+	if l.left = max(l.left, least); r.now.Before(before) {
+		l.left = min(l.left, most)
+	} else {
+		l.left = least
+	}
+	limit := l.rateOf(t)
+	if limit == 0 && !l.resets.IsZero() && !l.refill {
+		l.window = true
+		l.spread(r)
+		return true
+	}
+	if limit == 0 {
+		limit = l.gauge.clamp(l.rate())
+	}
+	l.follow(limit, t.Remaining, r)
+	return true
+}
+
+// rateOf returns the rate of a limit that tells it, else 0.
+func (l *lane) rateOf(t Limit) rate.Limit {
+	switch {
+	case t.Window > 0:
+		return rate.Limit(float64(l.quota) / t.Window.Seconds())
+	case !t.Refills:
+		return 0
+	case t.Reset > 0 && t.Remaining >= 0 && t.Remaining < l.quota:
+		return rate.Limit(float64(l.quota-t.Remaining) / t.Reset.Seconds())
+	}
+	return l.rate() // it is full
+}
+
+// rate returns the rate so far, or a guess.
+func (l *lane) rate() rate.Limit {
+	if l.bucket != nil {
+		return l.bucket.Limit()
+	}
+	return max(rate.Limit(float64(l.quota)/guessedWindow.Seconds()), 1)
+}
+
+// follow makes l a bucket that holds what remained when the request was sent. With
+// the times of sending on this side for those of arriving on the other, the way
+// there cancels out, if it always takes as long; that it does not is what one spare
+// token is for. Without one, the response's arrival is surely late enough.
+//
+// Requests that are under way together may be served in any order. So there are two
+// bounds, and the tokens only change if they are not between them.
+func (l *lane) follow(limit rate.Limit, remaining int, r reading) {
+	spare, from := 1, r.sent
+	if l.quota < 2 || limit < spareRate {
+		spare, from = 0, r.now
+	}
+	if l.hold && remaining == 0 {
+		l.until = earlier(l.resets, l.asks)
+	}
+	size := max(1, l.quota-spare)
+	remaining = min(remaining, l.quota) - spare
+	if remaining > 0 {
+		remaining = int(float64(remaining) * l.share.of())
+	}
+	limit *= rate.Limit(l.share.of())
+	// No more can be charged than was there and came in, for what is refused costs
+	// nothing.
+	charge := min(float64(l.quota)+float64(limit)*r.now.Sub(r.sent).Seconds(), maxCount)
+	least := bucketOf(limit, size, remaining-min(r.after+r.unseen, int(charge)), from)
+	most := bucketOf(limit, size, remaining-min(r.after-r.beside, int(charge)), from)
+	if l.bucket == nil || l.bucket.Burst() != size {
+		l.bucket = least
+		return
+	}
+	switch tokens := l.bucket.TokensAt(r.now); {
+	case most.TokensAt(r.now) < tokens:
+		l.bucket = most
+	case least.TokensAt(r.now) > tokens:
+		l.bucket = least
+	default:
+		l.bucket.SetLimitAt(r.now, limit)
+	}
+}
+
+// bucketOf returns a bucket with so many tokens at a time, which may be fewer than
+// none.
+func bucketOf(limit rate.Limit, size, tokens int, at time.Time) *rate.Limiter {
+	bucket := rate.NewLimiter(limit, size)
+	for used := size - tokens; used > 0; used -= size {
+		bucket.ReserveN(at, min(used, size))
+	}
+	return bucket
+}
+
+// spread makes l a window, in which what remains lasts until its end: n more
+// requests, and the one after them comes in the next window.
+func (l *lane) spread(r reading) {
+	limit := max(rate.Limit(float64(l.left+1)/l.resets.Sub(r.now).Seconds()), rate.Every(maxSpace))
+	size := max(1, l.quota/10)
+	if l.bucket == nil || l.bucket.Burst() != size {
+		l.bucket = rate.NewLimiter(limit, size)
+		l.bucket.ReserveN(r.sent, 1)
+		return
+	}
+	l.bucket.SetLimitAt(r.now, limit)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// count makes l a bucket of which nobody tells what remains.
+func (l *lane) count(limit rate.Limit, r reading) {
+	if l.bucket == nil || l.bucket.Burst() != l.quota {
+		l.bucket = rate.NewLimiter(limit, l.quota)
+		l.bucket.ReserveN(r.sent, min(1+r.after, l.quota))
+		return
+	}
+	l.bucket.SetLimitAt(r.now, limit)
+}
+
+// delay returns how long the request must wait that has so many in front of it.
+func (l *lane) delay(now time.Time, ahead int) time.Duration {
+	if l.over(now) {
+		return 0
+	}
+	tokens := l.bucket.TokensAt(now)
+	wait := spacing(l.bucket.Limit(), float64(1+ahead)-tokens)
+	if (l.window || l.hold) && l.left <= ahead {
+		wait = max(wait, l.resets.Sub(now))
+	}
+	if ahead == 0 {
+		wait = min(wait, l.asks.Sub(now)) // then it may ask
+	}
+	return max(wait, l.until.Sub(now))
+}
+
+// over tells whether what was told does not hold any more.
+func (l *lane) over(now time.Time) bool {
+	return !now.Before(l.asks) || l.window && !now.Before(l.resets)
+}
+
+func (l *lane) take(now time.Time) {
+	if l.over(now) {
+		l.asked = now
+	}
+	l.left--
+	l.bucket.ReserveN(now, 1)
+}
+
+// spacing returns how long it takes to get so many tokens.
+func spacing(limit rate.Limit, tokens float64) time.Duration {
+	if tokens <= 1e-6 {
+		return 0 // the rounding of floats
+	}
+	seconds := tokens / float64(limit)
+	if seconds >= maxTold.Seconds() {
+		return maxTold
+	}
+	return time.Duration(seconds*1e9) + 1
+}

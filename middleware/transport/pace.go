@@ -1,0 +1,191 @@
+package transport
+
+import (
+	"container/list"
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// alone is how long the first request to a host goes alone, at most: if its response
+// takes longer, a second one goes, and so on.
+const alone = time.Second
+
+// A pace is what the requests to one host with one key have in common. Nobody
+// sends but the first in its queue, so that each waits its turn and a change of the
+// pace holds for all of them.
+type pace struct {
+	key   paceKey
+	users int       // guarded by paces.mu
+	used  time.Time // guarded by paces.mu
+
+	maxWait time.Duration
+
+	mu       sync.Mutex
+	tickets  uint64
+	queue    queue
+	sent     uint64                  // how many requests were sent
+	times    [maxOvertaken]time.Time // when the last ones were sent, by their number
+	lastSent time.Time               // zero before the first, and when it has failed
+	trip     time.Duration           // how long the longest of the last ones took, at most maxTrip
+	known    bool                    // there was a response
+	newest   uint64                  // the number of the last request whose response was read
+	gate     time.Time               // nothing is sent before
+	ask      time.Time               // but for one request then
+	asker    uint64                  // its number
+	lanes    []*lane                 // the limits that were told last
+	learned  learner                 // for want of such
+}
+
+func newPace(key paceKey, c Config) *pace {
+	return &pace{key: key, maxWait: c.MaxWait}
+}
+
+// A call is one request on its way.
+type call struct {
+	number uint64 // counts those of a pace, from 1
+	sent   time.Time
+}
+
+// ticket returns a request's place among all of its pace.
+func (p *pace) ticket() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tickets++
+	return p.tickets
+}
+
+// enter waits until the request may be sent, for left at most.
+func (p *pace) enter(ctx context.Context, ticket uint64, left time.Duration) (call, error) {
+	w := &waiter{ticket: ticket, look: make(chan struct{}, 1)}
+	end := time.Now().Add(left)
+	deadline, limited := ctx.Deadline()
+	if limited = limited && deadline.Before(end); limited {
+		end = deadline
+	}
+	p.mu.Lock()
+	place, ahead := p.queue.join(w)
+	p.mu.Unlock()
+	for joining := true; ; joining = false {
+		if err := ctx.Err(); err != nil {
+			p.leave(place)
+			return call{}, err
+		}
+		p.mu.Lock()
+		now := time.Now()
+		wait := end.Sub(now)
+		if first := place.Prev() == nil; first || joining {
+			if first {
+				ahead = 0
+			}
+			least := p.delay(now, ahead)
+			asking := p.alone(now) // mostly over before, when a response comes
+			if first && least <= 0 && asking <= 0 {
+				c := p.grant(now)
+				p.queue.leave(place)
+				p.mu.Unlock()
+				return c, nil
+			}
+			if least > wait {
+				p.queue.leave(place)
+				p.mu.Unlock()
+				return call{}, &WaitError{Wait: least, Left: max(wait, 0), Deadline: limited}
+			}
+			if first {
+				if !now.Before(p.gate) { // which has a jitter of its own
+					least += jitter(least, maxSpaceJitter)
+				}
+				wait = min(wait, max(least, asking))
+			}
+		}
+		if wait <= 0 {
+			least := max(p.delay(now, 0), time.Nanosecond)
+			p.queue.leave(place)
+			p.mu.Unlock()
+			return call{}, &WaitError{Wait: least, Deadline: limited}
+		}
+		p.mu.Unlock()
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-w.look:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+const (
+	maxSpaceJitter = 50 * time.Millisecond
+	maxGateJitter  = 500 * time.Millisecond
+)
+
+// jitter returns up to a tenth of d, so that processes do not fall into step. It
+// costs no throughput: tokens go on coming in.
+func jitter(d, most time.Duration) time.Duration {
+	return rand.N(min(max(d, 0)/10, most) + 1)
+}
+
+func (p *pace) leave(place *list.Element) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue.leave(place)
+}
+
+// delay returns how long the request must wait that has so many in front of it. 0 or
+// less means that it may be sent.
+func (p *pace) delay(now time.Time, ahead int) time.Duration {
+	wait := time.Duration(0)
+	if now.Before(p.ask) {
+		wait = p.gate.Sub(now)
+	}
+	if len(p.lanes) == 0 {
+		return max(wait, p.learned.delay(now, ahead))
+	}
+	for _, l := range p.lanes {
+		wait = max(wait, l.delay(now, ahead))
+	}
+	return wait
+}
+
+// alone returns how much longer the next request must wait, since one is under way
+// that asks what the limits are.
+func (p *pace) alone(now time.Time) time.Duration {
+	wait := time.Duration(0)
+	if !p.known && !p.lastSent.IsZero() {
+		wait = p.lastSent.Add(alone).Sub(now)
+	}
+	for _, l := range p.lanes {
+		if l.over(now) {
+			wait = max(wait, l.asked.Add(alone).Sub(now)) // long ago if nobody has asked
+		}
+	}
+	return wait
+}
+
+// grant counts a request as sent.
+func (p *pace) grant(now time.Time) call {
+	p.sent++
+	p.times[p.sent%maxOvertaken] = now
+	p.lastSent = now
+	if p.gate.After(now) {
+		p.asker, p.ask = p.sent, now.Add(p.maxWait)
+	}
+	if len(p.lanes) == 0 {
+		p.learned.take(now)
+	}
+	for _, l := range p.lanes {
+		l.take(now)
+	}
+	return call{number: p.sent, sent: now}
+}
+
+// failed notes that there will be no response. While none is known, the next
+// request goes at once, alone again.
+func (p *pace) failed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastSent = time.Time{}
+	p.queue.wake()
+}

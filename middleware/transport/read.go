@@ -1,0 +1,103 @@
+package transport
+
+import (
+	"slices"
+	"time"
+)
+
+// read sets the pace by a response. wait is how long the refusal asks for, and 0 if
+// it is none; limited tells that it was refused because of a limit.
+func (p *pace) read(c call, limits Limits, wait time.Duration, limited bool, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known = true
+	p.trip = min(max(now.Sub(c.sent), p.trip-p.trip/16), maxTrip)
+	if c.number == p.asker {
+		p.gate = time.Time{} // what was told before does not hold any more
+	}
+	if wait > 0 {
+		p.close(now, wait)
+		wait = min(wait, p.maxWait)
+	}
+	told := limits.requests()
+	switch {
+	case len(told) > 0 && c.number > p.newest:
+		p.newest = c.number
+		p.readLanes(c, told, limited, now)
+	case len(told) == 0 && !slices.ContainsFunc(p.lanes, func(l *lane) bool { return !l.over(now) }):
+		p.lanes = nil // it was asked whether they still hold, and they are not told any more
+	}
+	if len(p.lanes) == 0 {
+		if limited {
+			p.learned.refused(c, now, wait)
+		} else if wait == 0 {
+			p.learned.admitted(c, now)
+		}
+	}
+	p.queue.wake()
+}
+
+// close keeps everybody waiting, as a refusal asks for. A wait for which nobody has
+// the time is believed, too, but not blindly: now and then one request asks again.
+func (p *pace) close(now time.Time, wait time.Duration) {
+	if wait <= p.maxWait {
+		wait = min(wait+jitter(wait, maxGateJitter), p.maxWait)
+	}
+	if gate := now.Add(wait); gate.After(p.gate) {
+		p.gate, p.ask = gate, now.Add(p.maxWait)
+	}
+}
+
+// readLanes takes over what a response tells. Limits that it does not name do not
+// hold any more, as far as anybody knows: they may have been those of one path.
+func (p *pace) readLanes(c call, told []Limit, refused bool, now time.Time) {
+	r := reading{call: c, now: now, refused: refused, maxWait: p.maxWait}
+	r.after = int(p.sent - c.number)
+	r.beside, r.unseen = p.around(c)
+	old := p.lanes
+	p.lanes = nil
+	for _, limit := range told {
+		l := find(old, limit.Name)
+		if l == nil {
+			l = &lane{name: limit.Name}
+		}
+		if slices.Contains(p.lanes, l) {
+			continue // the name is there twice
+		}
+		if l.read(limit, r) {
+			p.lanes = append(p.lanes, l)
+		}
+	}
+}
+
+func find(lanes []*lane, name string) *lane {
+	for _, l := range lanes {
+		if l.name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+const (
+	// maxOvertaken is how many requests one may have overtaken that anybody cares for.
+	maxOvertaken = 128
+	// maxTrip is the longest time in which a request may reach the server. One whose
+	// response takes longer has most likely been counted long ago.
+	maxTrip = time.Second
+)
+
+// around returns how many requests that were sent after c may have been served
+// before it, and the other way round: those that were sent at nearly the same time.
+func (p *pace) around(c call) (after, before int) {
+	near := func(number uint64) bool {
+		return p.sent-number < maxOvertaken && p.times[number%maxOvertaken].Sub(c.sent).Abs() <= p.trip
+	}
+	for n := c.number + 1; n <= p.sent && near(n); n++ {
+		after++
+	}
+	for n := c.number - 1; n > 0 && near(n); n-- {
+		before++
+	}
+	return after, before
+}

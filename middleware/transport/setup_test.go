@@ -1,0 +1,32 @@
+package transport_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/keyrate/keyrate/middleware/transport"
+)
+
+func mustNew(t testing.TB, base http.RoundTripper, c transport.Config) *transport.Transport {
+	t.Helper()
+	tr, err := transport.New(base, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+func request(t testing.TB, url string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-API-Key", "key")
+	return r
+}
+
+func observer(f func(transport.Event)) func(context.Context, transport.Event) {
+	return func(_ context.Context, e transport.Event) { f(e) }
+}

@@ -1,0 +1,189 @@
+package transport
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// A Transport is an http.RoundTripper that keeps to the limits of the APIs that it
+// calls, see the package comment. It is safe for concurrent use, and meant to be
+// shared: requests with Transports of their own know nothing of each other's pace.
+// Its zero value is not for use: see [New].
+type Transport struct {
+	base   http.RoundTripper
+	config Config
+	paces  paces
+	seed   []byte // of the hash that stands for a credential
+}
+
+// New returns a Transport that sends requests with base; nil means
+// [http.DefaultTransport], as it is at that time. The error joins all faults of c. It
+// starts nothing and does no I/O.
+func New(base http.RoundTripper, c Config) (*Transport, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	return &Transport{base: base, config: c, paces: paces{config: c}, seed: []byte(rand.Text())}, nil
+}
+
+// RoundTrip sends r when the pace allows it, and again when it was refused and can
+// be. It returns the last response, which may be a refusal; the error of base; or, if
+// r was not sent at all, a [*WaitError], the error of its context, or of its GetBody.
+// It does not change r, and closes its body in any case.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL == nil {
+		return t.base.RoundTrip(r) // which says what is wrong
+	}
+	p := t.paces.acquire(t.keyOf(r))
+	defer t.paces.release(p)
+	trip := trip{
+		Transport: t,
+		pace:      p,
+		sender:    sender{request: r},
+		ticket:    p.ticket(),
+		left:      t.config.MaxWait,
+	}
+	return trip.run(r.Context())
+}
+
+// CloseIdleConnections closes those of the base, if it can.
+func (t *Transport) CloseIdleConnections() {
+	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}
+
+// A trip is one RoundTrip.
+type trip struct {
+	*Transport
+	pace    *pace
+	sender  sender
+	ticket  uint64
+	left    time.Duration // of Config.MaxWait
+	attempt int
+	refusal *http.Response // the last one
+}
+
+func (t *trip) run(ctx context.Context) (*http.Response, error) {
+	for {
+		call, err := t.enter(ctx)
+		if err != nil {
+			return t.notSent(ctx, err)
+		}
+		t.attempt++
+		r, err := t.sender.next(t.attempt)
+		if err != nil {
+			t.pace.failed()
+			return t.giveUp(err)
+		}
+		t.drop()
+		response, err := t.roundTrip(r)
+		if err != nil {
+			t.sender.close()
+			return response, err
+		}
+		if t.answered(ctx, call, response) {
+			t.sender.close()
+			return response, nil
+		}
+	}
+}
+
+// roundTrip is that of the base. The place of a request that ends without a
+// response is given up, also if base panics.
+func (t *trip) roundTrip(r *http.Request) (response *http.Response, err error) {
+	defer func() {
+		if response == nil || err != nil {
+			t.pace.failed()
+		}
+	}()
+	return t.base.RoundTrip(r)
+}
+
+// enter waits for the pace.
+func (t *trip) enter(ctx context.Context) (call, error) {
+	began := time.Now()
+	c, err := t.pace.enter(ctx, t.ticket, t.left)
+	waited := time.Since(began)
+	t.left -= waited
+	if err == nil {
+		t.observe(ctx, Event{Action: Sent, Wait: waited, Attempt: t.attempt + 1})
+	}
+	return c, err
+}
+
+// answered reads a response, and returns false if the request is to be sent again.
+func (t *trip) answered(ctx context.Context, c call, response *http.Response) bool {
+	now := time.Now()
+	limits := parse(response.Header, now)
+	wait, limited := refusal(response, limits, t.attempt)
+	t.pace.read(c, limits, wait, limited, now)
+	e := Event{Action: Answered, Wait: wait, Attempt: t.attempt, Status: response.StatusCode, Limits: limits}
+	if wait == 0 {
+		t.observe(ctx, e)
+		return true
+	}
+	if t.attempt > t.config.MaxRetries || wait > t.patience(ctx, now) || !limited && !idempotent(t.sender.request) || !t.sender.again() {
+		e.Action = Returned
+		t.observe(ctx, e)
+		return true
+	}
+	e.Action = Refused
+	t.observe(ctx, e)
+	keep(response)
+	t.left -= time.Since(now)
+	t.refusal = response
+	return false
+}
+
+// patience returns how much longer the request may wait.
+func (t *trip) patience(ctx context.Context, now time.Time) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(t.left, deadline.Sub(now))
+	}
+	return t.left
+}
+
+// notSent ends a trip for which there is no time left: with the last refusal, if
+// there was one and somebody is still waiting.
+func (t *trip) notSent(ctx context.Context, err error) (*http.Response, error) {
+	e := Event{Action: NotSent, Attempt: t.attempt, Err: err}
+	w, late := errors.AsType[*WaitError](err)
+	if late {
+		e.Wait = w.Wait
+	}
+	t.observe(ctx, e)
+	if late && t.refusal != nil {
+		t.sender.close()
+		return t.refusal, nil
+	}
+	return t.giveUp(err)
+}
+
+func (t *trip) giveUp(err error) (*http.Response, error) {
+	t.drop()
+	t.sender.close()
+	return nil, err
+}
+
+// drop closes a refusal that nobody will see.
+func (t *trip) drop() {
+	if t.refusal != nil {
+		_ = t.refusal.Body.Close()
+		t.refusal = nil
+	}
+}
+
+func (t *trip) observe(ctx context.Context, e Event) {
+	if t.config.Observe != nil {
+		e.Host = t.sender.request.URL.Host
+		t.config.Observe(ctx, e)
+	}
+}
