@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/store/chaos"
+	"github.com/keyrate/keyrate/store/mirror"
 )
 
 // TestFaultClock: Redis' clock is set, in the middle of it all. Set back, nobody waits
-// for longer than one refill; set forward, each key is admitted its burst at most.
+// for longer than one refill; set forward, each key is admitted its burst at most. Who
+// operates it is told, once, by how much.
 func TestFaultClock(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -28,7 +30,10 @@ func TestFaultClock(t *testing.T) {
 				clock.Go()
 				client := newClient(t, server.URL())
 				clock.Steer(client)
-				b := startBout(t, "17", c.name, chainConfig{Client: client})
+				steps := make(chan time.Duration, 100)
+				b := startBout(t, "17", c.name, chainConfig{Client: client, Mirror: mirror.Config{
+					OnStep: func(_ string, by time.Duration) { steps <- by },
+				}})
 				before := latest(server, clock)
 				b.begin(func() { clock.Advance(c.step) })
 				time.Sleep(3 * time.Second)
@@ -39,6 +44,11 @@ func TestFaultClock(t *testing.T) {
 					b.lacks("the instants that Redis keeps moved by %v; want %v", moved, c.step)
 				}
 				b.finish()
+				if len(steps) != 1 {
+					t.Errorf("OnStep was called %d times; want once", len(steps))
+				} else if by := <-steps; (by - c.step).Abs() > chaos.Patience(time.Second) {
+					t.Errorf("OnStep tells that the clock was set by %v; want %v", by, c.step)
+				}
 				return b, wants{Slowest: budget, Stays: true, Gap: 1200 * time.Millisecond, Extra: c.extra}
 			})
 		})
