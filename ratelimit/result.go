@@ -21,7 +21,8 @@ type Result struct {
 	Shadow bool
 	// WouldDeny says, in shadow mode, that enforcement would have denied.
 	WouldDeny bool
-	// Source says what the answer is founded on: of an exempt key it says nothing.
+	// Source says what the answer is founded on: NoSource where there was an error, or the
+	// key is exempt.
 	Source Source
 	// Limit is the limit that decides, its defaults filled in. For a key that is
 	// exempt it is the zero Limit.
@@ -85,6 +86,9 @@ func (r *Result) State(i int) LimitState {
 	if r.denied() {
 		s.RetryAfter = b.RetryAfter(r.debts[at], r.Cost)
 		s.Violated = s.RetryAfter > 0
+		if i == 0 && s.Violated {
+			s.RetryAfter = max(s.RetryAfter, r.RetryAfter)
+		}
 	}
 	return s
 }
@@ -118,16 +122,21 @@ func (r *Result) denied() bool { return !r.Allowed || r.WouldDeny }
 // decide fills r in from what the store answered.
 func (r *Result) decide(d *Decision) {
 	r.decideOne(d.Debts[0], d.Allowed)
-	r.Source = d.Source
+	if d.Source != NoSource {
+		r.Source = d.Source
+	}
 	if len(r.policy.buckets) > 1 {
 		r.decideAmong(d)
+	}
+	if !d.Allowed && d.RetryAfter > r.RetryAfter {
+		r.RetryAfter = d.RetryAfter
 	}
 }
 
 // decideOne fills r in for the first limit of the policy.
 func (r *Result) decideOne(debt Debt, allowed bool) {
 	b := &r.policy.buckets[0]
-	r.Allowed = allowed
+	r.Allowed, r.Source = allowed, FromStore
 	r.Remaining = b.Remaining(debt)
 	if !allowed {
 		r.RetryAfter = b.RetryAfter(debt, r.Cost)

@@ -14,7 +14,7 @@ import (
 // says nothing decides itself.
 func TestSource(t *testing.T) {
 	for source, word := range map[ratelimit.Source]string{
-		ratelimit.FromStore: "store", ratelimit.FromKnowledge: "knowledge", ratelimit.FromShare: "share", 99: "store",
+		ratelimit.FromStore: "store", ratelimit.FromKnowledge: "knowledge", ratelimit.FromShare: "share", 99: "none",
 	} {
 		s := newFaultyStore()
 		inner := s.take
@@ -47,7 +47,10 @@ func TestFaultTellsWhetherItWasCharged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = limiter.Allow(t.Context(), "key")
+	r, err := limiter.Allow(t.Context(), "key")
+	if r.Source != ratelimit.NoSource || r.Source.String() != "none" {
+		t.Errorf("the source of no decision is %v", r.Source)
+	}
 	failed, ok := errors.AsType[*ratelimit.StoreError](err)
 	if !ok || !failed.NotCharged || failed.Fail != ratelimit.FailClosed {
 		t.Errorf("the error is %#v", err)

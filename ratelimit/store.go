@@ -59,10 +59,13 @@ type Decision struct {
 	// about the key.
 	Overflow bool
 	// Source says what the decision is founded on. A store that decides by its own
-	// buckets leaves it as it is.
+	// buckets leaves it as it is: then it is FromStore.
 	Source Source
 	// Now is the instant of the decision on the store's clock, in microseconds.
 	Now int64
+	// RetryAfter is how long a caller that was denied must wait, where that is longer than
+	// the debts tell: so it is of a share of the limit. Mostly it is 0.
+	RetryAfter time.Duration
 	// Debts are the debts of the policy's limits, in its order: with the cost
 	// when it was charged, as they were found when it was not.
 	Debts [MaxLimits]Debt
@@ -73,21 +76,24 @@ type Source uint8
 
 // The sources.
 const (
-	FromStore     Source = iota // the store's own buckets
+	NoSource      Source = iota // nothing: there was an error, or the key is exempt
+	FromStore                   // the store's own buckets
 	FromKnowledge               // what is known of them here: the store would have refused the call, and was not asked
 	FromShare                   // this process' share of the limit: the store was away, failed, or was not reached in time
 )
 
-// String returns a constant word that is fit for a metric label: store, knowledge or
-// share.
+// String returns a constant word that is fit for a metric label: store, knowledge, share
+// or none.
 func (s Source) String() string {
 	switch s {
+	case FromStore:
+		return "store"
 	case FromKnowledge:
 		return "knowledge"
 	case FromShare:
 		return "share"
 	default:
-		return "store"
+		return "none"
 	}
 }
 

@@ -68,8 +68,10 @@ func (s *Store) alone(r *ratelimit.Request, t *trip) ratelimit.Decision {
 
 // translate makes the debts of shares into debts of the limits themselves, which tell
 // the same: the share's tokens are those that remain and, if it was the share that
-// denied the call, the wait is the share's; but no more than a debt can tell, which is
-// the time in which the whole limit makes as many tokens as the call costs.
+// denied the call, the wait is the share's. That may be longer than any debt tells, which
+// is no more than the time in which the whole limit makes as many tokens as the call
+// costs. A call that costs more than the share holds is told to come back when the share
+// is full: the shared store may be back by then.
 func translate(r *ratelimit.Request, share *ratelimit.Policy, d *ratelimit.Decision) {
 	for i := range r.Policy.Len() {
 		b, part := r.Policy.Bucket(i), share.Bucket(i)
@@ -80,6 +82,12 @@ func translate(r *ratelimit.Request, share *ratelimit.Policy, d *ratelimit.Decis
 			continue
 		}
 		room, ok := b.Cost(burst - r.Cost)
+		if wait == ratelimit.Never {
+			wait = part.Capacity().Duration()
+		}
+		if ok { // else no wait helps, wherever it is decided
+			d.RetryAfter = max(d.RetryAfter, wait)
+		}
 		debt := b.Add(room, ratelimit.Debt{Micros: int64(min(wait, ratelimit.MaxRefill) / time.Microsecond)})
 		if !ok || !b.Fits(debt) {
 			debt = b.Capacity()

@@ -293,3 +293,46 @@ func TestGaveUp(t *testing.T) {
 		}
 	})
 }
+
+// TestToldWaitIsTheShares: while the store is away, who waits as told and is alone is
+// admitted next, by one node of several too.
+func TestToldWaitIsTheShares(t *testing.T) {
+	for _, nodes := range []int{1, 3, 5, 7} {
+		synctest.Test(t, func(t *testing.T) {
+			shared := newFaulty()
+			shared.down()
+			limiter, err := ratelimit.New(newMirror(t, shared, mirror.Config{Nodes: nodes}), ratelimit.PerSecond(5), ratelimit.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			denied := 0
+			for range 100 {
+				r, err := limiter.Allow(t.Context(), "key")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Allowed {
+					continue
+				}
+				denied++
+				if state := r.State(0); state.RetryAfter != r.RetryAfter {
+					t.Errorf("the deciding limit tells %v, and the result %v", state.RetryAfter, r.RetryAfter)
+				}
+				time.Sleep(r.RetryAfter)
+				if r, _ = limiter.Allow(t.Context(), "key"); !r.Allowed {
+					t.Fatalf("%d nodes: refused after the told wait", nodes)
+				}
+			}
+			if denied < 90 {
+				t.Errorf("only %d calls were denied", denied)
+			}
+			// More than the share holds: not before the store is back.
+			if r, _ := limiter.AllowN(t.Context(), "another", 5); nodes > 1 && (r.Allowed || r.RetryAfter == ratelimit.Never || r.RetryAfter <= 0) {
+				t.Errorf("%d nodes: a call of all tokens has %+v", nodes, r)
+			}
+			if r, _ := limiter.AllowN(t.Context(), "another", 6); r.RetryAfter != ratelimit.Never {
+				t.Errorf("%d nodes: a call of more than the burst is told to wait for %v", nodes, r.RetryAfter)
+			}
+		})
+	}
+}

@@ -68,6 +68,9 @@ func (s *Store) take(ctx context.Context, r *ratelimit.Request, t *trip) (d rate
 		return s.failed(ctx, r, t, err)
 	}
 	t.part.worked()
+	if d.Source == ratelimit.NoSource {
+		d.Source = ratelimit.FromStore
+	}
 	if passing {
 		// The answer repeats what the caller knows, be it true or not, so nothing can be
 		// learned from it; and whatever was known may have been changed by it.
