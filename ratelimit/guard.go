@@ -21,7 +21,7 @@ func (g guarded) Take(ctx context.Context, r Request) (d Decision, err error) {
 	if d, err = g.store.Take(ctx, r); err != nil {
 		return d, storeError(err, r.Key)
 	}
-	if !r.Policy.permits(&d, r.Cost) {
+	if !r.Policy.Permits(&d, r.Cost) {
 		err = &StoreError{Class: ClassWrong, Err: errors.New("it answered with debts that do not go with its decision")}
 	}
 	return d, err

@@ -131,7 +131,12 @@ const probePeriod = 10 * time.Second
 // reset the bucket is full. Each step takes at most timeout. It is for [Checker]s
 // that prove their parts one by one.
 func Prove(ctx context.Context, s Store, timeout time.Duration) error {
-	key := "probe " + rand.Text()
+	return ProveKey(ctx, s, "probe "+rand.Text(), timeout)
+}
+
+// ProveKey is [Prove] with a key of the caller's, who knows which part of the store has
+// its buckets. It must be nobody else's: it should be random.
+func ProveKey(ctx context.Context, s Store, key string, timeout time.Duration) error {
 	step := func(cost int) (Decision, error) {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()

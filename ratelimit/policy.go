@@ -69,10 +69,11 @@ func (p *Policy) Limits() []Limit {
 // PolicyFor makes a Policy usable as [Limits]: it holds every key.
 func (p *Policy) PolicyFor(context.Context, string) (*Policy, error) { return p, nil }
 
-// permits tells whether d can be the answer to a call of cost n: its debts are ones
+// Permits tells whether d can be the answer to a call of cost n: its debts are ones
 // that the limits of p can have, and the arithmetic is for no others; what was
-// admitted was charged to each limit, and what was refused had no room in one.
-func (p *Policy) permits(d *Decision, n int) bool {
+// admitted was charged to each limit, and what was refused had no room in one. It is
+// for those who stand in front of a store that was written elsewhere.
+func (p *Policy) Permits(d *Decision, n int) bool {
 	refusals := 0
 	for i := range p.buckets {
 		b := &p.buckets[i]

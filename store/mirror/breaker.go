@@ -41,6 +41,8 @@ type turn struct {
 	ctx  context.Context //nolint:containedctx // ends with Close, not with a call
 	prev <-chan struct{} // nil: there was none
 	over chan<- struct{}
+	// proofs is how many in a row it takes until the store is back.
+	proofs int
 }
 
 // now returns the epoch, and whether the breaker is open.
@@ -82,13 +84,13 @@ func (b *breaker) failed(epoch uint64, class string, watch func(Change, turn)) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan struct{})
-	t := turn{ctx: ctx, prev: b.over, over: over}
-	b.cancel, b.over = cancel, over
 	now := time.Now()
 	b.proofs = min(2*b.proofs, mostProofs)
 	if b.since.IsZero() || now.Sub(b.since) > relapse {
 		b.proofs = 1
 	}
+	t := turn{ctx: ctx, prev: b.over, over: over, proofs: b.proofs}
+	b.cancel, b.over = cancel, over
 	b.since, b.class = now, class
 	b.epoch.Add(1)
 	go watch(Change{Away: true, Class: class, At: b.since}, t)
@@ -106,13 +108,6 @@ func (b *breaker) close() Change {
 	b.unanswered.Store(0)
 	b.epoch.Add(1)
 	return c
-}
-
-// needed returns how many proofs in a row close it.
-func (b *breaker) needed() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.proofs
 }
 
 // end makes the breaker stay as it is, and waits until no goroutine is left.

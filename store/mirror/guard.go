@@ -28,29 +28,10 @@ func (g guarded) Take(ctx context.Context, r ratelimit.Request) (d ratelimit.Dec
 	case err != nil:
 	case ctx.Err() != nil: // it does not heed the context, and everybody would wait for it
 		err = &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: errLate}
-	case !permitted(&r, &d):
+	case !r.Policy.Permits(&d, r.Cost):
 		err = &ratelimit.StoreError{Class: ratelimit.ClassWrong, Err: errWrong}
 	}
 	return d, err
-}
-
-// permitted tells whether d can be the answer: its debts are ones that the limits can
-// have, for the arithmetic is for no others, and go with the decision.
-func permitted(r *ratelimit.Request, d *ratelimit.Decision) bool {
-	refused := false
-	for i := range r.Policy.Len() {
-		b := r.Policy.Bucket(i)
-		debt := d.Debts[i]
-		if debt.Micros < 0 || debt.Frac >= b.Denominator() || !b.Fits(debt) {
-			return false
-		}
-		cost, ok := b.Cost(r.Cost)
-		if d.Allowed && (!ok || debt.Less(cost)) {
-			return false
-		}
-		refused = refused || !ok || !b.Fits(b.Add(debt, cost))
-	}
-	return d.Allowed || refused
 }
 
 func (g guarded) Reset(ctx context.Context, key string, p *ratelimit.Policy) (err error) {

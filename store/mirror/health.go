@@ -93,12 +93,12 @@ func (s *Store) checkShared(ctx context.Context) (h ratelimit.Health) {
 	timeout := max(time.Duration(s.patience.Load()), ratelimit.DefaultTimeout)
 	for _, p := range s.parts.all()[1:] {
 		if key, ok := s.parts.keyOf(p); ok { // else it has no keys any more
-			part, warnings := s.check(ctx, p.name, keyed{s.asked, key}, timeout)
+			part, warnings := s.check(ctx, p.name, s.asked, key, timeout)
 			h.Parts, h.Warnings = append(h.Parts, part), append(h.Warnings, warnings...)
 		}
 	}
 	if len(h.Parts) == 0 {
-		part, warnings := s.check(ctx, PartShared, s.asked, timeout)
+		part, warnings := s.check(ctx, PartShared, s.asked, probeKey(), timeout)
 		h.Parts, h.Warnings = append(h.Parts, part), warnings
 	}
 	h.Status = ratelimit.StatusFailed
@@ -113,14 +113,14 @@ func (s *Store) checkShared(ctx context.Context) (h ratelimit.Health) {
 // checkLocal proves what decides while the shared store is away. A memory that is full
 // of debts is no reason for a warning: it is asked when it is needed.
 func (s *Store) checkLocal(ctx context.Context) ratelimit.PartHealth {
-	part, _ := s.check(ctx, PartLocal, s.local, ratelimit.DefaultTimeout)
+	part, _ := s.check(ctx, PartLocal, s.local, probeKey(), ratelimit.DefaultTimeout)
 	return part
 }
 
 // check makes real decisions through one part.
-func (s *Store) check(ctx context.Context, name string, store ratelimit.Store, timeout time.Duration) (part ratelimit.PartHealth, warnings []string) {
+func (s *Store) check(ctx context.Context, name string, store ratelimit.Store, key string, timeout time.Duration) (part ratelimit.PartHealth, warnings []string) {
 	part.Name = name
-	full, err := proves(ctx, store, timeout)
+	full, err := proves(ctx, store, key, timeout)
 	if err != nil {
 		part.Class = classOf(err)
 		return part, nil

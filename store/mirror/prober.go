@@ -44,7 +44,6 @@ func (s *Store) lookOut(p *part, c Change, t turn) {
 	}
 	c.Part = p.name
 	s.tell(c)
-	needed := p.needed()
 	wait := time.NewTimer(0)
 	defer wait.Stop()
 	<-wait.C
@@ -59,7 +58,7 @@ func (s *Store) lookOut(p *part, c Change, t turn) {
 			proofs = 0
 			continue
 		}
-		if proofs++; proofs >= needed && t.ctx.Err() == nil {
+		if proofs++; proofs >= t.proofs && t.ctx.Err() == nil {
 			c := p.close()
 			c.Part = p.name
 			s.tell(c)
@@ -76,25 +75,21 @@ const longestProof = time.Second
 // any more has nothing to be away for: in a Cluster, a primary whose slots are another's
 // now.
 func (s *Store) prove(ctx context.Context, p *part) error {
-	store := ratelimit.Store(watched{s.asked, s, p})
-	if p.name != "" {
-		key, ok := s.parts.keyOf(p)
-		if !ok {
-			if p.wanted.Swap(false) {
-				return errNoKey // it has keys all the same
-			}
-			return nil
+	key, ok := s.parts.keyOf(p)
+	if !ok {
+		if p.wanted.Swap(false) {
+			return errNoKey // it has keys all the same
 		}
-		store = keyed{store, key}
+		return nil
 	}
-	_, err := proves(ctx, store, min(time.Duration(s.patience.Load()), longestProof))
+	_, err := proves(ctx, watched{s.asked, s, p}, key, min(time.Duration(s.patience.Load()), longestProof))
 	return err
 }
 
 // proves makes real decisions through a store. One that is full decides all the same.
-func proves(ctx context.Context, store ratelimit.Store, timeout time.Duration) (full bool, err error) {
+func proves(ctx context.Context, store ratelimit.Store, key string, timeout time.Duration) (full bool, err error) {
 	defer recovered(&err)
-	err = ratelimit.Prove(ctx, store, timeout)
+	err = ratelimit.ProveKey(ctx, store, key, timeout)
 	if errors.Is(err, ratelimit.ErrOverflow) {
 		return true, nil
 	}
@@ -107,33 +102,24 @@ var errNoKey = errors.New("mirror: no key was found with which to prove a part o
 // 16,384 of a Cluster is missed once in four hundred times.
 const mostTries = 100_000
 
+// probeKey returns a random key.
+func probeKey() string { return "probe " + crand.Text() }
+
 // keyOf returns a random key of which a part has the buckets.
 func (p *parts) keyOf(wanted *part) (key string, ok bool) {
+	if wanted.name == "" {
+		return probeKey(), true
+	}
 	if key, ok = wanted.key.Load().(string); ok && p.name(key) == wanted.name {
 		return key, true
 	}
 	for range mostTries {
-		if key = "probe " + crand.Text(); p.name(key) == wanted.name {
+		if key = probeKey(); p.name(key) == wanted.name {
 			wanted.key.Store(key)
 			return key, true
 		}
 	}
 	return "", false
-}
-
-// keyed is a store for which all keys are one.
-type keyed struct {
-	ratelimit.Store
-	key string
-}
-
-func (k keyed) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-	r.Key = k.key
-	return k.Store.Take(ctx, r)
-}
-
-func (k keyed) Reset(ctx context.Context, _ string, p *ratelimit.Policy) error {
-	return k.Store.Reset(ctx, k.key, p)
 }
 
 // tell calls OnChange and waits for it; on a goroutine of its own, which it may end.

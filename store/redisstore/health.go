@@ -116,7 +116,7 @@ func (s *Store) prove(ctx context.Context, server *redis.Client) ratelimit.PartH
 			key = "probe " + rand.Text()
 		}
 	}
-	if err := ratelimit.Prove(ctx, keyed{s, key}, s.timeout()); err != nil {
+	if err := ratelimit.ProveKey(ctx, s, key, s.timeout()); err != nil {
 		part.Class = ratelimit.ErrorClass(failure(err))
 		return part
 	}
@@ -128,21 +128,6 @@ func (s *Store) prove(ctx context.Context, server *redis.Client) ratelimit.PartH
 func (s *Store) falls(ctx context.Context, key string, server *redis.Client) bool {
 	on, err := s.lanes.server(ctx, s.names.tag(key))
 	return err != nil || address(on) == address(server)
-}
-
-// keyed is a store for which all keys are one.
-type keyed struct {
-	*Store
-	key string
-}
-
-func (k keyed) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-	r.Key = k.key
-	return k.Store.Take(ctx, r)
-}
-
-func (k keyed) Reset(ctx context.Context, _ string, p *ratelimit.Policy) error {
-	return k.Store.Reset(ctx, k.key, p)
 }
 
 // evicts returns a warning if a server may drop buckets, which would be full again.
