@@ -53,9 +53,11 @@ func (sh *shard) owed(r *ratelimit.Request, t *trip, now int64) (debts [ratelimi
 		if slot == nil {
 			continue
 		}
-		debts[i] = slot.mostAt(b, now)
+		if debts[i] = slot.mostAt(b, now); slot.flying == 0 {
+			continue
+		}
 		cost, _ := b.Cost(r.Cost)
-		if most := expected(b, debts[i], slot.flying); slot.flying > 0 && !b.Fits(b.Add(most, cost)) {
+		if most := expected(b, debts[i], slot.flying); !b.Fits(b.Add(most, cost)) {
 			if debts[i] = most; !b.Fits(most) {
 				debts[i] = b.Capacity()
 			}

@@ -156,10 +156,11 @@ func (m *memory) land(r *ratelimit.Request, t *trip) {
 }
 
 func (sh *shard) landAll(r *ratelimit.Request, t *trip) {
+	if t.counted == 0 {
+		return
+	}
 	for i := range r.Policy.Len() {
-		if t.counted&(1<<i) != 0 {
-			sh.land(sh.find(t.hash.id(r.Policy.Bucket(i))), t, i, r.Cost)
-		}
+		sh.land(sh.find(t.hash.id(r.Policy.Bucket(i))), t, i, r.Cost)
 	}
 	t.counted = 0
 }

@@ -52,15 +52,18 @@ func (s *Store) recall(r *ratelimit.Request, t *trip, patient bool, d *ratelimit
 		all = all && exact && !slot.alone && t.sent-slot.sent <= int64(staleAfter)
 		cost, ok := b.Cost(r.Cost)
 		denied = denied || !ok || !b.Fits(b.Add(debt, cost))
-		switch most := slot.expectedAt(b, t.sent); {
-		case slot.flying > 0 && slot.alone:
+		switch {
+		case slot.flying == 0:
+		case slot.alone:
 			// The shared store can be told the whole of the ledger only by a call that is alone
 			// on its way: then the ledger ends.
 			crowded, firm = slot, true
-		case slot.flying > 0 && !firm && !b.Fits(b.Add(most, cost)):
-			// With time one more goes than may be admitted, so that a dear call is not kept
-			// waiting by many cheap ones; but not all.
-			crowded, firm = slot, !b.Fits(most)
+		case !firm:
+			if most := expected(b, slot.mostAt(b, t.sent), slot.flying); !b.Fits(b.Add(most, cost)) {
+				// With time one more goes than may be admitted, so that a dear call is not kept
+				// waiting by many cheap ones; but not all.
+				crowded, firm = slot, !b.Fits(most)
+			}
 		}
 		if slot.tell(b, &t.known[i], t.sent, &t.part.clock); t.known[i].Debt != (ratelimit.Debt{}) {
 			r.Known = &t.known
@@ -108,19 +111,8 @@ func (sh *shard) send(r *ratelimit.Request, t *trip, slots *[ratelimit.MaxLimits
 	}
 }
 
-// expectedAt is mostAt, and what those add that are flying.
-func (s *slot) expectedAt(b *ratelimit.Bucket, now int64) ratelimit.Debt {
-	if s.flying == 0 {
-		return ratelimit.Debt{}
-	}
-	return expected(b, s.mostAt(b, now), s.flying)
-}
-
 // expected is a debt and what those add that are flying, if all of them are admitted.
 func expected(b *ratelimit.Bucket, debt ratelimit.Debt, flying uint32) ratelimit.Debt {
-	if flying == 0 {
-		return debt
-	}
 	cost, ok := b.Cost(int(flying))
 	if !ok {
 		return b.Capacity()
