@@ -76,8 +76,9 @@ func untilItDecides(ctx context.Context, limiter *ratelimit.Limiter) error {
 		if h.Status == ratelimit.StatusOK {
 			return nil
 		}
-		if why == "" || ctx.Err() == nil { // a check that was cut short says nothing of Redis
-			why = class(h)
+		// One check that ran out of time says less than another, and nothing if it was cut short.
+		if c := class(h); why == "" || ctx.Err() == nil && c != ratelimit.ClassTimeout {
+			why = c
 		}
 		select {
 		case <-ctx.Done():
