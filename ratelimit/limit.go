@@ -25,6 +25,15 @@ type Limit struct {
 	Period time.Duration
 	// Burst is how many tokens the bucket holds. 0 means Rate.
 	Burst int
+	// Shadow says that the limit is decided and reported, but refuses nobody: see
+	// [Limiter.ShadowReport]. Beside limits that are enforced it is decided on its own;
+	// if all limits of a key are shadow, they are decided together, as they would be
+	// enforced.
+	Shadow bool
+	// EnforceFrom, if not 0, is when Shadow ends, in seconds since 1970 UTC by this
+	// machine's clock: from then on the limit is enforced. It needs Shadow;
+	// [Limit.EnforcedFrom] sets both.
+	EnforceFrom int64
 }
 
 const (
@@ -39,6 +48,9 @@ const (
 	MaxRefill = 10 * 365 * 24 * time.Hour
 	// MaxName is the longest name of a limit, in bytes.
 	MaxName = 64
+	// MaxEnforceFrom is the last instant that EnforceFrom can be: the last second of
+	// the year 9999, after which there is no text for it.
+	MaxEnforceFrom = 253_402_300_799
 )
 
 // PerSecond returns the limit of n per second, with a burst of n.
@@ -62,6 +74,19 @@ func (l Limit) WithBurst(n int) Limit {
 // Named returns l under the given name.
 func (l Limit) Named(name string) Limit {
 	l.Name = name
+	return l
+}
+
+// Shadowed returns l as a limit that refuses nobody: see Shadow.
+func (l Limit) Shadowed() Limit {
+	l.Shadow, l.EnforceFrom = true, 0
+	return l
+}
+
+// EnforcedFrom returns l as a limit that refuses nobody until t, in whole seconds,
+// and is enforced from then on.
+func (l Limit) EnforcedFrom(t time.Time) Limit {
+	l.Shadow, l.EnforceFrom = true, t.Unix()
 	return l
 }
 
@@ -92,6 +117,12 @@ func (l Limit) Validate() error {
 	}
 	if rateOK && periodOK && burstOK && !l.refillFits() {
 		fault("Burst", l.Burst, fmt.Sprintf("must refill within %v: Burst * Period / Rate may not exceed it; lower Burst or Period, or raise Rate", MaxRefill))
+	}
+	switch {
+	case l.EnforceFrom < 0 || l.EnforceFrom > MaxEnforceFrom:
+		fault("EnforceFrom", l.EnforceFrom, "must be in seconds since 1970 and before the year 10000, as Limit.EnforcedFrom sets it; 0 means that no date ends Shadow")
+	case l.EnforceFrom != 0 && !l.Shadow:
+		fault("EnforceFrom", l.EnforceFrom, "must come with Shadow, which it ends; Limit.EnforcedFrom sets both")
 	}
 	return errors.Join(faults...)
 }

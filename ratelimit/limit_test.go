@@ -95,6 +95,13 @@ func TestLimitValidate(t *testing.T) {
 		{"a backslash", ratelimit.PerDay(1).Named(`a\b`), "Name"},
 		{"a semicolon", ratelimit.PerDay(1).Named("a;b"), "Name"},
 		{"a comma", ratelimit.PerDay(1).Named("a,b"), "Name"},
+
+		{"shadow", ratelimit.PerDay(1).Shadowed(), ""},
+		{"enforced from a date", ratelimit.PerDay(1).EnforcedFrom(time.Unix(1, 0)), ""},
+		{"a date without shadow", ratelimit.Limit{Rate: 1, Period: time.Second, EnforceFrom: 1}, "EnforceFrom"},
+		{"the last date", ratelimit.Limit{Rate: 1, Period: time.Second, Shadow: true, EnforceFrom: ratelimit.MaxEnforceFrom}, ""},
+		{"after the last date", ratelimit.Limit{Rate: 1, Period: time.Second, Shadow: true, EnforceFrom: ratelimit.MaxEnforceFrom + 1}, "EnforceFrom"},
+		{"the zero time as a date", ratelimit.PerDay(1).EnforcedFrom(time.Time{}), "EnforceFrom"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.limit.Validate()

@@ -10,12 +10,14 @@ import (
 
 const day = 24 * time.Hour
 
-// ParseLimit reads the text form of a limit: RATE/PERIOD, and optionally
-// ;burst=N and ;name=NAME. The period is a Go duration ("1m", "1.9s", "500ms"),
+// ParseLimit reads the text form of a limit: RATE/PERIOD, and optionally ;burst=N,
+// ;name=NAME, and ;shadow or ;enforce-from=DATE, a day (UTC) or an RFC 3339 time in
+// whole seconds. The period is a Go duration ("1m", "1.9s", "500ms"),
 // as [time.ParseDuration] reads it, down to nanoseconds, a number of days ("7d"),
 // or one of s, m, h, d for one of the unit:
 //
 //	5/s    100/1m    1000/24h;burst=50    1000/d;name=daily
+//	1000/h;shadow    1000/h;enforce-from=2027-01-31
 //
 // The error is a [LimitError] that says what was found and what would be right,
 // or several of them, joined; the limit of a nil error is valid.
@@ -50,8 +52,15 @@ func ParseLimit(s string) (Limit, error) {
 			}
 		case name == "name" && value != "":
 			l.Name = value
+		case option == "shadow":
+			l.Shadow = true
+		case name == "enforce-from":
+			if l.EnforceFrom, err = parseDate(value); err != nil {
+				return fail(`must have a day or an RFC 3339 time in whole seconds as enforce-from, such as "1000/h;enforce-from=2027-01-31" or "1000/h;enforce-from=2027-01-31T09:00:00Z"`)
+			}
+			l.Shadow = true
 		default:
-			return fail(`may be followed only by ;burst=N and ;name=NAME, such as "1000/24h;burst=50"`)
+			return fail(`may be followed only by ;burst=N, ;name=NAME, ;shadow and ;enforce-from=DATE, such as "1000/24h;burst=50"`)
 		}
 		seen[name] = true
 	}
@@ -82,6 +91,13 @@ func (l Limit) String() string {
 		b.WriteString(";name=")
 		b.WriteString(l.Name)
 	}
+	switch {
+	case l.EnforceFrom != 0:
+		b.WriteString(";enforce-from=")
+		b.WriteString(formatDate(l.EnforceFrom))
+	case l.Shadow:
+		b.WriteString(";shadow")
+	}
 	return b.String()
 }
 
@@ -109,6 +125,30 @@ func parseCount(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, strconv.IntSize-1)
 	return int(n), err
 }
+
+// parseDate reads a day, which begins at midnight UTC, or a time, as seconds since
+// 1970.
+func parseDate(s string) (int64, error) {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		t, err = time.Parse(time.RFC3339, s)
+	}
+	if err == nil && (t.Nanosecond() != 0 || t.Unix() <= 0 || t.Unix() > MaxEnforceFrom) {
+		err = errDate
+	}
+	return t.Unix(), err
+}
+
+// formatDate prints what parseDate reads, the shorter form where it can.
+func formatDate(seconds int64) string {
+	t := time.Unix(seconds, 0).UTC()
+	if t.Equal(t.Truncate(day)) {
+		return t.Format(time.DateOnly)
+	}
+	return t.Format(time.RFC3339)
+}
+
+var errDate = errors.New("not a date")
 
 var errPeriod = errors.New("not a period")
 

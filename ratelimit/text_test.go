@@ -55,6 +55,14 @@ func TestParseLimit(t *testing.T) {
 		{"5/s;name=burst=5", ratelimit.PerSecond(5).Named("burst=5")},
 		{"5/.5s", ratelimit.Limit{Rate: 5, Period: 500 * time.Millisecond}},
 		{"5/+1s", ratelimit.PerSecond(5)},
+		{"5/s;shadow", ratelimit.PerSecond(5).Shadowed()},
+		{"5/s;shadow;name=new", ratelimit.PerSecond(5).Shadowed().Named("new")},
+		{"5/s;name=shadow", ratelimit.PerSecond(5).Named("shadow")},
+		{"5/s;enforce-from=2027-01-31", ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC))},
+		{"5/s;shadow;enforce-from=2027-01-31", ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC))},
+		{"5/s;enforce-from=2027-01-31T09:00:01Z", ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 9, 0, 1, 0, time.UTC))},
+		{"5/s;enforce-from=2027-01-31T09:00:00+02:00", ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 7, 0, 0, 0, time.UTC))},
+		{"5/s;enforce-from=9999-12-31T23:59:59Z", ratelimit.Limit{Rate: 5, Period: time.Second, Shadow: true, EnforceFrom: ratelimit.MaxEnforceFrom}},
 		{"5/1.0000000001s", ratelimit.PerSecond(5)}, // time.ParseDuration drops what is below a nanosecond
 		{"1/292y", ratelimit.Limit{}},
 	} {
@@ -77,7 +85,8 @@ func TestParseLimitRefuses(t *testing.T) {
 		number  = "must begin with a whole number, from 1 to 2147483648"
 		period  = "must have a period of s, m, h, d, a number of days or a Go duration behind the slash"
 		burst   = "must have a whole number of at least 1 as its burst"
-		options = "may be followed only by ;burst=N and ;name=NAME"
+		options = "may be followed only by ;burst=N, ;name=NAME, ;shadow and ;enforce-from=DATE"
+		date    = "must have a day or an RFC 3339 time in whole seconds as enforce-from"
 		micros  = "must be a whole number of microseconds, at least 1µs, such as 1s or time.Second"
 	)
 	for _, test := range []struct{ text, found, want string }{
@@ -145,6 +154,17 @@ func TestParseLimitRefuses(t *testing.T) {
 		{"5/s;name=a,b", `Name "a,b"`, "printable ASCII"},
 		{"5/s;name=a\nb", `Name "a\nb"`, "printable ASCII"},
 		{"0/1ns;burst=5;name=é", `Rate 0`, "Name"},
+		{"5/s;shadow=", `text "5/s;shadow="`, options},
+		{"5/s;shadow=true", `text "5/s;shadow=true"`, options},
+		{"5/s;shadow;shadow", `text "5/s;shadow;shadow"`, "must not give shadow twice"},
+		{"5/s;enforce-from", `text "5/s;enforce-from"`, date},
+		{"5/s;enforce-from=", `text "5/s;enforce-from="`, date},
+		{"5/s;enforce-from=tomorrow", `text "5/s;enforce-from=tomorrow"`, date},
+		{"5/s;enforce-from=2027-02-30", `text "5/s;enforce-from=2027-02-30"`, date},
+		{"5/s;enforce-from=1970-01-01", `text "5/s;enforce-from=1970-01-01"`, date},
+		{"5/s;enforce-from=2027-01-31 09:00", `text "5/s;enforce-from=2027-01-31 09:00"`, date},
+		{"5/s;enforce-from=2027-01-31T09:00:00.5Z", `text "5/s;enforce-from=2027-01-31T09:00:00.5Z"`, date},
+		{"5/s;enforce-from=9999-12-31T23:59:59-01:00", `text "5/s;enforce-from=9999-12-31T23:59:59-01:00"`, date},
 	} {
 		got, err := ratelimit.ParseLimit(test.text)
 		if err == nil || got != (ratelimit.Limit{}) {
@@ -196,6 +216,10 @@ func TestLimitString(t *testing.T) {
 		{ratelimit.Limit{Rate: 5, Period: time.Microsecond}, "5/1us"},
 		{ratelimit.Limit{Rate: 5, Period: time.Millisecond}, "5/1ms"},
 		{ratelimit.Limit{Rate: 5, Period: 10 * time.Millisecond}, "5/10ms"},
+		{ratelimit.PerSecond(5).Shadowed().WithBurst(6), "5/s;burst=6;shadow"},
+		{ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)), "5/s;enforce-from=2027-01-31"},
+		{ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 9, 0, 0, 0, time.FixedZone("", 7200))), "5/s;enforce-from=2027-01-31T07:00:00Z"},
+		{ratelimit.PerSecond(5).EnforcedFrom(time.Unix(ratelimit.MaxEnforceFrom, 999)), "5/s;enforce-from=9999-12-31T23:59:59Z"},
 		// These are refused, but printed.
 		{ratelimit.Limit{}, "0/0s"},
 		{ratelimit.Limit{Rate: -1, Period: -90 * time.Second, Burst: -5, Name: ";"}, "-1/-1m30s;burst=-5;name=;"},
@@ -266,6 +290,14 @@ func TestLimitTextRoundTrip(t *testing.T) {
 		l := randomLimit(rng)
 		if rng.IntN(2) == 0 {
 			l.Name = "a name=of " + strconv.Itoa(rng.IntN(10))
+		}
+		switch rng.IntN(4) {
+		case 0:
+			l = l.Shadowed()
+		case 1:
+			l = l.EnforcedFrom(time.Unix(1+rng.Int64N(ratelimit.MaxEnforceFrom), 0))
+		case 2:
+			l = l.EnforcedFrom(time.Unix(86_400*(1+rng.Int64N(ratelimit.MaxEnforceFrom/86_400)), 0))
 		}
 		parsed, err := ratelimit.ParseLimit(l.String())
 		if err != nil || canonical(parsed) != canonical(l) {

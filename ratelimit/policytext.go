@@ -1,0 +1,67 @@
+package ratelimit
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// unlimitedText is the text form of [Unlimited].
+const unlimitedText = "unlimited"
+
+// ParsePolicy reads the text form of a policy: "unlimited", or one to four limits, as
+// [ParseLimit] reads them, with commas between:
+//
+//	5/s    10/s, 1000/h;name=hourly    unlimited
+//
+// The error joins a [LimitError] for each fault.
+func ParsePolicy(s string) (*Policy, error) {
+	if strings.TrimSpace(s) == unlimitedText {
+		return Unlimited, nil
+	}
+	var limits []Limit
+	var faults []error
+	for text := range strings.SplitSeq(s, ",") {
+		text = strings.TrimSpace(text)
+		if text == unlimitedText {
+			faults = append(faults, &LimitError{Field: "text", Value: s, Want: `must be limits or "unlimited", not both`})
+			continue
+		}
+		l, err := ParseLimit(text)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		limits = append(limits, l)
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return NewPolicy(limits...)
+}
+
+// String returns the text that [ParsePolicy] reads back as the same policy, of [Unlimited],
+// too. That of a policy that was not made with [NewPolicy] cannot be read back.
+func (p *Policy) String() string {
+	switch {
+	case p == Unlimited:
+		return unlimitedText
+	case p == nil:
+		return "no policy"
+	}
+	texts := make([]string, len(p.buckets))
+	for i := range p.buckets {
+		texts[i] = p.buckets[i].limit.String()
+	}
+	return strings.Join(texts, ", ")
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the form of [Policy.String]. It
+// refuses a policy that was not made with [NewPolicy]. There is no UnmarshalText, since
+// a Policy never changes: use [ParsePolicy].
+func (p *Policy) MarshalText() ([]byte, error) {
+	if err := checkPolicy(p); err != nil {
+		return nil, fmt.Errorf("ratelimit: no text for this policy: %w", err)
+	}
+	return []byte(p.String()), nil
+}
