@@ -59,7 +59,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var result ratelimit.Result
 	if err := g.decide(r, key, g.cost(r), &result); err != nil {
-		g.undecided(w, r, err)
+		g.undecided(w, r, err, result.Shadow || g.limiter.Shadow())
 		return
 	}
 	if !result.Allowed {
@@ -150,10 +150,11 @@ func (g *gate) decide(r *http.Request, key string, cost int, result *ratelimit.R
 	return err
 }
 
-// undecided serves or refuses a request about which nothing could be decided.
-func (g *gate) undecided(w http.ResponseWriter, r *http.Request, err error) {
+// undecided serves or refuses a request about which nothing could be decided. Where
+// nothing is enforced, it is served.
+func (g *gate) undecided(w http.ResponseWriter, r *http.Request, err error, shadow bool) {
 	class := ratelimit.ErrorClass(err)
-	if ratelimit.FailsClosed(err, g.config.FailClosed) && !g.limiter.Shadow() {
+	if !shadow && ratelimit.FailsClosed(err, g.config.FailClosed) {
 		g.faults.report(r, class, "refused with 503")
 		g.unavailable(w, r)
 		return

@@ -18,8 +18,12 @@ type Config struct {
 	// and the store's answer together. 0 means [DefaultTimeout].
 	Timeout time.Duration
 	// Shadow makes the limiter decide, charge and report as ever, but admit every
-	// call: see [Result.Shadow]. It is for watching a limit before it is enforced.
+	// call: see [Result.Shadow]. It is for watching limits before they are enforced;
+	// for single limits there is [Limit.Shadow].
 	Shadow bool
+	// ShadowKeys is how many keys [Limiter.ShadowReport] tells of, at most
+	// [MaxShadowKeys]. 0 means [DefaultShadowKeys]. Each takes about 250 bytes.
+	ShadowKeys int
 	// Observe, if not nil, is called after each decision of Allow, AllowN and Wait,
 	// which may have to decide several times, with the context of the call and on
 	// its goroutine: it must be quick, and safe for concurrent use. If it panics,
@@ -36,13 +40,19 @@ type Limiter struct {
 	timeout time.Duration
 	shadow  bool
 	observe func(context.Context, Event)
-	panics  atomic.Int64 // of observe
-	lookups atomic.Int64 // of limits, that failed since the last one that did not
-	proofs  proofs       // of Check
+	*record
 
 	single    SingleTaker // the store, if it is one
 	selfTimed bool        // neither store nor limits need a deadline on the context
 	plain     bool        // and nobody observes
+}
+
+// A record is what a limiter remembers, and shares with those made from it.
+type record struct {
+	panics  atomic.Int64 // of observe
+	lookups atomic.Int64 // of limits, that failed since the last one that did not
+	proofs  proofs       // of Check
+	report  watched
 }
 
 // New returns a limiter that keeps its buckets in store and holds each key to
@@ -50,7 +60,7 @@ type Limiter struct {
 // name: where that is not meant, name the limits, as in PerMinute(2).Named("export").
 // It does no I/O and starts nothing. The error joins all faults of its arguments.
 func New(store Store, limits Limits, c Config) (*Limiter, error) {
-	l := &Limiter{store: store, limits: limits, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe}
+	l := &Limiter{store: store, limits: limits, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe, record: new(record)}
 	var faults []error
 	if isNil(store) {
 		faults = append(faults, errors.New("ratelimit: store is nil; pass one, such as memstore.New(memstore.Config{})"))
@@ -61,11 +71,18 @@ func New(store Store, limits Limits, c Config) (*Limiter, error) {
 	if c.Timeout < 0 {
 		faults = append(faults, fmt.Errorf("ratelimit: Config.Timeout %v must not be negative; 0 means %v", c.Timeout, DefaultTimeout))
 	}
+	if c.ShadowKeys < 0 || c.ShadowKeys > MaxShadowKeys {
+		faults = append(faults, fmt.Errorf("ratelimit: Config.ShadowKeys %d must be from 0 to %d; 0 means %d", c.ShadowKeys, MaxShadowKeys, DefaultShadowKeys))
+	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
 	if l.timeout == 0 {
 		l.timeout = DefaultTimeout
+	}
+	l.report.since = time.Now()
+	if l.report.top.max = c.ShadowKeys; c.ShadowKeys == 0 {
+		l.report.top.max = DefaultShadowKeys
 	}
 	l.selfTimed = l.policy != nil || isSelfTimed(limits)
 	if !isSelfTimed(store) {
@@ -128,47 +145,58 @@ func (l *Limiter) decide(ctx context.Context, key string, n, charge int, r *Resu
 	if p == nil {
 		var err error
 		if p, err = l.policyFor(ctx, key); err != nil {
-			return l.fault(r, err)
+			return l.fault(r, err, l.shadow)
 		}
 	}
 	if n < 0 {
-		return l.fault(r, &LimitError{Field: "n", Value: n, Want: "must be at least 0"})
+		return l.fault(r, &LimitError{Field: "n", Value: n, Want: "must be at least 0"}, l.shadow)
 	}
+	if p.phases != nil {
+		ph := p.phases.now()
+		return l.take(ctx, key, ph.policy, n, charge, ph.shadow || l.shadow, r)
+	}
+	return l.take(ctx, key, p, n, charge, l.shadow, r)
+}
+
+// take is decide for the policy p. In shadow nothing that is decided is enforced.
+func (l *Limiter) take(ctx context.Context, key string, p *Policy, n, charge int, shadow bool, r *Result) error {
 	r.policy, r.Cost = p, n
 	if p == Unlimited {
-		r.Allowed, r.Remaining, r.Shadow = true, math.MaxInt, l.shadow
+		r.Allowed, r.Remaining, r.Shadow = true, math.MaxInt, shadow
 		return nil
 	}
+	var start time.Time
+	if len(p.beside) > 0 {
+		start = time.Now()
+	}
+	decided := false
 	if l.single != nil && len(p.buckets) == 1 && charge == n {
-		if debt, allowed, ok := l.single.TakeOne(key, &p.buckets[0], n); ok {
+		var debt Debt
+		var allowed bool
+		if debt, allowed, decided = l.single.TakeOne(key, &p.buckets[0], n); decided {
 			r.decideOne(debt, allowed)
-			l.watch(r)
-			return nil
 		}
 	}
-	d, err := l.store.Take(ctx, Request{Key: key, Policy: p, Cost: charge, Timeout: l.timeout})
-	if err != nil {
-		return l.fault(r, storeError(err, key))
+	if !decided {
+		d, err := l.store.Take(ctx, Request{Key: key, Policy: p, Cost: charge, Timeout: l.timeout})
+		if err != nil {
+			return l.fault(r, storeError(err, key), shadow)
+		}
+		if charge < n && d.Allowed {
+			d.Allowed = p.fits(&d, n)
+		}
+		r.decide(&d)
 	}
-	if charge < n && d.Allowed {
-		d.Allowed = p.fits(&d, n)
+	if shadow || len(p.beside) > 0 {
+		l.watch(ctx, key, charge, shadow, start, r)
 	}
-	r.decide(&d)
-	l.watch(r)
 	return nil
 }
 
-// watch makes a result into one of shadow mode, if that is on.
-func (l *Limiter) watch(r *Result) {
-	if l.shadow {
-		r.Shadow, r.WouldDeny, r.Allowed = true, !r.Allowed, true
-	}
-}
-
-// fault is the answer when nothing could be decided. In shadow mode the caller is
-// served all the same.
-func (l *Limiter) fault(r *Result, err error) error {
-	*r = Result{Allowed: l.shadow, Shadow: l.shadow}
+// fault is the answer when nothing could be decided. In shadow the caller is served all
+// the same.
+func (l *Limiter) fault(r *Result, err error, shadow bool) error {
+	*r = Result{Allowed: shadow, Shadow: shadow}
 	return err
 }
 

@@ -16,6 +16,8 @@ const MaxLimits = 4
 // share it between keys, limiters and goroutines. The zero Policy is not valid.
 type Policy struct {
 	buckets []Bucket
+	phases  *phases   // how it is decided, if it has shadow limits
+	beside  []*Policy // of a phase's policy: the limits to be watched, one each
 }
 
 // Unlimited exempts a key: every call is admitted and no store is asked.
@@ -47,6 +49,9 @@ func NewPolicy(limits ...Limit) (*Policy, error) {
 	p := &Policy{buckets: make([]Bucket, len(limits))}
 	for i, l := range limits {
 		p.buckets[i] = newBucket(l)
+		if l.Shadow {
+			p.phases = &phases{all: p}
+		}
 	}
 	return p, nil
 }
@@ -100,4 +105,15 @@ func (p *Policy) fits(d *Decision, n int) bool {
 		}
 	}
 	return true
+}
+
+// checkPolicy refuses what no decision can be made with.
+func checkPolicy(p *Policy) *LimitError {
+	if p == nil {
+		return &LimitError{Field: "Policy", Value: "nil", Want: "must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited"}
+	}
+	if len(p.buckets) == 0 && p != Unlimited {
+		return &LimitError{Field: "Policy", Value: "zero value", Want: "must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited"}
+	}
+	return nil
 }

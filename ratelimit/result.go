@@ -16,10 +16,12 @@ const Never time.Duration = math.MaxInt64
 type Result struct {
 	// Allowed says whether to serve the call.
 	Allowed bool
-	// Shadow says that the limiter only watches: Allowed is true whatever was
-	// decided, and callers should be shown nothing of it.
+	// Shadow says that nothing is enforced, because of Config.Shadow or since all limits
+	// of the key are shadow: Allowed is true whatever was decided, and callers should be
+	// shown nothing of it.
 	Shadow bool
-	// WouldDeny says, in shadow mode, that enforcement would have denied.
+	// WouldDeny says that the call is admitted, and would have been denied if all limits
+	// of the key were enforced: see also [Result.ShadowState].
 	WouldDeny bool
 	// Source says what the answer is founded on: NoSource where there was an error, or the
 	// key is exempt.
@@ -41,8 +43,10 @@ type Result struct {
 	Cost int
 
 	policy   *Policy
-	deciding int
-	debts    [MaxLimits]Debt
+	deciding uint8
+	refused  bool            // what was decided, be it enforced or not
+	beside   uint8           // what is known of policy.beside
+	debts    [MaxLimits]Debt // of the policy's limits, and then of those beside
 }
 
 // A LimitState is what a [Result] knows of one limit of the key's policy.
@@ -58,7 +62,8 @@ type LimitState struct {
 func (r *Result) Exempt() bool { return r.policy == Unlimited }
 
 // Policy returns the policy that was applied, or nil if there was none because of
-// an error.
+// an error. Of a policy with limits that are shadow, and others that are not, it is the
+// part that was enforced.
 func (r *Result) Policy() *Policy { return r.policy }
 
 // Len returns how many limits were decided together: 0 for an exempt key.
@@ -83,7 +88,7 @@ func (r *Result) State(i int) LimitState {
 		Remaining:  b.Remaining(r.debts[at]),
 		ResetAfter: r.debts[at].Duration(),
 	}
-	if r.denied() {
+	if r.refused {
 		s.RetryAfter = b.RetryAfter(r.debts[at], r.Cost)
 		s.Violated = s.RetryAfter > 0
 		if i == 0 && s.Violated {
@@ -106,18 +111,15 @@ func (r *Result) NextAfter(i int) time.Duration {
 
 // index returns where in the policy the limit of State(i) is.
 func (r *Result) index(i int) int {
-	switch {
+	switch deciding := int(r.deciding); {
 	case i == 0:
-		return r.deciding
-	case i <= r.deciding:
+		return deciding
+	case i <= deciding:
 		return i - 1
 	default:
 		return i
 	}
 }
-
-// denied is what was decided, be it enforced or not.
-func (r *Result) denied() bool { return !r.Allowed || r.WouldDeny }
 
 // decide fills r in from what the store answered.
 func (r *Result) decide(d *Decision) {
@@ -136,7 +138,7 @@ func (r *Result) decide(d *Decision) {
 // decideOne fills r in for the first limit of the policy.
 func (r *Result) decideOne(debt Debt, allowed bool) {
 	b := &r.policy.buckets[0]
-	r.Allowed, r.Source = allowed, FromStore
+	r.Allowed, r.refused, r.Source = allowed, !allowed, FromStore
 	r.Remaining = b.Remaining(debt)
 	if !allowed {
 		r.RetryAfter = b.RetryAfter(debt, r.Cost)
@@ -157,7 +159,7 @@ func (r *Result) decideAmong(d *Decision) {
 			retry = b.RetryAfter(d.Debts[i], r.Cost)
 		}
 		if retry > r.RetryAfter || retry == r.RetryAfter && remaining < r.Remaining {
-			r.deciding, r.Remaining, r.RetryAfter = i, remaining, retry
+			r.deciding, r.Remaining, r.RetryAfter = uint8(i), remaining, retry
 		}
 	}
 	r.Limit = r.policy.buckets[r.deciding].limit

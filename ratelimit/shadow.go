@@ -1,5 +1,131 @@
 package ratelimit
 
+import (
+	"context"
+	"math"
+	"sync/atomic"
+	"time"
+)
+
 // Shadow tells whether l only watches: Config.Shadow. It is for those who answer
 // a call without asking for a decision, and must not do so in shadow mode.
 func (l *Limiter) Shadow() bool { return l.shadow }
+
+// phases are how a policy with shadow limits is decided, one after another: each date
+// from which a limit is enforced begins a new one. There is no way back: a clock that
+// is set back takes no limit out of force.
+type phases struct {
+	all     *Policy
+	current atomic.Pointer[phase]
+}
+
+// A phase is how such a policy is decided for some time.
+type phase struct {
+	until  int64   // when the next phase begins, in seconds since 1970
+	policy *Policy // the limits that are enforced; if there are none, all of them
+	shadow bool    // none are
+}
+
+// now returns the phase of this moment.
+func (ps *phases) now() *phase {
+	ph := ps.current.Load()
+	if ph != nil && ph.until == math.MaxInt64 {
+		return ph
+	}
+	now := time.Now().Unix()
+	if ph == nil || now >= ph.until {
+		ph = ps.at(now) // whoever does so at the same time comes to the same
+		ps.current.Store(ph)
+	}
+	return ph
+}
+
+// at returns the phase that holds at an instant.
+func (ps *phases) at(now int64) *phase {
+	ph := &phase{until: math.MaxInt64, policy: new(Policy)}
+	for _, l := range ps.all.Limits() {
+		if l.Shadow && (l.EnforceFrom == 0 || l.EnforceFrom > now) {
+			ph.policy.beside = append(ph.policy.beside, &Policy{buckets: []Bucket{newBucket(l)}})
+			if l.EnforceFrom != 0 {
+				ph.until = min(ph.until, l.EnforceFrom)
+			}
+			continue
+		}
+		l.Shadow, l.EnforceFrom = false, 0
+		ph.policy.buckets = append(ph.policy.buckets, newBucket(l))
+	}
+	if len(ph.policy.buckets) == 0 {
+		ph.policy, ph.shadow = ps.all, true
+	}
+	return ph
+}
+
+// watch makes a decision of limits that are not enforced into one that admits. If the
+// call is admitted it also asks for the limits that are watched beside the enforced
+// ones, each on its own, within what is left of the time.
+func (l *Limiter) watch(ctx context.Context, key string, charge int, shadow bool, start time.Time, r *Result) {
+	if shadow {
+		r.Shadow, r.WouldDeny, r.Allowed = true, r.refused, true
+	}
+	if !r.refused {
+		for i, p := range r.policy.beside {
+			l.watchOne(ctx, key, charge, i, p, l.timeout-time.Since(start), r)
+		}
+	}
+	if (shadow || len(r.policy.beside) > 0) && r.Cost > 0 && charge == r.Cost {
+		l.report.count(key, r)
+	}
+}
+
+// watchOne decides a limit that is watched beside others. Where it fails, the limit is
+// not known, and the call is none the worse for it.
+func (l *Limiter) watchOne(ctx context.Context, key string, charge, i int, p *Policy, left time.Duration, r *Result) {
+	if left <= 0 {
+		return
+	}
+	d, err := l.store.Take(ctx, Request{Key: key, Policy: p, Cost: charge, Timeout: left})
+	if err != nil {
+		return
+	}
+	r.beside |= besideKnown << i
+	r.debts[len(r.policy.buckets)+i] = d.Debts[0]
+	if !d.Allowed || charge < r.Cost && !p.fits(&d, r.Cost) {
+		r.beside |= besideRefused << i
+		r.WouldDeny = true
+	}
+}
+
+// What is known of the limits beside, four bits each.
+const (
+	besideKnown   uint8 = 1
+	besideRefused uint8 = 1 << MaxLimits
+)
+
+// ShadowLen returns how many limits were watched beside those that were enforced. For
+// a result of shadow mode, Len and State tell of the limits that were watched.
+func (r *Result) ShadowLen() int {
+	if r.policy == nil {
+		return 0
+	}
+	return len(r.policy.beside)
+}
+
+// ShadowState returns what is known of one limit that was watched beside those that were
+// enforced, in the order of the policy, and whether anything is: a limit that is watched
+// is not asked about a call that was refused, and may fail. It returns false if i is not
+// below ShadowLen.
+func (r *Result) ShadowState(i int) (LimitState, bool) {
+	if i < 0 || i >= r.ShadowLen() {
+		return LimitState{}, false
+	}
+	b := &r.policy.beside[i].buckets[0]
+	if r.beside&(besideKnown<<i) == 0 {
+		return LimitState{Limit: b.limit}, false
+	}
+	debt := r.debts[len(r.policy.buckets)+i]
+	s := LimitState{Limit: b.limit, Remaining: b.Remaining(debt), ResetAfter: debt.Duration()}
+	if s.Violated = r.beside&(besideRefused<<i) != 0; s.Violated {
+		s.RetryAfter = b.RetryAfter(debt, r.Cost)
+	}
+	return s, true
+}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 )
 
@@ -39,8 +37,27 @@ type TableConfig struct {
 // tableContent is a TableConfig as look-ups need it.
 type tableContent struct {
 	fallback *Policy
-	byKey    map[string]*Policy
-	byHash   map[[sha256.Size]byte]*Policy
+	plans    map[string]*Policy
+	byKey    map[string]*assignment
+	byHash   map[[sha256.Size]byte]*assignment
+}
+
+// An assignment is what one key is held to. All members of a plan have the same one.
+type assignment struct {
+	policy *Policy
+	plan   string
+	member bool // of that plan
+}
+
+// find returns what the key is held to, or nil for the default.
+func (c *tableContent) find(key string) *assignment {
+	if a := c.byKey[key]; a != nil {
+		return a
+	}
+	if len(c.byHash) > 0 {
+		return c.byHash[hashOf(key)]
+	}
+	return nil
 }
 
 // NewTable makes a table. The error joins all faults of c.
@@ -76,15 +93,62 @@ func (t *Table) PolicyFor(_ context.Context, key string) (*Policy, error) {
 	if c == nil {
 		return nil, errZeroTable
 	}
-	if p, ok := c.byKey[key]; ok {
-		return p, nil
-	}
-	if len(c.byHash) > 0 {
-		if p, ok := c.byHash[hashOf(key)]; ok {
-			return p, nil
-		}
+	if a := c.find(key); a != nil {
+		return a.policy, nil
 	}
 	return c.fallback, nil
+}
+
+// Config returns the content of t, with the keys as they were written: a copy, which
+// takes a while if they are many.
+func (t *Table) Config() TableConfig {
+	c := t.current.Load()
+	if c == nil {
+		return TableConfig{}
+	}
+	config := TableConfig{Default: c.fallback, Plans: maps.Clone(c.plans)}
+	add := func(key string, a *assignment) {
+		if a.member {
+			if config.Members == nil {
+				config.Members = make(map[string]string)
+			}
+			config.Members[key] = a.plan
+			return
+		}
+		if config.Keys == nil {
+			config.Keys = make(map[string]*Policy)
+		}
+		config.Keys[key] = a.policy
+	}
+	for key, a := range c.byKey {
+		add(key, a)
+	}
+	for hash, a := range c.byHash {
+		add(hashPrefix+hex.EncodeToString(hash[:]), a)
+	}
+	return config
+}
+
+// PlanOf returns the name of the plan that a key belongs to, and whether it belongs to
+// one: a key with limits of its own, or under the default, does not.
+func (t *Table) PlanOf(key string) (plan string, ok bool) {
+	c := t.current.Load()
+	if c == nil {
+		return "", false
+	}
+	if a := c.find(key); a != nil {
+		return a.plan, a.member
+	}
+	return "", false
+}
+
+// policies returns the policies of t, but for those that keys have of their own.
+func (t *Table) policies() []*Policy {
+	c := t.current.Load()
+	if c == nil {
+		return nil
+	}
+	return append(slices.Collect(maps.Values(c.plans)), c.fallback)
 }
 
 // HashKey returns a key as a [TableConfig] takes it instead of the key itself: "sha256:"
@@ -101,106 +165,4 @@ const hashPrefix = "sha256:"
 func hashOf(key string) [sha256.Size]byte {
 	var buffer [256]byte
 	return sha256.Sum256(append(buffer[:0], key...))
-}
-
-// compileTable makes the maps in which keys are looked up.
-func compileTable(c TableConfig) (*tableContent, error) {
-	b := tableBuilder{content: &tableContent{
-		fallback: c.Default,
-		byKey:    make(map[string]*Policy, len(c.Members)+len(c.Keys)),
-		byHash:   make(map[[sha256.Size]byte]*Policy),
-	}}
-	if err := checkPolicy(c.Default); err != nil {
-		err.Field = "TableConfig.Default"
-		b.faults = append(b.faults, err)
-	}
-	for name, p := range c.Plans {
-		if err := checkPolicy(p); err != nil {
-			b.fault(fmt.Sprintf("TableConfig.Plans[%q]", name), err.Value, err.Want)
-		}
-	}
-	for key, plan := range c.Members {
-		if p, ok := c.Plans[plan]; ok {
-			b.put("Members", key, p)
-		} else {
-			b.fault(place("Members", key), plan, "must be the name of one of TableConfig.Plans")
-		}
-	}
-	for key, p := range c.Keys {
-		if err := checkPolicy(p); err != nil {
-			b.fault(place("Keys", key), err.Value, err.Want)
-		} else {
-			b.put("Keys", key, p)
-		}
-	}
-	return b.content, b.err()
-}
-
-// A tableBuilder fills a content and gathers the faults.
-type tableBuilder struct {
-	content *tableContent
-	faults  []error // of c.Default
-	others  []*LimitError
-}
-
-// put enters one key. Whoever is written twice, plainly and hashed, is there twice.
-func (b *tableBuilder) put(in, key string, p *Policy) {
-	c := b.content
-	digits, hashed := strings.CutPrefix(key, hashPrefix)
-	if !hashed {
-		if _, twice := c.byKey[key]; twice {
-			b.fault(place(in, key), "there twice", "must be in one of TableConfig.Members and TableConfig.Keys")
-		}
-		c.byKey[key] = p
-		return
-	}
-	var h [sha256.Size]byte
-	if n, err := hex.Decode(h[:], []byte(digits[:min(len(digits), 2*sha256.Size)])); err != nil || n != sha256.Size || len(digits) != 2*sha256.Size {
-		b.fault(place(in, key), "not a hash", `must be "sha256:" and 64 hexadecimal digits, as ratelimit.HashKey returns them`)
-		return
-	}
-	if _, twice := c.byHash[h]; twice {
-		b.fault(place(in, key), "there twice", "must be in one of TableConfig.Members and TableConfig.Keys")
-	}
-	c.byHash[h] = p
-}
-
-func (b *tableBuilder) fault(field string, value any, want string) {
-	b.others = append(b.others, &LimitError{Field: field, Value: value, Want: want})
-}
-
-// mostFaults bounds how many are told.
-const mostFaults = 20
-
-// err joins the faults, in the order of their places.
-func (b *tableBuilder) err() error {
-	slices.SortFunc(b.others, func(x, y *LimitError) int { return strings.Compare(x.Field, y.Field) })
-	for i, fault := range b.others {
-		if i == mostFaults {
-			b.faults = append(b.faults, &LimitError{Field: "TableConfig", Value: len(b.others) - mostFaults, Want: "more of its entries cannot be used"})
-			break
-		}
-		b.faults = append(b.faults, fault)
-	}
-	return errors.Join(b.faults...)
-}
-
-// place tells where in a TableConfig a key is. The key may be a secret: its hash stands
-// for it, as `printf %s KEY | sha256sum` prints it.
-func place(in, key string) string {
-	if !strings.HasPrefix(key, hashPrefix) {
-		key = HashKey(key)
-	}
-	return fmt.Sprintf("TableConfig.%s[%.19s…]", in, key)
-}
-
-// checkPolicy refuses what no decision can be made with.
-func checkPolicy(p *Policy) *LimitError {
-	if p == nil {
-		return &LimitError{Field: "Policy", Value: "nil", Want: "must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited"}
-	}
-	if len(p.buckets) == 0 && p != Unlimited {
-		return &LimitError{Field: "Policy", Value: "zero value", Want: "must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited"}
-	}
-	return nil
 }

@@ -1,0 +1,115 @@
+package ratelimit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A ShadowReport tells whom limits that are only watched would have refused, since the
+// limiter was made.
+type ShadowReport struct {
+	// Since is when counting began.
+	Since time.Time
+	// Decisions counts the calls of Allow, AllowN and Wait that were watched: decided
+	// in shadow mode, or by a policy with a limit that is shadow.
+	Decisions int64
+	// WouldDeny counts those that were admitted and would have been refused.
+	WouldDeny int64
+	// Undecided counts limits beside enforced ones that did not decide in time.
+	Undecided int64
+	// Keys are those with the most refusals, the most first: Config.ShadowKeys of
+	// them at most, one for each limit that would have refused the key.
+	Keys []ShadowKey
+}
+
+// A ShadowKey is a key and one limit that would have refused it.
+type ShadowKey struct {
+	Key   string // as [HashKey] writes it: "sha256:" and 64 digits
+	Limit string // the name of the limit
+	// Refused is how many calls would have been refused. Among more keys than there
+	// is room for, up to Overcount of them may have been other keys': so the true
+	// number is from Refused-Overcount to Refused.
+	Refused, Overcount int64
+	// Tokens is what the calls cost that were surely this key's, together, and
+	// MaxRetryAfter the longest that one of them would have been told to wait, which
+	// may be [Never].
+	Tokens        int64
+	MaxRetryAfter time.Duration
+	// First and Last are when the first and the last of them came.
+	First, Last time.Time
+}
+
+// DefaultShadowKeys is how many keys a report holds when Config.ShadowKeys is 0, and
+// MaxShadowKeys how many it can hold.
+const (
+	DefaultShadowKeys = 100
+	MaxShadowKeys     = 100_000
+)
+
+// ShadowReport tells whom limits that are only watched would have refused. Every key that
+// one limit refused more often than WouldDeny / Config.ShadowKeys is in it, by the
+// Space-Saving method (Metwally, Agrawal, El Abbadi: Efficient Computation of Frequent and
+// Top-k Elements in Data Streams, ICDT 2005). Limiters made by [Limiter.With] share it.
+func (l *Limiter) ShadowReport() ShadowReport {
+	w := &l.report
+	report := ShadowReport{Since: w.since, Decisions: w.decisions.Load(), WouldDeny: w.wouldDeny.Load(), Undecided: w.undecided.Load()}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.top.sorted() {
+		report.Keys = append(report.Keys, ShadowKey{
+			Key: hashPrefix + hex.EncodeToString(c.id.key[:]), Limit: c.id.limit,
+			Refused: c.count, Overcount: c.over,
+			Tokens: c.seen.tokens, MaxRetryAfter: c.seen.longest, First: c.seen.first, Last: c.seen.last,
+		})
+	}
+	return report
+}
+
+// watched counts for the report. What would not have been refused costs it one addition.
+type watched struct {
+	since                           time.Time
+	decisions, wouldDeny, undecided atomic.Int64
+
+	mu  sync.Mutex
+	top top
+}
+
+// count counts one call.
+func (w *watched) count(key string, r *Result) {
+	w.decisions.Add(1)
+	for i := range r.policy.beside {
+		if !r.refused && r.beside&(besideKnown<<i) == 0 {
+			w.undecided.Add(1)
+		}
+	}
+	if !r.WouldDeny {
+		return
+	}
+	w.wouldDeny.Add(1)
+	now, hash := time.Now(), hashOf(key)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.refused {
+		w.add(hash, r.Limit.Name, r.Cost, r.RetryAfter, now)
+		return
+	}
+	for i := range r.policy.beside {
+		if s, _ := r.ShadowState(i); s.Violated {
+			w.add(hash, s.Limit.Name, r.Cost, s.RetryAfter, now)
+		}
+	}
+}
+
+// add counts one refusal.
+func (w *watched) add(key [sha256.Size]byte, limit string, cost int, wait time.Duration, now time.Time) {
+	seen := w.top.count(refusal{key, limit})
+	if seen.first.IsZero() {
+		seen.first = now
+	}
+	seen.last = now
+	seen.tokens += int64(cost)
+	seen.longest = max(seen.longest, wait)
+}
