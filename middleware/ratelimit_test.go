@@ -205,6 +205,13 @@ func TestShadow(t *testing.T) {
 		})
 	}
 
+	t.Run("a limit that is shadow, and the store failed", func(t *testing.T) {
+		h := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five.Shadowed(), ratelimit.Config{}), quiet(config))(hello)
+		if got, want := dump(call{key: "k"}.to(h)), dump(call{key: "k"}.to(hello)); got != want {
+			t.Errorf("response:\n%s\nwant, as without the middleware:\n%s", got, want)
+		}
+	})
+
 	t.Run("would deny what enforcement denies", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var would []bool
