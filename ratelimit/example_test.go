@@ -266,3 +266,44 @@ func ExampleConfig_shadow() {
 	// would deny: true
 	// allowed: true
 }
+
+// Beside a limit that is enforced, another one is watched. The report tells whom it would
+// have refused.
+func ExampleLimiter_ShadowReport() {
+	policy, _ := ratelimit.NewPolicy(
+		ratelimit.PerSecond(10),
+		ratelimit.PerHour(2).Named("hourly").Shadowed(),
+	)
+	limiter, _ := ratelimit.New(memstore.New(memstore.Config{}), policy, ratelimit.Config{})
+	for range 5 {
+		result, _ := limiter.Allow(context.Background(), "an API key")
+		fmt.Println(result.Allowed, result.WouldDeny)
+	}
+	for _, k := range limiter.ShadowReport().Keys {
+		fmt.Printf("%.15s… would have been refused %d times by %s\n", k.Key, k.Refused, k.Limit)
+	}
+	// Output:
+	// true false
+	// true false
+	// true true
+	// true true
+	// true true
+	// sha256:05576ecd… would have been refused 3 times by hourly
+}
+
+func ExampleParsePolicy() {
+	policy, err := ratelimit.ParsePolicy("10/s, 1000/h;name=hourly")
+	fmt.Println(policy, err)
+	_, err = ratelimit.ParsePolicy("10/s, 1000/hour")
+	fmt.Println(err)
+	// Output:
+	// 10/s, 1000/h;name=hourly <nil>
+	// ratelimit: text "1000/hour" must have a period of s, m, h, d, a number of days or a Go duration behind the slash, such as "5/s" or "100/1.5s"
+}
+
+func ExampleLimit_EnforcedFrom() {
+	limit := ratelimit.PerHour(1000).EnforcedFrom(time.Date(2027, time.January, 31, 0, 0, 0, 0, time.UTC))
+	fmt.Println(limit)
+	// Output:
+	// 1000/h;enforce-from=2027-01-31
+}
