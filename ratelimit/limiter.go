@@ -151,45 +151,42 @@ func (l *Limiter) decide(ctx context.Context, key string, n, charge int, r *Resu
 	if n < 0 {
 		return l.fault(r, &LimitError{Field: "n", Value: n, Want: "must be at least 0"}, l.shadow)
 	}
+	shadow := l.shadow
 	if p.phases != nil {
 		ph := p.phases.now()
-		return l.take(ctx, key, ph.policy, n, charge, ph.shadow || l.shadow, r)
+		p, shadow = ph.policy, ph.shadow || shadow
 	}
-	return l.take(ctx, key, p, n, charge, l.shadow, r)
-}
-
-// take is decide for the policy p. In shadow nothing that is decided is enforced.
-func (l *Limiter) take(ctx context.Context, key string, p *Policy, n, charge int, shadow bool, r *Result) error {
 	r.policy, r.Cost = p, n
 	if p == Unlimited {
 		r.Allowed, r.Remaining, r.Shadow = true, math.MaxInt, shadow
 		return nil
 	}
-	var start time.Time
-	if len(p.beside) > 0 {
-		start = time.Now()
+	if shadow || p.beside != nil {
+		return l.watch(ctx, key, charge, shadow, r)
 	}
-	decided := false
+	if err := l.take(ctx, key, charge, r); err != nil {
+		return l.fault(r, err, false)
+	}
+	return nil
+}
+
+// take asks the store for charge tokens, of the policy of r and for its cost.
+func (l *Limiter) take(ctx context.Context, key string, charge int, r *Result) error {
+	p, n := r.policy, r.Cost
 	if l.single != nil && len(p.buckets) == 1 && charge == n {
-		var debt Debt
-		var allowed bool
-		if debt, allowed, decided = l.single.TakeOne(key, &p.buckets[0], n); decided {
+		if debt, allowed, ok := l.single.TakeOne(key, &p.buckets[0], n); ok {
 			r.decideOne(debt, allowed)
+			return nil
 		}
 	}
-	if !decided {
-		d, err := l.store.Take(ctx, Request{Key: key, Policy: p, Cost: charge, Timeout: l.timeout})
-		if err != nil {
-			return l.fault(r, storeError(err, key), shadow)
-		}
-		if charge < n && d.Allowed {
-			d.Allowed = p.fits(&d, n)
-		}
-		r.decide(&d)
+	d, err := l.store.Take(ctx, Request{Key: key, Policy: p, Cost: charge, Timeout: l.timeout})
+	if err != nil {
+		return storeError(err, key)
 	}
-	if shadow || len(p.beside) > 0 {
-		l.watch(ctx, key, charge, shadow, start, r)
+	if charge < n && d.Allowed {
+		d.Allowed = p.fits(&d, n)
 	}
+	r.decide(&d)
 	return nil
 }
 

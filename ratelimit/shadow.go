@@ -60,10 +60,14 @@ func (ps *phases) at(now int64) *phase {
 	return ph
 }
 
-// watch makes a decision of limits that are not enforced into one that admits. If the
-// call is admitted it also asks for the limits that are watched beside the enforced
-// ones, each on its own, within what is left of the time.
-func (l *Limiter) watch(ctx context.Context, key string, charge int, shadow bool, start time.Time, r *Result) {
+// watch is take where something is not enforced. In shadow that is everything, and the
+// call is admitted. A call that is admitted is then decided by each limit that is watched
+// beside the enforced ones, on its own and within what is left of the time.
+func (l *Limiter) watch(ctx context.Context, key string, charge int, shadow bool, r *Result) error {
+	start := time.Now()
+	if err := l.take(ctx, key, charge, r); err != nil {
+		return l.fault(r, err, shadow)
+	}
 	if shadow {
 		r.Shadow, r.WouldDeny, r.Allowed = true, r.refused, true
 	}
@@ -72,9 +76,10 @@ func (l *Limiter) watch(ctx context.Context, key string, charge int, shadow bool
 			l.watchOne(ctx, key, charge, i, p, l.timeout-time.Since(start), r)
 		}
 	}
-	if (shadow || len(r.policy.beside) > 0) && r.Cost > 0 && charge == r.Cost {
+	if r.Cost > 0 && charge == r.Cost {
 		l.report.count(key, r)
 	}
+	return nil
 }
 
 // watchOne decides a limit that is watched beside others. Where it fails, the limit is
