@@ -94,7 +94,7 @@ func retryAfter(h http.Header, c clock) time.Duration {
 	if d, ok := parseSeconds(text); ok {
 		return d
 	}
-	if at, err := http.ParseTime(text); err == nil {
+	if at, ok := parseDate(text); ok {
 		return c.untilDate(at)
 	}
 	return 0

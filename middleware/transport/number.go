@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"math/bits"
 	"net/http"
 	"strings"
 	"time"
@@ -74,7 +75,9 @@ func parseDecimal(s string, unit time.Duration) (time.Duration, bool) {
 	if whole >= int64(maxTold/unit) {
 		return maxTold, true
 	}
-	return time.Duration(whole)*unit + time.Duration(billionths)*unit/1e9, true
+	high, low := bits.Mul64(uint64(billionths), uint64(unit)) // more than 64 bits, of days
+	part, _ := bits.Div64(high, low, 1e9)
+	return time.Duration(whole)*unit + time.Duration(part), true
 }
 
 func parseSeconds(s string) (time.Duration, bool) { return parseDecimal(s, time.Second) }
@@ -104,10 +107,17 @@ type clock struct {
 
 func clockOf(h http.Header, now time.Time) clock {
 	c := clock{now: now}
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		c.date = date
-	}
+	c.date, _ = parseDate(h.Get("Date"))
 	return c
+}
+
+// parseDate reads an HTTP date.
+func parseDate(s string) (time.Time, bool) {
+	if len(s) > maxText {
+		return time.Time{}, false
+	}
+	date, err := http.ParseTime(s)
+	return date, err == nil
 }
 
 // untilDate returns the time until an HTTP date, by the server's own clock if that is
@@ -151,7 +161,7 @@ func (c clock) parseReset(s string) time.Duration {
 	if at, err := time.Parse(time.RFC3339, s); err == nil {
 		return c.until(at)
 	}
-	if at, err := http.ParseTime(s); err == nil {
+	if at, ok := parseDate(s); ok {
 		return c.untilDate(at)
 	}
 	return 0
