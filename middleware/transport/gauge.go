@@ -23,7 +23,7 @@ const gaugeTime = 10 * time.Second
 
 // largest returns the least that a quota must be of which this much remains.
 func (g *gauge) largest(remaining int) int {
-	g.most = max(g.most, remaining+1)
+	g.most = max(g.most, min(remaining, maxCount-1)+1)
 	return g.most
 }
 

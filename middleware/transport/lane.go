@@ -183,7 +183,7 @@ func bucketOf(limit rate.Limit, size, tokens int, at time.Time) *rate.Limiter {
 // spread makes l a window, in which what remains lasts until its end: n more
 // requests, and the one after them comes in the next window.
 func (l *lane) spread(r reading) {
-	limit := max(rate.Limit(float64(l.left+1)/l.resets.Sub(r.now).Seconds()), rate.Every(maxSpace))
+	limit := max(rate.Limit((float64(l.left)+1)/l.resets.Sub(r.now).Seconds()), rate.Every(maxSpace))
 	size := max(1, l.quota/10)
 	if l.bucket == nil || l.bucket.Burst() != size {
 		l.bucket = rate.NewLimiter(limit, size)
