@@ -33,9 +33,11 @@ type Config struct {
 	// Key tells whose limit a request counts against: requests to one host with the
 	// same key share a pace. nil means the credentials in the headers and the URL.
 	// An API that has limits of their own for some paths, or that takes its key from
-	// the query, needs a Key that says so. Only a hash of what it returns is kept.
+	// the query, needs a Key that says so. Only a hash of what it returns is kept. If
+	// it panics, the credentials count.
 	Key func(*http.Request) string
-	// Observe, if not nil, is told what was done. It must be quick.
+	// Observe, if not nil, is told what was done. It must be quick. If it panics, the
+	// call goes on as if it had not.
 	Observe func(context.Context, Event)
 }
 

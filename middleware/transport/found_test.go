@@ -1,16 +1,227 @@
 package transport_test
 
 import (
+	"context"
+	"errors"
+	"io"
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keyrate/keyrate/middleware/transport"
 )
 
 // These tests are named after faults that were found in use and under attack.
+
+// TestObservePanics: a hook that panics costs no call, and no other event.
+func TestObservePanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		s := &script{answers: []answer{refusal("Retry-After: 1"), ok, refusal("Retry-After: 90"), refusal("Retry-After: 90")}}
+		tr := mustNew(t, s, transport.Config{Observe: func(context.Context, transport.Event) {
+			told++
+			panic("a hook")
+		}})
+		for _, want := range []int{200, 429} {
+			if status, _ := do(t, tr, request(t, "https://api.example.com/")); status != want {
+				t.Errorf("status %d, want %d", status, want)
+			}
+		}
+		if _, late := errors.AsType[*transport.WaitError](errorOf(t, tr, request(t, "https://api.example.com/"))); !late {
+			t.Error("want a WaitError")
+		}
+		if told != 7 {
+			t.Errorf("%d events, want 7", told)
+		}
+	})
+}
+
+// TestKeyPanics: the credentials count, as if there were no Key.
+func TestKeyPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []answer{{status: 200, header: headers(`RateLimit-Policy: "default";q=1;w=10`, `RateLimit: "default";r=0;t=10`)}}}
+		tr := mustNew(t, s, transport.Config{Key: func(*http.Request) string { panic("a key") }})
+		for _, key := range []string{"a", "a", "b"} {
+			r := request(t, "https://api.example.com/")
+			r.Header.Set("X-Api-Key", key)
+			do(t, tr, r)
+		}
+		if len(s.times) != 3 || !near(s.times[1], 10*time.Second) || s.times[2] != s.times[1] {
+			t.Errorf("sent at %v", s.times)
+		}
+	})
+}
+
+// TestBaseBreaksItsContract: whatever base returns, the caller gets a response with a
+// body, or an error; what is dropped is closed, and the next request is sent.
+func TestBaseBreaksItsContract(t *testing.T) {
+	reset := errors.New("the connection was reset")
+	for _, c := range []struct {
+		name   string
+		status int // 0: no response
+		noBody bool
+		err    error
+		want   int // the status, or 0 for an error
+		sent   int
+	}{
+		{"nothing at all", 0, false, nil, 0, 1},
+		{"both", 200, false, reset, 0, 1},
+		{"a refusal and an error", 429, false, reset, 0, 1},
+		{"an error, and a response without a body", 200, true, reset, 0, 1},
+		{"no body", 200, true, nil, 200, 1},
+		{"refusals without a body", 429, true, nil, 429, 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sent := 0
+				body := &trackedBody{Reader: strings.NewReader("hello\n")}
+				tr := mustNew(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+					_ = r.Body.Close()
+					sent++
+					if c.status == 0 {
+						return nil, c.err
+					}
+					response := &http.Response{StatusCode: c.status, Body: body, Request: r}
+					if c.noBody {
+						response.Body = nil
+					}
+					return response, c.err
+				}), transport.Config{})
+				for range 2 {
+					sent = 0
+					began := time.Now()
+					response, err := tr.RoundTrip(request(t, "https://api.example.com/"))
+					switch {
+					case (response == nil) == (err == nil):
+						t.Fatalf("response %v, error %v", response, err)
+					case c.want == 0 && (response != nil || c.err != nil && !errors.Is(err, c.err)):
+						t.Errorf("response %v, error %v", response, err)
+					case c.want != 0 && (err != nil || response.StatusCode != c.want):
+						t.Errorf("response %v, error %v", response, err)
+					case response != nil:
+						if _, err := io.ReadAll(response.Body); err != nil {
+							t.Error(err)
+						}
+						_ = response.Body.Close()
+					}
+					if c.want == 0 && c.status != 0 && !c.noBody && body.closed.Load() == 0 {
+						t.Error("a response was dropped and its body is open")
+					}
+					if sent != c.sent || c.status != 429 && time.Since(began) > 0 {
+						t.Errorf("sent %d times in %v, want %d", sent, time.Since(began), c.sent)
+					}
+					time.Sleep(time.Minute)
+				}
+			})
+		})
+	}
+}
+
+// TestBasePanics: the panic is the caller's, the bodies are closed, and the next
+// request need not wait.
+func TestBasePanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := &trackedBody{Reader: io.LimitReader(endless{}, 1<<20)}
+		attempts := 0
+		tr := mustNew(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+			defer func() { _ = r.Body.Close() }()
+			if attempts++; attempts == 1 {
+				return &http.Response{StatusCode: 429, Body: refused, Header: headers("Retry-After: 1"), Request: r}, nil
+			}
+			panic("a base")
+		}), transport.Config{})
+		body := &trackedBody{Reader: strings.NewReader("hello")}
+		r := request(t, "https://api.example.com/")
+		r.Body = body
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic was hidden")
+				}
+			}()
+			response, err := tr.RoundTrip(r)
+			t.Error(response, err)
+		}()
+		if body.closed.Load() == 0 || refused.closed.Load() == 0 {
+			t.Error("a body is open")
+		}
+		if attempts != 2 {
+			t.Errorf("%d attempts", attempts)
+		}
+	})
+}
+
+// An endless reader is that.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// A stalled body does not end until it is closed.
+type stalled struct {
+	closed chan struct{}
+	n      atomic.Int32
+}
+
+func (s *stalled) Read([]byte) (int, error) {
+	<-s.closed
+	return 0, errors.New("read on a closed body")
+}
+
+func (s *stalled) Close() error {
+	if s.n.Add(1) == 1 {
+		close(s.closed)
+	}
+	return nil
+}
+
+// TestRefusalIsSlow: a refusal whose body does not come keeps nobody for longer than
+// there is time.
+func TestRefusalIsSlow(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		maxWait time.Duration
+		cancel  time.Duration // the context, then
+		limit   time.Duration // the context's deadline
+		within  time.Duration
+	}{
+		{"the cap", 100 * time.Millisecond, 0, 0, 100 * time.Millisecond},
+		{"the context's deadline", 0, 0, 100 * time.Millisecond, 100 * time.Millisecond},
+		{"the context's end", 0, 100 * time.Millisecond, 0, 100 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if c.limit > 0 {
+					ctx, cancel = context.WithTimeout(ctx, c.limit)
+					defer cancel()
+				}
+				if c.cancel > 0 {
+					time.AfterFunc(c.cancel, cancel)
+				}
+				body := &stalled{closed: make(chan struct{})}
+				tr := mustNew(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: 429, Body: body, Header: headers("Retry-After-Ms: 10"), Request: r}, nil
+				}), transport.Config{MaxWait: c.maxWait})
+				began := time.Now()
+				response, err := tr.RoundTrip(request(t, "https://api.example.com/").WithContext(ctx))
+				if took := time.Since(began); took > c.within {
+					t.Errorf("took %v, want %v at most", took, c.within)
+				}
+				if err == nil {
+					_ = response.Body.Close()
+				}
+				if body.n.Load() == 0 {
+					t.Error("the body is open")
+				}
+			})
+		})
+	}
+}
 
 // TestPartOfADay: "0.5d" is twelve hours, and no sum of a header overflows.
 func TestPartOfADay(t *testing.T) {

@@ -44,6 +44,16 @@ type paceKey [sha256.Size]byte
 func (t *Transport) keyOf(r *http.Request) paceKey {
 	host := strings.ToLower(r.URL.Scheme + "://" + r.URL.Host)
 	b := binary.AppendUvarint(slices.Clip(t.seed), uint64(len(host)))
-	b = append(append(b, host...), t.config.Key(r)...)
+	b = append(append(b, host...), t.config.key(r)...)
 	return sha256.Sum256(b)
+}
+
+// key is what Key returns. If that panics, the credentials count, as without it.
+func (c Config) key(r *http.Request) (key string) {
+	defer func() {
+		if recover() != nil {
+			key = credentials(r)
+		}
+	}()
+	return c.Key(r)
 }

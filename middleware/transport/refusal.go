@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"time"
@@ -37,17 +38,20 @@ const (
 	// maxKept is how much of a refusal's body is read before the wait: with all of
 	// it read, the connection is free for others. Refusals are small.
 	maxKept = 64 << 10
-	// keepTime is how long that may take.
+	// keepTime is how long that may take, if there is so much time.
 	keepTime = time.Second
 )
 
 // keep reads the body of a refusal, which the caller may get after all. One that is
-// too long or too slow is left to be read on, on its connection.
-func keep(response *http.Response) {
+// too long or too slow is left to be read on, on its connection; left is how long
+// the caller has time.
+func keep(ctx context.Context, response *http.Response, left time.Duration) {
 	body := response.Body
-	timer := time.AfterFunc(keepTime, func() { _ = body.Close() })
+	ctx, cancel := context.WithTimeout(ctx, min(keepTime, left))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = body.Close() })
 	kept, err := io.ReadAll(io.LimitReader(body, maxKept+1))
-	timer.Stop()
+	stop()
 	if err == nil && len(kept) <= maxKept {
 		_ = body.Close()
 		response.Body = io.NopCloser(bytes.NewReader(kept))

@@ -37,7 +37,7 @@ func New(base http.RoundTripper, c Config) (*Transport, error) {
 // be. It returns the last response, which may be a refusal; the error of base; or, if
 // r was not sent at all, a [*WaitError], the error of its context, or of its GetBody.
 // It does not change r, and closes its body in any case.
-func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t *Transport) RoundTrip(r *http.Request) (response *http.Response, err error) {
 	if r.URL == nil {
 		return t.base.RoundTrip(r) // which says what is wrong
 	}
@@ -50,6 +50,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		ticket:    p.ticket(),
 		left:      t.config.MaxWait,
 	}
+	defer func() { trip.end(response) }() // also if base panics
 	return trip.run(r.Context())
 }
 
@@ -78,34 +79,52 @@ func (t *trip) run(ctx context.Context) (*http.Response, error) {
 			return t.notSent(ctx, err)
 		}
 		t.attempt++
-		r, err := t.sender.next(t.attempt)
+		response, err := t.send()
 		if err != nil {
-			t.pace.failed()
-			return t.giveUp(err)
-		}
-		t.drop()
-		response, err := t.roundTrip(r)
-		if err != nil {
-			t.sender.close()
-			return response, err
+			return nil, err
 		}
 		if t.answered(ctx, call, response) {
-			t.sender.close()
 			return response, nil
 		}
 	}
 }
 
-// roundTrip is that of the base. The place of a request that ends without a
-// response is given up, also if base panics.
-func (t *trip) roundTrip(r *http.Request) (response *http.Response, err error) {
+// send makes an attempt. The place of a request that ends without a response is given
+// up, also by a panic.
+func (t *trip) send() (response *http.Response, err error) {
 	defer func() {
-		if response == nil || err != nil {
+		if response == nil {
 			t.pace.failed()
 		}
 	}()
-	return t.base.RoundTrip(r)
+	r, err := t.sender.next(t.attempt)
+	if err != nil {
+		return nil, err
+	}
+	t.drop()
+	return checked(t.base.RoundTrip(r))
 }
+
+// checked holds a base to its contract: there is a response that has a body, or an
+// error.
+func checked(response *http.Response, err error) (*http.Response, error) {
+	if response == nil {
+		if err == nil {
+			err = errNothing
+		}
+		return nil, err
+	}
+	if response.Body == nil {
+		response.Body = http.NoBody
+	}
+	if err != nil {
+		_ = response.Body.Close()
+		return nil, err
+	}
+	return response, nil
+}
+
+var errNothing = errors.New("transport: the base RoundTripper returned neither a response nor an error")
 
 // enter waits for the pace.
 func (t *trip) enter(ctx context.Context) (call, error) {
@@ -137,7 +156,7 @@ func (t *trip) answered(ctx context.Context, c call, response *http.Response) bo
 	}
 	e.Action = Refused
 	t.observe(ctx, e)
-	keep(response)
+	keep(ctx, response, t.patience(ctx, now)-wait)
 	t.left -= time.Since(now)
 	t.refusal = response
 	return false
@@ -161,16 +180,17 @@ func (t *trip) notSent(ctx context.Context, err error) (*http.Response, error) {
 	}
 	t.observe(ctx, e)
 	if late && t.refusal != nil {
-		t.sender.close()
 		return t.refusal, nil
 	}
-	return t.giveUp(err)
+	return nil, err
 }
 
-func (t *trip) giveUp(err error) (*http.Response, error) {
-	t.drop()
+// end closes what the caller does not get.
+func (t *trip) end(returned *http.Response) {
+	if t.refusal != returned {
+		t.drop()
+	}
 	t.sender.close()
-	return nil, err
 }
 
 // drop closes a refusal that nobody will see.
@@ -181,9 +201,12 @@ func (t *trip) drop() {
 	}
 }
 
+// observe tells of an event. An observer that panics does so for itself.
 func (t *trip) observe(ctx context.Context, e Event) {
-	if t.config.Observe != nil {
-		e.Host = t.sender.request.URL.Host
-		t.config.Observe(ctx, e)
+	if t.config.Observe == nil {
+		return
 	}
+	defer func() { _ = recover() }()
+	e.Host = t.sender.request.URL.Host
+	t.config.Observe(ctx, e)
 }
