@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"runtime"
@@ -12,7 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/transport"
+	"github.com/keyrate/keyrate/ratelimit"
 )
 
 // These tests are named after faults that were found in use and under attack.
@@ -252,5 +255,62 @@ func TestLongLinesCostNothing(t *testing.T) {
 				t.Errorf("%s of %q: %d bytes", name, unit, n)
 			}
 		}
+	}
+}
+
+// TestSmallBurst: a server tells its windows in whole seconds, so that of a bucket
+// which is full again sooner it tells less than it admits. What remains shows that,
+// and most of the limit is used, without a refusal.
+func TestSmallBurst(t *testing.T) {
+	for _, c := range []struct {
+		limit ratelimit.Limit
+		used  float64 // of the limit, at least
+	}{
+		{ratelimit.PerSecond(5).WithBurst(2), 0.6},
+		{ratelimit.PerSecond(20).WithBurst(2), 0.6},
+		{ratelimit.PerSecond(5).WithBurst(3), 0.9},
+		{ratelimit.PerSecond(20).WithBurst(3), 0.9},
+		{ratelimit.PerSecond(20).WithBurst(5), 0.95},
+		{ratelimit.PerSecond(100).WithBurst(10), 0.95},
+		{ratelimit.PerSecond(5).WithBurst(6), 0.95},
+		{ratelimit.PerSecond(5).WithBurst(11), 0.95},
+	} {
+		for _, workers := range []int{1, 20} {
+			t.Run(fmt.Sprint(c.limit, " ", workers), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					n := network{keyrateServer(t, c.limit, middleware.Config{}), time.Millisecond, 3 * time.Millisecond}
+					got := work(t, n, workers, time.Minute)
+					t.Logf("%d finished, %d refused, %d errors", got.total(), got.refused, got.errors)
+					if got.errors > 0 || float64(got.refused) > 0.01*float64(got.sent) {
+						t.Errorf("%d of %d were refused, %d errors", got.refused, got.sent, got.errors)
+					}
+					if used := float64(got.total()) / float64(60*c.limit.Rate); used < c.used {
+						t.Errorf("%.2f of the limit were used, want %.2f at least", used, c.used)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestNoFasterThanTold: windows that are as they are told are kept to, also small ones,
+// where what remains looks like a bucket for a while.
+func TestNoFasterThanTold(t *testing.T) {
+	tell := func(h http.Header, quota, remaining int, ends time.Time, refused bool) {
+		h.Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=1`, quota))
+		h.Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=1`, remaining))
+		if refused {
+			h.Set("Retry-After", "1")
+		}
+	}
+	for quota := 1; quota <= 4; quota++ {
+		synctest.Test(t, func(t *testing.T) {
+			n := network{&windowServer{quota: quota, window: time.Second, status: 429, tell: tell}, time.Millisecond, 3 * time.Millisecond}
+			got := work(t, n, 20, time.Minute)
+			t.Logf("%d a second: %d finished, %d refused, %d errors", quota, got.total(), got.refused, got.errors)
+			if got.errors > 0 || float64(got.refused) > 0.02*float64(got.sent) || got.total() < 40*quota {
+				t.Errorf("%d a second: %d finished, %d of %d refused, %d errors", quota, got.total(), got.refused, got.sent, got.errors)
+			}
+		})
 	}
 }

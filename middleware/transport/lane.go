@@ -43,15 +43,18 @@ type lane struct {
 	asked  time.Time // when it went
 	gauge  gauge
 	share  share
+
+	surplus surplus
 }
 
 // A reading is what a lane needs to know of a response beside the limit in it.
 type reading struct {
 	call
 	now     time.Time
-	after   int // requests that were sent after this one
-	beside  int // those of them that may have been served before it
-	unseen  int // requests that were sent before, and may have been served after it
+	after   int           // requests that were sent after this one
+	beside  int           // those of them that may have been served before it
+	gap     time.Duration // since the one before was sent, 0 if that is not known
+	unseen  int           // requests that were sent before, and may have been served after it
 	refused bool
 	maxWait time.Duration
 }
@@ -97,6 +100,9 @@ func (l *lane) read(t Limit, r reading) bool {
 		l.left = least
 	}
 	limit := l.rateOf(t)
+	if t.Window > 0 && l.quota > 1 && limit >= spareRate {
+		limit = l.surplus.read(limit, t, l.quota, r)
+	}
 	if limit == 0 && !l.resets.IsZero() && !l.refill {
 		l.window = true
 		l.spread(r)

@@ -54,6 +54,9 @@ func (p *pace) readLanes(c call, told []Limit, refused bool, now time.Time) {
 	r := reading{call: c, now: now, refused: refused, maxWait: p.maxWait}
 	r.after = int(p.sent - c.number)
 	r.beside, r.unseen = p.around(c)
+	if c.number > 1 && r.after < maxOvertaken-1 {
+		r.gap = c.sent.Sub(p.times[(c.number-1)%maxOvertaken])
+	}
 	old := p.lanes
 	p.lanes = nil
 	for _, limit := range told {
