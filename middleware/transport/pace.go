@@ -17,8 +17,9 @@ const alone = time.Second
 // pace holds for all of them.
 type pace struct {
 	key   paceKey
-	users int       // guarded by paces.mu
-	used  time.Time // guarded by paces.mu
+	users int           // guarded by paces.mu, as the next two
+	used  time.Time     // last
+	idle  *list.Element // its place among those that nobody uses
 
 	maxWait time.Duration
 

@@ -10,12 +10,12 @@ import (
 // in it is longer than Config.MaxWait, which is mostly much less.
 const maxIdle = 10 * time.Minute
 
-// paces are the paces of all hosts and keys, bounded. The one that was used last is
-// in front.
+// paces are the paces of all hosts and keys, bounded: there are MaxPaces, and one at
+// most for each request under way beyond that.
 type paces struct {
 	mu     sync.Mutex
-	byKey  map[paceKey]*list.Element // of *pace
-	recent list.List
+	byKey  map[paceKey]*pace
+	idle   list.List // of *pace, those that nobody uses, the one that was used last in front
 	config Config
 }
 
@@ -23,17 +23,18 @@ type paces struct {
 func (ps *paces) acquire(key paceKey) *pace {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	e := ps.byKey[key]
-	if e == nil {
+	p := ps.byKey[key]
+	if p == nil {
 		if ps.byKey == nil {
-			ps.byKey = make(map[paceKey]*list.Element)
+			ps.byKey = make(map[paceKey]*pace)
 		}
-		e = ps.recent.PushFront(newPace(key, ps.config))
-		ps.byKey[key] = e
+		p = newPace(key, ps.config)
+		ps.byKey[key] = p
 	}
-	ps.recent.MoveToFront(e)
-	p := e.Value.(*pace) //nolint:errcheck,forcetypeassert // nothing else is put there
-	p.users++
+	if p.users++; p.idle != nil {
+		ps.idle.Remove(p.idle)
+		p.idle = nil
+	}
 	ps.forget(time.Now())
 	return p
 }
@@ -41,26 +42,22 @@ func (ps *paces) acquire(key paceKey) *pace {
 func (ps *paces) release(p *pace) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	p.users--
-	p.used = time.Now()
+	now := time.Now()
+	if p.users--; p.users == 0 {
+		p.used, p.idle = now, ps.idle.PushFront(p)
+	}
+	ps.forget(now)
 }
 
-// forget drops what is too old or too much, from the back, up to the first pace
-// that is in use. So there is one pace at most for each request under way beyond
-// MaxPaces.
+// forget drops what is too old or too much.
 func (ps *paces) forget(now time.Time) {
 	idle := max(maxIdle, ps.config.MaxWait)
-	for e := ps.recent.Back(); e != nil; {
+	for e := ps.idle.Back(); e != nil; e = ps.idle.Back() {
 		p := e.Value.(*pace) //nolint:errcheck,forcetypeassert // nothing else is put there
-		over := len(ps.byKey) > ps.config.MaxPaces
-		if !over && (p.users > 0 || now.Sub(p.used) < idle) {
+		if len(ps.byKey) <= ps.config.MaxPaces && now.Sub(p.used) < idle {
 			return
 		}
-		previous := e.Prev()
-		if p.users == 0 {
-			ps.recent.Remove(e)
-			delete(ps.byKey, p.key)
-		}
-		e = previous
+		ps.idle.Remove(e)
+		delete(ps.byKey, p.key)
 	}
 }

@@ -18,8 +18,8 @@ func TestPacesAreBounded(t *testing.T) {
 	busy := ps.acquire(keyNumber(0))
 	for i := 1; i <= 100; i++ {
 		ps.release(ps.acquire(keyNumber(i)))
-		if len(ps.byKey) > 10 || len(ps.byKey) != ps.recent.Len() {
-			t.Fatalf("%d paces in %d places", len(ps.byKey), ps.recent.Len())
+		if len(ps.byKey) > 10 || len(ps.byKey) != ps.idle.Len()+1 {
+			t.Fatalf("%d paces, %d idle", len(ps.byKey), ps.idle.Len())
 		}
 	}
 	if p := ps.acquire(keyNumber(0)); p != busy {
@@ -29,15 +29,14 @@ func TestPacesAreBounded(t *testing.T) {
 	for i := range 30 {
 		held = append(held, ps.acquire(keyNumber(1000+i)))
 	}
-	if len(ps.byKey) != 31 {
-		t.Errorf("%d paces, and 31 are in use", len(ps.byKey))
+	if len(ps.byKey) != 31 || ps.idle.Len() != 0 {
+		t.Errorf("%d paces of which %d are searched for one to forget, and 31 are in use", len(ps.byKey), ps.idle.Len())
 	}
 	for _, p := range held {
 		ps.release(p)
 	}
-	ps.release(ps.acquire(keyNumber(1)))
-	if len(ps.byKey) > 10 {
-		t.Errorf("%d paces", len(ps.byKey))
+	if len(ps.byKey) != 10 {
+		t.Errorf("%d paces remain of those that were in use, want 10", len(ps.byKey))
 	}
 }
 
