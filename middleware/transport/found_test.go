@@ -313,3 +313,27 @@ func TestNoFasterThanTold(t *testing.T) {
 		})
 	}
 }
+
+// TestTwoProcessesFindTheRate: two processes share a limit of which they are not told
+// the rate, and neither slows down more and more since the other takes what comes
+// back.
+func TestTwoProcessesFindTheRate(t *testing.T) {
+	for name, server := range map[string]func() http.Handler{
+		"what remains": func() http.Handler { return telling(t, ratelimit.PerSecond(5), tellRemaining) },
+		"OpenAI":       func() http.Handler { return telling(t, ratelimit.PerSecond(5), tellOpenAI) },
+		"GitHub": func() http.Handler {
+			return &windowServer{quota: 300, window: time.Minute, status: http.StatusForbidden, tell: tellGitHub}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got := workIn(t, 2, network{server(), 5 * time.Millisecond, 15 * time.Millisecond}, 40, 5*time.Minute)
+				t.Logf("%d finished, %d sent, %d refused, %d errors", got.total(), got.sent, got.refused, got.errors)
+				// One process may have next to nothing for a while, until the other is refused, too.
+				if got.errors > got.sent/20 || got.total() < 1425 || got.refused > got.sent/50 {
+					t.Error("want hardly an error, at least 1425 finished, and at most a fiftieth refused")
+				}
+			})
+		})
+	}
+}

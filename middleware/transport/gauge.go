@@ -60,10 +60,11 @@ func (g *gauge) read(remaining, quota int, r reading) bool {
 
 func (g *gauge) start(remaining int, r reading) { g.mark, g.remaining, g.full = r, remaining, false }
 
-// clamp returns the rate that is nearest to limit and can be right.
-func (g *gauge) clamp(limit rate.Limit) rate.Limit {
+// clamp returns the rate that is nearest to limit and can be right. What others take
+// looks as if less came back, so that the upper bound is one for those alone.
+func (g *gauge) clamp(limit rate.Limit, alone bool) rate.Limit {
 	limit = max(limit, rate.Limit(g.low))
-	if g.high > 0 {
+	if alone && g.high > 0 {
 		limit = min(limit, rate.Limit(g.high))
 	}
 	return limit

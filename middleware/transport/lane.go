@@ -6,19 +6,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-const (
-	// maxSpace is the longest time between requests that are only spread out, since
-	// the server says that more of them may come at once.
-	maxSpace = 2 * time.Second
-	// spareRate is the rate from which one token is left in a bucket for requests
-	// that overtake each other. Below it, to wait for that token would take longer
-	// than any request is late.
-	spareRate = rate.Limit(0.5)
-	// guessedWindow is the window of a quota of which nothing but the number is told:
-	// the one that is most in use. The guess is 1 a second at least, for it is soon
-	// put right, and of a small quota hardly anything is lost.
-	guessedWindow = time.Minute
-)
+// guessedWindow is the window of a quota of which nothing but the number is told: the
+// one that is most in use. The guess is 1 a second at least, for it is soon put right,
+// and of a small quota hardly anything is lost.
+const guessedWindow = time.Minute
 
 // A lane is one limit of a pace. There are two kinds:
 //
@@ -31,6 +22,7 @@ const (
 type lane struct {
 	name   string
 	bucket *rate.Limiter
+	limit  rate.Limit // the rate of all who share it, as was told or found out
 	quota  int
 	refill bool      // a bucket, as was seen
 	strict bool      // refused while there should have been tokens: when none remains, wait for the reset
@@ -41,22 +33,10 @@ type lane struct {
 	left   int       // of a window
 	asks   time.Time // what was told holds up to here; then one request goes alone and asks
 	asked  time.Time // when it went
-	gauge  gauge
-	share  share
 
+	gauge   gauge
+	share   share
 	surplus surplus
-}
-
-// A reading is what a lane needs to know of a response beside the limit in it.
-type reading struct {
-	call
-	now     time.Time
-	after   int           // requests that were sent after this one
-	beside  int           // those of them that may have been served before it
-	gap     time.Duration // since the one before was sent, 0 if that is not known
-	unseen  int           // requests that were sent before, and may have been served after it
-	refused bool
-	maxWait time.Duration
 }
 
 // read takes over what a response tells, and returns false if that is not enough
@@ -109,9 +89,10 @@ func (l *lane) read(t Limit, r reading) bool {
 		return true
 	}
 	if limit == 0 {
-		limit = l.gauge.clamp(l.rate())
+		limit = l.gauge.clamp(l.rate(), l.share.less == 0)
 	}
-	l.follow(limit, t.Remaining, r)
+	l.limit = limit
+	l.follow(t.Remaining, r)
 	return true
 }
 
@@ -130,90 +111,10 @@ func (l *lane) rateOf(t Limit) rate.Limit {
 
 // rate returns the rate so far, or a guess.
 func (l *lane) rate() rate.Limit {
-	if l.bucket != nil {
-		return l.bucket.Limit()
+	if l.limit > 0 {
+		return l.limit
 	}
 	return max(rate.Limit(float64(l.quota)/guessedWindow.Seconds()), 1)
-}
-
-// follow makes l a bucket that holds what remained when the request was sent. With
-// the times of sending on this side for those of arriving on the other, the way
-// there cancels out, if it always takes as long; that it does not is what one spare
-// token is for. Without one, the response's arrival is surely late enough.
-//
-// Requests that are under way together may be served in any order. So there are two
-// bounds, and the tokens only change if they are not between them.
-func (l *lane) follow(limit rate.Limit, remaining int, r reading) {
-	spare, from := 1, r.sent
-	if l.quota < 2 || limit < spareRate {
-		spare, from = 0, r.now
-	}
-	if l.hold && remaining == 0 {
-		l.until = earlier(l.resets, l.asks)
-	}
-	size := max(1, l.quota-spare)
-	remaining = min(remaining, l.quota) - spare
-	if remaining > 0 {
-		remaining = int(float64(remaining) * l.share.of())
-	}
-	limit *= rate.Limit(l.share.of())
-	// No more can be charged than was there and came in, for what is refused costs
-	// nothing.
-	charge := min(float64(l.quota)+float64(limit)*r.now.Sub(r.sent).Seconds(), maxCount)
-	least := bucketOf(limit, size, remaining-min(r.after+r.unseen, int(charge)), from)
-	most := bucketOf(limit, size, remaining-min(r.after-r.beside, int(charge)), from)
-	if l.bucket == nil || l.bucket.Burst() != size {
-		l.bucket = least
-		return
-	}
-	switch tokens := l.bucket.TokensAt(r.now); {
-	case most.TokensAt(r.now) < tokens:
-		l.bucket = most
-	case least.TokensAt(r.now) > tokens:
-		l.bucket = least
-	default:
-		l.bucket.SetLimitAt(r.now, limit)
-	}
-}
-
-// bucketOf returns a bucket with so many tokens at a time, which may be fewer than
-// none.
-func bucketOf(limit rate.Limit, size, tokens int, at time.Time) *rate.Limiter {
-	bucket := rate.NewLimiter(limit, size)
-	for used := size - tokens; used > 0; used -= size {
-		bucket.ReserveN(at, min(used, size))
-	}
-	return bucket
-}
-
-// spread makes l a window, in which what remains lasts until its end: n more
-// requests, and the one after them comes in the next window.
-func (l *lane) spread(r reading) {
-	limit := max(rate.Limit((float64(l.left)+1)/l.resets.Sub(r.now).Seconds()), rate.Every(maxSpace))
-	size := max(1, l.quota/10)
-	if l.bucket == nil || l.bucket.Burst() != size {
-		l.bucket = rate.NewLimiter(limit, size)
-		l.bucket.ReserveN(r.sent, 1)
-		return
-	}
-	l.bucket.SetLimitAt(r.now, limit)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
-// count makes l a bucket of which nobody tells what remains.
-func (l *lane) count(limit rate.Limit, r reading) {
-	if l.bucket == nil || l.bucket.Burst() != l.quota {
-		l.bucket = rate.NewLimiter(limit, l.quota)
-		l.bucket.ReserveN(r.sent, min(1+r.after, l.quota))
-		return
-	}
-	l.bucket.SetLimitAt(r.now, limit)
 }
 
 // delay returns how long the request must wait that has so many in front of it.
@@ -243,16 +144,4 @@ func (l *lane) take(now time.Time) {
 	}
 	l.left--
 	l.bucket.ReserveN(now, 1)
-}
-
-// spacing returns how long it takes to get so many tokens.
-func spacing(limit rate.Limit, tokens float64) time.Duration {
-	if tokens <= 1e-6 {
-		return 0 // the rounding of floats
-	}
-	seconds := tokens / float64(limit)
-	if seconds >= maxTold.Seconds() {
-		return maxTold
-	}
-	return time.Duration(seconds*1e9) + 1
 }

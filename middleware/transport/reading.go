@@ -48,6 +48,18 @@ func (p *pace) close(now time.Time, wait time.Duration) {
 	}
 }
 
+// A reading is what a lane needs to know of a response beside the limit in it.
+type reading struct {
+	call
+	now     time.Time
+	after   int           // requests that were sent after this one
+	beside  int           // those of them that may have been served before it
+	gap     time.Duration // since the one before was sent, 0 if that is not known
+	unseen  int           // requests that were sent before, and may have been served after it
+	refused bool
+	maxWait time.Duration
+}
+
 // readLanes takes over what a response tells. Limits that it does not name do not
 // hold any more, as far as anybody knows: they may have been those of one path.
 func (p *pace) readLanes(c call, told []Limit, refused bool, now time.Time) {
