@@ -21,7 +21,8 @@ const (
 type Config struct {
 	// MaxWait is the longest time that one request waits, in the queue and after
 	// refusals together. It does not limit how long responses take. 0 means
-	// [DefaultMaxWait].
+	// [DefaultMaxWait]. The waits also count against a [http.Client.Timeout], as
+	// against any deadline: with a shorter one it is that which no request waits past.
 	MaxWait time.Duration
 	// MaxRetries is how often a request is sent again after a refusal. 0 means
 	// [DefaultMaxRetries]; with less than 0 it is never sent again.
@@ -31,10 +32,12 @@ type Config struct {
 	// [DefaultMaxPaces].
 	MaxPaces int
 	// Key tells whose limit a request counts against: requests to one host with the
-	// same key share a pace. nil means the credentials in the headers and the URL.
-	// An API that has limits of their own for some paths, or that takes its key from
-	// the query, needs a Key that says so. Only a hash of what it returns is kept. If
-	// it panics, the credentials count.
+	// same key share a pace. nil means the credentials: what is in the headers
+	// Authorization, X-Api-Key, Api-Key, Apikey, Ocp-Apim-Subscription-Key,
+	// Private-Token, X-Auth-Token, X-Goog-Api-Key and X-Shopify-Access-Token, or the
+	// user in the URL. An API that takes its key from elsewhere, or that has limits of
+	// their own for some paths, needs a Key that says so. Only a hash of what it
+	// returns is kept. If it panics, the credentials count.
 	Key func(*http.Request) string
 	// Observe, if not nil, is told what was done. It must be quick. If it panics, the
 	// call goes on as if it had not.

@@ -21,6 +21,13 @@
 // window. Where nothing is told but a refusal now and then, the rate is found out:
 // that which was admitted between two refusals, and then slowly more.
 //
+// Servers tell their windows in whole seconds, and so less than the rate of a bucket
+// that is full again within one, as with 20 a second and a burst of 2. If more remains
+// than can be, at the rate that was told, requests go faster. A bucket of 1 never
+// shows that: with 5 a second and a burst of 1, one request a second is sent, and
+// none is refused. An API whose callers are to use all of a limit lets them have what
+// comes in within a second at once.
+//
 // Paces are not shared between processes. A process that is refused although it
 // keeps to the limit takes it that others use the same key, and goes at a part of
 // the rate for a while.
@@ -46,3 +53,15 @@
 // remembered is bounded, and holds no credential. There are no goroutines and there
 // is nothing to close.
 package transport
+
+// For those who read on. A request comes to the Transport, which makes a trip of it
+// (transport.go): it finds its pace by its key (key.go, paces.go), waits in the queue
+// of that (pace.go, queue.go), and is sent by its sender (sender.go, unread.go).
+//
+// What the response tells is read from its headers (limits.go, by way of ietf.go,
+// vendor.go, field.go and number.go); whether it is a refusal, and for how long, tells
+// refusal.go. The pace takes a reading of it (reading.go), with a lane for each limit
+// (lane.go) that has a bucket (bucket.go). Of a rate that is not told a gauge finds
+// bounds; a surplus is what it is above the one that is told, and a share what is
+// left of it by others. For want of any limit there is a learner. Each of these has
+// a file of its own.

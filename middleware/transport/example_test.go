@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -81,6 +82,49 @@ func ExampleConfig_observe() {
 	// sent 1 0
 	// answered 1 200
 	// 200 OK
+}
+
+// An API that knows its customers by a header of its own. With a Key that names it,
+// each customer has a pace; without, all of them would share one.
+func ExampleConfig_key() {
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerHour(1), ratelimit.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	limit := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-Customer")})
+	server := httptest.NewServer(limit(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	defer server.Close()
+
+	t, err := transport.New(nil, transport.Config{
+		Key: func(r *http.Request) string { return r.Header.Get("X-Customer") },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	client := &http.Client{Transport: t}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, customer := range []string{"alice", "bob", "alice"} {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		r.Header.Set("X-Customer", customer)
+		response, err := client.Do(r)
+		if late, is := errors.AsType[*transport.WaitError](err); is {
+			fmt.Println(customer, "cannot be served before the deadline:", late.Deadline)
+			continue
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		_ = response.Body.Close()
+		fmt.Println(customer, response.Status)
+	}
+	// Output:
+	// alice 200 OK
+	// bob 200 OK
+	// alice cannot be served before the deadline: true
 }
 
 // The limits that a response tells, for those who only want to read them.

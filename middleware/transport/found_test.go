@@ -265,6 +265,7 @@ func TestSmallBurst(t *testing.T) {
 		limit ratelimit.Limit
 		used  float64 // of the limit, at least
 	}{
+		{ratelimit.PerSecond(5).WithBurst(1), 0.19}, // of which nothing shows more than 1 a second
 		{ratelimit.PerSecond(5).WithBurst(2), 0.6},
 		{ratelimit.PerSecond(20).WithBurst(2), 0.6},
 		{ratelimit.PerSecond(5).WithBurst(3), 0.9},

@@ -26,8 +26,8 @@ type lane struct {
 	quota  int
 	refill bool      // a bucket, as was seen
 	strict bool      // refused while there should have been tokens: when none remains, wait for the reset
-	resets time.Time // zero if it was not told
 	hold   bool      // it does so now
+	resets time.Time // zero if it was not told
 	until  time.Time // nothing remains before
 	window bool      // left holds up to resets
 	left   int       // of a window
