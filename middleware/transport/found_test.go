@@ -338,3 +338,18 @@ func TestTwoProcessesFindTheRate(t *testing.T) {
 		})
 	}
 }
+
+// TestJitterCostsNoDeadline: what is added to a wait, so that processes do not fall
+// into step, does not make it too long for a request that has the time it was told.
+func TestJitterCostsNoDeadline(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			s := &script{answers: []answer{refusal("Retry-After: 10"), ok}}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second+20*time.Millisecond)
+			defer cancel()
+			if status, _ := do(t, mustNew(t, s, transport.Config{}), request(t, "https://api.example.com/").WithContext(ctx)); status != http.StatusOK {
+				t.Errorf("status %d", status)
+			}
+		})
+	}
+}

@@ -94,10 +94,7 @@ func (p *pace) enter(ctx context.Context, ticket uint64, left time.Duration) (ca
 				return call{}, &WaitError{Wait: least, Left: max(wait, 0), Deadline: limited}
 			}
 			if first {
-				if !now.Before(p.gate) { // which has a jitter of its own
-					least += jitter(least, maxSpaceJitter)
-				}
-				wait = min(wait, max(least, asking))
+				wait = min(wait, max(least+p.jitter(now, least, wait), asking))
 			}
 		}
 		if wait <= 0 {
@@ -119,13 +116,18 @@ func (p *pace) enter(ctx context.Context, ticket uint64, left time.Duration) (ca
 
 const (
 	maxSpaceJitter = 50 * time.Millisecond
-	maxGateJitter  = 500 * time.Millisecond
+	maxGateJitter  = 500 * time.Millisecond // after a refusal
 )
 
-// jitter returns up to a tenth of d, so that processes do not fall into step. It
-// costs no throughput: tokens go on coming in.
-func jitter(d, most time.Duration) time.Duration {
-	return rand.N(min(max(d, 0)/10, most) + 1)
+// jitter returns what is added to a wait, so that processes do not fall into step: up
+// to a tenth of it, and no more than half of what the request could wait beyond it.
+// It costs no throughput, for tokens go on coming in.
+func (p *pace) jitter(now time.Time, wait, most time.Duration) time.Duration {
+	limit := maxSpaceJitter
+	if now.Before(p.gate) {
+		limit = maxGateJitter
+	}
+	return rand.N(max(min(wait/10, limit, (most-wait)/2), 0) + 1)
 }
 
 func (p *pace) leave(place *list.Element) {

@@ -40,9 +40,6 @@ func (p *pace) read(c call, limits Limits, wait time.Duration, limited bool, now
 // close keeps everybody waiting, as a refusal asks for. A wait for which nobody has
 // the time is believed, too, but not blindly: now and then one request asks again.
 func (p *pace) close(now time.Time, wait time.Duration) {
-	if wait <= p.maxWait {
-		wait = min(wait+jitter(wait, maxGateJitter), p.maxWait)
-	}
 	if gate := now.Add(wait); gate.After(p.gate) {
 		p.gate, p.ask = gate, now.Add(p.maxWait)
 	}
