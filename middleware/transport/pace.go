@@ -59,51 +59,18 @@ func (p *pace) ticket() uint64 {
 
 // enter waits until the request may be sent, for left at most.
 func (p *pace) enter(ctx context.Context, ticket uint64, left time.Duration) (call, error) {
-	w := &waiter{ticket: ticket, look: make(chan struct{}, 1)}
-	end := time.Now().Add(left)
-	deadline, limited := ctx.Deadline()
-	if limited = limited && deadline.Before(end); limited {
-		end = deadline
+	w := &waiter{ticket: ticket, look: make(chan struct{}, 1), end: time.Now().Add(left)}
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(w.end) {
+		w.end, w.deadline = deadline, true
 	}
 	p.mu.Lock()
-	place, ahead := p.queue.join(w)
+	ahead := p.queue.join(w)
 	p.mu.Unlock()
-	for joining := true; ; joining = false {
-		if err := ctx.Err(); err != nil {
-			p.leave(place)
-			return call{}, err
+	for {
+		c, wait, err := p.look(ctx, w, ahead)
+		if wait == 0 {
+			return c, err
 		}
-		p.mu.Lock()
-		now := time.Now()
-		wait := end.Sub(now)
-		if first := place.Prev() == nil; first || joining {
-			if first {
-				ahead = 0
-			}
-			least := p.delay(now, ahead)
-			asking := p.alone(now) // mostly over before, when a response comes
-			if first && least <= 0 && asking <= 0 {
-				c := p.grant(now)
-				p.queue.leave(place)
-				p.mu.Unlock()
-				return c, nil
-			}
-			if least > wait {
-				p.queue.leave(place)
-				p.mu.Unlock()
-				return call{}, &WaitError{Wait: least, Left: max(wait, 0), Deadline: limited}
-			}
-			if first {
-				wait = min(wait, max(least+p.jitter(now, least, wait), asking))
-			}
-		}
-		if wait <= 0 {
-			least := max(p.delay(now, 0), time.Nanosecond)
-			p.queue.leave(place)
-			p.mu.Unlock()
-			return call{}, &WaitError{Wait: least, Deadline: limited}
-		}
-		p.mu.Unlock()
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -111,7 +78,40 @@ func (p *pace) enter(ctx context.Context, ticket uint64, left time.Duration) (ca
 		case <-ctx.Done():
 		}
 		timer.Stop()
+		ahead = 0 // nobody counts: from now on it is known when its turn has come
 	}
+}
+
+// look returns how long w is to wait until it looks again. If that is 0, w has left the
+// queue, as a call or with an error. ahead is how many are in front of it, at least.
+func (p *pace) look(ctx context.Context, w *waiter, ahead int) (c call, wait time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer func() {
+		if wait == 0 {
+			p.queue.leave(w)
+		}
+	}()
+	if err := ctx.Err(); err != nil {
+		return call{}, 0, err
+	}
+	now := time.Now()
+	left := w.end.Sub(now)
+	first := p.queue.isFirst(w)
+	if first {
+		ahead = 0
+	}
+	least := p.delay(now, ahead)
+	asking := p.alone(now) // mostly over before, when a response comes
+	switch {
+	case first && least <= 0 && asking <= 0:
+		return p.grant(now), 0, nil
+	case left <= 0 || least > left:
+		return call{}, 0, &WaitError{Wait: max(least, time.Nanosecond), Left: max(left, 0), Deadline: w.deadline}
+	case first:
+		left = min(left, max(least+p.jitter(now, least, left), asking))
+	}
+	return call{}, left, nil
 }
 
 const (
@@ -128,12 +128,6 @@ func (p *pace) jitter(now time.Time, wait, most time.Duration) time.Duration {
 		limit = maxGateJitter
 	}
 	return rand.N(max(min(wait/10, limit, (most-wait)/2), 0) + 1)
-}
-
-func (p *pace) leave(place *list.Element) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.queue.leave(place)
 }
 
 // delay returns how long the request must wait that has so many in front of it. 0 or
