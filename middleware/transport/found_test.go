@@ -315,6 +315,25 @@ func TestNoFasterThanTold(t *testing.T) {
 	}
 }
 
+// TestRemainingIsWrong: of a server that always tells the same, callers who go faster
+// are hardly refused.
+func TestRemainingIsWrong(t *testing.T) {
+	for quota := 2; quota <= 3; quota++ {
+		synctest.Test(t, func(t *testing.T) {
+			server := telling(t, ratelimit.PerSecond(quota), func(h http.Header, r ratelimit.Result) {
+				h.Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=1`, quota))
+				h.Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=1`, quota-1))
+				tellRetryAfter(h, r)
+			})
+			got := work(t, network{server, time.Millisecond, 3 * time.Millisecond}, 20, 5*time.Minute)
+			t.Logf("%d a second: %d finished, %d of %d refused, %d errors", quota, got.total(), got.refused, got.sent, got.errors)
+			if got.errors > 0 || float64(got.refused) > 0.02*float64(got.sent) {
+				t.Error("want no errors, and at most a fiftieth refused")
+			}
+		})
+	}
+}
+
 // TestTwoProcessesFindTheRate: two processes share a limit of which they are not told
 // the rate, and neither slows down more and more since the other takes what comes
 // back.

@@ -12,14 +12,16 @@ import (
 // the bucket is full whenever a request comes, and falls when nothing remains. With
 // the token that is spared, a rate that is twice too high does no harm.
 type surplus struct {
-	more float64   // of the rate, so that the zero value is none
-	set  time.Time // by a response to a request that was sent later than that
+	more   float64   // of the rate, so that the zero value is none
+	set    time.Time // when it was; next by a response to a request that was sent later
+	barred time.Time // it is none before
 }
 
 const (
 	surplusGrowth = 1.1
 	surplusCut    = 0.8
 	maxSurplus    = 10_000
+	surplusBar    = time.Minute // after a refusal, for some servers tell what is not so
 )
 
 // read takes a response into account, and returns the rate for one that is told.
@@ -30,7 +32,8 @@ func (s *surplus) read(told rate.Limit, t Limit, quota int, r reading) rate.Limi
 	switch {
 	case r.refused:
 		factor = 0
-	case !r.sent.After(s.set):
+		s.barred = r.now.Add(surplusBar)
+	case !r.sent.After(s.set), r.now.Before(s.barred):
 	case t.Remaining == 0:
 		factor = surplusCut
 	case t.Remaining >= quota-1 && held:
