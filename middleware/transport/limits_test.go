@@ -203,6 +203,7 @@ func seed(f *testing.F) {
 		headers("Anthropic-Ratelimit-Requests-Limit: 50", "Anthropic-Ratelimit-Requests-Remaining: 0", "Anthropic-Ratelimit-Requests-Reset: 2000-01-01T00:00:02Z"),
 		headers("X-Shopify-Shop-Api-Call-Limit: 40/40", "Retry-After: 2.0"),
 		headers("Retry-After: Sat, 01 Jan 2000 00:00:07 GMT", "Age: 1"),
+		headers("X-Rate-Limit-Limit: 0.5d", "X-Rate-Limit-Remaining: 1", "X-Rate-Limit-Reset: 0.25d"),
 		headers("Retry-After: 99999999999999999999", "X-RateLimit-Remaining: -1", "X-RateLimit-Limit: NaN"),
 	} {
 		f.Add(textOf(h))
