@@ -1,0 +1,26 @@
+// Package gradually changes the limiter of an API in two steps, each of which can be
+// taken back.
+package gradually
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+)
+
+// Watch puts keyrate around an API that another limiter still limits. It decides about
+// each call, tells observe, and changes nothing of any response.
+func Watch(limited http.Handler, observe func(context.Context, ratelimit.Event)) (http.Handler, error) {
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerSecond(5), ratelimit.Config{
+		Shadow:  true,
+		Observe: observe, // Event.Result.WouldDeny is what keyrate would have refused
+	})
+	if err != nil {
+		return nil, err
+	}
+	watch := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	return watch(limited), nil
+}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/examples/comingfrom/internal/seen"
+	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/redisstore"
+)
+
+func TestPage(t *testing.T) {
+	seen.Check(t, seen.Program{
+		Side: seen.After,
+		New:  func() (http.Handler, error) { return handler(memstore.New(memstore.Config{})) },
+		NewOnRedis: func(o *redis.Options) (http.Handler, func() error, error) {
+			client := redis.NewClient(seen.AsNewClient(o))
+			store, err := redisstore.New(client, redisstore.Config{Secret: []byte("secret")})
+			if err != nil {
+				return nil, client.Close, err
+			}
+			api, err := handler(store)
+			return api, client.Close, err
+		},
+	})
+}
