@@ -1,5 +1,5 @@
 // Package seen calls the two programs of a page, and holds the page to what their
-// clients see. Nothing that a page says of a status, a header or a body is written
+// clients see. Nothing in its tables of headers and of calls, and no body, is written
 // by hand: go test -p 1 ./*/before ./*/after -update writes it.
 //
 // A page, README.md, has the two programs as its first two blocks of Go, the bodies of
