@@ -43,10 +43,10 @@ func ParsePolicy(s string) (*Policy, error) {
 // String returns the text that [ParsePolicy] reads back as the same policy, of [Unlimited],
 // too. That of a policy that was not made with [NewPolicy] cannot be read back.
 func (p *Policy) String() string {
-	switch {
-	case p == Unlimited:
+	switch p {
+	case Unlimited:
 		return unlimitedText
-	case p == nil:
+	case nil:
 		return "no policy"
 	}
 	texts := make([]string, len(p.buckets))

@@ -107,7 +107,7 @@ func TestShadowBesideEnforced(t *testing.T) {
 						t.Fatalf("%v: %+v, without the shadow limits %+v", marked, got.State(i), want.State(i))
 					}
 				}
-				any := false
+				would := false
 				for i, reference := range alone {
 					state, known := got.ShadowState(i)
 					if known != want.Allowed {
@@ -117,15 +117,15 @@ func TestShadowBesideEnforced(t *testing.T) {
 						continue
 					}
 					one := allow(t, reference, "k", n)
-					any = any || !one.Allowed
+					would = would || !one.Allowed
 					if state.Violated == one.Allowed || state.Remaining != one.Remaining || state.RetryAfter != one.RetryAfter || state.ResetAfter != one.ResetAfter || !state.Limit.Shadow {
 						t.Fatalf("%v: shadow limit %d: %+v, on its own %+v", marked, i, state, one)
 					}
 				}
-				if got.WouldDeny != any {
-					t.Fatalf("%v: would deny %v, want %v", marked, got.WouldDeny, any)
+				if got.WouldDeny != would {
+					t.Fatalf("%v: would deny %v, want %v", marked, got.WouldDeny, would)
 				}
-				if any {
+				if would {
 					wouldDeny++
 				}
 				if !want.Allowed {

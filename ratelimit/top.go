@@ -84,9 +84,10 @@ func (h leastHeap) Swap(i, j int) {
 
 // Push is for package heap.
 func (h *leastHeap) Push(x any) {
-	c := x.(*counter) //nolint:forcetypeassert // nobody else calls it
-	c.at = len(*h)
-	*h = append(*h, c)
+	if c, ok := x.(*counter); ok {
+		c.at = len(*h)
+		*h = append(*h, c)
+	}
 }
 
 // Pop is for package heap, which calls it for nothing here: counters only change hands.
