@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,14 +15,16 @@ type ShadowReport struct {
 	// Since is when counting began.
 	Since time.Time
 	// Decisions counts the calls of Allow, AllowN and Wait that were watched: decided
-	// in shadow mode, or by a policy with a limit that is shadow.
+	// in shadow mode, or by a policy with a limit that is shadow. A call that cost
+	// nothing, or ended with an error, is not among them.
 	Decisions int64
 	// WouldDeny counts those that were admitted and would have been refused.
 	WouldDeny int64
-	// Undecided counts limits beside enforced ones that did not decide in time.
+	// Undecided counts how often a limit beside enforced ones failed to decide, or did
+	// not in time, and so is known of nothing: the call was served.
 	Undecided int64
-	// Keys are those with the most refusals, the most first: Config.ShadowKeys of
-	// them at most, one for each limit that would have refused the key.
+	// Keys are those with the most refusals, the most first. A key has an entry for each
+	// limit that would have refused it; there are Config.ShadowKeys entries at most.
 	Keys []ShadowKey
 }
 
@@ -33,9 +36,9 @@ type ShadowKey struct {
 	// is room for, up to Overcount of them may have been other keys': so the true
 	// number is from Refused-Overcount to Refused.
 	Refused, Overcount int64
-	// Tokens is what the calls cost that were surely this key's, together, and
-	// MaxRetryAfter the longest that one of them would have been told to wait, which
-	// may be [Never].
+	// Tokens is what the calls cost that were surely this key's, together, up to
+	// [math.MaxInt64], and MaxRetryAfter the longest that one of them would have been
+	// told to wait, which may be [Never].
 	Tokens        int64
 	MaxRetryAfter time.Duration
 	// First and Last are when the first and the last of them came.
@@ -49,16 +52,16 @@ const (
 	MaxShadowKeys     = 100_000
 )
 
-// ShadowReport tells whom limits that are only watched would have refused. Every key that
-// one limit refused more often than WouldDeny / Config.ShadowKeys is in it, by the
-// Space-Saving method (Metwally, Agrawal, El Abbadi: Efficient Computation of Frequent and
-// Top-k Elements in Data Streams, ICDT 2005). Limiters made by [Limiter.With] share it.
+// ShadowReport tells whom limits that are only watched would have refused, and holds no
+// key. Any key that one limit would have refused more often than all refusals, divided by
+// Config.ShadowKeys, is in it; a call counts as one refusal for each limit that would have
+// refused it. That is the Space-Saving method (Metwally, Agrawal, El Abbadi: Efficient
+// Computation of Frequent and Top-k Elements in Data Streams, ICDT 2005). Limiters made by
+// [Limiter.With] share the report. Callers wait for no more than a copy of it.
 func (l *Limiter) ShadowReport() ShadowReport {
 	w := &l.report
 	report := ShadowReport{Since: w.since, Decisions: w.decisions.Load(), WouldDeny: w.wouldDeny.Load(), Undecided: w.undecided.Load()}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.top.sorted() {
+	for _, c := range w.counters() {
 		report.Keys = append(report.Keys, ShadowKey{
 			Key: hashPrefix + hex.EncodeToString(c.id.key[:]), Limit: c.id.limit,
 			Refused: c.count, Overcount: c.over,
@@ -66,6 +69,16 @@ func (l *Limiter) ShadowReport() ShadowReport {
 		})
 	}
 	return report
+}
+
+// counters returns copies of the counters, the largest first. They are put in order when
+// callers need the lock no more.
+func (w *watched) counters() []counter {
+	w.mu.Lock()
+	counters := w.top.copied()
+	w.mu.Unlock()
+	sortCounters(counters)
+	return counters
 }
 
 // watched counts for the report. What would not have been refused costs it one addition.
@@ -106,10 +119,12 @@ func (w *watched) count(key string, r *Result) {
 // add counts one refusal.
 func (w *watched) add(key [sha256.Size]byte, limit string, cost int, wait time.Duration, now time.Time) {
 	seen := w.top.count(refusal{key, limit})
-	if seen.first.IsZero() {
+	if seen.first.IsZero() || now.Before(seen.first) { // callers overtake each other
 		seen.first = now
 	}
-	seen.last = now
-	seen.tokens += int64(cost)
+	if now.After(seen.last) {
+		seen.last = now
+	}
+	seen.tokens += min(int64(cost), math.MaxInt64-seen.tokens)
 	seen.longest = max(seen.longest, wait)
 }

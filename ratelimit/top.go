@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"bytes"
 	"cmp"
 	"container/heap"
 	"crypto/sha256"
@@ -62,14 +63,21 @@ func (t *top) count(id refusal) *seen {
 	return &c.seen
 }
 
-// sorted returns the counters, the largest first.
-func (t *top) sorted() []*counter {
-	counters := slices.Clone([]*counter(t.least))
-	slices.SortFunc(counters, func(a, b *counter) int {
-		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.over, b.over),
-			slices.Compare(a.id.key[:], b.id.key[:]), cmp.Compare(a.id.limit, b.id.limit))
-	})
+// copied returns the counters as they are now.
+func (t *top) copied() []counter {
+	counters := make([]counter, len(t.least))
+	for i, c := range t.least {
+		counters[i] = *c
+	}
 	return counters
+}
+
+// sortCounters puts the largest first.
+func sortCounters(counters []counter) {
+	slices.SortFunc(counters, func(a, b counter) int {
+		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.over, b.over),
+			bytes.Compare(a.id.key[:], b.id.key[:]), cmp.Compare(a.id.limit, b.id.limit))
+	})
 }
 
 // leastHeap has the smallest count in front.
