@@ -25,6 +25,22 @@ func TestShadowTokensDoNotOverflow(t *testing.T) {
 	}
 }
 
+func TestShadowServesANegativeCost(t *testing.T) {
+	for name, l := range map[string]*ratelimit.Limiter{
+		"Config.Shadow": newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{Shadow: true}),
+		"Limit.Shadow":  newLimiter(t, ratelimit.PerHour(1).Shadowed(), ratelimit.Config{}),
+		"dated":         newLimiter(t, ratelimit.PerHour(1).EnforcedFrom(time.Now().Add(time.Hour)), ratelimit.Config{}),
+	} {
+		if r, err := l.AllowN(t.Context(), "k", -1); len(faults(err)) != 1 || !r.Allowed || !r.Shadow {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+	beside := newLimiter(t, policyOf(t, ratelimit.PerHour(1), ratelimit.PerHour(1).Named("new").Shadowed()), ratelimit.Config{})
+	if r, err := beside.AllowN(t.Context(), "k", -1); len(faults(err)) != 1 || r.Allowed || r.Shadow {
+		t.Errorf("one limit is enforced: %+v, %v", r, err)
+	}
+}
+
 func TestShadowReportInOrder(t *testing.T) {
 	const callers, calls = 8, 300
 	l := newLimiter(t, ratelimit.PerDay(1).Shadowed(), ratelimit.Config{})

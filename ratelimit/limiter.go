@@ -148,13 +148,13 @@ func (l *Limiter) decide(ctx context.Context, key string, n, charge int, r *Resu
 			return l.fault(r, err, l.shadow)
 		}
 	}
-	if n < 0 {
-		return l.fault(r, &LimitError{Field: "n", Value: n, Want: "must be at least 0"}, l.shadow)
-	}
 	shadow := l.shadow
 	if p.phases != nil {
 		ph := p.phases.now()
 		p, shadow = ph.policy, ph.shadow || shadow
+	}
+	if n < 0 {
+		return l.fault(r, &LimitError{Field: "n", Value: n, Want: "must be at least 0"}, shadow)
 	}
 	r.policy, r.Cost = p, n
 	if p == Unlimited {
