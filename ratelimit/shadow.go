@@ -28,16 +28,25 @@ type phase struct {
 
 // now returns the phase of this moment.
 func (ps *phases) now() *phase {
-	ph := ps.current.Load()
-	if ph != nil && ph.until == math.MaxInt64 {
+	if ph := ps.current.Load(); ph != nil && ph.until == math.MaxInt64 {
 		return ph
 	}
-	now := time.Now().Unix()
-	if ph == nil || now >= ph.until {
-		ph = ps.at(now) // whoever does so at the same time comes to the same
-		ps.current.Store(ph)
+	return ps.nowAt(time.Now().Unix())
+}
+
+// nowAt is now, where the clock says so. Whoever read the clock before others did takes
+// their phase, and does not bring back the one before.
+func (ps *phases) nowAt(now int64) *phase {
+	for {
+		ph := ps.current.Load()
+		if ph != nil && now < ph.until {
+			return ph
+		}
+		next := ps.at(now)
+		if ps.current.CompareAndSwap(ph, next) {
+			return next
+		}
 	}
-	return ph
 }
 
 // at returns the phase that holds at an instant.
