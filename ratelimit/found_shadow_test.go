@@ -162,3 +162,15 @@ func TestPolicySharedByLimiters(t *testing.T) {
 		t.Errorf("%+v, %+v", one.ShadowReport(), two.ShadowReport())
 	}
 }
+
+func TestEnforcedFromTheEpoch(t *testing.T) {
+	l := newLimiter(t, ratelimit.PerHour(1).EnforcedFrom(time.Unix(0, 500)), ratelimit.Config{})
+	if first, second := allow(t, l, "k", 1), allow(t, l, "k", 1); first.Shadow || !first.Allowed || second.Allowed {
+		t.Errorf("%+v, %+v", first, second)
+	}
+	for _, before := range []time.Time{{}, time.Unix(-1, 0), time.Unix(ratelimit.MaxEnforceFrom+1, 0)} {
+		if err := ratelimit.PerHour(1).EnforcedFrom(before).Validate(); err == nil {
+			t.Errorf("%v is no date that can be written down", before)
+		}
+	}
+}

@@ -83,10 +83,13 @@ func (l Limit) Shadowed() Limit {
 	return l
 }
 
-// EnforcedFrom returns l as a limit that refuses nobody until t, in whole seconds,
-// and is enforced from then on.
+// EnforcedFrom returns l as a limit that refuses nobody until t, cut off to a whole
+// second, and is enforced from then on. Validate refuses a t before 1970.
 func (l Limit) EnforcedFrom(t time.Time) Limit {
 	l.Shadow, l.EnforceFrom = true, t.Unix()
+	if l.EnforceFrom == 0 { // which would be no date at all
+		l.EnforceFrom = 1
+	}
 	return l
 }
 
