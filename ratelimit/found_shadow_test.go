@@ -2,8 +2,10 @@ package ratelimit_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +15,8 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
+// TestShadowTokensDoNotOverflow: what a call costs is the caller's to say, and may be as
+// large as an int can be.
 func TestShadowTokensDoNotOverflow(t *testing.T) {
 	l := newLimiter(t, ratelimit.PerHour(1).Shadowed(), ratelimit.Config{})
 	for range 3 {
@@ -25,6 +29,8 @@ func TestShadowTokensDoNotOverflow(t *testing.T) {
 	}
 }
 
+// TestShadowServesANegativeCost: it is a fault, and where nothing is enforced a fault
+// refuses nobody, whichever way that was said.
 func TestShadowServesANegativeCost(t *testing.T) {
 	for name, l := range map[string]*ratelimit.Limiter{
 		"Config.Shadow": newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{Shadow: true}),
@@ -41,6 +47,8 @@ func TestShadowServesANegativeCost(t *testing.T) {
 	}
 }
 
+// TestShadowReportInOrder: however callers overtake each other, the first refusal is not
+// after the last, and none is lost.
 func TestShadowReportInOrder(t *testing.T) {
 	const callers, calls = 8, 300
 	l := newLimiter(t, ratelimit.PerDay(1).Shadowed(), ratelimit.Config{})
@@ -75,6 +83,8 @@ func TestShadowReportInOrder(t *testing.T) {
 	}
 }
 
+// TestShadowReportBound: a call that several limits would have refused is as many
+// refusals, and a share of all refusals is what brings a key into the report for sure.
 func TestShadowReportBound(t *testing.T) {
 	for _, keys := range []int{1, 2, 3, 7} {
 		l := newLimiter(t, policyOf(t, ratelimit.PerSecond(1_000_000),
@@ -115,6 +125,7 @@ func TestShadowReportBound(t *testing.T) {
 	}
 }
 
+// TestShadowHoldsNoKey: neither the report nor the limiter prints one.
 func TestShadowHoldsNoKey(t *testing.T) {
 	l := newLimiter(t, policyOf(t, ratelimit.PerHour(100), ratelimit.PerHour(1).Named("new").Shadowed()), ratelimit.Config{})
 	for range 3 {
@@ -133,6 +144,7 @@ func TestShadowHoldsNoKey(t *testing.T) {
 	}
 }
 
+// TestShadowWaitNeverWaits: Wait, too, sees nothing of limits that are watched.
 func TestShadowWaitNeverWaits(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -152,6 +164,8 @@ func TestShadowWaitNeverWaits(t *testing.T) {
 	}
 }
 
+// TestPolicySharedByLimiters: two limiters see the date of one policy pass together, and
+// each has a report of its own.
 func TestPolicySharedByLimiters(t *testing.T) {
 	p := policyOf(t, ratelimit.PerHour(1).Shadowed())
 	s := memstore.New(memstore.Config{})
@@ -163,6 +177,8 @@ func TestPolicySharedByLimiters(t *testing.T) {
 	}
 }
 
+// TestEnforcedFromTheEpoch: the zero of the clock is a date that has passed, and not the
+// lack of one, which would watch for ever.
 func TestEnforcedFromTheEpoch(t *testing.T) {
 	l := newLimiter(t, ratelimit.PerHour(1).EnforcedFrom(time.Unix(0, 500)), ratelimit.Config{})
 	if first, second := allow(t, l, "k", 1), allow(t, l, "k", 1); first.Shadow || !first.Allowed || second.Allowed {
@@ -172,5 +188,90 @@ func TestEnforcedFromTheEpoch(t *testing.T) {
 		if err := ratelimit.PerHour(1).EnforcedFrom(before).Validate(); err == nil {
 			t.Errorf("%v is no date that can be written down", before)
 		}
+	}
+}
+
+// TestParsePolicyFaultsAreBounded: the error about a text is not many times as long as it.
+func TestParsePolicyFaultsAreBounded(t *testing.T) {
+	for _, part := range []string{"unlimited,", ",", "x,", "1/s;name=" + strings.Repeat("n", 65) + ","} {
+		text := strings.Repeat(part, 2000)
+		_, err := ratelimit.ParsePolicy(text)
+		if err == nil {
+			t.Fatalf("%q was read", part)
+		}
+		if n := len(err.Error()); n > 2*len(text)+4000 {
+			t.Errorf("%q, %d bytes in all: an error of %d bytes", part, len(text), n)
+		}
+	}
+}
+
+// FuzzParsePolicy: what is read can be printed and read again, as the same policy; what is
+// not read is refused with a LimitError.
+func FuzzParsePolicy(f *testing.F) {
+	for _, text := range []string{
+		"5/s", "unlimited", " unlimited ", "10/s, 1000/h;name=hourly", "1/s;burst=3;name=a b;shadow,2/7d;enforce-from=2027-01-31",
+		"1/s;enforce-from=2027-01-31T09:00:00+02:00", "1/s;enforce-from=9999-12-31T23:59:59Z", "1/s;enforce-from=1970-01-01", "1/s;name=a=b/c",
+		"1/s;name=unlimited", "1/s;shadow;enforce-from=2027-02-29", "5/s,,", "unlimited, 5/s", "1/s,1/s", "1/1.5s\n,\t3/us;name=x", "1/s;name=\x00",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := ratelimit.ParsePolicy(text)
+		if err != nil {
+			if p != nil || len(faults(err)) == 0 {
+				t.Fatalf("%v, %v", p, err)
+			}
+			return
+		}
+		printed, err := p.MarshalText()
+		if err != nil || string(printed) != p.String() {
+			t.Fatalf("%q, %v; want %q", printed, err, p)
+		}
+		again, err := ratelimit.ParsePolicy(string(printed))
+		if err != nil || again.String() != string(printed) || !slices.Equal(again.Limits(), p.Limits()) || (again == ratelimit.Unlimited) != (p == ratelimit.Unlimited) {
+			t.Fatalf("%q is printed as %q and read back as %v, %v", text, printed, again, err)
+		}
+		if p != ratelimit.Unlimited {
+			if made, err := ratelimit.NewPolicy(p.Limits()...); err != nil || made.String() != string(printed) {
+				t.Fatalf("%q: NewPolicy makes %v, %v of its limits", text, made, err)
+			}
+		}
+	})
+}
+
+// TestPolicyTextOfEveryName: every byte that a name may hold, and no other, comes through
+// the text, and through JSON.
+func TestPolicyTextOfEveryName(t *testing.T) {
+	type file struct {
+		Limit  ratelimit.Limit
+		Policy *ratelimit.Policy
+		Limits map[string]ratelimit.Limit
+	}
+	ok := 0
+	for c := range 256 {
+		l := ratelimit.PerHour(3).Named("a" + string([]byte{byte(c)}) + "z").EnforcedFrom(time.Unix(1_800_000_000, 0))
+		p, err := ratelimit.NewPolicy(ratelimit.PerSecond(1), l)
+		if err != nil {
+			continue
+		}
+		ok++
+		if again, err := ratelimit.ParsePolicy(p.String()); err != nil || !slices.Equal(again.Limits(), p.Limits()) {
+			t.Errorf("%q is read back as %v, %v", p, again, err)
+		}
+		text, err := json.Marshal(file{l, p, map[string]ratelimit.Limit{"x": l}})
+		if err != nil {
+			t.Error(err)
+		}
+		var read struct {
+			Limit  ratelimit.Limit
+			Policy string
+			Limits map[string]ratelimit.Limit
+		}
+		if err := json.Unmarshal(text, &read); err != nil || read.Limit.String() != l.String() || read.Policy != p.String() || read.Limits["x"] != read.Limit {
+			t.Errorf("%s is read back as %+v, %v", text, read, err)
+		}
+	}
+	if want := '~' - ' ' + 1 - len(`"\;,`); ok != want {
+		t.Errorf("%d bytes can be in a name, want %d", ok, want)
 	}
 }

@@ -28,8 +28,7 @@ var Unlimited = &Policy{}
 func NewPolicy(limits ...Limit) (*Policy, error) {
 	var faults []error
 	if len(limits) == 0 || len(limits) > MaxLimits {
-		faults = append(faults, &LimitError{Field: "limits", Value: fmt.Sprintf("%d of them", len(limits)),
-			Want: fmt.Sprintf("must be 1 to %d; to exempt a key, use ratelimit.Unlimited", MaxLimits)})
+		faults = append(faults, wrongCount(len(limits)))
 	}
 	seen := make(map[string]bool, len(limits))
 	for _, l := range limits {
@@ -105,6 +104,11 @@ func (p *Policy) fits(d *Decision, n int) bool {
 		}
 	}
 	return true
+}
+
+func wrongCount(n int) *LimitError {
+	return &LimitError{Field: "limits", Value: fmt.Sprintf("%d of them", n),
+		Want: fmt.Sprintf("must be 1 to %d; to exempt a key, use ratelimit.Unlimited", MaxLimits)}
 }
 
 // checkPolicy refuses what no decision can be made with.

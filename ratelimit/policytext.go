@@ -14,14 +14,18 @@ const unlimitedText = "unlimited"
 //
 //	5/s    10/s, 1000/h;name=hourly    unlimited
 //
-// The error joins a [LimitError] for each fault.
+// Spaces around a limit do not matter. The error joins a [LimitError] for each fault.
 func ParsePolicy(s string) (*Policy, error) {
 	if strings.TrimSpace(s) == unlimitedText {
 		return Unlimited, nil
 	}
 	var limits []Limit
 	var faults []error
-	for text := range strings.SplitSeq(s, ",") {
+	parts := strings.Split(s, ",")
+	if len(parts) > MaxLimits { // what each of a thousand lacks is not worth telling
+		return nil, wrongCount(len(parts))
+	}
+	for _, text := range parts {
 		text = strings.TrimSpace(text)
 		if text == unlimitedText {
 			faults = append(faults, &LimitError{Field: "text", Value: s, Want: `must be limits or "unlimited", not both`})
