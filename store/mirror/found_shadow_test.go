@@ -1,0 +1,154 @@
+package mirror_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror"
+)
+
+// TestShadowThroughFaults: limits that are only watched would refuse just those calls that
+// they refuse when enforced, also while the shared store is away, refuses, hangs or is
+// back; and where the mirror does not decide, nobody is refused.
+func TestShadowThroughFaults(t *testing.T) {
+	for _, failure := range []mirror.Failure{mirror.DecideAlone, mirror.FailOpen, mirror.FailClosed} {
+		t.Run(strconv.Itoa(int(failure)), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limits := []ratelimit.Limit{ratelimit.PerMinute(6), ratelimit.PerHour(20).WithBurst(9).Named("hourly")}
+				marked := []ratelimit.Limit{limits[0].Shadowed(), limits[1].EnforcedFrom(time.Now().Add(365 * 24 * time.Hour))}
+				var shared [2]*faulty
+				var limiters [2]*ratelimit.Limiter
+				for i, p := range []*ratelimit.Policy{policy(t, limits...), policy(t, marked...)} {
+					shared[i] = newFaulty()
+					shared[i].trip = func() time.Duration { return time.Millisecond }
+					var err error
+					limiters[i], err = ratelimit.New(newMirror(t, shared[i], mirror.Config{Nodes: 3, Failure: failure}), p, ratelimit.Config{})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				rng := rand.New(rand.NewPCG(1, uint64(failure)))
+				var decided, undecided, refused int
+				var refusals int64
+				for range 30 {
+					for _, f := range shared {
+						f.up()
+					}
+					time.Sleep(10 * time.Second) // whoever was away is back
+					switch fault := rng.IntN(3); fault {
+					case 1:
+						shared[0].down()
+						shared[1].down()
+					case 2:
+						shared[0].hangs.Store(true)
+						shared[1].hangs.Store(true)
+					}
+					for range 12 {
+						time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
+						key, n := strconv.Itoa(rng.IntN(2)), 1+rng.IntN(2)
+						var results [2]ratelimit.Result
+						var errs [2]error
+						var wg sync.WaitGroup
+						start := time.Now()
+						for i, l := range limiters {
+							wg.Go(func() { results[i], errs[i] = l.AllowN(t.Context(), key, n) })
+						}
+						wg.Wait()
+						if took := time.Since(start); took > ratelimit.DefaultTimeout {
+							t.Errorf("a decision took %v", took)
+						}
+						want, got := results[0], results[1]
+						if (errs[0] == nil) != (errs[1] == nil) || !got.Allowed || !got.Shadow {
+							t.Fatalf("%+v, %v; enforced %+v, %v", got, errs[1], want, errs[0])
+						}
+						if errs[0] != nil {
+							if _, ok := errors.AsType[*ratelimit.StoreError](errs[1]); !ok {
+								t.Fatal(errs[1])
+							}
+							undecided++
+							continue
+						}
+						if decided++; got.WouldDeny == want.Allowed || got.Remaining != want.Remaining || got.RetryAfter != want.RetryAfter || got.ResetAfter != want.ResetAfter || got.Source != want.Source {
+							t.Fatalf("%+v; enforced %+v", got, want)
+						}
+						if !want.Allowed {
+							refused++
+							refusals++
+						}
+					}
+				}
+				report := limiters[1].ShadowReport()
+				if report.WouldDeny != refusals || report.Decisions != int64(decided) {
+					t.Errorf("%d refusals of %d: %+v", refusals, decided, report)
+				}
+				if refused == 0 || (undecided > 0) != (failure != mirror.DecideAlone) {
+					t.Errorf("%d were refused and %d not decided: this proves nothing", refused, undecided)
+				}
+			})
+		})
+	}
+}
+
+// slow is a shared store of 20 ms a trip: for two there is time, for three there is not.
+type slow struct{ *faulty }
+
+func (s slow) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	const trip = 20 * time.Millisecond
+	time.Sleep(min(trip, r.Timeout))
+	if r.Timeout < trip {
+		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
+	}
+	r.Timeout -= trip
+	return s.faulty.Take(ctx, r)
+}
+
+// TestShadowBesideThroughFaults: a limit that is watched beside others costs no caller more
+// than the time that a decision may take, and refuses nobody, whatever the shared store does.
+func TestShadowBesideThroughFaults(t *testing.T) {
+	for _, failure := range []mirror.Failure{mirror.DecideAlone, mirror.FailOpen, mirror.FailClosed} {
+		synctest.Test(t, func(t *testing.T) {
+			shared := slow{newFaulty()}
+			p := policy(t, ratelimit.PerSecond(1000), ratelimit.PerDay(1).Named("a").Shadowed(), ratelimit.PerDay(1).Named("b").Shadowed(), ratelimit.PerDay(1).Named("c").Shadowed())
+			l, err := ratelimit.New(newMirror(t, shared, mirror.Config{Failure: failure}), p, ratelimit.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 120 {
+				switch i {
+				case 30:
+					shared.down()
+				case 60:
+					shared.hangs.Store(true)
+				case 90:
+					shared.up()
+				}
+				start := time.Now()
+				r, err := l.Allow(t.Context(), "k")
+				if took := time.Since(start); took > ratelimit.DefaultTimeout {
+					t.Fatalf("%v: call %d took %v", failure, i, took)
+				}
+				if (err != nil) != (failure != mirror.DecideAlone && !r.Allowed) || err == nil && !r.Allowed || r.Shadow {
+					t.Fatalf("%v: call %d: %+v, %v", failure, i, r, err)
+				}
+				if err != nil && (i < 30 || i >= 95) {
+					t.Errorf("%v: call %d: %v", failure, i, err)
+				}
+				if (i < 30 || i >= 95) && r.Source != ratelimit.FromStore {
+					t.Errorf("%v: call %d: watching sends the shared store away: %+v", failure, i, r)
+				}
+				time.Sleep(200 * time.Millisecond)
+			}
+			report := l.ShadowReport()
+			if report.WouldDeny == 0 || report.Undecided == 0 || report.Decisions < 50 {
+				t.Errorf("%v: %+v", failure, report)
+			}
+		})
+	}
+}
