@@ -99,8 +99,9 @@ func (t *Table) PolicyFor(_ context.Context, key string) (*Policy, error) {
 	return c.fallback, nil
 }
 
-// Config returns the content of t, with the keys as they were written: a copy, which
-// takes a while if they are many.
+// Config returns the content of t, with the keys as they were written, hashes in lower
+// case: a copy, which takes a while if they are many. Its policies are those of t. That of
+// the zero Table is the zero TableConfig.
 func (t *Table) Config() TableConfig {
 	c := t.current.Load()
 	if c == nil {
