@@ -56,10 +56,10 @@ func TestNoPhaseComesBack(t *testing.T) {
 func TestRefusalsOutOfOrder(t *testing.T) {
 	w := watched{top: top{max: 1}}
 	key, start := sha256.Sum256(nil), time.Now()
-	for _, second := range []time.Duration{2, 1, 3, 0, 2} {
-		w.add(key, "l", 1, 0, start.Add(second*time.Second))
+	for _, after := range []time.Duration{2 * time.Second, time.Second, 3 * time.Second, 0, 2 * time.Second} {
+		w.add(key, "l", 1, 0, start.Add(after))
 	}
-	if s := w.counters()[0].seen; s.first != start || s.last != start.Add(3*time.Second) {
+	if s := w.counters()[0].seen; !s.first.Equal(start) || !s.last.Equal(start.Add(3*time.Second)) {
 		t.Errorf("first %v, last %v", s.first.Sub(start), s.last.Sub(start))
 	}
 }

@@ -26,13 +26,14 @@ type Limit struct {
 	// Burst is how many tokens the bucket holds. 0 means Rate.
 	Burst int
 	// Shadow says that the limit is decided and reported, but refuses nobody: see
-	// [Limiter.ShadowReport]. Beside limits that are enforced it is decided on its own;
-	// if all limits of a key are shadow, they are decided together, as they would be
-	// enforced.
+	// [Limiter.ShadowReport]. Beside limits that are enforced it is decided on its own,
+	// for the calls that those admit; if all limits of a key are shadow, they are decided
+	// together, as they would be enforced.
 	Shadow bool
 	// EnforceFrom, if not 0, is when Shadow ends, in seconds since 1970 UTC by this
-	// machine's clock: from then on the limit is enforced. It needs Shadow;
-	// [Limit.EnforcedFrom] sets both.
+	// machine's clock: from then on the limit is enforced, and what it has seen until then
+	// counts. A process that has seen the date pass does not go back, if its clock is set
+	// back. It needs Shadow; [Limit.EnforcedFrom] sets both.
 	EnforceFrom int64
 }
 

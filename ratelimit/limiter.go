@@ -22,7 +22,8 @@ type Config struct {
 	// for single limits there is [Limit.Shadow].
 	Shadow bool
 	// ShadowKeys is how many keys [Limiter.ShadowReport] tells of, at most
-	// [MaxShadowKeys]. 0 means [DefaultShadowKeys]. Each takes about 250 bytes.
+	// [MaxShadowKeys]. 0 means [DefaultShadowKeys]. A key counts once for each limit that
+	// would have refused it, and takes about 250 bytes.
 	ShadowKeys int
 	// Observe, if not nil, is called after each decision of Allow, AllowN and Wait,
 	// which may have to decide several times, with the context of the call and on

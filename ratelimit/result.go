@@ -34,7 +34,8 @@ type Result struct {
 	Remaining int
 	// RetryAfter is 0 for a call that was admitted. Otherwise, a caller that
 	// waits so long and is alone is admitted next; it is a whole number of
-	// microseconds, rounded up, or [Never].
+	// microseconds, rounded up, or [Never]. If Shadow and WouldDeny are true, it is
+	// what the call would have been told.
 	RetryAfter time.Duration
 	// ResetAfter is how long the bucket takes to fill up, if nobody calls, in
 	// whole microseconds, rounded up.
@@ -63,7 +64,7 @@ func (r *Result) Exempt() bool { return r.policy == Unlimited }
 
 // Policy returns the policy that was applied, or nil if there was none because of
 // an error. Of a policy with limits that are shadow, and others that are not, it is the
-// part that was enforced.
+// part that was enforced: another Policy than the key's.
 func (r *Result) Policy() *Policy { return r.policy }
 
 // Len returns how many limits were decided together: 0 for an exempt key.

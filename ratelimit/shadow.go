@@ -126,8 +126,8 @@ func (r *Result) ShadowLen() int {
 
 // ShadowState returns what is known of one limit that was watched beside those that were
 // enforced, in the order of the policy, and whether anything is: a limit that is watched
-// is not asked about a call that was refused, and may fail. It returns false if i is not
-// below ShadowLen.
+// is not asked about a call that was refused, and may fail. Violated says that it would
+// have refused the call. It returns false if i is not below ShadowLen.
 func (r *Result) ShadowState(i int) (LimitState, bool) {
 	if i < 0 || i >= r.ShadowLen() {
 		return LimitState{}, false
