@@ -73,7 +73,10 @@ func (ps *phases) at(now int64) *phase {
 // call is admitted. A call that is admitted is then decided by each limit that is watched
 // beside the enforced ones, on its own and within what is left of the time.
 func (l *Limiter) watch(ctx context.Context, key string, charge int, shadow bool, r *Result) error {
-	start := time.Now()
+	var start time.Time
+	if r.policy.beside != nil {
+		start = time.Now()
+	}
 	if err := l.take(ctx, key, charge, r); err != nil {
 		return l.fault(r, err, shadow)
 	}
