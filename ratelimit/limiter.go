@@ -23,7 +23,7 @@ type Config struct {
 	Shadow bool
 	// ShadowKeys is how many keys [Limiter.ShadowReport] tells of, at most
 	// [MaxShadowKeys]. 0 means [DefaultShadowKeys]. A key counts once for each limit that
-	// would have refused it, and takes about 250 bytes.
+	// would have refused it, and takes 240 to 330 bytes.
 	ShadowKeys int
 	// Observe, if not nil, is called after each decision of Allow, AllowN and Wait,
 	// which may have to decide several times, with the context of the call and on
