@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -40,6 +41,9 @@ type tableContent struct {
 	plans    map[string]*Policy
 	byKey    map[string]*assignment
 	byHash   map[[sha256.Size]byte]*assignment
+
+	summed sync.Once
+	sum    [sha256.Size]byte // for TableSnapshot.Sum
 }
 
 // An assignment is what one key is held to. All members of a plan have the same one.

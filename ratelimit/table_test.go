@@ -133,11 +133,12 @@ func TestTableRefuses(t *testing.T) {
 		{"a nil Policy", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{"canary": nil, "b": p}}, canary("Keys"), `TableConfig.Keys[sha256:e100fbce008c…] "nil" must be made with`},
 		{"zero Policies", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{"canary": {}, "b": {}}}, "TableConfig.Keys[sha256:3e23e8160039…] " + canary("Keys"), `"zero value" must be made with`},
 		{"a plan that cannot be used", ratelimit.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"gold": nil}}, `TableConfig.Plans["gold"]`, `"nil" must be made with`},
+		{"a plan whose name no text can hold", ratelimit.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"\xff": p}}, `TableConfig.Plans["\xff"]`, `"not UTF-8" must be text`},
 		{"a plan that is not there", ratelimit.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"gold": p}, Members: map[string]string{"canary": "silver"}}, canary("Members"), `"silver" must be the name of one of TableConfig.Plans`},
 		{"a key twice", ratelimit.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"gold": p}, Members: map[string]string{"canary": "gold"}, Keys: map[string]*ratelimit.Policy{"canary": p}}, canary("Keys"), `"there twice" must be in one of`},
 		{"a hash twice", ratelimit.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"gold": p}, Members: map[string]string{ratelimit.HashKey("canary"): "gold"}, Keys: map[string]*ratelimit.Policy{strings.ToUpper(ratelimit.HashKey("canary"))[:0] + "sha256:" + strings.ToUpper(ratelimit.HashKey("canary")[7:]): p}}, "TableConfig.Keys[sha256:E100FBCE008C…]", `"there twice" must be in one of`},
-		{"no hash", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{"sha256:abc": p}}, "TableConfig.Keys[sha256:abc…]", `"not a hash" must be "sha256:" and 64 hexadecimal digits, as ratelimit.HashKey returns them`},
-		{"a hash that is too long", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{ratelimit.HashKey("canary") + "00": p}}, canary("Keys"), `"not a hash"`},
+		{"no hash, but a key behind the mark of one", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{"sha256:canary": p}}, "TableConfig.Keys[sha256:f55a1f5f9b25…]", `"not a hash" must be "sha256:" and 64 hexadecimal digits, as ratelimit.HashKey returns them`},
+		{"a hash that is too long", ratelimit.TableConfig{Default: p, Keys: map[string]*ratelimit.Policy{ratelimit.HashKey("canary") + "00": p}}, "TableConfig.Keys[sha256:0e5038d6ae43…]", `"not a hash"`},
 		{"all at once", ratelimit.TableConfig{Keys: map[string]*ratelimit.Policy{"canary": nil}}, "TableConfig.Default " + canary("Keys"), "TableConfig.Keys["},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,0 +1,106 @@
+package ratelimit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// policy reads a policy: nil where there is a fault in it.
+func (t *tableReader) policy(in, key string) (*Policy, error) {
+	token, err := t.token()
+	if err != nil {
+		return nil, err
+	}
+	switch v := token.(type) {
+	case string:
+		return t.known(v, in, key, func() (*Policy, error) { return ParsePolicy(v) }), nil
+	case json.Delim:
+		if v == '[' {
+			return t.policyOf(in, key)
+		}
+	}
+	t.fault(placeOf(in, key), kindOf(token), `must be a text such as "5/s" or "unlimited", or an array of up to four such as ["50/s", "1000/h;name=hourly"]`)
+	return nil, t.skip(token)
+}
+
+// policyOf reads a policy that is an array which has begun.
+func (t *tableReader) policyOf(in, key string) (*Policy, error) {
+	var texts []string
+	count, faulty := 0, false
+	for {
+		token, err := t.token()
+		if err != nil {
+			return nil, err
+		}
+		if token == json.Delim(']') {
+			break
+		}
+		if text, ok := token.(string); !ok {
+			t.fault(placeOf(in, key), kindOf(token), `must be an array of texts such as "50/s"`)
+			faulty = true
+		} else if count < MaxLimits {
+			texts = append(texts, text)
+		}
+		count++
+		if err := t.skip(token); err != nil {
+			return nil, err
+		}
+	}
+	if count > MaxLimits {
+		t.fault(placeOf(in, key), fmt.Sprintf("%d limits", count), fmt.Sprintf("must be 1 to %d", MaxLimits))
+		faulty = true
+	}
+	p := t.known("\x00"+strings.Join(texts, "\x00"), in, key, func() (*Policy, error) {
+		var limits []Limit
+		var faults []error
+		for _, text := range texts {
+			l, err := ParseLimit(text)
+			limits, faults = append(limits, l), append(faults, err)
+		}
+		if err := errors.Join(faults...); err != nil {
+			return nil, err
+		}
+		return NewPolicy(limits...)
+	})
+	if faulty {
+		return nil, nil
+	}
+	return p, nil
+}
+
+// known returns the policy of a text, and makes it if it is new: of the faults that are
+// found then, each is put down with the place.
+func (t *tableReader) known(text, in, key string, parse func() (*Policy, error)) *Policy {
+	if p := t.policies[text]; p != nil {
+		return p
+	}
+	p, err := parse()
+	if err == nil {
+		t.policies[text] = p
+		return p
+	}
+	for _, fault := range splitFaults(err) {
+		at := placeOf(in, key)
+		if fault.Field != "text" {
+			at += "." + fault.Field
+		}
+		t.fault(at, fault.Value, fault.Want)
+	}
+	return nil
+}
+
+// splitFaults returns what NewPolicy and the parsers have joined.
+func splitFaults(err error) []*LimitError {
+	var faults []*LimitError
+	switch e := err.(type) { //nolint:errorlint // not what it wraps
+	case *LimitError:
+		faults = append(faults, e)
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			faults = append(faults, splitFaults(err)...)
+		}
+	}
+	return faults
+}

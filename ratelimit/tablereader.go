@@ -1,0 +1,269 @@
+package ratelimit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ReadTableConfig reads the JSON form of a [TableConfig], and nothing else, up to the end
+// of r: an object with a "default" and, if wanted, "plans", "members" and "keys", as
+// [TableConfig.MarshalJSON] shows. A policy is a text for [ParsePolicy] or an array of
+// texts for [ParseLimit]. Names that are unknown, or there twice, are faults, and so are
+// keys that are not UTF-8: those can be written as hashes, with [HashKey].
+//
+// It does not hold the text in memory, and takes a second or two for a million keys. The
+// error joins a [LimitError] for each fault, with its place, where a hash stands for a
+// key; or it is that of r. Whether members belong to plans that are there, [NewTable] and
+// [Table.Replace] tell.
+func ReadTableConfig(r io.Reader) (TableConfig, error) {
+	t := tableReader{in: json.NewDecoder(&spaceReader{in: r}), policies: make(map[string]*Policy)}
+	t.in.UseNumber() // a number is a fault of the table, however long
+	if err := t.table(); err != nil {
+		if !errors.Is(err, errNoTable) {
+			return TableConfig{}, err
+		}
+	} else if t.config.Default == nil && !t.names["default"] {
+		t.fault("TableConfig.Default", "missing", `must be there, such as "default": "5/s"`)
+	}
+	if err := t.faults.join(); err != nil {
+		return TableConfig{}, err
+	}
+	return t.config, nil
+}
+
+// A tableReader reads a table token by token. What is wrong within an entry is put
+// down, and the entry skipped; where the text is no JSON, nothing behind that is read.
+type tableReader struct {
+	in       *json.Decoder
+	depth    int
+	config   TableConfig
+	names    map[string]bool // of the table itself
+	policies map[string]*Policy
+	faults   faultList
+}
+
+// errNoTable ends the reading. The faults say why.
+var errNoTable = errors.New("ratelimit: not the JSON form of a table")
+
+// maxDepth bounds what is put down of arrays within arrays. A table has three levels.
+const maxDepth = 32
+
+func (t *tableReader) fault(at string, value any, want string) {
+	t.faults.add(&LimitError{Field: at, Value: value, Want: want})
+}
+
+// stop ends the reading with a fault at the place that was reached.
+func (t *tableReader) stop(value, want string) error {
+	t.fault(fmt.Sprintf("TableConfig behind byte %d", t.in.InputOffset()), value, want)
+	return errNoTable
+}
+
+func (t *tableReader) token() (json.Token, error) {
+	token, err := t.in.Token()
+	if err != nil {
+		if errors.Is(err, errSpaces) {
+			return nil, t.stop("spaces", fmt.Sprintf("must not go on with more than %d spaces and line ends", maxSpaces))
+		}
+		if isSyntax(err) {
+			return nil, t.stop("no JSON", `must be one JSON object, such as {"default": "5/s"}`)
+		}
+		return nil, err
+	}
+	if d, ok := token.(json.Delim); ok {
+		switch d {
+		case '{', '[':
+			t.depth++
+		default:
+			t.depth--
+		}
+		if t.depth > maxDepth {
+			return nil, t.stop("many levels", "must not be nested any deeper")
+		}
+	}
+	return token, nil
+}
+
+// isSyntax tells an error of the text from one of the reader.
+func isSyntax(err error) bool {
+	_, ok := errors.AsType[*json.SyntaxError](err)
+	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// skip reads on to the end of the value that begins with token.
+func (t *tableReader) skip(token json.Token) error {
+	d, ok := token.(json.Delim)
+	if !ok || d == '}' || d == ']' {
+		return nil
+	}
+	for outside := t.depth - 1; t.depth > outside; {
+		if _, err := t.token(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// skipNext skips the next value.
+func (t *tableReader) skipNext() error {
+	token, err := t.token()
+	if err != nil {
+		return err
+	}
+	return t.skip(token)
+}
+
+// table reads all of it.
+func (t *tableReader) table() error {
+	t.names = make(map[string]bool)
+	token, err := t.token()
+	if err != nil {
+		return err
+	}
+	if token != json.Delim('{') {
+		return t.stop("no object", `must be one JSON object, such as {"default": "5/s"}`)
+	}
+	if err := t.each(t.part); err != nil {
+		return err
+	}
+	_, err = t.in.Token()
+	if err == nil || errors.Is(err, errSpaces) || isSyntax(err) && !errors.Is(err, io.EOF) {
+		return t.stop("more", "must end with its last brace")
+	}
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// each calls member for each name of an object that has begun. It has to read the
+// value.
+func (t *tableReader) each(member func(name string) error) error {
+	for {
+		token, err := t.token()
+		if err != nil {
+			return err
+		}
+		name, ok := token.(string)
+		if !ok {
+			return nil // the closing brace: the decoder lets nothing else pass
+		}
+		if err := member(name); err != nil {
+			return err
+		}
+	}
+}
+
+// part reads one of the four parts.
+func (t *tableReader) part(name string) error {
+	if t.names[name] {
+		t.fault("TableConfig", name, "must not be there twice")
+		return t.skipNext()
+	}
+	switch name {
+	case "default", "plans", "members", "keys":
+		t.names[name] = true
+	default: // it may be a key that has got into the wrong place
+		t.fault(fmt.Sprintf("TableConfig behind byte %d", t.in.InputOffset()), "unknown name", "must be one of default, plans, members and keys")
+		return t.skipNext()
+	}
+	if name == "default" {
+		p, err := t.policy("Default", "")
+		t.config.Default = p
+		return err
+	}
+	token, err := t.token()
+	if err != nil {
+		return err
+	}
+	if token != json.Delim('{') {
+		t.fault("TableConfig."+strings.ToUpper(name[:1])+name[1:], kindOf(token), "must be an object")
+		return t.skip(token)
+	}
+	switch name {
+	case "plans":
+		return t.each(t.plan)
+	case "members":
+		return t.each(t.member)
+	default:
+		return t.each(t.key)
+	}
+}
+
+// usable tells whether an entry's name can be used, and puts a fault down if not.
+func (t *tableReader) usable(in, name string, twice bool) bool {
+	switch {
+	case !validText(name):
+		t.fault(placeOf(in, name), "not UTF-8", "must be text without U+FFFD; a key that is not can be written as its hash")
+	case twice:
+		t.fault(placeOf(in, name), "there twice", "must be there once")
+	default:
+		return true
+	}
+	return false
+}
+
+func (t *tableReader) plan(name string) error {
+	_, twice := t.config.Plans[name]
+	ok := t.usable("Plans", name, twice)
+	p, err := t.policy("Plans", name)
+	if ok {
+		put(&t.config.Plans, name, p)
+	}
+	return err
+}
+
+func (t *tableReader) key(key string) error {
+	_, twice := t.config.Keys[key]
+	ok := t.usable("Keys", key, twice)
+	p, err := t.policy("Keys", key)
+	if ok {
+		put(&t.config.Keys, key, p)
+	}
+	return err
+}
+
+func (t *tableReader) member(key string) error {
+	_, twice := t.config.Members[key]
+	ok := t.usable("Members", key, twice)
+	token, err := t.token()
+	if err != nil {
+		return err
+	}
+	plan, isText := token.(string)
+	if !isText {
+		t.fault(place("Members", key), kindOf(token), "must be the name of a plan, such as \"gold\"")
+	}
+	if ok {
+		put(&t.config.Members, key, plan)
+	}
+	return t.skip(token)
+}
+
+func put[V any](m *map[string]V, key string, v V) {
+	if *m == nil {
+		*m = make(map[string]V)
+	}
+	(*m)[key] = v
+}
+
+// kindOf tells what was found, and nothing of it: it may be a key in the wrong place.
+func kindOf(token json.Token) string {
+	switch v := token.(type) {
+	case nil:
+		return "null"
+	case string:
+		return "a text"
+	case bool:
+		return "true or false"
+	case json.Delim:
+		if v == '[' {
+			return "an array"
+		}
+		return "an object"
+	default:
+		return "a number"
+	}
+}
