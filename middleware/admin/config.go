@@ -1,0 +1,89 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// Config is what [New] can be told beside what it must. Its zero value is ready for use.
+type Config struct {
+	// Table is what is shown and replaced: the one that the limiter goes by. nil answers
+	// requests about the table with 404.
+	Table *ratelimit.Table
+	// TrustedOrigins are the web pages of other origins that may send requests, such as
+	// "https://ops.example.com", as [http.CrossOriginProtection.AddTrustedOrigin] takes
+	// them. Empty means none.
+	TrustedOrigins []string
+	// Observe, if not nil, is told each request when it has been answered, those that
+	// were refused, too: who did what. It is called concurrently, on the request's
+	// goroutine. If it panics, that is logged.
+	Observe func(*http.Request, Event)
+	// Logger gets a line when a function of the program panics, at most one a second.
+	// nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// An Event is a request that has been answered. It has no key in it, but the request has
+// credentials.
+type Event struct {
+	// Action is what was asked for, "" for what there is not.
+	Action Action
+	// Status is the status of the answer: below 300 it was done. 0 means that a panic
+	// ended the request.
+	Status int
+	// Key is the key that was asked about or reset, as [ratelimit.HashKey] writes it: as
+	// in a table and in the shadow report. "" if there was none.
+	Key string
+	// ETag is that of the table that was put in force, "" if none was.
+	ETag string
+}
+
+// An Action is something that can be asked for. More may come.
+type Action string
+
+// The actions.
+const (
+	ActionState    Action = "state"    // POST /key/state
+	ActionReset    Action = "reset"    // POST /key/reset
+	ActionTable    Action = "table"    // GET /table
+	ActionReplace  Action = "replace"  // PUT /table
+	ActionSummary  Action = "summary"  // GET /table/summary
+	ActionShadow   Action = "shadow"   // GET /shadow
+	ActionDescribe Action = "describe" // GET /openapi.json
+)
+
+// New returns a handler for those who operate limiter. It is to be mounted with
+// [http.StripPrefix].
+//
+// authorize is asked about each request before anything is done, concurrently: where it
+// returns false, or panics, the request is refused with 403. (So are those that a web page
+// of another origin sends, about which it is not asked.) Let it check a credential, not
+// only an address: all that runs on the same machine, a browser for one, has the address,
+// too. Without authorize there is no handler. The error joins all faults of the arguments.
+func New(limiter *ratelimit.Limiter, authorize func(*http.Request) bool, c Config) (http.Handler, error) {
+	h := &handler{limiter: limiter, authorize: authorize, config: c, origins: http.NewCrossOriginProtection(), maxTable: MaxTableBody}
+	var faults []error
+	if limiter == nil {
+		faults = append(faults, errors.New("admin: limiter is nil; make one with ratelimit.New, and look at its error"))
+	}
+	if authorize == nil {
+		faults = append(faults, errors.New("admin: authorize is nil, so that any caller could lift every limit; pass a function that knows your operators, such as "+
+			`func(r *http.Request) bool { return subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+secret)) == 1 }`))
+	}
+	if c.Table != nil && c.Table.Snapshot().Default() == nil {
+		faults = append(faults, errors.New("admin: Config.Table is the zero Table; make one with ratelimit.NewTable"))
+	}
+	for i, origin := range c.TrustedOrigins {
+		if err := h.origins.AddTrustedOrigin(origin); err != nil {
+			faults = append(faults, fmt.Errorf("admin: Config.TrustedOrigins[%d] %q must be an origin, such as %q: %w", i, origin, "https://ops.example.com", err))
+		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return h, nil
+}

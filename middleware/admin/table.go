@@ -1,0 +1,159 @@
+package admin
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// snapshot returns the table's content. If there is no table it answers, and returns
+// false.
+func (c *call) snapshot() (s ratelimit.TableSnapshot, ok bool) {
+	if c.config.Table == nil {
+		c.problem(http.StatusNotFound, "The program has no table to show: none was given as admin.Config.Table.")
+		return s, false
+	}
+	return c.config.Table.Snapshot(), true
+}
+
+// etag is the SHA-256 of what GET /table answers.
+func etag(s ratelimit.TableSnapshot) string {
+	sum := s.Sum()
+	return `"` + hex.EncodeToString(sum[:]) + `"`
+}
+
+// table answers with the table, in which hashes stand for the keys.
+func (c *call) table() {
+	s, ok := c.snapshot()
+	if !ok {
+		return
+	}
+	c.w.Header().Set("ETag", etag(s))
+	c.begin(http.StatusOK, "application/json")
+	if c.r.Method != http.MethodHead {
+		_, _ = s.WriteTo(c.w) // whoever hung up needs no answer
+	}
+}
+
+// tableSummary is a table without its keys.
+type tableSummary struct {
+	Default *ratelimit.Policy      `json:"default"`
+	Plans   map[string]planSummary `json:"plans"`
+	Keys    int                    `json:"keys"`
+}
+
+type planSummary struct {
+	Policy  *ratelimit.Policy `json:"policy"`
+	Members int               `json:"members"`
+}
+
+// summary answers with the plans, and how many keys they have.
+func (c *call) summary() {
+	s, ok := c.snapshot()
+	if !ok {
+		return
+	}
+	members, keys := s.Count()
+	summary := tableSummary{Default: s.Default(), Plans: map[string]planSummary{}, Keys: keys}
+	for name, p := range s.Plans() {
+		summary.Plans[name] = planSummary{p, members[name]}
+	}
+	c.w.Header().Set("ETag", etag(s))
+	c.answer(http.StatusOK, "application/json", summary)
+}
+
+// replace puts another table in force, if nobody has done so since the caller read it.
+func (c *call) replace() {
+	const changed = "The table is not the one that If-Match names: read it again, and send the ETag that comes with it."
+	s, ok := c.snapshot()
+	if !ok {
+		return
+	}
+	matches := c.r.Header.Values("If-Match")
+	switch {
+	case len(matches) == 0:
+		c.problem(http.StatusPreconditionRequired, "The request must have an If-Match header with the ETag of the table that it replaces.")
+		return
+	case !anyMatches(matches, etag(s)):
+		c.problem(http.StatusPreconditionFailed, changed)
+		return
+	}
+	body := c.body(c.maxTable, tableBodyTime)
+	if body == nil {
+		return
+	}
+	table, err := ratelimit.ReadTableConfig(body)
+	if err == nil {
+		c.bodyRead()
+		var replaced ratelimit.TableSnapshot
+		if replaced, err = s.Replace(table); err == nil {
+			c.event.ETag = etag(replaced)
+			c.w.Header().Set("ETag", c.event.ETag)
+			c.begin(http.StatusNoContent, "")
+			return
+		}
+	}
+	switch faults := faultsOf(err, s.Plans()); {
+	case errors.Is(err, ratelimit.ErrTableChanged):
+		c.problem(http.StatusPreconditionFailed, changed)
+	case len(faults) > 0:
+		c.answerProblem(problem{Status: http.StatusUnprocessableEntity, Detail: "The table cannot be used; the one that is in force stays.", Errors: faults})
+	default:
+		c.bodyFailed(err)
+	}
+}
+
+// anyMatches tells whether one of the tags in If-Match is the given one. "*" is none: it
+// would overwrite what its sender has not seen.
+func anyMatches(lines []string, tag string) bool {
+	return slices.Contains(strings.FieldsFunc(strings.Join(lines, ","), func(r rune) bool { return strings.ContainsRune(" \t,", r) }), tag)
+}
+
+// faultsOf returns what a table was refused for, without anything that the caller has
+// sent: a key may have got into any place. plans are those in force, whose names are
+// known.
+func faultsOf(err error, plans map[string]*ratelimit.Policy) []fault {
+	switch e := err.(type) { //nolint:errorlint // not what it wraps
+	case *ratelimit.LimitError:
+		detail := e.Want
+		if more, ok := e.Value.(int); ok && e.Field == "TableConfig" {
+			detail = fmt.Sprintf("%d %s", more, detail)
+		}
+		return []fault{{placeOf(e.Field, plans), detail}}
+	case interface{ Unwrap() []error }:
+		var faults []fault
+		for _, err := range e.Unwrap() {
+			faults = append(faults, faultsOf(err, plans)...)
+		}
+		return faults
+	default:
+		return nil
+	}
+}
+
+// placeOf makes a place in a TableConfig into one in its JSON form. A plan that is not in
+// force is told by its hash.
+func placeOf(field string, plans map[string]*ratelimit.Policy) string {
+	place := strings.TrimPrefix(strings.TrimPrefix(field, "TableConfig"), ".")
+	place = strings.TrimSpace(place)
+	if rest, ok := strings.CutPrefix(place, "Plans["); ok {
+		quoted, err := strconv.QuotedPrefix(rest)
+		name, err2 := strconv.Unquote(quoted)
+		if err != nil || err2 != nil {
+			return "plans"
+		}
+		if _, known := plans[name]; !known {
+			place = fmt.Sprintf("Plans[%.19s…%s", ratelimit.HashKey(name), rest[len(quoted):])
+		}
+	}
+	if place == "" {
+		return "table"
+	}
+	return strings.ToLower(place[:1]) + place[1:]
+}
