@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/middleware/transport"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
@@ -93,7 +94,7 @@ func TestREADMEBuildsOutsideThisModule(t *testing.T) {
 
 // TestREADMEHasEveryOptionAndHeader compares the tables with the code.
 func TestREADMEHasEveryOptionAndHeader(t *testing.T) {
-	for _, config := range []any{middleware.Config{}, ratelimit.Config{}, ratelimit.CacheConfig{}, memstore.Config{}, redisstore.Config{}, mirror.Config{}, transport.Config{}} {
+	for _, config := range []any{middleware.Config{}, admin.Config{}, ratelimit.Config{}, ratelimit.CacheConfig{}, memstore.Config{}, redisstore.Config{}, mirror.Config{}, transport.Config{}} {
 		kind := reflect.TypeOf(config)
 		var fields []string
 		for _, f := range reflect.VisibleFields(kind) {
@@ -272,6 +273,7 @@ func functions(t *testing.T, fragments []string) string {
 
 import (
 	"context"
+	"crypto/subtle"
 	"log"
 	"net/http"
 	"net/netip"
@@ -280,6 +282,7 @@ import (
 	"sync/atomic"
 
 	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/middleware/transport"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
@@ -296,6 +299,7 @@ var (
 	limiter *ratelimit.Limiter
 	planOf  func(context.Context, string) (*ratelimit.Policy, error)
 	store   ratelimit.Store
+	table   *ratelimit.Table
 	limit   func(http.Handler) http.Handler
 	exportHandler http.Handler
 
