@@ -37,8 +37,7 @@ func NewPolicy(limits ...Limit) (*Policy, error) {
 		}
 		name := l.withDefaults().Name
 		if seen[name] {
-			faults = append(faults, &LimitError{Limit: name, Field: "Name", Value: name,
-				Want: `must differ from the other limits of the policy, as in ratelimit.PerDay(1000).Named("daily")`})
+			faults = append(faults, sameName(name, "the other limits of the policy"))
 		}
 		seen[name] = true
 	}
@@ -53,6 +52,11 @@ func NewPolicy(limits ...Limit) (*Policy, error) {
 		}
 	}
 	return p, nil
+}
+
+func sameName(name, others string) *LimitError {
+	return &LimitError{Limit: name, Field: "Name", Value: name,
+		Want: "must differ from " + others + `, as in ratelimit.PerDay(1000).Named("daily")`}
 }
 
 // Len returns how many limits p has; [Unlimited] has none.

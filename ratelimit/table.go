@@ -147,13 +147,19 @@ func (t *Table) PlanOf(key string) (plan string, ok bool) {
 	return "", false
 }
 
-// policies returns the policies of t, but for those that keys have of their own.
+// policies returns each policy of t once, but for those that keys have of their own.
 func (t *Table) policies() []*Policy {
 	c := t.current.Load()
 	if c == nil {
 		return nil
 	}
-	return append(slices.Collect(maps.Values(c.plans)), c.fallback)
+	all := []*Policy{c.fallback}
+	for _, plan := range slices.Sorted(maps.Keys(c.plans)) {
+		if p := c.plans[plan]; !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // HashKey returns a key as a [TableConfig] takes it instead of the key itself: "sha256:"

@@ -2,6 +2,9 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -11,52 +14,82 @@ import (
 // store, and so the buckets of l, its Config, its shadow report and its health. An exempt
 // key stays exempt. The names of the limits must differ from those of the keys' own, and
 // no key may have more than [MaxLimits] together: where a key's policy does not fit, a
-// decision about it ends with a [LimitError]. The error joins what can be seen at once.
+// decision about it ends with a [LimitError]. The error joins what can be seen at once:
+// faults of the limits, or of what they make of the policy of l, or of the default and
+// the plans of its [Table].
 //
-// Call it once for each part, not for each call: it remembers what it made of policies.
+// Reset and Peek of the new limiter are about all of these limits, those of l about the
+// keys' own. Call With once for each part, not for each call: it remembers what it made
+// of policies.
 func (l *Limiter) With(limits ...Limit) (*Limiter, error) {
-	return l.derive(limits, func(own *Policy) (*Policy, error) {
+	if _, err := NewPolicy(limits...); err != nil {
+		return nil, err
+	}
+	limits = slices.Clone(limits) // the caller may use his again
+	return l.derive(func(own *Policy) (*Policy, error) {
 		return NewPolicy(append(own.Limits(), limits...)...)
 	})
 }
 
 // Instead returns a limiter that holds each key to the given limits in place of its own;
-// but an exempt key stays exempt. All else is as with [Limiter.With].
+// but an exempt key stays exempt. All else is as with [Limiter.With]: the names must differ
+// here, too, for limits of one name share a bucket.
 func (l *Limiter) Instead(limits ...Limit) (*Limiter, error) {
 	p, err := NewPolicy(limits...)
 	if err != nil {
 		return nil, err
 	}
-	return l.derive(limits, func(*Policy) (*Policy, error) { return p, nil })
+	return l.derive(func(own *Policy) (*Policy, error) { return p, p.differsFrom(own) })
+}
+
+// differsFrom returns an error for each name that two policies have in common.
+func (p *Policy) differsFrom(own *Policy) error {
+	var faults []error
+	for i := range p.buckets {
+		for j := range own.buckets {
+			if name := p.buckets[i].limit.Name; name == own.buckets[j].limit.Name {
+				faults = append(faults, sameName(name, "the key's own limits"))
+			}
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // derive returns a limiter whose policies are made from those of l.
-func (l *Limiter) derive(limits []Limit, of func(own *Policy) (*Policy, error)) (*Limiter, error) {
-	if _, err := NewPolicy(limits...); err != nil {
-		return nil, err
-	}
+func (l *Limiter) derive(of func(own *Policy) (*Policy, error)) (*Limiter, error) {
 	d := &derived{from: l, of: of}
 	part := *l
 	part.limits, part.policy = d, nil
-	for _, p := range l.knownPolicies() {
-		made, err := d.make(p)
+	var faults []error
+	for _, own := range l.knownPolicies() {
+		made, err := d.make(own)
 		if err != nil {
-			return nil, err
+			faults = append(faults, err)
 		}
 		if l.policy != nil {
 			part.policy = made
 		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
 	}
 	return &part, nil
 }
 
 // knownPolicies returns what can be tried before a key is there.
 func (l *Limiter) knownPolicies() []*Policy {
-	switch t, isTable := l.limits.(*Table); {
-	case l.policy != nil:
+	if l.policy != nil {
 		return []*Policy{l.policy}
-	case isTable:
-		return t.policies()
+	}
+	switch limits := l.limits.(type) {
+	case *Table:
+		return limits.policies()
+	case *derived:
+		all := limits.from.knownPolicies()
+		for i, own := range all {
+			all[i], _ = limits.make(own) // nil if the table has changed, to what does not fit
+		}
+		return slices.DeleteFunc(all, func(p *Policy) bool { return p == nil })
 	default:
 		return nil
 	}
@@ -85,7 +118,7 @@ func (d *derived) PolicyFor(ctx context.Context, key string) (*Policy, error) {
 	return d.make(own)
 }
 
-// make returns what is made of a policy, which is done once.
+// make returns what is made of a policy, which is done once while it is in use.
 func (d *derived) make(own *Policy) (*Policy, error) {
 	if own == Unlimited {
 		return Unlimited, nil
@@ -97,12 +130,12 @@ func (d *derived) make(own *Policy) (*Policy, error) {
 	}
 	p, err := d.of(own)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ratelimit: for keys under %v: %w", own, err)
 	}
 	if d.count.Add(1) > maxDerived {
 		d.made.Clear()
 		d.count.Store(1)
 	}
-	d.made.Store(own, p)
+	d.made.Store(own, p) // whoever does so at the same time comes to the same
 	return p, nil
 }
