@@ -54,6 +54,66 @@ var allMeasured = []measured{
 	{name: "allowed/forwarded", allocs: 3, limit: plenty, config: middleware.Config{
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 	}},
+	// What a mux costs, without limits, behind RateLimit, and behind Routes: Routes asks it
+	// once more, and that is all.
+	{name: "mux", handler: func(next http.Handler) http.Handler { return muxTo(next, "GET /{$}") }},
+	{name: "mux/allowed", allocs: 2, handler: func(next http.Handler) http.Handler {
+		return middleware.RateLimit(memory(plenty), byKey)(muxTo(next, "GET /{$}"))
+	}},
+	{name: "route/none/allowed", allocs: 2, handler: func(next http.Handler) http.Handler {
+		return routed(muxTo(next, "GET /{$}", "GET /other"), middleware.Route{Pattern: "GET /other", Cost: 2})
+	}},
+	{name: "route/cost/allowed", allocs: 2, handler: func(next http.Handler) http.Handler {
+		return routed(muxTo(next, "GET /{$}"), middleware.Route{Pattern: "GET /{$}", Cost: 2})
+	}},
+	{name: "route/instead/allowed", allocs: 2, handler: func(next http.Handler) http.Handler {
+		return routed(muxTo(next, "GET /{$}"), middleware.Route{Pattern: "GET /{$}", Limits: []ratelimit.Limit{plenty}, Instead: true})
+	}},
+	{name: "two limits/allowed", allocs: 2, handler: func(next http.Handler) http.Handler {
+		return middleware.RateLimit(memory(policyOf(plenty, plenty.Named("two"))), byKey)(muxTo(next, "GET /{$}"))
+	}},
+	{name: "route/two limits/allowed", allocs: 2, handler: func(next http.Handler) http.Handler {
+		return routed(muxTo(next, "GET /{$}"), middleware.Route{Pattern: "GET /{$}", Limits: []ratelimit.Limit{plenty}})
+	}},
+	{name: "two limits/denied", allocs: 5, handler: func(next http.Handler) http.Handler {
+		return middleware.RateLimit(memory(policyOf(plenty, scarce.Named("two"))), byKey)(muxTo(next, "GET /{$}"))
+	}},
+	{name: "route/two limits/denied", allocs: 5, handler: func(next http.Handler) http.Handler {
+		return routed(muxTo(next, "GET /{$}"), middleware.Route{Pattern: "GET /{$}", Limits: []ratelimit.Limit{scarce}})
+	}},
+}
+
+// memory returns a limiter on memory.
+func memory(limits ratelimit.Limits) *ratelimit.Limiter {
+	l, err := ratelimit.New(memstore.New(memstore.Config{}), limits, ratelimit.Config{})
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
+
+func policyOf(limits ...ratelimit.Limit) *ratelimit.Policy {
+	p, err := ratelimit.NewPolicy(limits...)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func muxTo(h http.Handler, patterns ...string) *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, p := range patterns {
+		mux.Handle(p, h)
+	}
+	return mux
+}
+
+func routed(mux *http.ServeMux, r middleware.Route) http.Handler {
+	h, err := middleware.Routes(memory(plenty), mux, byKey, r)
+	if err != nil {
+		panic(err)
+	}
+	return h
 }
 
 func (m measured) serve(t testing.TB) func() {

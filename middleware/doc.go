@@ -21,8 +21,8 @@
 // it gets 401 with [Config.RequireKey]. A key can never name the bucket of an
 // address, nor the other way round. Two values of the key's header get 400, since
 // the application might go by the other one. The path plays no part, so no
-// spelling of it makes a fresh bucket; for limits of a route's own, wrap the
-// handler of that route.
+// spelling of it makes a fresh bucket; limits and costs of a route's own go by the
+// pattern that a ServeMux finds: see [Routes].
 //
 // # What is never done
 //

@@ -61,35 +61,35 @@ func ExampleRateLimit() {
 	// 200 OK
 }
 
-// A route with a limit of its own, beside the one that holds for all: the limit has
-// another name, and so another bucket. The route's middleware is inside the mux, so
-// that it goes by the pattern and not by a spelling of the path.
-func ExampleRateLimit_route() {
-	store := memstore.New(memstore.Config{})
-	all, err := ratelimit.New(store, ratelimit.PerMinute(100), ratelimit.Config{})
+// An export that is held to a limit of its own beside the key's, and a search that costs
+// ten tokens. They go by the pattern that the mux finds, not by a spelling of the path.
+func ExampleRoutes() {
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerHour(100), ratelimit.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	search, err := ratelimit.New(store, ratelimit.PerMinute(1).Named("search"), ratelimit.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	config := middleware.Config{Key: middleware.Header("X-API-Key")}
-
 	mux := http.NewServeMux()
-	mux.Handle("GET /search", middleware.RateLimit(search, config)(api))
+	mux.Handle("GET /search", api)
+	mux.Handle("GET /export/{id}", api)
 	mux.Handle("GET /", api)
-	h := middleware.RateLimit(all, config)(mux)
+	h, err := middleware.Routes(limiter, mux, middleware.Config{Key: middleware.Header("X-API-Key")},
+		middleware.Route{Pattern: "GET /search", Cost: 10},
+		middleware.Route{Pattern: "GET /export/{id}", Limits: []ratelimit.Limit{ratelimit.PerHour(1)}},
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
 
-	for _, path := range []string{"/search", "/search", "/"} {
+	for _, path := range []string{"/search", "/export/7", "/%65xport/8", "/"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil)) //nolint:noctx // no context in an example
 		fmt.Println(path, w.Code, w.Header().Get(middleware.HeaderRateLimit))
 	}
 	// Output:
-	// /search 200 "search";r=0;t=60
-	// /search 429 "search";r=0;t=60
-	// / 200 "default";r=97;t=59
+	// /search 200 "default";r=90;t=3240
+	// /export/7 200 "GET /export/{id}";r=0;t=3600, "default";r=89;t=3204
+	// /%65xport/8 429 "GET /export/{id}";r=0;t=3600, "default";r=89;t=3204
+	// / 200 "default";r=88;t=3168
 }
 
 func ExampleHeader() {

@@ -26,6 +26,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestGolden(t *testing.T) {
 	key := middleware.Header("X-API-Key")
 	hourly := ratelimit.PerHour(1000).WithBurst(50).Named("hourly")
+	four := []ratelimit.Limit{five, ratelimit.PerMinute(60).Named("minute"), ratelimit.PerHour(4).Named("hourly"), ratelimit.PerDay(1000).WithBurst(4).Named("daily")}
 	long := ratelimit.PerSecond(5).WithBurst(10).Named(strings.Repeat("long-name", 7) + "!")
 	down := func(t *testing.T) *ratelimit.Limiter {
 		return limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{})
@@ -50,6 +51,9 @@ func TestGolden(t *testing.T) {
 		{name: "allowed_two_limits", limits: []ratelimit.Limit{five, hourly}},
 		{name: "denied_two_limits", before: 5, limits: []ratelimit.Limit{five, hourly}},
 		{name: "denied_both_limits", before: 5, limits: []ratelimit.Limit{five, ratelimit.PerHour(5).Named("hourly")}},
+		{name: "denied_second_limit", before: 2, limits: []ratelimit.Limit{five, ratelimit.PerHour(2).Named("hourly")}},
+		{name: "allowed_four_limits", before: 2, limits: four},
+		{name: "denied_four_limits", before: 4, limits: four},
 		{name: "denied_cost", before: 1, config: middleware.Config{Cost: func(*http.Request) int { return 3 }}},
 		{name: "denied_cost_above_burst", config: middleware.Config{Cost: func(*http.Request) int { return 7 }}},
 		{name: "denied_cost_above_one_burst", config: middleware.Config{Cost: func(*http.Request) int { return 7 }}, limits: []ratelimit.Limit{five, hourly}},
@@ -112,6 +116,46 @@ func TestGolden(t *testing.T) {
 				}
 				for range g.before {
 					call{}.to(h)
+				}
+				compare(t, g.name, dump(g.call.to(h)))
+			})
+		})
+	}
+}
+
+// TestGoldenRoutes does the same for limits by route: two an hour for the export beside the
+// key's own five a second, a search of cost 3, and a page that is held to its own limit alone.
+func TestGoldenRoutes(t *testing.T) {
+	export, search, status := call{target: "/export/1"}, call{target: "/search"}, call{target: "/status"}
+	long := call{target: "/accounts/7/reports/2026/quarterly/export.csv"}
+	for _, g := range []struct {
+		name   string
+		before []call
+		call   call
+	}{
+		{"route_allowed", nil, export},
+		{"route_denied", []call{export, export}, export},
+		{"route_denied_head", []call{export, export}, call{target: "/export/2", method: "HEAD"}},
+		{"route_denied_by_own", []call{search}, call{target: "/search"}},
+		{"route_denied_both", []call{export, export, search}, export},
+		{"route_instead_denied", []call{status}, status},
+		{"route_long_name_denied", []call{long}, long},
+		{"route_not_found", []call{export}, call{target: "/nothing"}},
+		{"route_not_allowed", []call{export}, call{target: "/export/1", method: "PUT"}},
+		{"route_redirected", []call{export}, call{target: "//export/1"}},
+	} {
+		t.Run(g.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const csv = "GET /accounts/{account}/reports/{year}/{report}/export.csv"
+				one := []ratelimit.Limit{ratelimit.PerMinute(1)}
+				h := routesOf(t, newLimiter(t, five, ratelimit.Config{}), muxOf("GET /export/{id}", "GET /search", "GET /status", csv), middleware.Config{},
+					middleware.Route{Pattern: "GET /export/{id}", Limits: []ratelimit.Limit{ratelimit.PerHour(2)}},
+					middleware.Route{Pattern: "GET /search", Cost: 3},
+					middleware.Route{Pattern: "GET /status", Limits: one, Instead: true},
+					middleware.Route{Pattern: csv, Limits: []ratelimit.Limit{one[0].Named("quarterly")}},
+				)
+				for _, c := range g.before {
+					c.to(h)
 				}
 				compare(t, g.name, dump(g.call.to(h)))
 			})

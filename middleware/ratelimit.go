@@ -20,18 +20,17 @@ func RateLimit(limiter *ratelimit.Limiter, c Config) func(http.Handler) http.Han
 	if limiter == nil {
 		panic("middleware: RateLimit: limiter is nil; make one with ratelimit.New, and look at its error")
 	}
-	faults := &faults{hook: c.OnFault, logger: c.Logger}
+	template := newGate(limiter, c)
 	if err := c.Validate(); err != nil {
-		faults.misconfigured(err)
+		template.faults.misconfigured(err)
 	}
-	c = c.withDefaults()
-	trusted := newProxies(c.TrustedProxies)
-	words := &wordings{form: c.LimitHeader}
 	return func(next http.Handler) http.Handler {
 		if next == nil {
 			next = http.DefaultServeMux // as in http.Server
 		}
-		return &gate{limiter: limiter, config: c, trusted: trusted, faults: faults, wordings: words, next: next}
+		g := *template
+		g.next = next
+		return &g
 	}
 }
 
@@ -43,6 +42,18 @@ type gate struct {
 	faults   *faults
 	wordings *wordings
 	next     http.Handler
+}
+
+// newGate returns a gate that leads nowhere yet. Copies of it share what it remembers.
+func newGate(limiter *ratelimit.Limiter, c Config) *gate {
+	c = c.withDefaults()
+	return &gate{
+		limiter:  limiter,
+		config:   c,
+		trusted:  newProxies(c.TrustedProxies),
+		faults:   &faults{hook: c.OnFault, logger: c.Logger},
+		wordings: &wordings{form: c.LimitHeader},
+	}
 }
 
 // ServeHTTP decides, and then serves or refuses. It recovers no panic of the

@@ -1,0 +1,106 @@
+package middleware
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// lookUp returns the handler that is registered with a mux for a pattern, or an error that
+// says what the mux finds instead. A mux tells its patterns to nobody, so it is asked for
+// requests that this pattern should match, and hardly another one.
+func lookUp(mux *http.ServeMux, pattern string) (http.Handler, error) {
+	if pattern == "" {
+		return nil, errors.New(`Route.Pattern must be one of the mux, such as "GET /export"`)
+	}
+	var others []string
+	for r := range probes(pattern) {
+		h, found := mux.Handler(r)
+		if found == pattern {
+			return h, nil
+		}
+		others = append(others, found)
+	}
+	want := "Route.Pattern must be registered with the mux before, in the same spelling"
+	for _, other := range others {
+		if other != "" {
+			return nil, fmt.Errorf("%s, and have requests of its own; those that it matches go to %q", want, other)
+		}
+	}
+	return nil, errors.New(want)
+}
+
+// mostDeep is how many segments more than the pattern has a probe has at most: so many
+// patterns may be below one that ends in a slash.
+const mostDeep = 8
+
+// probes are requests that a pattern matches: with a method and segments that nobody else
+// names, and where it matches all below a path, of several depths.
+func probes(pattern string) func(yield func(*http.Request) bool) {
+	method, rest, found := cutSpace(pattern)
+	if !found {
+		method, rest = rand.Text(), pattern
+	}
+	if method == "" {
+		method = rand.Text()
+	}
+	host, path, _ := strings.Cut(rest, "/")
+	segments := strings.Split(path, "/")
+	last := segments[len(segments)-1]
+	below := last == "" || strings.HasSuffix(last, "...}")
+	for i, s := range segments {
+		segments[i] = sample(s)
+	}
+	if below {
+		segments[len(segments)-1] = ""
+	}
+	return func(yield func(*http.Request) bool) {
+		for deep := 0; deep == 0 || below && deep <= mostDeep; deep++ {
+			if deep > 0 {
+				segments[len(segments)-1] = rand.Text()
+			}
+			if deep > 1 {
+				segments = append(segments, rand.Text())
+			}
+			escaped := "/" + strings.Join(segments, "/")
+			plain, err := url.PathUnescape(escaped)
+			if err != nil {
+				return
+			}
+			u := &url.URL{Host: host, Path: plain, RawPath: escaped}
+			if !yield(&http.Request{Method: method, Host: host, URL: u, Header: http.Header{}}) {
+				return
+			}
+		}
+	}
+}
+
+// sample returns a segment of an escaped path that a segment of a pattern matches.
+func sample(segment string) string {
+	if segment == "{$}" {
+		return ""
+	}
+	if strings.HasPrefix(segment, "{") {
+		return rand.Text()
+	}
+	plain, err := url.PathUnescape(segment)
+	if err != nil {
+		plain = segment // as the mux does
+	}
+	if plain == "." || plain == ".." {
+		return strings.ReplaceAll(plain, ".", "%2E") // else the mux cleans it away
+	}
+	return url.PathEscape(plain)
+}
+
+// cutSpace cuts the method from a pattern.
+func cutSpace(pattern string) (method, rest string, found bool) {
+	i := strings.IndexAny(pattern, " \t")
+	if i < 0 {
+		return "", pattern, false
+	}
+	return pattern[:i], strings.TrimLeft(pattern[i+1:], " \t"), true
+}

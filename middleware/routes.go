@@ -1,0 +1,147 @@
+package middleware
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// A Route gives the requests that one pattern of a [http.ServeMux] matches limits, or a
+// cost, of their own.
+type Route struct {
+	// Pattern is as it is registered with the mux: "GET /export/{id}".
+	Pattern string
+	// Limits hold each key on this route, beside the key's own limits: all are decided
+	// together, in one trip, and none is charged unless all of them admit. A limit
+	// without a name has that of the pattern, "GET /export/{id}", a limit that is
+	// [ratelimit.Limit.Named] "daily" that of both, "GET /export/{id}#daily".
+	Limits []ratelimit.Limit
+	// Instead puts Limits in place of the key's own. An exempt key stays exempt.
+	Instead bool
+	// Cost is how many tokens a request takes, of each limit. 0 means as Config.Cost
+	// says. A cost above a limit's burst is always refused.
+	Cost int
+}
+
+// Routes returns a handler that serves mux behind limiter, as [RateLimit] does, but with
+// limits and costs by route: call it when all patterns are registered. A nil mux is
+// [http.DefaultServeMux].
+//
+// The route of a request is that of the pattern that the mux finds for it, so neither its
+// spelling nor its method makes another one. What the mux answers by itself, a 404, a 405
+// or a redirect to the right spelling of a path, is held to the key's own limits, and so
+// are patterns that are not in routes: nothing is unlimited.
+//
+// Limits of two routes never share a bucket, nor does one with a key's own limits: see
+// [RouteName]. Where a key's own limits have the name of a route's, or are too many beside
+// them, that is an error here, if the limiter knows them already, and else a fault of each
+// decision. Limiters on one store share the bucket of a key and a name, as ever: so do two
+// muxes with the same pattern, unless the limits of one are named.
+//
+// The error joins all faults, each with its route, and those that [Config.Validate] finds.
+func Routes(limiter *ratelimit.Limiter, mux *http.ServeMux, c Config, routes ...Route) (http.Handler, error) {
+	var faults []error
+	if limiter == nil {
+		faults = append(faults, errors.New("middleware: Routes: limiter is nil; make one with ratelimit.New, and look at its error"))
+	}
+	if err := c.Validate(); err != nil {
+		faults = append(faults, err)
+	}
+	if mux == nil {
+		mux = http.DefaultServeMux
+	}
+	own := newGate(limiter, c)
+	own.next = mux
+	h := &routed{mux: mux, own: own, routes: make(map[string]*route, len(routes))}
+	for i, r := range routes {
+		made, err := r.behind(own, mux)
+		if h.routes[r.Pattern] != nil {
+			err = errors.Join(err, errors.New("Route.Pattern must differ from those of the other routes; give all limits of a pattern in one Route"))
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("middleware: Routes: routes[%d] %q: %w", i, r.Pattern, err))
+		}
+		h.routes[r.Pattern] = made
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return h, nil
+}
+
+// behind returns the route with a gate of its own, made after the one of all others. The
+// error joins all its faults.
+func (r *Route) behind(own *gate, mux *http.ServeMux) (*route, error) {
+	var faults []error
+	registered, err := lookUp(mux, r.Pattern)
+	if err != nil {
+		faults = append(faults, err)
+	}
+	if r.Cost < 0 {
+		faults = append(faults, fmt.Errorf("Route.Cost %d must not be negative; 0 means as Config.Cost says", r.Cost))
+	}
+	if len(r.Limits) == 0 && (r.Cost == 0 || r.Instead) {
+		faults = append(faults, errors.New("Route.Limits must be given, or Route.Cost, and with Route.Instead always limits; to exempt requests, use Config.Skip"))
+	}
+	g := *own
+	if r.Cost > 0 {
+		g.config.Cost = func(*http.Request) int { return r.Cost }
+	}
+	if len(r.Limits) > 0 && own.limiter != nil {
+		if g.limiter, err = r.limiter(own.limiter); err != nil {
+			faults = append(faults, err)
+		}
+		// So the policies of each route are remembered apart from the others'.
+		g.wordings = &wordings{form: g.config.LimitHeader}
+	}
+	return &route{gate: &g, registered: registered}, errors.Join(faults...)
+}
+
+// limiter returns the limiter of the route.
+func (r *Route) limiter(own *ratelimit.Limiter) (*ratelimit.Limiter, error) {
+	var faults []error
+	limits := make([]ratelimit.Limit, len(r.Limits))
+	for i, l := range r.Limits {
+		if err := l.Validate(); err != nil {
+			faults = append(faults, err)
+		}
+		limits[i] = l.Named(RouteName(r.Pattern, l.Name))
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	if r.Instead {
+		return own.Instead(limits...)
+	}
+	return own.With(limits...)
+}
+
+// routed serves a mux behind a gate for each route.
+type routed struct {
+	mux    *http.ServeMux
+	own    *gate             // where the key's own limits hold
+	routes map[string]*route // by pattern
+}
+
+type route struct {
+	gate       *gate
+	registered http.Handler
+}
+
+// redirect is the type of what a mux answers a path with that is spelled otherwise than
+// its pattern.
+var redirect = reflect.TypeOf(http.RedirectHandler("/", http.StatusTemporaryRedirect))
+
+func (h *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	found, pattern := h.mux.Handler(r)
+	g := h.own
+	// The mux tells a redirect's pattern, too: unless it was registered so, it is no
+	// request to that route yet.
+	if at := h.routes[pattern]; at != nil && (reflect.TypeOf(found) != redirect || found == at.registered) {
+		g = at.gate
+	}
+	g.ServeHTTP(w, r)
+}
