@@ -21,13 +21,14 @@ import (
 
 // TestEqualToMemory takes random histories through the memory store, where time
 // passes in a bubble of testing/synctest, and then, each step at the same instant,
-// through the scripts on a real Redis. Every answer must be the same.
+// through the scripts on a real Redis. Every answer must be the same, also under up to
+// four limits at once.
 func TestEqualToMemory(t *testing.T) {
 	const histories, steps = 20_000, 20
 	seed := seedOf(t)
 	server := chaos.StartServer(t)
 	next, decisions := atomic.Int64{}, atomic.Int64{}
-	var allowed, known, resets atomic.Int64
+	var allowed, known, resets, several, inPart atomic.Int64
 	var workers sync.WaitGroup
 	for range 8 * runtime.GOMAXPROCS(0) {
 		clock, client := newClock(t), patientClient(t, server)
@@ -57,16 +58,23 @@ func TestEqualToMemory(t *testing.T) {
 					if s.Request.Known != nil {
 						known.Add(1)
 					}
+					if s.Request.Policy.Len() > 1 {
+						several.Add(1)
+					}
+					if s.DeniedInPart(got) {
+						inPart.Add(1)
+					}
 					decisions.Add(1)
 				}
 			}
 		})
 	}
 	workers.Wait()
-	t.Logf("%d histories, %d decisions (%d admitted, %d with knowledge), %d resets: all equal", histories, decisions.Load(), allowed.Load(), known.Load(), resets.Load())
+	t.Logf("%d histories, %d decisions (%d admitted, %d with knowledge, %d under several limits, %d refused by some of these), %d resets: all equal",
+		histories, decisions.Load(), allowed.Load(), known.Load(), several.Load(), inPart.Load(), resets.Load())
 	// A comparison of nothing would find no difference.
 	all := decisions.Load()
-	if all < histories*steps*9/10 || allowed.Load() < all/4 || allowed.Load() > all*3/4 || known.Load() < all/10 || resets.Load() < histories/4 {
+	if all < histories*steps*9/10 || allowed.Load() < all/4 || allowed.Load() > all*3/4 || known.Load() < all/10 || several.Load() < all/5 || inPart.Load() < all/100 || resets.Load() < histories/4 {
 		t.Error("the histories are too much alike")
 	}
 	if n := server.Calls("evalsha"); int64(n) < all {

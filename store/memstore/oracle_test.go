@@ -36,9 +36,10 @@ func histories(t *testing.T) int {
 }
 
 // TestOracle compares every answer of the store with those of the model, over
-// random histories of up to 200 steps each. The clock goes forth and back, full
-// buckets are swept and tables are moved between the steps, and the table is often
-// so small that buckets take the places of full ones.
+// random histories of up to 200 steps each, a third of them under several limits at
+// once. The clock goes forth and back, full buckets are swept and tables are moved
+// between the steps, and the table is often so small that buckets take the places of
+// full ones.
 func TestOracle(t *testing.T) {
 	everyHistory(t, histories(t), followExactly)
 }
@@ -50,14 +51,14 @@ func TestOracleOverflow(t *testing.T) {
 }
 
 // everyHistory runs histories on all processors.
-func everyHistory(t *testing.T, n int, follow func(random *rand.Rand, h func(storetest.HistoryConfig) *storetest.History) (steps int, err error)) {
+func everyHistory(t *testing.T, n int, follow func(random *rand.Rand, h func(storetest.HistoryConfig) *storetest.History) (seen, error)) {
 	t.Helper()
 	seed, err := storetest.Seed()
 	if err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	var steps, next atomic.Int64
+	var next, steps, several, inPart atomic.Int64
 	var failed atomic.Bool
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -71,16 +72,39 @@ func everyHistory(t *testing.T, n int, follow func(random *rand.Rand, h func(sto
 				taken, err := follow(random, func(c storetest.HistoryConfig) *storetest.History {
 					return storetest.NewHistory(random, c)
 				})
-				steps.Add(int64(taken))
+				steps.Add(int64(taken.steps))
+				several.Add(int64(taken.several))
+				inPart.Add(int64(taken.inPart))
 				if err != nil {
 					failed.Store(true)
-					t.Errorf("KEYRATE_SEED=%#x, history %d, step %d: %v", seed, i, taken, err)
+					t.Errorf("KEYRATE_SEED=%#x, history %d, step %d: %v", seed, i, taken.steps, err)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	t.Logf("KEYRATE_SEED=%#x: %d histories, %d steps, %.1f s", seed, n, steps.Load(), time.Since(start).Seconds())
+	t.Logf("KEYRATE_SEED=%#x: %d histories, %d steps, %d of them under several limits, %d refused by some of these; %.1f s",
+		seed, n, steps.Load(), several.Load(), inPart.Load(), time.Since(start).Seconds())
+	if n >= 100 && (several.Load() < steps.Load()/5 || inPart.Load() < steps.Load()/100) {
+		t.Error("too few steps under several limits for the test to mean anything of them")
+	}
+}
+
+// What was seen of a history.
+type seen struct {
+	steps   int
+	several int // decisions under several limits
+	inPart  int // refused by some of these, while others had room
+}
+
+func (s *seen) saw(step storetest.Step, d ratelimit.Decision) {
+	s.steps++
+	if step.Request.Policy.Len() > 1 {
+		s.several++
+	}
+	if step.DeniedInPart(d) {
+		s.inPart++
+	}
 }
 
 // oracleKeys is the most buckets that a history and its decoys use.
@@ -89,37 +113,38 @@ const (
 	oracleDecoys = 8
 )
 
-func followExactly(random *rand.Rand, history func(storetest.HistoryConfig) *storetest.History) (int, error) {
+func followExactly(random *rand.Rand, history func(storetest.HistoryConfig) *storetest.History) (taken seen, err error) {
 	h := history(storetest.HistoryConfig{SetBack: random.IntN(2) == 0})
 	s := newManual([]int{oracleKeys + oracleDecoys, oracleKeys + oracleDecoys + 1, 64, 4096}[random.IntN(4)])
 	m := storetest.NewModel()
 	m.CoarseReset = true
 	disturb := disturber(random, s)
 	latest := int64(0) // the latest reading of the clock
-	steps := 1 + random.IntN(200)
-	for i := range steps {
+	for range 1 + random.IntN(200) {
 		step := h.Next()
 		s.now += int64(step.Wait / time.Microsecond)
 		latest = max(latest, s.now)
 		disturb(latest)
 		if step.Reset {
+			taken.steps++
 			s.reset(step.Request.Key, step.Request.Policy)
 			m.Reset(latest, step.Request.Key, step.Request.Policy)
 			continue
 		}
 		got, err := s.Take(nil, step.Request) //nolint:staticcheck // the store must not heed it
 		if err != nil {
-			return i, err
+			return taken, err
 		}
 		if err := storetest.Compare(step.Request.Policy, got, m.Take(latest, step.Request)); err != nil {
-			return i, fmt.Errorf("%v: %w", step, err)
+			return taken, fmt.Errorf("%v: %w", step, err)
 		}
 		if got.Overflow {
-			return i, fmt.Errorf("%v: Overflow, though there was room", step)
+			return taken, fmt.Errorf("%v: Overflow, though there was room", step)
 		}
 		h.Saw(step, got)
+		taken.saw(step, got)
 	}
-	return steps, nil
+	return taken, nil
 }
 
 var decoyPolicies = func() (all []*ratelimit.Policy) {
@@ -155,21 +180,21 @@ func disturber(random *rand.Rand, s *manual) func(now int64) {
 	}
 }
 
-func followOverflow(random *rand.Rand, history func(storetest.HistoryConfig) *storetest.History) (int, error) {
+func followOverflow(random *rand.Rand, history func(storetest.HistoryConfig) *storetest.History) (taken seen, err error) {
 	h := history(storetest.HistoryConfig{Steady: true, SetBack: random.IntN(2) == 0})
 	s := newManual(1 + random.IntN(4))
 	m := storetest.NewModel()
 	m.CoarseReset = true
 	disturb := disturber(random, s)
 	latest := int64(0) // the latest reading of the clock
-	steps := 1 + random.IntN(200)
-	for i := range steps {
+	for range 1 + random.IntN(200) {
 		step := h.Next()
 		s.now += int64(step.Wait / time.Microsecond)
 		latest = max(latest, s.now)
 		disturb(latest)
 		r := step.Request
 		if step.Reset {
+			taken.steps++
 			s.reset(r.Key, r.Policy)
 			m.Reset(latest, r.Key, r.Policy)
 			continue
@@ -177,20 +202,20 @@ func followOverflow(random *rand.Rand, history func(storetest.HistoryConfig) *st
 		want := m.Peek(latest, r)
 		got, err := s.Take(nil, r) //nolint:staticcheck // the store must not heed it
 		if err != nil {
-			return i, err
+			return taken, err
 		}
 		if !got.Overflow {
 			if err := storetest.Compare(r.Policy, got, want); err != nil {
-				return i, fmt.Errorf("%v: not marked Overflow, but %w", step, err)
+				return taken, fmt.Errorf("%v: not marked Overflow, but %w", step, err)
 			}
 		}
 		if got.Allowed && !want.Allowed {
-			return i, fmt.Errorf("%v: admitted, though the key has the debts %v", step, want.Debts)
+			return taken, fmt.Errorf("%v: admitted, though the key has the debts %v", step, want.Debts)
 		}
 		if got.Allowed == want.Allowed {
 			for j := range r.Policy.Len() {
 				if got.Debts[j].Less(want.Debts[j]) {
-					return i, fmt.Errorf("%v: the debts are %v, less than the key's own, %v", step, got.Debts, want.Debts)
+					return taken, fmt.Errorf("%v: the debts are %v, less than the key's own, %v", step, got.Debts, want.Debts)
 				}
 			}
 		}
@@ -198,6 +223,7 @@ func followOverflow(random *rand.Rand, history func(storetest.HistoryConfig) *st
 			m.Take(latest, r)
 		}
 		h.Saw(step, got)
+		taken.saw(step, got)
 	}
-	return steps, nil
+	return taken, nil
 }

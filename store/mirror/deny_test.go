@@ -47,6 +47,8 @@ func denyAlone(t *testing.T, random *rand.Rand) (asked, own int) {
 		policy(t, ratelimit.PerSecond(3).WithBurst(4).Named("third")),
 		policy(t, ratelimit.PerSecond(700).WithBurst(7).Named("quick"), ratelimit.PerMinute(70).Named("slow")),
 		policy(t, ratelimit.PerMinute(70).Named("slow")),
+		policy(t, ratelimit.PerSecond(20).WithBurst(5).Named("x"), ratelimit.PerMinute(70).Named("slow"), ratelimit.PerSecond(5)),
+		policy(t, ratelimit.PerHour(7200).WithBurst(20).Named("y"), ratelimit.PerSecond(20).WithBurst(5).Named("x"), ratelimit.PerSecond(3).WithBurst(4).Named("third"), ratelimit.PerMinute(70).Named("slow")),
 	}
 	var mu sync.Mutex
 	chance := func(n int64) int64 { // of many goroutines
@@ -64,7 +66,7 @@ func denyAlone(t *testing.T, random *rand.Rand) (asked, own int) {
 			wg.Go(func() {
 				for range 150 {
 					time.Sleep(time.Duration(chance([]int64{1, 1000, 100_000, 10_000_000, 400_000_000}[chance(5)])))
-					r := ratelimit.Request{Key: "key", Policy: policies[chance(4)], Timeout: time.Second}
+					r := ratelimit.Request{Key: "key", Policy: policies[chance(int64(len(policies)))], Timeout: time.Second}
 					r.Cost = int(chance(4))
 					sent := false
 					d, err := node.Take(context.WithValue(t.Context(), askedKey{}, &sent), r)

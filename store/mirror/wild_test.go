@@ -3,6 +3,7 @@ package mirror_test
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -78,7 +79,8 @@ func (w *wild) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 }
 
 // TestWildStore: whatever the shared store does to the calls of one node, with limits of
-// any kind, the node admits what its limit allows, and answers in time.
+// any kind, up to four of them together, the node admits what each of its limits allows, and
+// answers in time.
 func TestWildStore(t *testing.T) {
 	seed, err := storetest.Seed()
 	if err != nil {
@@ -91,18 +93,28 @@ func TestWildStore(t *testing.T) {
 }
 
 type event struct {
-	at   time.Duration
-	cost int
+	at     time.Duration
+	cost   int
+	policy *ratelimit.Policy
 }
 
 func searchOne(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 77))
 	burst := 5 + rnd.IntN(200)
 	limit := []ratelimit.Limit{ratelimit.PerDay(burst), ratelimit.PerDay(burst), ratelimit.PerSecond(1 + rnd.IntN(100)).WithBurst(burst)}[rnd.IntN(3)]
-	second := ratelimit.PerMinute(1 + rnd.IntN(200)).WithBurst(1 + rnd.IntN(100)).Named("m")
+	all := []ratelimit.Limit{
+		limit,
+		ratelimit.PerMinute(1 + rnd.IntN(200)).WithBurst(1 + rnd.IntN(100)).Named("m"),
+		ratelimit.PerSecond(1 + rnd.IntN(50)).WithBurst(1 + rnd.IntN(30)).Named("s"),
+		ratelimit.PerHour(1 + rnd.IntN(5000)).WithBurst(1 + rnd.IntN(200)).Named("h"),
+	}
 	policies := []*ratelimit.Policy{policy(t, limit)}
-	if rnd.IntN(2) == 0 {
-		policies = append(policies, policy(t, limit, second))
+	for n := rnd.IntN(4); n > 0; n-- { // each time some of the others, in any order, around the first
+		some := []ratelimit.Limit{limit}
+		for _, i := range rnd.Perm(3)[:1+rnd.IntN(3)] {
+			some = slices.Insert(some, rnd.IntN(len(some)+1), all[1+i])
+		}
+		policies = append(policies, policy(t, some...))
 	}
 	w := &wild{faulty: newFaulty(), rnd: rnd, unknown: rnd.IntN(2) == 0, late: rnd.IntN(2) == 0, p: []int{0, 2, 20, 50, 90}[rnd.IntN(5)]}
 	s := newMirror(t, w, mirror.Config{}) // of wild, the way takes 6 ms whatever the timeout
@@ -137,7 +149,7 @@ func searchOne(t *testing.T, seed uint64) {
 				}
 				mu.Lock()
 				if d.Allowed {
-					events = append(events, event{time.Since(start), cost})
+					events = append(events, event{time.Since(start), cost, p})
 				}
 				if d.Source == ratelimit.FromShare {
 					failed++
@@ -158,19 +170,23 @@ func searchOne(t *testing.T, seed uint64) {
 	wg.Wait()
 	w.later.Wait()
 	sort.Slice(events, func(i, j int) bool { return events[i].at < events[j].at })
-	l := policies[0].Bucket(0).Limit()
-	rate := float64(l.Rate) / l.Period.Seconds()
-	level, most, last, total := 0.0, 0.0, time.Duration(0), 0
-	for _, e := range events {
-		level = max(0, level-rate*(e.at-last).Seconds()) + float64(e.cost)
-		last = e.at
-		most = max(most, level)
-		total += e.cost
-	}
-	excess := most - float64(l.Burst)
-	allowed := rate * 0.006 // a call is counted when it is answered, up to a trip after it was decided
-	if excess > allowed+1e-6 {
-		t.Errorf("seed %d: %v, %d policies, unknown %v late %v p %d, outages %d, maxCost %d, workers %d, pause %v: excess %.2f, allowed %.2f (unknown %d, failed %d, total %d)",
-			seed, l, len(policies), w.unknown, w.late, w.p, outages, maxCost, workers, pause, excess, allowed, w.unk.Load(), failed, total)
+	for _, l := range policy(t, all...).Limits() {
+		rate := float64(l.Rate) / l.Period.Seconds()
+		level, most, last, total := 0.0, 0.0, time.Duration(0), 0
+		for _, e := range events {
+			if !slices.Contains(e.policy.Limits(), l) {
+				continue
+			}
+			level = max(0, level-rate*(e.at-last).Seconds()) + float64(e.cost)
+			last = e.at
+			most = max(most, level)
+			total += e.cost
+		}
+		excess := most - float64(l.Burst)
+		allowed := rate * 0.006 // a call is counted when it is answered, up to a trip after it was decided
+		if excess > allowed+1e-6 {
+			t.Errorf("seed %d: %v, policies %v, unknown %v late %v p %d, outages %d, maxCost %d, workers %d, pause %v: excess %.2f, allowed %.2f (unknown %d, failed %d, total %d)",
+				seed, l, policies, w.unknown, w.late, w.p, outages, maxCost, workers, pause, excess, allowed, w.unk.Load(), failed, total)
+		}
 	}
 }

@@ -253,3 +253,87 @@ func TestOneTrip(t *testing.T) {
 	}
 	t.Logf("5200 decisions: %d script calls, %d connections at most", server.calls(t, "evalsha"), proxy.highest.Load())
 }
+
+// sent is a hook that notes the commands that a client sends, those of a pipeline too.
+type sent struct {
+	mu       sync.Mutex
+	commands []string
+}
+
+func (s *sent) note(commands ...redis.Cmder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range commands {
+		s.commands = append(s.commands, c.Name())
+	}
+}
+
+func (s *sent) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	commands := s.commands
+	s.commands = nil
+	return commands
+}
+
+func (s *sent) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (s *sent) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, c redis.Cmder) error {
+		s.note(c)
+		return next(ctx, c)
+	}
+}
+
+func (s *sent) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, c []redis.Cmder) error {
+		s.note(c...)
+		return next(ctx, c)
+	}
+}
+
+// TestOneCommandForAllLimits: up to four limits take one command, be the call admitted,
+// refused by any of them, or only a look; none is charged unless all admit.
+func TestOneCommandForAllLimits(t *testing.T) {
+	server := startRedis(t)
+	for name, client := range retrying(t, server.address) {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t, client, Config{Prefix: name})
+			if err := ratelimit.Prove(t.Context(), s, patience); err != nil { // and the script is there
+				t.Fatal(err)
+			}
+			var hook sent
+			client.AddHook(&hook)
+			for n := 1; n <= ratelimit.MaxLimits; n++ {
+				for tight := range n {
+					limits := make([]ratelimit.Limit, n)
+					for i := range limits {
+						limits[i] = ratelimit.PerDay(2).WithBurst(5).Named(fmt.Sprint("limit ", i))
+					}
+					limits[tight].Burst = 3
+					p := policy(t, limits...)
+					key := fmt.Sprintf("%d limits, %d is tight", n, tight)
+					for _, call := range []struct {
+						cost    int
+						allowed bool
+						owes    int64 // in tokens, of each limit
+					}{{2, true, 2}, {2, false, 2}, {0, true, 2}, {9, false, 2}, {1, true, 3}, {1, false, 3}} {
+						d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: call.cost, Timeout: patience})
+						if err != nil || d.Allowed != call.allowed {
+							t.Fatalf("%s: a cost of %d: %v, %v", key, call.cost, d.Allowed, err)
+						}
+						if commands := hook.take(); len(commands) != 1 || commands[0] != "evalsha" {
+							t.Errorf("%s: a cost of %d took the commands %q, want one evalsha", key, call.cost, commands)
+						}
+						for i := range n {
+							token, _ := p.Bucket(i).Cost(1)
+							if owes := (d.Debts[i].Micros + token.Micros/2) / token.Micros; owes != call.owes {
+								t.Errorf("%s: after a cost of %d limit %d owes %d tokens, want %d", key, call.cost, i, owes, call.owes)
+							}
+						}
+					}
+				}
+			}
+		})
+	}
+}

@@ -109,7 +109,7 @@ func TestScriptIsBucket(t *testing.T) {
 				}
 			}
 			t.Log(seen)
-			for _, what := range []string{"allowed", "denied", "known", "planted", "several of a key in a flight", "reset", "clamped"} {
+			for _, what := range []string{"allowed", "denied", "known", "planted", "several of a key in a flight", "reset", "clamped", "several limits", "denied by some of them"} {
 				if seen[what] < 20 {
 					t.Errorf("%q was seen %d times; want it often", what, seen[what])
 				}
@@ -170,6 +170,12 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 			}
 			h.Saw(steps[i], c.decision)
 			seen[map[bool]string{true: "allowed", false: "denied"}[want.Allowed]]++
+			if steps[i].Request.Policy.Len() > 1 {
+				seen["several limits"]++
+			}
+			if steps[i].DeniedInPart(want) {
+				seen["denied by some of them"]++
+			}
 			if want.Debts[0] == steps[i].Request.Policy.Bucket(0).Capacity() {
 				seen["clamped"]++ // or exactly empty
 			}

@@ -45,6 +45,18 @@ func (s Step) String() string {
 	return text
 }
 
+// DeniedInPart tells whether the answer d refuses the call of the step because of some of
+// its limits, while others have room: where none of these may be charged.
+func (s Step) DeniedInPart(d ratelimit.Decision) bool {
+	full := 0
+	for i := range s.Request.Policy.Len() {
+		if s.Request.Policy.Bucket(i).RetryAfter(d.Debts[i], s.Request.Cost) > 0 {
+			full++
+		}
+	}
+	return !d.Allowed && full > 0 && full < s.Request.Policy.Len()
+}
+
 // HistoryConfig is what [NewHistory] can be told.
 type HistoryConfig struct {
 	// Prefix begins every key, so that histories may share a store.
