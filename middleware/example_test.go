@@ -92,6 +92,19 @@ func ExampleRoutes() {
 	// / 200 "default";r=88;t=3168
 }
 
+// Names of limits as callers see them.
+func ExampleRouteName() {
+	fmt.Println(middleware.RouteName("GET /export/{id}", ""))
+	fmt.Println(middleware.RouteName("GET /export/{id}", "daily"))
+	fmt.Println(middleware.RouteName("/~menu/crème;brûlée", ""))
+	fmt.Println(middleware.RouteName("GET /accounts/{account}/reports/{year}/{report}/export.csv", "daily"))
+	// Output:
+	// GET /export/{id}
+	// GET /export/{id}#daily
+	// /%7Emenu/cr%C3%A8me%3Bbr%C3%BBl%C3%A9e
+	// GET /accounts/{account}/reports/{year}/{report}/export.csv#daily
+}
+
 func ExampleHeader() {
 	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{Key: middleware.Header("X-API-Key")})
 	h := limit(api)

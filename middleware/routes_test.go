@@ -115,6 +115,7 @@ func TestRoutesGoByThePattern(t *testing.T) {
 		{"CONNECT", "/search/", 200, "/search/"},
 		{"CONNECT", "/search", 307, ""},
 		{"CONNECT", "/%65xport", 405, ""},
+		{"CONNECT", "h.example:443", 405, ""},
 		{"OPTIONS", "*", 400, ""},
 	} {
 		want := []string{"default"}

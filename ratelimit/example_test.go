@@ -230,6 +230,57 @@ func ExampleLimiter_Reset() {
 }
 
 // Wait is for callers, such as a worker that may do so much and no more.
+// Exports are held to a limit of their own beside the key's: a call must fit into both.
+func ExampleLimiter_With() {
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerHour(5), ratelimit.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	exports, err := limiter.With(ratelimit.PerHour(2).Named("exports"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	for range 3 {
+		r, _ := exports.Allow(ctx, "an API key")
+		fmt.Println("export:", r.Allowed, r.Remaining, "left of", r.Limit.Name)
+	}
+	r, _ := limiter.Allow(ctx, "an API key")
+	fmt.Println("other:", r.Allowed, r.Remaining, "left of", r.Limit.Name)
+	// Output:
+	// export: true 1 left of exports
+	// export: true 0 left of exports
+	// export: false 0 left of exports
+	// other: true 2 left of default
+}
+
+// Calls for the status do not count against what a key may call, and have a limit of their
+// own: the name must be another one, for limits of one name share a bucket.
+func ExampleLimiter_Instead() {
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerHour(5), ratelimit.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = limiter.Instead(ratelimit.PerHour(60))
+	fmt.Println(err)
+	status, err := limiter.Instead(ratelimit.PerHour(60).Named("status"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r, _ := status.Allow(context.Background(), "an API key")
+	fmt.Println(r.Remaining, "left of", r.Limit.Name)
+	r, _ = limiter.Peek(context.Background(), "an API key")
+	fmt.Println(r.Remaining, "left of", r.Limit.Name)
+	// Output:
+	// ratelimit: for keys under 5/h: ratelimit: limit "default": Name "default" must differ from the key's own limits, as in ratelimit.PerDay(1000).Named("daily")
+	// 59 left of status
+	// 5 left of default
+}
+
 func ExampleLimiter_Wait() {
 	limiter, _ := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerHour(1), ratelimit.Config{})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
