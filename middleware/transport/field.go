@@ -59,13 +59,13 @@ func parseMember(s string) (m member, ok bool) {
 
 // bare returns a string without its quotes and escapes, and anything else as it is.
 func bare(s string) (string, bool) {
-	if s == "" || len(s) > maxText {
+	if s == "" {
 		return "", false
 	}
 	if s[0] != '"' {
-		return s, true
+		return s, len(s) <= maxText
 	}
-	if len(s) < 2 || s[len(s)-1] != '"' {
+	if len(s) < 2 || len(s) > maxText+len(`""`) || s[len(s)-1] != '"' {
 		return "", false
 	}
 	s = s[1 : len(s)-1]

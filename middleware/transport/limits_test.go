@@ -154,6 +154,29 @@ func TestParseReadsKeyrate(t *testing.T) {
 	})
 }
 
+// TestParseReadsTheLongestName: of a limit that keyrate names after a route, too.
+func TestParseReadsTheLongestName(t *testing.T) {
+	for _, name := range []string{
+		strings.Repeat("n", ratelimit.MaxName), strings.Repeat("n", ratelimit.MaxName-1),
+		middleware.RouteName("GET /export/{id}", "a=b"), middleware.RouteName("/"+strings.Repeat("long/", 20), ""),
+	} {
+		p, err := ratelimit.NewPolicy(ratelimit.PerHour(5).Named(name), ratelimit.PerDay(50))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := network{handler: keyrateServer(t, p, middleware.Config{})}
+		response, err := n.RoundTrip(request(t, "https://api.example.com/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		all := transport.Parse(response.Header).All
+		if len(all) != 2 || all[0].Name != name || all[0].Remaining != 4 || all[0].Quota != 5 || all[0].Window != time.Hour {
+			t.Errorf("%v: got %+v", response.Header, all)
+		}
+	}
+}
+
 // names are the headers that are read.
 var names = []string{
 	"Age", "Date", "Retry-After", "Retry-After-Ms", "X-Ms-Retry-After-Ms",
