@@ -37,8 +37,8 @@ type Route struct {
 //
 // Limits of two routes never share a bucket, nor does one with a key's own limits: see
 // [RouteName]. Where a key's own limits have the name of a route's, or are too many beside
-// them, that is an error here, if the limiter knows them already, and else a fault of each
-// decision. Limiters on one store share the bucket of a key and a name, as ever: so do two
+// them, that is an error here, or when they are put into the limiter's [ratelimit.Table];
+// with limits that are looked up elsewhere it is a fault of each decision. Limiters on one store share the bucket of a key and a name, as ever: so do two
 // muxes with the same pattern, unless the limits of one are named.
 //
 // The error joins all faults, each with its route, and those that [Config.Validate] finds.

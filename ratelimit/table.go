@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -17,6 +16,9 @@ import (
 // methods are safe for concurrent use, and a look-up allocates nothing.
 type Table struct {
 	current atomic.Pointer[tableContent]
+
+	mu       sync.Mutex            // of those who replace current
+	required []func(*Policy) error // what limiters made with Limiter.With want of each policy
 }
 
 // TableConfig is the content of a [Table].
@@ -74,16 +76,75 @@ func NewTable(c TableConfig) (*Table, error) {
 }
 
 // Replace puts c in force for all decisions that begin from now on. On an error, which
-// joins the faults of c, each with its place, the old content stays in force. The table
+// joins the faults of c, each with its place, the old content stays in force; it is a
+// fault, too, if a policy leaves no room for limits that [Limiter.With] adds. The table
 // keeps no map of c. Callers of other goroutines wait for nothing meanwhile, however
 // large c is.
 func (t *Table) Replace(c TableConfig) error {
+	_, err := t.replace(c, func(*tableContent) error { return nil })
+	return err
+}
+
+// replace is Replace, unless a last look at the old content is against it.
+func (t *Table) replace(c TableConfig, look func(old *tableContent) error) (*tableContent, error) {
 	content, err := compileTable(c)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := content.meets(t.required); err != nil {
+		return nil, err
+	}
+	if err := look(t.current.Load()); err != nil {
+		return nil, err
 	}
 	t.current.Store(content)
+	return content, nil
+}
+
+// require holds the table, now and whenever it is replaced, to policies for which a
+// function returns nil.
+func (t *Table) require(fits func(*Policy) error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := t.current.Load(); c != nil {
+		if err := c.meets([]func(*Policy) error{fits}); err != nil {
+			return err
+		}
+	}
+	t.required = append(t.required, fits)
 	return nil
+}
+
+// meets returns an error for each policy that does not fit.
+func (c *tableContent) meets(required []func(*Policy) error) error {
+	var faults faultList
+	look := func(p *Policy, place func() string) {
+		for _, fits := range required {
+			if err := fits(p); err != nil {
+				faults.add(&LimitError{Field: place(), Value: p.String(), Want: "must go together with the limits that Limiter.With adds for a part", Err: err})
+			}
+		}
+	}
+	if len(required) == 0 {
+		return nil
+	}
+	look(c.fallback, func() string { return "TableConfig.Default" })
+	for name, p := range c.plans {
+		look(p, func() string { return planPlace(name) })
+	}
+	for key, a := range c.byKey {
+		if !a.member {
+			look(a.policy, func() string { return place("Keys", key) })
+		}
+	}
+	for hash, a := range c.byHash {
+		if !a.member {
+			look(a.policy, func() string { return place("Keys", hashPrefix+hex.EncodeToString(hash[:])) })
+		}
+	}
+	return faults.join()
 }
 
 var errZeroTable = &LimitError{Field: "Table", Value: "zero value", Want: "must be made with ratelimit.NewTable"}
@@ -145,21 +206,6 @@ func (t *Table) PlanOf(key string) (plan string, ok bool) {
 		return a.plan, a.member
 	}
 	return "", false
-}
-
-// policies returns each policy of t once, but for those that keys have of their own.
-func (t *Table) policies() []*Policy {
-	c := t.current.Load()
-	if c == nil {
-		return nil
-	}
-	all := []*Policy{c.fallback}
-	for _, plan := range slices.Sorted(maps.Keys(c.plans)) {
-		if p := c.plans[plan]; !slices.Contains(all, p) {
-			all = append(all, p)
-		}
-	}
-	return all
 }
 
 // HashKey returns a key as a [TableConfig] takes it instead of the key itself: "sha256:"

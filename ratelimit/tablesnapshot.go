@@ -80,12 +80,14 @@ func (s TableSnapshot) Sum() [sha256.Size]byte {
 // Replace is [Table.Replace] if the table still has the content of s, or else returns
 // [ErrTableChanged]. It returns the snapshot of c.
 func (s TableSnapshot) Replace(c TableConfig) (TableSnapshot, error) {
-	content, err := compileTable(c)
+	content, err := s.table.replace(c, func(old *tableContent) error {
+		if old != s.content {
+			return ErrTableChanged
+		}
+		return nil
+	})
 	if err != nil {
 		return TableSnapshot{}, err
-	}
-	if !s.table.current.CompareAndSwap(s.content, content) {
-		return TableSnapshot{}, ErrTableChanged
 	}
 	return TableSnapshot{s.table, content}, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -13,94 +12,48 @@ import (
 // them decided together: for a part of what l guards, such as a route. It shares the
 // store, and so the buckets of l, its Config, its shadow report and its health. An exempt
 // key stays exempt. The names of the limits must differ from those of the keys' own, and
-// no key may have more than [MaxLimits] together: where a key's policy does not fit, a
-// decision about it ends with a [LimitError]. The error joins what can be seen at once:
-// faults of the limits, or of what they make of the policy of l, or of the default and
-// the plans of its [Table].
+// no key may have more than [MaxLimits] together. Of the policy of l, or of its [Table],
+// the error joins all that does not fit, and from then on the table refuses to be
+// replaced by what does not. Of other [Limits], where a key's policy does not fit, a
+// decision about it ends with a [LimitError].
 //
 // Reset and Peek of the new limiter are about all of these limits, those of l about the
 // keys' own. Call With once for each part, not for each call: it remembers what it made
-// of policies.
-func (l *Limiter) With(limits ...Limit) (*Limiter, error) {
-	if _, err := NewPolicy(limits...); err != nil {
-		return nil, err
-	}
-	limits = slices.Clone(limits) // the caller may use his again
-	return l.derive(func(own *Policy) (*Policy, error) {
-		return NewPolicy(append(own.Limits(), limits...)...)
-	})
-}
+// of policies, and a table remembers it.
+func (l *Limiter) With(limits ...Limit) (*Limiter, error) { return l.derive(false, limits) }
 
 // Instead returns a limiter that holds each key to the given limits in place of its own;
 // but an exempt key stays exempt. All else is as with [Limiter.With]: the names must differ
 // here, too, for limits of one name share a bucket.
-func (l *Limiter) Instead(limits ...Limit) (*Limiter, error) {
-	p, err := NewPolicy(limits...)
+func (l *Limiter) Instead(limits ...Limit) (*Limiter, error) { return l.derive(true, limits) }
+
+// derive returns a limiter whose policies are made from those of l.
+func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
+	part, err := NewPolicy(limits...)
 	if err != nil {
 		return nil, err
 	}
-	return l.derive(func(own *Policy) (*Policy, error) { return p, p.differsFrom(own) })
-}
-
-// differsFrom returns an error for each name that two policies have in common.
-func (p *Policy) differsFrom(own *Policy) error {
-	var faults []error
-	for i := range p.buckets {
-		for j := range own.buckets {
-			if name := p.buckets[i].limit.Name; name == own.buckets[j].limit.Name {
-				faults = append(faults, sameName(name, "the key's own limits"))
-			}
-		}
-	}
-	return errors.Join(faults...)
-}
-
-// derive returns a limiter whose policies are made from those of l.
-func (l *Limiter) derive(of func(own *Policy) (*Policy, error)) (*Limiter, error) {
-	d := &derived{from: l, of: of}
-	part := *l
-	part.limits, part.policy = d, nil
-	var faults []error
-	for _, own := range l.knownPolicies() {
-		made, err := d.make(own)
-		if err != nil {
-			faults = append(faults, err)
-		}
-		if l.policy != nil {
-			part.policy = made
-		}
-	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
-	return &part, nil
-}
-
-// knownPolicies returns what can be tried before a key is there.
-func (l *Limiter) knownPolicies() []*Policy {
+	d := &derived{from: l, part: part, instead: instead}
+	made := *l
+	made.limits, made.policy = d, nil
 	if l.policy != nil {
-		return []*Policy{l.policy}
+		made.policy, err = d.make(l.policy)
+	} else if t := tableOf(l.limits); t != nil {
+		err = t.require(d.fitsTable)
 	}
-	switch limits := l.limits.(type) {
-	case *Table:
-		return limits.policies()
-	case *derived:
-		all := limits.from.knownPolicies()
-		for i, own := range all {
-			all[i], _ = limits.make(own) // nil if the table has changed, to what does not fit
-		}
-		return slices.DeleteFunc(all, func(p *Policy) bool { return p == nil })
-	default:
-		return nil
+	if err != nil {
+		return nil, err
 	}
+	return &made, nil
 }
 
 // derived are limits that are made from those of another limiter.
 type derived struct {
-	from  *Limiter
-	of    func(own *Policy) (*Policy, error)
-	made  sync.Map // *Policy to *Policy
-	count atomic.Int64
+	from    *Limiter
+	part    *Policy // the limits beside the keys' own, or
+	instead bool    // in their place
+	made    sync.Map // *Policy to *Policy
+	count   atomic.Int64
 }
 
 // maxDerived bounds the memory: limits may make policies without end.
@@ -128,9 +81,15 @@ func (d *derived) make(own *Policy) (*Policy, error) {
 			return p, nil
 		}
 	}
-	p, err := d.of(own)
-	if err != nil {
+	if err := d.fits(own); err != nil {
 		return nil, fmt.Errorf("ratelimit: for keys under %v: %w", own, err)
+	}
+	p := d.part
+	if !d.instead {
+		var err error
+		if p, err = NewPolicy(append(own.Limits(), d.part.Limits()...)...); err != nil {
+			return nil, err // cannot be: fits has looked
+		}
 	}
 	if d.count.Add(1) > maxDerived {
 		d.made.Clear()
@@ -138,4 +97,58 @@ func (d *derived) make(own *Policy) (*Policy, error) {
 	}
 	d.made.Store(own, p) // whoever does so at the same time comes to the same
 	return p, nil
+}
+
+// fits returns nil if something can be made of a policy.
+func (d *derived) fits(own *Policy) error {
+	var faults []error
+	if n := len(own.buckets) + len(d.part.buckets); n > MaxLimits && !d.instead && own != Unlimited {
+		faults = append(faults, wrongCount(n))
+	}
+	for i := range d.part.buckets {
+		for j := range own.buckets {
+			if name := d.part.buckets[i].limit.Name; name == own.buckets[j].limit.Name {
+				faults = append(faults, sameName(name, "the key's own limits"))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// fitsTable is fits for a policy of the table that all is made from. What does not fit
+// those in between is theirs to tell.
+func (d *derived) fitsTable(p *Policy) error {
+	if from, ok := d.from.limits.(*derived); ok {
+		if from.fitsTable(p) != nil {
+			return nil
+		}
+		var err error
+		if p, err = from.fromTable(p); err != nil {
+			return err
+		}
+	}
+	return d.fits(p)
+}
+
+// fromTable is make for a policy of the table that all is made from.
+func (d *derived) fromTable(p *Policy) (*Policy, error) {
+	if from, ok := d.from.limits.(*derived); ok {
+		var err error
+		if p, err = from.fromTable(p); err != nil {
+			return nil, err
+		}
+	}
+	return d.make(p)
+}
+
+// tableOf returns the table that limits are made from, or nil.
+func tableOf(limits Limits) *Table {
+	switch limits := limits.(type) {
+	case *Table:
+		return limits
+	case *derived:
+		return tableOf(limits.from.limits)
+	default:
+		return nil
+	}
 }

@@ -156,7 +156,8 @@ func TestWithRefusesAtOnce(t *testing.T) {
 		{"a name of the policy", policyOf(t, second, hour), []ratelimit.Limit{part, hour}, []string{`Name "h" must differ`}, []string{`Name "h" must differ`}},
 		{"too many for the policy", full, []ratelimit.Limit{part}, []string{`limits "5 of them" must be 1 to 4`, `5/s, 50/m;name=m, 500/h;name=h, 5000/d;name=d`}, nil},
 		{"too many for a plan, a name of another", table(map[string]*ratelimit.Policy{"gold": full, "same": full, "silver": policyOf(t, part)}, second),
-			[]ratelimit.Limit{part}, []string{`limits "5 of them"`, `Name "part" must differ`}, []string{`Name "part" must differ`}},
+			[]ratelimit.Limit{part}, []string{`Plans["gold"] "5/s, 50/m;name=m, 500/h;name=h, 5000/d;name=d" must go together`, `Plans["same"]`, `Plans["silver"]`, `Name "part" must differ`}, []string{`Plans["silver"]`, `Name "part" must differ`}},
+		{"too many for a key of its own", ownLimits(t, full), []ratelimit.Limit{part}, []string{`TableConfig.Keys[sha256:2c70e12b7a06…]`}, nil},
 		{"a name of the default", table(nil, part), []ratelimit.Limit{part}, []string{`Name "part"`}, []string{`Name "part"`}},
 		{"an exempt plan", table(map[string]*ratelimit.Policy{"staff": ratelimit.Unlimited}, second), []ratelimit.Limit{part}, nil, nil},
 		{"nothing is known", ratelimit.LimitsFunc(full.PolicyFor), []ratelimit.Limit{part}, nil, nil},
@@ -176,7 +177,7 @@ func TestWithRefusesAtOnce(t *testing.T) {
 	made, err := three.With(day)
 	wantFaults(t, "With of With", made, err, []string{`limits "5 of them"`})
 	made, err = three.Instead(ratelimit.PerHour(1).Named("part"))
-	wantFaults(t, "Instead of With", made, err, []string{`50/m;name=m, 2/m;name=part`, `5/s, 2/m;name=part`})
+	wantFaults(t, "Instead of With", made, err, []string{`TableConfig.Default "5/s"`, `TableConfig.Plans["gold"]`})
 }
 
 func wantFaults(t *testing.T, what string, l *ratelimit.Limiter, err error, want []string) {
@@ -284,17 +285,65 @@ func TestWithFollowsTheTable(t *testing.T) {
 	if r := allow(t, beside, "a", 0); r.State(0).Remaining != 1 {
 		t.Errorf("the part's own bucket has not stayed as it was: %+v", r.State(0))
 	}
-	// To limits beside which there is no room for those of the part, made since.
+	// Limits beside which there is no room for those of the part are refused.
 	four := policyOf(t, ratelimit.PerSecond(1), ratelimit.PerMinute(1).Named("m"), ratelimit.PerHour(1).Named("h"), ratelimit.PerDay(1).Named("d"))
-	if err := table.Replace(ratelimit.TableConfig{Default: four}); err != nil {
+	for place, c := range map[string]ratelimit.TableConfig{
+		"TableConfig.Default":                     {Default: four},
+		`TableConfig.Plans["gold"]`:               {Default: policyOf(t, ratelimit.PerHour(1)), Plans: map[string]*ratelimit.Policy{"gold": four}},
+		"TableConfig.Keys[sha256:2c70e12b7a06…]":  {Default: policyOf(t, ratelimit.PerHour(1)), Keys: map[string]*ratelimit.Policy{"key": four}},
+		"TableConfig.Keys[sha256:2c70e12b7a06…] ": {Default: policyOf(t, ratelimit.PerHour(1)), Keys: map[string]*ratelimit.Policy{ratelimit.HashKey("key"): policyOf(t, part)}},
+	} {
+		if err := table.Replace(c); len(faults(err)) != 1 || !strings.Contains(err.Error(), strings.TrimSpace(place)) {
+			t.Errorf("%s: %v", place, err)
+		}
+		if _, err := table.Snapshot().Replace(c); len(faults(err)) != 1 {
+			t.Errorf("%s, replaced as a snapshot: %v", place, err)
+		}
+	}
+	if r := allow(t, beside, "a", 0); !slices.Equal(names(&r), []string{"part", "new", "default"}) {
+		t.Errorf("%q hold the key: the table has not stayed as it was", names(&r))
+	}
+	deeper := with(t, beside, ratelimit.PerHour(1).Named("deeper"))
+	if err := table.Replace(ratelimit.TableConfig{Default: policyOf(t, ratelimit.PerHour(3), ratelimit.PerHour(3).Named("deeper"))}); len(faults(err)) != 1 {
+		t.Errorf("what does not fit a limiter made of a made one: %v", err)
+	}
+	if r := allow(t, deeper, "a", 0); r.Len() != 4 {
+		t.Errorf("%q hold the key", names(&r))
+	}
+}
+
+// TestWithWhileTheTableIsReplaced: whichever comes first, what does not fit is refused.
+func TestWithWhileTheTableIsReplaced(t *testing.T) {
+	part := ratelimit.PerHour(2).Named("part")
+	for range 200 {
+		table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policyOf(t, ratelimit.PerHour(5))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newLimiter(t, table, ratelimit.Config{})
+		var replaced, made error
+		var beside *ratelimit.Limiter
+		var wg sync.WaitGroup
+		wg.Go(func() { replaced = table.Replace(ratelimit.TableConfig{Default: policyOf(t, part)}) })
+		wg.Go(func() { beside, made = l.With(part) })
+		wg.Wait()
+		if (replaced == nil) == (made == nil) {
+			t.Fatalf("Replace: %v, With: %v; want one of them refused", replaced, made)
+		}
+		if beside != nil {
+			allow(t, beside, "a", 1)
+		}
+	}
+}
+
+// ownLimits is a table in which one key has limits of its own.
+func ownLimits(t *testing.T, p *ratelimit.Policy) *ratelimit.Table {
+	t.Helper()
+	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policyOf(t, ratelimit.PerSecond(5)), Keys: map[string]*ratelimit.Policy{"key": p}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := beside.Allow(t.Context(), "a"); ratelimit.ErrorClass(err) != ratelimit.ClassLimits {
-		t.Errorf("five limits: %v", err)
-	}
-	if _, err := beside.With(ratelimit.PerHour(1).Named("more")); err != nil {
-		t.Errorf("what does not fit already is no fault of those that are added: %v", err)
-	}
+	return table
 }
 
 // TestWithKeepsItsLimits: the slice is the caller's.
