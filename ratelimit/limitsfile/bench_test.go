@@ -1,0 +1,54 @@
+package limitsfile
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// million returns a file of n keys, every second one hashed, and one in ten with limits of
+// its own.
+func million(n int, isJSON bool) []byte {
+	var members, keys strings.Builder
+	write := func(b *strings.Builder, key, value string) {
+		switch {
+		case !isJSON:
+			fmt.Fprintf(b, "  %s: %s\n", key, value)
+		case b.Len() > 0:
+			fmt.Fprintf(b, ",\n    %q: %q", key, value)
+		default:
+			fmt.Fprintf(b, "    %q: %q", key, value)
+		}
+	}
+	plans := []string{"gold", "trial", "staff"}
+	for i := range n {
+		key := fmt.Sprintf("customer-%07d", i)
+		if i%2 == 1 {
+			key = ratelimit.HashKey(key)
+		}
+		if i%10 == 0 {
+			write(&keys, key, fmt.Sprintf("%d/s", 1+i%50))
+		} else {
+			write(&members, key, plans[i%3])
+		}
+	}
+	if isJSON {
+		return []byte("{\n  \"default\": \"5/s\",\n  \"plans\": {\"gold\": [\"50/s\", \"100000/d;name=daily\"], \"trial\": \"1/s\", \"staff\": \"unlimited\"},\n" +
+			"  \"members\": {\n" + members.String() + "\n  },\n  \"keys\": {\n" + keys.String() + "\n  }\n}\n")
+	}
+	return []byte("default: 5/s\nplans:\n  gold: [50/s, 100000/d;name=daily]\n  trial: 1/s\n  staff: unlimited\nmembers:\n" + members.String() + "keys:\n" + keys.String())
+}
+
+
+// BenchmarkParseByLibrary is what YAML takes if no line of a million is read here.
+func BenchmarkParseByLibrary(b *testing.B) {
+	text := string(million(1_000_000, false))
+	for b.Loop() {
+		r := yamlReader{faults: &faults{}}
+		if _, ok := r.document(text); !ok {
+			b.Fatal("it does not parse")
+		}
+	}
+}

@@ -1,0 +1,31 @@
+// Package limitsfile makes a [ratelimit.Table] from a YAML or JSON file, for the operator
+// of an API, and replaces its content when the file changes.
+//
+//	# Limits of the API. Takes hold when it is saved.
+//	default: 5/s                # every key that is not named below
+//	plans:
+//	  gold:                     # a limit, a list of limits that hold together, or unlimited
+//	    - 50/s
+//	    - 100000/d;name=daily
+//	  trial: 1/s, 1000/d;name=daily;enforce-from=2027-01-31
+//	  staff: unlimited
+//	members:                    # keys that belong to a plan
+//	  customer-17: gold
+//	  sha256:86de594f7827c0bb6c7eb12b9785936d7d101c6b6143285da524a8654cae77ab: gold
+//	keys:                       # keys with limits of their own
+//	  customer-19: 7/s
+//
+// Only default is required. The texts of limits are those of [ratelimit.ParsePolicy], a
+// hashed key is that of [ratelimit.HashKey], and a file whose name ends in .json has the
+// same shape in JSON. A key is the text as it is written: 12345, 1e3, true and null are
+// keys of that many characters, in quotes or not. [Schema] is a JSON Schema of the format,
+// for editors.
+//
+// Of YAML, what a list of limits does not need is refused, so that nothing in a file means
+// something else than it seems to: anchors, aliases, merge keys, tags, more than one document.
+// So are unknown fields and keys that are there twice. All faults of a file are told at
+// once, as a [FileError] each: with the line, what was found and what would be right.
+//
+// [Open] reads a file. [File.Watch] reads it again whenever it changes, [File.Reload] when
+// it is told to. A file that is gone, or cannot be used, leaves the old limits in force.
+package limitsfile

@@ -1,0 +1,319 @@
+package limitsfile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// seed gives a fuzz target every file that the tests know.
+func seed(f *testing.F, add func(name string, data []byte)) {
+	add("limits.yaml", []byte(sampleYAML))
+	add("limits.json", []byte(sampleJSON))
+	files, err := filepath.Glob("testdata/refused/*[nl]")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		if data, err := os.ReadFile(file); err == nil && filepath.Ext(file) != ".golden" {
+			add(file, data)
+		}
+	}
+}
+
+// FuzzParse: whatever a file holds, it is a table, or an error with lines of the file.
+func FuzzParse(f *testing.F) {
+	seed(f, func(name string, data []byte) { f.Add(filepath.Ext(name) == ".json", data) })
+	f.Fuzz(func(t *testing.T, isJSON bool, data []byte) {
+		name := "limits.yaml"
+		if isJSON {
+			name = "limits.json"
+		}
+		c, err := Parse(name, data)
+		if err != nil {
+			checkFault(t, data, err)
+			return
+		}
+		if _, err := ratelimit.NewTable(c); err != nil {
+			t.Errorf("no table: %v", err)
+		}
+	})
+}
+
+// FuzzKeysStaySecret: wherever in a file a key stands, no error holds it.
+func FuzzKeysStaySecret(f *testing.F) {
+	seed(f, func(name string, data []byte) {
+		if filepath.Ext(name) == ".yaml" {
+			f.Add("members:\n  ", ": gold\n")
+			f.Add("default: 5/s\n", string(data))
+		}
+	})
+	const canary = "kQ7canaryZ9"
+	f.Fuzz(func(t *testing.T, before, after string) {
+		// The name of a plan, and what stands for its limit, may be shown.
+		if strings.Contains(before, "plans") || strings.Contains(before, "default") || strings.ContainsAny(before, "\\") {
+			return
+		}
+		for _, name := range []string{"a.yaml", "a.json"} {
+			if _, err := Parse(name, []byte(before+canary+after)); err != nil && strings.Contains(err.Error(), canary) {
+				t.Errorf("the key can be read in %v", err)
+			}
+		}
+	})
+}
+
+// FuzzRuns: what is cut out and read here gives the same as if the library reads it.
+func FuzzRuns(f *testing.F) {
+	seed(f, func(name string, data []byte) {
+		if filepath.Ext(name) == ".yaml" {
+			f.Add(data)
+		}
+	})
+	for _, text := range runTexts {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { compareRuns(t, data) })
+}
+
+// compareRuns tells whether runs were cut and used.
+func compareRuns(t *testing.T, data []byte) (used bool) {
+	t.Helper()
+	if _, ok := checkText(&faults{}, data, false); !ok {
+		return false
+	}
+	text := string(data)
+	library := yamlReader{faults: &faults{}}
+	want, wantOK := library.document(text)
+	for _, least := range []int{1, 2, 3} {
+		reduced, runs := cutRuns(text, least)
+		if len(runs) == 0 {
+			if reduced != "" && reduced != text {
+				t.Errorf("without runs the text became %q", reduced)
+			}
+			continue
+		}
+		r := yamlReader{faults: &faults{}, runs: runs}
+		got, ok := r.document(reduced)
+		if !ok || len(r.runs) > 0 {
+			continue // the library reads the whole
+		}
+		used = true
+		if !wantOK || !reflect.DeepEqual(tree(got), tree(want)) || !reflect.DeepEqual(r.list, library.list) {
+			t.Errorf("runs of %d lines of\n%s\nas\n%s\nare\n%v\nand the library reads\n%v, %v\n%v\n%v", least, text, reduced, tree(got), wantOK, tree(want), r.list, library.list)
+		}
+	}
+	return used
+}
+
+// tree returns a node for comparison and print.
+func tree(n node) any {
+	made := []any{n.at, n.kind, n.text}
+	if n.inside != nil {
+		for _, item := range n.inside.items {
+			made = append(made, tree(item))
+		}
+		for _, e := range n.inside.entries {
+			made = append(made, e.at, e.key, tree(e.value))
+		}
+	}
+	return made
+}
+
+// runTexts are near what a run is, or would be if it were not for something before or behind.
+var runTexts = []string{
+	"default: 5/s\nmembers:\n  a: gold\n  b: gold # c\n\n# d\n  c: 5/s, 6/h;name=x\n",
+	"members:\n  a: gold\n  b: gold\n   more\n",
+	"members:\n  a: gold\n  b: gold\n# comment\n    more\n",
+	"members:\n  a: gold\n  b: gold\n\tmore\n",
+	"members:\n  a: gold\n  b: gold\n  more: |\n    a: gold\n  c: d\n  e: f\n",
+	"members:\n  x: |\n  a: gold\n  b: gold\n",
+	"members:\n  x: \"\n  a: gold\n  b: gold\n  \"\n",
+	"members:\n  x: '\n  a: gold\n  b: gold\n  '\n  c: d\n",
+	"x: \"\nmembers:\n  a: gold\n  b: gold\n\"\n",
+	"members:\n  x:\n    a: gold\n    b: gold\n  c: gold\n",
+	"{\nmembers:\n  a: gold\n  b: gold\n}\n",
+	"{\nmembers:\n  { a: gold,\n  b: gold\n}}\n",
+	"members: {\n  a: gold\n  b: gold\n}\n",
+	"members: # c\r\n  a: gold\r\n  b: gold\r\nkeys:\r\n  a: 5/s\r\n  b: 5/s",
+	"? members:\n  a: gold\n  b: gold\n",
+	"members:\n  ? a\n  : b\n  c: d\n  e: f\n",
+	"members:\n  - a\n  b: c\n  d: e\n",
+	"members:\n  a: b\n  c: d\n  - e\n",
+	"members:\n  a: b\n  c: d\n...\n",
+	"members:\n  a: b\n  c: d\n---\nmembers:\n  e: f\n",
+	"a: |\n\nmembers:\n  a: b\n  c: d\n",
+	"|\nmembers:\n  a: b\n  c: d\n",
+	"members:\n  a: b\n  c: d\nmembers:\n  a: b\n  c: d\n",
+	"members:\n a: b\n a: c\n  x: y\n a: d\n",
+	"members:\n    a: b\n    c: d\n  e: f\n  g: h\n",
+	"members:\n  keyrate-run1: x\n  keyrate-run2: x\n  a: b\n",
+	"members:\n  a:b: c\n  sha256:ab: d\n  a:: b\n  a: :b\n",
+	"members:\n  a: b#c\n  a#b: c\n  c: d #\n  d: e#\n",
+	"members:\n  a: b  c\n  a: b , c\n  a: b,\n  a: -\n",
+	"members:\n  1e3: 0x10\n  null: true\n  2027-01-01: 2027-01-01\n  ~: ~\n  _: =\n  a: =\n",
+	"- members:\n  a: b\n  c: d\n",
+	"members:\n  &x a: b\n  c: d\n  e: f\n  *x : g\n",
+	"members:\n  é: b\n  c: d\n  e: f # é\n  g: h\n",
+	"members:\n  a: b\n  c: d\n  <<: {e: f}\n  g: h\n",
+}
+
+// TestRunsAreReadAlike tries the texts above, and random ones of their lines.
+func TestRunsAreReadAlike(t *testing.T) {
+	var lines []string
+	for _, text := range append(runTexts, sampleYAML) {
+		compareRuns(t, []byte(text))
+		lines = append(lines, strings.SplitAfter(strings.ReplaceAll(text, "\r", ""), "\n")...)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	used := 0
+	for range 5_000 {
+		var text strings.Builder
+		text.WriteString("default: 5/s\nmembers:\n")
+		for range 1 + random.IntN(8) {
+			text.WriteString(lines[random.IntN(len(lines))])
+		}
+		if compareRuns(t, []byte(text.String())) {
+			used++
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	if used < 250 {
+		t.Errorf("only in %d texts runs were used", used)
+	}
+}
+
+// TestRunsAreUsed where there are many lines, also with others among them.
+func TestRunsAreUsed(t *testing.T) {
+	text := string(million(1000, false))
+	text = strings.Replace(text, "\n  customer-0000500", "\n  \"in quotes\": gold\n  customer-0000500", 1)
+	reduced, runs := cutRuns(text, leastRun)
+	if len(runs) != 3 || strings.Count(reduced, "\n") > 20 {
+		t.Errorf("%d runs, and left is\n%s", len(runs), reduced)
+	}
+	if !compareRuns(t, []byte(text)) {
+		t.Error("not used")
+	}
+}
+
+// FuzzJSON: what the scanner reads is what encoding/json reads.
+func FuzzJSON(f *testing.F) {
+	seed(f, func(name string, data []byte) {
+		if filepath.Ext(name) == ".json" {
+			f.Add(string(data))
+		}
+	})
+	for _, text := range []string{`-0.5e+7`, `[1,-0,1.5E-3,01]`, `1.`, `-`, `1e`, "\"\x7f\u2028\"", `"\ud83d\ude00\u00e9\"\\\/\b\f\n\r\t"`, `"\ud83d"`, `"\ude00"`, `"\ud83d\u0041"`, `{"a":{"b":[[],{}]}}`, `nul`, `truefalse`, "\"a\nb\"", ` [ ] `, `"\u12g4"`, `"\u00`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s := jsonScanner{text: text, line: 1}
+		n, fault := s.document()
+		if fault != nil {
+			if fault.at.line < 1 || int(fault.at.line) > strings.Count(text, "\n")+1 || fault.at.column < 1 || fault.found == "" || fault.want == "" {
+				t.Errorf("%+v", fault)
+			}
+		}
+		if !utf8.ValidString(text) {
+			return // it is refused before
+		}
+		want, err := standard(text)
+		switch {
+		case fault == nil && err != nil:
+			t.Errorf("%q is taken, and encoding/json says %v", text, err)
+		case fault != nil && err == nil && !strings.Contains(fault.want, `\u and four`) && !strings.HasPrefix(fault.found, "too many"):
+			t.Errorf("%q: %+v, and encoding/json takes it", text, fault)
+		case fault == nil && !reflect.DeepEqual(values(n), want):
+			t.Errorf("%q is\n%v, and to encoding/json\n%v", text, values(n), want)
+		}
+	})
+}
+
+// standard reads JSON with the standard library, into what values makes.
+func standard(text string) (any, error) {
+	if !json.Valid([]byte(text)) {
+		return nil, errors.New("not valid")
+	}
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	made, err := standardValue(d)
+	if err == nil {
+		if _, err = d.Token(); errors.Is(err, io.EOF) {
+			err = nil
+		}
+	}
+	return made, err
+}
+
+func standardValue(d *json.Decoder) (any, error) {
+	token, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	delim, ok := token.(json.Delim)
+	if !ok {
+		return fmt.Sprintf("%T %v", token, token), nil
+	}
+	made := []any{fmt.Sprint(delim)}
+	for d.More() {
+		v, err := standardValue(d)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, v)
+	}
+	_, err = d.Token()
+	return made, err
+}
+
+func values(n node) any {
+	switch n.kind {
+	case kindText:
+		return "string " + n.text
+	case kindNumber:
+		return "json.Number " + n.text
+	case kindWord:
+		return "bool " + n.text
+	case kindEmpty:
+		return "<nil> <nil>"
+	case kindList:
+		made := []any{"["}
+		for _, item := range n.inside.items {
+			made = append(made, values(item))
+		}
+		return made
+	}
+	made := []any{"{"}
+	for _, e := range n.inside.entries {
+		made = append(made, "string "+e.key, values(e.value))
+	}
+	return made
+}
+
+// FuzzText: what is refused has its line, and line ends are those that editors know.
+func FuzzText(f *testing.F) {
+	f.Add([]byte("a\r\nb\tc\x01"), true)
+	f.Add([]byte("é\u0085"), false)
+	f.Fuzz(func(t *testing.T, data []byte, isJSON bool) {
+		found := &faults{file: "f"}
+		ascii, ok := checkText(found, data, isJSON)
+		if ok != (len(found.list) == 0) || ok && (!utf8.Valid(data) || ascii != !bytes.ContainsFunc(data, func(r rune) bool { return r >= utf8.RuneSelf })) {
+			t.Errorf("%v, %v, %v", ascii, ok, found.err())
+		}
+		if !ok {
+			checkFault(t, data, found.err())
+		}
+	})
+}

@@ -1,0 +1,144 @@
+package limitsfile
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// policy reads limits. secret: what stands there may be a key, and is not shown. An error
+// returns nil.
+func (b *builder) policy(n node, place func() string, secret bool) *ratelimit.Policy {
+	switch n.kind {
+	case kindText:
+		if p, ok := b.policies[n.text]; ok {
+			return p
+		}
+		p, err := parsePolicy(n.text)
+		if err != nil {
+			b.limitFaults(n, place, err, secret)
+			return nil
+		}
+		b.policies[n.text] = p
+		return p
+	case kindList:
+		return b.list(n, place, secret)
+	case kindRefused:
+		return nil
+	}
+	found := n.kind.String()
+	if n.kind == kindNumber && !secret {
+		found = "the number " + shown(n.text)
+	}
+	b.add(n.at, place(), found, wantLimits(n))
+	return nil
+}
+
+// list reads limits that hold together.
+func (b *builder) list(n node, place func() string, secret bool) *ratelimit.Policy {
+	var limits []ratelimit.Limit
+	failed := false
+	for i, item := range n.inside.items {
+		at := func() string { return fmt.Sprintf("%s[%d]", place(), i) }
+		if item.kind == kindRefused {
+			failed = true
+			continue
+		}
+		if item.kind != kindText {
+			b.add(item.at, at(), item.kind.String(), "must be one limit, such as 5/s")
+			failed = true
+			continue
+		}
+		l, err := parseLimit(item.text)
+		if err != nil {
+			b.limitFaults(item, at, err, secret)
+			failed = true
+			continue
+		}
+		limits = append(limits, l)
+	}
+	if failed {
+		return nil
+	}
+	p, err := ratelimit.NewPolicy(limits...)
+	if err != nil {
+		b.limitFaults(n, place, err, secret)
+		return nil
+	}
+	return p
+}
+
+// parsePolicy and parseLimit refuse what else would be trimmed: spaces that look like no
+// others.
+func parsePolicy(s string) (*ratelimit.Policy, error) {
+	if err := checkLimitText(s); err != nil {
+		return nil, err
+	}
+	return ratelimit.ParsePolicy(s)
+}
+
+func parseLimit(s string) (ratelimit.Limit, error) {
+	if strings.TrimSpace(s) == "unlimited" {
+		return ratelimit.Limit{}, &ratelimit.LimitError{Field: "text", Value: s, Want: "must be a limit: unlimited cannot be one of a list, and stands alone, as in staff: unlimited"}
+	}
+	if err := checkLimitText(s); err != nil {
+		return ratelimit.Limit{}, err
+	}
+	return ratelimit.ParseLimit(s)
+}
+
+func checkLimitText(s string) error {
+	for _, r := range s {
+		if r >= 0x7f && r != 'µ' && r != 'μ' { // the two of "100/50µs"
+			return &ratelimit.LimitError{Field: "text", Value: s, Want: "must be plain ASCII, such as 5/s"}
+		}
+	}
+	return nil
+}
+
+// limitFaults tells each fault of a limit or a policy.
+func (b *builder) limitFaults(n node, place func() string, err error, secret bool) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range joined.Unwrap() {
+			b.limitFaults(n, place, err, secret)
+		}
+		return
+	}
+	found, want := "what cannot be a limit", wantLimits(n)
+	if fault, ok := errors.AsType[*ratelimit.LimitError](err); ok {
+		text, isText := fault.Value.(string)
+		switch {
+		case !isText:
+			found = fmt.Sprintf("%s %v", fault.Field, fault.Value)
+		case fault.Field == "limits": // how many there are
+			found = text
+		case !secret && fault.Field == "text":
+			found = shown(text)
+		case !secret:
+			found = fault.Field + " " + shown(text)
+		}
+		if want == "" {
+			want = forOperators.Replace(fault.Want)
+		}
+	}
+	b.add(n.at, place(), found, want)
+}
+
+// forOperators puts what stands in a file for what stands in a program.
+var forOperators = strings.NewReplacer(
+	" or ratelimit.PerSecond(5)", "", "use ratelimit.Unlimited", "write unlimited", `ratelimit.PerDay(1000).Named("daily")`, "1000/d;name=daily", " or time.Second", "",
+)
+
+// wantLimits is what to write instead of something that is not the text of a limit; "" if
+// it is one.
+func wantLimits(n node) string {
+	switch {
+	case n.kind == kindText && n.text != "" && strings.Trim(n.text, "0123456789") != "", n.kind == kindList:
+		return ""
+	case n.kind == kindNumber, n.kind == kindText && n.text != "":
+		return `must be a limit with its period, such as "5/s" or "100/1m"`
+	}
+	return `must be a limit such as "5/s", a list of limits that hold together, or "unlimited"`
+}

@@ -1,0 +1,177 @@
+package limitsfile
+
+import (
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+//go:embed testdata/limits.yaml
+var sampleYAML string
+
+const sampleJSON = `{
+	"default": "5/s",
+	"plans": {
+		"gold": ["50/s", "100000/d;name=daily"],
+		"trial": "1/s, 1000/d;name=daily;enforce-from=2027-01-31",
+		"staff": "unlimited"
+	},
+	"members": {
+		"customer-17": "gold",
+		"sha256:86DE594f7827c0bb6c7eb12b9785936d7d101c6b6143285da524a8654cae77ab": "gold",
+		"12345": "trial", "1e3": "staff", "0x10": "trial", "true": "trial", "null": "trial",
+		"2027-01-01": "trial", "quoted\u0020key": "trial"
+	},
+	"keys": {"customer-19": "7/s", "customer-20": ["7/s", "70/h;name=hourly"]}
+}`
+
+// TestParse: both formats give the same table, and a key is the text as it is written.
+func TestParse(t *testing.T) {
+	for name, text := range map[string]string{
+		"limits.yaml": sampleYAML, "limits.yml": "\ufeff" + strings.ReplaceAll(sampleYAML, "\n", "\r\n"),
+		"limits.JSON": sampleJSON, "limits": sampleYAML, "flow.yaml": strings.ReplaceAll(sampleJSON, "\t", " "),
+		"crlf.json": "\ufeff" + strings.ReplaceAll(sampleJSON, "\n", "\r\n"),
+	} {
+		c, err := Parse(name, []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		table, err := ratelimit.NewTable(c)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		gold, trial := "50/s, 100000/d;name=daily", "1/s, 1000/d;name=daily;enforce-from=2027-01-31"
+		for key, want := range map[string]string{
+			"anyone": "5/s", "customer-17": gold, "customer-18": gold, "12345": trial, "1e3": "unlimited", "1000": "5/s", "0x10": trial,
+			"16": "5/s", "true": trial, "null": trial, "": "5/s", "2027-01-01": trial, "quoted key": trial, "customer-19": "7/s", "customer-20": "7/s, 70/h;name=hourly",
+		} {
+			if p, err := table.PolicyFor(t.Context(), key); err != nil || p.String() != want {
+				t.Errorf("%s: %q has %v, %v; want %s", name, key, p, err, want)
+			}
+		}
+	}
+}
+
+// TestParseMinimal: only default is required, and a field may be empty.
+func TestParseMinimal(t *testing.T) {
+	for name, text := range map[string]string{
+		"a.yaml": "default: 5/s", "b.yaml": "--- # one document\ndefault: 5/s\nplans:\nmembers:\nkeys: {}\n", "c.json": `{"default":"5/s","plans":null,"members":{}}`,
+		"d.yaml": "---\n\"default\": '5/s'\n...\n",
+	} {
+		if c, err := Parse(name, []byte(text)); err != nil || c.Default.String() != "5/s" || len(c.Plans)+len(c.Members)+len(c.Keys) != 0 {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+	}
+}
+
+// TestParseRefuses compares what is told of each file in testdata/refused with the golden
+// text beside it. "canary" stands for keys there, and must be in none.
+func TestParseRefuses(t *testing.T) {
+	files, err := filepath.Glob("testdata/refused/*")
+	if err != nil || len(files) < 60 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		if filepath.Ext(file) == ".golden" {
+			continue
+		}
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := Parse(filepath.Base(file), data)
+			if err == nil {
+				t.Fatalf("it was taken: %+v", c)
+			}
+			checkFault(t, data, err)
+			if strings.Contains(strings.ToLower(fmt.Sprintf("%v %+v %#v", err, err, err)), "canary") {
+				t.Errorf("the key can be read in: %v", err)
+			}
+			golden := file + ".golden"
+			if *update {
+				if err := os.WriteFile(golden, []byte(err.Error()+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, readErr := os.ReadFile(golden)
+			if readErr != nil || string(want) != err.Error()+"\n" {
+				t.Errorf("found:\n%v\nwant:\n%s%v", err, want, readErr)
+			}
+		})
+	}
+}
+
+// checkFault wants FileErrors whose lines are in the file.
+func checkFault(t *testing.T, data []byte, err error) {
+	t.Helper()
+	var fault *FileError
+	if !errors.As(err, &fault) {
+		t.Errorf("no FileError: %v", err)
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		t.Fatalf("not joined: %T", err)
+	}
+	lines, before := strings.Count(string(data), "\n")+1, 0
+	for i, err := range joined.Unwrap() {
+		if !errors.As(err, &fault) {
+			t.Fatalf("no FileError: %v", err)
+		}
+		last := i == mostFaults
+		if fault.Line > lines || !last && fault.Line < before || fault.Line < 0 || fault.Column < 0 || fault.File == "" || fault.Found == "" || !last && fault.Want == "" {
+			t.Errorf("of %d lines, behind line %d: %+v", lines, before, *fault)
+		}
+		if !last && fault.Line == 0 && len(data) > 0 && len(strings.TrimSpace(string(data))) > 0 && !strings.HasPrefix(fault.Found, "an empty file") {
+			t.Errorf("no line: %v", fault)
+		}
+		before = fault.Line
+	}
+}
+
+// TestParseTellsManyFaults, and how many more there are.
+func TestParseTellsManyFaults(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("default: 5/s\nplans:\n  gold: 5\nmembers:\n")
+	for i := range 200_000 {
+		fmt.Fprintf(&text, "  key%d: silver\n", i%150_000)
+	}
+	_, err := Parse("limits.yaml", []byte(text.String()))
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) != 21 || !strings.HasPrefix(lines[0], "limits.yaml:3:9: plans.gold: ") || !strings.HasPrefix(lines[1], "limits.yaml:5:9: members[sha256:") || lines[20] != "limits.yaml: found 249981 more faults" {
+		t.Errorf("%d lines: %v", len(lines), err)
+	}
+}
+
+// TestParseTooLarge: what is too large is not looked at.
+func TestParseTooLarge(t *testing.T) {
+	_, err := Parse("limits.json", make([]byte, MaxSize+1))
+	if err == nil || err.Error() != "limits.json: found 268435457 bytes; must not be larger than 256 MiB" {
+		t.Error(err)
+	}
+}
+
+// TestParseKeepsNothing of the text: a table of a few plain keys must not hold a file of
+// many hashes in memory.
+func TestParseKeepsNothing(t *testing.T) {
+	data := []byte(sampleYAML)
+	c, err := Parse("limits.yaml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(data)
+	if c.Members["customer-17"] != "gold" || c.Keys["customer-19"].String() != "7/s" {
+		t.Errorf("%+v", c)
+	}
+}

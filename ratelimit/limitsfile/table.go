@@ -1,0 +1,207 @@
+package limitsfile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// A builder makes a table of the nodes of a file, and tells all that is wrong with them.
+type builder struct {
+	*faults
+	config   ratelimit.TableConfig
+	plans    map[string]string // each name to itself, so that members share one text
+	policies map[string]*ratelimit.Policy
+	hashed   bool // there are hashed keys
+}
+
+// fieldNames are the fields of a file, in the order in which they are read.
+var fieldNames = []string{"default", "plans", "members", "keys"}
+
+const wantShape = "must be a map with default and, if need be, plans, members and keys"
+
+// table reads the whole file.
+func (b *builder) table(root node) ratelimit.TableConfig {
+	if root.kind == kindRefused {
+		return b.config
+	}
+	if root.kind != kindMap {
+		b.add(root.at, "", root.kind.String(), wantShape+", such as default: 5/s")
+		return b.config
+	}
+	b.policies = map[string]*ratelimit.Policy{}
+	fields := map[string]entry{}
+	for _, e := range root.inside.entries {
+		first, twice := fields[e.key]
+		switch {
+		case !slices.Contains(fieldNames, e.key):
+			b.unknown(e)
+		case twice:
+			b.add(e.at, e.key, "the field a second time", fmt.Sprintf("must be there once: it is on line %d as well", first.at.line))
+		default:
+			fields[e.key] = e
+		}
+	}
+	if e, ok := fields["default"]; ok {
+		b.config.Default = b.policy(e.value, func() string { return "default" }, false)
+	} else {
+		b.add(root.at, "default", "no such field", "must hold every key that is not named, such as default: 5/s or default: unlimited")
+	}
+	b.readPlans(fields["plans"])
+	members, keys := b.entries(fields["members"]), b.entries(fields["keys"])
+	b.readMembers(members)
+	b.readKeys(keys, members)
+	b.findTwins(members, keys)
+	return b.config
+}
+
+// unknown tells of a field that is not known. It shows the name only if it is a misspelt
+// one of ours: it may be a key that is not indented.
+func (b *builder) unknown(e entry) {
+	for _, name := range fieldNames {
+		if resembles(e.key, name) {
+			b.add(e.at, name, fmt.Sprintf("the unknown field %q", e.key), fmt.Sprintf("must be spelt %q", name))
+			return
+		}
+	}
+	b.add(e.at, keyPlace("", e.key), "a field that is not known", "must be default, plans, members or keys; what belongs to one of these is indented under it, with spaces")
+}
+
+// entries are those of a field, if it is a map or empty.
+func (b *builder) entries(field entry) []entry {
+	switch field.value.kind {
+	case kindMap:
+		return field.value.inside.entries
+	case kindEmpty, kindRefused:
+	case kindText:
+		if field.key == "" { // it is not there
+			return nil
+		}
+		fallthrough
+	default:
+		want := map[string]string{"plans": "names of plans, each with its limits", "members": "keys, each with the name of its plan", "keys": "keys, each with its limits"}[field.key]
+		b.add(field.value.at, field.key, field.value.kind.String(), "must be a map: "+want+"; or be left out")
+	}
+	return nil
+}
+
+// readPlans reads the limits of each plan.
+func (b *builder) readPlans(field entry) {
+	entries := b.entries(field)
+	b.config.Plans = make(map[string]*ratelimit.Policy, len(entries))
+	b.plans = make(map[string]string, len(entries))
+	lines := make(map[string]int32, len(entries))
+	for _, e := range entries {
+		place := func() string { return "plans." + shown(e.key) }
+		if e.key == "" {
+			b.add(e.at, "plans", "an empty name", "must be the name of a plan")
+			continue
+		}
+		if line, twice := lines[e.key]; twice {
+			b.add(e.at, place(), "the plan a second time", fmt.Sprintf("must be there once: it is on line %d as well", line))
+			continue
+		}
+		name := strings.Clone(e.key)
+		lines[name], b.plans[name] = e.at.line, name
+		b.config.Plans[name] = b.policy(e.value, place, false)
+	}
+}
+
+// readMembers reads the plan of each key.
+func (b *builder) readMembers(entries []entry) {
+	b.config.Members = make(map[string]string, len(entries))
+	for _, e := range entries {
+		plan, known := b.plans[e.value.text]
+		switch {
+		case e.value.kind == kindRefused:
+		case e.value.kind != kindText:
+			b.add(e.value.at, keyPlace("members", e.key), e.value.kind.String(), "must be the name of a plan; limits of the key's own belong under keys")
+		case !known: // not shown: key and plan may have been swapped
+			b.add(e.value.at, keyPlace("members", e.key), "a plan that is not under plans", b.wantPlan())
+		}
+		key, ok := b.key("members", e)
+		if !ok {
+			continue
+		}
+		before := len(b.config.Members)
+		b.config.Members[key] = plan
+		if len(b.config.Members) == before { // one look-up less than to ask first
+			b.twice("members", e, entries, entries)
+		}
+	}
+}
+
+func (b *builder) wantPlan() string {
+	if len(b.plans) == 0 {
+		return "must be the name of a plan, and there are none: add the field plans"
+	}
+	var names []string
+	for name := range b.plans {
+		names = append(names, shown(name))
+	}
+	slices.Sort(names)
+	more := ""
+	if len(names) > 10 {
+		names, more = names[:10], ", …"
+	}
+	return "must be one of " + strings.Join(names, ", ") + more
+}
+
+// readKeys reads the limits of each key that has its own.
+func (b *builder) readKeys(entries, members []entry) {
+	b.config.Keys = make(map[string]*ratelimit.Policy, len(entries))
+	for _, e := range entries {
+		p := b.policy(e.value, func() string { return keyPlace("keys", e.key) }, true)
+		key, ok := b.key("keys", e)
+		if !ok {
+			continue
+		}
+		_, twice := b.config.Keys[key]
+		_, member := b.config.Members[key]
+		if twice || member {
+			b.twice("keys", e, members, entries)
+			continue
+		}
+		b.config.Keys[key] = p
+	}
+}
+
+// shown quotes a text of the file, cut short.
+func shown(s string) string {
+	const most = 60
+	if r := []rune(s[:min(len(s), 4*most)]); len(r) > most {
+		s = string(r[:most]) + "…"
+	}
+	if plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./"); plain == "" && s != "" {
+		return s
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// resembles tells whether a text of letters is a name with case changed and one letter in
+// five added, left out or put for another.
+func resembles(text, name string) bool {
+	most := (len(name) + 4) / 5
+	text = strings.ToLower(text[:min(len(text), len(name)+most+1)])
+	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyz") != "" {
+		return false
+	}
+	costs := make([]int, len(name)+1)
+	for j := range costs {
+		costs[j] = j
+	}
+	for i := range len(text) {
+		diagonal := costs[0]
+		costs[0] = i + 1
+		for j := range len(name) {
+			cost := diagonal
+			if text[i] != name[j] {
+				cost = 1 + min(diagonal, costs[j], costs[j+1])
+			}
+			diagonal, costs[j+1] = costs[j+1], cost
+		}
+	}
+	return costs[len(name)] <= most
+}
