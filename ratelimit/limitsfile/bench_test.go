@@ -1,7 +1,12 @@
 package limitsfile
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -41,6 +46,27 @@ func million(n int, isJSON bool) []byte {
 	return []byte("default: 5/s\nplans:\n  gold: [50/s, 100000/d;name=daily]\n  trial: 1/s\n  staff: unlimited\nmembers:\n" + members.String() + "keys:\n" + keys.String())
 }
 
+// BenchmarkOpen loads a million keys from a file into a table.
+func BenchmarkOpen(b *testing.B) {
+	for _, name := range []string{"limits.yaml", "limits.json"} {
+		b.Run(name, func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), name)
+			if err := os.WriteFile(path, million(1_000_000, name == "limits.json"), 0o600); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				f, err := Open(path, Config{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if s := f.Status(); s.Keys != 1_000_000 {
+					b.Fatalf("%+v", s)
+				}
+			}
+		})
+	}
+}
 
 // BenchmarkParseByLibrary is what YAML takes if no line of a million is read here.
 func BenchmarkParseByLibrary(b *testing.B) {
@@ -51,4 +77,31 @@ func BenchmarkParseByLibrary(b *testing.B) {
 			b.Fatal("it does not parse")
 		}
 	}
+}
+
+// BenchmarkJSON compares the scanner with the tokens of encoding/json, which have no lines.
+func BenchmarkJSON(b *testing.B) {
+	text := string(million(1_000_000, true))
+	b.Run("ours", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			s := jsonScanner{text: text, ascii: true, line: 1}
+			if _, fault := s.document(); fault != nil {
+				b.Fatal(fault)
+			}
+		}
+	})
+	b.Run("encoding", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			d := json.NewDecoder(strings.NewReader(text))
+			for {
+				if _, err := d.Token(); errors.Is(err, io.EOF) {
+					break
+				} else if err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	})
 }

@@ -1,0 +1,97 @@
+package limitsfile_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/limitsfile"
+	"github.com/keyrate/keyrate/store/memstore"
+)
+
+// All faults of a file are told at once. A key is named by its line and its hash.
+func ExampleParse() {
+	_, err := limitsfile.Parse("limits.yaml", []byte(`
+default: 5
+plans:
+  gold: 50/s
+members:
+  customer-17: silver
+`))
+	fmt.Println(err)
+	var fault *limitsfile.FileError
+	fmt.Println(errors.As(err, &fault), fault.Line)
+	// Output:
+	// limits.yaml:2:10: default: found 5; must be a limit with its period, such as "5/s" or "100/1m"
+	// limits.yaml:6:16: members[sha256:db2f1aab1da8…]: found a plan that is not under plans; must be one of gold
+	// true 2
+}
+
+// The limits of a file, for a limiter, and read anew when the program is told to.
+func ExampleOpen() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "limits.yaml")
+	write := func(text string) { _ = os.WriteFile(path, []byte(text), 0o600) }
+
+	write("default: 5/d\nplans: {gold: 50/d}\nmembers: {customer-17: gold}\n")
+	file, err := limitsfile.Open(path, limitsfile.Config{OnReload: func(e limitsfile.Event) {
+		if e.Err != nil {
+			fmt.Println("the old limits stay in force")
+			return
+		}
+		fmt.Println(e.InForce.Keys, "keys in", e.InForce.Plans, "plan, version", e.InForce.Hash)
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), file.Table(), ratelimit.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	show := func() {
+		result, _ := limiter.Peek(context.Background(), "customer-17")
+		fmt.Println(result.Limit)
+	}
+	show()
+	write("default: 5/d\nplans: {gold: 70/d}\nmembers: {customer-17: gold}\n")
+	_ = file.Reload() // the event tells its error
+	show()
+	write("default: 5 per day\n")
+	_ = file.Reload()
+	show()
+	// Output:
+	// 50/d
+	// 1 keys in 1 plan, version 776d393f2d69
+	// 70/d
+	// the old limits stay in force
+	// 70/d
+}
+
+// Watch runs until its context ends: give it a goroutine.
+func ExampleFile_Watch() {
+	file, err := limitsfile.Open("testdata/limits.yaml", limitsfile.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	watched := make(chan error)
+	go func() { watched <- file.Watch(ctx) }()
+
+	// Serve the API meanwhile.
+
+	cancel()
+	fmt.Println(<-watched)
+	// Output:
+	// context canceled
+}

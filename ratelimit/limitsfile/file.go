@@ -1,0 +1,173 @@
+package limitsfile
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// Config is what [Open] can be told. Its zero value is ready for use.
+type Config struct {
+	// OnReload, if not nil, is called for each call of Reload, and each time that Watch found
+	// the file changed: after the attempt to read it, one call at a time. It must not call
+	// Reload. If it panics, Status counts that and nothing else happens.
+	OnReload func(Event)
+	// Settle is how long the file must not have changed before Watch reads it, so that none
+	// is read that is half written. 0 means 100 ms. Who writes more slowly than that must
+	// write a file of another name and rename it.
+	Settle time.Duration
+	// Poll is how often Watch looks at the file without having heard of a change, for file
+	// systems that tell of none. 0 means 2 s.
+	Poll time.Duration
+
+	deaf bool // no events are to be had, in tests
+}
+
+// A File is a table of limits that is read from a file. Make one with [Open]. Its methods are
+// safe for concurrent use. It has nothing to close.
+type File struct {
+	path   string
+	config Config
+	table  *ratelimit.Table
+
+	reading sync.Mutex // one attempt at a time, with its event
+	seen    look       // of the last attempt; guarded by reading
+	outcome string     // of the last attempt: the hash, or why it could not be read
+
+	mu     sync.Mutex
+	status Status // guarded by mu
+
+	watchers atomic.Int32 // calls of Watch that run
+}
+
+// Open reads a file of limits. Its name tells the format, as [Parse] has it. The error joins
+// the faults of the file, or of c. Open starts no goroutine: call [File.Watch] on one.
+func Open(path string, c Config) (*File, error) {
+	var errs []error
+	for _, field := range []struct {
+		name  string
+		value *time.Duration
+		usual time.Duration
+	}{{"Settle", &c.Settle, 100 * time.Millisecond}, {"Poll", &c.Poll, 2 * time.Second}} {
+		if *field.value < 0 {
+			errs = append(errs, fmt.Errorf("limitsfile: Config.%s %v must not be negative; 0 means %v", field.name, *field.value, field.usual))
+		}
+		if *field.value == 0 {
+			*field.value = field.usual
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	// The folder in which a program runs may change.
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, &FileError{File: path, Found: "a path that cannot be used", Err: err}
+	}
+	f := &File{path: absolute, config: c}
+	s, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	tableConfig, err := Parse(path, s.data)
+	if err != nil {
+		return nil, err
+	}
+	if f.table, err = ratelimit.NewTable(tableConfig); err != nil {
+		return nil, &FileError{File: path, Found: "limits that cannot be used", Err: err}
+	}
+	f.seen, f.outcome = s.look, s.hash
+	f.status.Version = versionOf(s, tableConfig)
+	return f, nil
+}
+
+func versionOf(s snapshot, c ratelimit.TableConfig) Version {
+	return Version{Hash: s.hash, Keys: len(c.Members) + len(c.Keys), Plans: len(c.Plans), Since: time.Now()}
+}
+
+// Table returns the table that the file is read into: always the same one.
+func (f *File) Table() *ratelimit.Table { return f.table }
+
+// Status says what is in force, and whether the last attempt to read the file failed.
+func (f *File) Status() Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.status
+	if s.Watching = f.watchers.Load() > 0; !s.Watching {
+		s.Polling = nil
+	}
+	return s
+}
+
+// Reload reads the file now, whether it has changed or not, and puts its limits in force. On
+// an error, the one of [Parse] or that of the operating system, the old ones stay in force.
+func (f *File) Reload() error {
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	begun := time.Now()
+	s, err := f.read()
+	return f.put(s, err, begun)
+}
+
+// read reads the file. If it is being written just now, it waits, but not for long.
+func (f *File) read() (s snapshot, err error) {
+	for range 10 {
+		if s, err = readFile(f.path); !errors.Is(err, errUnsteady) {
+			break
+		}
+		time.Sleep(f.config.Settle)
+	}
+	return s, err
+}
+
+// put puts what was read in force, if it can be used, and tells of the attempt.
+func (f *File) put(s snapshot, err error, begun time.Time) error {
+	f.seen, f.outcome = s.look, s.hash
+	if err != nil {
+		f.outcome = err.Error()
+	}
+	var c ratelimit.TableConfig
+	if err == nil {
+		c, err = Parse(f.path, s.data)
+	}
+	if err == nil {
+		err = f.table.Replace(c)
+	}
+	f.mu.Lock()
+	switch {
+	case err != nil:
+		f.status.Err = err
+		if f.status.ErrSince.IsZero() {
+			f.status.ErrSince = time.Now()
+		}
+	default:
+		f.status.Err, f.status.ErrSince = nil, time.Time{}
+		if f.status.Hash != s.hash {
+			f.status.Version = versionOf(s, c)
+		}
+	}
+	e := Event{Err: err, InForce: f.status.Version, Took: time.Since(begun)}
+	f.mu.Unlock()
+	f.tell(e)
+	return err
+}
+
+// tell calls the hook. What it panics with is not shown: it may hold anything.
+func (f *File) tell(e Event) {
+	if f.config.OnReload == nil {
+		return
+	}
+	defer func() {
+		if recover() != nil {
+			f.mu.Lock()
+			f.status.Panics++
+			f.mu.Unlock()
+		}
+	}()
+	f.config.OnReload(e)
+}

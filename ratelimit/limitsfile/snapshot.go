@@ -1,0 +1,105 @@
+package limitsfile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// A look is what can be seen of a file without reading it.
+type look struct {
+	info os.FileInfo // nil if err is not
+	err  error
+}
+
+func lookAt(path string) look {
+	info, err := os.Stat(path)
+	return look{info, err}
+}
+
+// same tells whether two looks saw the same. Whoever writes a file with the same size
+// within the precision of its time is not seen by this.
+func (l look) same(m look) bool {
+	if l.info == nil || m.info == nil {
+		return l.info == nil && m.info == nil && errorText(l.err) == errorText(m.err)
+	}
+	return os.SameFile(l.info, m.info) && l.info.Size() == m.info.Size() && l.info.ModTime().Equal(m.info.ModTime())
+}
+
+// coarsest is the least precise time of any file system in use: FAT's, of 2 s.
+const coarsest = 2 * time.Second
+
+// recent tells whether the file may have been written again since it was looked at, without
+// a trace in what can be seen of it.
+func (l look) recent() bool {
+	return l.info != nil && time.Since(l.info.ModTime()).Abs() < coarsest+time.Second
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// A snapshot is a content of the file.
+type snapshot struct {
+	data []byte
+	hash string
+	look look
+}
+
+// errUnsteady says that a file was written while it was read.
+var errUnsteady = errors.New("it is being written")
+
+// readFile reads a file that nobody writes meanwhile, as far as can be seen.
+func readFile(path string) (s snapshot, err error) {
+	before := lookAt(path)
+	file, err := os.Open(path)
+	if err != nil {
+		return snapshot{look: before}, &FileError{File: path, Found: "a file that cannot be opened", Want: "must be there and readable", Err: err}
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		return snapshot{look: before}, &FileError{File: path, Found: "no file", Want: "must be a file, not a folder or a device"}
+	}
+	if err == nil {
+		if info.Size() > MaxSize {
+			return snapshot{look: before}, &FileError{File: path, Found: fmt.Sprintf("%d bytes", info.Size()), Want: fmt.Sprintf("must not be larger than %d MiB", MaxSize>>20)}
+		}
+		s.data = make([]byte, 0, info.Size()+1)
+		s.data, err = appendAll(s.data, file)
+	}
+	if err != nil {
+		return snapshot{look: before}, &FileError{File: path, Found: "a file that cannot be read", Want: "must be readable", Err: err}
+	}
+	s.look = lookAt(path)
+	if !before.same(s.look) {
+		return s, &FileError{File: path, Found: "a file that changes while it is read", Want: "must be written to another name and renamed", Err: errUnsteady}
+	}
+	sum := sha256.Sum256(s.data)
+	s.hash = hex.EncodeToString(sum[:6])
+	return s, nil
+}
+
+// appendAll reads to the end, or a little more than is allowed.
+func appendAll(data []byte, r io.Reader) ([]byte, error) {
+	for {
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+		n, err := r.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case errors.Is(err, io.EOF), len(data) > MaxSize:
+			return data, nil
+		case err != nil:
+			return data, err
+		}
+	}
+}
