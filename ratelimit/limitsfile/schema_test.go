@@ -1,0 +1,251 @@
+package limitsfile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+func compileSchema(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("schema.json", document); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := c.Compile("schema.json") // checks it against the schema of schemas as well
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled
+}
+
+// instance is a node as the validator takes it.
+func instance(n node) any {
+	switch n.kind {
+	case kindNumber:
+		return json.Number(n.text)
+	case kindWord:
+		return n.text == "true"
+	case kindEmpty:
+		return nil
+	case kindList:
+		made := []any{}
+		for _, item := range n.inside.items {
+			made = append(made, instance(item))
+		}
+		return made
+	case kindMap:
+		made := map[string]any{}
+		for _, e := range n.inside.entries {
+			made[e.key] = instance(e.value)
+		}
+		return made
+	}
+	return n.text
+}
+
+// unsaid are the faults that a schema cannot tell.
+var unsaid = []string{
+	"a second time", "a plan that is not under plans", "must differ from the other limits", "must not give", "from 1 to 2147483648", "must refill within",
+	"must be a whole number of microseconds", "must have a whole number of at least 1 as its burst", "a Go duration behind the slash", "as enforce-from",
+}
+
+// agree compares what parser and schema say of a file.
+func agree(t *testing.T, schema *jsonschema.Schema, name string, data []byte) (taken bool) {
+	t.Helper()
+	f := &faults{file: name}
+	root, ok := parseTree(f, data, filepath.Ext(name) == ".json")
+	if !ok || len(f.list) > 0 {
+		return false // it is neither JSON nor plain YAML: nothing for a schema
+	}
+	_, err := Parse(name, data)
+	invalid := schema.Validate(instance(root))
+	switch {
+	case err == nil && invalid != nil:
+		t.Errorf("%s: %s\nis taken, and by the schema\n%v", name, data, invalid)
+	case err != nil && invalid == nil:
+		for _, err := range err.(interface{ Unwrap() []error }).Unwrap() { //nolint:errcheck // checkFault wants it joined
+			known := false
+			for _, text := range unsaid {
+				known = known || strings.Contains(err.Error(), text)
+			}
+			if !known {
+				t.Errorf("%s: %s\nis valid by the schema, and Parse says\n%v", name, data, err)
+			}
+		}
+	}
+	return err == nil
+}
+
+// TestSchemaAgrees with the parser, on every file that the tests know.
+func TestSchemaAgrees(t *testing.T) {
+	schema := compileSchema(t)
+	for name, text := range map[string]string{"limits.yaml": sampleYAML, "limits.json": sampleJSON} {
+		if !agree(t, schema, name, []byte(text)) {
+			t.Errorf("%s is not taken", name)
+		}
+	}
+	files, err := filepath.Glob("testdata/refused/*")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Ext(file) != ".golden" {
+			agree(t, schema, filepath.Base(file), data)
+		}
+	}
+}
+
+var someLimits = []string{
+	"5/s", "100/1m", "1000/24h;burst=50", "1000/d;name=daily", "1000/h;shadow", "1000/h;enforce-from=2027-01-31", "1/h;enforce-from=2027-01-31T09:00:00Z", "1/h;enforce-from=2027-01-31T09:00:00.000+02:00",
+	"1/1.5s", "1/7d", "1/1h30m", "1/+5s", "1/.5s", "1/5.s", "1/500us", "1/50µs", "1/50μs", "007/s", "5/007d", "1/s;name=a b", "1/s;name=" + strings.Repeat("n", 64), "2147483648/s", "1/s;burst=2;name=x;shadow",
+	"1/s;name=a!#$%&'()*+-./:<=>?@[]^_`{|}~",
+	"", " ", "5", "/s", "5/", "5/x", "0/s", "-1/s", "+1/s", "5/s;", "5/s;burst=0", "5/s;burst=x", "5/s;burst", "5/s;name=", "5/s;name= a", "5/s;name=a\"", "5/s;name=é", "5/s;shadow=1", "5/s;Shadow", "5/s;other=1", "5 /s", "5/ s", "5/S", "5/0d", "5/0s", "5/-5s", "5/1ns",
+	"5/s;name=" + strings.Repeat("n", 65), "99999999999/s", "2147483649/s", "1/4000d", "5/s;burst=2;burst=3", "5/s;enforce-from=2027-02-30", "5/s;enforce-from=27-01-01", "5/s;enforce-from=2027-01-31T09:00:00.5Z", "5/s;enforce-from=1970-01-01", "5/s\u00a0", "５/s",
+	"unlimited", "Unlimited", " unlimited\n", "unlimited, 5/s", "5/s,", ",5/s", "5/s, 6/h;name=h", "5/s,6/h;name=h , 7/d;name=d,\t8/7d;name=w", "5/s, 6/s", "1/s, 2/s;name=a, 3/s;name=b, 4/s;name=c, 5/s;name=d", "5/s;name=a , 6/s", "1e3", "5/s\n6/s",
+}
+
+// TestSchemaAgreesOnLimits, as a policy and as one of a list.
+func TestSchemaAgreesOnLimits(t *testing.T) {
+	schema := compileSchema(t)
+	taken := 0
+	for _, text := range someLimits {
+		quoted, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range []string{`{"default":%s}`, `{"default":[%s]}`, `{"default":"5/s","keys":{"k":[%s,"1/h;name=second"]}}`, `{"default":"5/s","plans":{"p":%s}}`} {
+			if agree(t, schema, "limits.json", fmt.Appendf(nil, format, quoted)) {
+				taken++
+			}
+		}
+		_, err = ratelimit.ParsePolicy(text)
+		if ok := agree(t, schema, "limits.json", fmt.Appendf(nil, `{"default":%s}`, quoted)); ok != (err == nil) && text != "5/s\u00a0" {
+			t.Errorf("%q: taken: %v, and ratelimit.ParsePolicy says %v", text, ok, err)
+		}
+	}
+	if taken < 50 {
+		t.Errorf("only %d were taken", taken)
+	}
+}
+
+// TestSchemaAgreesOnRandomFiles, most of which are nearly right.
+func TestSchemaAgreesOnRandomFiles(t *testing.T) {
+	schema := compileSchema(t)
+	random := rand.New(rand.NewPCG(3, 4))
+	pick := func(from ...any) any { return from[random.IntN(len(from))] }
+	limit := func() any {
+		text := someLimits[random.IntN(8)]
+		if random.IntN(30) == 0 {
+			text = someLimits[random.IntN(len(someLimits))]
+		}
+		return text
+	}
+	limits := func() any {
+		if random.IntN(60) == 0 {
+			return pick(5, nil, true, []any{}, map[string]any{"rate": 5}, []any{nil}, []any{[]any{"5/s"}})
+		}
+		if random.IntN(3) > 0 {
+			return limit()
+		}
+		made := []any{}
+		for range 1 + random.IntN(2) {
+			made = append(made, limit())
+		}
+		return made
+	}
+	key := func() string {
+		if random.IntN(20) == 0 {
+			return pick("", "sha256:", "sha256:ab", ratelimit.HashKey("x")+"0", "SHA256:x", "default", "é", "a b").(string) //nolint:errcheck // they are
+		}
+		name := fmt.Sprint("key", random.IntN(50))
+		if random.IntN(3) == 0 {
+			return ratelimit.HashKey(name)
+		}
+		return name
+	}
+	taken := 0
+	for range 3000 {
+		document := map[string]any{}
+		if random.IntN(30) > 0 {
+			document["default"] = limits()
+		}
+		plans, members, keys := map[string]any{}, map[string]any{}, map[string]any{}
+		for _, plan := range []string{"gold", "trial", ""}[:random.IntN(20)/9+1] {
+			plans[plan] = limits()
+		}
+		for range random.IntN(4) {
+			members[key()] = pick("gold", "gold", "gold", "gold", "trial", "", 5, nil, []any{"gold"})
+			keys[key()] = limits()
+		}
+		document["plans"], document["members"], document["keys"] = plans, members, keys
+		switch random.IntN(30) {
+		case 0:
+			document["Plans"] = plans
+		case 1:
+			document["keys"] = pick(nil, []any{}, "x", 5, false)
+		case 2:
+			delete(document, "plans")
+		}
+		data, err := json.Marshal(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if agree(t, schema, "limits.json", data) {
+			taken++
+		}
+		if agree(t, schema, "limits.yaml", data); t.Failed() {
+			return
+		}
+	}
+	if taken < 300 || taken > 2700 {
+		t.Errorf("%d of 3000 were taken", taken)
+	}
+}
+
+// FuzzSchema: whatever text stands for a limit, parser and schema agree.
+func FuzzSchema(f *testing.F) {
+	for _, text := range someLimits {
+		f.Add(text)
+	}
+	schema := compileSchema(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted, err := json.Marshal(text)
+		if err != nil {
+			return
+		}
+		agree(t, schema, "limits.json", fmt.Appendf(nil, `{"default":%s}`, quoted))
+		agree(t, schema, "limits.json", fmt.Appendf(nil, `{"default":[%s]}`, quoted))
+		agree(t, schema, "limits.json", fmt.Appendf(nil, `{"default":"5/s","members":{%s:"gold"},"plans":{%s:"5/s","gold":"1/s"}}`, quoted, quoted))
+	})
+}
+
+// TestSchemaIsACopy, so that nobody changes it for others.
+func TestSchemaIsACopy(t *testing.T) {
+	clear(Schema())
+	if !json.Valid(Schema()) {
+		t.Error("it was changed")
+	}
+	var joined *FileError
+	if _, err := Parse("x.json", Schema()); !errors.As(err, &joined) {
+		t.Errorf("the schema is not a file of limits: %v", err)
+	}
+}
