@@ -67,10 +67,10 @@ type tableBuilder struct {
 func (b *tableBuilder) put(in, key string, a *assignment) {
 	c := b.content
 	if !strings.HasPrefix(key, hashPrefix) {
-		if _, twice := c.byKey[key]; twice {
+		before := len(c.byKey)
+		if c.byKey[key] = a; len(c.byKey) == before {
 			b.fault(place(in, key), "there twice", "must be in one of TableConfig.Members and TableConfig.Keys")
 		}
-		c.byKey[key] = a
 		return
 	}
 	h, ok := parseHash(key)
@@ -78,10 +78,10 @@ func (b *tableBuilder) put(in, key string, a *assignment) {
 		b.fault(place(in, key), "not a hash", `must be "sha256:" and 64 hexadecimal digits, as ratelimit.HashKey returns them`)
 		return
 	}
-	if _, twice := c.byHash[h]; twice {
+	before := len(c.byHash)
+	if c.byHash[h] = a; len(c.byHash) == before {
 		b.fault(place(in, key), "there twice", "must be in one of TableConfig.Members and TableConfig.Keys")
 	}
-	c.byHash[h] = a
 }
 
 func (b *tableBuilder) fault(field string, value any, want string) {

@@ -1,0 +1,41 @@
+package limitsfile_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/limitsfile"
+)
+
+// TestREADME holds the README of keyrate to what it says of a file of limits: that it is
+// one, and how a fault in it is told.
+func TestREADME(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "**Limits in a file**")
+	_, rest, fenced := strings.Cut(rest, "```yaml\n")
+	file, rest, closed := strings.Cut(rest, "```\n")
+	if !found || !fenced || !closed {
+		t.Fatal("the README shows no file of limits")
+	}
+	c, err := limitsfile.Parse("limits.yaml", []byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Default.String() != "5/s" || c.Plans["gold"].Len() != 2 || c.Plans["staff"] != ratelimit.Unlimited || len(c.Members) != 2 || len(c.Keys) != 1 {
+		t.Errorf("%+v", c)
+	}
+	_, err = limitsfile.Parse("limits.yaml", []byte(strings.Replace(file, "customer-17: gold", "customer-17: golden", 1)))
+	if err == nil || !strings.Contains(rest, "`"+err.Error()+"`") {
+		t.Errorf("the README tells of another fault than %v", err)
+	}
+	for _, path := range []string{"ratelimit/limitsfile/schema.json", "examples/perkey"} {
+		if _, err := os.Stat("../../" + path); err != nil || !strings.Contains(string(text), path) {
+			t.Errorf("%s: %v, or the README does not name it", path, err)
+		}
+	}
+}
