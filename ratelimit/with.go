@@ -50,8 +50,8 @@ func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
 // derived are limits that are made from those of another limiter.
 type derived struct {
 	from    *Limiter
-	part    *Policy // the limits beside the keys' own, or
-	instead bool    // in their place
+	part    *Policy  // the limits beside the keys' own, or
+	instead bool     // in their place
 	made    sync.Map // *Policy to *Policy
 	count   atomic.Int64
 }
@@ -119,26 +119,22 @@ func (d *derived) fits(own *Policy) error {
 // those in between is theirs to tell.
 func (d *derived) fitsTable(p *Policy) error {
 	if from, ok := d.from.limits.(*derived); ok {
-		if from.fitsTable(p) != nil {
+		if p, ok = from.fromTable(p); !ok {
 			return nil
-		}
-		var err error
-		if p, err = from.fromTable(p); err != nil {
-			return err
 		}
 	}
 	return d.fits(p)
 }
 
 // fromTable is make for a policy of the table that all is made from.
-func (d *derived) fromTable(p *Policy) (*Policy, error) {
-	if from, ok := d.from.limits.(*derived); ok {
-		var err error
-		if p, err = from.fromTable(p); err != nil {
-			return nil, err
+func (d *derived) fromTable(p *Policy) (made *Policy, ok bool) {
+	if from, isDerived := d.from.limits.(*derived); isDerived {
+		if p, ok = from.fromTable(p); !ok {
+			return nil, false
 		}
 	}
-	return d.make(p)
+	made, err := d.make(p)
+	return made, err == nil
 }
 
 // tableOf returns the table that limits are made from, or nil.
