@@ -29,7 +29,12 @@
 //   - A [Limit] is a rate, a period and a burst, under a name.
 //   - A [Policy] is one to four limits that are decided together: all of them
 //     admit a call, or none is charged.
-//   - A [Table] gives keys policies of their own.
+//   - A [Table] gives keys policies of their own, mostly by plans: package limitsfile
+//     reads one from a file.
+//   - A limit that is shadow is decided and reported, but refuses nobody: it is for
+//     watching a limit before it is enforced. See [Limiter.ShadowReport].
+//   - A part of what a limiter guards, such as a route, can have limits beside those of
+//     the key: see [Limiter.With].
 //   - A denial is a Result. An error is a fault: the store, or the look-up of the
 //     limits, failed, and the caller says what happens then.
 //
