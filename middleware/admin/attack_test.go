@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -282,6 +283,53 @@ func TestSlowBody(t *testing.T) {
 			t.Error(err)
 		}
 		_ = s.Close()
+	})
+}
+
+// TestSlowTableAndWriteTimeout: a table that takes longer to come, or to be taken, than
+// the server's WriteTimeout is answered all the same, and the connection goes on as ever.
+func TestSlowTableAndWriteTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		etag := d.ask(t, "HEAD", "/table", "").Header().Get("ETag")
+		conns := make(chan net.Conn, 1)
+		s := &http.Server{Handler: d, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+		served := make(chan error)
+		go func() { served <- s.Serve(pipes{conns}) }()
+		client, server := net.Pipe()
+		conns <- server
+		defer func() {
+			_ = client.Close()
+			close(conns)
+			if err := <-served; !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+			_ = s.Close()
+		}()
+		in := bufio.NewReader(client)
+		ask := func(head, first, second string, wait time.Duration, status int) {
+			t.Helper()
+			if _, err := fmt.Fprintf(client, "%s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Type: application/json\r\nIf-Match: %s\r\nContent-Length: %d\r\n\r\n%s", head, secret, etag, len(first+second), first); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(wait)
+			if _, err := io.WriteString(client, second); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(wait)
+			response, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", head, err)
+			}
+			defer response.Body.Close()
+			if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != status {
+				t.Errorf("%s: %d, %v", head, response.StatusCode, err)
+			}
+		}
+		ask("GET /table", "", "", time.Minute, 200)
+		ask("GET /shadow", "", "", 0, 200)
+		ask("PUT /table", `{"default":`, `"1/s"}`, time.Minute, 204)
+		ask("GET /shadow", "", "", 0, 200)
 	})
 }
 

@@ -52,6 +52,16 @@ func (c *call) bodyRead() {
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
 }
 
+// answerWithin lets the answer come so late. The WriteTimeout of a server runs since the
+// head of the request was read: the table that took longer to come would be in force, and
+// the answer lost. Where there is none, nothing is set: it would outlast the request.
+func (c *call) answerWithin(d time.Duration) {
+	server, ok := c.r.Context().Value(http.ServerContextKey).(*http.Server)
+	if ok && server.WriteTimeout > 0 && server.WriteTimeout < d {
+		_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(d))
+	}
+}
+
 const tooLarge = "The body is too large: at most 64 KiB about a key, at most 128 MiB for a table."
 
 // bodyFailed answers a request whose body could not be read.

@@ -34,6 +34,7 @@ func (c *call) table() {
 	if !ok {
 		return
 	}
+	c.answerWithin(tableBodyTime)
 	c.w.Header().Set("ETag", etag(s))
 	c.begin(http.StatusOK, "application/json")
 	if c.r.Method != http.MethodHead {
@@ -88,6 +89,7 @@ func (c *call) replace() {
 	if body == nil {
 		return
 	}
+	c.answerWithin(2 * tableBodyTime) // to come, and to be read and put in force
 	table, err := ratelimit.ReadTableConfig(body)
 	if err == nil {
 		c.bodyRead()
