@@ -2,6 +2,8 @@ package admin_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -39,7 +41,7 @@ func TestState(t *testing.T) {
 			}
 		}
 		for range 3 { // the answer stays the same
-			want := `{"exempt":false,"plan":"gold","allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[` +
+			want := `{"key":"` + ratelimit.HashKey("customer-17") + `","exempt":false,"plan":"gold","allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[` +
 				`{"name":"default","limit":"50/s","shadow":false,"remaining":2,"violated":false,"retry_after_ms":0,"reset_after_ms":960},` +
 				`{"name":"daily","limit":"100000/d;name=daily","shadow":false,"remaining":99952,"violated":false,"retry_after_ms":0,"reset_after_ms":41472}]}`
 			if w := d.ask(t, "POST", "/key/state", `{"key":" customer-17\t"}`); w.Code != 200 || strings.TrimSpace(w.Body.String()) != want || w.Header().Get("Content-Type") != "application/json" {
@@ -65,9 +67,9 @@ func TestState(t *testing.T) {
 			t.Errorf("after the reset: %s", w.Body)
 		}
 		for body, want := range map[string]string{
-			`{"key":"monitoring"}`:          `{"exempt":true,"plan":"staff","allowed":true,"would_deny":false,"retry_after_ms":0,"source":"none","limits":[]}`,
+			`{"key":"monitoring"}`:          `"exempt":true,"plan":"staff","allowed":true,"would_deny":false,"retry_after_ms":0,"source":"none","limits":[]}`,
 			`{"key":"customer-19"}`:         `"allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[{"name":"default","limit":"7/s","shadow":false,"remaining":7,`,
-			`{"key":"nobody"}`:              `{"exempt":false,"allowed":true,`,
+			`{"key":"nobody"}`:              `"exempt":false,"allowed":true,`,
 			`{"key":"\u0000ambiguous"}`:     `"limit":"5/s"`,
 			`{"address":"2001:db8::1%eth"}`: `"limit":"5/s"`,
 		} {
@@ -96,6 +98,26 @@ func TestStateOfAddress(t *testing.T) {
 	}
 	if w := d.ask(t, "POST", "/key/state", `{"address":"2001:db8::7"}`); !strings.Contains(w.Body.String(), `"remaining":0`) {
 		t.Errorf("%s", w.Body)
+	}
+}
+
+// TestStateTellsTheLineOfTheTable: what stands for a key in the answer puts the key, or
+// the address, on a plan, also where the limiter knows the key by another text.
+func TestStateTellsTheLineOfTheTable(t *testing.T) {
+	d := newDesk(t)
+	for _, body := range []string{`{"key":"alice"}`, `{"key":" spaced out "}`, `{"key":"` + strings.Repeat("k", 300) + `"}`, `{"key":"é"}`, `{"address":"2001:db8::7"}`, `{"address":"::ffff:192.0.2.7"}`} {
+		var state struct{ Key, Plan string }
+		if err := json.Unmarshal(d.ask(t, "POST", "/key/state", body).Body.Bytes(), &state); err != nil || state.Key == "" || state.Plan != "" {
+			t.Fatalf("%s: %v, %+v", body, err, state)
+		}
+		match := "If-Match: " + d.ask(t, "HEAD", "/table", "").Header().Get("ETag")
+		table := fmt.Sprintf(`{"default":"5/s","plans":{"gold":"50/s"},"members":{%q:"gold"}}`, state.Key)
+		if w := d.ask(t, "PUT", "/table", table, match); w.Code != 204 {
+			t.Fatalf("%d: %s", w.Code, w.Body)
+		}
+		if w := d.ask(t, "POST", "/key/state", body); !strings.Contains(w.Body.String(), `"plan":"gold"`) {
+			t.Errorf("%.30s is not on the plan: %s", body, w.Body)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 // keyState is what is known of a key.
 type keyState struct {
+	Key          string       `json:"key"`
 	Exempt       bool         `json:"exempt"`
 	Plan         *string      `json:"plan,omitempty"`
 	Allowed      bool         `json:"allowed"`
@@ -58,7 +59,7 @@ func (c *call) state() {
 		return
 	}
 	state := keyState{
-		Exempt: r.Exempt(), Allowed: r.Allowed, WouldDeny: r.WouldDeny,
+		Key: c.event.Key, Exempt: r.Exempt(), Allowed: r.Allowed, WouldDeny: r.WouldDeny,
 		RetryAfterMS: ceilMS(r.RetryAfter), Source: r.Source.String(), Limits: []limitState{},
 	}
 	if t := c.config.Table; t != nil {

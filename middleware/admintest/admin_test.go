@@ -340,7 +340,7 @@ func TestControl(t *testing.T) {
 		"a field too few":       {"GET /shadow", strings.Replace(good, `"decisions"`, `"x"`, 1), 200},
 		"a key in the table":    {"GET /table", table, 200},
 		"another status inside": {"GET /shadow", `{"type":"about:blank","title":"x","status":404,"detail":"x"}`, 403},
-		"half a bucket":         {"POST /key/state", `{"exempt":false,"allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[{"name":"n","limit":"5/s","shadow":false,"remaining":1}]}`, 200},
+		"half a bucket":         {"POST /key/state", `{"key":"sha256:` + strings.Repeat("0", 64) + `","exempt":false,"allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[{"name":"n","limit":"5/s","shadow":false,"remaining":1}]}`, 200},
 		"no class":              {"POST /key/state", `{"type":"about:blank","title":"x","status":503,"detail":"x"}`, 503},
 		"another status":        {"GET /shadow", `{}`, 500},
 	} {
