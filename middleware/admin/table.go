@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -93,6 +94,9 @@ func (c *call) replace() {
 	table, err := ratelimit.ReadTableConfig(body)
 	if err == nil {
 		c.bodyRead()
+		err = checkKeys(table)
+	}
+	if err == nil {
 		var replaced ratelimit.TableSnapshot
 		if replaced, err = s.Replace(table); err == nil {
 			c.event.ETag = etag(replaced)
@@ -110,6 +114,36 @@ func (c *call) replace() {
 		c.bodyFailed(err)
 	}
 }
+
+// checkKeys refuses keys that no caller can have, since [middleware.BucketKey] would have
+// made others of them: their limits would not be in force, and nobody would notice.
+func checkKeys(t ratelimit.TableConfig) error {
+	var faults []error
+	more := 0
+	check := func(part, key string) {
+		switch {
+		case middleware.BucketKey(key) == key || middleware.IsAddressKey(key):
+		case len(faults) >= mostFaults:
+			more++
+		default:
+			faults = append(faults, &ratelimit.LimitError{Field: fmt.Sprintf("TableConfig.%s[%.19s…]", part, ratelimit.HashKey(key)), Value: "a key of no caller",
+				Want: `must have no spaces around it and at most 256 bytes, or be the "key" that POST /key/state answers for it`})
+		}
+	}
+	for key := range t.Members {
+		check("Members", key)
+	}
+	for key := range t.Keys {
+		check("Keys", key)
+	}
+	if more > 0 {
+		faults = append(faults, &ratelimit.LimitError{Field: "TableConfig", Value: more, Want: "more of its entries cannot be used"})
+	}
+	return errors.Join(faults...)
+}
+
+// mostFaults bounds how many of them are told.
+const mostFaults = 20
 
 // anyMatches tells whether one of the tags in If-Match is the given one. "*" is none: it
 // would overwrite what its sender has not seen.

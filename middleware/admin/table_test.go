@@ -124,6 +124,36 @@ func TestReplaceRefuses(t *testing.T) {
 	}
 }
 
+// TestReplaceRefusesKeysOfNoCaller: what the middleware makes another key of would have
+// limits in the table and none in force.
+func TestReplaceRefusesKeysOfNoCaller(t *testing.T) {
+	d := newDesk(t)
+	match := "If-Match: " + d.ask(t, "HEAD", "/table", "").Header().Get("ETag")
+	for _, key := range []string{" canary", "canary\t", strings.Repeat("canary", 50)} {
+		for part, value := range map[string]string{"members": "gold", "keys": "1/s"} {
+			w := d.ask(t, "PUT", "/table", fmt.Sprintf(`{"default":"1/s","plans":{"gold":"1/s"},%q:{"fine":%q,%q:%q}}`, part, value, key, value), match)
+			wantProblem(t, w, 422, fmt.Sprintf(`"errors":[{"place":"%s[%.19s…]","detail":"must have no spaces around it`, part, ratelimit.HashKey(key)))
+			if strings.Contains(w.Body.String(), "canary") {
+				t.Errorf("what was sent comes back: %s", w.Body)
+			}
+		}
+	}
+	var many strings.Builder
+	for i := range 25 {
+		fmt.Fprintf(&many, `,"k%d ":"gold"`, i)
+	}
+	w := d.ask(t, "PUT", "/table", `{"default":"1/s","plans":{"gold":"1/s"},"members":{"a":"gold"`+many.String()+`}}`, match)
+	wantProblem(t, w, 422, `{"place":"table","detail":"5 more of its entries cannot be used"}]`)
+	// An address, as AddressKey writes it, has a space, and a hash may stand for anything.
+	table := fmt.Sprintf(`{"default":"1/s","keys":{%q:"2/s","in between":"3/s",%q:"4/s"}}`, " ip 192.0.2.1", ratelimit.HashKey(" canary"))
+	if w := d.ask(t, "PUT", "/table", table, match); w.Code != 204 {
+		t.Fatalf("%d: %s", w.Code, w.Body)
+	}
+	if w := d.ask(t, "POST", "/key/state", `{"address":"192.0.2.1"}`); !strings.Contains(w.Body.String(), `"limit":"2/s"`) {
+		t.Errorf("%s", w.Body)
+	}
+}
+
 // TestReplaceOneWins: of those who have read the same table, one replaces it.
 func TestReplaceOneWins(t *testing.T) {
 	d := newDesk(t)
