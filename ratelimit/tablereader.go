@@ -159,7 +159,7 @@ func (t *tableReader) each(member func(name string) error) error {
 // part reads one of the four parts.
 func (t *tableReader) part(name string) error {
 	if t.names[name] {
-		t.fault("TableConfig", name, "must not be there twice")
+		t.fault(partPlace(name), "there twice", "must not be there twice")
 		return t.skipNext()
 	}
 	switch name {
@@ -179,7 +179,7 @@ func (t *tableReader) part(name string) error {
 		return err
 	}
 	if token != json.Delim('{') {
-		t.fault("TableConfig."+strings.ToUpper(name[:1])+name[1:], kindOf(token), "must be an object")
+		t.fault(partPlace(name), kindOf(token), "must be an object")
 		return t.skip(token)
 	}
 	switch name {
@@ -191,6 +191,9 @@ func (t *tableReader) part(name string) error {
 		return t.each(t.key)
 	}
 }
+
+// partPlace tells where one of the four parts is.
+func partPlace(name string) string { return "TableConfig." + strings.ToUpper(name[:1]) + name[1:] }
 
 // usable tells whether an entry's name can be used, and puts a fault down if not.
 func (t *tableReader) usable(in, name string, twice bool) bool {

@@ -94,7 +94,7 @@ func TestReplaceRefuses(t *testing.T) {
 		{422, `{"place":"behind byte 1","detail":"must be one JSON object, such as`, "{canary", match},
 		{422, `{"place":"behind byte 17","detail":"must end with its last brace"}`, `{"default":"1/s"}canary`, match},
 		{422, `{"place":"behind byte 9","detail":"must be one of default, plans, members and keys"},{"place":"default","detail":"must be there`, `{"canary":1}`, match},
-		{422, `{"place":"table","detail":"must not be there twice"}`, `{"default":"1/s","default":"canary"}`, match},
+		{422, `{"place":"default","detail":"must not be there twice"}`, `{"default":"1/s","default":"canary"}`, match},
 		{422, `[{"place":"default","detail":"must be RATE/PERIOD`, `{"default":"canary"}`, match},
 		{422, `{"place":"keys[` + hash + `]","detail":"must be RATE`, `{"default":"1/s","keys":{"canary":"canary"}}`, match},
 		{422, `{"place":"members[` + hash + `]","detail":"must be the name of one of TableConfig.Plans"}`, `{"default":"1/s","members":{"canary":"canary"}}`, match},
