@@ -12,11 +12,13 @@ import (
 // Config is what [New] can be told beside what it must. Its zero value is ready for use.
 type Config struct {
 	// Table is what is shown and replaced: the one that the limiter goes by. nil answers
-	// requests about the table with 404.
+	// requests about the table with 404. The plan that is told of a key is this table's,
+	// also if a LimitsFunc in front of it holds the key to other limits.
 	Table *ratelimit.Table
 	// TrustedOrigins are the web pages of other origins that may send requests, such as
 	// "https://ops.example.com", as [http.CrossOriginProtection.AddTrustedOrigin] takes
-	// them. Empty means none.
+	// them. Empty means none. A browser asks first, without a credential, whether it may:
+	// to answer that, with the headers of CORS, is for a middleware around the handler.
 	TrustedOrigins []string
 	// Observe, if not nil, is told each request when it has been answered, those that
 	// were refused, too: who did what. It is called concurrently, on the request's

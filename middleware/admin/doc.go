@@ -22,7 +22,9 @@
 // Bodies are JSON, errors are RFC 9457 problems. A key is what a caller sends: it goes
 // through [middleware.BucketKey], an address through [middleware.AddressKey]. The table is
 // the JSON form of a [ratelimit.TableConfig], a policy as "5/s", as ["50/s",
-// "1000/h;name=hourly"] or as "unlimited".
+// "1000/h;name=hourly"] or as "unlimited". The state of a key tells what stands for it in
+// the table and in the report, and so does that of an address. A table is refused if it has
+// a key that no caller can have, with spaces around it or of over 256 bytes.
 //
 // # Who may
 //
@@ -53,5 +55,10 @@
 //
 // With a million keys, a table is about 90 MB of JSON. It is read and written as a
 // stream: beside the old table in force and the new one, that takes 40 bytes for each key
-// to write it, and a map of the keys to read it. Each takes a second or two.
+// to write it, and a map of the keys to read it. Each takes a second or two. What is made
+// to be costly, of nothing but short entries, takes up to thirty times its size while it
+// is read: 4 GB, for one of [MaxTableBody]. So let only those in whom you trust.
+//
+// A table may take five minutes to come, and as long to be taken, whatever the ReadTimeout
+// and the WriteTimeout of the server.
 package admin
