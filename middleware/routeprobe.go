@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -16,21 +17,36 @@ func lookUp(mux *http.ServeMux, pattern string) (http.Handler, error) {
 	if pattern == "" {
 		return nil, errors.New(`Route.Pattern must be one of the mux, such as "GET /export"`)
 	}
-	var others []string
+	var other string
 	for r := range probes(pattern) {
 		h, found := mux.Handler(r)
 		if found == pattern {
 			return h, nil
 		}
-		others = append(others, found)
+		other = cmp.Or(other, found)
 	}
 	want := "Route.Pattern must be registered with the mux before, in the same spelling"
-	for _, other := range others {
-		if other != "" {
-			return nil, fmt.Errorf("%s, and have requests of its own; those that it matches go to %q", want, other)
-		}
+	if other != "" {
+		return nil, fmt.Errorf("%s, and have requests of its own; those that it matches go to %q", want, other)
+	}
+	if other = otherMethod(mux, pattern); other != "" {
+		return nil, fmt.Errorf("%s: the method is a part of it, and the mux has %q", want, other)
 	}
 	return nil, errors.New(want)
+}
+
+// otherMethod returns what the mux finds for the path of a pattern by a method that is
+// often registered, "" if nothing.
+func otherMethod(mux *http.ServeMux, pattern string) string {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		for r := range probes(pattern) {
+			r.Method = method
+			if _, found := mux.Handler(r); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
 }
 
 // mostDeep is how many segments more than the pattern has a probe has at most: so many

@@ -21,8 +21,9 @@ type Route struct {
 	Limits []ratelimit.Limit
 	// Instead puts Limits in place of the key's own. An exempt key stays exempt.
 	Instead bool
-	// Cost is how many tokens a request takes, of each limit. 0 means as Config.Cost
-	// says. A cost above a limit's burst is always refused.
+	// Cost is how many tokens a request takes, of each limit, the key's own included. 0
+	// means as Config.Cost says. A cost above a limit's burst is always refused, and Routes
+	// does not warn of it: only keys with more, and exempt ones, can use the route then.
 	Cost int
 }
 
@@ -38,8 +39,9 @@ type Route struct {
 // Limits of two routes never share a bucket, nor does one with a key's own limits: see
 // [RouteName]. Where a key's own limits have the name of a route's, or are too many beside
 // them, that is an error here, or when they are put into the limiter's [ratelimit.Table];
-// with limits that are looked up elsewhere it is a fault of each decision. Limiters on one store share the bucket of a key and a name, as ever: so do two
-// muxes with the same pattern, unless the limits of one are named.
+// with limits that are looked up elsewhere it is a fault of each decision. Limiters on one
+// store share the bucket of a key and a name, as ever: so do two muxes with the same
+// pattern, unless the limits of one are named.
 //
 // The error joins all faults, each with its route, and those that [Config.Validate] finds.
 func Routes(limiter *ratelimit.Limiter, mux *http.ServeMux, c Config, routes ...Route) (http.Handler, error) {
