@@ -15,7 +15,7 @@ import (
 type LimitError struct {
 	Limit string // the name of the limit; "" when it is not one limit's fault
 	Field string // what is wrong: the name of a field or of a parameter
-	Value any    // the value that was found
+	Value any    // the value that was found; nil where there is none to tell
 	Want  string // what would be right
 	Err   error  // the cause, where another function gave one
 }
@@ -31,7 +31,11 @@ func (e *LimitError) Error() string {
 	if s, ok := value.(string); ok {
 		value = fmt.Sprintf("%q", s)
 	}
-	fmt.Fprintf(&b, "%s %v %s", e.Field, value, e.Want)
+	b.WriteString(e.Field)
+	if value != nil {
+		fmt.Fprintf(&b, " %v", value)
+	}
+	b.WriteString(" " + e.Want)
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}

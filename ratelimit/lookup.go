@@ -2,6 +2,8 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"reflect"
 )
 
@@ -46,11 +48,15 @@ func (l *Limiter) policyFor(ctx context.Context, key string) (p *Policy, err err
 	}()
 	defer func() {
 		if v := recover(); v != nil {
-			p, err = nil, &LimitError{Field: "PolicyFor", Value: "panic", Want: "must return a policy or an error", Err: newPanicError(v)}
+			p, err = nil, &LimitError{Field: "PolicyFor", Want: "must return a policy or an error", Err: newPanicError(v)}
 		}
 	}()
 	if p, err = l.limits.PolicyFor(ctx, key); err != nil {
-		return nil, &LimitError{Field: "PolicyFor", Value: "error", Want: "must return a policy", Err: withoutKey(err, key)}
+		want := "must return a policy"
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			want = fmt.Sprintf("must return a policy within Config.Timeout, here %v, or an earlier deadline of the caller", l.timeout)
+		}
+		return nil, &LimitError{Field: "PolicyFor", Want: want, Err: withoutKey(err, key)}
 	}
 	if err := checkPolicy(p); err != nil {
 		return nil, err

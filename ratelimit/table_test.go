@@ -277,13 +277,13 @@ func TestLimitsFuncFaults(t *testing.T) {
 		{"nil", returns(nil, nil), `ratelimit: Policy "nil" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`, nil},
 		{"the zero Policy", returns(&ratelimit.Policy{}, nil), `ratelimit: Policy "zero value" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`, nil},
 		{"a copy of Unlimited", returns(func() *ratelimit.Policy { p := *ratelimit.Unlimited; return &p }(), nil), `ratelimit: Policy "zero value" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`, nil},
-		{"an error", returns(nil, errDown), `ratelimit: PolicyFor "error" must return a policy: the backend is down`, errDown},
-		{"an error and a policy", returns(p, errDown), `ratelimit: PolicyFor "error" must return a policy: the backend is down`, errDown},
-		{"an error that holds the key", returns(nil, fmt.Errorf("no canary: %w", errDown)), `ratelimit: PolicyFor "error" must return a policy: its message holds the key and is withheld`, errDown},
-		{"a typed nil error", returns(nil, (*keyError)(nil)), `ratelimit: PolicyFor "panic" must return a policy or an error: it panicked`, nil},
-		{"a panic", panics("canary"), `ratelimit: PolicyFor "panic" must return a policy or an error: it panicked`, nil},
-		{"a panic with an error", panics(errors.New("canary")), `ratelimit: PolicyFor "panic" must return a policy or an error: it panicked`, nil},
-		{"the zero Table", ratelimit.LimitsFunc(new(ratelimit.Table).PolicyFor), `ratelimit: PolicyFor "error" must return a policy: ratelimit: Table "zero value" must be made with ratelimit.NewTable`, nil},
+		{"an error", returns(nil, errDown), `ratelimit: PolicyFor must return a policy: the backend is down`, errDown},
+		{"an error and a policy", returns(p, errDown), `ratelimit: PolicyFor must return a policy: the backend is down`, errDown},
+		{"an error that holds the key", returns(nil, fmt.Errorf("no canary: %w", errDown)), `ratelimit: PolicyFor must return a policy: its message holds the key and is withheld`, errDown},
+		{"a typed nil error", returns(nil, (*keyError)(nil)), `ratelimit: PolicyFor must return a policy or an error: it panicked`, nil},
+		{"a panic", panics("canary"), `ratelimit: PolicyFor must return a policy or an error: it panicked`, nil},
+		{"a panic with an error", panics(errors.New("canary")), `ratelimit: PolicyFor must return a policy or an error: it panicked`, nil},
+		{"the zero Table", ratelimit.LimitsFunc(new(ratelimit.Table).PolicyFor), `ratelimit: PolicyFor must return a policy: ratelimit: Table "zero value" must be made with ratelimit.NewTable`, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newFaultyStore()
