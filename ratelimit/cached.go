@@ -19,8 +19,8 @@ type CacheConfig struct {
 	// Fallback holds a key of which no answer is known, while the look-up fails. nil means
 	// that the error is returned.
 	Fallback *Policy
-	// RetryAfter is how long a key is not looked up again after a look-up that failed. 0
-	// means a second.
+	// RetryAfter is how long a key is not looked up again after a look-up that failed, or
+	// that took too long while there was an old answer or Fallback. 0 means a second.
 	RetryAfter time.Duration
 	// MaxKeys is how many answers are kept. 0 means 100,000.
 	MaxKeys int
@@ -57,6 +57,10 @@ type cacheAnswer struct {
 // The others have the old answer meanwhile; if there is none they wait, each no longer
 // than his context allows. An answer that cannot be had anew stays in use for MaxStale.
 // The error joins all faults of the arguments.
+//
+// A look-up has as long as its caller's decision, [DefaultTimeout]. Limits that take longer
+// are never known: set [Config].Timeout to more than they take, and Fallback for when they
+// take even longer.
 func Cached(limits Limits, c CacheConfig) (*Cache, error) {
 	var faults []error
 	if isNil(limits) {
@@ -193,8 +197,10 @@ func (c *Cache) lookUp(ctx context.Context, s *cacheShard, key string, a *cacheA
 		case now >= a.stale:
 			a.policy = nil
 		}
-		// Whoever gave up tells nothing of the others' answer.
-		if ctx.Err() == nil {
+		// Whoever gave up tells nothing of the others' answer. But where there is another
+		// one to go by, a look-up that took too long is not for each caller to try.
+		late := errors.Is(ctx.Err(), context.DeadlineExceeded) && (a.policy != nil || c.config.Fallback != nil)
+		if ctx.Err() == nil || late {
 			a.err, a.fresh = err, now+int64(c.config.RetryAfter)
 		}
 		if p, err = c.answer(a.policy, err); p != nil {
