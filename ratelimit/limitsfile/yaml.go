@@ -231,6 +231,7 @@ var yamlFaults = []struct{ message, found, want string }{
 	{"found a tab character", "a tab", "must be indented with spaces"},
 	{"mapping values are not allowed", `a ":" that cannot be here`, `must be one "name: value" on a line, and as far to the right as the other lines of the same field`},
 	{"could not find expected ':'", "a line that is no entry", `must be "name: value", with a space behind the colon`},
+	{"did not find expected <document start>", "a line that does not go with the one above it", `must stand below "name: value", with a space behind the colon`},
 	{"found unexpected end of stream", "a quote that is not closed", "must be closed by the same quote"},
 	{"found unexpected document indicator", "a quote that is not closed", "must be closed by the same quote"},
 	{"found unknown escape character", "an escape that YAML does not know", `must be in single quotes, or with \\ for a backslash`},
