@@ -184,6 +184,46 @@ func TestREADMELinks(t *testing.T) {
 	}
 }
 
+// TestREADMEAnchors looks for the headings that are linked.
+func TestREADMEAnchors(t *testing.T) {
+	anchors := map[string]bool{}
+	for _, heading := range regexp.MustCompile(`(?m)^##+ (.+)$`).FindAllStringSubmatch(readme(t), -1) {
+		anchor := strings.ReplaceAll(strings.ToLower(heading[1]), " ", "-")
+		if anchors[anchor] {
+			t.Errorf("the heading %q is there twice", heading[1])
+		}
+		anchors[anchor] = true
+	}
+	links := regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(readme(t), -1)
+	if len(links) < 20 {
+		t.Errorf("only %d links were found", len(links))
+	}
+	for _, link := range links {
+		if !anchors[link[1]] {
+			t.Errorf("no heading is #%s", link[1])
+		}
+	}
+}
+
+// TestREADMECommandsFindTheirExample: an example that is a module of its own does not run
+// by its path from here, and one of this module does. All are named.
+func TestREADMECommandsFindTheirExample(t *testing.T) {
+	folders, err := filepath.Glob("*/main.go")
+	if err != nil || len(folders) < 8 {
+		t.Fatalf("%q, %v", folders, err)
+	}
+	for _, main := range folders {
+		folder := filepath.Dir(main)
+		right, wrong := "go run ./examples/"+folder, "go -C examples/"+folder+" run ."
+		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
+			right, wrong = wrong, right
+		}
+		if !strings.Contains(readme(t), right) || strings.Contains(readme(t), wrong) {
+			t.Errorf("want %q and not %q", right, wrong)
+		}
+	}
+}
+
 func readme(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../README.md")
@@ -280,6 +320,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/admin"
@@ -313,6 +354,7 @@ var (
 	_ mirror.Config
 	_ = os.Getenv
 	_ transport.Config
+	_ time.Duration
 )
 `)
 	for i, code := range fragments {

@@ -16,7 +16,7 @@ func TestREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, found := strings.Cut(string(text), "**Limits in a file**")
+	_, rest, found := strings.Cut(string(text), "\n### Limits in a file\n")
 	_, rest, fenced := strings.Cut(rest, "```yaml\n")
 	file, rest, closed := strings.Cut(rest, "```\n")
 	if !found || !fenced || !closed {
