@@ -60,7 +60,7 @@ func ParseLimit(s string) (Limit, error) {
 			}
 			l.Shadow = true
 		default:
-			return fail(`may be followed only by ;burst=N, ;name=NAME, ;shadow and ;enforce-from=DATE, such as "1000/24h;burst=50"`)
+			return fail(fmt.Sprintf(`may be followed only by ;burst=N, ;name=NAME, ;shadow and ;enforce-from=DATE, such as "1000/24h;burst=50", and not by %q`, ";"+option))
 		}
 		seen[name] = true
 	}

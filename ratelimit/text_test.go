@@ -140,6 +140,7 @@ func TestParseLimitRefuses(t *testing.T) {
 		{"5/s; burst=5", `text "5/s; burst=5"`, options},
 		{"5/s;Burst=5", `text "5/s;Burst=5"`, options},
 		{"5/s;limit=5", `text "5/s;limit=5"`, options},
+		{"5/s;shadow;enforced-from=2027-01-31;name=a", "text", `and not by ";enforced-from=2027-01-31"`},
 		{"5/s;name", `text "5/s;name"`, options},
 		{"5/s;name=", `text "5/s;name="`, options},
 		{"5/s;burst", `text "5/s;burst"`, burst},
