@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -483,10 +484,11 @@ func TestRoutesFindHiddenPatterns(t *testing.T) {
 }
 
 func TestRoutesOfTheDefaultMux(t *testing.T) {
-	pattern := "GET /keyrate/routes/default"
+	path := "/keyrate/routes/" + rand.Text() // the mux is that of all tests, and of each -count
+	pattern := "GET " + path
 	http.Handle(pattern, hello)
 	h := routesOf(t, newLimiter(t, five, ratelimit.Config{}), nil, middleware.Config{}, middleware.Route{Pattern: pattern, Cost: 3})
-	w := wantStatus(t, h, call{target: "/keyrate/routes/default"}, 200)
+	w := wantStatus(t, h, call{target: path}, 200)
 	if got := w.Header().Get(middleware.HeaderRemaining); got != "2" {
 		t.Errorf("%s left, want 2", got)
 	}
