@@ -15,6 +15,8 @@ type jsonScanner struct {
 	line  int32 // that it is on
 	start int   // of that line
 	depth int
+
+	counted, characters int // up to where the line was counted, and how many there are
 }
 
 // maxDepth bounds how deep values may lie in each other. A file of limits needs 3.
@@ -30,7 +32,13 @@ func (s *jsonScanner) here() position {
 	if s.ascii {
 		return position{s.line, int32(s.i-s.start) + 1}
 	}
-	return position{s.line, int32(utf8.RuneCountInString(s.text[s.start:s.i])) + 1}
+	// On from where it was counted last: all of a file may be one line.
+	if s.counted < s.start {
+		s.counted, s.characters = s.start, 0
+	}
+	s.characters += utf8.RuneCountInString(s.text[s.counted:s.i])
+	s.counted = s.i
+	return position{s.line, int32(s.characters) + 1}
 }
 
 // fault tells of the next byte. It does not show it: that may be one of a key.

@@ -70,18 +70,20 @@ func checkText(f *faults, data []byte, isJSON bool) (ascii, ok bool) {
 			continue
 		}
 		r, size := utf8.DecodeRune(data[i:])
-		at := position{line, int32(utf8.RuneCount(data[start:i])) + 1}
+		at := func() position { // not counted unless it is told: a line may have all of the file
+			return position{line, int32(utf8.RuneCount(data[start:i])) + 1}
+		}
 		switch {
 		case r == utf8.RuneError && size == 1:
 			found := "a byte that is not UTF-8"
 			if i <= 1 {
 				found = "a file that is not UTF-8"
 			}
-			f.add(at, "", found, "must be saved as UTF-8")
+			f.add(at(), "", found, "must be saved as UTF-8")
 			return false, false
 		case r == '\r' && i+1 < len(data) && data[i+1] == '\n', isJSON && r != 0:
 		case r < ' ', r >= 0x7f && r <= 0x9f, r == '\u2028', r == '\u2029', r == '\ufeff', r == '\ufffe', r == '\uffff':
-			f.add(at, "", fmt.Sprintf("the character %U, which cannot be seen", r), `must not be there; in double quotes it can be written as an escape, such as "\u2028"`)
+			f.add(at(), "", fmt.Sprintf("the character %U, which cannot be seen", r), `must not be there; in double quotes it can be written as an escape, such as "\u2028"`)
 			return false, false
 		}
 		ascii = ascii && r < utf8.RuneSelf

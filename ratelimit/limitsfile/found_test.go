@@ -1,0 +1,39 @@
+package limitsfile
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestFoundOneLongLine: all of a file can be on one line, with characters beyond ASCII. The
+// columns of it were counted anew from the beginning of the line for each of them, so that
+// 1 MB took minutes, in which no change of the file took hold.
+func TestFoundOneLongLine(t *testing.T) {
+	const n = 20_000
+	var members strings.Builder
+	for i := range n {
+		fmt.Fprintf(&members, `"ключ-%d": "é", `, i)
+	}
+	entries := strings.TrimSuffix(members.String(), ", ")
+	accents := strings.Repeat("é", 10*n)
+	for name, text := range map[string]string{
+		"limits.json": `{"default": "5/s", "plans": {"é": "5/s"}, "members": {` + entries + `}}`,
+		"limits.yaml": "{default: 5/s, plans: {é: 5/s}, members: {" + entries + "}}",
+	} {
+		c, err := Parse(name, []byte(text))
+		if err != nil || len(c.Members) != n {
+			t.Errorf("%s: %d members, %v", name, len(c.Members), err)
+		}
+		// The column of what is behind them is right all the same.
+		text = `{"` + accents + `": "5/s", "é": "5/s"}`
+		_, err = Parse(name, []byte(text))
+		if want := fmt.Sprintf("%s:1:%d: ", name, len(`{"": "5/s", `)+10*n+1); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: no fault at %s in %.300s", name, want, err)
+		}
+	}
+	_, err := Parse("limits.json", []byte("{\"é\":\n\"é\", \"é\": é}"))
+	if want := "limits.json:2:11: "; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("no fault at %s in %v", want, err)
+	}
+}
