@@ -59,6 +59,10 @@ var errUnsteady = errors.New("it is being written")
 // readFile reads a file that nobody writes meanwhile, as far as can be seen.
 func readFile(path string) (s snapshot, err error) {
 	before := lookAt(path)
+	noFile := &FileError{File: path, Found: "no file", Want: "must be a file, not a folder or a device"}
+	if before.info != nil && !before.info.Mode().IsRegular() {
+		return snapshot{look: before}, noFile // to open a pipe takes until somebody writes to it
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return snapshot{look: before}, &FileError{File: path, Found: "a file that cannot be opened", Want: "must be there and readable", Err: err}
@@ -66,7 +70,7 @@ func readFile(path string) (s snapshot, err error) {
 	defer file.Close()
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		return snapshot{look: before}, &FileError{File: path, Found: "no file", Want: "must be a file, not a folder or a device"}
+		return snapshot{look: before}, noFile
 	}
 	if err == nil {
 		if info.Size() > MaxSize {
@@ -79,7 +83,7 @@ func readFile(path string) (s snapshot, err error) {
 		return snapshot{look: before}, &FileError{File: path, Found: "a file that cannot be read", Want: "must be readable", Err: err}
 	}
 	s.look = lookAt(path)
-	if !before.same(s.look) {
+	if opened := (look{info: info}); !before.same(opened) || !opened.same(s.look) {
 		return s, &FileError{File: path, Found: "a file that changes while it is read", Want: "must be written to another name and renamed", Err: errUnsteady}
 	}
 	sum := sha256.Sum256(s.data)
