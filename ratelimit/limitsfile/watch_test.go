@@ -116,7 +116,10 @@ func (w *watched) holds(rate int) {
 // fails waits until an event tells of a fault, the old limit being in force.
 func (w *watched) fails(rate int, want string) {
 	w.t.Helper()
-	w.until(want, func() bool { err := w.Status().Err; return err != nil && strings.Contains(err.Error(), want) })
+	w.until(want, func() bool {
+		err, all := w.Status().Err, w.events() // the event comes a moment after the status
+		return err != nil && strings.Contains(err.Error(), want) && len(all) > 0 && all[len(all)-1].Err != nil
+	})
 	all := w.events()
 	if last := all[len(all)-1]; last.Err == nil || w.limit() != fmt.Sprintf("%d/s", rate) || w.Status().ErrSince.IsZero() {
 		w.t.Errorf("%s is in force after %+v", w.limit(), last)
