@@ -44,6 +44,8 @@ type tableContent struct {
 	byKey    map[string]*assignment
 	byHash   map[[sha256.Size]byte]*assignment
 
+	different []*Policy // those of all keys, each once; made when they are looked through
+
 	summed sync.Once
 	sum    [sha256.Size]byte // for TableSnapshot.Sum
 }
@@ -117,8 +119,49 @@ func (t *Table) require(fits func(*Policy) error) error {
 	return nil
 }
 
-// meets returns an error for each policy that does not fit.
+// meets returns an error for each policy that does not fit. Its callers take turns.
 func (c *tableContent) meets(required []func(*Policy) error) error {
+	if len(required) == 0 {
+		return nil
+	}
+	if c.different == nil {
+		c.different = c.policies()
+	}
+	for _, p := range c.different {
+		for _, fits := range required {
+			if fits(p) != nil {
+				return c.misfits(required)
+			}
+		}
+	}
+	return nil
+}
+
+// policies returns each policy once. A million keys may share a few, and a walk through
+// their map for each route would take a second.
+func (c *tableContent) policies() []*Policy {
+	all := []*Policy{c.fallback}
+	seen := map[*Policy]bool{c.fallback: true}
+	add := func(p *Policy) {
+		if !seen[p] {
+			seen[p] = true
+			all = append(all, p)
+		}
+	}
+	for _, p := range c.plans {
+		add(p)
+	}
+	for _, a := range c.byKey {
+		add(a.policy)
+	}
+	for _, a := range c.byHash {
+		add(a.policy)
+	}
+	return all
+}
+
+// misfits tells of each policy that does not fit, with its place.
+func (c *tableContent) misfits(required []func(*Policy) error) error {
 	var faults faultList
 	look := func(p *Policy, place func() string) {
 		for _, fits := range required {
@@ -126,9 +169,6 @@ func (c *tableContent) meets(required []func(*Policy) error) error {
 				faults.add(&LimitError{Field: place(), Value: p.String(), Want: "must go together with the limits that Limiter.With adds for a part", Err: err})
 			}
 		}
-	}
-	if len(required) == 0 {
-		return nil
 	}
 	look(c.fallback, func() string { return "TableConfig.Default" })
 	for name, p := range c.plans {
