@@ -20,6 +20,7 @@ type Config struct {
 	// Settle is how long the file must not have changed before Watch reads it, so that none
 	// is read that is half written. 0 means 100 ms. Who writes more slowly than that must
 	// write a file of another name and rename it.
+	// While a file changes all the time, the old limits stay in force.
 	Settle time.Duration
 	// Poll is how often Watch looks at the file without having heard of a change, for file
 	// systems that tell of none. 0 means 2 s.

@@ -37,3 +37,31 @@ func TestFoundOneLongLine(t *testing.T) {
 		t.Errorf("no fault at %s in %v", want, err)
 	}
 }
+
+// TestFoundKeysUnderPlans: keys that stand under plans by mistake, as a member does or in the
+// place of limits, were shown.
+func TestFoundKeysUnderPlans(t *testing.T) {
+	const canary, other = "kQ7canaryZ9-24f0", "Zz3canaryY1-77e2"
+	for _, text := range []string{
+		"  gold: 50/s\n  " + canary + ": gold\n",
+		"  " + canary + ": gold\n  gold: 50/s\nmembers:\n  a: silver\n",
+		"  gold: " + canary + "\n",
+		"  gold:\n    - " + canary + "\n    - " + other + "\n",
+	} {
+		_, err := Parse("limits.yaml", []byte("default: 5/s\nplans:\n"+text))
+		if err == nil {
+			t.Errorf("taken:\n%s", text)
+			continue
+		}
+		if all := err.Error(); strings.Contains(all, canary) || strings.Contains(all, other) {
+			t.Errorf("shown: %s", all)
+		}
+	}
+	// What is no key is shown all the same.
+	for _, text := range []string{"unlimitted", "5 per second", "fifty/second-and-more"} {
+		_, err := Parse("limits.yaml", []byte("default: 5/s\nplans:\n  gold: "+text+"\n"))
+		if err == nil || !strings.Contains(err.Error(), text) || !strings.Contains(err.Error(), "plans.gold") {
+			t.Errorf("%q is not shown in %v", text, err)
+		}
+	}
+}

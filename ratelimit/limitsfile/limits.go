@@ -98,6 +98,10 @@ func checkLimitText(s string) error {
 	return nil
 }
 
+// longestWord is how long a text without a slash can be and be shown: as "unlimitted". What
+// is longer may be a key, in a list of keys where a plan's limits belong.
+const longestWord = 12
+
 // limitFaults tells each fault of a limit or a policy.
 func (b *builder) limitFaults(n node, place func() string, err error, secret bool) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -115,7 +119,9 @@ func (b *builder) limitFaults(n node, place func() string, err error, secret boo
 		case fault.Field == "limits": // how many there are
 			found = text
 		case !secret && fault.Field == "text":
-			found = shown(text)
+			if strings.Contains(text, "/") || len(text) <= longestWord {
+				found = shown(text)
+			}
 		case !secret:
 			found = fault.Field + " " + shown(text)
 		}

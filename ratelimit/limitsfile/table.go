@@ -93,8 +93,17 @@ func (b *builder) readPlans(field entry) {
 	b.config.Plans = make(map[string]*ratelimit.Policy, len(entries))
 	b.plans = make(map[string]string, len(entries))
 	lines := make(map[string]int32, len(entries))
+	names := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		names[e.key] = true
+	}
 	for _, e := range entries {
 		place := func() string { return "plans." + shown(e.key) }
+		if text := e.value.text; e.value.kind == kindText && names[text] && text != "unlimited" && !strings.Contains(text, "/") {
+			// A member that stands in the wrong field: its name is a key.
+			b.add(e.at, keyPlace("plans", e.key), "the name of a plan", "must be limits, such as 5/s; a key, with the name of its plan, belongs under members")
+			continue
+		}
 		if e.key == "" {
 			b.add(e.at, "plans", "an empty name", "must be the name of a plan")
 			continue
