@@ -34,7 +34,9 @@ type Route struct {
 // The route of a request is that of the pattern that the mux finds for it, so neither its
 // spelling nor its method makes another one. What the mux answers by itself, a 404, a 405
 // or a redirect to the right spelling of a path, is held to the key's own limits, and so
-// are patterns that are not in routes: nothing is unlimited.
+// are patterns that are not in routes: nothing is unlimited. The route is found before the
+// functions of c are called, so they must not change the request: the mux would serve it by
+// another pattern than the one whose limits it was held to.
 //
 // Limits of two routes never share a bucket, nor does one with a key's own limits: see
 // [RouteName]. Where a key's own limits have the name of a route's, or are too many beside
