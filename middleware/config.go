@@ -18,8 +18,8 @@ const MaxJitter = time.Hour
 // Config is what [RateLimit] can be told. Its zero value limits each client
 // address, lets calls pass while the store fails, and logs that to slog.Default.
 //
-// The functions in it are called for every request, concurrently, and must not change it. One that panics
-// is recovered, and counted as a fault.
+// The functions in it are called for every request, concurrently, and must not change
+// it. One that panics is recovered, and counted as a fault.
 type Config struct {
 	// Key tells whose bucket a request takes from. nil means the client's address,
 	// as for every request without a key. If it panics, the address is used.
