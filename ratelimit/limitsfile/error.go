@@ -11,8 +11,9 @@ import (
 // A FileError is one fault of a file of limits. [Parse] joins one for each fault, in the
 // order of their lines; errors.As finds the first.
 //
-// It never holds an API key: it names a key by its line, and by the first digits of its
-// SHA-256 hash, as `printf %s KEY | sha256sum` prints it.
+// It never holds a key that stands under members or keys: it names one by its line, and by
+// the first digits of its SHA-256 hash, as `printf %s KEY | sha256sum` prints it. A key that
+// was put under plans by mistake is the name of a plan, and such names are shown.
 type FileError struct {
 	File   string // as it was named to Parse or Open
 	Line   int    // from 1; 0 if the fault is not one of a line
