@@ -526,7 +526,7 @@ func TestWrongStoresFail(t *testing.T) {
 				if at < 0 {
 					t.Fatalf("there is no clause %q", name)
 				}
-				err := clauses()[at].run(t, Harness{New: func(*testing.T) ratelimit.Store { return c.store() }, Histories: 20})
+				err := clauses()[at].run(t, Harness{New: func(*testing.T) ratelimit.Store { return c.store() }, Histories: 400})
 				if err == nil {
 					t.Errorf("a store that %s passes %s", c.name, name)
 				}
