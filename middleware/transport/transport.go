@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -53,6 +54,10 @@ func (t *Transport) RoundTrip(r *http.Request) (response *http.Response, err err
 	defer func() { trip.end(response) }() // also if base panics
 	return trip.run(r.Context())
 }
+
+// Format writes the type, whatever the verb: fields would show the hashes of credentials,
+// and the seed with which they can be guessed.
+func (t *Transport) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("*transport.Transport")) }
 
 // CloseIdleConnections closes those of the base, if it can.
 func (t *Transport) CloseIdleConnections() {
