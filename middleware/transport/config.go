@@ -31,13 +31,15 @@ type Config struct {
 	// for the longest time are forgotten, but none with a request under way. 0 means
 	// [DefaultMaxPaces].
 	MaxPaces int
-	// Key tells whose limit a request counts against: requests to one host with the
-	// same key share a pace. nil means the credentials: what is in the headers
-	// Authorization, X-Api-Key, Api-Key, Apikey, Ocp-Apim-Subscription-Key,
-	// Private-Token, X-Auth-Token, X-Goog-Api-Key and X-Shopify-Access-Token, or the
-	// user in the URL. An API that takes its key from elsewhere, or that has limits of
-	// their own for some paths, needs a Key that says so. Only a hash of what it
-	// returns is kept. If it panics, the credentials count.
+	// Key returns whose limit a request counts against: requests to one host with the
+	// same key share a pace. nil means the credentials: the Authorization, of which the
+	// signature does not count; headers and parameters of the query whose names end in
+	// API-Key, API-Token, Access-Key, Access-Token, Auth-Key, Auth-Token, App-Key,
+	// Subscription-Key and the like, in any spelling; headers of some APIs that have
+	// other names, such as Private-Token and X-Vault-Token; and the user in the URL. An
+	// API that takes its key from elsewhere needs a Key that says so: without it all its
+	// requests share a pace, which the event [NoCredential] reports. Only a hash of what
+	// Key returns is kept. If it panics, the credentials count.
 	Key func(*http.Request) string
 	// Observe, if not nil, is told what was done. It must be quick. If it panics, the
 	// call goes on as if it had not.
@@ -66,9 +68,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxPaces == 0 {
 		c.MaxPaces = DefaultMaxPaces
-	}
-	if c.Key == nil {
-		c.Key = credentials
 	}
 	return c, errors.Join(faults...)
 }

@@ -2,9 +2,12 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
+
+var errNoCredential = errors.New("transport: the request has no credential that the default Config.Key knows, so all such requests to the host share one pace; set Config.Key if the credential is elsewhere")
 
 // A WaitError is the error of a request that was not sent, since it would have had
 // to wait for longer than [Config.MaxWait] or its context allows. It is a timeout,

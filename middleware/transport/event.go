@@ -21,7 +21,7 @@ type Event struct {
 	// do not change it.
 	Limits Limits
 	// Err is why the request was not sent, for NotSent: a [*WaitError], or the
-	// error of its context.
+	// error of its context. For NoCredential it says what to do.
 	Err error
 }
 
@@ -40,4 +40,8 @@ const (
 	Returned Action = "returned"
 	// NotSent: the request has left the queue unsent.
 	NotSent Action = "not sent"
+	// NoCredential: the host answered 401 or 429, for the first time, to a request in
+	// which there is no credential that the default [Config.Key] knows. If there is one
+	// elsewhere, all who use the API share one pace: set Config.Key.
+	NoCredential Action = "no credential"
 )

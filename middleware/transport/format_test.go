@@ -26,7 +26,7 @@ func TestFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	key := tr.keyOf(r)
+	key, _ := tr.keyOf(r)
 	secrets := map[string]string{
 		"the credential":          canary,
 		"the seed":                string(tr.seed),

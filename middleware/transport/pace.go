@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type pace struct {
 	idle  *list.Element // its place among those that nobody uses
 
 	maxWait time.Duration
+	unnamed atomic.Bool // there is no credential, and that was not reported yet
 
 	mu       sync.Mutex
 	tickets  uint64
@@ -39,8 +41,10 @@ type pace struct {
 	learned  learner                 // for want of such
 }
 
-func newPace(key paceKey, c Config) *pace {
-	return &pace{key: key, maxWait: c.MaxWait}
+func newPace(key paceKey, found bool, c Config) *pace {
+	p := &pace{key: key, maxWait: c.MaxWait}
+	p.unnamed.Store(!found)
+	return p
 }
 
 // A call is one request on its way.

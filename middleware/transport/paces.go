@@ -19,8 +19,9 @@ type paces struct {
 	config Config
 }
 
-// acquire returns the pace of a key, which stays until release.
-func (ps *paces) acquire(key paceKey) *pace {
+// acquire returns the pace of a key, which stays until release. found is false if the
+// key is that of requests without a credential.
+func (ps *paces) acquire(key paceKey, found bool) *pace {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	p := ps.byKey[key]
@@ -28,7 +29,7 @@ func (ps *paces) acquire(key paceKey) *pace {
 		if ps.byKey == nil {
 			ps.byKey = make(map[paceKey]*pace)
 		}
-		p = newPace(key, ps.config)
+		p = newPace(key, found, ps.config)
 		ps.byKey[key] = p
 	}
 	if p.users++; p.idle != nil {

@@ -149,6 +149,9 @@ func (t *trip) answered(ctx context.Context, c call, response *http.Response) bo
 	limits := parse(response.Header, now)
 	wait, limited := refusal(response, limits, t.attempt)
 	t.pace.read(c, limits, wait, limited, now)
+	if (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusTooManyRequests) && t.pace.unnamed.CompareAndSwap(true, false) {
+		t.observe(ctx, Event{Action: NoCredential, Attempt: t.attempt, Status: response.StatusCode, Err: errNoCredential})
+	}
 	e := Event{Action: Answered, Wait: wait, Attempt: t.attempt, Status: response.StatusCode, Limits: limits}
 	if wait == 0 {
 		t.observe(ctx, e)

@@ -1,0 +1,42 @@
+package transport
+
+import (
+	"slices"
+	"strings"
+)
+
+// principals are the parameters that name the caller in an Authorization which is
+// signed, and so another one for each request: those of AWS, Alibaba and Tencent, of
+// HTTP Digest, HMAC in Kong, Signature and Hawk, of Akamai, and of OAuth 1.
+var principals = []string{"credential", "username", "keyid", "id", "client_token", "oauth_consumer_key", "oauth_token"}
+
+// principal returns the part of a credential that stays the same from request to
+// request, which is all of it unless it is signed.
+func principal(value string) string {
+	scheme, rest, found := strings.Cut(value, " ")
+	if !found {
+		return value
+	}
+	switch strings.ToLower(scheme) {
+	case "bearer", "basic", "token":
+		return value
+	case "aws", "sharedkey", "sharedkeylite": // AWS key:signature
+		caller, _, _ := strings.Cut(rest, ":")
+		return scheme + " " + caller
+	}
+	same := scheme
+	for part := range strings.FieldsFuncSeq(rest, func(c rune) bool { return c == ',' || c == ';' || c == ' ' }) {
+		name, text, found := strings.Cut(part, "=")
+		if !found || !slices.Contains(principals, strings.ToLower(name)) {
+			continue
+		}
+		if strings.EqualFold(name, "credential") { // with a date behind the key
+			text, _, _ = strings.Cut(text, "/")
+		}
+		same += " " + name + "=" + text
+	}
+	if same == scheme {
+		return value
+	}
+	return same
+}
