@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"sync"
+	"math"
+	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,36 +22,24 @@ type CacheConfig struct {
 	// that the error is returned.
 	Fallback *Policy
 	// RetryAfter is how long a key is not looked up again after a look-up that failed, or
-	// that took too long while there was an old answer or Fallback. 0 means a second.
+	// that took too long while there was an old answer or Fallback. 0 means a second. Of
+	// keys without an answer, the last 4,096 failures are remembered.
 	RetryAfter time.Duration
-	// MaxKeys is how many answers are kept. 0 means 100,000.
+	// MaxKeys is how many answers are kept, of 100 bytes each. 0 means 100,000. A failed
+	// look-up takes the place of none.
 	MaxKeys int
 }
 
 // A Cache keeps the answers of other [Limits]. Make one with [Cached]. It is safe for
-// concurrent use, starts no goroutine, and has nothing to close.
+// concurrent use, starts no goroutine, and has nothing to close. It holds no key: a keyed
+// 128-bit hash stands for each.
 type Cache struct {
 	limits Limits
 	config CacheConfig
 	start  time.Time // its monotonic reading counts
-	seed   maphash.Seed
+	seeds  [2]maphash.Seed
+	kept   atomic.Int64 // answers, in all shards
 	shards [cacheShards]cacheShard
-}
-
-const cacheShards = 32
-
-type cacheShard struct {
-	mu      sync.RWMutex
-	answers map[string]*cacheAnswer
-}
-
-// A cacheAnswer is what is known of one key. All of it is guarded by the shard's lock.
-type cacheAnswer struct {
-	policy *Policy // nil: none yet
-	err    error   // of the last look-up, if that failed
-	fresh  int64   // until when the policy, or the error, is used without asking again
-	stale  int64   // until when the policy is used while the look-up fails
-	asked  chan struct{}
 }
 
 // Cached returns limits in front of others that take their time, such as a database.
@@ -89,9 +79,9 @@ func Cached(limits Limits, c CacheConfig) (*Cache, error) {
 	if c.MaxKeys == 0 {
 		c.MaxKeys = 100_000
 	}
-	cache := &Cache{limits: limits, config: c, start: time.Now(), seed: maphash.MakeSeed()}
+	cache := &Cache{limits: limits, config: c, start: time.Now(), seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
 	for i := range cache.shards {
-		cache.shards[i].answers = make(map[string]*cacheAnswer)
+		cache.shards[i] = newCacheShard()
 	}
 	return cache, nil
 }
@@ -109,22 +99,34 @@ func (c *Cache) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("*ratelimit.
 // now is in nanoseconds since the cache was made.
 func (c *Cache) now() int64 { return int64(time.Since(c.start)) }
 
-func (c *Cache) shard(key string) *cacheShard {
-	return &c.shards[maphash.String(c.seed, key)%cacheShards]
+// after returns the instant that is d after now, or the last one there is.
+func after(now int64, d time.Duration) int64 {
+	if int64(d) > math.MaxInt64-now {
+		return math.MaxInt64
+	}
+	return now + int64(d)
 }
+
+// id returns what stands for a key: of a fixed size, so that neither a long key nor a
+// short one, cut out of a long header, stays in memory.
+func (c *Cache) id(key string) cacheID {
+	return cacheID{maphash.String(c.seeds[0], key), maphash.String(c.seeds[1], key)}
+}
+
+func (c *Cache) shard(id cacheID) *cacheShard { return &c.shards[id[0]%cacheShards] }
 
 // PolicyFor returns the answer that is known of the key, or looks it up. An answer that
 // is known is returned without an allocation.
 func (c *Cache) PolicyFor(ctx context.Context, key string) (*Policy, error) {
-	s, now := c.shard(key), c.now()
+	id := c.id(key)
+	s, now := c.shard(id), c.now()
 	s.mu.RLock()
-	if a := s.answers[key]; a != nil && now < a.fresh {
-		p, err := a.policy, a.err
-		s.mu.RUnlock()
-		return c.answer(p, err)
-	}
+	a := s.answers[id]
 	s.mu.RUnlock()
-	return c.ask(ctx, s, key)
+	if now < a.fresh {
+		return a.policy, nil
+	}
+	return c.ask(ctx, s, id, key)
 }
 
 // answer falls back where nothing is known.
@@ -139,31 +141,29 @@ func (c *Cache) answer(p *Policy, err error) (*Policy, error) {
 	}
 }
 
-// ask looks the key up, unless somebody does already.
-func (c *Cache) ask(ctx context.Context, s *cacheShard, key string) (*Policy, error) {
+// ask looks the key up, unless another caller does already.
+func (c *Cache) ask(ctx context.Context, s *cacheShard, id cacheID, key string) (*Policy, error) {
 	for {
 		s.mu.Lock()
 		now := c.now()
-		a := s.answers[key]
-		if a == nil {
-			a = c.add(s, key, now)
-		}
-		asked, p, err := a.asked, a.policy, a.err
-		if now >= a.stale {
-			p = nil
-		}
+		a, asked := s.answers[id], s.asked[id]
+		failed, unknown := s.failures[id]
 		switch {
 		case now < a.fresh:
 			s.mu.Unlock()
-			return c.answer(p, err)
-		case asked == nil:
-			a.asked = make(chan struct{})
+			return a.policy, nil
+		case unknown && now < failed.until:
 			s.mu.Unlock()
-			return c.lookUp(ctx, s, key, a)
+			return c.answer(nil, failed.err)
+		case asked == nil:
+			asked = make(chan struct{})
+			s.asked[id] = asked
+			s.mu.Unlock()
+			return c.lookUp(ctx, s, id, key, asked)
 		}
 		s.mu.Unlock()
-		if p != nil {
-			return p, nil
+		if now < a.stale {
+			return a.policy, nil
 		}
 		select {
 		case <-asked:
@@ -174,7 +174,7 @@ func (c *Cache) ask(ctx context.Context, s *cacheShard, key string) (*Policy, er
 }
 
 // lookUp asks the limits, and lets those know who wait.
-func (c *Cache) lookUp(ctx context.Context, s *cacheShard, key string, a *cacheAnswer) (p *Policy, err error) {
+func (c *Cache) lookUp(ctx context.Context, s *cacheShard, id cacheID, key string, asked chan struct{}) (p *Policy, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			p, err = nil, newPanicError(v)
@@ -187,53 +187,48 @@ func (c *Cache) lookUp(ctx context.Context, s *cacheShard, key string, a *cacheA
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		now := c.now()
-		close(a.asked)
-		a.asked = nil
-		switch {
-		case err == nil:
-			a.policy, a.err = p, nil
-			a.fresh, a.stale = now+int64(c.config.TTL), now+int64(c.config.MaxStale)
+		close(asked)
+		delete(s.asked, id)
+		if err == nil {
+			c.keep(s, id, cacheAnswer{policy: p, fresh: after(now, c.config.TTL), stale: after(now, c.config.MaxStale)}, now)
 			return
-		case now >= a.stale:
-			a.policy = nil
 		}
-		// Whoever gave up tells nothing of the others' answer. But where there is another
-		// one to go by, a look-up that took too long is not for each caller to try.
-		late := errors.Is(ctx.Err(), context.DeadlineExceeded) && (a.policy != nil || c.config.Fallback != nil)
+		old := s.answers[id]
+		if old.policy != nil && now >= old.stale {
+			c.drop(s, id)
+			old = cacheAnswer{}
+		}
+		// A caller who gave up proves nothing about the answer of others. But where there is
+		// another one to go by, a look-up that took too long is not for each caller to try.
+		late := errors.Is(ctx.Err(), context.DeadlineExceeded) && (old.policy != nil || c.config.Fallback != nil)
 		if ctx.Err() == nil || late {
-			a.err, a.fresh = err, now+int64(c.config.RetryAfter)
+			again := after(now, c.config.RetryAfter)
+			if old.policy != nil {
+				old.fresh = min(again, old.stale)
+				s.answers[id] = old
+			} else {
+				s.fail(id, cacheFailure{err: bounded(err, key), until: again}, now)
+			}
 		}
-		if p, err = c.answer(a.policy, err); p != nil {
+		if p, err = c.answer(old.policy, err); p != nil {
 			err = nil
 		}
 	}()
-	return c.limits.PolicyFor(ctx, key)
+	// A copy, since what the limits keep of it, in an error or in a map, must not keep the
+	// request that it was cut out of.
+	return c.limits.PolicyFor(ctx, strings.Clone(key))
 }
 
-// add makes room for a key: whose answers are over go first, and then any.
-func (c *Cache) add(s *cacheShard, key string, now int64) *cacheAnswer {
-	if most := max(c.config.MaxKeys/cacheShards, 1); len(s.answers) >= most {
-		if victim, ok := s.victim(now); ok {
-			delete(s.answers, victim)
-		}
-	}
-	a := new(cacheAnswer)
-	s.answers[key] = a
-	return a
-}
+// maxKeptKey is how long a key may be, in bytes, for an error about it to be remembered:
+// the error may hold the key.
+const maxKeptKey = 256
 
-// victim returns a key that may go; none, if all are being looked up.
-func (s *cacheShard) victim(now int64) (key string, ok bool) {
-	const tries = 8
-	n := 0
-	for k, a := range s.answers { // in random order
-		if a.asked != nil {
-			continue
-		}
-		key, ok = k, true
-		if n++; now >= a.fresh || n == tries {
-			break
-		}
+var errLongKey = errors.New("ratelimit: the last look-up of this key's limits failed, less than CacheConfig.RetryAfter ago")
+
+// bounded returns the error that is remembered.
+func bounded(err error, key string) error {
+	if len(key) > maxKeptKey {
+		return errLongKey
 	}
-	return key, ok
+	return err
 }
