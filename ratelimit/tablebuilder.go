@@ -63,12 +63,13 @@ type tableBuilder struct {
 	faultList
 }
 
-// put enters one key. Whoever is written twice, plainly and hashed, is there twice.
+// put enters one key. A key given both in plain text and as its hash gets two entries.
 func (b *tableBuilder) put(in, key string, a *assignment) {
 	c := b.content
 	if !strings.HasPrefix(key, hashPrefix) {
 		before := len(c.byKey)
-		if c.byKey[key] = a; len(c.byKey) == before {
+		// A copy, since the key may be cut out of a file.
+		if c.byKey[strings.Clone(key)] = a; len(c.byKey) == before {
 			b.fault(place(in, key), "there twice", "must be in one of TableConfig.Members and TableConfig.Keys")
 		}
 		return
