@@ -58,8 +58,11 @@ package transport
 // (transport.go): it finds its pace by its key (key.go, paces.go), waits in the queue
 // of that (pace.go, queue.go), and is sent by its sender (sender.go, unread.go).
 //
-// What the response tells is read from its headers (limits.go, by way of ietf.go,
-// vendor.go, field.go and number.go); whether it is a refusal, and for how long, tells
+// What the response reports is read from its headers (limits.go). The table of dialects
+// (dialects.go) says which headers those are; its rows make up families (table.go,
+// family.go), some of which have forms of their own (ietf.go, vendor.go). The readers
+// are the same for all: members of a field (field.go), counts (number.go), durations
+// (duration.go), dates (date.go), and how far away all these are (clock.go). Whether it is a refusal, and for how long, tells
 // refusal.go. The pace takes a reading of it (reading.go), with a lane for each limit
 // (lane.go) that has a bucket (bucket.go). Of a rate that is not told a gauge finds
 // bounds; a surplus is what it is above the one that is told, and a share what is

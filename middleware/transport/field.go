@@ -1,8 +1,8 @@
 package transport
 
 import (
-	"net/http"
 	"strings"
+	"time"
 )
 
 // A member is one member of a list or a dictionary of RFC 9651, as text. What the
@@ -10,15 +10,19 @@ import (
 type member struct {
 	key    string // of a dictionary; "" in a list
 	value  string // of a string without its quotes
-	params map[string]string
+	params string // as they stand there, with the semicolon before the first
 }
 
-// members reads all lines of a field. Members that cannot be read are left out: a
+// maxField is how much of a field is read, in bytes: all of its lines together.
+const maxField = 8 << 10
+
+// members reads the lines of a field. Members that cannot be read are left out: a
 // limit that is understood is of use beside one that is not.
-func members(h http.Header, name string) []member {
+func members(lines []string) []member {
 	var found []member
-	for _, line := range h.Values(name) {
-		for part := range split(line, ',') {
+	left := maxField
+	for _, line := range lines {
+		for part := range split(head(line, left), ',') {
 			if m, ok := parseMember(part); ok {
 				found = append(found, m)
 			}
@@ -26,35 +30,74 @@ func members(h http.Header, name string) []member {
 				return found
 			}
 		}
+		if left -= len(line) + 1; left <= 0 {
+			break
+		}
 	}
 	return found
 }
 
+// head returns the members of a line that end within its first bytes.
+func head(line string, size int) string {
+	if len(line) <= size {
+		return line
+	}
+	return line[:max(strings.LastIndexByte(line[:size], ','), 0)]
+}
+
 func parseMember(s string) (m member, ok bool) {
-	first := true
+	s = strings.Trim(s, " \t")
 	for part := range split(s, ';') {
-		part = strings.Trim(part, " \t")
-		if !first {
-			name, value, _ := strings.Cut(part, "=")
-			if value, ok := bare(value); ok && len(m.params) < maxLimits {
-				if m.params == nil {
-					m.params = make(map[string]string)
-				}
-				m.params[name] = value
-			}
-			continue
-		}
-		first = false
-		if !strings.HasPrefix(part, `"`) {
-			if key, value, found := strings.Cut(part, "="); found {
-				m.key, part = key, value
-			}
-		}
-		if m.value, ok = bare(part); !ok || len(m.key) > maxText {
-			return m, false
+		m.params = s[len(part):]
+		s = strings.Trim(part, " \t")
+		break
+	}
+	if !strings.HasPrefix(s, `"`) {
+		if key, value, found := strings.Cut(s, "="); found {
+			m.key, s = strings.Trim(key, " \t"), strings.Trim(value, " \t")
 		}
 	}
-	return m, ok
+	m.value, ok = bare(s)
+	return m, ok && len(m.key) <= maxText
+}
+
+// param returns the value of a parameter, "" if there is none. Of several the last
+// counts (RFC 9651, section 4.2.3.2).
+func (m member) param(name string) string {
+	var found string
+	for part := range split(m.params, ';') {
+		key, value, _ := strings.Cut(part, "=")
+		if strings.Trim(key, " \t") == name {
+			found, _ = bare(strings.Trim(value, " \t"))
+		}
+	}
+	return found
+}
+
+// window returns the window that a member of a quota policy states, 0 if it does not.
+// "window" is the name in draft-ietf-httpapi-ratelimit-headers-00.
+func (m member) window() time.Duration {
+	for _, name := range []string{"w", "window"} {
+		if d, ok := parsePeriod(m.param(name), time.Second); ok {
+			return d
+		}
+	}
+	return 0
+}
+
+// names reports whether a policy is the one of that name, although it should stand
+// before all parameters: `"fixed window";"api";q=500;w=300`.
+func (m member) names(name string) bool {
+	for part := range split(m.params, ';') {
+		part = strings.Trim(part, " \t")
+		if !strings.HasPrefix(part, `"`) {
+			continue
+		}
+		if text, ok := bare(part); ok && text == name {
+			return true
+		}
+	}
+	return false
 }
 
 // bare returns a string without its quotes and escapes, and anything else as it is.
@@ -82,7 +125,8 @@ func bare(s string) (string, bool) {
 	return b.String(), true
 }
 
-// split yields what is between the separators that are not within quotes.
+// split yields what is between the separators that are not within quotes. The comma
+// after a weekday belongs to a date.
 func split(s string, separator byte) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		start, quoted := 0, false
@@ -93,6 +137,9 @@ func split(s string, separator byte) func(yield func(string) bool) {
 			case s[i] == '"':
 				quoted = !quoted
 			case s[i] == separator && !quoted:
+				if separator == ',' && isWeekday(strings.Trim(s[start:i], ` "`)) {
+					continue
+				}
 				if !yield(s[start:i]) {
 					return
 				}

@@ -232,7 +232,8 @@ func TestPartOfADay(t *testing.T) {
 		"1.25d":        30 * time.Hour,
 		"0.999999999d": 86399999913600,
 		"364.9d":       364*24*time.Hour + 21*time.Hour + 36*time.Minute,
-		"365.5d":       year,
+		"365d":         year,
+		"365.5d":       0, // more than a year makes no sense
 	} {
 		if got := transport.Parse(headers("X-Rate-Limit-Limit: "+text, "X-Rate-Limit-Remaining: 1")).All[0].Window; got != want {
 			t.Errorf("%s is %v, want %v", text, got, want)

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 )
@@ -18,119 +19,195 @@ import (
 //	RateLimit-Remaining: 4
 //	RateLimit-Reset: 1
 
-// readRateLimit reads RateLimit and RateLimit-Policy.
-func readRateLimit(h http.Header, _ clock) []Limit {
-	policies := members(h, "RateLimit-Policy")
-	states := members(h, "RateLimit")
-	if l, ok := dictionary(states, policies); ok {
-		return []Limit{l}
+// readStates reads RateLimit, with what RateLimit-Policy says of the same limits, and
+// then the limits of which there is only a policy.
+func (f *family) readStates(h http.Header, policies []member, c clock) []Limit {
+	states := f.members(h, states)
+	if len(states) == 0 {
+		return nil
+	}
+	if found := f.readDictionary(states, policies, c); len(found) > 0 {
+		return found
 	}
 	var limits []Limit
-	for _, s := range states {
+	var owners []int // the policy of each limit, or -1
+	claimed := make([]bool, len(policies))
+	for i, s := range states {
 		if s.key != "" {
 			continue
 		}
-		l := Limit{Name: s.value, Remaining: Unknown}
-		if n, ok := parseCount(s.params["r"]); ok {
+		l := f.blank()
+		l.Name = s.value
+		if n, ok := parseCount(s.param("r")); ok {
 			l.Remaining = n
 		}
-		l.Reset, _ = parseSeconds(s.params["t"])
-		for _, p := range policies {
-			if p.key == "" && p.value == s.value {
-				l.apply(p)
-				break
-			}
+		l.Reset, _ = c.read(s.param("t"), time.Second)
+		owner := policyOf(policies, s.value, occurrences(states[:i], s.value))
+		if owner >= 0 {
+			claimed[owner] = true
+		}
+		limits, owners = append(limits, l), append(owners, owner)
+	}
+	pairRest(limits, owners, policies, claimed)
+	var found []Limit
+	for i, l := range limits {
+		if owners[i] >= 0 && !l.apply(policies[owners[i]]) {
+			continue // a quota of 0
 		}
 		if l.Remaining != Unknown || l.Quota > 0 {
-			limits = append(limits, l)
+			found = add(found, l)
 		}
 	}
-	for _, p := range policies {
-		l := Limit{Name: p.value, Remaining: Unknown}
-		l.apply(p)
-		if p.key == "" && l.Quota > 0 && len(limits) < maxLimits && !named(limits, l.Name) {
-			limits = append(limits, l)
+	for i, p := range policies {
+		if l := f.blank(); !claimed[i] && p.key == "" {
+			if l.Name = p.value; l.apply(p) && l.Quota > 0 {
+				found = add(found, l)
+			}
 		}
 	}
-	return limits
+	return found
 }
 
-// apply takes over what a policy says of l.
-func (l *Limit) apply(p member) {
-	l.Quota, _ = parseCount(p.params["q"])
-	l.Window, _ = parseSeconds(p.params["w"])
-	if unit := p.params["qu"]; unit != "requests" {
+// occurrences returns how many of the states have the name.
+func occurrences(states []member, name string) int {
+	n := 0
+	for _, s := range states {
+		if s.key == "" && s.value == name {
+			n++
+		}
+	}
+	return n
+}
+
+// policyOf returns the policy of a name, or -1. Where there are several, as behind a
+// proxy that has limits of its own, they stand in the order of the states.
+func policyOf(policies []member, name string, number int) int {
+	found := -1
+	for i, p := range policies {
+		if p.key == "" && (p.value == name || p.names(name)) {
+			if found = i; number == 0 {
+				break
+			}
+			number--
+		}
+	}
+	return found
+}
+
+// pairRest pairs states with policies of other names if there are as many of both:
+// then they are the same limits, and the names do not say what they should. A state
+// that does not fit the policy is left alone.
+func pairRest(limits []Limit, owners []int, policies []member, claimed []bool) {
+	var rest []int
+	for i, p := range policies {
+		if !claimed[i] && p.key == "" {
+			rest = append(rest, i)
+		}
+	}
+	var without []int
+	for i := range limits {
+		if owners[i] < 0 {
+			without = append(without, i)
+		}
+	}
+	if len(rest) != len(without) {
+		return
+	}
+	for n, i := range without {
+		l, p := limits[i], Limit{}
+		if p.apply(policies[rest[n]]); p.Quota < l.Remaining || p.Window > 0 && p.Window < l.Reset {
+			continue
+		}
+		owners[i], claimed[rest[n]] = rest[n], true
+	}
+}
+
+// apply takes over what a policy says of l. It returns false if that is a quota of 0,
+// which says nothing about a rate.
+func (l *Limit) apply(p member) bool {
+	n, ok := p.quota()
+	l.Quota, l.Window = n, cmp.Or(p.window(), l.Window)
+	if unit := p.param("qu"); unit != "" && unit != "requests" {
 		l.Unit = unit
 	}
+	return !ok || n > 0
 }
 
-func named(limits []Limit, name string) bool {
-	for _, l := range limits {
-		if l.Name == name {
-			return true
+// quota returns the quota of a policy: "a";q=5, or in version 07 5;w=1.
+func (m member) quota() (int, bool) {
+	if n, ok := parseCount(m.param("q")); ok {
+		return n, true
+	}
+	return parseCount(m.value)
+}
+
+// readPolicies reads the limits of which there are only policies.
+func (f *family) readPolicies(policies []member) []Limit {
+	var found []Limit
+	for _, p := range policies {
+		l := f.blank()
+		if _, old := parseCount(p.value); !old {
+			l.Name = p.value
+		}
+		if l.apply(p) && l.Quota > 0 && p.key == "" {
+			found = add(found, l)
 		}
 	}
-	return false
+	return found
 }
 
-// dictionary reads the form of version 07.
-func dictionary(states, policies []member) (Limit, bool) {
-	l := Limit{Remaining: Unknown}
+// readDictionary reads the form of version 07, also with semicolons for the commas. A
+// key that comes again begins another limit.
+func (f *family) readDictionary(states, policies []member, c clock) []Limit {
+	var found []Limit
+	var set map[string]string
+	finish := func() {
+		l := f.blank()
+		n, limited := parseCount(set["limit"])
+		if limited && n == 0 {
+			return
+		}
+		l.Quota, l.Window = n, cmp.Or(windowOf(policies, n), l.Window)
+		if n, ok := parseCount(set["remaining"]); ok {
+			l.Remaining = n
+		}
+		l.Reset, _ = c.read(set["reset"], time.Second)
+		if l.Quota > 0 || l.Remaining != Unknown {
+			found = add(found, l)
+		}
+	}
+	note := func(key, value string) {
+		if value == "" || key != "limit" && key != "remaining" && key != "reset" {
+			return
+		}
+		if _, again := set[key]; again || set == nil {
+			finish()
+			set = make(map[string]string)
+		}
+		set[key] = value
+	}
 	for _, s := range states {
-		switch s.key {
-		case "limit":
-			l.Quota, _ = parseCount(s.value)
-		case "remaining":
-			if n, ok := parseCount(s.value); ok {
-				l.Remaining = n
-			}
-		case "reset":
-			l.Reset, _ = parseSeconds(s.value)
+		if s.key == "" {
+			continue
+		}
+		note(s.key, s.value)
+		for _, key := range []string{"limit", "remaining", "reset"} {
+			note(key, s.param(key))
 		}
 	}
-	l.Window = windowOf(policies, l.Quota)
-	return l, l.Quota > 0 || l.Remaining != Unknown
+	finish()
+	return found
 }
 
 // windowOf returns the window of the policy with the given quota, "5;w=1", 0 if
 // there is none.
 func windowOf(policies []member, quota int) time.Duration {
 	for _, p := range policies {
-		if n, ok := parseCount(p.value); ok && n == quota {
-			if w, ok := parseSeconds(p.params["w"]); ok {
+		if n, ok := p.quota(); ok && n == quota {
+			if w := p.window(); w > 0 {
 				return w
 			}
 		}
 	}
 	return 0
-}
-
-// readSplit reads RateLimit-Limit, -Remaining and -Reset.
-func readSplit(h http.Header, c clock) []Limit {
-	l, ok := readTriple(h, c, "RateLimit-", "")
-	if !ok {
-		return nil
-	}
-	if l.Window == 0 {
-		l.Window = windowOf(members(h, "RateLimit-Policy"), l.Quota)
-	}
-	return []Limit{l}
-}
-
-// readTriple reads the three headers of one limit. The suffix names what is counted.
-func readTriple(h http.Header, c clock, prefix, suffix string) (Limit, bool) {
-	l := Limit{Remaining: Unknown}
-	if listed := members(h, prefix+"Limit"+suffix); len(listed) > 0 {
-		if n, ok := parseCount(listed[0].value); ok {
-			l.Quota = n
-			l.Window = windowOf(listed, n)
-		} else if d, ok := parseDuration(listed[0].value); ok {
-			l.Window = d
-		}
-	}
-	if n, ok := parseCount(h.Get(prefix + "Remaining" + suffix)); ok {
-		l.Remaining = n
-	}
-	l.Reset = c.parseReset(h.Get(prefix + "Reset" + suffix))
-	return l, l.Quota > 0 || l.Remaining != Unknown
 }

@@ -99,6 +99,8 @@ func (l *lane) read(t Limit, r reading) bool {
 // rateOf returns the rate of a limit that tells it, else 0.
 func (l *lane) rateOf(t Limit) rate.Limit {
 	switch {
+	case t.Window > 0 && t.Refill > 0:
+		return rate.Limit(float64(t.Refill) / t.Window.Seconds())
 	case t.Window > 0:
 		return rate.Limit(float64(l.quota) / t.Window.Seconds())
 	case !t.Refills:

@@ -2,130 +2,196 @@ package transport
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
-// Limits is what a response tells its caller of the limits of an API. Its zero
-// value is a response that tells nothing.
+// Limits is what a response reports of the limits of an API. The zero value is a
+// response that reports nothing.
 type Limits struct {
-	// RetryAfter is how long the response says to wait, 0 if it does not. It is at
-	// most a year, and it may stand in a response of any status.
+	// RetryAfter is how long the response asks to wait, 0 if it does not. It is at most
+	// a year, and it may stand in a response of any status.
 	RetryAfter time.Duration
-	// All has the limits in the order in which they were told, at most 16. Where a
-	// server lists several, the first is usually the one that decides.
+	// All has the limits in the order in which they were sent, at most 16, and no two
+	// of one name and unit. Where a server lists several, the first is usually the one
+	// that decides.
 	All []Limit
 }
 
-// A Limit is one limit of an API, as a response tells of it.
+// A Limit is one limit of an API, as a response reports it.
 type Limit struct {
 	// Name is what the server calls the limit: the name of its policy, GitHub's
-	// resource, "requests" or "tokens"; often "".
+	// resource, Discord's bucket, "requests" or "tokens", "second" or "daily"; often "".
 	Name string
 	// Unit is what is counted. "" means requests.
 	Unit string
 	// Quota is how many of the unit there are in a window, or in a full bucket. 0
-	// means that it was not told.
+	// means that it is not known.
 	Quota int
-	// Window is the time for which Quota holds. 0 means that it was not told.
+	// Window is the time for which Quota holds; with Refill, the time in which that
+	// many come back. 0 means that it is not known.
 	Window time.Duration
 	// Remaining is how many are left, or [Unknown].
 	Remaining int
 	// Reset is the time until the window ends or, with Refills, until the bucket is
-	// full. 0 means that it was not told, or that it is over.
+	// full. 0 means that it is not known, or over.
 	Reset time.Duration
-	// Refills says that the limit is a bucket which fills up all the time and is full
-	// after Reset, as with OpenAI and Anthropic.
+	// Refills reports that the limit is said to be a bucket which fills up all the time
+	// and is full after Reset, as with OpenAI and Anthropic. Not every server that says
+	// so behaves so.
 	Refills bool
+	// Refill is how many come back in each Window, for a bucket whose size is not its
+	// rate: Confluence's holds 10 and gets 2 a minute. 0 means Quota. A limit with a
+	// Refill has a Window, and Refills.
+	Refill int
 }
 
-// Unknown is the Remaining of a limit of which it was not told.
+// Unknown is the Remaining of a limit for which it is not known.
 const Unknown = -1
 
 // maxLimits is how many limits are read from one response: more than anybody has.
 const maxLimits = 16
 
 // Parse reads the limits from the headers of a response that has just arrived. The
-// first of these that is there, and can be read, counts, for the wait:
+// first of these that is there, and makes sense, counts, for the wait:
 //
 //   - Retry-After-Ms, x-ms-retry-after-ms: milliseconds (OpenAI, Azure)
-//   - Retry-After: seconds, or a date (RFC 9110, section 10.2.3)
+//   - Retry-After (RFC 9110, section 10.2.3), and names in place of it
 //
 // and for the limits:
 //
 //   - RateLimit with RateLimit-Policy: lists, as in
 //     draft-ietf-httpapi-ratelimit-headers-11, or the dictionary of its version 07
 //   - RateLimit-Limit, -Remaining and -Reset, of version 06 and before
-//   - X-RateLimit-* and X-Rate-Limit-*, also with -Requests and -Tokens at the end
-//     (OpenAI). The limit is a count, or a period such as "15m"; the reset is a
-//     number of seconds, a Unix time in seconds (GitHub) or milliseconds, a date, or
-//     a duration such as "6m0s"
-//   - Anthropic-Ratelimit-*
-//   - X-Shopify-Shop-Api-Call-Limit: "32/40", of a bucket that leaks 2 a second or,
-//     if it is large, in 20 seconds (shopify.dev, REST Admin API rate limits)
+//   - X-RateLimit-* and X-Rate-Limit-*
 //
-// A Unix time is compared with the clock of this machine, unless the response's Date
-// shows that the server goes by another. A response with an Age was stored, and
-// tells nothing. What cannot be read is as if it were not there; numbers that are
-// too large are cut off, and no negative one is returned but [Unknown].
+// One of those that reports a denial counts before one that does not. Beside them count
+// the headers that only some APIs have, such as Anthropic-Ratelimit-*: the source has
+// them in a table of dialects.
+//
+// A time is read in any form that is in use, wherever it stands: a number of the
+// header's unit, mostly seconds; a duration such as "6m0s" or "1d2h3m4s"; an HTTP
+// date; a date of ISO 8601; a Unix time in seconds, or in a finer unit. An instant is
+// compared with the clock of this machine, unless the response's Date shows that the
+// server goes by another. A limit may be a count, or a period such as "15m".
+//
+// Of several values of one field the tighter counts: the longest wait, the least that
+// remains. Of two sets of one name it is the one with less remaining, with its own
+// quota. Parameters that are not known are ignored (RFC 9651), and so is a response
+// with an Age, which was stored.
+//
+// A value that makes no sense is as if it were not there: text that cannot be read, or
+// a time of more than a year. A limit of 0 says nothing about a rate, and is left out.
+// Counts that are too large are cut off, and no negative one is returned but [Unknown].
 func Parse(h http.Header) Limits { return parse(h, time.Now()) }
 
-// parse is Parse at a given time.
+// parse is Parse at a given time. Most responses report nothing: their headers are
+// looked up, and no more.
 func parse(h http.Header, now time.Time) Limits {
-	if age, ok := parseSeconds(h.Get("Age")); ok && age > 0 {
+	var seen [maxFamilies]bool
+	known := false
+	for name := range h {
+		if i, ok := spoken.index[name]; ok {
+			seen[i], known = true, true
+		}
+	}
+	if !known || stored(h) {
 		return Limits{}
 	}
 	c := clockOf(h, now)
-	l := Limits{RetryAfter: retryAfter(h, c)}
-	for _, read := range []func(http.Header, clock) []Limit{readRateLimit, readSplit, readX, readAnthropic, readShopify} {
-		if l.All = read(h, c); len(l.All) > 0 {
-			break
+	l := Limits{RetryAfter: spoken.families[waits].wait(h, c)}
+	best := -1
+	for i := range spoken.families {
+		if i == waits || !seen[i] {
+			continue
+		}
+		f := &spoken.families[i]
+		found := f.read(h, c)
+		if f.common && len(found) > 0 {
+			switch n := worth(found); {
+			case n <= best:
+				continue
+			case best == 0:
+				l.All = nil // only the end of something that is now known better
+				fallthrough
+			default:
+				best = n
+			}
+		}
+		for _, limit := range found {
+			l.All = add(l.All, limit)
 		}
 	}
 	return l
 }
 
-func retryAfter(h http.Header, c clock) time.Duration {
-	for _, name := range []string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
-		if d, ok := parseDecimal(h.Get(name), time.Millisecond); ok && d > 0 {
-			return d
+// stored reports whether a cache sent the response.
+func stored(h http.Header) bool {
+	for _, m := range members(h["Age"]) {
+		if age, ok := parseCount(m.value); ok && age > 0 {
+			return true
 		}
 	}
-	text := h.Get("Retry-After")
-	if d, ok := parseSeconds(text); ok {
-		return d
-	}
-	if at, ok := parseDate(text); ok {
-		return c.untilDate(at)
+	return false
+}
+
+// wait returns how long the response asks to wait, in the first form that makes sense.
+func (f *family) wait(h http.Header, c clock) time.Duration {
+	for _, form := range []struct {
+		as   role
+		unit time.Duration
+	}{{waitMs, time.Millisecond}, {waitFor, time.Second}} {
+		for _, name := range f.names[form.as] {
+			if d := slices.Max(append(times(h[name], c, form.unit), 0)); d > 0 {
+				return d
+			}
+		}
 	}
 	return 0
 }
 
-// requests returns the limits that count requests: those that a pace can heed.
+// requests returns the limits that count requests, and of which more is known than when
+// they end: those that a pace can heed.
 func (l Limits) requests() []Limit {
 	var found []Limit
 	for _, limit := range l.All {
-		if limit.Unit == "" {
+		if limit.Unit == "" && (limit.Quota > 0 || limit.Remaining != Unknown) {
 			found = append(found, limit)
 		}
 	}
 	return found
 }
 
-// wait returns how long l says to wait after a refusal, 0 if it does not.
+// wait returns how long l asks to wait after a denial, 0 if it does not.
 func (l Limits) wait() time.Duration {
 	if l.RetryAfter > 0 {
 		return l.RetryAfter
 	}
-	var longest time.Duration
+	var longest, end time.Duration
 	for _, limit := range l.All {
-		if limit.Remaining != 0 {
-			continue
+		switch {
+		case limit.Remaining == 0:
+			longest = max(longest, limit.again())
+		case limit.Remaining == Unknown && limit.Quota == 0:
+			end = max(end, limit.Reset)
 		}
-		wait := limit.Reset
-		if limit.Refills && limit.Quota > 0 {
-			wait /= time.Duration(limit.Quota) // the first of them comes back much sooner
-		}
-		longest = max(longest, wait)
 	}
-	return longest
+	if longest > 0 {
+		return longest
+	}
+	return end
+}
+
+// again returns the time until the first of what is used up comes back, 0 if it is not
+// known.
+func (l Limit) again() time.Duration {
+	switch {
+	case l.Refill > 0:
+		return l.Window / time.Duration(l.Refill)
+	case l.Refills && l.Quota > 0:
+		// In a bucket it comes back much sooner than all of them; but the Reset of a
+		// fixed window is often reported in these words, and a second is cheap.
+		return max(l.Reset/time.Duration(l.Quota), min(l.Reset, time.Second))
+	}
+	return l.Reset
 }

@@ -26,7 +26,7 @@ func headers(lines ...string) http.Header {
 	return h
 }
 
-// year is the most that is read of a time.
+// year is the longest time that makes sense.
 const year = 365 * 24 * time.Hour
 
 func one(l transport.Limit) []transport.Limit { return []transport.Limit{l} }
@@ -51,7 +51,8 @@ func TestParse(t *testing.T) {
 		{"Retry-After, infinite", headers("Retry-After: Inf"), transport.Limits{}},
 		{"Retry-After with an exponent", headers("Retry-After: 1e9"), transport.Limits{}},
 		{"Retry-After, hexadecimal", headers("Retry-After: 0x10"), transport.Limits{}},
-		{"Retry-After, too large", headers("Retry-After: 99999999999999999999999999"), transport.Limits{RetryAfter: year}},
+		{"Retry-After, too large to make sense", headers("Retry-After: 99999999999999999999999999"), transport.Limits{}},
+		{"Retry-After of a year", headers("Retry-After: 31536000"), transport.Limits{RetryAfter: year}},
 		{"Retry-After of a date, by this clock", headers("Retry-After: Sat, 01 Jan 2000 00:00:07 GMT"), transport.Limits{RetryAfter: 7 * time.Second}},
 		{"Retry-After of a date, by the server's clock", headers("Retry-After: Wed, 21 Oct 2015 07:28:30 GMT", "Date: Wed, 21 Oct 2015 07:28:00 GMT"), transport.Limits{RetryAfter: 30 * time.Second}},
 		{"Retry-After of a date in the past", headers("Retry-After: Wed, 21 Oct 1998 07:28:00 GMT"), transport.Limits{}},
@@ -89,7 +90,7 @@ func TestParse(t *testing.T) {
 		{"RFC 3339", headers("X-Rate-Limit-Limit: 5", "X-Rate-Limit-Remaining: 7", "X-Rate-Limit-Reset: 2000-01-01T01:00:03+01:00"), transport.Limits{All: one(transport.Limit{Quota: 5, Remaining: 7, Reset: 3 * time.Second})}},
 		{"HTTP date", headers("X-RateLimit-Remaining: 7", "X-RateLimit-Reset: Sat, 01 Jan 2000 00:00:07 GMT"), transport.Limits{All: one(transport.Limit{Remaining: 7, Reset: 7 * time.Second})}},
 		{"a reset in the past", headers("X-RateLimit-Remaining: 7", "X-RateLimit-Reset: 946684700"), transport.Limits{All: one(transport.Limit{Remaining: 7})}},
-		{"a reset that is too far away", headers("X-RateLimit-Remaining: 7", "X-RateLimit-Reset: 9999999999"), transport.Limits{All: one(transport.Limit{Remaining: 7, Reset: year})}},
+		{"a reset that is too far away", headers("X-RateLimit-Remaining: 7", "X-RateLimit-Reset: 9999999999"), transport.Limits{All: one(transport.Limit{Remaining: 7})}},
 		{"AspNetCoreRateLimit", headers("X-Rate-Limit-Limit: 15m", "X-Rate-Limit-Remaining: 99", "X-Rate-Limit-Reset: 2000-01-01T00:15:00.0000000Z"), transport.Limits{All: one(transport.Limit{Window: 15 * time.Minute, Remaining: 99, Reset: 15 * time.Minute})}},
 		{"a period of a day", headers("X-Rate-Limit-Limit: 1d", "X-Rate-Limit-Remaining: 99"), transport.Limits{All: one(transport.Limit{Window: 24 * time.Hour, Remaining: 99})}},
 		{"below none", headers("X-RateLimit-Limit: 10", "X-RateLimit-Remaining: -3"), transport.Limits{All: one(transport.Limit{Quota: 10})}},
@@ -251,7 +252,7 @@ func FuzzParse(f *testing.F) {
 				limit.Window < 0 || limit.Window > year || limit.Reset < 0 || limit.Reset > year || len(limit.Name) > 64 || len(limit.Unit) > 64 {
 				t.Errorf("%+v", limit)
 			}
-			if limit.Quota == 0 && limit.Remaining == transport.Unknown && limit.Window == 0 {
+			if limit.Quota == 0 && limit.Remaining == transport.Unknown && limit.Window == 0 && limit.Reset == 0 {
 				t.Errorf("a limit without any number: %+v", limit)
 			}
 		}

@@ -1,80 +1,108 @@
 package transport
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
 )
 
-// readX reads X-RateLimit-* (GitHub, OpenAI and many others) and X-Rate-Limit-*.
-//
-//	https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
-//	https://platform.openai.com/docs/guides/rate-limits
-func readX(h http.Header, c clock) []Limit {
-	for _, prefix := range []string{"X-RateLimit-", "X-Rate-Limit-"} {
-		if l, ok := readTriple(h, c, prefix, ""); ok {
-			if resource := h.Get(prefix + "Resource"); len(resource) <= maxText {
-				l.Name = resource
-			}
-			return []Limit{l}
-		}
-		var limits []Limit
-		for _, what := range []string{"requests", "tokens"} {
-			if l, ok := readTriple(h, c, prefix, "-"+what); ok {
-				limits = append(limits, l.refilling(what))
-			}
-		}
-		if len(limits) > 0 {
-			return limits
-		}
-	}
-	return nil
-}
+// This file reads what is not one value in one header, or several of an IETF list.
 
-// readAnthropic reads anthropic-ratelimit-requests-limit and its like.
-//
-//	https://docs.anthropic.com/en/api/rate-limits
-func readAnthropic(h http.Header, c clock) []Limit {
-	var limits []Limit
-	for _, what := range []string{"requests", "tokens", "input-tokens", "output-tokens"} {
-		l := Limit{Remaining: Unknown}
-		prefix := "Anthropic-Ratelimit-" + what + "-"
-		l.Quota, _ = parseCount(h.Get(prefix + "Limit"))
-		if n, ok := parseCount(h.Get(prefix + "Remaining")); ok {
-			l.Remaining = n
-		}
-		l.Reset = c.parseReset(h.Get(prefix + "Reset"))
-		if l.Quota > 0 || l.Remaining != Unknown {
-			limits = append(limits, l.refilling(what))
-		}
-	}
-	return limits
-}
-
-// refilling returns l as one of those who tell when their buckets are full.
-func (l Limit) refilling(what string) Limit {
-	l.Name, l.Refills = what, true
-	if what != "requests" {
-		l.Unit = what
-	}
-	return l
-}
-
-// readShopify reads how many calls are in a bucket that leaks, and how many it
-// holds. How fast it leaks is not told. It is 2 a second for a bucket of 40, and more
-// for larger ones, which are empty in 20 seconds like that one.
+// readRatio reads how many calls are in a bucket that leaks, and how many it holds:
+// "32/40". Where nothing says how fast it leaks, that is 2 a second for a bucket of 40,
+// and more for larger ones, which are empty in 20 seconds like that one.
 //
 //	https://shopify.dev/docs/api/admin-rest/usage/rate-limits
-func readShopify(h http.Header, _ clock) []Limit {
-	used, quota, _ := strings.Cut(h.Get("X-Shopify-Shop-Api-Call-Limit"), "/")
-	n, ok := parseCount(used)
-	m, ok2 := parseCount(quota)
-	if !ok || !ok2 || m == 0 {
-		return nil
+func (f *family) readRatio(h http.Header, c clock) []Limit {
+	var found []Limit
+	for _, m := range f.members(h, ratio) {
+		used, quota, _ := strings.Cut(m.value, "/")
+		n, ok := parseCount(used)
+		most, ok2 := parseCount(quota)
+		if !ok || !ok2 || most == 0 {
+			continue
+		}
+		l := f.blank()
+		l.Quota, l.Remaining = most, max(most-n, 0)
+		if f.readRate(h, c, &l); l.Window == 0 {
+			l.Window = min(time.Duration(most)*time.Second/2, 20*time.Second)
+		}
+		found = add(found, l)
 	}
-	return []Limit{{
-		Quota:     m,
-		Remaining: max(m-n, 0),
-		Window:    min(time.Duration(m)*time.Second/2, 20*time.Second),
-	}}
+	return found
+}
+
+// readPairs reads several quotas with their windows in seconds, "20:1,100:120", and
+// what was used of each, "1:1,2:120". A third number there is how much longer a denial
+// lasts. The name of each is that of the family and its window.
+//
+//	https://developer.riotgames.com/docs/portal#web-apis_rate-limiting
+//	https://www.pathofexile.com/developer/docs/index#ratelimits
+func (f *family) readPairs(h http.Header, c clock) []Limit {
+	spent := f.members(h, pairsUsed)
+	var found []Limit
+	for _, m := range f.members(h, pairs) {
+		most, seconds, _ := cutPair(m.value)
+		l := f.blank()
+		l.Quota, _ = parseCount(most)
+		l.Window, _ = parseSeconds(seconds)
+		if l.Quota == 0 || l.Window == 0 {
+			continue
+		}
+		l.Name = strings.TrimSpace(f.name + " " + l.Window.String())
+		for _, s := range spent {
+			count, in, denied := cutPair(s.value)
+			if n, ok := parseCount(count); ok && in == seconds {
+				l.Remaining = max(l.Quota-n, 0)
+				if d, ok := c.read(denied, time.Second); ok && d > 0 {
+					l.Remaining, l.Reset = 0, d
+				}
+			}
+		}
+		found = add(found, l)
+	}
+	return found
+}
+
+func cutPair(s string) (count, seconds, rest string) {
+	count, seconds, _ = strings.Cut(s, ":")
+	seconds, rest, _ = strings.Cut(seconds, ":")
+	return count, seconds, rest
+}
+
+// readJSON reads a limit that is an object, in the header that elsewhere is a count.
+//
+//	https://github.com/basecamp/bc3-api#rate-limiting
+func (f *family) readJSON(h http.Header, c clock) (Limit, bool) {
+	for _, name := range f.names[quota] {
+		text := strings.TrimSpace(h.Get(name))
+		if !strings.HasPrefix(text, "{") || len(text) > maxField {
+			continue
+		}
+		var o struct {
+			Name                     string
+			Period, Limit, Remaining json.Number
+			Until                    string
+			Seconds                  json.Number `json:"until_seconds"`
+		}
+		if json.Unmarshal([]byte(text), &o) != nil {
+			continue
+		}
+		l := f.blank()
+		if len(o.Name) <= maxText {
+			l.Name = o.Name
+		}
+		l.Quota, _ = parseCount(o.Limit.String())
+		l.Window, _ = parsePeriod(o.Period.String(), time.Second)
+		if n, ok := parseCount(o.Remaining.String()); ok {
+			l.Remaining = n
+		}
+		var ok bool
+		if l.Reset, ok = c.read(o.Seconds.String(), time.Second); !ok {
+			l.Reset, _ = c.read(o.Until, time.Second)
+		}
+		return l, l.Quota > 0
+	}
+	return Limit{}, false
 }

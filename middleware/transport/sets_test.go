@@ -1,0 +1,165 @@
+package transport_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/middleware/transport"
+)
+
+// A sent is what a server sends, and what is read of it.
+type sent struct {
+	lines []string
+	want  []transport.Limit
+}
+
+func checkSent(t *testing.T, cases []sent) {
+	t.Helper()
+	for _, c := range cases {
+		if got := parseAt(t, c.lines...).All; !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%q:\n got %+v\nwant %+v", c.lines, got, c.want)
+		}
+	}
+}
+
+// TestParametersAreIgnored: RFC 9651 permits them everywhere, and those that are not
+// known say nothing.
+func TestParametersAreIgnored(t *testing.T) {
+	docker := one(transport.Limit{Quota: 100, Window: 6 * time.Hour, Remaining: 76})
+	api := one(transport.Limit{Name: "api", Quota: 5, Window: time.Second, Remaining: 4, Reset: time.Second})
+	checkSent(t, []sent{
+		{[]string{"ratelimit-limit: 100;w=21600", "ratelimit-remaining: 76;w=21600", "docker-ratelimit-source: 192.0.2.1"}, docker},
+		{[]string{"ratelimit-limit: 100; w=21600", "ratelimit-remaining: 76 ; w=21600"}, docker},
+		{[]string{"X-RateLimit-Limit: 100;window=21600;comment=\"a, b; c\"", "X-RateLimit-Remaining: 76;x"}, docker},
+		{[]string{"X-RateLimit-Limit: 100", "X-RateLimit-Remaining: 76;w=6h"}, docker},
+		{[]string{"RateLimit-Limit: 100, 100;w=21600;name=\"per-ip\"", "RateLimit-Remaining: 76"}, docker},
+		{[]string{"RateLimit-Limit: 100", "RateLimit-Policy: 5;w=1;burst=9, 100;w=21600;comment=\"six hours\"", "RateLimit-Remaining: 76"}, docker},
+		{[]string{`RateLimit: "api";r=4;t=1;pk=:YQ==:;debug;x=?0`, `RateLimit-Policy: "api";q=5;w=1;future=("a" "b");y`}, api},
+		{[]string{`RateLimit: "api"; r=9; r=4 ;t=1`, `RateLimit-Policy: "api";w=1;q=7;q=5`}, api},
+		{[]string{`RateLimit: api;t=1;r=4`, `RateLimit-Policy: api;q=5;w=1`}, api},
+		{[]string{`RateLimit: "api";r="4";t=1.0`, `RateLimit-Policy: "api";q=5.0;w=1s`}, api},
+		{[]string{"RateLimit: limit=100;x=1, remaining=76", "RateLimit-Policy: 100;w=21600"}, docker},
+		{[]string{"RateLimit: limit=100; remaining=76", "RateLimit-Policy: 100;w=21600"}, docker},
+	})
+}
+
+// TestTighterOfSeveral: of several values of one field the tighter counts, whether they
+// are members of a list or lines of their own.
+func TestTighterOfSeveral(t *testing.T) {
+	none := one(transport.Limit{Quota: 10, Remaining: 0, Reset: 30 * time.Second})
+	checkSent(t, []sent{
+		{[]string{"X-RateLimit-Limit: 10", "X-RateLimit-Remaining: 9, 0", "X-RateLimit-Reset: 30"}, none},
+		{[]string{"X-RateLimit-Limit: 10", "X-RateLimit-Remaining: 0", "X-RateLimit-Remaining: 9", "X-RateLimit-Reset: 1, 30"}, none},
+		{[]string{"X-RateLimit-Limit: 20, 10", "X-RateLimit-Remaining: 9, 0", "X-RateLimit-Reset: 600, 30"}, none},
+		{[]string{"RateLimit-Limit: 10", "RateLimit-Limit: 20", "RateLimit-Remaining: 0", "RateLimit-Remaining: 20", "RateLimit-Reset: 30", "RateLimit-Reset: 1"}, none},
+		{[]string{"X-Rate-Limit-Limit: 10, 20, 30", "X-Rate-Limit-Remaining: 5, 0", "X-Rate-Limit-Reset: 30"}, none},
+		{[]string{"X-RateLimit-Limit: 10", "X-RateLimit-Remaining: many, 0", "X-RateLimit-Reset: 30, soon"}, none},
+		{[]string{"RateLimit: limit=20, remaining=9, reset=1", "RateLimit: limit=10, remaining=0, reset=30"}, none},
+		{[]string{"x-ratelimit-remaining: 991, 98"}, one(transport.Limit{Remaining: 98})},
+		{[]string{"x-ratelimit-remaining: 599.0", "x-ratelimit-used: 1", "x-ratelimit-reset: 480"}, one(transport.Limit{Remaining: 599, Reset: 8 * time.Minute})},
+	})
+}
+
+// TestTwoSetsOfOneName: the response of an API through a proxy that has limits of its
+// own carries two sets. The one that denies counts, with its own quota.
+func TestTwoSetsOfOneName(t *testing.T) {
+	denied := one(transport.Limit{Name: "default", Quota: 2, Window: time.Second, Remaining: 0, Reset: time.Second})
+	checkSent(t, []sent{
+		{[]string{`RateLimit-Policy: "default";q=5;w=1`, `RateLimit-Policy: "default";q=2;w=1`, `RateLimit: "default";r=4;t=1`, `RateLimit: "default";r=0;t=1`}, denied},
+		{[]string{`RateLimit-Policy: "default";q=2;w=1`, `RateLimit-Policy: "default";q=5;w=1`, `RateLimit: "default";r=0;t=1`, `RateLimit: "default";r=4;t=1`}, denied},
+		{[]string{`RateLimit-Policy: "default";q=5;w=1, "default";q=2;w=1`, `RateLimit: "default";r=4;t=1, "default";r=0;t=1`}, denied},
+		{[]string{`RateLimit-Policy: "default";q=5;w=1`, `RateLimit-Policy: "default";q=9;w=1`, `RateLimit-Policy: "default";q=2;w=1`, `RateLimit: "default";r=3;t=1, "default";r=9;t=1, "default";r=0;t=1`}, denied},
+		{[]string{`RateLimit-Policy: "default";q=2;w=1`, `RateLimit: "default";r=1;t=1`, `RateLimit: "default";r=0;t=1`}, denied},
+		// None denies: the one of which less is left, and then the slower one.
+		{[]string{`RateLimit-Policy: "a";q=5;w=1`, `RateLimit-Policy: "a";q=2;w=1`, `RateLimit: "a";r=4;t=1`, `RateLimit: "a";r=1;t=1`}, one(transport.Limit{Name: "a", Quota: 2, Window: time.Second, Remaining: 1, Reset: time.Second})},
+		{[]string{`RateLimit-Policy: "a";q=5;w=1`, `RateLimit-Policy: "a";q=2;w=1`, `RateLimit: "a";r=1;t=1`, `RateLimit: "a";r=1;t=1`}, one(transport.Limit{Name: "a", Quota: 2, Window: time.Second, Remaining: 1, Reset: time.Second})},
+	})
+}
+
+// TestLimitsThatDoNotExist: a policy of another name is the limit of the state beside
+// it, unless the numbers show that it is not.
+func TestLimitsThatDoNotExist(t *testing.T) {
+	api := one(transport.Limit{Name: "api", Quota: 500, Window: 5 * time.Minute, Remaining: 489, Reset: 189 * time.Second})
+	checkSent(t, []sent{
+		{[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: "fixed window";"api";q=500;w=300`}, api},
+		{[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: "fixed window";q=500;w=300`}, api},
+		{[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: 500;w=300`}, api},
+		{[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: "a";"other";q=9;w=1, "b";"api";q=500;w=300`}, append(api[:1:1], transport.Limit{Name: "a", Quota: 9, Window: time.Second, Remaining: transport.Unknown})},
+		{[]string{`Ratelimit: "default";r=50;t=30`, `Ratelimit-Policy: "burst";q=100;w=60`}, one(transport.Limit{Name: "default", Quota: 100, Window: time.Minute, Remaining: 50, Reset: 30 * time.Second})},
+		// More is left than the policy has, or for longer: two limits.
+		{[]string{`RateLimit: "daily";r=500;t=30`, `RateLimit-Policy: "burst";q=100;w=60`}, []transport.Limit{
+			{Name: "daily", Remaining: 500, Reset: 30 * time.Second}, {Name: "burst", Quota: 100, Window: time.Minute, Remaining: transport.Unknown},
+		}},
+		{[]string{`RateLimit: "daily";r=50;t=3600`, `RateLimit-Policy: "burst";q=100;w=60`}, []transport.Limit{
+			{Name: "daily", Remaining: 50, Reset: time.Hour}, {Name: "burst", Quota: 100, Window: time.Minute, Remaining: transport.Unknown},
+		}},
+		// The same limit in three forms.
+		{[]string{`RateLimit: "default";r=4;t=1`, `RateLimit-Policy: "default";q=5;w=1`, "RateLimit-Limit: 5", "RateLimit-Remaining: 4", "X-RateLimit-Limit: 5", "X-RateLimit-Remaining: 4"}, one(transport.Limit{Name: "default", Quota: 5, Window: time.Second, Remaining: 4, Reset: time.Second})},
+	})
+}
+
+// TestOtherFormDenies: of two forms that disagree the one that denies is heeded.
+func TestOtherFormDenies(t *testing.T) {
+	checkSent(t, []sent{
+		{[]string{`RateLimit: "default";r=4;t=1`, `RateLimit-Policy: "default";q=5;w=1`, "X-RateLimit-Limit: 100", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 30"}, []transport.Limit{
+			{Name: "default", Quota: 5, Window: time.Second, Remaining: 4, Reset: time.Second}, {Quota: 100, Remaining: 0, Reset: 30 * time.Second},
+		}},
+		{[]string{"RateLimit-Limit: 5", "RateLimit-Remaining: 4", "X-RateLimit-Limit: 100", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 30"}, one(transport.Limit{Quota: 100, Remaining: 0, Reset: 30 * time.Second})},
+		{[]string{"X-RateLimit-Limit: 5", "X-RateLimit-Remaining: 4", "X-Rate-Limit-Limit: 9", "X-Rate-Limit-Remaining: 8"}, one(transport.Limit{Quota: 5, Remaining: 4})},
+		{[]string{"RateLimit-Reset: 30", "X-RateLimit-Limit: 9", "X-RateLimit-Remaining: 8"}, one(transport.Limit{Quota: 9, Remaining: 8})},
+	})
+}
+
+// TestLimitOfNone: a limit of 0 says nothing about a rate, so that nothing is known of
+// it: not how long it lasts, either.
+func TestLimitOfNone(t *testing.T) {
+	checkSent(t, []sent{
+		{[]string{"X-Rate-Limit-Limit: 0", "X-Rate-Limit-Remaining: 0", "X-Rate-Limit-Reset: 1767614430"}, nil},
+		{[]string{"RateLimit-Limit: 0", "RateLimit-Remaining: 0", "RateLimit-Reset: 30"}, nil},
+		{[]string{"X-RateLimit-Limit: -1", "X-RateLimit-Remaining: -1", "X-RateLimit-Reset: 30"}, nil},
+		{[]string{"RateLimit: limit=0, remaining=0, reset=30"}, nil},
+		{[]string{`RateLimit: "a";r=0;t=30`, `RateLimit-Policy: "a";q=0;w=60`}, nil},
+		{[]string{`RateLimit: "a";r=0;t=30, "b";r=1;t=2`, `RateLimit-Policy: "a";q=0;w=60, "b";q=2;w=2`}, one(transport.Limit{Name: "b", Quota: 2, Window: 2 * time.Second, Remaining: 1, Reset: 2 * time.Second})},
+		{[]string{"x-ratelimit-limit-requests: 0", "x-ratelimit-remaining-requests: 0", "x-ratelimit-reset-requests: 30s"}, nil},
+		{[]string{"X-Shopify-Shop-Api-Call-Limit: 0/0"}, nil},
+	})
+	for _, lines := range [][]string{
+		{"X-Rate-Limit-Limit: 0", "X-Rate-Limit-Remaining: 0", "X-Rate-Limit-Reset: 30"},
+		{"RateLimit: limit=0, remaining=0, reset=30"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &script{answers: []answer{refusal(lines...), refusal(lines...), ok}}
+			if status, _ := do(t, mustNew(t, s, transport.Config{}), request(t, "https://api.example.com/")); status != 200 {
+				t.Errorf("%q: status %d", lines, status)
+			}
+			if len(s.times) != 3 || !near(s.times[1], time.Second) || !near(s.times[2], 3*time.Second) {
+				t.Errorf("%q: sent at %v, want the waits to begin with a second", lines, s.times)
+			}
+		})
+	}
+}
+
+// TestFirstPartOfAField: of a field its first 8 KB are read, and no number is cut.
+func TestFirstPartOfAField(t *testing.T) {
+	const kilobyte = 1 << 10
+	member := "100" + strings.Repeat(" ", 97)
+	for _, c := range []struct {
+		value string
+		want  []transport.Limit
+	}{
+		{strings.Repeat(",", 7*kilobyte) + "5", one(transport.Limit{Remaining: 5})},
+		{strings.Repeat(",", 8*kilobyte-1) + "55", nil},
+		{strings.Repeat(",", 1<<20) + "5", nil},
+		{"x" + strings.Repeat(" ", 9*kilobyte) + ",5", nil},
+		{"7," + strings.Repeat(",", 1<<20) + "5", one(transport.Limit{Remaining: 7})},
+		{strings.Repeat(member+",", 15) + strings.Repeat(" ", 7*kilobyte) + "5", one(transport.Limit{Remaining: 100})},
+		{"1" + strings.Repeat("1", 9*kilobyte), nil},
+	} {
+		if got := parseAt(t, "X-RateLimit-Remaining:"+c.value).All; !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%d bytes, %.20q...: got %+v, want %+v", len(c.value), c.value, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package transport
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// A dialect is how one vendor reports its limits: a row of the table of dialects.
+type dialect struct {
+	who    string // sends it
+	source string // its documentation, or where it was seen
+	limits []fields
+}
+
+// fields are the headers in which one limit stands. Rows that name the same limit or
+// remaining header speak of the same limit, and are read as one.
+type fields struct {
+	// three stands for the three most common headers, with Limit, Remaining and Reset
+	// in the place of *.
+	three   string
+	headers headers
+	name    string        // of the limit, where no header has it
+	unit    string        // "" for requests
+	per     time.Duration // the window, where it is documented and not sent
+	bucket  bool          // Reset is when a bucket is full
+	common  bool          // many send it, as one of several forms of the same limit
+}
+
+// A role is what a header says of a limit.
+type role int
+
+const (
+	quota     role = iota // a count, a period such as "15m", or a quota policy "10;w=60"
+	remaining             // a count
+	used                  // a count, or of what was used
+	resetMs               // when the window ends: a number is in milliseconds
+	resetIn               // more precisely than reset
+	reset                 // a number is in seconds
+	window                // a number is in seconds
+	windowMs              // a number is in milliseconds
+	refill                // how many come back in a window, or in a second
+	perSecond             // how many there are in a second, with a fraction
+	title                 // the name of the limit
+	states                // RateLimit of the IETF
+	policies              // RateLimit-Policy
+	ratio                 // used/quota: "32/40"
+	pairs                 // quota:seconds, "20:1,100:120"
+	pairsUsed             // used:seconds, or used:seconds:wait
+	waitMs                // instead of Retry-After: a number is in milliseconds
+	waitFor               // a number is in seconds
+	roles
+)
+
+// headers are names of headers by their roles, with spaces between those of one role.
+// Of several the first counts that is there and makes sense.
+type headers map[role]string
+
+// A family is what all rows together say of one limit. Its fields are those of the
+// first of them.
+type family struct {
+	fields
+	names [roles][]string // canonical
+}
+
+// waits is the family of the headers that say only how long to wait.
+const waits = 0
+
+// A table is the dialects, ready to be read.
+type table struct {
+	families []family
+	index    map[string]int // of the family, by header
+}
+
+// maxFamilies is how many families there may be.
+const maxFamilies = 128
+
+var spoken = compile(dialects)
+
+func compile(rows []dialect) table {
+	t := table{families: make([]family, 1), index: make(map[string]int)}
+	for _, row := range rows {
+		for _, f := range row.limits {
+			t.add(f)
+		}
+	}
+	return t
+}
+
+func (t *table) add(f fields) {
+	names := f.expand()
+	at := len(t.families)
+	for _, of := range names {
+		for _, name := range of {
+			if i, ok := t.index[name]; ok {
+				at = i
+			}
+		}
+	}
+	if len(names[waitMs])+len(names[waitFor]) > 0 {
+		at = waits
+	}
+	if at == len(t.families) {
+		t.families = append(t.families, family{fields: f})
+	}
+	for as, of := range names {
+		for _, name := range of {
+			if _, ok := t.index[name]; !ok {
+				t.index[name] = at
+				t.families[at].names[as] = append(t.families[at].names[as], name)
+			}
+		}
+	}
+}
+
+// expand returns the canonical names of the headers, by their roles.
+func (f fields) expand() [roles][]string {
+	var names [roles][]string
+	for as, text := range f.headers {
+		names[as] = strings.Fields(text)
+	}
+	if f.three != "" {
+		for as, what := range map[role]string{quota: "Limit", remaining: "Remaining", reset: "Reset"} {
+			names[as] = append(names[as], strings.ReplaceAll(f.three, "*", what))
+		}
+	}
+	for _, of := range names {
+		for i, name := range of {
+			of[i] = http.CanonicalHeaderKey(name)
+		}
+	}
+	return names
+}
+
+// members returns the members of the first header of a role that has any.
+func (f *family) members(h http.Header, as role) []member {
+	for _, name := range f.names[as] {
+		if lines := h[name]; len(lines) > 0 {
+			if found := members(lines); len(found) > 0 {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+// times returns the times of the first header of a role that has any that make sense.
+func (f *family) times(h http.Header, c clock, as role, unit time.Duration) []time.Duration {
+	for _, name := range f.names[as] {
+		if found := times(h[name], c, unit); len(found) > 0 {
+			return found
+		}
+	}
+	return nil
+}
+
+func times(lines []string, c clock, unit time.Duration) []time.Duration {
+	var found []time.Duration
+	for _, m := range members(lines) {
+		if d, ok := c.read(m.value, unit); ok && m.key == "" {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
+// counts returns the counts of the first header of a role that has any.
+func (f *family) counts(h http.Header, as role) []int {
+	var found []int
+	for _, m := range f.members(h, as) {
+		if n, ok := parseCount(m.value); ok {
+			found = append(found, n)
+		}
+	}
+	return found
+}
