@@ -349,7 +349,7 @@ func ExampleParsePolicy() {
 	fmt.Println(err)
 	// Output:
 	// 10/s, 1000/h;name=hourly <nil>
-	// ratelimit: text "1000/hour" must have a period of s, m, h, d, a number of days or a Go duration behind the slash, such as "5/s" or "100/1.5s"
+	// ratelimit: text "10/s, 1000/hour" must be written "10/s, 1000/h;name=hourly"
 }
 
 func ExampleLimit_EnforcedFrom() {

@@ -23,6 +23,9 @@ func ParsePolicy(s string) (*Policy, error) {
 	var faults []error
 	parts := strings.Split(s, ",")
 	if len(parts) > MaxLimits { // what each of a thousand lacks is not worth telling
+		if want := wantMeant(s, false); want != "" { // 10,000/d has a comma, too
+			return nil, &LimitError{Field: "text", Value: s, Want: want}
+		}
 		return nil, wrongCount(len(parts))
 	}
 	for _, text := range parts {
@@ -38,10 +41,13 @@ func ParsePolicy(s string) (*Policy, error) {
 		}
 		limits = append(limits, l)
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+	if len(faults) == 0 {
+		return NewPolicy(limits...)
 	}
-	return NewPolicy(limits...)
+	if want := wantMeant(s, false); want != "" { // of all of it, not of each part
+		return nil, &LimitError{Field: "text", Value: s, Want: want}
+	}
+	return nil, errors.Join(faults...)
 }
 
 // String returns the text that [ParsePolicy] reads back as the same policy, of [Unlimited],

@@ -38,8 +38,8 @@ func TestParsePolicy(t *testing.T) {
 func TestParsePolicyRefuses(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"", "must be RATE/PERIOD"},
-		{"Unlimited", "must be RATE/PERIOD"},
-		{"5/s,", "must be RATE/PERIOD"},
+		{"none", "must be RATE/PERIOD"},
+		{"5/s,5", "must be RATE/PERIOD"},
 		{"5/s, unlimited", `must be limits or "unlimited", not both`},
 		{"5/s, 6/s", "must differ from the other limits of the policy"},
 		{"5/s, 6/x, seven", `"6/x"`},

@@ -20,9 +20,14 @@ const day = 24 * time.Hour
 //	1000/h;shadow    1000/h;enforce-from=2027-01-31
 //
 // The error is a [LimitError] that says what was found and what would be right,
-// or several of them, joined; the limit of a nil error is valid.
+// or several of them, joined; the limit of a nil error is valid. The error for a
+// limit in another spelling, such as "5 per second" or "10,000/d", names the one to
+// write.
 func ParseLimit(s string) (Limit, error) {
 	fail := func(want string) (Limit, error) {
+		if written := wantMeant(s, true); written != "" {
+			want = written
+		}
 		return Limit{}, &LimitError{Field: "text", Value: s, Want: want}
 	}
 	head, options, _ := strings.Cut(s, ";")

@@ -3,6 +3,7 @@ package limitsfile
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -139,6 +140,9 @@ func (w *watch) follow() (err error) {
 	}
 	for _, name := range folders {
 		info, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) && name != folders[0] {
+			continue // the link was turned since: the folder in which it is named reports it
+		}
 		if err != nil {
 			return err
 		}
