@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/keyrate/keyrate/middleware"
@@ -55,6 +56,10 @@ func TestClientAddress(t *testing.T) {
 		{"hop with a port", local, "10.0.0.1:1", []string{"203.0.113.7:4711"}, " ip 203.0.113.7"},
 		{"IPv6 hop with a port", local, "10.0.0.1:1", []string{"[2001:db8::1]:4711"}, " ip 2001:db8::/64"},
 		{"hop with a zone", local, "10.0.0.1:1", []string{"fd00::2%eth0"}, " ip fd00::/64"},
+		{"the longest hop", local, "10.0.0.1:1", []string{"[2001:0db8:0001:0002:0003:0004:203.100.113.107%" + strings.Repeat("z", 10) + "]:65535"}, " ip 2001:db8:1:2::/64"},
+		{"a longer hop", local, "10.0.0.1:1", []string{"[2001:0db8:0001:0002:0003:0004:203.100.113.107%" + strings.Repeat("z", 11) + "]:65535"}, " ip 10.0.0.1"},
+		{"all digits of an IPv6 hop", local, "10.0.0.1:1", []string{"2001:0db8:0001:0002:0003:0004:203.100.113.107"}, " ip 2001:db8:1:2::/64"},
+		{"all digits of an IPv6 hop with a port", local, "10.0.0.1:1", []string{"[2001:0db8:0001:0002:0003:0004:0005:0006]:65535"}, " ip 2001:db8:1:2::/64"},
 		{"trusted peer as IPv4 in IPv6", local, "[::ffff:10.0.0.1]:1", []string{"203.0.113.7"}, " ip 203.0.113.7"},
 		{"trusted prefix as IPv4 in IPv6", prefixes("::ffff:10.0.0.0/104"), "10.0.0.1:1", []string{"203.0.113.7"}, " ip 203.0.113.7"},
 		{"trusted prefix not masked", []netip.Prefix{netip.PrefixFrom(netip.MustParseAddr("10.1.2.3"), 8)}, "10.0.0.1:1", []string{"203.0.113.7"}, " ip 203.0.113.7"},

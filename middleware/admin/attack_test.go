@@ -216,6 +216,40 @@ func TestLargeBodies(t *testing.T) {
 	}
 }
 
+// TestLargestBody: a body as large as may be is read, stated length or not.
+func TestLargestBody(t *testing.T) {
+	d := newDesk(t)
+	match := "If-Match: " + d.ask(t, "HEAD", "/table", "").Header().Get("ETag")
+	admin.WithMaxTable(d.Handler, 1<<16)
+	for _, test := range []struct {
+		method, path, body string
+		most               int
+		status             int
+	}{
+		{"POST", "/key/state", `{"key":"k"}`, admin.MaxKeyBody, 200}, {"POST", "/key/reset", `{"key":"k"}`, admin.MaxKeyBody, 204}, {"PUT", "/table", `{"default":"1/s","plans":{"PAD":"1/s"}}`, 1 << 16, 204},
+	} {
+		for _, more := range []int{1, 0} {
+			pad := test.most + more - len(test.body)
+			body := strings.Replace(test.body, "PAD", strings.Repeat("p", pad+3), 1)
+			if len(body) == len(test.body) {
+				body += strings.Repeat(" ", pad)
+			}
+			for _, size := range []int64{int64(len(body)), -1} {
+				want := test.status
+				if more > 0 {
+					want = 413
+				}
+				if w := d.askSized(t, test.method, test.path, strings.NewReader(body), size, match); w.Code != want {
+					t.Errorf("%s %s of %d bytes, stated %d: %d: %s", test.method, test.path, len(body), size, w.Code, w.Body)
+				}
+				if test.method == "PUT" {
+					match = "If-Match: " + d.ask(t, "HEAD", "/table", "").Header().Get("ETag")
+				}
+			}
+		}
+	}
+}
+
 func (d *desk) askSized(t *testing.T, method, path string, body io.Reader, size int64, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	sized := &desk{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
