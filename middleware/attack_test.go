@@ -27,6 +27,7 @@ import (
 //	1 MiB key, NUL, tabs, look-alikes                 TestAttackStrangeKeys, FuzzKey
 //	ambiguous join                                    TestAttackAmbiguousJoin
 //	IPv6 rotation inside a /64, IPv4-mapped addresses TestAttackIPv6Rotation, TestClientAddress
+//	IPv4 inside IPv6: all of IPv4 in one bucket       TestEmbeddedIPv4, TestNAT64ClientsAreApart
 //	path spelling                                     TestAttackPathSpelling
 //	HEAD and OPTIONS unlimited                        TestAttackUnlimitedMethods, TestPreflight, TestServerHead
 //	many operations in one call                       TestAttackManyOperations

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -8,42 +9,57 @@ import (
 )
 
 // ClientIP returns a KeyFunc that takes the client's address. Without arguments it
-// finds the bucket that a request without a key gets, and trusts whom
-// [Config.TrustedProxies] trusts; with arguments it trusts those alone.
+// finds the bucket that a request without a key gets, and trusts whom Config trusts:
+// see [Config.TrustedProxies]. With arguments it trusts the X-Forwarded-For of those
+// alone.
 //
 // The address is the address of the peer, [http.Request.RemoteAddr]: headers can be
 // forged. If the peer is in one of the trusted prefixes, X-Forwarded-For is walked
 // from the right, from the nearest hop to the farthest, up to the first hop that is
 // not trusted. That one is the client. A hop that does not parse ends the walk, and
-// the hop before it counts as the client. Trust only the addresses of your own
-// proxies: whoever connects from a trusted address can name any other.
+// so do the hundredth hop and the 8 KiB that are read at most; the hop before counts
+// as the client. Trust only the addresses of your own proxies: whatever connects from
+// a trusted address can name any other. A prefix too wide for that is a fault, which
+// [Config.Validate] reports; it is not used.
 //
-// IPv4-mapped addresses count as IPv4, an IPv6 client is known by its /64, without
-// the zone, and all requests without an address (from Unix sockets, say) share one
-// bucket.
+// [AddressKey] says which addresses share a bucket.
 func ClientIP(trusted ...netip.Prefix) KeyFunc {
 	mark := addressMark
 	if len(trusted) == 0 {
 		mark = peerMark // RateLimit knows whom to trust
 	}
-	p := newProxies(trusted)
-	return func(r *http.Request) string {
+	p := proxies{prefixes: usablePrefixes(trusted)}
+	key := func(r *http.Request) string {
 		var space [128]byte
-		b := appendAddressKey(append(space[:0], mark...), p.clientAddr(r))
+		client, _ := p.clientAddr(r) // of X-Forwarded-For, no number of lines is ambiguous
+		b := appendAddressKey(append(space[:0], mark...), client)
 		return string(append(b, addressMark...)) // or what is appended could make it another address
 	}
+	for i, t := range trusted {
+		if tooWide(unmapPrefix(t)) {
+			return faulty(fmt.Errorf("ClientIP: trusted[%d] %v %s", i, t, wantNarrow), key)
+		}
+	}
+	return key
 }
 
 // AddressKey returns the key by which a limiter behind [RateLimit] knows a client
-// that is limited by its address: see [BucketKey]. The zero Addr stands for all
-// clients without one. It is not for a KeyFunc to return: there it would be a key
-// like any other, which a caller can send, too.
+// that is limited by its address: see [BucketKey]. It is not for a KeyFunc to return:
+// there it would be a key like any other, which a caller can send, too.
+//
+// An IPv6 client is known by its /64, without the zone. An IPv6 address that a translator
+// or a tunnel made from an IPv4 address counts as that one: IPv4-mapped and -compatible
+// addresses, SIIT (::ffff:0:192.0.2.1), NAT64 with 64:ff9b::/96 or with a prefix below
+// 64:ff9b:1::/48, 6to4, and Teredo by its client. To get into another's IPv4 bucket in this way, a
+// client must be able to receive packets for that IPv4 address. ISATAP addresses and those of a NAT64
+// with a prefix of its network's own count as IPv6. The zero Addr stands for all clients
+// without an address, such as those of a Unix socket: they share one bucket.
 func AddressKey(a netip.Addr) string {
 	var space [64]byte
 	return string(appendAddressKey(space[:0], a))
 }
 
-// IsAddressKey tells whether a key that a limiter is asked about is that of an
+// IsAddressKey reports whether a key that a limiter is asked about is that of an
 // address, and not what a caller gave as its key. It is for [ratelimit.Limits] that
 // hold callers without a key to another policy.
 func IsAddressKey(key string) bool { return strings.HasPrefix(key, addressPrefix) }
@@ -52,6 +68,9 @@ func IsAddressKey(key string) bool { return strings.HasPrefix(key, addressPrefix
 func appendAddressKey(b []byte, a netip.Addr) []byte {
 	b = append(b, addressPrefix...)
 	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		a = embeddedIPv4(a)
+	}
 	switch {
 	case a.Is4():
 		return a.AppendTo(b)
@@ -62,56 +81,130 @@ func appendAddressKey(b []byte, a netip.Addr) []byte {
 	}
 }
 
-// proxies are the prefixes whose X-Forwarded-For is believed.
-type proxies []netip.Prefix
+// proxies are those whose word on a client's address is taken.
+type proxies struct {
+	prefixes []netip.Prefix
+	unix     bool   // peers without an address, too
+	header   string // where they say it, in canonical form; "" means X-Forwarded-For
+}
 
-// newProxies makes IPv4-mapped prefixes into IPv4 ones, as is done with addresses.
-func newProxies(trusted []netip.Prefix) proxies {
-	p := slices.Clone(trusted)
-	for i, t := range p {
-		if t.Addr().Is4In6() && t.Bits() >= 96 {
-			p[i] = netip.PrefixFrom(t.Addr().Unmap(), t.Bits()-96)
+// usablePrefixes makes IPv4-mapped prefixes into IPv4 ones, as is done with addresses,
+// and leaves those out that trust everybody.
+func usablePrefixes(trusted []netip.Prefix) []netip.Prefix {
+	var usable []netip.Prefix
+	for _, t := range trusted {
+		if t = unmapPrefix(t); !tooWide(t) {
+			usable = append(usable, t)
 		}
+	}
+	return usable
+}
+
+func unmapPrefix(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
 	return p
 }
 
-func (p proxies) contain(a netip.Addr) bool {
-	for _, t := range p {
-		if t.Contains(a) {
-			return true
-		}
+// tooWide reports whether a prefix holds addresses that cannot all be a program's own
+// proxies: the widest that can are 10.0.0.0/8 and fc00::/7.
+func tooWide(p netip.Prefix) bool {
+	if p.Addr().Is4() {
+		return p.Bits() < 8
 	}
-	return false
+	return p.Bits() < 7
 }
 
-// clientAddr returns the zero Addr if the peer's address does not parse.
-func (p proxies) clientAddr(r *http.Request) netip.Addr {
-	client := parsePeer(r.RemoteAddr)
-	if len(p) == 0 {
-		return client
+// trust reports whether to believe a peer, or a hop, with the address a: the zero Addr is
+// that of a peer without one.
+func (p *proxies) trust(a netip.Addr) bool {
+	return !a.IsValid() || slices.ContainsFunc(p.prefixes, func(t netip.Prefix) bool { return t.Contains(a) })
+}
+
+// What is read of the headers with the hops of a request, at most.
+const (
+	mostHops  = 100
+	mostBytes = 8 << 10
+)
+
+// clientAddr returns the address of the client, the zero Addr if it has none. It returns
+// false if a trusted peer gives several addresses where one is right.
+func (p *proxies) clientAddr(r *http.Request) (client netip.Addr, ok bool) {
+	client = parsePeer(r.RemoteAddr)
+	switch {
+	case !client.IsValid() && !(p.unix && isUnixPeer(r.RemoteAddr)), !p.trust(client):
+		return client, true
+	case p.header == "", p.header == headerForwardedFor:
+		return p.walk(client, r.Header[headerForwardedFor], nextForwardedFor), true
+	case p.header == headerForwarded:
+		return p.walk(client, r.Header[headerForwarded], nextForwarded), true
 	}
-	// Several lines of a header are one list, in their order: RFC 9110, 5.3.
-	for _, rest := range slices.Backward(r.Header["X-Forwarded-For"]) {
-		for more := true; more; {
-			if !p.contain(client) {
+	return single(client, r.Header[p.header])
+}
+
+// The headers with a list of hops; all others hold one address.
+const (
+	headerForwardedFor = "X-Forwarded-For"
+	headerForwarded    = "Forwarded"
+)
+
+// walk goes from hop to hop, as long as the last one is trusted. Several lines of a header
+// are one list, in their order: RFC 9110, section 5.3.
+func (p *proxies) walk(client netip.Addr, lines []string, next func(string) (netip.Addr, string, bool)) netip.Addr {
+	hops, left := mostHops, mostBytes
+	for _, rest := range slices.Backward(lines) {
+		if left <= 0 {
+			return client
+		}
+		if cut := len(rest) - left; cut > 0 {
+			// What is read must begin with a whole hop, so the first one is left out.
+			comma := strings.IndexByte(rest[cut:], ',')
+			if comma < 0 {
 				return client
 			}
-			var hop string
-			if comma := strings.LastIndexByte(rest, ','); comma >= 0 {
-				rest, hop = rest[:comma], rest[comma+1:]
-			} else {
-				hop, more = rest, false
-			}
-			next := parseHop(trimSpace(hop))
-			if !next.IsValid() {
+			rest, left = rest[cut+comma:], 0
+		}
+		left -= len(rest)
+		for more := true; more; hops-- {
+			if hops == 0 || !p.trust(client) {
 				return client
 			}
-			client = next
+			var hop netip.Addr
+			if hop, rest, more = next(rest); !hop.IsValid() {
+				return client
+			}
+			client = hop
 		}
 	}
 	return client
 }
+
+// nextForwardedFor reads the last hop of a list, and returns what is in front of it.
+func nextForwardedFor(list string) (hop netip.Addr, rest string, more bool) {
+	i := strings.LastIndexByte(list, ',')
+	return parseHop(trimSpace(list[i+1:])), list[:max(i, 0)], i >= 0
+}
+
+// single reads a header that holds one address. Where a proxy adds a line instead of
+// replacing what its client sent, it is not known which one is the proxy's.
+func single(peer netip.Addr, lines []string) (client netip.Addr, ok bool) {
+	if len(lines) == 0 {
+		return peer, true
+	}
+	value := lines[0][:min(len(lines[0]), mostBytes)]
+	if len(lines) > 1 || strings.Contains(value, ",") {
+		return peer, false
+	}
+	if client = parseHop(trimSpace(value)); !client.IsValid() {
+		return peer, true
+	}
+	return client, true
+}
+
+// isUnixPeer reports whether a RemoteAddr is that of a Unix socket: nothing or "@" for
+// one without a name, as clients have, else an abstract name or a path.
+func isUnixPeer(s string) bool { return s == "" || s[0] == '@' || s[0] == '/' }
 
 // parsePeer reads http.Request.RemoteAddr, which has a port unless a middleware
 // has replaced it.
@@ -122,9 +215,13 @@ func parsePeer(s string) netip.Addr {
 	return parseAddr(s)
 }
 
+// longestHop is the length of the longest address with a zone and a port that is read. An
+// error of netip would quote more.
+const longestHop = 64
+
 // parseHop reads a hop of X-Forwarded-For. Some proxies write a port, too.
 func parseHop(s string) netip.Addr {
-	if len(s) > 64 { // more than any address with a port; an error would quote it
+	if len(s) > longestHop {
 		return netip.Addr{}
 	}
 	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {

@@ -25,8 +25,22 @@ type Config struct {
 	// as for every request without a key. If it panics, the address is used.
 	Key KeyFunc
 	// TrustedProxies are the peers whose X-Forwarded-For is believed when a request
-	// is limited by its address: see [ClientIP]. Empty means nobody's.
+	// is limited by its address: see [ClientIP]. Empty means that no header is believed. A
+	// prefix shorter than /8 of IPv4 or /7 of IPv6 holds strangers: it is a fault, and
+	// not used.
 	TrustedProxies []netip.Prefix
+	// TrustUnixSocket trusts peers without an address as well, those of a Unix socket,
+	// whose RemoteAddr is "@", "" or a path. Set it if only your own proxy can open the
+	// socket, and nothing in front of this middleware lets a client choose RemoteAddr.
+	TrustUnixSocket bool
+	// AddressHeader is where trusted peers write the address of the client, instead of
+	// X-Forwarded-For. "Forwarded" is read as a list of hops (RFC 7239) in the same way.
+	// Any other holds the one address: "CF-Connecting-IP", "True-Client-IP",
+	// "Fly-Client-IP", "X-Real-IP". Without it, or if it is not an address, the peer's
+	// address counts; if it is there twice or is a list, the request gets 400. Name a
+	// header only if the proxy replaces what a client sends under that name, and if the
+	// peer cannot be reached but through that proxy.
+	AddressHeader string
 	// RequireKey answers a request without a key with 401, instead of limiting it
 	// by its address.
 	RequireKey bool
@@ -107,10 +121,21 @@ func (c Config) Validate() error {
 	fault := func(field string, value any, want string) {
 		faults = append(faults, fmt.Errorf("middleware: Config.%s %v %s", field, value, want))
 	}
+	if err := keyFault(c.Key); err != nil {
+		faults = append(faults, fmt.Errorf("middleware: Config.Key: %w", err))
+	}
 	for i, p := range c.TrustedProxies {
 		if !p.IsValid() {
 			fault(fmt.Sprintf("TrustedProxies[%d]", i), p, `must be a prefix, such as netip.MustParsePrefix("10.0.0.0/8")`)
+		} else if tooWide(unmapPrefix(p)) {
+			fault(fmt.Sprintf("TrustedProxies[%d]", i), p, wantNarrow)
 		}
+	}
+	if c.AddressHeader != "" && !isToken(c.AddressHeader) {
+		fault("AddressHeader", fmt.Sprintf("%q", c.AddressHeader), `must be the name of a header, such as "CF-Connecting-IP"`)
+	}
+	if c.AddressHeader != "" && len(c.TrustedProxies) == 0 && !c.TrustUnixSocket {
+		fault("AddressHeader", fmt.Sprintf("%q", c.AddressHeader), "needs TrustedProxies or TrustUnixSocket: it is believed only if they send it")
 	}
 	if c.RequireKey && c.Key == nil {
 		fault("RequireKey", true, `needs a Key, such as middleware.Header("X-API-Key")`)
@@ -129,6 +154,9 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(faults...)
 }
+
+// wantNarrow is what would be right instead of a prefix that trusts everybody.
+const wantNarrow = "must hold the addresses of your own proxies and no others, so at least /8 of IPv4 or /7 of IPv6: a trusted peer can name any address"
 
 // withDefaults fills in what zero values stand for, and replaces what Validate
 // refuses.

@@ -3,8 +3,10 @@ package middleware
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 )
 
@@ -32,13 +34,13 @@ const Ambiguous = "\x00ambiguous"
 // Header returns a KeyFunc that takes the key from a header, such as "X-API-Key".
 // Requests with that header twice are [Ambiguous], whatever the values.
 //
-// For the Authorization header, use [Bearer]. With a name that no header can have
-// it finds a fault in every request: see [FaultKeyPanic].
+// For the Authorization header, use [Bearer]. A name that no header can have is a fault,
+// which [Config.Validate] reports; each request is one of class [FaultKeyPanic] then, and
+// limited by its address.
 func Header(name string) KeyFunc {
 	if !isToken(name) {
-		return func(*http.Request) string {
-			panic(fmt.Sprintf("middleware: Header: %q is not the name of a header; one is %q", name, "X-API-Key"))
-		}
+		err := fmt.Errorf("Header(%q) must be given the name of a header, such as %q", name, "X-API-Key")
+		return faulty(err, func(*http.Request) string { panic(err) })
 	}
 	name = http.CanonicalHeaderKey(name)
 	return func(r *http.Request) string {
@@ -56,9 +58,10 @@ func Header(name string) KeyFunc {
 // First returns a KeyFunc that takes the first key that one of keys finds. A
 // request that is [Ambiguous] to one of them is so to First, unless an earlier one
 // found a key. A caller who has a key of two kinds can choose which one counts, so
-// First is for applications that look for the kinds in the same order.
+// First is for applications that look for the kinds in the same order. What is wrong with
+// one of keys is a fault of First, and so is one that is nil.
 func First(keys ...KeyFunc) KeyFunc {
-	return func(r *http.Request) string {
+	first := func(r *http.Request) string {
 		for _, key := range keys {
 			if k := key(r); k != "" {
 				return k
@@ -66,7 +69,47 @@ func First(keys ...KeyFunc) KeyFunc {
 		}
 		return ""
 	}
+	var faults []error
+	for i, key := range keys {
+		if err := keyFault(key); err != nil {
+			faults = append(faults, err)
+		} else if key == nil {
+			faults = append(faults, fmt.Errorf("First: keys[%d] must not be nil; for the client's address, use ClientIP()", i))
+		}
+	}
+	if len(faults) > 0 {
+		return faulty(errors.Join(faults...), first)
+	}
+	return first
 }
+
+// faulty returns a KeyFunc that does what key does, and of which keyFault knows that it was
+// made wrongly. It must not be inlined: all that it returns must have the code of one
+// function.
+//
+//go:noinline
+func faulty(err error, key KeyFunc) KeyFunc {
+	return func(r *http.Request) string {
+		if r == nil {
+			panic(err) // keyFault asks
+		}
+		return key(r)
+	}
+}
+
+// keyFault returns what is wrong with how a KeyFunc of this package was made, or nil. It
+// calls none that was written elsewhere.
+func keyFault(key KeyFunc) (err error) {
+	if key == nil || reflect.ValueOf(key).Pointer() != faultyCode {
+		return nil
+	}
+	defer func() { err, _ = recover().(error) }()
+	key(nil)
+	return nil
+}
+
+// faultyCode is where the code of what faulty returns is.
+var faultyCode = reflect.ValueOf(faulty(nil, nil)).Pointer()
 
 // What the limiter gets to see. A key is trimmed, so it never begins with a space;
 // whatever is not a caller's key as it came does, and the word behind the space

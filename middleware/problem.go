@@ -11,8 +11,10 @@ import (
 // The bodies are problems of RFC 9457. The types of two of them are those of
 // draft-ietf-httpapi-ratelimit-headers-11, in the registry that RFC 9457 set up.
 const (
-	badRequestBody = `{"type":"about:blank","title":"Bad Request","status":400,` +
+	twoKeysBody = `{"type":"about:blank","title":"Bad Request","status":400,` +
 		`"detail":"The request has more than one API key; send one."}`
+	twoAddressesBody = `{"type":"about:blank","title":"Bad Request","status":400,` +
+		`"detail":"The request has more than one client address; a proxy in front must send one."}`
 	unauthorizedBody = `{"type":"about:blank","title":"Unauthorized","status":401,` +
 		`"detail":"The request has no API key; send one."}`
 	unavailableBody = `{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",` +
@@ -33,10 +35,10 @@ func setProblem(dst http.Header) {
 	dst["Cache-Control"] = noStore
 }
 
-// badRequest answers a request with several keys.
-func badRequest(w http.ResponseWriter, r *http.Request) {
+// badRequest answers a request with several keys or addresses.
+func badRequest(w http.ResponseWriter, r *http.Request, body string) {
 	setProblem(w.Header())
-	respond(w, r, http.StatusBadRequest, []byte(badRequestBody))
+	respond(w, r, http.StatusBadRequest, []byte(body))
 }
 
 // unauthorized answers a request without a key, where one is required.

@@ -50,7 +50,7 @@ func newGate(limiter *ratelimit.Limiter, c Config) *gate {
 	return &gate{
 		limiter:  limiter,
 		config:   c,
-		trusted:  newProxies(c.TrustedProxies),
+		trusted:  proxies{usablePrefixes(c.TrustedProxies), c.TrustUnixSocket, http.CanonicalHeaderKey(c.AddressHeader)},
 		faults:   &faults{hook: c.OnFault, logger: c.Logger},
 		wordings: &wordings{form: c.LimitHeader},
 	}
@@ -64,7 +64,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key := g.key(r)
-	if key == "" || key == Ambiguous {
+	if key == "" || key == Ambiguous || key == ambiguousAddress {
 		g.refuseKey(w, r, key)
 		return
 	}
@@ -106,16 +106,30 @@ func (g *gate) skip(r *http.Request) (skip bool) {
 	return g.config.Skip(r)
 }
 
-// key returns the key for the limiter, or "" or Ambiguous for a request to refuse.
+// ambiguousAddress stands for the address of a request that has several, where one is
+// right. No KeyFunc can return it: see BucketKey.
+var ambiguousAddress = addressMark + "ambiguous"
+
+// key returns the key for the limiter, or "", Ambiguous or ambiguousAddress for a request
+// to deny.
 func (g *gate) key(r *http.Request) string {
 	if g.config.Key == nil {
-		return AddressKey(g.trusted.clientAddr(r))
+		return g.addressKey(r)
 	}
 	key, ok := g.userKey(r)
 	if !ok || key == "" && !g.config.RequireKey {
-		return AddressKey(g.trusted.clientAddr(r))
+		return g.addressKey(r)
 	}
 	return key
+}
+
+// addressKey returns the key of the client's address, or ambiguousAddress.
+func (g *gate) addressKey(r *http.Request) string {
+	client, ok := g.trusted.clientAddr(r)
+	if !ok {
+		return ambiguousAddress
+	}
+	return AddressKey(client)
 }
 
 // userKey returns what Config.Key says, and false if it panicked or leaves the
@@ -181,7 +195,9 @@ func (g *gate) refuseKey(w http.ResponseWriter, r *http.Request, key string) {
 	case g.limiter.Shadow():
 		g.next.ServeHTTP(w, r)
 	case key == Ambiguous:
-		badRequest(w, r)
+		badRequest(w, r, twoKeysBody)
+	case key == ambiguousAddress:
+		badRequest(w, r, twoAddressesBody)
 	default:
 		g.unauthorized(w, r)
 	}
