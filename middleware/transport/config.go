@@ -41,6 +41,13 @@ type Config struct {
 	// requests share a pace, which the event [NoCredential] reports. Only a hash of what
 	// Key returns is kept. If it panics, the credentials count.
 	Key func(*http.Request) string
+	// Denied, if not nil, reports whether a response denies its request because of a limit,
+	// and how long that asks to wait, 0 if it does not say. It is asked about every
+	// response, for APIs that deny otherwise than by 429: what it does not call a denial
+	// is still one by its status, see the package comment. A request that it calls denied
+	// is taken for not served, and sent again. It must leave the body as it is, or put
+	// another one in its place. If it panics, the status counts.
+	Denied func(*http.Response) (wait time.Duration, denied bool)
 	// Observe, if not nil, is told what was done. It must be quick. If it panics, the
 	// call goes on as if it had not.
 	Observe func(context.Context, Event)

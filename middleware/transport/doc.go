@@ -18,8 +18,14 @@
 // refills. The tokens in it are those that the server says remain, but one, which
 // is left for requests that overtake each other. Of a limit of which only the end of
 // its window is told, a tenth may be used at once and the rest is spread over the
-// window. Where nothing is told but a refusal now and then, the rate is found out:
+// window; requests that would wait for too long by that go sooner, while something
+// remains. Where nothing is told but a refusal now and then, the rate is found out:
 // that which was admitted between two refusals, and then slowly more.
+//
+// Whether a limit is a bucket or a window, its server may say wrongly, or not at all.
+// Then the responses show it: in a bucket what remains grows again before the end, and
+// after a refusal there is a token when the first one is due. Several of them must
+// agree, and a refusal that contradicts them counts for more.
 //
 // Servers tell their windows in whole seconds, and so less than the rate of a bucket
 // that is full again within one, as with 20 a second and a burst of 2. If more remains
@@ -34,14 +40,17 @@
 //
 // # Refusals
 //
-// A response is a refusal if its status is 429, or 503 with a Retry-After, or 403 in
-// the way of GitHub: with a Retry-After, or with X-RateLimit-Remaining: 0. Then all
+// A response is a refusal if its status is 429; or 403 (GitHub), 418 (Binance), 430
+// (Shopify), 503 or 529 (Anthropic) with a Retry-After; or 403 with
+// X-RateLimit-Remaining: 0 (GitHub); or if [Config.Denied] says so. Then all
 // requests of that pace wait as told, and the refused one goes first, if it can be
 // sent again: it has no body, or GetBody, or nobody has read from its body yet; and
-// after a 503, which does not say that nothing was done, only if it is idempotent.
-// Where nothing is told the wait is a second, and doubles with each refusal. If it
+// after a 503 or 529, which do not say that nothing was done, only if it is idempotent.
+// Where nothing is told the wait is a second, and doubles with each refusal, or lasts
+// until the reset of a limit of which something remains, if there is one. If it
 // cannot be sent again, or it has been refused too often, or would have to wait too
-// long, the caller gets the refusal as it is, with its body.
+// long, or the response says x-should-retry: false, the caller gets the refusal as it
+// is, with its body.
 //
 // # What is never done
 //
@@ -62,9 +71,10 @@ package transport
 // (dialects.go) says which headers those are; its rows make up families (table.go,
 // family.go), some of which have forms of their own (ietf.go, vendor.go). The readers
 // are the same for all: members of a field (field.go), counts (number.go), durations
-// (duration.go), dates (date.go), and how far away all these are (clock.go). Whether it is a refusal, and for how long, tells
-// refusal.go. The pace takes a reading of it (reading.go), with a lane for each limit
-// (lane.go) that has a bucket (bucket.go). Of a rate that is not told a gauge finds
-// bounds; a surplus is what it is above the one that is told, and a share what is
-// left of it by others. For want of any limit there is a learner. Each of these has
-// a file of its own.
+// (duration.go), dates (date.go), and how far away all these are (clock.go). Whether
+// it denies, and for how long, is read by denial.go, and refusal.go keeps its body. The
+// pace takes a reading of it (reading.go), with a lane for each limit (lane.go) that has
+// a bucket (bucket.go). Evidence decides whether the limit is one. Of a rate that is not
+// told a gauge finds bounds; a surplus is what it is above the one that is told, and a
+// share what is left of it by others. For want of any limit there is a learner. Each of
+// these has a file of its own.

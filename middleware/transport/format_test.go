@@ -31,7 +31,7 @@ func TestFormat(t *testing.T) {
 		"the credential":          canary,
 		"the seed":                string(tr.seed),
 		"the seed in hexadecimal": hex.EncodeToString(tr.seed),
-		"the seed as numbers":     strings.Trim(fmt.Sprint(tr.seed), "[]"),
+		"the seed as numbers":     strings.Trim(fmt.Sprint([]int{}, tr.seed), "[] "),
 		"the hash in hexadecimal": hex.EncodeToString(key[:]),
 		"the hash in base64":      base64.StdEncoding.EncodeToString(key[:]),
 		"the hash as numbers":     strings.Trim(fmt.Sprint(key), "[]"),
@@ -44,7 +44,7 @@ func TestFormat(t *testing.T) {
 	var log strings.Builder
 	slog.New(slog.NewTextHandler(&log, nil)).Info("a client", "transport", tr)
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("a client", "transport", tr)
-	text, err := json.Marshal(tr)
+	text, err := json.Marshal(map[string]any{"transport": tr})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ type lane struct {
 	bucket *rate.Limiter
 	limit  rate.Limit // the rate of all who share it, as was told or found out
 	quota  int
-	refill bool      // a bucket, as was seen
+	refill bool      // a bucket of which the window is told, as was seen
 	strict bool      // refused while there should have been tokens: when none remains, wait for the reset
 	hold   bool      // it does so now
 	resets time.Time // zero if it was not told
@@ -34,9 +34,10 @@ type lane struct {
 	asks   time.Time // what was told holds up to here; then one request goes alone and asks
 	asked  time.Time // when it went
 
-	gauge   gauge
-	share   share
-	surplus surplus
+	evidence evidence
+	gauge    gauge
+	share    share
+	surplus  surplus
 }
 
 // read takes over what a response tells, and returns false if that is not enough
@@ -46,7 +47,10 @@ func (l *lane) read(t Limit, r reading) bool {
 		return true // it tells of a window that is over
 	}
 	before := l.resets
-	if t.Reset > 0 && !l.refill && !r.now.Before(before) {
+	l.evidence.read(t, r, before)
+	t.Refills = t.Refills && l.evidence.refills(true)
+	refills := t.Refills || l.refill || l.evidence.refills(false)
+	if t.Reset > 0 && !refills && !r.now.Before(before) {
 		l.gauge.mark = reading{} // what came back with a new window tells nothing
 	}
 	l.window, l.hold = false, false
@@ -65,12 +69,12 @@ func (l *lane) read(t Limit, r reading) bool {
 	case t.Remaining == Unknown || l.quota == 0:
 		return false
 	}
-	l.strict = l.strict || r.refused && l.bucket != nil && !t.Refills && !l.refill
+	l.strict = l.strict || r.refused && l.bucket != nil && !refills
 	// What took longer to arrive than the reset is away may be over by now.
 	l.hold = l.strict && r.now.Sub(r.sent) < t.Reset
 	l.share.read(r, l.bucket != nil)
 	refilled := l.gauge.read(t.Remaining, l.quota, r)
-	if refilled && r.now.Before(before) {
+	if refilled && t.Window > 0 && r.now.Before(before) {
 		l.refill = true
 	}
 	least, most := max(t.Remaining-r.after-r.unseen, 0), max(t.Remaining-r.after+r.beside, 0)
@@ -83,7 +87,7 @@ func (l *lane) read(t Limit, r reading) bool {
 	if t.Window > 0 && l.quota > 1 && limit >= spareRate {
 		limit = l.surplus.read(limit, t, l.quota, r)
 	}
-	if limit == 0 && !l.resets.IsZero() && !l.refill {
+	if limit == 0 && !l.resets.IsZero() && !refills {
 		l.window = true
 		l.spread(r)
 		return true
@@ -119,20 +123,25 @@ func (l *lane) rate() rate.Limit {
 	return max(rate.Limit(float64(l.quota)/guessedWindow.Seconds()), 1)
 }
 
-// delay returns how long the request must wait that has so many in front of it.
-func (l *lane) delay(now time.Time, ahead int) time.Duration {
+// delay returns how long the request must wait that has so many in front of it; and how
+// long it should, so that a window lasts until its end.
+func (l *lane) delay(now time.Time, ahead int) (must, should time.Duration) {
 	if l.over(now) {
-		return 0
+		return 0, 0
 	}
 	tokens := l.bucket.TokensAt(now)
-	wait := spacing(l.bucket.Limit(), float64(1+ahead)-tokens)
+	should = spacing(l.bucket.Limit(), float64(1+ahead)-tokens)
+	if !l.window {
+		must = should
+	}
 	if (l.window || l.hold) && l.left <= ahead {
-		wait = max(wait, l.resets.Sub(now))
+		must = max(must, l.resets.Sub(now))
 	}
 	if ahead == 0 {
-		wait = min(wait, l.asks.Sub(now)) // then it may ask
+		must, should = min(must, l.asks.Sub(now)), min(should, l.asks.Sub(now)) // then it may ask
 	}
-	return max(wait, l.until.Sub(now))
+	must = max(must, l.until.Sub(now))
+	return must, max(must, should)
 }
 
 // over tells whether what was told does not hold any more.

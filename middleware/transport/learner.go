@@ -10,6 +10,10 @@ import (
 // refusals the server's bucket is empty at both ends, so what was admitted in
 // between is what it refills. Requests go at a little less than that, and then
 // faster and faster, until the next refusal. Before the first there is no limit.
+//
+// A refusal with hardly anything before it says nothing of the rate: others may have
+// used up what there was. Then there is no limit after the wait either, and the count
+// begins with that.
 type learner struct {
 	bucket  *rate.Limiter // nil before the first refusal
 	since   time.Time     // the last refusal; before the first, some time ago
@@ -17,6 +21,7 @@ type learner struct {
 	earlier time.Time     // the since before, while it is still of use
 	before  int           // admitted between the two
 	elapsed time.Duration // what the rate was measured over
+	bounded bool          // the count began at the end of a refusal's wait
 }
 
 const (
@@ -46,6 +51,9 @@ func (l *learner) take(now time.Time) {
 }
 
 func (l *learner) admitted(c call, now time.Time) {
+	if l.bucket == nil && l.bounded && c.sent.Before(l.since) {
+		return
+	}
 	if l.bucket != nil && c.sent.Before(l.since) {
 		// It belongs to the time before the last refusal, which was read earlier.
 		l.bucket.SetLimitAt(now, l.bucket.Limit()+rate.Limit(1/l.elapsed.Seconds()))
@@ -68,7 +76,7 @@ func (l *learner) admitted(c call, now time.Time) {
 // refused learns from a refusal that asks for a wait. Requests that were under way
 // at that time may be refused as well, which says nothing new.
 func (l *learner) refused(c call, now time.Time, wait time.Duration) {
-	if l.bucket != nil && c.sent.Before(l.since) {
+	if (l.bucket != nil || l.bounded) && c.sent.Before(l.since) {
 		return
 	}
 	if l.since.IsZero() {
@@ -81,6 +89,10 @@ func (l *learner) refused(c call, now time.Time, wait time.Duration) {
 		if l.earlier.IsZero() {
 			l.earlier = l.since
 		}
+		if l.knowsNothing(now, wait) {
+			*l = learner{since: now.Add(wait), bounded: true}
+			return
+		}
 		// A bucket was full in the beginning: what it held must come back first.
 		l.elapsed = max(now.Sub(l.earlier)+wait, time.Millisecond)
 		limit = rate.Limit(float64(l.before+l.count) / l.elapsed.Seconds())
@@ -91,4 +103,14 @@ func (l *learner) refused(c call, now time.Time, wait time.Duration) {
 	}
 	l.bucket = rate.NewLimiter(max(limit, least), 1) // with a token for the request that goes after the wait
 	l.since, l.count = now, 0
+}
+
+// knowsNothing reports whether what was admitted before the first refusal says nothing
+// of the rate: nothing was, or only in a small part of the time that the server asks
+// for, and that is too long to find out the rate by growth.
+func (l *learner) knowsNothing(now time.Time, wait time.Duration) bool {
+	if l.before+l.count == 0 {
+		return true
+	}
+	return !l.bounded && wait > learnTime && now.Sub(l.earlier) < wait
 }

@@ -162,26 +162,6 @@ func (l Limits) requests() []Limit {
 	return found
 }
 
-// wait returns how long l asks to wait after a denial, 0 if it does not.
-func (l Limits) wait() time.Duration {
-	if l.RetryAfter > 0 {
-		return l.RetryAfter
-	}
-	var longest, end time.Duration
-	for _, limit := range l.All {
-		switch {
-		case limit.Remaining == 0:
-			longest = max(longest, limit.again())
-		case limit.Remaining == Unknown && limit.Quota == 0:
-			end = max(end, limit.Reset)
-		}
-	}
-	if longest > 0 {
-		return longest
-	}
-	return end
-}
-
 // again returns the time until the first of what is used up comes back, 0 if it is not
 // known.
 func (l Limit) again() time.Duration {

@@ -105,15 +105,18 @@ func (p *pace) look(ctx context.Context, w *waiter, ahead int) (c call, wait tim
 	if first {
 		ahead = 0
 	}
-	least := p.delay(now, ahead)
+	must, should := p.delay(now, ahead)
+	if should > left {
+		should = must // no time to be sparing
+	}
 	asking := p.alone(now) // mostly over before, when a response comes
 	switch {
-	case first && least <= 0 && asking <= 0:
+	case first && should <= 0 && asking <= 0:
 		return p.grant(now), 0, nil
-	case left <= 0 || least > left:
-		return call{}, 0, &WaitError{Wait: max(least, time.Nanosecond), Left: max(left, 0), Deadline: w.deadline}
+	case left <= 0 || must > left:
+		return call{}, 0, &WaitError{Wait: max(must, time.Nanosecond), Left: max(left, 0), Deadline: w.deadline}
 	case first:
-		left = min(left, max(least+p.jitter(now, least, left), asking))
+		left = min(left, max(should+p.jitter(now, should, left), asking))
 	}
 	return call{}, left, nil
 }
@@ -134,20 +137,21 @@ func (p *pace) jitter(now time.Time, wait, most time.Duration) time.Duration {
 	return rand.N(max(min(wait/10, limit, (most-wait)/2), 0) + 1)
 }
 
-// delay returns how long the request must wait that has so many in front of it. 0 or
-// less means that it may be sent.
-func (p *pace) delay(now time.Time, ahead int) time.Duration {
-	wait := time.Duration(0)
+// delay returns how long the request must wait that has so many in front of it, and how
+// long it should. 0 or less means that it may be sent.
+func (p *pace) delay(now time.Time, ahead int) (must, should time.Duration) {
 	if now.Before(p.ask) {
-		wait = p.gate.Sub(now)
+		must = p.gate.Sub(now)
 	}
 	if len(p.lanes) == 0 {
-		return max(wait, p.learned.delay(now, ahead))
+		must = max(must, p.learned.delay(now, ahead))
 	}
+	should = must
 	for _, l := range p.lanes {
-		wait = max(wait, l.delay(now, ahead))
+		m, s := l.delay(now, ahead)
+		must, should = max(must, m), max(should, s)
 	}
-	return wait
+	return must, should
 }
 
 // alone returns how much longer the next request must wait, since one is under way

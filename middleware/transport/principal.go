@@ -24,7 +24,8 @@ func principal(value string) string {
 		caller, _, _ := strings.Cut(rest, ":")
 		return scheme + " " + caller
 	}
-	same := scheme
+	var same strings.Builder
+	same.WriteString(scheme)
 	for part := range strings.FieldsFuncSeq(rest, func(c rune) bool { return c == ',' || c == ';' || c == ' ' }) {
 		name, text, found := strings.Cut(part, "=")
 		if !found || !slices.Contains(principals, strings.ToLower(name)) {
@@ -33,10 +34,10 @@ func principal(value string) string {
 		if strings.EqualFold(name, "credential") { // with a date behind the key
 			text, _, _ = strings.Cut(text, "/")
 		}
-		same += " " + name + "=" + text
+		same.WriteString(" " + name + "=" + text)
 	}
-	if same == scheme {
+	if same.Len() == len(scheme) {
 		return value
 	}
-	return same
+	return same.String()
 }

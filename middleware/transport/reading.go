@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// read sets the pace by a response. wait is how long the refusal asks for, and 0 if
-// it is none; limited tells that it was refused because of a limit.
-func (p *pace) read(c call, limits Limits, wait time.Duration, limited bool, now time.Time) {
+// read sets the pace by a response, and returns how long its request is to wait before
+// it is sent again: 0 if it was not denied.
+func (p *pace) read(c call, limits Limits, d denial, attempt int, now time.Time) (wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.known = true
@@ -15,26 +15,27 @@ func (p *pace) read(c call, limits Limits, wait time.Duration, limited bool, now
 	if c.number == p.asker {
 		p.gate = time.Time{} // what was told before does not hold any more
 	}
-	if wait > 0 {
-		p.close(now, wait)
-		wait = min(wait, p.maxWait)
-	}
 	told := limits.requests()
 	switch {
 	case len(told) > 0 && c.number > p.newest:
 		p.newest = c.number
-		p.readLanes(c, told, limited, now)
+		p.readLanes(c, told, d.limited, now)
 	case len(told) == 0 && !slices.ContainsFunc(p.lanes, func(l *lane) bool { return !l.over(now) }):
 		p.lanes = nil // it was asked whether they still hold, and they are not told any more
 	}
-	if len(p.lanes) == 0 {
-		if limited {
-			p.learned.refused(c, now, wait)
-		} else if wait == 0 {
-			p.learned.admitted(c, now)
-		}
+	if d.denied {
+		wait = p.waitAfter(d, limits, attempt)
+		p.close(now, wait)
+	}
+	switch {
+	case len(p.lanes) > 0:
+	case d.limited:
+		p.learned.refused(c, now, min(wait, p.maxWait))
+	case !d.denied:
+		p.learned.admitted(c, now)
 	}
 	p.queue.wake()
+	return wait
 }
 
 // close keeps everybody waiting, as a refusal asks for. A wait for which nobody has

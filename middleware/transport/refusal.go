@@ -8,32 +8,6 @@ import (
 	"time"
 )
 
-// firstBackOff is the wait after a refusal that does not tell one. It doubles with
-// each attempt of the same request.
-const firstBackOff = time.Second
-
-// refusal returns how long a response asks the caller to wait before the request is
-// sent again, 0 if it is no refusal; and whether it was refused because of a limit,
-// so that it has surely not been served.
-func refusal(response *http.Response, l Limits, attempt int) (wait time.Duration, limited bool) {
-	switch response.StatusCode {
-	case http.StatusTooManyRequests:
-	case http.StatusServiceUnavailable:
-		return l.RetryAfter, false
-	case http.StatusForbidden:
-		// GitHub; others' 403 have to do with other things, whatever limits they tell.
-		if l.RetryAfter == 0 && response.Header.Get("X-RateLimit-Remaining") != "0" {
-			return 0, false
-		}
-	default:
-		return 0, false
-	}
-	if wait = l.wait(); wait == 0 {
-		wait = firstBackOff << min(attempt-1, 20)
-	}
-	return wait, true
-}
-
 const (
 	// maxKept is how much of a refusal's body is read before the wait: with all of
 	// it read, the connection is free for others. Refusals are small.

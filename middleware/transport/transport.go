@@ -147,8 +147,8 @@ func (t *trip) enter(ctx context.Context) (call, error) {
 func (t *trip) answered(ctx context.Context, c call, response *http.Response) bool {
 	now := time.Now()
 	limits := parse(response.Header, now)
-	wait, limited := refusal(response, limits, t.attempt)
-	t.pace.read(c, limits, wait, limited, now)
+	d := t.config.denialOf(response, limits)
+	wait := t.pace.read(c, limits, d, t.attempt, now)
 	if (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusTooManyRequests) && t.pace.unnamed.CompareAndSwap(true, false) {
 		t.observe(ctx, Event{Action: NoCredential, Attempt: t.attempt, Status: response.StatusCode, Err: errNoCredential})
 	}
@@ -157,7 +157,7 @@ func (t *trip) answered(ctx context.Context, c call, response *http.Response) bo
 		t.observe(ctx, e)
 		return true
 	}
-	if t.attempt > t.config.MaxRetries || wait > t.patience(ctx, now) || !limited && !idempotent(t.sender.request) || !t.sender.again() {
+	if t.attempt > t.config.MaxRetries || d.last || wait > t.patience(ctx, now) || !d.limited && !idempotent(t.sender.request) || !t.sender.again() {
 		e.Action = Returned
 		t.observe(ctx, e)
 		return true

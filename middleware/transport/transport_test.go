@@ -586,7 +586,7 @@ func TestObserve(t *testing.T) {
 			"refused api.example.com 1 429 2s <nil>\n",
 			"sent api.example.com 2 0 2s <nil>\n",
 			"answered api.example.com 2 200 0s <nil>\n",
-			"sent api.example.com 1 0 2s <nil>\n", // by the rate that was found out
+			"sent api.example.com 1 0 0s <nil>\n", // one denial tells no rate
 			"refused api.example.com 1 429 2s <nil>\n",
 			"sent api.example.com 2 0 2s <nil>\n",
 			"returned api.example.com 2 429 2s <nil>\n",

@@ -83,6 +83,7 @@ type windowServer struct {
 	start  time.Time
 	used   int
 	status int // of a refusal
+	free   int // so many requests at the beginning are not charged, but answered with 304
 	tell   func(h http.Header, quota, remaining int, ends time.Time, refused bool)
 }
 
@@ -92,6 +93,12 @@ func (s *windowServer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	now := time.Now()
 	if start := now.Truncate(s.window); start.After(s.start) {
 		s.start, s.used = start, 0
+	}
+	if s.free > 0 {
+		s.free--
+		s.tell(w.Header(), s.quota, s.quota-s.used, s.start.Add(s.window), false)
+		w.WriteHeader(http.StatusNotModified)
+		return
 	}
 	refused := s.used >= s.quota
 	if !refused {
@@ -180,16 +187,38 @@ func work(t *testing.T, n network, workers int, long time.Duration) *tally {
 // workIn is work with the workers in several processes, as it were.
 func workIn(t *testing.T, processes int, n network, workers int, long time.Duration) *tally {
 	t.Helper()
-	c := &tally{finished: make([]int, workers)}
-	var all []*transport.Transport
+	var all []*watched
 	for range processes {
-		all = append(all, mustNew(t, n, transport.Config{Observe: observer(c.observe)}))
+		all = append(all, watch(t, n))
+	}
+	return workOn(t, workers, long, all...)
+}
+
+// A watched transport counts what it does, from one call of workOn to the next.
+type watched struct {
+	*transport.Transport
+	tally *tally
+}
+
+func watch(t *testing.T, base http.RoundTripper) *watched {
+	t.Helper()
+	w := &watched{tally: new(tally)}
+	w.Transport = mustNew(t, base, transport.Config{Observe: observer(func(e transport.Event) { w.tally.observe(e) })})
+	return w
+}
+
+// workOn is work with transports that may have been used before.
+func workOn(t *testing.T, workers int, long time.Duration, all ...*watched) *tally {
+	t.Helper()
+	c := &tally{finished: make([]int, workers)}
+	for _, w := range all {
+		w.tally = c
 	}
 	end := time.Now().Add(long)
 	var wg sync.WaitGroup
 	for i := range workers {
 		wg.Go(func() {
-			tr := all[i%processes]
+			tr := all[i%len(all)]
 			for time.Now().Before(end) {
 				r := request(t, "https://api.example.com/")
 				response, err := tr.RoundTrip(r)

@@ -1,0 +1,137 @@
+package transport_test
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/middleware/transport"
+)
+
+// denying is a response with a status that denies, or not.
+func denying(status int, lines ...string) answer {
+	return answer{status: status, header: headers(lines...), body: "denied\n"}
+}
+
+// linear denies by 400 and what remains, as Linear does.
+func linear(r *http.Response) (time.Duration, bool) {
+	return 0, r.StatusCode == http.StatusBadRequest && r.Header.Get("X-RateLimit-Requests-Remaining") == "0"
+}
+
+// TestDenied shows which responses are denials, and for how long.
+func TestDenied(t *testing.T) {
+	const s = time.Second
+	// A bubble begins at 946684800.
+	reset30 := "X-RateLimit-Reset: " + strconv.Itoa(946684800+30)
+	own := func(wait time.Duration, status int) transport.Config {
+		return transport.Config{Denied: func(r *http.Response) (time.Duration, bool) { return wait, r.StatusCode == status }}
+	}
+	for _, c := range []struct {
+		name   string
+		config transport.Config
+		first  []answer // and then it is served
+		status int
+		times  []time.Duration // when it was sent
+	}{
+		{"403 with a wait", transport.Config{}, []answer{denying(403, "Retry-After: 3")}, 200, []time.Duration{0, 3 * s}},
+		{"418 with a wait", transport.Config{}, []answer{denying(418, "Retry-After: 3")}, 200, []time.Duration{0, 3 * s}},
+		{"430 with a wait", transport.Config{}, []answer{denying(430, "Retry-After: 3")}, 200, []time.Duration{0, 3 * s}},
+		{"503 with a wait", transport.Config{}, []answer{denying(503, "Retry-After: 3")}, 200, []time.Duration{0, 3 * s}},
+		{"529 with a wait", transport.Config{}, []answer{denying(529, "Retry-After: 3")}, 200, []time.Duration{0, 3 * s}},
+		{"403 without", transport.Config{}, []answer{denying(403)}, 403, []time.Duration{0}},
+		{"403 without, with limits", transport.Config{}, []answer{denying(403, "X-RateLimit-Limit: 60", "X-RateLimit-Remaining: 59", reset30)}, 403, []time.Duration{0}},
+		{"418 without", transport.Config{}, []answer{denying(418)}, 418, []time.Duration{0}},
+		{"430 without", transport.Config{}, []answer{denying(430)}, 430, []time.Duration{0}},
+		{"529 without", transport.Config{}, []answer{denying(529)}, 529, []time.Duration{0}},
+		{"other statuses with a wait", transport.Config{}, []answer{denying(500, "Retry-After: 3")}, 500, []time.Duration{0}},
+		{"a success with a wait", transport.Config{}, []answer{denying(202, "Retry-After: 3")}, 202, []time.Duration{0}},
+
+		{"429 that wants no other attempt", transport.Config{}, []answer{denying(429, "Retry-After: 3", "x-should-retry: false")}, 429, []time.Duration{0}},
+		{"429 that wants one", transport.Config{}, []answer{denying(429, "Retry-After: 3", "x-should-retry: true")}, 200, []time.Duration{0, 3 * s}},
+		{"503 that wants no other attempt", transport.Config{}, []answer{denying(503, "Retry-After: 3", "x-should-retry: False")}, 503, []time.Duration{0}},
+		{"the second wants none", transport.Config{}, []answer{denying(429, "Retry-After: 3"), denying(429, "Retry-After: 3", "x-should-retry: false")}, 429, []time.Duration{0, 3 * s}},
+
+		{"something else is used up, of which nothing is told", transport.Config{}, []answer{
+			denying(429, "X-RateLimit-Limit: 1800", "X-RateLimit-Remaining: 799", reset30),
+			denying(429, "X-RateLimit-Limit: 1800", "X-RateLimit-Remaining: 799", reset30),
+		}, 200, []time.Duration{0, s, 30 * s}},
+		{"and its window is too long to wait for", transport.Config{MaxRetries: 3}, []answer{
+			denying(429, "X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 799", "X-RateLimit-Reset: 3000"),
+			denying(429, "X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 799", "X-RateLimit-Reset: 3000"),
+			denying(429, "X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 799", "X-RateLimit-Reset: 3000"),
+		}, 200, []time.Duration{0, s, 3 * s, 7 * s}},
+		{"a window in the words of a bucket", transport.Config{}, []answer{
+			denying(429, "anthropic-ratelimit-requests-limit: 50", "anthropic-ratelimit-requests-remaining: 0", "anthropic-ratelimit-requests-reset: 2000-01-01T00:00:30Z"),
+			denying(429, "anthropic-ratelimit-requests-limit: 50", "anthropic-ratelimit-requests-remaining: 0", "anthropic-ratelimit-requests-reset: 2000-01-01T00:00:30Z"),
+		}, 200, []time.Duration{0, 2 * 600 * time.Millisecond, 30 * s}}, // one share is spared
+		{"a window in OpenAI's words", transport.Config{}, []answer{
+			denying(429, "X-RateLimit-Limit-Requests: 10", "X-RateLimit-Remaining-Requests: 0", "X-RateLimit-Reset-Requests: 40s"),
+			denying(429, "X-RateLimit-Limit-Requests: 10", "X-RateLimit-Remaining-Requests: 0", "X-RateLimit-Reset-Requests: 36s"),
+		}, 200, []time.Duration{0, 4 * s, 40 * s}},
+		{"tokens, in the words of a bucket", transport.Config{}, []answer{
+			denying(429, "X-RateLimit-Limit-Tokens: 10", "X-RateLimit-Remaining-Tokens: 0", "X-RateLimit-Reset-Tokens: 40s"),
+			denying(429, "X-RateLimit-Limit-Tokens: 10", "X-RateLimit-Remaining-Tokens: 0", "X-RateLimit-Reset-Tokens: 36s"),
+		}, 200, []time.Duration{0, 4 * s, 40 * s}},
+		{"a bucket, never less than a second", transport.Config{}, []answer{
+			denying(429, "X-RateLimit-Limit-Requests: 100", "X-RateLimit-Remaining-Requests: 0", "X-RateLimit-Reset-Requests: 10s"),
+		}, 200, []time.Duration{0, s}},
+
+		{"Denied says so", own(3*s, 400), []answer{denying(400)}, 200, []time.Duration{0, 3 * s}},
+		{"Denied says so of a success", own(3*s, 202), []answer{denying(202)}, 200, []time.Duration{0, 3 * s}},
+		{"Denied says so, and the response how long", own(0, 400), []answer{denying(400, "Retry-After: 7")}, 200, []time.Duration{0, 7 * s}},
+		{"Denied says so, and nobody how long", own(0, 400), []answer{denying(400), denying(400)}, 200, []time.Duration{0, s, 3 * s}},
+		{"Denied knows better", own(5*s, 429), []answer{denying(429, "Retry-After: 50")}, 200, []time.Duration{0, 5 * s}},
+		{"Denied says nothing", own(3*s, 400), []answer{denying(429, "Retry-After: 2")}, 200, []time.Duration{0, 2 * s}},
+		{"Denied asks for too long", own(2*time.Minute, 400), []answer{denying(400)}, 400, []time.Duration{0}},
+		{"Denied asks for less than nothing", own(-3*s, 400), []answer{denying(400)}, 200, []time.Duration{0, s}},
+		{"Denied panics", transport.Config{Denied: func(*http.Response) (time.Duration, bool) { panic("a hook") }}, []answer{denying(429, "Retry-After: 2"), denying(400)}, 400, []time.Duration{0, 2 * s}},
+		{"Linear", transport.Config{Denied: linear}, []answer{denying(400, "X-RateLimit-Requests-Remaining: 0", "Retry-After: 4")}, 200, []time.Duration{0, 4 * s}},
+		{"Linear, a request that is wrong", transport.Config{Denied: linear}, []answer{denying(400, "X-RateLimit-Requests-Remaining: 5")}, 400, []time.Duration{0}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{answers: append(slices.Clone(c.first), ok)}
+				if status, _ := do(t, mustNew(t, s, c.config), request(t, "https://api.example.com/")); status != c.status {
+					t.Errorf("status %d, want %d", status, c.status)
+				}
+				if !slices.EqualFunc(s.times, c.times, near) {
+					t.Errorf("sent at %v, want %v", s.times, c.times)
+				}
+			})
+		})
+	}
+}
+
+// TestDeniedIsSentAgain: what Config.Denied calls denied was not served, so a request
+// that is not idempotent is sent again; one that met an overload is not.
+func TestDeniedIsSentAgain(t *testing.T) {
+	for status, want := range map[int]int{400: 2, 418: 2, 430: 2, 503: 1, 529: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &script{answers: []answer{denying(status, "Retry-After: 1"), ok}}
+			r := request(t, "https://api.example.com/")
+			r.Method = http.MethodPost
+			do(t, mustNew(t, s, transport.Config{Denied: func(r *http.Response) (time.Duration, bool) { return 0, r.StatusCode == 400 }}), r)
+			if len(s.times) != want {
+				t.Errorf("%d: sent %d times, want %d", status, len(s.times), want)
+			}
+		})
+	}
+}
+
+// TestLastAttempt: x-should-retry ends one request, and the wait holds for the others.
+func TestLastAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []answer{denying(429, "Retry-After: 10", "x-should-retry: false"), ok}}
+		tr := mustNew(t, s, transport.Config{})
+		if status, body := do(t, tr, request(t, "https://api.example.com/")); status != 429 || !strings.HasPrefix(body, "denied") {
+			t.Errorf("%d %q", status, body)
+		}
+		if status, _ := do(t, tr, request(t, "https://api.example.com/")); status != 200 || !near(s.times[1], 10*time.Second) {
+			t.Errorf("%d, sent at %v", status, s.times)
+		}
+	})
+}

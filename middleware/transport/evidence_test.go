@@ -1,0 +1,139 @@
+package transport_test
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+func tellDelta(h http.Header, quota, remaining int, ends time.Time, _ bool) {
+	h.Set("X-RateLimit-Limit", strconv.Itoa(quota))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(remaining))
+	h.Set("X-RateLimit-Reset", strconv.Itoa(int((time.Until(ends)+time.Second-1)/time.Second)))
+}
+
+func tellAnthropicWindow(h http.Header, quota, remaining int, ends time.Time, _ bool) {
+	h.Set("Anthropic-Ratelimit-Requests-Limit", strconv.Itoa(quota))
+	h.Set("Anthropic-Ratelimit-Requests-Remaining", strconv.Itoa(remaining))
+	h.Set("Anthropic-Ratelimit-Requests-Reset", time.Unix(ceil(ends), 0).UTC().Format(time.RFC3339))
+}
+
+func tellOpenAIWindow(h http.Header, quota, remaining int, ends time.Time, _ bool) {
+	h.Set("X-Ratelimit-Limit-Requests", strconv.Itoa(quota))
+	h.Set("X-Ratelimit-Remaining-Requests", strconv.Itoa(remaining))
+	h.Set("X-Ratelimit-Reset-Requests", time.Until(ends).Round(time.Millisecond).String())
+}
+
+func tellThrottled(h http.Header, r ratelimit.Result) {
+	h.Set("X-RateLimit-Limit", strconv.Itoa(r.Limit.Burst))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(r.Remaining))
+	h.Set("X-RateLimit-Reset", strconv.Itoa(int((r.ResetAfter+time.Second-1)/time.Second)))
+	tellRetryAfter(h, r)
+}
+
+// TestNotCharged: requests that are not charged look as if tokens came back. The limit
+// is a window nevertheless, and what remains is spread until its end.
+func TestNotCharged(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		quota  int
+		window time.Duration
+		free   int
+		tell   func(http.Header, int, int, time.Time, bool)
+		first  int // served in the first minute, at most
+	}{
+		{"GitHub, three of 304", 5000, time.Hour, 3, tellGitHub, 620},
+		{"GitHub, none", 5000, time.Hour, 0, tellGitHub, 620},
+		{"GitHub, fifty of 304", 5000, time.Hour, 50, tellGitHub, 620},
+		{"GitHub, a minute", 600, time.Minute, 10, tellGitHub, 620},
+		{"seconds, a quarter of an hour", 900, 15 * time.Minute, 5, tellDelta, 180},
+		{"seconds, half a minute", 100, 30 * time.Second, 5, tellDelta, 300},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := &windowServer{quota: c.quota, window: c.window, status: http.StatusForbidden, tell: c.tell}
+				n := network{server, 5 * time.Millisecond, 15 * time.Millisecond}
+				tr := watch(t, n)
+				do(t, tr, request(t, "https://api.example.com/"))
+				server.free = c.free
+				for range c.free {
+					do(t, tr, request(t, "https://api.example.com/"))
+				}
+				got := workOn(t, 20, time.Minute, tr)
+				t.Logf("in the first minute: %d finished, %d sent, %d refused, %d errors", got.total(), got.sent, got.refused, got.errors)
+				if got.errors > 0 || got.refused > got.sent/100 || got.total() > c.first {
+					t.Errorf("want no errors, at most a hundredth refused, and at most %d finished", c.first)
+				}
+				got = workOn(t, 20, 9*time.Minute, tr)
+				t.Logf("in nine more: %d finished, %d sent, %d refused, %d errors", got.total(), got.sent, got.refused, got.errors)
+				if limit := float64(c.quota) * float64(9*time.Minute) / float64(c.window); got.errors > 0 || got.refused > got.sent/100 || float64(got.total()) < 0.8*limit {
+					t.Errorf("want no errors, at most a hundredth refused, and most of %.0f finished", limit)
+				}
+			})
+		})
+	}
+}
+
+// TestRefillsAreRecognized: buckets that are told as windows are used at their rate.
+func TestRefillsAreRecognized(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		limit ratelimit.Limit
+		tell  func(http.Header, ratelimit.Result)
+	}{
+		{"throttled, 6 at 1 a second", ratelimit.PerSecond(1).WithBurst(6), tellThrottled},
+		{"throttled, 30 at 2 a second", ratelimit.PerSecond(2).WithBurst(30), tellThrottled},
+		{"throttled, 10 at 5 a second", ratelimit.PerSecond(5).WithBurst(10), tellThrottled},
+		{"GitHub's headers, 60 at 1 a second", ratelimit.PerSecond(1).WithBurst(60), tellGitHubOfBucket},
+		{"GitHub's headers, 5000 an hour", ratelimit.PerHour(5000), tellGitHubOfBucket},
+	} {
+		for _, workers := range []int{1, 20} {
+			t.Run(c.name+" "+strconv.Itoa(workers), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					n := network{telling(t, c.limit, c.tell), 5 * time.Millisecond, 15 * time.Millisecond}
+					got := work(t, n, workers, 10*time.Minute)
+					limit := 600 * float64(c.limit.Rate) / c.limit.Period.Seconds()
+					t.Logf("%d finished of %.0f, %d sent, %d refused, %d errors", got.total(), limit, got.sent, got.refused, got.errors)
+					if got.errors > 0 || got.refused > got.sent/100 || float64(got.total()) < 0.95*limit {
+						t.Error("want no errors, at most a hundredth refused, and nearly all of the limit")
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestWindowInWordsOfBuckets: windows that are told as if they were buckets.
+func TestWindowInWordsOfBuckets(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		quota  int
+		window time.Duration
+		tell   func(http.Header, int, int, time.Time, bool)
+	}{
+		{"Anthropic, 50 in 30 s", 50, 30 * time.Second, tellAnthropicWindow},
+		{"Anthropic, 50 in a minute", 50, time.Minute, tellAnthropicWindow},
+		{"Anthropic, 1000 in a minute", 1000, time.Minute, tellAnthropicWindow},
+		{"OpenAI, 50 in 30 s", 50, 30 * time.Second, tellOpenAIWindow},
+		{"OpenAI, 500 in a minute", 500, time.Minute, tellOpenAIWindow},
+	} {
+		for _, workers := range []int{1, 20} {
+			t.Run(c.name+" "+strconv.Itoa(workers), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					time.Sleep(7 * time.Second)
+					server := &windowServer{quota: c.quota, window: c.window, status: http.StatusTooManyRequests, tell: c.tell}
+					got := work(t, network{server, 5 * time.Millisecond, 15 * time.Millisecond}, workers, 10*time.Minute)
+					limit := float64(c.quota) * float64(10*time.Minute) / float64(c.window)
+					t.Logf("%d finished of %.0f, %d sent, %d refused, %d errors", got.total(), limit, got.sent, got.refused, got.errors)
+					if got.errors > 0 || got.refused > got.sent/100 || float64(got.total()) < 0.85*limit {
+						t.Error("want no errors, at most a hundredth refused, and most of the limit")
+					}
+				})
+			})
+		}
+	}
+}
