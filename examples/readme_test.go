@@ -19,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/middleware/transport"
@@ -31,40 +32,25 @@ import (
 // TestREADMEBuildsOutsideThisModule makes a module that uses keyrate as the README
 // says, puts the README's Go code into it, and builds, tests and runs that. Whole
 // programs and tests are taken as they are, fragments are made into functions.
+//
+// go mod tidy also looks at the tests of what is imported, which need modules that
+// nothing in this one does: they come from the module proxy, as for every reader.
 func TestREADMEBuildsOutsideThisModule(t *testing.T) {
+	testkit.Long(t, "needs the module proxy, and builds, tests and runs another module")
 	dir := t.TempDir()
 	clone, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
+	code := sortBlocks(t)
 	write(t, dir, "go.mod", "module example.com/outside\n\ngo 1.26.0\n")
-	prints := map[string]string{} // what a program prints, by its folder
-	var fragments []string
-	programs, tests := 0, 0
-	for i, code := range blocks(t, "go") {
-		folder := fmt.Sprintf("block%d", i)
-		formatted, err := format.Source([]byte(code))
-		if err != nil || string(formatted) != code {
-			t.Errorf("gofmt would change this block: %v\n%s", err, code)
-		}
-		switch {
-		case strings.HasPrefix(code, "package main\n"):
-			programs++
-			write(t, dir, folder+"/main.go", code)
-			if _, comment, found := strings.Cut(code, "// prints:\n"); found {
-				prints[folder] = comments(comment)
-			}
-		case strings.HasPrefix(code, "package "):
-			tests++
-			write(t, dir, folder+"/block_test.go", code)
-		default:
-			fragments = append(fragments, code)
-		}
+	for folder, program := range code.programs {
+		write(t, dir, folder+"/main.go", program)
 	}
-	write(t, dir, "fragments/fragments.go", functions(t, fragments))
-	if programs < 2 || tests < 2 || len(prints) < 1 || len(fragments) < 5 {
-		t.Errorf("found %d programs, %d of them with output, %d tests and %d fragments: the README has more", programs, len(prints), tests, len(fragments))
+	for folder, test := range code.tests {
+		write(t, dir, folder+"/block_test.go", test)
 	}
+	write(t, dir, "fragments/fragments.go", functions(t, code.fragments))
 
 	for _, commands := range blocks(t, "sh") {
 		for command := range strings.Lines(commands) {
@@ -77,19 +63,61 @@ func TestREADMEBuildsOutsideThisModule(t *testing.T) {
 	}
 	run(t, dir, "go", "vet", "./...")
 	run(t, dir, "go", "build", "-o", "bin", "./...")
-	if passed := strings.Count(run(t, dir, "go", "test", "-v", "./..."), "\n--- PASS: "); passed < tests {
-		t.Errorf("%d tests passed in %d files", passed, tests)
+	if passed := strings.Count(run(t, dir, "go", "test", "-v", "./..."), "\n--- PASS: "); passed < len(code.tests) {
+		t.Errorf("%d tests passed in %d files", passed, len(code.tests))
 	}
 	modules := strings.Fields(run(t, dir, "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./block0"))
 	slices.Sort(modules)
 	if want := []string{"example.com/outside", "github.com/keyrate/keyrate", "golang.org/x/time"}; !slices.Equal(slices.Compact(modules), want) {
 		t.Errorf("the first program takes in %q, want %q", modules, want)
 	}
-	for folder, want := range prints {
+	for folder, want := range code.prints {
 		if got := run(t, dir, "go", "run", "./"+folder); got != want {
 			t.Errorf("the program prints\n%sand the README says\n%s", got, want)
 		}
 	}
+}
+
+// TestREADMECode parses every block of Go and compares it with what gofmt makes of it.
+func TestREADMECode(t *testing.T) {
+	for _, code := range blocks(t, "go") {
+		formatted, err := format.Source([]byte(code))
+		if err != nil || string(formatted) != code {
+			t.Errorf("gofmt would change this block: %v\n%s", err, code)
+		}
+	}
+	code := sortBlocks(t)
+	if len(code.programs) < 2 || len(code.tests) < 2 || len(code.prints) < 1 || len(code.fragments) < 5 {
+		t.Errorf("found %d programs, %d of them with output, %d tests and %d fragments: the README has more",
+			len(code.programs), len(code.prints), len(code.tests), len(code.fragments))
+	}
+}
+
+// sorted is the README's Go code by kind. Programs, tests and what a program prints
+// are kept by the folder of their block.
+type sorted struct {
+	programs, tests, prints map[string]string
+	fragments               []string
+}
+
+func sortBlocks(t *testing.T) sorted {
+	t.Helper()
+	s := sorted{programs: map[string]string{}, tests: map[string]string{}, prints: map[string]string{}}
+	for i, code := range blocks(t, "go") {
+		folder := fmt.Sprintf("block%d", i)
+		switch {
+		case strings.HasPrefix(code, "package main\n"):
+			s.programs[folder] = code
+			if _, comment, found := strings.Cut(code, "// prints:\n"); found {
+				s.prints[folder] = comments(comment)
+			}
+		case strings.HasPrefix(code, "package "):
+			s.tests[folder] = code
+		default:
+			s.fragments = append(s.fragments, code)
+		}
+	}
+	return s
 }
 
 // TestREADMEHasEveryOptionAndHeader compares the tables with the code.
@@ -401,13 +429,13 @@ func write(t *testing.T, dir, name, text string) {
 	}
 }
 
-// run runs a command in the outside module, without the network: what keyrate
-// requires has been downloaded for this test to be built.
+// run runs a command in the outside module, with the proxy, the caches and the flags
+// that the caller of this test has set.
 func run(t *testing.T, dir string, words ...string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), words[0], words[1:]...)
 	command.Dir = dir
-	command.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GONOSUMDB=*", "GOWORK=off")
+	command.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -mod=mod", "GONOSUMDB=*", "GOWORK=off")
 	output, err := command.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(words, " "), err, output)
