@@ -26,6 +26,9 @@ type Table struct {
 // In Members and Keys, a key may be written as "sha256:" and the 64 hexadecimal digits of
 // its SHA-256 hash, so that no secret need stand in a file: with [HashKey]. A look-up in a
 // table with such keys hashes the key that it looks for, which takes some 100 ns.
+//
+// An address or a prefix is a fault, since no caller has it as its key. The key of a client
+// without one is what middleware.AddressKey returns; for prefixes, use a [LimitsFunc].
 type TableConfig struct {
 	// Default holds every key that is in neither Members nor Keys. Required.
 	Default *Policy

@@ -67,6 +67,10 @@ type tableBuilder struct {
 func (b *tableBuilder) put(in, key string, a *assignment) {
 	c := b.content
 	if !strings.HasPrefix(key, hashPrefix) {
+		if isAddress(key) {
+			b.fault(place(in, key), "an address", wantNoAddress)
+			return
+		}
 		before := len(c.byKey)
 		// A copy, since the key may be cut out of a file.
 		if c.byKey[strings.Clone(key)] = a; len(c.byKey) == before {

@@ -18,7 +18,8 @@
 // Only default is required. The texts of limits are those of [ratelimit.ParsePolicy], a
 // hashed key is that of [ratelimit.HashKey], and a file whose name ends in .json has the
 // same shape in JSON. A key is the text as it is written: 12345, 1e3, true and null are
-// keys of that many characters, in quotes or not. [Schema] is a JSON Schema of the format,
+// keys of that many characters, in quotes or not. An address or a prefix is no key: see
+// [ratelimit.TableConfig]. [Schema] is a JSON Schema of the format,
 // for editors.
 //
 // Of YAML, what a list of limits does not need is refused, so that nothing in a file means

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,6 +23,10 @@ func (b *builder) key(in string, e entry) (string, bool) {
 	}
 	digits, hashed := strings.CutPrefix(e.key, hashPrefix)
 	if !hashed {
+		if want := tableWants(e.key); want != "" {
+			b.add(e.at, keyPlace(in, e.key), "an address", want)
+			return "", false
+		}
 		return strings.Clone(e.key), true
 	}
 	b.hashed = true
@@ -33,6 +38,19 @@ func (b *builder) key(in string, e entry) (string, bool) {
 		return e.key, true // no copy: the table keeps no hashed key
 	}
 	return strings.ToLower(e.key), true
+}
+
+// tableWants returns what a table wants instead of a key that is an address; "" for any
+// other key. Nothing else is wrong with a plain key that is not empty.
+func tableWants(key string) string {
+	if !strings.ContainsAny(key, ".:") { // most keys
+		return ""
+	}
+	_, err := ratelimit.NewTable(ratelimit.TableConfig{Default: ratelimit.Unlimited, Keys: map[string]*ratelimit.Policy{key: ratelimit.Unlimited}})
+	if fault, ok := errors.AsType[*ratelimit.LimitError](err); ok {
+		return fault.Want
+	}
+	return ""
 }
 
 func isHex(s string) bool {

@@ -62,6 +62,7 @@ func instance(n node) any {
 var unsaid = []string{
 	"a second time", "a plan that is not under plans", "must differ from the other limits", "must not give", "from 1 to 2147483648", "must refill within",
 	"must be a whole number of microseconds", "must have a whole number of at least 1 as its burst", "a Go duration behind the slash", "as enforce-from",
+	"an address; must be an API key",
 }
 
 // agree compares what parser and schema say of a file.
