@@ -24,6 +24,7 @@ func (g *gate) deny(w http.ResponseWriter, r *http.Request, result *ratelimit.Re
 	words := g.wordings.of(result)
 	ms := g.setDenied(dst, words, result, wait)
 	if g.config.Denied != nil {
+		linger(w, r)
 		if g.denied(w, r, result) {
 			return
 		}

@@ -58,6 +58,7 @@ func (g *gate) unavailable(w http.ResponseWriter, r *http.Request) {
 // respond writes a problem whose headers are set. A HEAD request gets the headers
 // of a GET, Content-Length included, which net/http sets where there is a body.
 func respond(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	linger(w, r)
 	h := w.Header()
 	if r.Method == http.MethodHead {
 		h["Content-Length"] = []string{strconv.Itoa(len(body))}

@@ -295,7 +295,8 @@ func TestAttackStalledBody(t *testing.T) {
 	defer s.Close()
 	defer s.CloseClientConnections()
 	get(t, s, "GET", "k", http.StatusOK)
-	for _, header := range []string{"Content-Length: 1000000", "Content-Length: 10\r\nExpect: 100-continue"} {
+	for _, header := range []string{"Content-Length: 1000000", "Content-Length: 10\r\nExpect: 100-continue",
+		"Content-Length: 10\r\nConnection: close", "Transfer-Encoding: chunked\r\nConnection: close"} {
 		conn := dial(t, s)
 		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nX-API-Key: k\r\n%s\r\n\r\n", header)
 		line, err := bufio.NewReader(conn).ReadString('\n')

@@ -1,0 +1,36 @@
+package middleware
+
+import (
+	"io"
+	"net/http"
+)
+
+// linger makes net/http deliver the answer to a request whose body is not read, on a
+// connection that ends with it: HTTP/1.0, as nginx speaks to its upstreams unless it is
+// told otherwise, Connection: close, or Expect. The server would close such a connection
+// at once, and the reset that follows unread data can overtake the answer, which a proxy
+// then makes a 502 of.
+//
+// After a body that is too large the server sends the answer, ends its own side, and
+// waits half a second before it closes (RFC 9112, section 9.6). So linger reports one,
+// and reads nothing: a caller that sends slowly holds nothing up. Where w hides the
+// server's ResponseWriter and has no Unwrap method, it does nothing.
+func linger(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor != 1 || r.ContentLength == 0 || !r.Close && r.Header.Get("Expect") == "" {
+		return
+	}
+	for {
+		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		w = inner.Unwrap()
+	}
+	_, _ = http.MaxBytesReader(w, tooLarge{}, 0).Read(make([]byte, 1))
+}
+
+// tooLarge is a body of one byte, which is one more than is allowed.
+type tooLarge struct{}
+
+func (tooLarge) Read(p []byte) (int, error) { return len(p), io.EOF }
+func (tooLarge) Close() error               { return nil }
