@@ -73,6 +73,12 @@ type Config struct {
 	// that were refused together do not come back together. 0 means none, and
 	// [MaxJitter] is the most.
 	Jitter time.Duration
+	// DisableQueue reports the same wait to all denied callers of a key: the time
+	// until the bucket has room for one of them. Otherwise each gets the next place in
+	// a queue, at most one refill of the bucket later, and Retry-After, Retry-After-Ms,
+	// retry_after_ms and the t of RateLimit report the time until then. The queue
+	// reserves nothing, and a Result does not show it.
+	DisableQueue bool
 	// ResultInContext makes the decision available to the handler through
 	// [ResultFrom]. It copies the request, which costs three allocations.
 	ResultInContext bool

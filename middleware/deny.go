@@ -12,9 +12,12 @@ import (
 
 // deny answers 429. Nothing is shared or locked while it writes: the reader may be
 // slow, or gone.
-func (g *gate) deny(w http.ResponseWriter, r *http.Request, result *ratelimit.Result) {
+func (g *gate) deny(w http.ResponseWriter, r *http.Request, key string, result *ratelimit.Result) {
 	wait := result.RetryAfter
 	if wait != ratelimit.Never {
+		if g.places != nil {
+			wait = g.places.wait(r, key, result)
+		}
 		wait = g.jittered(max(wait, time.Microsecond))
 	}
 	dst := w.Header()

@@ -133,7 +133,7 @@ func TestPanickingFunctionsLimit(t *testing.T) {
 func TestDeniedFallsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limiter := newLimiter(t, five, ratelimit.Config{})
-		standard := middleware.RateLimit(limiter, middleware.Config{})(hello)
+		standard := middleware.RateLimit(limiter, middleware.Config{DisableQueue: true})(hello)
 		call{}.exhaust(t, standard)
 		want := dump(call{}.to(standard))
 		for name, denied := range map[string]func(http.ResponseWriter, *http.Request, ratelimit.Result){

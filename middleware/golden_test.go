@@ -44,6 +44,12 @@ func TestGolden(t *testing.T) {
 	}{
 		{name: "allowed"},
 		{name: "denied", before: 5},
+		{name: "denied_second_in_queue", before: 6},
+		{name: "denied_last_in_queue", before: 12},
+		{name: "denied_queue_two_limits", before: 6, limits: []ratelimit.Limit{five, hourly}},
+		{name: "denied_queue_reset", before: 7, config: middleware.Config{ResetHeader: middleware.ResetAsDelta}},
+		{name: "denied_queue_cost", before: 2, config: middleware.Config{Cost: func(*http.Request) int { return 3 }}},
+		{name: "denied_queue_disabled", before: 6, config: middleware.Config{DisableQueue: true}},
 		{name: "denied_head", before: 5, call: call{method: "HEAD"}},
 		{name: "denied_burst", before: 10, limits: []ratelimit.Limit{five.WithBurst(10)}},
 		{name: "denied_one_per_minute", before: 1, limits: []ratelimit.Limit{ratelimit.PerMinute(1)}},

@@ -1,7 +1,6 @@
 package middleware
 
 import (
-	"math/bits"
 	"strconv"
 	"time"
 
@@ -114,18 +113,9 @@ func appendInteger(b []byte, n int64) []byte {
 	return strconv.AppendInt(b, min(n, maxInteger), 10)
 }
 
-// refillSeconds returns how long n tokens take to come back, rounded up to a second:
-// n * Period / Rate, which a valid limit keeps within ten years. A store that has it
-// wrong may claim that more remain than the bucket holds.
-func refillSeconds(l ratelimit.Limit, n int) int64 {
-	n = min(max(n, 0), l.Burst)
-	hi, lo := bits.Mul64(uint64(n), uint64(l.Period/time.Microsecond))
-	quo, rem := bits.Div64(hi, lo, uint64(l.Rate)*1_000_000)
-	if rem > 0 {
-		quo++
-	}
-	return int64(quo)
-}
+// refillSeconds returns how long n tokens take to come back, rounded up to a second.
+// A store that has it wrong may claim that more remain than the bucket holds.
+func refillSeconds(l ratelimit.Limit, n int) int64 { return ceilSeconds(refill(l, n)) }
 
 // ceilSeconds rounds d up to whole seconds.
 func ceilSeconds(d time.Duration) int64 { return ceil(d, time.Second) }

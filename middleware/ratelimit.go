@@ -41,19 +41,24 @@ type gate struct {
 	trusted  proxies
 	faults   *faults
 	wordings *wordings
+	places   *places // nil with Config.DisableQueue
 	next     http.Handler
 }
 
 // newGate returns a gate that leads nowhere yet. Copies of it share what it remembers.
 func newGate(limiter *ratelimit.Limiter, c Config) *gate {
 	c = c.withDefaults()
-	return &gate{
+	g := &gate{
 		limiter:  limiter,
 		config:   c,
 		trusted:  proxies{usablePrefixes(c.TrustedProxies), c.TrustUnixSocket, http.CanonicalHeaderKey(c.AddressHeader)},
 		faults:   &faults{hook: c.OnFault, logger: c.Logger},
 		wordings: &wordings{form: c.LimitHeader},
 	}
+	if !c.DisableQueue {
+		g.places = newPlaces()
+	}
+	return g
 }
 
 // ServeHTTP decides, and then serves or refuses. It recovers no panic of the
@@ -74,7 +79,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !result.Allowed {
-		g.deny(w, r, &result)
+		g.deny(w, r, key, &result)
 		return
 	}
 	if !result.Shadow && !result.Exempt() {

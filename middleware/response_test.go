@@ -352,7 +352,7 @@ func TestPeriodHeader(t *testing.T) {
 func TestJitter(t *testing.T) {
 	p := policy(t, ratelimit.PerHour(1))
 	seen := map[string]bool{}
-	h := middleware.RateLimit(newLimiter(t, p, ratelimit.Config{}), middleware.Config{Jitter: 10 * time.Second})(hello)
+	h := middleware.RateLimit(newLimiter(t, p, ratelimit.Config{}), middleware.Config{Jitter: 10 * time.Second, DisableQueue: true})(hello)
 	call{}.to(h)
 	for range 200 {
 		w := wantStatus(t, h, call{}, http.StatusTooManyRequests)
