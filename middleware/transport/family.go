@@ -13,7 +13,7 @@ func (f *family) read(h http.Header, c clock) []Limit {
 	case len(f.names[pairs]) > 0:
 		return f.readPairs(h, c)
 	case len(f.names[ratio]) > 0:
-		return f.readRatio(h, c)
+		return f.readRatio(h)
 	}
 	policies := f.members(h, policies)
 	if found := f.readStates(h, policies, c); len(found) > 0 {
@@ -72,7 +72,7 @@ func (f *family) readCounts(h http.Header, c clock, listed, policies []member) (
 	case len(resets) > 0:
 		l.Reset = slices.Max(resets)
 	}
-	f.readRate(h, c, &l)
+	f.readRate(h, &l)
 	for _, m := range f.members(h, title) {
 		l.Name = m.value
 		break
@@ -139,7 +139,7 @@ func (f *family) resets(h http.Header, c clock) []time.Duration {
 }
 
 // readRate reads what headers of their own say of the window and the rate.
-func (f *family) readRate(h http.Header, c clock, l *Limit) {
+func (f *family) readRate(h http.Header, l *Limit) {
 	l.Window = cmp.Or(f.window(h, windowMs, time.Millisecond), f.window(h, window, time.Second), l.Window)
 	if n := f.counts(h, refill); len(n) > 0 && n[0] > 0 {
 		l.Refills, l.Refill = true, slices.Min(n)

@@ -16,17 +16,20 @@ type member struct {
 // maxField is how much of a field is read, in bytes: all of its lines together.
 const maxField = 8 << 10
 
+// maxTried is how many members of a field are read, with those that make no sense.
+const maxTried = 4 * maxLimits
+
 // members reads the lines of a field. Members that cannot be read are left out: a
 // limit that is understood is of use beside one that is not.
 func members(lines []string) []member {
 	var found []member
-	left := maxField
+	left, tried := maxField, 0
 	for _, line := range lines {
 		for part := range split(head(line, left), ',') {
 			if m, ok := parseMember(part); ok {
 				found = append(found, m)
 			}
-			if len(found) == maxLimits {
+			if tried++; len(found) == maxLimits || tried == maxTried {
 				return found
 			}
 		}
@@ -126,11 +129,11 @@ func bare(s string) (string, bool) {
 }
 
 // split yields what is between the separators that are not within quotes. The comma
-// after a weekday belongs to a date.
+// after a weekday belongs to a date. Of several commas in a row all but one are skipped.
 func split(s string, separator byte) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
-		start, quoted := 0, false
-		for i := 0; i < len(s); i++ {
+		start, quoted := skip(s, 0, separator), false
+		for i := start; i < len(s); i++ {
 			switch {
 			case quoted && s[i] == '\\':
 				i++
@@ -143,9 +146,18 @@ func split(s string, separator byte) func(yield func(string) bool) {
 				if !yield(s[start:i]) {
 					return
 				}
-				start = i + 1
+				start = skip(s, i+1, separator)
+				i = start - 1
 			}
 		}
 		yield(s[start:])
 	}
+}
+
+// skip returns where the next member begins that is not empty.
+func skip(s string, i int, separator byte) int {
+	for separator == ',' && i < len(s) && (s[i] == ',' || s[i] == ' ') {
+		i++
+	}
+	return i
 }

@@ -177,7 +177,16 @@ func (f *family) readDictionary(states, policies []member, c clock) []Limit {
 		}
 	}
 	note := func(key, value string) {
-		if value == "" || key != "limit" && key != "remaining" && key != "reset" {
+		switch key {
+		case "total": // Zendesk
+			key = "limit"
+		case "resets":
+			key = "reset"
+		case "limit", "remaining", "reset":
+		default:
+			return
+		}
+		if value == "" {
 			return
 		}
 		if _, again := set[key]; again || set == nil {
@@ -191,7 +200,7 @@ func (f *family) readDictionary(states, policies []member, c clock) []Limit {
 			continue
 		}
 		note(s.key, s.value)
-		for _, key := range []string{"limit", "remaining", "reset"} {
+		for _, key := range []string{"limit", "total", "remaining", "reset", "resets"} {
 			note(key, s.param(key))
 		}
 	}

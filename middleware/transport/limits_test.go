@@ -1,11 +1,13 @@
 package transport_test
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -244,17 +246,51 @@ func FuzzParse(f *testing.F) {
 		if !maps.EqualFunc(h, before, slices.Equal) {
 			t.Error("the header was changed")
 		}
-		if l.RetryAfter < 0 || l.RetryAfter > year || len(l.All) > 16 {
-			t.Errorf("%+v", l)
-		}
-		for _, limit := range l.All {
-			if limit.Quota < 0 || limit.Quota > math.MaxInt32 || limit.Remaining < transport.Unknown || limit.Remaining > math.MaxInt32 ||
-				limit.Window < 0 || limit.Window > year || limit.Reset < 0 || limit.Reset > year || len(limit.Name) > 64 || len(limit.Unit) > 64 {
-				t.Errorf("%+v", limit)
-			}
-			if limit.Quota == 0 && limit.Remaining == transport.Unknown && limit.Window == 0 && limit.Reset == 0 {
-				t.Errorf("a limit without any number: %+v", limit)
-			}
-		}
+		checkRange(t, l)
 	})
+}
+
+// FuzzDialects: nor does any header of the table do harm, beside any other of them.
+// Each line is the number of a header and a value.
+func FuzzDialects(f *testing.F) {
+	all := transport.Names()
+	for i := range all {
+		f.Add(fmt.Sprintf("%d 5;w=3\n%d 20:1,100:120\n%d 2;r=3", i, i+1, i+2))
+		f.Add(fmt.Sprintf("%d 9, 0\n%d 1767614430\n%d 3/5", i, i+1, i+2))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		h := http.Header{}
+		for line := range strings.SplitSeq(text, "\n") {
+			number, value, _ := strings.Cut(line, " ")
+			if i, err := strconv.Atoi(number); err == nil && i >= 0 {
+				h.Add(all[i%len(all)], value)
+			}
+		}
+		checkRange(t, transport.Parse(h))
+	})
+}
+
+// checkRange checks that all numbers are in the range that is stated.
+func checkRange(t *testing.T, l transport.Limits) {
+	t.Helper()
+	if l.RetryAfter < 0 || l.RetryAfter > year || len(l.All) > 16 {
+		t.Errorf("%+v", l)
+	}
+	for i, limit := range l.All {
+		if limit.Quota < 0 || limit.Quota > math.MaxInt32 || limit.Remaining < transport.Unknown || limit.Remaining > math.MaxInt32 || limit.Refill < 0 || limit.Refill > math.MaxInt32 ||
+			limit.Window < 0 || limit.Window > year || limit.Reset < 0 || limit.Reset > year || len(limit.Name) > 64 || len(limit.Unit) > 64 {
+			t.Errorf("%+v", limit)
+		}
+		if limit.Quota == 0 && limit.Remaining == transport.Unknown && limit.Window == 0 && limit.Reset == 0 {
+			t.Errorf("a limit without any number: %+v", limit)
+		}
+		if limit.Refill > 0 && (limit.Window == 0 || !limit.Refills) {
+			t.Errorf("a refill without a window: %+v", limit)
+		}
+		for _, other := range l.All[:i] {
+			if other.Name == limit.Name && other.Unit == limit.Unit {
+				t.Errorf("two limits of one name: %+v", l.All)
+			}
+		}
+	}
 }

@@ -19,7 +19,7 @@ type sent struct {
 func checkSent(t *testing.T, cases []sent) {
 	t.Helper()
 	for _, c := range cases {
-		if got := parseAt(t, c.lines...).All; !reflect.DeepEqual(got, c.want) {
+		if got := parseAt(c.lines...).All; !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q:\n got %+v\nwant %+v", c.lines, got, c.want)
 		}
 	}
@@ -158,7 +158,7 @@ func TestFirstPartOfAField(t *testing.T) {
 		{strings.Repeat(member+",", 15) + strings.Repeat(" ", 7*kilobyte) + "5", one(transport.Limit{Remaining: 100})},
 		{"1" + strings.Repeat("1", 9*kilobyte), nil},
 	} {
-		if got := parseAt(t, "X-RateLimit-Remaining:"+c.value).All; !reflect.DeepEqual(got, c.want) {
+		if got := parseAt("X-RateLimit-Remaining:" + c.value).All; !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%d bytes, %.20q...: got %+v, want %+v", len(c.value), c.value, got, c.want)
 		}
 	}

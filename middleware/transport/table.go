@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -75,7 +76,8 @@ type table struct {
 // maxFamilies is how many families there may be.
 const maxFamilies = 128
 
-var spoken = compile(dialects)
+// spoken is the table in use. The names that many use come first.
+var spoken = compile(slices.Concat(dialects, vendors))
 
 func compile(rows []dialect) table {
 	t := table{families: make([]family, 1), index: make(map[string]int)}

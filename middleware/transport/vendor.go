@@ -14,7 +14,7 @@ import (
 // and more for larger ones, which are empty in 20 seconds like that one.
 //
 //	https://shopify.dev/docs/api/admin-rest/usage/rate-limits
-func (f *family) readRatio(h http.Header, c clock) []Limit {
+func (f *family) readRatio(h http.Header) []Limit {
 	var found []Limit
 	for _, m := range f.members(h, ratio) {
 		used, quota, _ := strings.Cut(m.value, "/")
@@ -25,7 +25,7 @@ func (f *family) readRatio(h http.Header, c clock) []Limit {
 		}
 		l := f.blank()
 		l.Quota, l.Remaining = most, max(most-n, 0)
-		if f.readRate(h, c, &l); l.Window == 0 {
+		if f.readRate(h, &l); l.Window == 0 {
 			l.Window = min(time.Duration(most)*time.Second/2, 20*time.Second)
 		}
 		found = add(found, l)
@@ -76,7 +76,11 @@ func cutPair(s string) (count, seconds, rest string) {
 //	https://github.com/basecamp/bc3-api#rate-limiting
 func (f *family) readJSON(h http.Header, c clock) (Limit, bool) {
 	for _, name := range f.names[quota] {
-		text := strings.TrimSpace(h.Get(name))
+		lines := h[name]
+		if len(lines) == 0 {
+			continue
+		}
+		text := strings.TrimSpace(lines[0])
 		if !strings.HasPrefix(text, "{") || len(text) > maxField {
 			continue
 		}
