@@ -146,7 +146,9 @@ func TestCachedPinsNoRequest(t *testing.T) {
 			"answered": func(string) (*ratelimit.Policy, error) { return p, nil },
 			"failed":   func(key string) (*ratelimit.Policy, error) { return nil, keyError{key} },
 			"panicked": func(key string) (*ratelimit.Policy, error) { panic(keyError{key}) },
-			"wrapped":  func(key string) (*ratelimit.Policy, error) { return nil, fmt.Errorf("GET /limits?key=%s: %w", key, errDown) },
+			"wrapped": func(key string) (*ratelimit.Policy, error) {
+				return nil, fmt.Errorf("GET /limits?key=%s: %w", key, errDown)
+			},
 		} {
 			t.Run(name+"/"+outcome, func(t *testing.T) {
 				cache := cached(t, ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) { return answer(key) }), ratelimit.CacheConfig{})

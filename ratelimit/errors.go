@@ -2,9 +2,9 @@ package ratelimit
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -45,14 +45,22 @@ func (e *LimitError) Error() string {
 // Unwrap returns the cause, if another function gave one.
 func (e *LimitError) Unwrap() error { return e.Err }
 
-// A StoreError says that the store could not decide. It never holds the key:
-// where the store's own error text does, that text is withheld.
+// Format prints Error, whatever the verb.
+func (e *LimitError) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.Error())) }
+
+// MarshalJSON returns Error as a string.
+func (e *LimitError) MarshalJSON() ([]byte, error) { return json.Marshal(e.Error()) }
+
+// A StoreError says that the store could not decide. One that a [Limiter] returns never
+// shows the key: where the text of the store's own error holds it, in any usual encoding,
+// that text is withheld.
 type StoreError struct {
 	// Class is a short, constant word for the kind of failure, fit for a metric
 	// label: one of the Class constants here, or one that the store documents, of
 	// lower-case letters, digits and hyphens. Any other becomes ClassOther.
 	Class string
-	// Err is the store's own error.
+	// Err is the store's own error. In one that a [Limiter] returns it is what stands for
+	// that error: it prints its text, and errors.Is and errors.As see through it.
 	Err error
 	// Fail is what the store wants done with the call, if it was told so itself: see
 	// [FailMode].
@@ -111,6 +119,9 @@ func (e *StoreError) Unwrap() error { return e.Err }
 // Format prints Error, whatever the verb: %#v would show what Error withholds.
 func (e *StoreError) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.Error())) }
 
+// MarshalJSON returns Error as a string.
+func (e *StoreError) MarshalJSON() ([]byte, error) { return json.Marshal(e.Error()) }
+
 // ErrorClass returns the one class that err counts in: a [StoreError]'s own, if it is of
 // the form given there, [ClassLimits] for a [LimitError], [ClassOther] for the rest,
 // [ClassPanic] for an error that panics when it is asked, "" for nil.
@@ -154,7 +165,7 @@ func storeError(err error, key string) (failed *StoreError) {
 		}
 	}
 	class := failed.Class
-	if !validClass(class) || key != "" && strings.Contains(class, key) {
+	if !validClass(class) || reveals(class, key) {
 		class = ClassOther
 	}
 	return &StoreError{Class: class, Err: withoutKey(failed.Err, key), Fail: failed.Fail, NotCharged: failed.NotCharged}
@@ -169,27 +180,4 @@ func validClass(s string) bool {
 		}
 	}
 	return s != "" && len(s) <= 32
-}
-
-// withoutKey returns err, or a stand-in if its text holds the key, as it is or as
-// %q prints it.
-func withoutKey(err error, key string) error {
-	if _, ours := err.(*PanicError); err == nil || key == "" || ours { //nolint:errorlint // not what it wraps
-		return err
-	}
-	text, quoted := err.Error(), strconv.Quote(key)
-	if strings.Contains(text, key) || strings.Contains(text, quoted[1:len(quoted)-1]) {
-		return withheld{err}
-	}
-	return err
-}
-
-// withheld stands for an error whose text holds a key. errors.Is still sees
-// what it is; nothing can print it.
-type withheld struct{ err error }
-
-func (w withheld) Error() string        { return "its message holds the key and is withheld" }
-func (w withheld) Is(target error) bool { return errors.Is(w.err, target) }
-func (w withheld) Format(f fmt.State, _ rune) {
-	_, _ = f.Write([]byte(w.Error()))
 }

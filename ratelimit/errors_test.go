@@ -3,6 +3,7 @@ package ratelimit_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,11 @@ func renderings(t testing.TB, err error) string {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			fmt.Fprintf(&b, "\n"+verb, e)
 			fmt.Fprintf(&b, "\n"+verb, struct{ Err error }{e})
+		}
+		for _, v := range []any{e, struct{ Err error }{e}} {
+			if text, err := json.Marshal(v); err == nil { // not of all foreign types
+				b.Write(text)
+			}
 		}
 		slog.New(slog.NewTextHandler(&b, nil)).Info("failed", "err", e)
 		slog.New(slog.NewJSONHandler(&b, nil)).Info("failed", "err", e)

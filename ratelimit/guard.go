@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -71,3 +72,6 @@ func (*PanicError) Error() string { return "it panicked" }
 
 // Format prints Error, whatever the verb.
 func (e *PanicError) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.Error())) }
+
+// MarshalJSON returns Error as a string.
+func (e *PanicError) MarshalJSON() ([]byte, error) { return json.Marshal(e.Error()) }
