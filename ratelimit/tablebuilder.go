@@ -34,7 +34,7 @@ func compileTable(c TableConfig) (*tableContent, error) {
 		if a := plans[plan]; a != nil {
 			b.put("Members", key, a)
 		} else {
-			b.fault(place("Members", key), plan, "must be the name of one of TableConfig.Plans")
+			b.fault(place("Members", key), nil, "must be the name of one of TableConfig.Plans") // not plan: it may be the key
 		}
 	}
 	for key, p := range c.Keys {

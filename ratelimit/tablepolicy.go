@@ -86,9 +86,25 @@ func (t *tableReader) known(text, in, key string, parse func() (*Policy, error))
 		if fault.Field != "text" {
 			at += "." + fault.Field
 		}
-		t.fault(at, fault.Value, fault.Want)
+		t.fault(at, shownValue(in, fault), fault.Want)
 	}
 	return nil
+}
+
+// longestWord is the length of the longest text that is shown though it does not begin as a
+// limit does, such as "unlimitted". What is longer may be a key where limits belong.
+const longestWord = 12
+
+// shownValue returns the value of a fault where that cannot be a key: nothing of what
+// stands under keys, where a key and its limits may have been swapped.
+func shownValue(in string, fault *LimitError) any {
+	text, isText := fault.Value.(string)
+	rate, _, found := strings.Cut(text, "/")
+	asLimit := found && len(rate) <= longestWord && text[0] >= '0' && text[0] <= '9'
+	if in == "Keys" || isText && len(text) > longestWord && !asLimit {
+		return nil
+	}
+	return fault.Value
 }
 
 // splitFaults returns what NewPolicy and the parsers have joined.

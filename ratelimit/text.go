@@ -65,7 +65,8 @@ func ParseLimit(s string) (Limit, error) {
 			}
 			l.Shadow = true
 		default:
-			return fail(fmt.Sprintf(`may be followed only by ;burst=N, ;name=NAME, ;shadow and ;enforce-from=DATE, such as "1000/24h;burst=50", and not by %q`, ";"+option))
+			// By its number: the text may be a key in a wrong place, which only Value may hold.
+			return fail(fmt.Sprintf(`may be followed only by ;burst=N, ;name=NAME, ;shadow and ;enforce-from=DATE, such as "1000/24h;burst=50", and its part %d is none of them`, len(seen)+2))
 		}
 		seen[name] = true
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/keyrate/keyrate/internal/testkit"
 )
 
 // TestFoundOneLongLine: all of a file can be on one line, with characters beyond ASCII. The
@@ -62,6 +64,31 @@ func TestFoundKeysUnderPlans(t *testing.T) {
 		_, err := Parse("limits.yaml", []byte("default: 5/s\nplans:\n  gold: "+text+"\n"))
 		if err == nil || !strings.Contains(err.Error(), text) || !strings.Contains(err.Error(), "plans.gold") {
 			t.Errorf("%q is not shown in %v", text, err)
+		}
+	}
+}
+
+// TestKeysOfAFileAreNotEchoed: a text under keys or members may be a key, at any place
+// behind its limits, too.
+func TestKeysOfAFileAreNotEchoed(t *testing.T) {
+	for _, secret := range []string{"sk-canary-987", "sk_live_0123456789abcdef", "canary+/DEF=="} {
+		for _, limit := range []string{
+			secret, "5/s;" + secret, "5/s;shadow;" + secret, "5/s;" + secret + "=1", "5/s;burst=" + secret, "5/s;name=a;name=" + secret, "0/s;name=" + secret,
+			"5/s;enforce-from=" + secret, "5/" + secret, secret + "/s", "5/s, " + secret, "5 per " + secret, "unlimited;" + secret,
+		} {
+			for name, text := range map[string]string{
+				"a.yaml": "default: 1/s\nkeys:\n  alice: " + limit + "\n",
+				"b.yaml": "default: 1/s\nkeys:\n  alice:\n    - 1/h;name=a\n    - '" + limit + "'\n",
+				"c.json": `{"default": "1/s", "keys": {"alice": "` + limit + `"}}`,
+				"d.json": `{"default": "1/s", "members": {"alice": "` + limit + `"}}`,
+			} {
+				_, err := Parse(name, []byte(text))
+				if err == nil {
+					t.Errorf("%s is taken", text)
+				} else if found := testkit.Spelled(fmt.Sprintf("%v %+v %#v", err, err, err), secret); found != nil {
+					t.Errorf("%s: shown (%v) in %v", text, found, err)
+				}
+			}
 		}
 	}
 }

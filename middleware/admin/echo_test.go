@@ -1,0 +1,107 @@
+package admin_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/keyrate/keyrate/internal/testkit"
+	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/middleware/admin"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+)
+
+// limitTexts are limits with something in them that may be a key, at each place.
+func limitTexts(secret string) []string {
+	return []string{
+		secret, "5/s;" + secret, "5/s;shadow;" + secret, "5/s;" + secret + "=1", "5/s;burst=" + secret, "5/s;name=" + secret, "5/s;name=a;name=" + secret, "0/s;name=" + secret,
+		"5/s;enforce-from=" + secret, "5/s;shadow=" + secret, "5/" + secret, secret + "/s", secret + "/" + secret, "5/s, " + secret, "5/s, 6/m;" + secret, secret + ", unlimited",
+		"5/s;name=x" + secret + ", 6/s;name=x" + secret, "5 per " + secret, "5/s burst " + secret, "unlimited;" + secret, "5/s;burst=3;" + secret + ";" + secret,
+		"5/s," + strings.Repeat(secret+",", 5), "10,000/d;name=" + secret,
+	}
+}
+
+// tableTexts are tables with a secret at each place where a text can be, but as the name of
+// a plan or of a limit in a table that can be used: those are shown by right.
+func tableTexts(secret string) []string {
+	quoted, _ := json.Marshal(secret)
+	s := string(quoted)
+	tables := []string{
+		s, "[" + s + "]", "{" + s + ":1}", `{"default":{` + s + `:` + s + `}}`, `{"default":"5/s"} ` + s, `{"default":"5/s",` + s + `:` + s + `}`, `{"default":"5/s"` + s,
+		`{"default":"5/s","plans":` + s + `}`, `{"default":"5/s","plans":[` + s + `]}`, `{"default":"5/s","plans":{"a":{` + s + `:1}}}`, `{"default":"5/s","plans":{` + s + `:` + s + `}}`,
+		`{"default":"5/s","members":` + s + `}`, `{"default":"5/s","members":{"alice":` + s + `}}`, `{"default":"5/s","members":{` + s + `:"gold"}}`, `{"default":"5/s","members":{` + s + `:7}}`,
+		`{"default":"5/s","plans":{"gold":"1/s"},"members":{"gold":` + s + `}}`, `{"default":"5/s","members":{` + s + `:"a",` + s + `:"b"}}`,
+		`{"default":"5/s","keys":{` + s + `:null}}`, `{"default":"5/s","keys":{"sha256:` + secret + `":"5/s"}}`, `{"default":"5/s","plans":{"g":"1/s"},"keys":{` + s + `:"1/s"},"members":{` + s + `:"g"}}`,
+	}
+	for _, limit := range limitTexts(secret) {
+		quoted, _ := json.Marshal(limit)
+		l := string(quoted)
+		tables = append(tables,
+			`{"default":`+l+`,"plans":7}`, `{"default":[`+l+`],"plans":7}`, `{"default":7,"plans":{"gold":`+l+`}}`, `{"default":7,"plans":{"gold":["1/s",`+l+`]}}`,
+			`{"default":7,"keys":{"alice":`+l+`}}`, `{"default":7,"keys":{"alice":["1/h;name=a",`+l+`]}}`, `{"default":7,"keys":{`+s+`:`+l+`}}`)
+	}
+	return tables
+}
+
+// TestEchoes puts a key into every place of what an operator sends, and searches for it in
+// all that is answered, logged and observed, in every spelling.
+func TestEchoes(t *testing.T) {
+	for _, secret := range []string{testkit.Canary, "sk-canary-987", "sk_live_0123456789abcdef", "sk", `"quoted"`} {
+		var shown, sent bytes.Buffer
+		table := newTable(t, tableText)
+		limiter := newLimiter(t, memstore.New(memstore.Config{}), table, ratelimit.Config{})
+		h, err := admin.New(limiter, operator, admin.Config{
+			Table: table, Logger: slog.New(slog.NewJSONHandler(&shown, nil)),
+			Observe: func(_ *http.Request, e admin.Event) { fmt.Fprintf(&shown, "%+v\n", e) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &desk{Handler: h, table: table, limiter: limiter}
+		quoted, _ := json.Marshal(secret)
+		match := "If-Match: " + d.ask(t, "HEAD", "/table", "").Header().Get("ETag")
+		ask := func(method, path, body string, headers ...string) *httptest.ResponseRecorder {
+			sent.WriteString(body + "\n")
+			w := d.ask(t, method, path, body, headers...)
+			_ = w.Result().Write(&shown)
+			return w
+		}
+		for _, text := range tableTexts(secret) {
+			if w := ask("PUT", "/table", text, match); w.Code != 422 {
+				t.Errorf("%s: %d: %s", text, w.Code, w.Body)
+			}
+		}
+		for _, path := range []string{"/key/state", "/key/reset", "/table", "/" + "x"} {
+			for _, body := range []string{`{"key":` + string(quoted) + `}`, `{"address":` + string(quoted) + `}`, string(quoted), `{` + string(quoted) + `:1}`, `{"key":"a",` + string(quoted) + `:"b"}`, secret} {
+				ask("POST", path, body)
+				ask("PUT", path, body, "If-Match: "+secret)
+			}
+		}
+		h2 := middleware.Health(limiter)
+		w := httptest.NewRecorder()
+		h2.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
+		_ = w.Result().Write(&shown)
+
+		if len(secret) < 8 {
+			continue // too short to search for: it was for what becomes of short texts
+		}
+		if found := testkit.Spelled(shown.String(), secret); found != nil {
+			t.Errorf("%q is shown (%v)", secret, found)
+			for line := range strings.Lines(shown.String()) {
+				if testkit.Spelled(line, secret) != nil {
+					t.Errorf("in: %.600s", line)
+					break
+				}
+			}
+		}
+		if testkit.Spelled(sent.String(), secret) == nil || shown.Len() < 10_000 {
+			t.Errorf("the control does not find %q in what was sent, or nothing was shown", secret)
+		}
+	}
+}
