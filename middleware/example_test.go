@@ -6,7 +6,9 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -90,6 +92,30 @@ func ExampleRoutes() {
 	// /export/7 200 "GET /export/{id}";r=0;t=3600, "default";r=89;t=3204
 	// /%65xport/8 429 "GET /export/{id}";r=0;t=3600, "default";r=89;t=3204
 	// / 200 "default";r=88;t=3168
+}
+
+// A proxy that limits its callers, before an API that limits the proxy.
+func ExampleMergeUpstream() {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-RateLimit-Remaining", "3600")
+	}))
+	defer upstream.Close()
+	target, err := url.Parse(upstream.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(2)), middleware.Config{})
+
+	for _, h := range []http.Handler{limit(proxy), limit(middleware.MergeUpstream(proxy))} {
+		header := ask(h)
+		fmt.Println("remaining:", header["X-Rate-Limit-Remaining"], header["X-Ratelimit-Remaining"])
+	}
+	// Output:
+	// 200 OK
+	// remaining: [1] [3600]
+	// 200 OK
+	// remaining: [0] []
 }
 
 // Names of limits as callers see them.

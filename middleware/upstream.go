@@ -1,0 +1,132 @@
+package middleware
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"net/http/httputil"
+	"strconv"
+	"strings"
+)
+
+// MergeUpstream returns a handler that serves proxy behind [RateLimit], where the API that
+// it forwards to has limits of its own. Without it, a response has two sets of rate-limit
+// headers that contradict each other.
+//
+// Of the two sets the tighter one stays, whole: the one by which less remains, ours if
+// they are equal, and always that of an upstream that answers 429, with its Retry-After.
+// The upstream's set is every header that is RateLimit or begins with RateLimit-,
+// X-RateLimit- or X-Rate-Limit-, in any of their forms; a set without a number of what
+// remains gives way to ours. Retry-After and vendors' other headers pass.
+//
+// A call that RateLimit did not decide, or whose key is exempt or only watched, has the
+// upstream's set as it is. The ModifyResponse of proxy is called with the result. proxy
+// must not be changed later.
+func MergeUpstream(proxy *httputil.ReverseProxy) http.Handler {
+	merging := *proxy
+	merging.ModifyResponse = func(response *http.Response) error {
+		if own, ok := response.Request.Context().Value(ownHeader{}).(http.Header); ok {
+			mergeLimits(own, response)
+		}
+		if proxy.ModifyResponse != nil {
+			return proxy.ModifyResponse(response)
+		}
+		return nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		merging.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), ownHeader{}, w.Header())))
+	})
+}
+
+// ownHeader is the key of a response's header in the context of its request.
+type ownHeader struct{}
+
+// mergeLimits deletes our set of headers from own, or the upstream's from response.
+func mergeLimits(own http.Header, response *http.Response) {
+	if len(own[HeaderRateLimit]) == 0 {
+		return // no decision is described
+	}
+	remaining, found := int64(math.MaxInt64), false
+	for name, values := range response.Header {
+		if !isLimitHeader(name) {
+			continue
+		}
+		found = true
+		for _, value := range values {
+			remaining = min(remaining, upstreamRemaining(name, value))
+		}
+	}
+	switch {
+	case response.StatusCode == http.StatusTooManyRequests, found && !tighter(own, int(min(remaining, math.MaxInt))):
+		for _, name := range []string{HeaderPolicy, HeaderRateLimit, HeaderLimit, HeaderRemaining, HeaderReset} {
+			delete(own, name)
+		}
+	default:
+		for name := range response.Header {
+			if isLimitHeader(name) {
+				delete(response.Header, name)
+			}
+		}
+	}
+}
+
+// isLimitHeader reports whether a header in canonical form describes a limit.
+func isLimitHeader(name string) bool {
+	return name == HeaderRateLimit || strings.HasPrefix(name, "Ratelimit-") ||
+		strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "X-Rate-Limit-")
+}
+
+// upstreamRemaining returns the least that remains by one value of a header, or
+// math.MaxInt64 if it does not say so.
+func upstreamRemaining(name, value string) int64 {
+	switch {
+	case name == HeaderRateLimit:
+		return leastInField(value)
+	case strings.Contains(name, "-Remaining"):
+		return wholeNumber(value)
+	}
+	return math.MaxInt64
+}
+
+// leastInField reads RateLimit: the r of each item of a list, or the remaining of the
+// dictionary that drafts up to 07 had.
+func leastInField(field string) int64 {
+	least := int64(math.MaxInt64)
+	for part := range strings.FieldsFuncSeq(unquoted(field), func(c rune) bool { return c == ',' || c == ';' }) {
+		name, value, _ := strings.Cut(part, "=")
+		if name = strings.TrimSpace(name); name == "r" || name == "remaining" {
+			least = min(least, wholeNumber(value))
+		}
+	}
+	return least
+}
+
+// unquoted returns a field of RFC 9651 without its strings, the first 8 KB of it.
+func unquoted(field string) string {
+	var b strings.Builder
+	quoted, escaped := false, false
+	for _, c := range []byte(field[:min(len(field), 8<<10)]) {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted && c == '\\':
+			escaped = true
+		case c == '"':
+			quoted = !quoted
+		case !quoted:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// wholeNumber reads a number of tokens, a fraction of one cut off: 0 if it is negative,
+// math.MaxInt64 if it is none.
+func wholeNumber(s string) int64 {
+	whole, _, _ := strings.Cut(strings.TrimSpace(s), ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return max(n, 0)
+}
