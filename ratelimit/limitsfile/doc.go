@@ -29,4 +29,9 @@
 //
 // [Open] reads a file. [File.Watch] reads it again whenever it changes, [File.Reload] when
 // it is told to. A file that is gone, or cannot be used, leaves the old limits in force.
+//
+// In a container, mount the folder of the file, not the file alone. A file that is mounted
+// alone (docker run -v ./limits.yaml:/limits.yaml, a Kubernetes subPath) stays the old one
+// when an editor or a deployment replaces it by another. Where the system reports that, as
+// Linux does with a link count of 0, Status.Err and an [Event] say so and Reload fails.
 package limitsfile

@@ -27,7 +27,8 @@ type Version struct {
 type Status struct {
 	Version
 	// Err is why the last attempt to read the file failed, and the old limits are in force;
-	// nil if it did not.
+	// nil if it did not. It is set, too, if the file was mounted alone and then deleted or
+	// replaced where it comes from.
 	Err error
 	// ErrSince is since when Err is so; zero if it is nil.
 	ErrSince time.Time
@@ -38,4 +39,14 @@ type Status struct {
 	Polling error
 	// Panics is how often Config.OnReload panicked.
 	Panics int
+}
+
+// fail sets Err and, if it was nil before, ErrSince.
+func (s *Status) fail(err error) {
+	switch s.Err = err; {
+	case err == nil:
+		s.ErrSince = time.Time{}
+	case s.ErrSince.IsZero():
+		s.ErrSince = time.Now()
+	}
 }

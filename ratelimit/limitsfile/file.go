@@ -38,7 +38,7 @@ type File struct {
 
 	reading sync.Mutex // one attempt at a time, with its event
 	seen    look       // of the last attempt; guarded by reading
-	outcome string     // of the last attempt: the hash, or why it could not be read
+	outcome string     // of the last attempt: the hash and why it could not be read, if so
 
 	mu     sync.Mutex
 	status Status // guarded by mu
@@ -72,9 +72,10 @@ func Open(path string, c Config) (*File, error) {
 	}
 	f := &File{path: absolute, config: c}
 	s, err := f.read()
-	if err != nil {
+	if err != nil && !errors.Is(err, errUnlinked) {
 		return nil, err
 	}
+	stale := err
 	tableConfig, err := Parse(path, s.data)
 	if err != nil {
 		return nil, err
@@ -82,8 +83,9 @@ func Open(path string, c Config) (*File, error) {
 	if f.table, err = ratelimit.NewTable(tableConfig); err != nil {
 		return nil, &FileError{File: path, Found: "limits that cannot be used", Err: err}
 	}
-	f.seen, f.outcome = s.look, s.hash
+	f.seen, f.outcome = s.look, s.outcome(stale)
 	f.status.Version = versionOf(s, tableConfig)
+	f.status.fail(stale)
 	return f, nil
 }
 
@@ -107,6 +109,8 @@ func (f *File) Status() Status {
 
 // Reload reads the file now, whether it has changed or not, and puts its limits in force. On
 // an error, the one of [Parse] or that of the operating system, the old ones stay in force.
+// It returns an error, too, for a file that was mounted alone and then replaced: see the
+// package comment.
 func (f *File) Reload() error {
 	f.reading.Lock()
 	defer f.reading.Unlock()
@@ -128,9 +132,10 @@ func (f *File) read() (s snapshot, err error) {
 
 // put puts what was read in force, if it can be used, and tells of the attempt.
 func (f *File) put(s snapshot, err error, begun time.Time) error {
-	f.seen, f.outcome = s.look, s.hash
-	if err != nil {
-		f.outcome = err.Error()
+	f.seen, f.outcome = s.look, s.outcome(err)
+	var stale error
+	if errors.Is(err, errUnlinked) {
+		stale, err = err, nil // its content can be used
 	}
 	var c ratelimit.TableConfig
 	if err == nil {
@@ -140,18 +145,13 @@ func (f *File) put(s snapshot, err error, begun time.Time) error {
 		err = f.table.Replace(c)
 	}
 	f.mu.Lock()
-	switch {
-	case err != nil:
-		f.status.Err = err
-		if f.status.ErrSince.IsZero() {
-			f.status.ErrSince = time.Now()
-		}
-	default:
-		f.status.Err, f.status.ErrSince = nil, time.Time{}
+	if err == nil {
+		err = stale
 		if f.status.Hash != s.hash {
 			f.status.Version = versionOf(s, c)
 		}
 	}
+	f.status.fail(err)
 	e := Event{Err: err, InForce: f.status.Version, Took: time.Since(begun)}
 	f.mu.Unlock()
 	f.tell(e)

@@ -27,7 +27,7 @@ func (l look) same(m look) bool {
 	if l.info == nil || m.info == nil {
 		return l.info == nil && m.info == nil && errorText(l.err) == errorText(m.err)
 	}
-	return os.SameFile(l.info, m.info) && l.info.Size() == m.info.Size() && l.info.ModTime().Equal(m.info.ModTime())
+	return os.SameFile(l.info, m.info) && unlinked(l.info) == unlinked(m.info) && l.info.Size() == m.info.Size() && l.info.ModTime().Equal(m.info.ModTime())
 }
 
 // coarsest is the least precise time of any file system in use: FAT's, of 2 s.
@@ -53,10 +53,23 @@ type snapshot struct {
 	look look
 }
 
+// outcome names what came of reading it: its content, or why there is none.
+func (s snapshot) outcome(err error) string {
+	if err == nil {
+		return s.hash
+	}
+	return s.hash + " " + err.Error()
+}
+
+// errUnlinked says that a file can be read but has no name any more: it was mounted alone,
+// and deleted or replaced where it comes from. What is written there now is never seen here.
+var errUnlinked = errors.New("its link count is 0")
+
 // errUnsteady says that a file was written while it was read.
 var errUnsteady = errors.New("it is being written")
 
-// readFile reads a file that nobody writes meanwhile, as far as can be seen.
+// readFile reads a file that nobody writes meanwhile, as far as can be seen. With
+// [errUnlinked] it returns what it read as well.
 func readFile(path string) (s snapshot, err error) {
 	before := lookAt(path)
 	noFile := &FileError{File: path, Found: "no file", Want: "must be a file, not a folder or a device"}
@@ -88,6 +101,9 @@ func readFile(path string) (s snapshot, err error) {
 	}
 	sum := sha256.Sum256(s.data)
 	s.hash = hex.EncodeToString(sum[:6])
+	if unlinked(info) {
+		return s, &FileError{File: path, Found: "a file that was deleted or replaced where it is mounted from, so that its changes are not seen", Want: "must be mounted with its folder, not alone; until then, restart", Err: errUnlinked}
+	}
 	return s, nil
 }
 

@@ -89,7 +89,7 @@ func (f *File) reloadChanged() (again bool) {
 	switch {
 	case errors.Is(err, errUnsteady):
 		return true
-	case err != nil && f.outcome == err.Error(), err == nil && f.outcome == s.hash:
+	case f.outcome == s.outcome(err):
 		f.seen = s.look
 		return false
 	}

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package limitsfile
+
+import "os"
+
+// unlinked is for systems that can mount a file alone.
+func unlinked(os.FileInfo) bool { return false }
