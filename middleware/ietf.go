@@ -18,6 +18,15 @@ import (
 // at least 1, a client that keeps to q calls in every w is never refused. t is the
 // time in which as many tokens as remain come back, when none remains the time to
 // the next one, and for a violated limit the time to wait; at least 1.
+//
+// Where whole seconds make w longer than that by a twentieth or more, as with 5 a second
+// and a burst of 1, a parameter of our own has the window in microseconds, rounded up:
+//
+//	RateLimit-Policy: "default";q=1;w=1;keyrate-window-us=200000
+//
+// The draft allows parameters that begin with the name of their vendor. Clients that do
+// not know it take it for a comment; package transport uses it to go as fast as the limit
+// allows.
 
 // appendPolicyField appends the value of RateLimit-Policy when limits[deciding]
 // decides.
@@ -36,7 +45,14 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 	b = append(b, ";q="...)
 	b = appendInteger(b, int64(l.Burst))
 	b = append(b, ";w="...)
-	return appendInteger(b, max(1, refillSeconds(l, l.Burst)))
+	window := max(1, refillSeconds(l, l.Burst))
+	b = appendInteger(b, window)
+	exact := refill(l, l.Burst)
+	if whole := time.Duration(window) * time.Second; whole > exact && whole-exact >= exact/20 {
+		b = append(b, ";keyrate-window-us="...)
+		b = appendInteger(b, max(1, exact.Microseconds()))
+	}
+	return b
 }
 
 // appendRateLimitField appends the value of RateLimit. remaining is what remains of

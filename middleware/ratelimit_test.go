@@ -332,7 +332,11 @@ func TestManyPolicies(t *testing.T) {
 	for i := range 2500 {
 		n := i%1200 + 10
 		header := wantStatus(t, h, call{key: strconv.Itoa(n)}, http.StatusOK).Header()
-		want := fmt.Sprintf(`"k%d";q=5;w=%d, "default";q=%d;w=3600`, n, max(1, (5*60+n-1)/n), n)
+		window, exact, fine := max(1, (5*60+n-1)/n), (5*60_000_000+n-1)/n, ""
+		if 20*(window*1_000_000-exact) >= exact {
+			fine = fmt.Sprintf(";keyrate-window-us=%d", exact)
+		}
+		want := fmt.Sprintf(`"k%d";q=5;w=%d%s, "default";q=%d;w=3600`, n, window, fine, n)
 		if got := header.Get(middleware.HeaderPolicy); got != want {
 			t.Fatalf("policies %s, want %s", got, want)
 		}

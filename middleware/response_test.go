@@ -21,6 +21,7 @@ import (
 type item struct {
 	name string
 	a, b int64 // q and w, or r and t
+	us   int64 // keyrate-window-us, 0 if it is not there
 }
 
 // parseItems reads a list of the one form that ours have, strictly by RFC 9651.
@@ -54,6 +55,13 @@ func parseItems(field, a, b string) ([]item, error) {
 			}
 			*p.into, _ = strconv.ParseInt(rest[:digits], 10, 64)
 			rest = rest[digits:]
+		}
+		if after, ok := strings.CutPrefix(rest, ";keyrate-window-us="); ok && a == "q" {
+			digits := len(after) - len(strings.TrimLeft(after, "0123456789"))
+			if it.us, _ = strconv.ParseInt(after[:digits], 10, 64); it.us < 1 || after[0] == '0' {
+				return nil, fmt.Errorf("%q: no integer above 0 at %q", field, after)
+			}
+			rest = after[digits:]
 		}
 		items = append(items, it)
 		if rest == "" {
@@ -106,8 +114,20 @@ func parseDenial(body []byte) (d denial, err error) {
 }
 
 // wantSeconds returns n*Period/Rate, rounded up to a second, at least 1.
-func wantSeconds(l ratelimit.Limit, n int) int64 {
-	r := big.NewRat(int64(l.Period), int64(time.Second))
+func wantSeconds(l ratelimit.Limit, n int) int64 { return wantUnits(l, n, time.Second) }
+
+// wantMicros returns the window as keyrate-window-us has it, 0 if that is not told.
+func wantMicros(l ratelimit.Limit) int64 {
+	exact, whole := wantUnits(l, l.Burst, time.Microsecond), 1_000_000*wantSeconds(l, l.Burst)
+	if whole == exact || 20*(whole-exact) < exact {
+		return 0
+	}
+	return exact
+}
+
+// wantUnits returns n*Period/Rate, rounded up to a unit, at least 1.
+func wantUnits(l ratelimit.Limit, n int, unit time.Duration) int64 {
+	r := big.NewRat(int64(l.Period), int64(unit))
 	r.Mul(r, new(big.Rat).SetFrac(big.NewInt(int64(n)), big.NewInt(int64(l.Rate))))
 	q, m := new(big.Int).QuoRem(r.Num(), r.Denom(), new(big.Int))
 	if m.Sign() > 0 {
@@ -164,6 +184,9 @@ func checkResponse(t *testing.T, w *httptest.ResponseRecorder, p *ratelimit.Poli
 		}
 		if want := wantSeconds(l, l.Burst); it.b != want {
 			t.Errorf("%v: w=%d, want %d", l, it.b, want)
+		}
+		if want := wantMicros(l); it.us != want {
+			t.Errorf("%v: keyrate-window-us=%d, want %d", l, it.us, want)
 		}
 		r, wait := states[i].a, states[i].b
 		if r > it.a || wait < 1 {

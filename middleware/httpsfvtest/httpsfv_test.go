@@ -6,6 +6,7 @@ package httpsfvtest_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,10 @@ func check(t *testing.T, field []string, policy *ratelimit.Policy, keys ...strin
 			t.Errorf("%q: %v is not the name of a limit, or there twice", field, item.Value)
 		}
 		delete(names, name)
+		keys := keys
+		if _, fine := item.Params.Get("keyrate-window-us"); fine && keys[0] == "q" {
+			keys = append(slices.Clone(keys), "keyrate-window-us") // which the draft allows
+		}
 		if got := item.Params.Names(); strings.Join(got, " ") != strings.Join(keys, " ") {
 			t.Errorf("%q: parameters %q, want %q", field, got, keys)
 		}

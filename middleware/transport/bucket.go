@@ -22,17 +22,20 @@ const (
 // follow makes l a bucket that holds what remained when the request was sent. With
 // the times of sending on this side for those of arriving on the other, the way
 // there cancels out, if it always takes as long; that it does not is what one spare
-// token is for. Without one, the response's arrival is surely late enough.
+// token is for. Without one, the response's arrival less the shortest way there and back
+// is late enough, for the next request takes as long at least.
 //
 // Requests that are under way together may be served in any order. So there are two
 // bounds, and the tokens only change if they are not between them.
 func (l *lane) follow(remaining int, r reading) {
 	spare, from := 1, r.sent
 	if l.quota < 2 || l.limit < spareRate {
-		spare, from = 0, r.now
+		spare, from = 0, r.now.Add(-r.quick)
 	}
 	if l.hold && remaining == 0 {
-		l.until = earlier(l.resets, l.asks)
+		if l.until = earlier(l.resets, l.asks); l.exact > 0 {
+			l.until = earlier(l.until, r.now.Add(l.exact))
+		}
 	}
 	size := max(1, l.quota-spare)
 	remaining = min(remaining, l.quota) - spare
@@ -44,6 +47,9 @@ func (l *lane) follow(remaining int, r reading) {
 	// nothing.
 	charge := min(float64(l.quota)+float64(limit)*r.now.Sub(r.sent).Seconds(), maxCount)
 	least := bucketOf(limit, size, remaining-min(r.after+r.unseen, int(charge)), from)
+	if l.exact > 0 && spare > 0 {
+		remaining++ // it is rounded down, and with a rate that is exact the tokens here say more
+	}
 	most := bucketOf(limit, size, remaining-min(r.after-r.beside, int(charge)), from)
 	if l.bucket == nil || l.bucket.Burst() != size {
 		l.bucket = least

@@ -114,7 +114,7 @@ func TestDeniedIsSentAgain(t *testing.T) {
 			s := &script{answers: []answer{denying(status, "Retry-After: 1"), ok}}
 			r := request(t, "https://api.example.com/")
 			r.Method = http.MethodPost
-			do(t, mustNew(t, s, transport.Config{Denied: func(r *http.Response) (time.Duration, bool) { return 0, r.StatusCode == 400 }}), r)
+			do(t, mustNew(t, s, transport.Config{Denied: func(r *http.Response) (time.Duration, bool) { return 0, r.StatusCode == http.StatusBadRequest }}), r)
 			if len(s.times) != want {
 				t.Errorf("%d: sent %d times, want %d", status, len(s.times), want)
 			}

@@ -28,11 +28,11 @@
 // agree, and a refusal that contradicts them counts for more.
 //
 // Servers tell their windows in whole seconds, and so less than the rate of a bucket
-// that is full again within one, as with 20 a second and a burst of 2. If more remains
-// than can be, at the rate that was told, requests go faster. A bucket of 1 never
-// shows that: with 5 a second and a burst of 1, one request a second is sent, and
-// none is refused. An API whose callers are to use all of a limit lets them have what
-// comes in within a second at once.
+// that is full again within one, as with 20 a second and a burst of 2. keyrate's own
+// middleware tells such a window exactly, in a parameter of its own. With other servers
+// requests go faster if more remains than can be at the rate that was told. A bucket
+// of 1 never shows that: with 5 a second and a burst of 1 that is told as 1 a second,
+// one request a second is sent, and none is refused.
 //
 // Paces are not shared between processes. A process that is refused although it
 // keeps to the limit takes it that others use the same key, and goes at a part of

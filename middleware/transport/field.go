@@ -82,10 +82,20 @@ func (m member) param(name string) string {
 func (m member) window() time.Duration {
 	for _, name := range []string{"w", "window"} {
 		if d, ok := parsePeriod(m.param(name), time.Second); ok {
-			return d
+			return m.exact(d)
 		}
 	}
 	return 0
+}
+
+// exact returns a window as keyrate itself says it, beside one that is rounded up to
+// seconds.
+func (m member) exact(window time.Duration) time.Duration {
+	n, ok := parseCount(m.param("keyrate-window-us"))
+	if d := time.Duration(n) * time.Microsecond; ok && d > 0 && d < window && window-d < time.Second {
+		return d
+	}
+	return window
 }
 
 // names reports whether a policy is the one of that name, although it should stand

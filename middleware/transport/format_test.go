@@ -31,7 +31,7 @@ func TestFormat(t *testing.T) {
 		"the credential":          canary,
 		"the seed":                string(tr.seed),
 		"the seed in hexadecimal": hex.EncodeToString(tr.seed),
-		"the seed as numbers":     strings.Trim(fmt.Sprint([]int{}, tr.seed), "[] "),
+		"the seed as numbers":     strings.Trim(fmt.Sprintf("%d", tr.seed), "[]"),
 		"the hash in hexadecimal": hex.EncodeToString(key[:]),
 		"the hash in base64":      base64.StdEncoding.EncodeToString(key[:]),
 		"the hash as numbers":     strings.Trim(fmt.Sprint(key), "[]"),

@@ -260,19 +260,22 @@ func TestLongLinesCostNothing(t *testing.T) {
 	}
 }
 
-// TestSmallBurst: a server tells its windows in whole seconds, so that of a bucket
-// which is full again sooner it tells less than it admits. What remains shows that,
-// and most of the limit is used, without a refusal.
+// TestSmallBurst: a server rounds its windows to whole seconds, so that for a bucket
+// which is full again sooner it reports less than it admits, but for a parameter of its
+// own. Nearly all of the limit is used, with hardly a refusal.
 func TestSmallBurst(t *testing.T) {
 	for _, c := range []struct {
 		limit ratelimit.Limit
 		used  float64 // of the limit, at least
 	}{
-		{ratelimit.PerSecond(5).WithBurst(1), 0.19}, // of which nothing shows more than 1 a second
-		{ratelimit.PerSecond(5).WithBurst(2), 0.6},
-		{ratelimit.PerSecond(20).WithBurst(2), 0.6},
-		{ratelimit.PerSecond(5).WithBurst(3), 0.9},
-		{ratelimit.PerSecond(20).WithBurst(3), 0.9},
+		{ratelimit.PerSecond(5).WithBurst(1), 0.95},
+		{ratelimit.PerSecond(3).WithBurst(1), 0.95},
+		{ratelimit.PerSecond(20).WithBurst(1), 0.92},
+		{ratelimit.PerSecond(100).WithBurst(1), 0.75}, // the way takes a fifth of a token's time
+		{ratelimit.PerSecond(5).WithBurst(2), 0.95},
+		{ratelimit.PerSecond(20).WithBurst(2), 0.92},
+		{ratelimit.PerSecond(5).WithBurst(3), 0.95},
+		{ratelimit.PerSecond(20).WithBurst(3), 0.95},
 		{ratelimit.PerSecond(20).WithBurst(5), 0.95},
 		{ratelimit.PerSecond(100).WithBurst(10), 0.95},
 		{ratelimit.PerSecond(5).WithBurst(6), 0.95},

@@ -24,15 +24,16 @@ type lane struct {
 	bucket *rate.Limiter
 	limit  rate.Limit // the rate of all who share it, as was told or found out
 	quota  int
-	refill bool      // a bucket of which the window is told, as was seen
-	strict bool      // refused while there should have been tokens: when none remains, wait for the reset
-	hold   bool      // it does so now
-	resets time.Time // zero if it was not told
-	until  time.Time // nothing remains before
-	window bool      // left holds up to resets
-	left   int       // of a window
-	asks   time.Time // what was told holds up to here; then one request goes alone and asks
-	asked  time.Time // when it went
+	refill bool          // a bucket of which the window is told, as was seen
+	strict bool          // refused while there should have been tokens: when none remains, wait for the reset
+	hold   bool          // it does so now
+	exact  time.Duration // the window, where it is told finer than in seconds
+	resets time.Time     // zero if it was not told
+	until  time.Time     // nothing remains before
+	window bool          // left holds up to resets
+	left   int           // of a window
+	asks   time.Time     // what was told holds up to here; then one request goes alone and asks
+	asked  time.Time     // when it went
 
 	evidence evidence
 	gauge    gauge
@@ -84,7 +85,11 @@ func (l *lane) read(t Limit, r reading) bool {
 		l.left = least
 	}
 	limit := l.rateOf(t)
-	if t.Window > 0 && l.quota > 1 && limit >= spareRate {
+	l.exact = t.Window
+	if t.Window%time.Second == 0 {
+		l.exact = 0
+	}
+	if t.Window > 0 && l.exact == 0 && l.quota > 1 && limit >= spareRate {
 		limit = l.surplus.read(limit, t, l.quota, r)
 	}
 	if limit == 0 && !l.resets.IsZero() && !refills {
@@ -148,6 +153,10 @@ func (l *lane) delay(now time.Time, ahead int) (must, should time.Duration) {
 func (l *lane) over(now time.Time) bool {
 	return !now.Before(l.asks) || l.window && !now.Before(l.resets)
 }
+
+// single reports whether l is a bucket in which there is room for one token, so that a
+// late request is one less.
+func (l *lane) single() bool { return l.exact > 0 && l.bucket.Burst() == 1 }
 
 func (l *lane) take(now time.Time) {
 	if l.over(now) {

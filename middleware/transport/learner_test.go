@@ -37,7 +37,7 @@ func TestNoHistory(t *testing.T) {
 		{"a bucket of 60, 1 a second, empty", func(t *testing.T) http.Handler {
 			server := telling(t, ratelimit.PerMinute(60), tellRetryAfter)
 			for range 60 {
-				_, _ = network{handler: server}.RoundTrip(request(t, "https://api.example.com/"))
+				do(t, network{handler: server}, request(t, "https://api.example.com/"))
 			}
 			return server
 		}, 1, 160, 0.1},

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type pace struct {
 	times    [maxOvertaken]time.Time // when the last ones were sent, by their number
 	lastSent time.Time               // zero before the first, and when it has failed
 	trip     time.Duration           // how long the longest of the last ones took, at most maxTrip
+	quick    time.Duration           // how long the shortest of the last ones took
 	known    bool                    // there was a response
 	newest   uint64                  // the number of the last request whose response was read
 	gate     time.Time               // nothing is sent before
@@ -128,11 +130,13 @@ const (
 
 // jitter returns what is added to a wait, so that processes do not fall into step: up
 // to a tenth of it, and no more than half of what the request could wait beyond it.
-// It costs no throughput, for tokens go on coming in.
+// It costs no throughput, for tokens go on coming in, if there is room for them.
 func (p *pace) jitter(now time.Time, wait, most time.Duration) time.Duration {
 	limit := maxSpaceJitter
 	if now.Before(p.gate) {
 		limit = maxGateJitter
+	} else if slices.ContainsFunc(p.lanes, (*lane).single) {
+		limit = wait / 200
 	}
 	return rand.N(max(min(wait/10, limit, (most-wait)/2), 0) + 1)
 }

@@ -10,8 +10,10 @@ import (
 func (p *pace) read(c call, limits Limits, d denial, attempt int, now time.Time) (wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.known = true
 	p.trip = min(max(now.Sub(c.sent), p.trip-p.trip/16), maxTrip)
+	took := now.Sub(c.sent)
+	p.quick = min(took, p.quick+(took-p.quick)/256) // down at once, and up slowly
+	p.known = true
 	if c.number == p.asker {
 		p.gate = time.Time{} // what was told before does not hold any more
 	}
@@ -56,12 +58,13 @@ type reading struct {
 	unseen  int           // requests that were sent before, and may have been served after it
 	refused bool
 	maxWait time.Duration
+	quick   time.Duration // the shortest way there and back of late
 }
 
 // readLanes takes over what a response tells. Limits that it does not name do not
 // hold any more, as far as anybody knows: they may have been those of one path.
 func (p *pace) readLanes(c call, told []Limit, refused bool, now time.Time) {
-	r := reading{call: c, now: now, refused: refused, maxWait: p.maxWait}
+	r := reading{call: c, now: now, refused: refused, maxWait: p.maxWait, quick: min(p.quick, now.Sub(c.sent)) / 4 * 3}
 	r.after = int(p.sent - c.number)
 	r.beside, r.unseen = p.around(c)
 	if c.number > 1 && r.after < maxOvertaken-1 {
