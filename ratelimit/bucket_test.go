@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -372,10 +373,7 @@ func someKnown(b *ratelimit.Bucket, o *oracle, s script, now int64) (ratelimit.K
 
 // TestBucketOracle: KEYRATE_ORACLE_HISTORIES makes it longer.
 func TestBucketOracle(t *testing.T) {
-	histories := 600
-	if testing.Short() {
-		histories = 200
-	}
+	histories := testkit.Count(150, 600)
 	if text := os.Getenv("KEYRATE_ORACLE_HISTORIES"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {

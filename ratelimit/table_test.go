@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
 )
@@ -83,9 +84,7 @@ func TestTableTellsManyFaults(t *testing.T) {
 
 // TestTableOfAMillionKeys is replaced while it is in use, and no caller waits for that.
 func TestTableOfAMillionKeys(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short")
-	}
+	testkit.Long(t, "fills a table with a million keys, twice")
 	gold := policyOf(t, ratelimit.PerSecond(1))
 	c := ratelimit.TableConfig{Default: gold, Plans: map[string]*ratelimit.Policy{"gold": gold}, Members: map[string]string{}}
 	for i := range 1_000_000 {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -107,10 +108,7 @@ func TestTableSnapshotOneWins(t *testing.T) {
 
 // TestTableJSONOfManyKeys is written, read and put in force as a whole. A million take about two seconds to read.
 func TestTableJSONOfManyKeys(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short")
-	}
-	const n = 200_000
+	n := testkit.Count(10_000, 200_000)
 	p := policyOf(t, ratelimit.PerSecond(1))
 	c := ratelimit.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"gold": p}, Members: map[string]string{}}
 	for i := range n {

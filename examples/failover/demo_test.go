@@ -14,10 +14,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keyrate/keyrate/internal/testkit"
 )
 
 // TestDemo runs a short one, with a redis-server and with its stand-in.
 func TestDemo(t *testing.T) {
+	testkit.Long(t, "needs real time: callers who call while a Redis hangs")
 	for _, embed := range []bool{false, true} {
 		t.Run("embedded "+strconv.FormatBool(embed), func(t *testing.T) {
 			if !embed {
@@ -78,6 +81,7 @@ func wantTimeline(t *testing.T, file string, p plan) {
 }
 
 func TestDemoEndsWhenInterrupted(t *testing.T) {
+	testkit.Long(t, "needs real time: callers who call while a Redis hangs")
 	ctx, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer stop()
 	p := standard
@@ -121,6 +125,7 @@ func TestProcessLeavesNothing(t *testing.T) {
 // unless CI has promised one.
 func needRedis(t *testing.T) string {
 	t.Helper()
+	testkit.Long(t, "needs redis-server")
 	path, err := exec.LookPath("redis-server")
 	if err == nil && canStop {
 		return path

@@ -6,9 +6,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/keyrate/keyrate/internal/testkit"
 )
 
 func TestDemo(t *testing.T) {
+	testkit.Long(t, "needs real time: it waits as it is told")
 	var out, errs bytes.Buffer
 	if status := run(t.Context(), []string{"-demo", "-limit", "2/s"}, &out, &errs); status != 0 || errs.Len() > 0 {
 		t.Fatalf("status %d, errors %q, output\n%s", status, &errs, &out)

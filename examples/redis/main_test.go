@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"github.com/keyrate/keyrate/internal/testkit"
 )
 
 const table = `
@@ -21,6 +23,7 @@ Two servers admit what one does: 10 calls, not 20.
 `
 
 func TestTwoServersAdmitWhatOneDoes(t *testing.T) {
+	testkit.Long(t, "needs real time: its calls must be made within 5 s")
 	var out, errs bytes.Buffer
 	start := time.Now()
 	if status := run(t.Context(), nil, &out, &errs); status != 0 {
@@ -36,6 +39,7 @@ func TestTwoServersAdmitWhatOneDoes(t *testing.T) {
 }
 
 func TestGivenRedis(t *testing.T) {
+	testkit.Long(t, "needs real time: its calls must be made within 5 s")
 	given := miniredis.RunT(t)
 	given.RequireAuth("secret")
 	var out, errs bytes.Buffer

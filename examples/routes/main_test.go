@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/keyrate/keyrate/internal/testkit"
 )
 
 // TestRoutes: what each call leaves of the limits that hold it.
@@ -53,6 +55,7 @@ func TestRoutes(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
+	testkit.Long(t, "needs real time: its calls must be made within 2 s")
 	var out, errs bytes.Buffer
 	if status := run(t.Context(), []string{"-demo"}, &out, &errs); status != 0 || errs.Len() > 0 {
 		t.Fatalf("status %d, errors %q, output\n%s", status, &errs, &out)

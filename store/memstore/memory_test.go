@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -37,10 +38,11 @@ func fill(t *testing.T, maxKeys, n int) (*Store, float64) {
 
 func TestBytesPerKey(t *testing.T) {
 	sizes := []int{100_000, 300_000, 1_000_000}
-	if raceEnabled || testing.Short() {
-		sizes = sizes[:1]
+	most := testkit.Count(1, len(sizes))
+	if raceEnabled {
+		most = 1
 	}
-	for _, n := range sizes {
+	for _, n := range sizes[:most] {
 		for _, maxKeys := range []int{n, 1_000_000} {
 			s, each := fill(t, maxKeys, n)
 			t.Logf("%d random keys of at most %d: %.1f bytes each", n, maxKeys, each)

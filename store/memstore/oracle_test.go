@@ -11,12 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
 // histories returns how many random histories to try: KEYRATE_ORACLE_HISTORIES,
-// else 5,000, and fewer where that would take long.
+// else
+// 600, or 5,000 with KEYRATE_LONG=1, and fewer with the race detector.
 func histories(t *testing.T) int {
 	t.Helper()
 	if s := os.Getenv("KEYRATE_ORACLE_HISTORIES"); s != "" {
@@ -26,13 +28,10 @@ func histories(t *testing.T) int {
 		}
 		return n
 	}
-	switch {
-	case testing.Short():
-		return 500
-	case raceEnabled:
-		return 1000
+	if raceEnabled {
+		return testkit.Count(500, 1000)
 	}
-	return 5000
+	return testkit.Count(600, 5000)
 }
 
 // TestOracle compares every answer of the store with those of the model, over

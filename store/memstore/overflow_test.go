@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/storetest"
 )
@@ -64,8 +65,8 @@ func (s *Store) slots() (n int) {
 // TestFlood: 10,000 exhausted keys fill the table; then a million others come.
 func TestFlood(t *testing.T) {
 	const exhausted = 10_000
-	newcomers := 1_000_000
-	if raceEnabled || testing.Short() {
+	newcomers := testkit.Count(100_000, 1_000_000)
+	if raceEnabled {
 		newcomers = 100_000
 	}
 	hourly := mustPolicy(t, ratelimit.PerHour(5))

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/storetest"
@@ -114,15 +115,12 @@ func TestBoundsOfManyNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("KEYRATE_SEED=%#x", seed)
-	histories := uint64(100)
-	if testing.Short() {
-		histories = 25
-	}
+	histories := testkit.Count(20, 100)
 	var told atomic.Int64
-	for i := range histories {
+	for i := range uint64(histories) {
 		synctest.Test(t, func(t *testing.T) { manyNodes(t, rand.New(rand.NewPCG(seed, i)), &told) })
 	}
-	if told.Load() < 1000 {
+	if told.Load() < 10*int64(histories) {
 		t.Errorf("only %d debts were carried", told.Load())
 	}
 }

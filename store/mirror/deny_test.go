@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/storetest"
@@ -23,10 +24,7 @@ func TestDeniesOnlyWhatTheSharedStoreWould(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("KEYRATE_SEED=%#x", seed)
-	histories := 40
-	if testing.Short() {
-		histories = 8
-	}
+	histories := testkit.Count(8, 40)
 	asked, own := 0, 0
 	for i := range histories {
 		synctest.Test(t, func(t *testing.T) {
@@ -35,8 +33,8 @@ func TestDeniesOnlyWhatTheSharedStoreWould(t *testing.T) {
 		})
 	}
 	t.Logf("%d calls went to the shared store, %d were denied without it", asked, own)
-	if own < 1000 || asked < 1000 {
-		t.Errorf("%d calls went to the shared store and %d were denied without it; each must be 1000 or more for the test to mean anything", asked, own)
+	if own < 25*histories || asked < 25*histories {
+		t.Errorf("%d calls went to the shared store and %d were denied without it; each must be %d or more for the test to mean anything", asked, own, 25*histories)
 	}
 }
 

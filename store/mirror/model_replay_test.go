@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
@@ -212,7 +213,7 @@ func TestModelReplayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("KEYRATE_SEED=%#x", seed)
-	for i := range uint64(3000) {
+	for i := range uint64(testkit.Count(500, 3000)) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, i))
 			r := newReplay(t, ratelimit.Limit{Rate: 100, Period: time.Second, Burst: 1 + random.IntN(4)})

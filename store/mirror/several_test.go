@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
@@ -44,13 +45,10 @@ func TestSeveralLimitsTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("KEYRATE_SEED=%#x", seed)
-	histories := uint64(200)
-	if testing.Short() {
-		histories = 40
-	}
+	histories := testkit.Count(60, 200)
 	of := map[ratelimit.Source]int{}
 	refused := map[string]int{} // by the name of the limit
-	for i := range histories {
+	for i := range uint64(histories) {
 		synctest.Test(t, func(t *testing.T) { together(t, rand.New(rand.NewPCG(seed, i)), of, refused) })
 		if t.Failed() {
 			t.Fatalf("history %d", i)
@@ -58,13 +56,13 @@ func TestSeveralLimitsTogether(t *testing.T) {
 	}
 	t.Logf("decided by: %v; refused by: %v", of, refused)
 	for _, source := range []ratelimit.Source{ratelimit.FromStore, ratelimit.FromKnowledge, ratelimit.FromShare} {
-		if of[source] < 1000 {
-			t.Errorf("%d decisions were founded on %v; each must be 1000 or more for the test to mean anything", of[source], source)
+		if of[source] < 5*histories {
+			t.Errorf("%d decisions were founded on %v; each must be %d or more for the test to mean anything", of[source], source, 5*histories)
 		}
 	}
 	for _, l := range policy(t, fourLimits...).Limits() {
-		if refused[l.Name] < 100 {
-			t.Errorf("%d calls were refused by %v; each must be 100 or more", refused[l.Name], l)
+		if refused[l.Name] < histories/2 {
+			t.Errorf("%d calls were refused by %v; each must be %d or more", refused[l.Name], l, histories/2)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/mirror"
 )
@@ -79,7 +80,8 @@ func (s *some) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 // TestFailingCallsKeepToTheLimit: of many callers at once, some calls fail and are
 // decided here while others are on their way. One node admits what its limit allows.
 func TestFailingCallsKeepToTheLimit(t *testing.T) {
-	const trip, during = 4 * time.Millisecond, 20 * time.Second
+	const trip = 4 * time.Millisecond
+	during := time.Duration(testkit.Count(4, 20)) * time.Second
 	for _, every := range []int64{0, 2, 3, 10} {
 		for _, l := range []ratelimit.Limit{
 			ratelimit.PerSecond(5), ratelimit.PerMinute(60), ratelimit.PerSecond(200), ratelimit.PerSecond(1000).WithBurst(100),

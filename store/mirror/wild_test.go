@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/storetest"
@@ -87,7 +88,7 @@ func TestWildStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("KEYRATE_SEED=%#x", seed)
-	for i := range uint64(40) {
+	for i := range uint64(testkit.Count(8, 40)) {
 		synctest.Test(t, func(t *testing.T) { searchOne(t, seed+i) })
 	}
 }

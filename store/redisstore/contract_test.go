@@ -11,6 +11,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/storetest"
 )
@@ -98,7 +99,7 @@ func emulated() int {
 	if raceEnabled {
 		return 5
 	}
-	return 30
+	return testkit.Count(10, 30)
 }
 
 func TestContractOnRedis(t *testing.T) {

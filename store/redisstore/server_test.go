@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/internal/testkit"
 )
 
 // A server is a redis-server of a test's own.
@@ -46,6 +48,7 @@ func startRedis(t testing.TB, args ...string) *server { return start(t, nil, arg
 
 func start(t testing.TB, env []string, args ...string) *server {
 	t.Helper()
+	testkit.Long(t, "needs redis-server")
 	path, err := exec.LookPath("redis-server")
 	need(t, "redis-server on the PATH", err)
 	// Between the choice of the port and its use somebody else may take it.
@@ -120,6 +123,7 @@ func freeAddress(t testing.TB) string {
 // The script, and the expiry of its values, are those of production.
 func startSteered(t testing.TB, args ...string) *server {
 	t.Helper()
+	testkit.Long(t, "needs redis-server and a C compiler")
 	cc, err := exec.LookPath("cc")
 	need(t, "a C compiler, to steer the clock of redis-server", err)
 	dir := t.TempDir()
