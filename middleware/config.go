@@ -82,6 +82,10 @@ type Config struct {
 	// ResultInContext makes the decision available to the handler through
 	// [ResultFrom]. It copies the request, which costs three allocations.
 	ResultInContext bool
+	// Observe, if not nil, is called once for each request, when its [Outcome] is certain
+	// and before the handler is run or an answer is written. It runs on the request's
+	// goroutine: it must be quick. If it panics, that is a fault, and the outcome stands.
+	Observe func(*http.Request, Event)
 	// OnFault, if not nil, is told the class of each fault, exactly one: one of the
 	// Fault constants here, or what [ratelimit.ErrorClass] says of the error of a
 	// decision. The context is the request's. It must be quick.

@@ -29,8 +29,8 @@
 // Nothing that fails here becomes a 500, a panic, or a call that nobody counted.
 // If the store cannot decide, the handler runs, or the caller gets 503 with
 // [Config.FailClosed]; functions of the user's that panic are recovered. Each of
-// these is a fault: it is told to [Config.OnFault] and logged, at most one line a
-// second. No key, no address and no text of an error or of the request appears in
+// these is a fault: it goes to [Config.OnFault] and to the log, at most one line a
+// second. [Config.Observe] is called for every request, with one [Outcome]. No key, no address and no text of an error or of the request appears in
 // a response or in a log line of ours.
 //
 // Only a CORS preflight is free; every other method costs, HEAD and OPTIONS too.

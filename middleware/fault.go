@@ -17,6 +17,7 @@ const (
 	FaultSkipPanic    = "skip-panic"    // Config.Skip panicked; the request was limited
 	FaultDeniedPanic  = "denied-panic"  // Config.Denied panicked
 	FaultDeniedSilent = "denied-silent" // Config.Denied wrote nothing; the problem was sent
+	FaultObservePanic = "observe-panic" // Config.Observe panicked; the outcome stands
 )
 
 // faults tells of what went wrong: of each fault to the hook, and of some to the

@@ -63,21 +63,32 @@ func newGate(limiter *ratelimit.Limiter, c Config) *gate {
 
 // ServeHTTP decides, and then serves or refuses. It recovers no panic of the
 // handler: that is done around each of the user's functions, below.
-func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if isPreflight(r) || g.skip(r) {
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.serve(w, r, r.Pattern) }
+
+// serve is ServeHTTP for a request whose pattern is known.
+func (g *gate) serve(w http.ResponseWriter, r *http.Request, pattern string) {
+	a := g.arrive(r, pattern)
+	switch {
+	case isPreflight(r):
+		g.observe(a, OutcomePreflight, true, nil, "")
+		g.next.ServeHTTP(w, r)
+		return
+	case g.skip(r):
+		g.observe(a, OutcomeSkipped, true, nil, "")
 		g.next.ServeHTTP(w, r)
 		return
 	}
 	key := g.key(r)
 	if key == "" || key == Ambiguous || key == ambiguousAddress {
-		g.refuseKey(w, r, key)
+		g.refuseKey(w, a, key)
 		return
 	}
 	var result ratelimit.Result
 	if err := g.decide(r, key, g.cost(r), &result); err != nil {
-		g.undecided(w, r, err, result.Shadow || g.limiter.Shadow())
+		g.undecided(w, a, err, result.Shadow || g.limiter.Shadow())
 		return
 	}
+	g.observe(a, outcomeOf(&result), result.Allowed, &result, "")
 	if !result.Allowed {
 		g.deny(w, r, key, &result)
 		return
@@ -182,29 +193,36 @@ func (g *gate) decide(r *http.Request, key string, cost int, result *ratelimit.R
 
 // undecided serves or refuses a request about which nothing could be decided. Where
 // nothing is enforced, it is served.
-func (g *gate) undecided(w http.ResponseWriter, r *http.Request, err error, shadow bool) {
+func (g *gate) undecided(w http.ResponseWriter, a arrival, err error, shadow bool) {
 	class := ratelimit.ErrorClass(err)
 	if !shadow && ratelimit.FailsClosed(err, g.config.FailClosed) {
-		g.faults.report(r, class, "refused with 503")
-		g.unavailable(w, r)
+		g.observe(a, OutcomeFailedClosed, false, nil, class)
+		g.faults.report(a.Request, class, "refused with 503")
+		g.unavailable(w, a.Request)
 		return
 	}
-	g.faults.report(r, class, "served without a limit")
-	g.next.ServeHTTP(w, r)
+	g.observe(a, OutcomeFailedOpen, true, nil, class)
+	g.faults.report(a.Request, class, "served without a limit")
+	g.next.ServeHTTP(w, a.Request)
 }
 
 // refuseKey answers a request whose key is missing or ambiguous. In shadow mode it
 // is served: no decision is made about it either way.
-func (g *gate) refuseKey(w http.ResponseWriter, r *http.Request, key string) {
+func (g *gate) refuseKey(w http.ResponseWriter, a arrival, key string) {
+	outcome, shadow := OutcomeNoKey, g.limiter.Shadow()
+	if key != "" {
+		outcome = OutcomeAmbiguous
+	}
+	g.observe(a, outcome, shadow, nil, "")
 	switch {
-	case g.limiter.Shadow():
-		g.next.ServeHTTP(w, r)
+	case shadow:
+		g.next.ServeHTTP(w, a.Request)
 	case key == Ambiguous:
-		badRequest(w, r, twoKeysBody)
+		badRequest(w, a.Request, twoKeysBody)
 	case key == ambiguousAddress:
-		badRequest(w, r, twoAddressesBody)
+		badRequest(w, a.Request, twoAddressesBody)
 	default:
-		g.unauthorized(w, r)
+		g.unauthorized(w, a.Request)
 	}
 }
 

@@ -142,10 +142,14 @@ var redirect = reflect.TypeOf(http.RedirectHandler("/", http.StatusTemporaryRedi
 func (h *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	found, pattern := h.mux.Handler(r)
 	g := h.own
+	isRedirect := reflect.TypeOf(found) == redirect
 	// The mux tells a redirect's pattern, too: unless it was registered so, it is no
 	// request to that route yet.
-	if at := h.routes[pattern]; at != nil && (reflect.TypeOf(found) != redirect || found == at.registered) {
+	if at := h.routes[pattern]; at != nil && (!isRedirect || found == at.registered) {
 		g = at.gate
 	}
-	g.ServeHTTP(w, r)
+	if isRedirect && r.Method == http.MethodConnect {
+		pattern = "" // it may be the path that the caller sent
+	}
+	g.serve(w, r, pattern)
 }
