@@ -69,6 +69,7 @@ func admit(t *testing.T, s *Store, p *ratelimit.Policy, timeout time.Duration, k
 }
 
 func TestContractOnMiniredis(t *testing.T) {
+	testkit.Long(t, "takes ten seconds of CPU")
 	server := miniredis.RunT(t)
 	client := patient(t, server.Addr())
 	now := epoch
@@ -99,7 +100,7 @@ func emulated() int {
 	if raceEnabled {
 		return 5
 	}
-	return testkit.Count(10, 30)
+	return 30
 }
 
 func TestContractOnRedis(t *testing.T) {
