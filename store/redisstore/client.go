@@ -14,8 +14,8 @@ import (
 
 // NewClient returns a client with the options that decisions need: every wait ends
 // with its context and after [ratelimit.DefaultTimeout], nothing is sent twice,
-// connections are few. The caller closes it. It begins to connect, but does not wait
-// for that: Redis may be down. The URL is one of
+// connections are few. The caller closes it. It does no I/O: the first decision makes
+// the first connection, and Redis may be down. The URL is one of
 //
 //	redis://user:password@host:6379/0                         one server
 //	rediss://user:password@host:6379/0                        with TLS
@@ -55,7 +55,7 @@ func NewClient(rawURL string) (redis.UniversalClient, error) {
 	// Between redirections in a Cluster. The client's own 8 to 512 ms are the budget of
 	// several decisions.
 	o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 4*time.Millisecond
-	o.PoolSize, o.MaxActiveConns, o.MinIdleConns = 20, 20, 2
+	o.PoolSize, o.MaxActiveConns = 20, 20
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	if o.IsClusterMode {
 		cluster := o.Cluster()

@@ -118,7 +118,7 @@ func TestNewClient(t *testing.T) {
 					t.Errorf("%s, database %d, user %q, password %q, TLS %v", o.Addr, o.DB, o.Username, o.Password, o.TLSConfig != nil)
 				}
 				if o.DialTimeout != d || o.ReadTimeout != d || o.WriteTimeout != d || o.PoolTimeout != d || o.DialerRetries != 1 ||
-					o.MaxRetries != 0 || o.Protocol != 2 || o.PoolSize != 20 || o.MaxActiveConns != 20 || o.MinIdleConns != 2 || !o.ContextTimeoutEnabled {
+					o.MaxRetries != 0 || o.Protocol != 2 || o.PoolSize != 20 || o.MaxActiveConns != 20 || o.MinIdleConns != 0 || !o.ContextTimeoutEnabled {
 					t.Errorf("%+v", o)
 				}
 				if o.MaintNotificationsConfig != nil && o.MaintNotificationsConfig.Mode != "disabled" {
@@ -131,7 +131,7 @@ func TestNewClient(t *testing.T) {
 					t.Errorf("%v, user %q, password %q, TLS %v", o.Addrs, o.Username, o.Password, o.TLSConfig != nil)
 				}
 				if o.DialTimeout != d || o.ReadTimeout != d || o.WriteTimeout != d || o.PoolTimeout != d || o.DialerRetries != 1 ||
-					o.PoolSize != 20 || o.MaxActiveConns != 20 || o.MinIdleConns != 2 || !o.ContextTimeoutEnabled ||
+					o.PoolSize != 20 || o.MaxActiveConns != 20 || o.MinIdleConns != 0 || !o.ContextTimeoutEnabled ||
 					!o.DisableRoutingPolicies || o.MinRetryBackoff != time.Millisecond || o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
 					t.Errorf("%+v", o)
 				}
