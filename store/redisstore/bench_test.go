@@ -25,7 +25,7 @@ func BenchmarkTake(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer client.Close()
-	s := newStore(b, client, Config{Secret: []byte("secret")})
+	s := newStore(b, client, Config{Secret: []byte("0123456789abcdef0123456789abcdef")})
 	p := policy(b, ratelimit.PerHour(1_000_000))
 	two := policy(b, ratelimit.PerHour(1_000_000), ratelimit.PerDay(1_000_000).Named("daily"))
 	never := policy(b, ratelimit.PerHour(1).Named("never"))

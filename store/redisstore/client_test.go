@@ -36,7 +36,7 @@ func TestConfig(t *testing.T) {
 		want   []string // in the error; none: no error
 	}{
 		{"good", good, Config{}, nil},
-		{"good, all set", good, Config{Prefix: "my-app:v1", Secret: []byte("x"), OnForeign: func(int) {}}, nil},
+		{"good, all set", good, Config{Prefix: "my-app:v1", Secret: []byte("sixteen bytes ok"), OnForeign: func(int) {}}, nil},
 		{"nil", nil, Config{}, []string{"nil", "redisstore.NewClient"}},
 		{"typed nil", (*redis.Client)(nil), Config{}, []string{"nil", "redisstore.NewClient"}},
 		{"typed nil Cluster", (*redis.ClusterClient)(nil), Config{TrustClient: true}, []string{"nil"}},

@@ -24,7 +24,7 @@ func Example() {
 	limiter := func() *ratelimit.Limiter {
 		// A client of one's own, that may take its time. NewClient has all that matters set.
 		client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true, MaxRetries: -1})
-		store, err := redisstore.New(client, redisstore.Config{Secret: []byte("32 random bytes")})
+		store, err := redisstore.New(client, redisstore.Config{Secret: []byte("better 32 bytes of crypto/rand ...")})
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -47,6 +47,17 @@ func checkPrefix(prefix string) error {
 	return nil
 }
 
+// minSecret is in bytes. Whoever can read Redis can try out shorter ones.
+const minSecret = 16
+
+// checkSecret rejects what is no secret. None is a choice.
+func checkSecret(secret []byte) error {
+	if n := len(secret); n > 0 && n < minSecret {
+		return fmt.Errorf("redisstore: Config.Secret has %d bytes; must have at least %d, such as the 44 characters of `openssl rand -base64 32`, or be nil", n, minSecret)
+	}
+	return nil
+}
+
 // tag returns what the names of a key's buckets begin with.
 func (n *names) tag(key string) string {
 	h, ok := n.hashes.Get().(hash.Hash)

@@ -20,8 +20,9 @@ type Config struct {
 	Prefix string
 	// Secret keys the hashes that stand for API keys in Redis. Without it they are
 	// plain SHA-256: whoever can read Redis, and guess an API key, can see that it is
-	// in use. It should be 32 random bytes, and the same in all processes that share
-	// limits. Another secret is a new start: all buckets are full.
+	// in use. It should be 32 random bytes, must have at least 16, and must be the same
+	// in all processes that share limits. Another secret is a new start: all buckets are
+	// full.
 	Secret []byte
 	// TrustClient accepts a client of a type whose options cannot be read. It must
 	// heed the deadline of a context, and send no command twice whose NoRetry says so.
@@ -57,7 +58,7 @@ func New(client redis.UniversalClient, c Config) (*Store, error) {
 	if c.Prefix == "" {
 		c.Prefix = defaultPrefix
 	}
-	if err := errors.Join(checkClient(client, c.TrustClient), checkPrefix(c.Prefix)); err != nil {
+	if err := errors.Join(checkClient(client, c.TrustClient), checkPrefix(c.Prefix), checkSecret(c.Secret)); err != nil {
 		return nil, err
 	}
 	s := &Store{client: client, names: newNames(c.Prefix, c.Secret), onForeign: c.OnForeign}

@@ -14,7 +14,7 @@ func TestPage(t *testing.T) {
 		Side: seen.After,
 		NewOnRedis: func(o *redis.Options) (http.Handler, func() error, error) {
 			client := redis.NewClient(seen.AsNewClient(o))
-			api, err := handler(client, []byte("secret"))
+			api, err := handler(client, []byte("32 random bytes in production.."))
 			return api, client.Close, err
 		},
 	})
