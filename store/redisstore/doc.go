@@ -62,8 +62,17 @@
 //     less than a second.
 //   - Cluster. The same, of the slots that fail over. The other primaries are not
 //     affected, not even by one that hangs.
+//   - One address that hides a cluster, as hosted services have it. The same. A script
+//     call may only name keys of one hash slot there: after the first that was rejected
+//     each API key has a script call of its own, in the same trip. [Store.Check] says so.
+//     A proxy that does not look where keys are, such as twemproxy, is no set-up for
+//     limits.
 //   - Ring. It is no set-up for limits: the keys of a shard that is down begin with
 //     full buckets on another, and once more when it returns.
+//
+// A client for one server that is given one node of a Cluster decides nothing, as soon
+// as a bucket is on another node: each error, and Check, say that the URL needs
+// cluster=true.
 //
 // None of them ever loses more of a bucket than its burst. An eviction policy other
 // than noeviction drops buckets at will; [Store.Check] warns of it. Replicas are not

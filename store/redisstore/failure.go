@@ -120,7 +120,7 @@ var replies = []struct{ prefix, class string }{
 	{"MOVED ", ClassCluster},
 	{"ASK ", ClassCluster},
 	{"CROSSSLOT ", ClassCluster},
-	{"ERR This instance has cluster support disabled", ClassCluster},
+	{noCluster, ClassCluster},
 	{"NOPERM ", ClassAccess},
 	{"NOAUTH ", ClassAccess},
 	{"WRONGPASS ", ClassAccess},
@@ -142,6 +142,9 @@ func classifyReply(text string) (class string, notExecuted bool) {
 		if strings.HasPrefix(text, r.prefix) || script && strings.Contains(text, ": -"+r.prefix) {
 			return r.class, true
 		}
+	}
+	if saysCrossSlot(text) {
+		return ClassCluster, true
 	}
 	for _, words := range inScript {
 		if strings.Contains(text, words) {

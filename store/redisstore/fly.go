@@ -11,16 +11,28 @@ import (
 
 // fly makes one trip with calls, and decides or fails each of them.
 func (s *Store) fly(ctx context.Context, calls []*call) {
-	if len(calls) == 1 || s.oneServer {
+	if err := s.reaches(ctx); err != nil {
+		for _, c := range calls {
+			c.fail(err)
+		}
+		return
+	}
+	if len(calls) == 1 || s.oneServer && !s.slots.split.Load() {
 		s.flyOne(ctx, pack(calls))
 		return
 	}
 	s.flyMany(ctx, byKey(calls))
 }
 
-// flyOne makes a flight with one script call.
+// flyOne makes a flight with one script call, or with several if it turns out that
+// one cannot have the keys of all: then nothing was executed.
 func (s *Store) flyOne(ctx context.Context, f flight) {
 	cmd, err := s.run(ctx, takeScript, f.keys, f.args)
+	if s.oneServer && len(f.calls) > 1 && isCrossSlot(err) {
+		s.slots.split.Store(true)
+		s.flyMany(ctx, byKey(f.calls))
+		return
+	}
 	s.conclude(f, cmd, err)
 }
 
@@ -95,7 +107,8 @@ func (s *Store) conclude(f flight, cmd command, err error) {
 	}
 	if err != nil {
 		s.failed(err)
-		err = failure(err)
+		s.learn(f, err)
+		err = failure(s.explain(err))
 		for _, c := range f.calls {
 			c.fail(err)
 		}
@@ -126,7 +139,7 @@ func (s *Store) again(ctx context.Context, err error) bool {
 		return false
 	}
 	class, notExecuted := classify(err)
-	if !notExecuted || class != ClassCluster && class != ClassReadOnly {
+	if !notExecuted || class != ClassCluster && class != ClassReadOnly || isCrossSlot(err) || s.oneServer && isElsewhere(err) {
 		return false
 	}
 	s.failed(err)

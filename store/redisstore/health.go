@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,7 +25,10 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	if err != nil || len(servers) == 0 {
 		class := ClassConnect // a Ring without a shard
 		if err != nil {
-			class, _ = classify(err)
+			class = ratelimit.ErrorClass(failure(err))
+			if isReply(err, isNoCluster) {
+				h.Warnings = append(h.Warnings, errNoCluster.Error())
+			}
 		}
 		h.Status, h.Parts = ratelimit.StatusFailed, []ratelimit.PartHealth{{Name: "redis", Class: class}}
 		return h
@@ -35,11 +37,14 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	warnings := make([]string, len(servers))
 	var wg sync.WaitGroup
 	for i, server := range servers {
+		h.Parts[i] = ratelimit.PartHealth{Name: s.called(server), Class: ratelimit.ClassPanic} // if the client ends the goroutine
 		wg.Go(func() {
-			h.Parts[i] = s.prove(ctx, server)
-			if h.Parts[i].OK {
+			defer func() { _ = recover() }()
+			part := s.prove(ctx, server)
+			if part.OK {
 				warnings[i] = s.evicts(ctx, server)
 			}
+			h.Parts[i] = part
 		})
 	}
 	wg.Wait()
@@ -52,9 +57,7 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 			h.Warnings = append(h.Warnings, h.Parts[i].Name+" "+warnings[i])
 		}
 	}
-	if n := s.foreign.Load(); n > 0 {
-		h.Warnings = append(h.Warnings, fmt.Sprintf("%d values in Redis were not of this package, and have been overwritten: does somebody else use the prefix?", n))
-	}
+	h.Warnings = append(h.Warnings, s.warnings()...)
 	switch well {
 	case len(servers):
 		h.Status = ratelimit.StatusOK
@@ -75,9 +78,13 @@ func (s *Store) timeout() time.Duration {
 }
 
 // servers returns those that keep buckets, as far as the client knows.
-func (s *Store) servers(ctx context.Context) ([]*redis.Client, error) {
+func (s *Store) servers(ctx context.Context) (all []*redis.Client, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanic
+		}
+	}()
 	var mu sync.Mutex
-	var all []*redis.Client
 	add := func(_ context.Context, server *redis.Client) error {
 		mu.Lock()
 		defer mu.Unlock()
@@ -86,7 +93,6 @@ func (s *Store) servers(ctx context.Context) ([]*redis.Client, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout())
 	defer cancel()
-	var err error
 	switch client := s.client.(type) {
 	case *redis.Client:
 		all = []*redis.Client{client}
@@ -101,57 +107,17 @@ func (s *Store) servers(ctx context.Context) ([]*redis.Client, error) {
 	return all, err
 }
 
-// prove makes decisions on one server. Its key is one that falls to it.
-func (s *Store) prove(ctx context.Context, server *redis.Client) ratelimit.PartHealth {
-	part := ratelimit.PartHealth{Name: "redis"}
-	key := "probe " + rand.Text()
-	if s.lanes.server != nil {
-		part.Name = partName(server)
-		// Of a server without slots nothing can be asked, which is no fault of it.
-		for tries := 0; !s.falls(ctx, key, server); tries++ {
-			if tries == 10_000 {
-				part.OK = true
-				return part
-			}
-			key = "probe " + rand.Text()
-		}
+// warnings returns what an operator should know of the whole store.
+func (s *Store) warnings() []string {
+	var all []string
+	if s.slots.moved.Load() != nil {
+		all = append(all, errNode.Error())
 	}
-	if err := ratelimit.ProveKey(ctx, s, key, s.timeout()); err != nil {
-		part.Class = ratelimit.ErrorClass(failure(err))
-		return part
+	if s.slots.split.Load() {
+		all = append(all, "redis keeps its keys in hash slots behind one address (CROSSSLOT): calls of several API keys still share trips, but each has a script call of its own, which costs Redis more")
 	}
-	part.OK, part.Proved = true, time.Now()
-	return part
-}
-
-// falls tells whether a key's buckets are on a server.
-func (s *Store) falls(ctx context.Context, key string, server *redis.Client) bool {
-	on, err := s.lanes.server(ctx, s.names.tag(key))
-	return err != nil || address(on) == address(server)
-}
-
-// evicts returns a warning if a server may drop buckets, which would be full again.
-func (s *Store) evicts(ctx context.Context, server *redis.Client) string {
-	if server == nil {
-		return ""
+	if n := s.foreign.Load(); n > 0 {
+		all = append(all, fmt.Sprintf("%d values in Redis were not of this package, and have been overwritten: does somebody else use the prefix?", n))
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout())
-	defer cancel()
-	info, err := server.Info(ctx, "memory").Result()
-	if err != nil {
-		return "does not tell its eviction policy: INFO failed"
-	}
-	memory, policy := "", ""
-	for line := range strings.Lines(info) {
-		switch name, value, _ := strings.Cut(strings.TrimSpace(line), ":"); name {
-		case "maxmemory":
-			memory = value
-		case "maxmemory_policy":
-			policy = value
-		}
-	}
-	if memory == "" || memory == "0" || policy == "noeviction" {
-		return ""
-	}
-	return fmt.Sprintf("may evict buckets, which are full again then: maxmemory-policy is %.20q; set noeviction", policy)
+	return all
 }

@@ -44,6 +44,8 @@ type Store struct {
 	names     *names
 	lanes     *lanes
 	desk      desk
+	slots     slots
+	look      *ratelimit.Policy // of what Check looks at
 	onForeign func(n int)
 	foreign   atomic.Int64 // values found that were not of this package
 	longest   atomic.Int64 // how long decisions may take, the longest of them, in nanoseconds
@@ -58,10 +60,11 @@ func New(client redis.UniversalClient, c Config) (*Store, error) {
 	if c.Prefix == "" {
 		c.Prefix = defaultPrefix
 	}
-	if err := errors.Join(checkClient(client, c.TrustClient), checkPrefix(c.Prefix), checkSecret(c.Secret)); err != nil {
+	look, err := ratelimit.NewPolicy(ratelimit.PerSecond(1))
+	if err := errors.Join(err, checkClient(client, c.TrustClient), checkPrefix(c.Prefix), checkSecret(c.Secret)); err != nil {
 		return nil, err
 	}
-	s := &Store{client: client, names: newNames(c.Prefix, c.Secret), onForeign: c.OnForeign}
+	s := &Store{client: client, names: newNames(c.Prefix, c.Secret), look: look, onForeign: c.OnForeign}
 	_, s.oneServer = client.(*redis.Client)
 	s.lanes = newLanes(client, s.fly)
 	return s, nil
@@ -79,9 +82,14 @@ func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 	if err := ctx.Err(); err != nil {
 		return ratelimit.Decision{}, failure(fmt.Errorf("%w: %w", errQueued, err))
 	}
-	if t := int64(r.Timeout); t > s.longest.Load() {
+	if t := int64(budget(r.Timeout)); t > s.longest.Load() {
 		s.longest.Store(t)
 	}
+	return s.take(ctx, r)
+}
+
+// take is Take of a request that somebody else need not have made.
+func (s *Store) take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
 	c := s.desk.call(ctx, r, s.names.tag(r.Key))
 	return s.lanes.of(ctx, c.tag).take(ctx, c)
 }
@@ -128,7 +136,7 @@ func (s *Store) Reset(ctx context.Context, key string, p *ratelimit.Policy) (err
 	}
 	if _, err := s.run(ctx, resetScript, keys, args); err != nil {
 		s.failed(err)
-		return failure(err)
+		return failure(s.explain(err))
 	}
 	return nil
 }
