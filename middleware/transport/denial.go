@@ -95,10 +95,14 @@ func (p *pace) waitAfter(d denial, limits Limits, attempt int) time.Duration {
 // waitFor returns how long it takes until something is left of a limit that is used
 // up: until its reset, or the first share of that if it is a bucket.
 func (p *pace) waitFor(t Limit, attempt int) time.Duration {
+	l := find(p.lanes, t.Name)
 	if !t.Refills {
+		if t.Reset == 0 && t.Unit == "" && l != nil {
+			return time.Until(l.resets)
+		}
 		return t.Reset
 	}
-	if l := find(p.lanes, t.Name); t.Unit == "" && l != nil {
+	if t.Unit == "" && l != nil {
 		if !l.evidence.refills(true) {
 			return t.Reset
 		}

@@ -120,7 +120,7 @@ var spoken = map[string][]dialect{
 		all(transport.Limit{Name: "tokens", Unit: "tokens", Quota: 500000, Remaining: 499900, Reset: 12 * time.Second}, transport.Limit{Name: "tokens-month", Unit: "tokens", Quota: 1000000000, Window: 30 * day, Remaining: 999999900})}},
 	"Fireworks":   {{[]string{"x-ratelimit-limit-tokens-prompt: 60000", "x-ratelimit-remaining-tokens-prompt: 59000"}, all(transport.Limit{Name: "tokens-prompt", Unit: "tokens", Quota: 60000, Remaining: 59000})}},
 	"Together AI": {{[]string{"x-ratelimit-limit: 10", "x-ratelimit-remaining: 9", "x-ratelimit-reset: 1", "x-tokenlimit-limit: 3000", "x-tokenlimit-remaining: 2900"}, all(transport.Limit{Quota: 10, Remaining: 9, Reset: time.Second}, transport.Limit{Name: "tokens", Unit: "tokens", Quota: 3000, Remaining: 2900})}},
-	"Cohere":      {{[]string{"x-endpoint-monthly-call-limit: 1000", "x-trial-endpoint-call-limit: 20", "x-trial-endpoint-call-remaining: 19"}, all(transport.Limit{Name: "trial", Quota: 20, Remaining: 19})}},
+	"Cohere":      {{[]string{"x-endpoint-monthly-call-limit: 1000", "x-trial-endpoint-call-limit: 20", "x-trial-endpoint-call-remaining: 19"}, all(transport.Limit{Name: "trial", Quota: 20, Window: time.Minute, Remaining: 19})}},
 
 	"Shopify":           {{[]string{"X-Shopify-Shop-Api-Call-Limit: 32/40"}, all(transport.Limit{Quota: 40, Window: 20 * time.Second, Remaining: 8})}},
 	"Recharge":          {{[]string{"X-Recharge-Limit: 40/40", "Retry-After: 2"}, wait(2*time.Second, transport.Limit{Name: "recharge", Quota: 40, Window: 20 * time.Second})}},

@@ -1,6 +1,11 @@
 package transport
 
-import "slices"
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+)
 
 // Vendors returns who has a row in the table of dialects, Families how many limits
 // there are in it, and Names the headers of all of them.
@@ -44,4 +49,71 @@ func Twice() (names []string) {
 		}
 	}
 	return names
+}
+
+// A State is what a server knows of a limit when it answers.
+type State struct {
+	Quota, Remaining int
+	Window           time.Duration
+	Reset            time.Duration // until the window ends, or the bucket is full
+	Refill           int           // how many come back in a window, of a bucket
+}
+
+// A Speaker reports a limit of requests in the words of a row.
+type Speaker struct {
+	Who    string
+	Window time.Duration // if it is documented, and so not sent
+	Bucket bool          // it reports when the bucket is full
+	Refill bool          // it reports how fast the bucket fills up
+	Leaks  bool          // it reports how full the bucket is
+	Told   bool          // it reports how many there are, and in what time
+	Tell   func(h http.Header, s State)
+}
+
+// Speakers returns those of all rows, for each limit that counts requests.
+func Speakers() (all []Speaker) {
+	for _, row := range slices.Concat(dialects, vendors) {
+		for _, f := range row.limits {
+			names := f.expand()
+			says := func(as role) bool { return len(names[as]) > 0 }
+			if f.unit != "" || says(waitMs) || says(waitFor) {
+				continue
+			}
+			all = append(all, Speaker{
+				Who: row.who + " " + f.name, Window: f.per, Bucket: f.bucket, Refill: says(refill), Leaks: says(ratio),
+				Told: says(states) || says(ratio) || says(pairs) || says(perSecond) ||
+					says(quota) && (f.per > 0 || says(window) || says(windowMs) || says(reset) || says(resetMs) || says(resetIn)),
+				Tell: func(h http.Header, s State) { tell(h, names, s) },
+			})
+		}
+	}
+	return all
+}
+
+func tell(h http.Header, names [roles][]string, s State) {
+	set := func(as role, format string, values ...any) {
+		for _, name := range names[as] {
+			h.Set(name, fmt.Sprintf(format, values...))
+		}
+	}
+	seconds := func(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+	set(quota, "%d", s.Quota)
+	set(remaining, "%d", s.Remaining)
+	set(used, "%d", s.Quota-s.Remaining)
+	set(resetMs, "%d", s.Reset.Milliseconds()+1)
+	set(resetIn, "%.3f", s.Reset.Seconds()+0.001)
+	set(reset, "%d", seconds(s.Reset))
+	set(window, "%d", seconds(s.Window))
+	set(windowMs, "%d", s.Window.Milliseconds())
+	set(refill, "%d", s.Refill)
+	set(perSecond, "%g", float64(s.Quota)/s.Window.Seconds())
+	set(title, "a")
+	set(policies, `"a";q=%d;w=%d`, s.Quota, seconds(s.Window))
+	set(states, `"a";r=%d;t=%d`, s.Remaining, seconds(s.Reset))
+	if len(names[policies]) == 0 {
+		set(states, "total=%d; remaining=%d; resets=%d", s.Quota, s.Remaining, seconds(s.Reset))
+	}
+	set(ratio, "%d/%d", s.Quota-s.Remaining, s.Quota)
+	set(pairs, "%d:%d", s.Quota, seconds(s.Window))
+	set(pairsUsed, "%d:%d", s.Quota-s.Remaining, seconds(s.Window))
 }

@@ -35,6 +35,7 @@ type lane struct {
 	asks   time.Time     // what was told holds up to here; then one request goes alone and asks
 	asked  time.Time     // when it went
 
+	opening  opening
 	evidence evidence
 	gauge    gauge
 	share    share

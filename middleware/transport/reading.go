@@ -80,6 +80,7 @@ func (p *pace) readLanes(c call, told []Limit, refused bool, now time.Time) {
 		if slices.Contains(p.lanes, l) {
 			continue // the name is there twice
 		}
+		limit.Reset = l.opening.reset(limit, r)
 		if l.read(limit, r) {
 			p.lanes = append(p.lanes, l)
 		}

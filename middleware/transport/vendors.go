@@ -13,8 +13,8 @@ var vendors = []dialect{
 		{three: "X-RateLimit-*-Input-Images", name: "input-images", unit: "images", bucket: true},
 	}},
 	{"GitHub Models", "https://docs.github.com/en/github-models", []fields{
-		{three: "X-RateLimit-*-Requests", headers: headers{window: "X-RateLimit-RenewalPeriod-Requests"}},
-		{three: "X-RateLimit-*-Tokens", headers: headers{window: "X-RateLimit-RenewalPeriod-Tokens"}},
+		{three: "X-RateLimit-*-Requests", headers: headers{window: "X-RateLimit-RenewalPeriod-Requests"}, bucket: true},
+		{three: "X-RateLimit-*-Tokens", headers: headers{window: "X-RateLimit-RenewalPeriod-Tokens"}, unit: "tokens", bucket: true},
 	}},
 	{"Anthropic", "https://docs.anthropic.com/en/api/rate-limits#response-headers", []fields{
 		{three: "Anthropic-RateLimit-Requests-*", name: "requests", bucket: true},
@@ -40,7 +40,7 @@ var vendors = []dialect{
 		{three: "X-RateLimit-*-Tokens-Generated", name: "tokens-generated", unit: "tokens"},
 	}},
 	{"Together AI", "https://docs.together.ai/docs/rate-limits", []fields{{three: "X-TokenLimit-*", name: "tokens", unit: "tokens"}}},
-	{"Cohere", "https://docs.cohere.com/docs/rate-limits", []fields{{headers: headers{quota: "X-Trial-Endpoint-Call-Limit", remaining: "X-Trial-Endpoint-Call-Remaining"}, name: "trial"}}},
+	{"Cohere", "https://docs.cohere.com/docs/rate-limits", []fields{{headers: headers{quota: "X-Trial-Endpoint-Call-Limit", remaining: "X-Trial-Endpoint-Call-Remaining"}, name: "trial", per: time.Minute}}},
 
 	// Shops.
 	{"Shopify", "https://shopify.dev/docs/api/admin-rest/usage/rate-limits", []fields{{headers: headers{ratio: "X-Shopify-Shop-Api-Call-Limit"}}}},
