@@ -25,7 +25,7 @@ type Store interface {
 // A Request is what a [Store] is asked to decide.
 type Request struct {
 	Key    string
-	Policy *Policy // valid and not Unlimited
+	Policy *Policy // valid and not Unlimited; for any other, the store returns an error
 	Cost   int     // in tokens; one below 0 or above a limit's burst is denied
 	// Timeout is how long the caller will wait. A store that waits for something
 	// must honour it, or its context's deadline; see [SelfTimed].

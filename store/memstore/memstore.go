@@ -23,7 +23,7 @@ type Config struct {
 }
 
 // A Store is a [ratelimit.Store] in memory. Make one with [New]; the zero Store
-// is of no use. It is safe for concurrent use.
+// answers every call with an error. It is safe for concurrent use.
 type Store struct {
 	start  time.Time    // its monotonic reading counts: the wall clock has no say
 	clock  func() int64 // in microseconds, for tests; nil means the time since start
@@ -75,14 +75,28 @@ func (s *Store) SelfTimed() {}
 // Format prints the name of the type: the seeds in it are secret.
 func (s *Store) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("*memstore.Store")) }
 
-var errNoPolicy = errors.New("memstore: Request.Policy is nil; make one with ratelimit.NewPolicy")
+var (
+	errNoPolicy = errors.New("memstore: the policy is nil, zero or ratelimit.Unlimited; make one with ratelimit.NewPolicy")
+	errZero     = errors.New("memstore: this is the zero Store; make one with memstore.New")
+)
 
-// Take implements [ratelimit.Store]. Its only error is about a nil Policy. It heeds
-// neither context nor timeout: a caller that gave up has called all the same, and
-// pays.
+// usable returns an error for what nothing can be decided with.
+func (s *Store) usable(p *ratelimit.Policy) error {
+	switch {
+	case p == nil || p.Len() == 0:
+		return errNoPolicy
+	case s.shards == nil:
+		return errZero
+	}
+	return nil
+}
+
+// Take implements [ratelimit.Store]. Its only errors are about a Policy that is not
+// valid, and about the zero Store. It heeds neither context nor timeout: a caller that
+// gave up is still charged.
 func (s *Store) Take(_ context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
-	if r.Policy == nil {
-		return d, errNoPolicy
+	if err := s.usable(r.Policy); err != nil {
+		return d, err
 	}
 	hash := s.hash(r.Key)
 	shard := s.shard(hash)
@@ -100,9 +114,12 @@ func (s *Store) Take(_ context.Context, r ratelimit.Request) (d ratelimit.Decisi
 	return d, nil
 }
 
-// Reset implements [ratelimit.Store]. It never returns an error. A key that had
+// Reset implements [ratelimit.Store]. Its errors are those of Take. A key that had
 // to share an overflow bucket gets one of its own if there is room by now.
 func (s *Store) Reset(_ context.Context, key string, p *ratelimit.Policy) error {
+	if err := s.usable(p); err != nil {
+		return err
+	}
 	n := p.Len()
 	hash := s.hash(key)
 	shard := s.shard(hash)

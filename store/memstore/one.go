@@ -2,8 +2,14 @@ package memstore
 
 import "github.com/keyrate/keyrate/ratelimit"
 
-// Self implements [ratelimit.SingleTaker].
-func (s *Store) Self() ratelimit.Store { return s }
+// Self implements [ratelimit.SingleTaker]. The zero Store has only Take, which returns an
+// error.
+func (s *Store) Self() ratelimit.Store {
+	if s.shards == nil {
+		return nil
+	}
+	return s
+}
 
 // TakeOne implements [ratelimit.SingleTaker]. It decides what is decided most often,
 // a key with a single limit whose bucket is there and is its own, and leaves the

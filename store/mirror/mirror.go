@@ -43,7 +43,8 @@ type Config struct {
 }
 
 // A Store is a [ratelimit.Store] in front of a shared one. Make one with [New], and
-// Close it; the zero Store is of no use. It is safe for concurrent use.
+// Close it; the zero Store answers every call with an error. It is safe for concurrent
+// use.
 type Store struct {
 	shared  ratelimit.Store
 	asked   ratelimit.Store // shared, with whatever it needs to end in time and never panic

@@ -21,8 +21,8 @@ var (
 // is a [*ratelimit.StoreError]: the buckets were filled on this node only, and come back
 // with the shared store.
 func (s *Store) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
-	if p == nil {
-		return errNoPolicy
+	if err := s.usable(p); err != nil {
+		return err
 	}
 	err := error(&ratelimit.StoreError{Class: ClassAway, Err: errReset})
 	if _, away := s.parts.of(key).now(); !away {

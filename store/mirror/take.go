@@ -8,20 +8,37 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-var errNoPolicy = &ratelimit.StoreError{
-	Class: ratelimit.ClassOther, NotCharged: true,
-	Err: errors.New("mirror: Request.Policy is nil; make one with ratelimit.NewPolicy"),
+var (
+	errNoPolicy = &ratelimit.StoreError{
+		Class: ratelimit.ClassOther, NotCharged: true,
+		Err: errors.New("mirror: the policy is nil, zero or ratelimit.Unlimited; make one with ratelimit.NewPolicy"),
+	}
+	errZero = &ratelimit.StoreError{
+		Class: ratelimit.ClassOther, NotCharged: true,
+		Err: errors.New("mirror: this is the zero Store; make one with mirror.New"),
+	}
+)
+
+// usable returns an error for what nothing can be decided with.
+func (s *Store) usable(p *ratelimit.Policy) error {
+	switch {
+	case p == nil || p.Len() == 0:
+		return errNoPolicy
+	case s.parts == nil:
+		return errZero
+	}
+	return nil
 }
 
 // Take implements [ratelimit.Store]. What the shared store does not decide is decided
-// here, as [Config.Failure] says. With [DecideAlone] its only errors are about a nil
-// Policy and about a caller who gave up; all are [*ratelimit.StoreError]s.
+// here, as [Config.Failure] says. With [DecideAlone] its only errors are about a Policy
+// that is not valid and about a caller who gave up; all are [*ratelimit.StoreError]s.
 //
 // What the caller knows himself, Request.Known, is passed on as it is, in place of
 // what the mirror knows.
 func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-	if r.Policy == nil {
-		return ratelimit.Decision{}, errNoPolicy
+	if err := s.usable(r.Policy); err != nil {
+		return ratelimit.Decision{}, err
 	}
 	if r.Timeout <= 0 {
 		r.Timeout = ratelimit.DefaultTimeout

@@ -76,7 +76,7 @@ func (s *Store) SelfTimed() {}
 // Take implements [ratelimit.Store]. Its errors are [*ratelimit.StoreError]s. After
 // one, the call may have been charged, once at most.
 func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-	if r.Policy == nil {
+	if r.Policy == nil || r.Policy.Len() == 0 {
 		return ratelimit.Decision{}, errNoPolicy
 	}
 	if err := ctx.Err(); err != nil {
@@ -94,7 +94,7 @@ func (s *Store) take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 	return s.lanes.of(ctx, c.tag).take(ctx, c)
 }
 
-var errNoPolicy = &ratelimit.StoreError{Class: ratelimit.ClassOther, NotCharged: true, Err: errors.New("redisstore: Request.Policy is nil; make one with ratelimit.NewPolicy")}
+var errNoPolicy = &ratelimit.StoreError{Class: ratelimit.ClassOther, NotCharged: true, Err: errors.New("redisstore: the policy is nil, zero or ratelimit.Unlimited; make one with ratelimit.NewPolicy")}
 
 // Partition implements [ratelimit.Partitioned]: of a Cluster it is the primary, of a
 // Ring the shard, by the name that Check gives it.
@@ -119,6 +119,9 @@ func (s *Store) Reset(ctx context.Context, key string, p *ratelimit.Policy) (err
 			err = errPanic
 		}
 	}()
+	if p == nil || p.Len() == 0 {
+		return errNoPolicy
+	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, resetTimeout)

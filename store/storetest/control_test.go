@@ -24,6 +24,7 @@ type modelStore struct {
 	m     *Model
 	clock func() int64 // in microseconds
 
+	none  func(r ratelimit.Request) (ratelimit.Decision, error) // what it does without a policy
 	take  func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision
 	reset func(s *modelStore, now int64, key string, p *ratelimit.Policy)
 }
@@ -34,6 +35,9 @@ func newModelStore() *modelStore {
 }
 
 func (s *modelStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	if r.Policy == nil || r.Policy.Len() == 0 {
+		return s.without(r)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.take != nil {
@@ -43,6 +47,10 @@ func (s *modelStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Dec
 }
 
 func (s *modelStore) Reset(_ context.Context, key string, p *ratelimit.Policy) error {
+	if p == nil || p.Len() == 0 {
+		_, err := s.without(ratelimit.Request{Key: key, Policy: p, Cost: -1})
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reset != nil {
@@ -51,6 +59,14 @@ func (s *modelStore) Reset(_ context.Context, key string, p *ratelimit.Policy) e
 	}
 	s.m.Reset(s.clock(), key, p)
 	return nil
+}
+
+// without is what a call without a policy comes to; of Reset the cost is -1.
+func (s *modelStore) without(r ratelimit.Request) (ratelimit.Decision, error) {
+	if s.none != nil {
+		return s.none(r)
+	}
+	return ratelimit.Decision{}, errors.New("no policy")
 }
 
 // bucket returns the model's bucket of the first limit, or nil.
@@ -256,6 +272,15 @@ func controls() []control {
 			return s
 		}
 	}
+	// without is the model, doing something else where there is no policy.
+	without := func(none func(r ratelimit.Request) (ratelimit.Decision, error)) func() ratelimit.Store {
+		return func() ratelimit.Store {
+			s := newModelStore()
+			s.none = none
+			return s
+		}
+	}
+	errNone := errors.New("no policy")
 	oneByOne := changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
 		all := ratelimit.Decision{Allowed: true, Now: now}
 		for i, l := range r.Policy.Limits() {
@@ -332,6 +357,23 @@ func controls() []control {
 			if r.Policy.Len() < len(d.Debts) {
 				d.Debts[3] = d.Debts[0]
 			}
+		})},
+		{"admits without a policy", "NoPolicy", without(func(ratelimit.Request) (ratelimit.Decision, error) { return ratelimit.Decision{Allowed: true}, nil })},
+		{"denies without a policy", "NoPolicy", without(func(ratelimit.Request) (ratelimit.Decision, error) { return ratelimit.Decision{}, nil })},
+		{"panics without a policy", "NoPolicy", without(func(r ratelimit.Request) (ratelimit.Decision, error) {
+			return ratelimit.Decision{}, fmt.Errorf("%d", r.Policy.Len()+[]int{}[0])
+		})},
+		{"admits under a zero policy", "NoPolicy", without(func(r ratelimit.Request) (d ratelimit.Decision, err error) {
+			if r.Policy == nil {
+				err = errNone
+			}
+			return d, err
+		})},
+		{"resets without a policy", "NoPolicy", without(func(r ratelimit.Request) (d ratelimit.Decision, err error) {
+			if r.Cost >= 0 {
+				err = errNone
+			}
+			return d, err
 		})},
 		{"cuts keys at a NUL", "AnyKey", keyed(func(key string) string { key, _, _ = strings.Cut(key, "\x00"); return key })},
 		{"ignores the case of keys", "AnyKey", keyed(strings.ToLower)},

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
@@ -10,6 +11,7 @@ var policyClauses = []clause{
 	{name: "SeveralLimitsTogether", promise: "either all limits of a policy admit a call, or none is charged", check: checkTogether},
 	{name: "SharedLimit", promise: "two policies that name the same limit share its bucket", check: checkShared},
 	{name: "NamesSeparate", promise: "limits of different names are different buckets", check: checkNames},
+	{name: "NoPolicy", promise: "a policy that is nil, zero or Unlimited is an error, of Take and of Reset, and charges nothing", check: checkNoPolicy},
 	{name: "DebtsInOrder", promise: "the debts of a decision are in the order of the policy, and nothing follows them", check: checkOrder},
 }
 
@@ -103,4 +105,35 @@ func checkOrder(p *probe) {
 			}
 		}
 	}
+}
+
+func checkNoPolicy(p *probe) {
+	five := policy(ratelimit.PerMinute(5))
+	p.admit("no policy", five, 2)
+	for name, none := range map[string]*ratelimit.Policy{"nil": nil, "zero": {}, "Unlimited": ratelimit.Unlimited} {
+		for _, cost := range []int{1, 0, 1000} {
+			if err := recovered(func() error {
+				_, err := p.try(p.ctx, ratelimit.Request{Key: "no policy", Policy: none, Cost: cost})
+				return err
+			}); err == nil || errors.Is(err, errPanicked) {
+				p.fail("a call of cost %d under a policy that is %s: Take returned %v; it must return an error", cost, name, err)
+			}
+		}
+		if err := recovered(func() error { return p.store.Reset(p.ctx, "no policy", none) }); err == nil || errors.Is(err, errPanicked) {
+			p.fail("a policy that is %s: Reset returned %v; it must return an error", name, err)
+		}
+	}
+	p.state("after calls without a policy", "no policy", five, micros(24_000_000))
+}
+
+var errPanicked = errors.New("it panicked")
+
+// recovered returns errPanicked if f panics.
+func recovered(f func() error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanicked
+		}
+	}()
+	return f()
 }
