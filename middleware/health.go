@@ -20,10 +20,10 @@ import (
 //
 // Names and classes are those of the stores, with the address of a server of a Redis
 // Cluster; no key and no error text is in it.
-// Health panics if limiter is nil.
+// Health panics if limiter is nil or the zero Limiter.
 func Health(limiter *ratelimit.Limiter) http.Handler {
-	if limiter == nil {
-		panic("middleware: Health: limiter is nil; make one with ratelimit.New, and look at its error")
+	if what := unusable(limiter); what != "" {
+		panic("middleware: Health: limiter is " + what + "; make one with ratelimit.New, and look at its error")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

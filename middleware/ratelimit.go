@@ -14,11 +14,11 @@ import (
 // headers of the one with less room; if their limiters share a store, their limits
 // need names of their own ([ratelimit.Limit.Named]), or they share buckets, too.
 //
-// RateLimit panics if limiter is nil. A fault of c is logged, and the default holds
-// in its place; call [Config.Validate] to see them first.
+// RateLimit panics if limiter is nil or the zero Limiter. A fault of c is logged, and the
+// default holds in its place; call [Config.Validate] to see them first.
 func RateLimit(limiter *ratelimit.Limiter, c Config) func(http.Handler) http.Handler {
-	if limiter == nil {
-		panic("middleware: RateLimit: limiter is nil; make one with ratelimit.New, and look at its error")
+	if what := unusable(limiter); what != "" {
+		panic("middleware: RateLimit: limiter is " + what + "; make one with ratelimit.New, and look at its error")
 	}
 	template := newGate(limiter, c)
 	if err := c.Validate(); err != nil {
@@ -32,6 +32,17 @@ func RateLimit(limiter *ratelimit.Limiter, c Config) func(http.Handler) http.Han
 		g.next = next
 		return &g
 	}
+}
+
+// unusable returns what a limiter is if it cannot decide: nil, or zero. Otherwise "".
+func unusable(limiter *ratelimit.Limiter) string {
+	switch {
+	case limiter == nil:
+		return "nil"
+	case limiter.ShadowReport().Since.IsZero(): // any other counts since it was made
+		return "the zero Limiter"
+	}
+	return ""
 }
 
 // A gate is a handler behind a limiter.

@@ -48,8 +48,8 @@ type Route struct {
 // The error joins all faults, each with its route, and those that [Config.Validate] finds.
 func Routes(limiter *ratelimit.Limiter, mux *http.ServeMux, c Config, routes ...Route) (http.Handler, error) {
 	var faults []error
-	if limiter == nil {
-		faults = append(faults, errors.New("middleware: Routes: limiter is nil; make one with ratelimit.New, and look at its error"))
+	if what := unusable(limiter); what != "" {
+		faults = append(faults, errors.New("middleware: Routes: limiter is "+what+"; make one with ratelimit.New, and look at its error"))
 	}
 	if err := c.Validate(); err != nil {
 		faults = append(faults, err)

@@ -30,8 +30,9 @@ type CacheConfig struct {
 	MaxKeys int
 }
 
-// A Cache keeps the answers of other [Limits]. Make one with [Cached]. It is safe for
-// concurrent use, starts no goroutine, and has nothing to close. It holds no key: a keyed
+// A Cache keeps the answers of other [Limits]. Make one with [Cached]; the zero Cache
+// answers every key with an error. It is safe for concurrent use, starts no goroutine, and
+// has nothing to close. It holds no key: a keyed
 // 128-bit hash stands for each.
 type Cache struct {
 	limits Limits
@@ -99,6 +100,8 @@ func (c *Cache) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("*ratelimit.
 // now is in nanoseconds since the cache was made.
 func (c *Cache) now() int64 { return int64(time.Since(c.start)) }
 
+var errZeroCache = &LimitError{Field: "Cache", Value: "zero value", Want: "must be made with ratelimit.Cached"}
+
 // after returns the instant that is d after now, or the last one there is.
 func after(now int64, d time.Duration) int64 {
 	if int64(d) > math.MaxInt64-now {
@@ -118,6 +121,9 @@ func (c *Cache) shard(id cacheID) *cacheShard { return &c.shards[id[0]%cacheShar
 // PolicyFor returns the answer that is known of the key, or looks it up. An answer that
 // is known is returned without an allocation.
 func (c *Cache) PolicyFor(ctx context.Context, key string) (*Policy, error) {
+	if c.limits == nil {
+		return nil, errZeroCache
+	}
 	id := c.id(key)
 	s, now := c.shard(id), c.now()
 	s.mu.RLock()

@@ -49,6 +49,9 @@ type Checker interface {
 // in package middleware.
 func (l *Limiter) Check(ctx context.Context) Health {
 	var h Health
+	if l.record == nil {
+		return Health{Status: StatusFailed, Warnings: []string{errZeroLimiter.Error()}}
+	}
 	if checker, ok := l.store.(Checker); ok {
 		h = checker.Check(ctx)
 	} else {

@@ -33,7 +33,8 @@ type Config struct {
 }
 
 // A Limiter decides whether a key may call now: it looks up the policy of the key
-// and asks the store. It is safe for concurrent use and has nothing to close.
+// and asks the store. It is safe for concurrent use and has nothing to close. Make one
+// with [New]; the zero Limiter answers every call with an error.
 type Limiter struct {
 	store   Store
 	limits  Limits
@@ -55,6 +56,8 @@ type record struct {
 	proofs  proofs       // of Check
 	report  watched
 }
+
+var errZeroLimiter = &LimitError{Field: "Limiter", Value: "zero value", Want: "must be made with ratelimit.New, whose error says what is wrong"}
 
 // New returns a limiter that keeps its buckets in store and holds each key to
 // what limits say. Limiters on one store share the bucket of a key and a limit's

@@ -24,6 +24,10 @@ func (l *Limiter) compile() error {
 		if limits != nil && limits.current.Load() == nil {
 			return errZeroTable
 		}
+	case *Cache:
+		if limits != nil && limits.limits == nil {
+			return errZeroCache
+		}
 	case *Policy:
 		if err := checkPolicy(limits); err != nil {
 			return err
@@ -40,6 +44,9 @@ func (l *Limiter) compile() error {
 func (l *Limiter) policyFor(ctx context.Context, key string) (p *Policy, err error) {
 	if l.policy != nil {
 		return l.policy, nil
+	}
+	if l.record == nil {
+		return nil, errZeroLimiter
 	}
 	defer func() {
 		if err != nil {

@@ -57,8 +57,12 @@ const (
 // Config.ShadowKeys, is in it; a call counts as one refusal for each limit that would have
 // refused it. That is the Space-Saving method (Metwally, Agrawal, El Abbadi: Efficient
 // Computation of Frequent and Top-k Elements in Data Streams, ICDT 2005). Limiters made by
-// [Limiter.With] share the report. Callers wait for no more than a copy of it.
+// [Limiter.With] share the report. Callers wait for no more than a copy of it. That of
+// the zero Limiter is zero.
 func (l *Limiter) ShadowReport() ShadowReport {
+	if l.record == nil {
+		return ShadowReport{}
+	}
 	w := &l.report
 	report := ShadowReport{Since: w.since, Decisions: w.decisions.Load(), WouldDeny: w.wouldDeny.Load(), Undecided: w.undecided.Load()}
 	for _, c := range w.counters() {

@@ -29,6 +29,9 @@ func (l *Limiter) Instead(limits ...Limit) (*Limiter, error) { return l.derive(t
 
 // derive returns a limiter whose policies are made from those of l.
 func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
+	if l.record == nil {
+		return nil, errZeroLimiter
+	}
 	part, err := NewPolicy(limits...)
 	if err != nil {
 		return nil, err

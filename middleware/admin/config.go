@@ -69,8 +69,11 @@ const (
 func New(limiter *ratelimit.Limiter, authorize func(*http.Request) bool, c Config) (http.Handler, error) {
 	h := &handler{limiter: limiter, authorize: authorize, config: c, origins: http.NewCrossOriginProtection(), maxTable: MaxTableBody}
 	var faults []error
-	if limiter == nil {
+	switch {
+	case limiter == nil:
 		faults = append(faults, errors.New("admin: limiter is nil; make one with ratelimit.New, and look at its error"))
+	case limiter.ShadowReport().Since.IsZero(): // any other counts since it was made
+		faults = append(faults, errors.New("admin: limiter is the zero Limiter; make one with ratelimit.New, and look at its error"))
 	}
 	if authorize == nil {
 		faults = append(faults, errors.New("admin: authorize is nil, so that any caller could lift every limit; pass a function that knows your operators, such as "+

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"time"
 )
 
@@ -30,6 +31,8 @@ func New(base http.RoundTripper, c Config) (*Transport, error) {
 	}
 	if base == nil {
 		base = http.DefaultTransport
+	} else if v := reflect.ValueOf(base); (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
+		return nil, fmt.Errorf("transport: base is a nil %T; to use http.DefaultTransport, pass nil itself", base)
 	}
 	return &Transport{base: base, config: c, paces: paces{config: c}, seed: []byte(rand.Text())}, nil
 }

@@ -1,0 +1,68 @@
+package ratelimit_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/mirror"
+)
+
+// TestZeroLimiter answers everything with one error, and panics at nothing.
+func TestZeroLimiter(t *testing.T) {
+	l := new(ratelimit.Limiter)
+	_, allow := l.Allow(t.Context(), "key")
+	_, allowN := l.AllowN(t.Context(), "key", 3)
+	_, peek := l.Peek(t.Context(), "key")
+	_, with := l.With(ratelimit.PerSecond(1))
+	_, instead := l.Instead(ratelimit.PerSecond(1))
+	for name, err := range map[string]error{
+		"Allow": allow, "AllowN": allowN, "Peek": peek, "With": with, "Instead": instead,
+		"Wait": l.Wait(t.Context(), "key"), "Reset": l.Reset(t.Context(), "key"),
+	} {
+		if fault, ok := errors.AsType[*ratelimit.LimitError](err); !ok || fault.Field != "Limiter" || !strings.Contains(err.Error(), "ratelimit.New") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if h := l.Check(t.Context()); h.Status != ratelimit.StatusFailed || len(h.Warnings) != 1 {
+		t.Errorf("Check: %+v", h)
+	}
+	if r := l.ShadowReport(); !r.Since.IsZero() || r.Decisions != 0 || r.Keys != nil || l.Shadow() {
+		t.Errorf("ShadowReport: %+v", r)
+	}
+}
+
+// TestZeroStores answer with an error, be it through a limiter or not.
+func TestZeroStores(t *testing.T) {
+	five := policyOf(t, ratelimit.PerSecond(5))
+	for name, store := range map[string]ratelimit.Store{"memstore": new(memstore.Store), "mirror": new(mirror.Store)} {
+		if d, err := store.Take(t.Context(), ratelimit.Request{Key: "key", Policy: five, Cost: 1}); err == nil || d.Allowed {
+			t.Errorf("%s: Take: %+v, %v", name, d, err)
+		}
+		if err := store.Reset(t.Context(), "key", five); err == nil {
+			t.Errorf("%s: Reset returns no error", name)
+		}
+		l := newLimiterOn(t, store, ratelimit.PerSecond(5), ratelimit.Config{})
+		if r, err := l.Allow(t.Context(), "key"); err == nil || r.Allowed || !strings.Contains(err.Error(), "zero Store") {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
+// TestZeroLimits are refused by New, and wherever else they come from.
+func TestZeroLimits(t *testing.T) {
+	for name, limits := range map[string]ratelimit.Limits{
+		"a Limit": ratelimit.Limit{}, "a Policy": &ratelimit.Policy{}, "a Table": &ratelimit.Table{}, "a Cache": &ratelimit.Cache{},
+	} {
+		if l, err := ratelimit.New(memstore.New(memstore.Config{}), limits, ratelimit.Config{}); l != nil || err == nil {
+			t.Errorf("New takes %s that is zero", name)
+		}
+	}
+	for name, limits := range map[string]ratelimit.Limits{"a Cache": new(ratelimit.Cache), "a Table": new(ratelimit.Table)} {
+		if p, err := limits.PolicyFor(t.Context(), "key"); p != nil || err == nil {
+			t.Errorf("%s that is zero answers %v, %v", name, p, err)
+		}
+	}
+}
