@@ -58,9 +58,10 @@ var dialects = []dialect{
 		{three: "X-RateLimit-*", headers: headers{used: "X-RateLimit-Usage"}},
 		{headers: headers{quota: "X-ReadRateLimit-Limit", used: "X-ReadRateLimit-Usage"}, name: "read"},
 	}},
+	{"EVE Online", "https://developers.eveonline.com/docs/services/esi/rate-limiting/", []fields{{three: "X-RateLimit-*", headers: headers{title: "X-RateLimit-Group"}}}},
 	{"Basecamp, Trakt", "https://github.com/basecamp/bc3-api#rate-limiting", []fields{{three: "X-RateLimit-*", headers: headers{quota: "X-RateLimit"}}}},
 	{"other windows", "https://github.com/search?q=X-RateLimit-Window&type=code", []fields{
-		{three: "X-RateLimit-*", headers: headers{window: "X-RateLimit-Window X-RateLimit-Window-Seconds", resetMs: "X-RateLimit-Reset-Ms", resetIn: "X-RateLimit-Reset-Seconds"}},
+		{three: "X-RateLimit-*", headers: headers{window: "X-RateLimit-Window X-RateLimit-Window-Seconds", windowMs: "X-RateLimit-Window-Ms X-RateLimit-Interval-Ms", resetMs: "X-RateLimit-Reset-Ms", resetIn: "X-RateLimit-Reset-Seconds"}},
 	}},
 	{"X", "https://docs.x.com/x-api/fundamentals/rate-limits", []fields{
 		{three: "X-Rate-Limit-*", headers: headers{title: "X-Rate-Limit-Resource"}, common: true},
@@ -100,6 +101,10 @@ var dialects = []dialect{
 		{three: "X-RateLimit-*-Per-Minute", name: "minute", per: time.Minute},
 		{three: "X-RateLimit-*-Per-Hour", name: "hour", per: time.Hour},
 		{three: "X-RateLimit-*-Per-Day", name: "day", per: day},
+	}},
+	{"Metron", "https://metron.cloud/docs/", []fields{
+		{three: "X-RateLimit-Burst-*", name: "burst"},
+		{three: "X-RateLimit-Sustained-*", name: "sustained"},
 	}},
 	{"Riot Games", "https://developer.riotgames.com/docs/portal#web-apis_rate-limiting", []fields{
 		{headers: headers{pairs: "X-App-Rate-Limit", pairsUsed: "X-App-Rate-Limit-Count"}, name: "app"},

@@ -71,6 +71,9 @@ var spoken = map[string][]dialect{
 	},
 	"Strava": {{[]string{"X-RateLimit-Limit: 200,2000", "X-RateLimit-Usage: 45,1990", "X-ReadRateLimit-Limit: 100,1000", "X-ReadRateLimit-Usage: 100,151"},
 		all(transport.Limit{Quota: 2000, Remaining: 10}, transport.Limit{Name: "read", Quota: 100})}},
+	"EVE Online": {{[]string{"X-Ratelimit-Group: char-location", "X-Ratelimit-Limit: 150/15m", "X-Ratelimit-Remaining: 148", "X-Ratelimit-Used: 2"}, all(transport.Limit{Name: "char-location", Quota: 150, Window: 15 * time.Minute, Remaining: 148})}},
+	"Metron": {{[]string{"X-RateLimit-Burst-Limit: 20", "X-RateLimit-Burst-Remaining: 19", "X-RateLimit-Burst-Reset: 1767614460", "X-RateLimit-Sustained-Limit: 5000", "X-RateLimit-Sustained-Remaining: 4999"},
+		all(transport.Limit{Name: "burst", Quota: 20, Remaining: 19, Reset: time.Minute}, transport.Limit{Name: "sustained", Quota: 5000, Remaining: 4999})}},
 	"Basecamp, Trakt": {
 		{[]string{`X-RateLimit: {"name":"API","period":10,"limit":50,"remaining":0,"until":"2026-01-05T12:00:20Z","until_seconds":3}`}, all(transport.Limit{Name: "API", Quota: 50, Window: 10 * time.Second, Reset: 3 * time.Second})},
 		{[]string{`X-Ratelimit: {"name":"AUTHED_API_POST_LIMIT","period":1,"limit":1,"remaining":0,"until":"2026-01-05T12:00:01Z"}`, "Retry-After: 1"}, wait(time.Second, transport.Limit{Name: "AUTHED_API_POST_LIMIT", Quota: 1, Window: time.Second, Reset: time.Second})},
@@ -239,7 +242,10 @@ func TestOthersInUse(t *testing.T) {
 		"Vimeo":                 {[]string{"X-RateLimit-Limit: 100", "X-RateLimit-Remaining: 96", "X-RateLimit-Reset: 2026-01-05T12:01:00+00:00"}, all(transport.Limit{Quota: 100, Remaining: 96, Reset: time.Minute})},
 		"Hugging Face":          {[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: "fixed window";"api";q=500;w=300`}, all(transport.Limit{Name: "api", Quota: 500, Window: 5 * time.Minute, Remaining: 489, Reset: 189 * time.Second})},
 		"Azure DevOps":          {[]string{"Retry-After: 7", "X-RateLimit-Resource: core", "X-RateLimit-Delay: 0.5", "X-RateLimit-Limit: 200", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 1767614700"}, wait(7*time.Second, transport.Limit{Name: "core", Quota: 200, Reset: 5 * time.Minute})},
-		"nobody":                {[]string{"Content-Type: text/plain", "X-Limit: 5", "X-Percent: 3", "Server: nginx"}, all()},
+		"Lightspeed eCom":       {[]string{"X-RateLimit-Limit: 300/3000/12000", "X-RateLimit-Remaining: 299/9/11999", "X-RateLimit-Reset: 36/1536/42336"}, all(transport.Limit{Quota: 3000, Remaining: 9, Reset: 1536 * time.Second})},
+		"Close":                 {[]string{"ratelimit: limit=100, remaining=50, reset=5"}, all(transport.Limit{Quota: 100, Remaining: 50, Reset: 5 * time.Second})},
+		"Roblox":                {[]string{"x-ratelimit-limit: 60, 60;w=60", "x-ratelimit-remaining: 59", "x-ratelimit-reset: 35"}, all(transport.Limit{Quota: 60, Window: time.Minute, Remaining: 59, Reset: 35 * time.Second})},
+		"a plain response":      {[]string{"Content-Type: text/plain", "X-Limit: 5", "X-Percent: 3", "Server: nginx"}, all()},
 	} {
 		if got := parseAt(c.lines...); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %q:\n got %+v\nwant %+v", who, c.lines, got, c.want)

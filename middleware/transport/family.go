@@ -54,12 +54,12 @@ func (f *family) readCounts(h http.Header, c clock, listed, policies []member) (
 	if sets {
 		m = listed[at]
 	}
-	if n, ok := parseCount(m.value); ok {
+	if n, per, ok := parseQuota(m.value); ok {
 		if n == 0 {
 			return l, false // it says nothing about a rate
 		}
 		l.Quota = n
-		l.Window = cmp.Or(m.window(), windowOf(listed, n), windowOf(policies, n), l.Window)
+		l.Window = cmp.Or(m.window(), per, windowOf(listed, n), windowOf(policies, n), l.Window)
 	} else if d, ok := parseDuration(m.value); known && ok {
 		l.Window = d
 	}
@@ -100,7 +100,7 @@ func (f *family) left(h http.Header, listed []member) []rest {
 	}
 	for i, m := range spent {
 		n, ok := parseCount(m.value)
-		most, ok2 := parseCount(listed[i].value)
+		most, _, ok2 := parseQuota(listed[i].value)
 		if !ok || !ok2 {
 			return nil
 		}
@@ -115,7 +115,7 @@ func (f *family) left(h http.Header, listed []member) []rest {
 func tightest(listed []member) (m member, ok bool) {
 	least := -1
 	for _, one := range listed {
-		if n, isCount := parseCount(one.value); isCount && one.window() == 0 && (least < 0 || n < least) {
+		if n, _, isCount := parseQuota(one.value); isCount && one.window() == 0 && (least < 0 || n < least) {
 			least, m = n, one
 		}
 	}

@@ -27,15 +27,28 @@ func members(lines []string) []member {
 	for _, line := range lines {
 		for part := range split(head(line, left), ',') {
 			if m, ok := parseMember(part); ok {
-				found = append(found, m)
+				found = appendParts(found, m)
 			}
-			if tried++; len(found) == maxLimits || tried == maxTried {
+			if tried++; len(found) >= maxLimits || tried == maxTried {
 				return found
 			}
 		}
 		if left -= len(line) + 1; left <= 0 {
 			break
 		}
+	}
+	return found
+}
+
+// appendParts appends a member, or its parts if it is a list of another kind:
+// 300/3000/12000, of Lightspeed eCom.
+func appendParts(found []member, m member) []member {
+	if strings.Count(m.value, "/") < 2 || strings.Trim(m.value, "0123456789/") != "" || strings.Contains("/"+m.value+"/", "//") ||
+		strings.Contains("/"+m.value, "/0") && !strings.Contains("/"+m.value+"/", "/0/") { // 05/01/2026 is a date
+		return append(found, m)
+	}
+	for part := range strings.SplitSeq(m.value, "/") {
+		found = append(found, member{key: m.key, value: part, params: m.params})
 	}
 	return found
 }

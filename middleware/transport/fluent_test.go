@@ -92,13 +92,13 @@ func (s *fluentServer) admits(began time.Time, long time.Duration) bool {
 
 const (
 	fluentWorkers = 20
-	// fluentRounding is what resets that are told in seconds may add to a wait, and the
+	// fluentRounding is what resets in whole seconds may add to a wait, and the
 	// jitter after a denial.
 	fluentRounding = 3 * time.Second
 )
 
 // TestEachDialectInUse holds the transport to what it promises, row by row, where a limit
-// is told: of the calls of 20 workers at most 1 % is denied, and none is given up while
+// is reported: of the calls of 20 workers at most 1 % is denied, and none is given up while
 // the API would have answered in time.
 func TestEachDialectInUse(t *testing.T) { useEachDialect(t, 90*time.Second) }
 

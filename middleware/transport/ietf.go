@@ -94,31 +94,20 @@ func policyOf(policies []member, name string, number int) int {
 	return found
 }
 
-// pairRest pairs states with policies of other names if there are as many of both:
-// then they are the same limits, and the names do not say what they should. A state
-// that does not fit the policy is left alone.
+// pairRest gives states the policies that are left over, in their order: where the names
+// of both do not match, they do not say what they should. A policy that a state does not
+// fit, because it has more left or takes longer, is that of another limit.
 func pairRest(limits []Limit, owners []int, policies []member, claimed []bool) {
-	var rest []int
-	for i, p := range policies {
-		if !claimed[i] && p.key == "" {
-			rest = append(rest, i)
+	for i, l := range limits {
+		for n, p := range policies {
+			if owners[i] >= 0 || claimed[n] || p.key != "" {
+				continue
+			}
+			var of Limit
+			if of.apply(p) && l.Remaining <= of.Quota && (of.Window == 0 || l.Reset <= of.Window) {
+				owners[i], claimed[n] = n, true
+			}
 		}
-	}
-	var without []int
-	for i := range limits {
-		if owners[i] < 0 {
-			without = append(without, i)
-		}
-	}
-	if len(rest) != len(without) {
-		return
-	}
-	for n, i := range without {
-		l, p := limits[i], Limit{}
-		if p.apply(policies[rest[n]]); p.Quota < l.Remaining || p.Window > 0 && p.Window < l.Reset {
-			continue
-		}
-		owners[i], claimed[rest[n]] = rest[n], true
 	}
 }
 

@@ -73,12 +73,13 @@ const maxLimits = 16
 // header's unit, mostly seconds; a duration such as "6m0s" or "1d2h3m4s"; an HTTP
 // date; a date of ISO 8601; a Unix time in seconds, or in a finer unit. An instant is
 // compared with the clock of this machine, unless the response's Date shows that the
-// server goes by another. A limit may be a count, or a period such as "15m".
+// server goes by another. A limit may be a count, a period such as "15m", or both as in
+// "150/15m".
 //
 // Of several values of one field the tighter counts: the longest wait, the least that
 // remains. Of two sets of one name it is the one with less remaining, with its own
-// quota. Parameters that are not known are ignored (RFC 9651), and so is a response
-// with an Age, which was stored.
+// quota. Parameters that are not known are ignored (RFC 9651), as are what comes after
+// the first 8 KB of a field, and a response with an Age, which was stored.
 //
 // A value that makes no sense is as if it were not there: text that cannot be read, or
 // a time of more than a year. A limit of 0 says nothing about a rate, and is left out.

@@ -63,6 +63,23 @@ func parseCount(s string) (int, bool) {
 	return int(min(whole, maxCount)), true
 }
 
+// parseQuota reads a count, and the time for which it holds if that stands behind it:
+// 150/15m, 60/minute, 10 per 1 minute.
+func parseQuota(s string) (n int, per time.Duration, ok bool) {
+	if n, ok := parseCount(s); ok {
+		return n, 0, true
+	}
+	count, period, found := strings.Cut(s, "/")
+	if !found {
+		count, period, _ = strings.Cut(s, " per ")
+	}
+	if per, ok = parseDuration(period); !ok {
+		per = unitOf(strings.TrimSpace(period))
+	}
+	n, ok = parseCount(count)
+	return n, per, ok && per > 0
+}
+
 // scale returns a number of units, unless it is more than maxTold.
 func scale(whole, billionths int64, unit time.Duration) (time.Duration, bool) {
 	if whole > int64(maxTold/unit) {

@@ -63,6 +63,22 @@ func TestTighterOfSeveral(t *testing.T) {
 	})
 }
 
+// TestCountsWithPeriods: a count may stand before the time for which it holds.
+func TestCountsWithPeriods(t *testing.T) {
+	for text, want := range map[string]transport.Limit{
+		"150/15m": {Quota: 150, Window: 15 * time.Minute}, "60/minute": {Quota: 60, Window: time.Minute}, "60 / hour": {Quota: 60, Window: time.Hour},
+		"10 per 1 minute": {Quota: 10, Window: time.Minute}, "5 per second": {Quota: 5, Window: time.Second}, "1000/1d": {Quota: 1000, Window: 24 * time.Hour},
+		"150/15m;burst=9": {Quota: 150, Window: 15 * time.Minute}, "15m": {Window: 15 * time.Minute},
+		// These make no sense.
+		"150/15": {}, "150/": {}, "/15m": {}, "150/fortnight": {}, "a/b/c": {}, "1//2": {}, "05/01/2026": {},
+	} {
+		want.Remaining = 3
+		if got := parseAt("X-RateLimit-Limit: "+text, "X-RateLimit-Remaining: 3").All; !reflect.DeepEqual(got, one(want)) {
+			t.Errorf("%s is %+v, want %+v", text, got, want)
+		}
+	}
+}
+
 // TestTwoSetsOfOneName: the response of an API through a proxy that has limits of its
 // own carries two sets. The one that denies counts, with its own quota.
 func TestTwoSetsOfOneName(t *testing.T) {
@@ -73,7 +89,7 @@ func TestTwoSetsOfOneName(t *testing.T) {
 		{[]string{`RateLimit-Policy: "default";q=5;w=1, "default";q=2;w=1`, `RateLimit: "default";r=4;t=1, "default";r=0;t=1`}, denied},
 		{[]string{`RateLimit-Policy: "default";q=5;w=1`, `RateLimit-Policy: "default";q=9;w=1`, `RateLimit-Policy: "default";q=2;w=1`, `RateLimit: "default";r=3;t=1, "default";r=9;t=1, "default";r=0;t=1`}, denied},
 		{[]string{`RateLimit-Policy: "default";q=2;w=1`, `RateLimit: "default";r=1;t=1`, `RateLimit: "default";r=0;t=1`}, denied},
-		// None denies: the one of which less is left, and then the slower one.
+		// Neither denies: the one with less left counts, and then the slower one.
 		{[]string{`RateLimit-Policy: "a";q=5;w=1`, `RateLimit-Policy: "a";q=2;w=1`, `RateLimit: "a";r=4;t=1`, `RateLimit: "a";r=1;t=1`}, one(transport.Limit{Name: "a", Quota: 2, Window: time.Second, Remaining: 1, Reset: time.Second})},
 		{[]string{`RateLimit-Policy: "a";q=5;w=1`, `RateLimit-Policy: "a";q=2;w=1`, `RateLimit: "a";r=1;t=1`, `RateLimit: "a";r=1;t=1`}, one(transport.Limit{Name: "a", Quota: 2, Window: time.Second, Remaining: 1, Reset: time.Second})},
 	})
@@ -89,6 +105,12 @@ func TestLimitsThatDoNotExist(t *testing.T) {
 		{[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: 500;w=300`}, api},
 		{[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: "a";"other";q=9;w=1, "b";"api";q=500;w=300`}, append(api[:1:1], transport.Limit{Name: "a", Quota: 9, Window: time.Second, Remaining: transport.Unknown})},
 		{[]string{`Ratelimit: "default";r=50;t=30`, `Ratelimit-Policy: "burst";q=100;w=60`}, one(transport.Limit{Name: "default", Quota: 100, Window: time.Minute, Remaining: 50, Reset: 30 * time.Second})},
+		{[]string{`RateLimit: "default";r=50;t=30`, `RateLimit-Policy: "burst";q=100;w=60, "daily";q=1000;w=86400`}, []transport.Limit{
+			{Name: "default", Quota: 100, Window: time.Minute, Remaining: 50, Reset: 30 * time.Second}, {Name: "daily", Quota: 1000, Window: 24 * time.Hour, Remaining: transport.Unknown},
+		}},
+		{[]string{`RateLimit: "default";r=500;t=30`, `RateLimit-Policy: "burst";q=100;w=60, "daily";q=1000;w=86400`}, []transport.Limit{
+			{Name: "default", Quota: 1000, Window: 24 * time.Hour, Remaining: 500, Reset: 30 * time.Second}, {Name: "burst", Quota: 100, Window: time.Minute, Remaining: transport.Unknown},
+		}},
 		// More is left than the policy has, or for longer: two limits.
 		{[]string{`RateLimit: "daily";r=500;t=30`, `RateLimit-Policy: "burst";q=100;w=60`}, []transport.Limit{
 			{Name: "daily", Remaining: 500, Reset: 30 * time.Second}, {Name: "burst", Quota: 100, Window: time.Minute, Remaining: transport.Unknown},

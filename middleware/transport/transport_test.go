@@ -620,7 +620,7 @@ func TestCloseIdleConnections(t *testing.T) {
 	if c.n != 1 {
 		t.Errorf("called %d times", c.n)
 	}
-	mustNew(t, roundTripper(nil), transport.Config{}).CloseIdleConnections() // which cannot
+	mustNew(t, roundTripper(func(*http.Request) (*http.Response, error) { return nil, http.ErrHandlerTimeout }), transport.Config{}).CloseIdleConnections() // which cannot
 }
 
 // TestRealClient calls a real server, with the default base: one connection serves
