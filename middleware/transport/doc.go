@@ -13,6 +13,12 @@
 // The first request to a host goes alone, so that the rest know the pace. As long as
 // a host tells of no limit and refuses nothing, its requests do not wait.
 //
+// Limits may hold for some routes only, as those of a search. So a pace learns which
+// limits the responses to a route name, and a request waits for those alone. A route is
+// a method and the first three segments of a path, of which those with a digit are
+// taken for identifiers. One that is not known yet is held by the limits that most
+// routes have. The last 256 are remembered.
+//
 // The pace is a token bucket of golang.org/x/time/rate for each limit that the last
 // response told, at the rate it told: quota by window, or the rate at which the bucket
 // refills. The tokens in it are those that the server says remain, but one, which
@@ -43,7 +49,8 @@
 // A response is a refusal if its status is 429; or 403 (GitHub), 418 (Binance), 430
 // (Shopify), 503 or 529 (Anthropic) with a Retry-After; or 403 with
 // X-RateLimit-Remaining: 0 (GitHub); or if [Config.Denied] says so. Then all
-// requests of that pace wait as told, and the refused one goes first, if it can be
+// requests wait as told that count against the limits of which nothing remains or, if
+// it names none, all of that pace; and the refused one goes first, if it can be
 // sent again: it has no body, or GetBody, or nobody has read from its body yet; and
 // after a 503 or 529, which do not say that nothing was done, only if it is idempotent.
 // Where nothing is told the wait is a second, and doubles with each refusal, or lasts
@@ -64,8 +71,9 @@
 package transport
 
 // For those who read on. A request comes to the Transport, which makes a trip of it
-// (transport.go): it finds its pace by its key (key.go, paces.go), waits in the queue
-// of that (pace.go, queue.go), and is sent by its sender (sender.go, unread.go).
+// (transport.go): it finds its pace by its key (key.go, principal.go, paces.go) and its
+// limits by its route (route.go), waits in their queue (pace.go, queue.go) for their
+// gates (gate.go), and is sent by its sender (sender.go, unread.go).
 //
 // What the response reports is read from its headers (limits.go). The table of dialects
 // (dialects.go) says which headers those are; its rows make up families (table.go,

@@ -21,6 +21,11 @@ const guessedWindow = time.Minute
 // more remains before that end than a window would leave.
 type lane struct {
 	name   string
+	id     uint64 // counts those of a pace
+	routes int    // how many have it
+	sent   uint64 // how many requests that count against it were sent
+	newest uint64 // the number of the last one whose response was read
+	gate   gate   // of denials that name it
 	bucket *rate.Limiter
 	limit  rate.Limit // the rate of all who share it, as was told or found out
 	quota  int
@@ -155,6 +160,13 @@ func (l *lane) over(now time.Time) bool {
 	return !now.Before(l.asks) || l.window && !now.Before(l.resets)
 }
 
+// giveBack takes back what take did, for a request that did not count against l.
+func (l *lane) giveBack(now time.Time) {
+	l.sent--
+	l.left++
+	l.bucket.ReserveN(now, -1)
+}
+
 // single reports whether l is a bucket in which there is room for one token, so that a
 // late request is one less.
 func (l *lane) single() bool { return l.exact > 0 && l.bucket.Burst() == 1 }
@@ -163,6 +175,7 @@ func (l *lane) take(now time.Time) {
 	if l.over(now) {
 		l.asked = now
 	}
+	l.sent++
 	l.left--
 	l.bucket.ReserveN(now, 1)
 }

@@ -15,7 +15,7 @@ import (
 const alone = time.Second
 
 // A pace is what the requests to one host with one key have in common. Nobody
-// sends but the first in its queue, so that each waits its turn and a change of the
+// sends but the first in a queue, so that each waits its turn and a change of the
 // pace holds for all of them.
 type pace struct {
 	key   paceKey
@@ -28,19 +28,18 @@ type pace struct {
 
 	mu       sync.Mutex
 	tickets  uint64
-	queue    queue
-	sent     uint64                  // how many requests were sent
-	times    [maxOvertaken]time.Time // when the last ones were sent, by their number
-	lastSent time.Time               // zero before the first, and when it has failed
-	trip     time.Duration           // how long the longest of the last ones took, at most maxTrip
-	quick    time.Duration           // how long the shortest of the last ones took
-	known    bool                    // there was a response
-	newest   uint64                  // the number of the last request whose response was read
-	gate     time.Time               // nothing is sent before
-	ask      time.Time               // but for one request then
-	asker    uint64                  // its number
-	lanes    []*lane                 // the limits that were told last
-	learned  learner                 // for want of such
+	queues   queues
+	sent     uint64                // how many requests were sent
+	last     [maxOvertaken]sending // the last ones, by their number
+	lastSent time.Time             // zero before the first, and when it has failed
+	trip     time.Duration         // how long the longest of the last ones took, at most maxTrip
+	quick    time.Duration         // how long the shortest of the last ones took
+	known    bool                  // there was a response
+	gate     gate                  // of denials that name no limit
+	lanes    []*lane               // the limits that were told, up to maxLanes
+	ids      uint64                // of lanes, so far
+	routes   routes                // which of them hold which requests
+	learned  learner               // for want of such
 }
 
 func newPace(key paceKey, found bool, c Config) *pace {
@@ -53,6 +52,13 @@ func newPace(key paceKey, found bool, c Config) *pace {
 type call struct {
 	number uint64 // counts those of a pace, from 1
 	sent   time.Time
+	route  routeKey
+}
+
+// A sending is what is remembered of a call.
+type sending struct {
+	at  time.Time
+	set *limitSet // the limits that it counts against; nil: not known, so all
 }
 
 // ticket returns a request's place among all of its pace.
@@ -64,13 +70,13 @@ func (p *pace) ticket() uint64 {
 }
 
 // enter waits until the request may be sent, for left at most.
-func (p *pace) enter(ctx context.Context, ticket uint64, left time.Duration) (call, error) {
-	w := &waiter{ticket: ticket, look: make(chan struct{}, 1), end: time.Now().Add(left)}
+func (p *pace) enter(ctx context.Context, ticket uint64, route routeKey, left time.Duration) (call, error) {
+	w := &waiter{ticket: ticket, route: route, look: make(chan struct{}, 1), end: time.Now().Add(left)}
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(w.end) {
 		w.end, w.deadline = deadline, true
 	}
 	p.mu.Lock()
-	ahead := p.queue.join(w)
+	ahead := p.queues.join(w, p.routes.of(route))
 	p.mu.Unlock()
 	for {
 		c, wait, err := p.look(ctx, w, ahead)
@@ -95,7 +101,7 @@ func (p *pace) look(ctx context.Context, w *waiter, ahead int) (c call, wait tim
 	defer p.mu.Unlock()
 	defer func() {
 		if wait == 0 {
-			p.queue.leave(w)
+			p.queues.leave(w)
 		}
 	}()
 	if err := ctx.Err(); err != nil {
@@ -103,22 +109,22 @@ func (p *pace) look(ctx context.Context, w *waiter, ahead int) (c call, wait tim
 	}
 	now := time.Now()
 	left := w.end.Sub(now)
-	first := p.queue.isFirst(w)
+	first := p.queues.isFirst(w)
 	if first {
 		ahead = 0
 	}
-	must, should := p.delay(now, ahead)
+	must, should := p.delay(w.set, now, ahead)
 	if should > left {
 		should = must // no time to be sparing
 	}
-	asking := p.alone(now) // mostly over before, when a response comes
+	asking := p.alone(w.set, now) // mostly over before, when a response comes
 	switch {
 	case first && should <= 0 && asking <= 0:
-		return p.grant(now), 0, nil
+		return p.grant(w, now), 0, nil
 	case left <= 0 || must > left:
 		return call{}, 0, &WaitError{Wait: max(must, time.Nanosecond), Left: max(left, 0), Deadline: w.deadline}
 	case first:
-		left = min(left, max(should+p.jitter(now, should, left), asking))
+		left = min(left, max(should+p.jitter(w.set, now, should, left), asking))
 	}
 	return call{}, left, nil
 }
@@ -131,41 +137,45 @@ const (
 // jitter returns what is added to a wait, so that processes do not fall into step: up
 // to a tenth of it, and no more than half of what the request could wait beyond it.
 // It costs no throughput, for tokens go on coming in, if there is room for them.
-func (p *pace) jitter(now time.Time, wait, most time.Duration) time.Duration {
+func (p *pace) jitter(set *limitSet, now time.Time, wait, most time.Duration) time.Duration {
 	limit := maxSpaceJitter
-	if now.Before(p.gate) {
+	if p.closed(set, now) {
 		limit = maxGateJitter
-	} else if slices.ContainsFunc(p.lanes, (*lane).single) {
+	} else if slices.ContainsFunc(set.all(), (*lane).single) {
 		limit = wait / 200
 	}
 	return rand.N(max(min(wait/10, limit, (most-wait)/2), 0) + 1)
 }
 
+// closed reports whether a denial keeps the requests of a set waiting.
+func (p *pace) closed(set *limitSet, now time.Time) bool {
+	return now.Before(p.gate.until) || slices.ContainsFunc(set.all(), func(l *lane) bool { return now.Before(l.gate.until) })
+}
+
 // delay returns how long the request must wait that has so many in front of it, and how
 // long it should. 0 or less means that it may be sent.
-func (p *pace) delay(now time.Time, ahead int) (must, should time.Duration) {
-	if now.Before(p.ask) {
-		must = p.gate.Sub(now)
-	}
-	if len(p.lanes) == 0 {
+func (p *pace) delay(set *limitSet, now time.Time, ahead int) (must, should time.Duration) {
+	must = p.gate.delay(now)
+	if set == nil {
 		must = max(must, p.learned.delay(now, ahead))
 	}
 	should = must
-	for _, l := range p.lanes {
+	for _, l := range set.all() {
 		m, s := l.delay(now, ahead)
-		must, should = max(must, m), max(should, s)
+		m = max(m, l.gate.delay(now))
+		must, should = max(must, m), max(should, s, m)
 	}
 	return must, should
 }
 
 // alone returns how much longer the next request must wait, since one is under way
 // that asks what the limits are.
-func (p *pace) alone(now time.Time) time.Duration {
+func (p *pace) alone(set *limitSet, now time.Time) time.Duration {
 	wait := time.Duration(0)
 	if !p.known && !p.lastSent.IsZero() {
 		wait = p.lastSent.Add(alone).Sub(now)
 	}
-	for _, l := range p.lanes {
+	for _, l := range set.all() {
 		if l.over(now) {
 			wait = max(wait, l.asked.Add(alone).Sub(now)) // long ago if nobody has asked
 		}
@@ -174,20 +184,19 @@ func (p *pace) alone(now time.Time) time.Duration {
 }
 
 // grant counts a request as sent.
-func (p *pace) grant(now time.Time) call {
+func (p *pace) grant(w *waiter, now time.Time) call {
 	p.sent++
-	p.times[p.sent%maxOvertaken] = now
+	p.last[p.sent%maxOvertaken] = sending{now, w.set}
 	p.lastSent = now
-	if p.gate.After(now) {
-		p.asker, p.ask = p.sent, now.Add(p.maxWait)
-	}
-	if len(p.lanes) == 0 {
+	p.gate.pass(now, p.sent, p.maxWait)
+	if w.set == nil {
 		p.learned.take(now)
 	}
-	for _, l := range p.lanes {
+	for _, l := range w.set.all() {
+		l.gate.pass(now, p.sent, p.maxWait)
 		l.take(now)
 	}
-	return call{number: p.sent, sent: now}
+	return call{number: p.sent, sent: now, route: w.route}
 }
 
 // failed notes that there will be no response. While none is known, the next
@@ -196,5 +205,5 @@ func (p *pace) failed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastSent = time.Time{}
-	p.queue.wake()
+	p.queues.wake()
 }

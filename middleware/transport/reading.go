@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -14,37 +15,44 @@ func (p *pace) read(c call, limits Limits, d denial, attempt int, now time.Time)
 	took := now.Sub(c.sent)
 	p.quick = min(took, p.quick+(took-p.quick)/256) // down at once, and up slowly
 	p.known = true
-	if c.number == p.asker {
-		p.gate = time.Time{} // what was told before does not hold any more
+	p.gate.answered(c.number)
+	for _, l := range p.lanes {
+		l.gate.answered(c.number)
 	}
-	told := limits.requests()
+	told, set := limits.requests(), p.routes.of(c.route)
 	switch {
-	case len(told) > 0 && c.number > p.newest:
-		p.newest = c.number
+	case len(told) > 0:
 		p.readLanes(c, told, d.limited, now)
-	case len(told) == 0 && !slices.ContainsFunc(p.lanes, func(l *lane) bool { return !l.over(now) }):
-		p.lanes = nil // it was asked whether they still hold, and they are not told any more
+	case set != nil && !slices.ContainsFunc(set.lanes, func(l *lane) bool { return !l.over(now) }):
+		p.drop(set.has) // it was asked whether they still hold, and they are not told any more
 	}
 	if d.denied {
 		wait = p.waitAfter(d, limits, attempt)
-		p.close(now, wait)
+		p.close(told, now, wait)
 	}
 	switch {
-	case len(p.lanes) > 0:
+	case p.routes.of(c.route) != nil:
 	case d.limited:
 		p.learned.refused(c, now, min(wait, p.maxWait))
 	case !d.denied:
 		p.learned.admitted(c, now)
 	}
-	p.queue.wake()
+	p.queues.wake()
 	return wait
 }
 
-// close keeps everybody waiting, as a refusal asks for. A wait for which nobody has
-// the time is believed, too, but not blindly: now and then one request asks again.
-func (p *pace) close(now time.Time, wait time.Duration) {
-	if gate := now.Add(wait); gate.After(p.gate) {
-		p.gate, p.ask = gate, now.Add(p.maxWait)
+// close keeps the requests waiting that a denial speaks of: those that count against
+// the limits of which it says that nothing remains or, if there are none, all.
+func (p *pace) close(told []Limit, now time.Time, wait time.Duration) {
+	named := false
+	for _, t := range told {
+		if l := find(p.lanes, t.Name); l != nil && t.Remaining == 0 {
+			l.gate.close(now, wait, p.maxWait)
+			named = true
+		}
+	}
+	if !named {
+		p.gate.close(now, wait, p.maxWait)
 	}
 }
 
@@ -61,30 +69,78 @@ type reading struct {
 	quick   time.Duration // the shortest way there and back of late
 }
 
+// maxLanes is how many limits a pace remembers.
+const maxLanes = 64
+
 // readLanes takes over what a response tells. Limits that it does not name do not
-// hold any more, as far as anybody knows: they may have been those of one path.
+// hold its route any more, as far as anybody knows.
 func (p *pace) readLanes(c call, told []Limit, refused bool, now time.Time) {
-	r := reading{call: c, now: now, refused: refused, maxWait: p.maxWait, quick: min(p.quick, now.Sub(c.sent)) / 4 * 3}
-	r.after = int(p.sent - c.number)
-	r.beside, r.unseen = p.around(c)
-	if c.number > 1 && r.after < maxOvertaken-1 {
-		r.gap = c.sent.Sub(p.times[(c.number-1)%maxOvertaken])
+	var lanes []*lane
+	var counted []*lane // against which it counted, as far as was known
+	if p.remembers(c) {
+		counted = p.last[c.number%maxOvertaken].set.all()
 	}
-	old := p.lanes
-	p.lanes = nil
 	for _, limit := range told {
-		l := find(old, limit.Name)
-		if l == nil {
-			l = &lane{name: limit.Name}
-		}
-		if slices.Contains(p.lanes, l) {
+		l := find(p.lanes, limit.Name)
+		if slices.Contains(lanes, l) {
 			continue // the name is there twice
 		}
-		limit.Reset = l.opening.reset(limit, r)
-		if l.read(limit, r) {
-			p.lanes = append(p.lanes, l)
+		if l == nil {
+			p.ids++
+			l = &lane{name: limit.Name, id: p.ids, sent: p.sent}
+		}
+		if c.number > l.newest {
+			r := p.readingOf(c, l)
+			r.now, r.refused, r.maxWait, r.quick = now, refused, p.maxWait, min(p.quick, now.Sub(c.sent))/4*3
+			l.newest = c.number
+			limit.Reset = l.opening.reset(limit, r)
+			if !l.read(limit, r) {
+				p.drop(func(gone *lane) bool { return gone == l })
+				continue
+			}
+		}
+		p.keep(l)
+		lanes = append(lanes, l)
+	}
+	if p.routes.learn(c.route, lanes, c.number) {
+		p.queues.sort(p.routes.of)
+	}
+	if !p.remembers(c) {
+		return
+	}
+	for _, l := range counted {
+		if !slices.Contains(lanes, l) {
+			l.giveBack(now)
 		}
 	}
+	set := p.routes.of(c.route)
+	if !slices.Equal(set.all(), lanes) {
+		set = &limitSet{lanes: lanes}
+	}
+	p.last[c.number%maxOvertaken].set = set
+}
+
+// remembers reports whether a call is one of the last ones.
+func (p *pace) remembers(c call) bool { return p.sent-c.number < maxOvertaken }
+
+// keep remembers a lane, and forgets the one that was told longest ago if there are
+// too many.
+func (p *pace) keep(l *lane) {
+	if slices.Contains(p.lanes, l) {
+		return
+	}
+	if len(p.lanes) >= maxLanes {
+		oldest := slices.MinFunc(p.lanes, func(a, b *lane) int { return cmp.Compare(a.newest, b.newest) })
+		p.drop(func(gone *lane) bool { return gone == oldest })
+	}
+	p.lanes = append(p.lanes, l)
+}
+
+// drop forgets lanes.
+func (p *pace) drop(gone func(*lane) bool) {
+	p.routes.drop(gone)
+	p.lanes = slices.DeleteFunc(p.lanes, gone)
+	p.queues.sort(p.routes.of)
 }
 
 func find(lanes []*lane, name string) *lane {
@@ -104,17 +160,44 @@ const (
 	maxTrip = time.Second
 )
 
-// around returns how many requests that were sent after c may have been served
-// before it, and the other way round: those that were sent at nearly the same time.
-func (p *pace) around(c call) (after, before int) {
-	near := func(number uint64) bool {
-		return p.sent-number < maxOvertaken && p.times[number%maxOvertaken].Sub(c.sent).Abs() <= p.trip
+// readingOf returns how a call stands among those that count against a limit: how many
+// were sent after it, and which of them and of those before it may have been served in
+// another order, for they were sent at nearly the same time.
+func (p *pace) readingOf(c call, l *lane) reading {
+	r := reading{call: c}
+	counts := func(number uint64) bool {
+		s := &p.last[number%maxOvertaken]
+		return s.set == nil || s.set.has(l)
 	}
-	for n := c.number + 1; n <= p.sent && near(n); n++ {
-		after++
+	oldest := p.sent - min(p.sent, maxOvertaken) + 1 // of those that are remembered
+	if c.number >= oldest {
+		if s := &p.last[c.number%maxOvertaken]; !counts(c.number) {
+			s.set = nil // it counted against this limit, and that was not known
+			l.sent++
+		}
+	} else {
+		r.after = int(oldest - c.number) //nolint:gosec // of requests that are under way
 	}
-	for n := c.number - 1; n > 0 && near(n); n-- {
-		before++
+	for n := max(c.number+1, oldest); n <= p.sent; n++ {
+		if counts(n) {
+			if r.after++; p.last[n%maxOvertaken].at.Sub(c.sent) <= p.trip {
+				r.beside++
+			}
+		}
 	}
-	return after, before
+	for n := c.number - 1; n >= oldest && n > 0; n-- {
+		if !counts(n) {
+			continue
+		}
+		before := c.sent.Sub(p.last[n%maxOvertaken].at)
+		if r.gap == 0 {
+			r.gap = before
+		}
+		if before > p.trip {
+			break
+		}
+		r.unseen++
+	}
+	r.number = l.sent - min(uint64(r.after), l.sent) //nolint:gosec // not negative
+	return r
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/http"
 	"reflect"
 	"time"
@@ -19,6 +20,8 @@ type Transport struct {
 	config Config
 	paces  paces
 	seed   []byte // of the hash that stands for a credential
+
+	routeSeed maphash.Seed // of those that stand for paths
 }
 
 // New returns a Transport that sends requests with base; nil means
@@ -34,7 +37,7 @@ func New(base http.RoundTripper, c Config) (*Transport, error) {
 	} else if v := reflect.ValueOf(base); (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
 		return nil, fmt.Errorf("transport: base is a nil %T; to use http.DefaultTransport, pass nil itself", base)
 	}
-	return &Transport{base: base, config: c, paces: paces{config: c}, seed: []byte(rand.Text())}, nil
+	return &Transport{base: base, config: c, paces: paces{config: c}, seed: []byte(rand.Text()), routeSeed: maphash.MakeSeed()}, nil
 }
 
 // RoundTrip sends r when the pace allows it, and again when it was refused and can
@@ -52,6 +55,7 @@ func (t *Transport) RoundTrip(r *http.Request) (response *http.Response, err err
 		pace:      p,
 		sender:    sender{request: r},
 		ticket:    p.ticket(),
+		route:     t.routeOf(r),
 		left:      t.config.MaxWait,
 	}
 	defer func() { trip.end(response) }() // also if base panics
@@ -75,6 +79,7 @@ type trip struct {
 	pace    *pace
 	sender  sender
 	ticket  uint64
+	route   routeKey
 	left    time.Duration // of Config.MaxWait
 	attempt int
 	refusal *http.Response // the last one
@@ -137,7 +142,7 @@ var errNothing = errors.New("transport: the base RoundTripper returned neither a
 // enter waits for the pace.
 func (t *trip) enter(ctx context.Context) (call, error) {
 	began := time.Now()
-	c, err := t.pace.enter(ctx, t.ticket, t.left)
+	c, err := t.pace.enter(ctx, t.ticket, t.route, t.left)
 	waited := time.Since(began)
 	t.left -= waited
 	if err == nil {

@@ -1,0 +1,205 @@
+package transport_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/middleware/transport"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+)
+
+// newGitHub has a limit for searches and one for all else, each told by its name.
+func newGitHub() http.Handler {
+	limit := func(resource string, quota int, window time.Duration) http.Handler {
+		return &windowServer{quota: quota, window: window, status: http.StatusForbidden, tell: func(h http.Header, quota, remaining int, ends time.Time, refused bool) {
+			tellGitHub(h, quota, remaining, ends, refused)
+			h.Set("X-RateLimit-Resource", resource)
+		}}
+	}
+	search, code, core := limit("search", 3, time.Minute), limit("code_search", 1, time.Minute), limit("core", 5000, time.Hour)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/search/code"):
+			code.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, "/search"):
+			search.ServeHTTP(w, r)
+		default:
+			core.ServeHTTP(w, r)
+		}
+	})
+}
+
+// newRoutes is an API of keyrate with a limit for one of its routes.
+func newRoutes(t *testing.T) http.Handler {
+	t.Helper()
+	mux := http.NewServeMux()
+	hello := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello\n")) }
+	for _, pattern := range []string{"GET /export/{id}", "GET /items", "GET /users/{id}", "POST /items"} {
+		mux.HandleFunc(pattern, hello)
+	}
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerSecond(50), ratelimit.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := middleware.Routes(limiter, mux, middleware.Config{Key: middleware.Header("X-API-Key")}, middleware.Route{Pattern: "GET /export/{id}", Limits: []ratelimit.Limit{ratelimit.PerMinute(2)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// TestRoutes: one limit that is used up holds up only requests that count against it.
+func TestRoutes(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		server func(t *testing.T) http.Handler
+		calls  []string // a path, or "!" and the path of a call that must wait
+	}{
+		{"GitHub", func(*testing.T) http.Handler { return newGitHub() }, []string{
+			"/repos/a/b", "/search/issues", "/search/issues", "/search/issues", "/repos/a/b", "/repos/a/b", "!/search/issues", "/repos/a/b",
+		}},
+		{"GitHub, routes that are not known", func(*testing.T) http.Handler { return newGitHub() }, []string{
+			"/repos/a/b", "/user", "/search/issues", "/search/issues", "/search/issues", "/orgs/a", "/gists", "!/search/issues",
+		}},
+		{"GitHub, two limits used up", func(*testing.T) http.Handler { return newGitHub() }, []string{
+			"/repos/a/b", "/user", "/search/code", "/search/issues", "/search/issues", "/search/issues", "/orgs/a", "!/search/code", "/user",
+		}},
+		{"GitHub, nothing else is known", func(*testing.T) http.Handler { return newGitHub() }, []string{
+			"/search/issues", "/search/issues", "/search/issues", "!/user", "/user",
+		}},
+		{"keyrate", newRoutes, []string{
+			"/items", "/export/1", "/export/2", "/items", "/users/1", "/items", "!/export/3", "/items",
+		}},
+		{"keyrate, the route with the limit comes first", newRoutes, []string{
+			"/export/1", "/items", "/export/2", "/users/1", "/items", "!/export/1", "/users/2",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := mustNew(t, network{c.server(t), time.Millisecond, time.Millisecond}, transport.Config{MaxWait: 2 * time.Minute})
+				for i, path := range c.calls {
+					path, held := strings.CutPrefix(path, "!")
+					began := time.Now()
+					if status, _ := do(t, tr, request(t, "https://api.example.com"+path)); status != http.StatusOK {
+						t.Errorf("call %d, %s: status %d", i, path, status)
+					}
+					if waited := time.Since(began); (waited > 5*time.Second) != held {
+						t.Errorf("call %d, %s: waited %v", i, path, waited)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestRoutesSideBySide: those who wait for a limit that is used up keep nobody else
+// waiting, whether it was a denial that told or not, and are served in turn.
+func TestRoutesSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := mustNew(t, network{newGitHub(), time.Millisecond, 3 * time.Millisecond}, transport.Config{MaxWait: 5 * time.Minute})
+		do(t, tr, request(t, "https://api.example.com/repos/a/b"))
+		do(t, tr, request(t, "https://api.example.com/user"))
+		var mu sync.Mutex
+		var order []int
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				if status, _ := do(t, tr, request(t, "https://api.example.com/search/issues")); status != http.StatusOK {
+					t.Errorf("status %d", status)
+				}
+				mu.Lock()
+				order = append(order, i)
+				mu.Unlock()
+			})
+			time.Sleep(10 * time.Millisecond)
+		}
+		began := time.Now()
+		for range 50 {
+			do(t, tr, request(t, "https://api.example.com/repos/a/b"))
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("50 requests that count against another limit took %v", took)
+		}
+		wg.Wait()
+		if !slices.IsSorted(order) {
+			t.Errorf("served in the order %v", order)
+		}
+	})
+}
+
+// TestDenialOfOneLimit: a denial that names a limit keeps those waiting that count
+// against it; one that names none keeps all.
+func TestDenialOfOneLimit(t *testing.T) {
+	for name, c := range map[string]struct {
+		denied answer
+		held   bool // the others
+	}{
+		"names the limit that is used up": {denying(429, "Retry-After: 30", "X-RateLimit-Limit: 30", "X-RateLimit-Remaining: 0", "X-RateLimit-Resource: search"), false},
+		"IETF, of two limits":             {denying(429, "Retry-After: 30", `RateLimit-Policy: "search";q=30;w=60, "core";q=5000;w=3600`, `RateLimit: "search";r=0;t=30, "core";r=4000;t=3000`), false},
+		"names a limit that is not":       {denying(403, "Retry-After: 30", "X-RateLimit-Limit: 30", "X-RateLimit-Remaining: 7", "X-RateLimit-Resource: search"), true},
+		"names none":                      {denying(429, "Retry-After: 30"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := mustNew(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+					a := answer{status: 200, header: headers("X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 4000", "X-RateLimit-Reset: 3000", "X-RateLimit-Resource: core")}
+					if strings.HasPrefix(r.URL.Path, "/search") {
+						a = c.denied
+					}
+					return (&script{answers: []answer{a}}).RoundTrip(r)
+				}), transport.Config{MaxRetries: -1})
+				core := func() time.Duration {
+					began := time.Now()
+					do(t, tr, request(t, "https://api.example.com/repos/a/b"))
+					do(t, tr, request(t, "https://api.example.com/user"))
+					return time.Since(began)
+				}
+				core()
+				do(t, tr, request(t, "https://api.example.com/search/issues"))
+				if waited := core(); (waited > 20*time.Second) != c.held {
+					t.Errorf("the others waited %v", waited)
+				}
+			})
+		})
+	}
+}
+
+// TestManyPaths: an API whose paths are all different is held to its limit.
+func TestManyPaths(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		refused, served := 0, 0
+		tr := mustNew(t, network{keyrateServer(t, ratelimit.PerSecond(5), middleware.Config{}), time.Millisecond, 3 * time.Millisecond}, transport.Config{Observe: observer(func(e transport.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch e.Action {
+			case transport.Refused, transport.Returned:
+				refused++
+			case transport.Answered:
+				served++
+			}
+		})})
+		var wg sync.WaitGroup
+		end := time.Now().Add(time.Minute)
+		for i := range 20 {
+			wg.Go(func() {
+				for n := 0; time.Now().Before(end); n++ {
+					path := strings.Repeat("a", i+1) + "/" + strings.Repeat("b", n+1)
+					do(t, tr, request(t, fmt.Sprintf("https://api.example.com/%s", path)))
+				}
+			})
+		}
+		wg.Wait()
+		if refused > 3 || served < 285 {
+			t.Errorf("%d refused, %d served", refused, served)
+		}
+	})
+}
