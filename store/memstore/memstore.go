@@ -12,13 +12,15 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// DefaultMaxKeys is the bound on buckets when Config.MaxKeys is 0: 64 MB at most.
+// DefaultMaxKeys is the bound on buckets when Config.MaxKeys is 0: 64 MB at most, and
+// 3 MB more once the store has been full.
 const DefaultMaxKeys = 1_000_000
 
 // Config is what [New] can be told. Its zero value is ready for use.
 type Config struct {
 	// MaxKeys is how many buckets are kept, one for each key and limit; a bucket
-	// takes 64 bytes at most. 0, or less, means [DefaultMaxKeys].
+	// takes 64 bytes at most. 0, or less, means [DefaultMaxKeys]. For what it takes an
+	// attacker to fill the store, see the package comment.
 	MaxKeys int
 }
 
@@ -43,7 +45,7 @@ func New(c Config) *Store {
 	}
 	s := &Store{start: time.Now(), seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
 	s.divide(shards(c.MaxKeys))
-	s.room.max = int64(c.MaxKeys)
+	s.room.max, s.overflow.each = int64(c.MaxKeys), overflowEach(c.MaxKeys)
 	s.room.visited.Store(-recycleEvery)
 	return s
 }

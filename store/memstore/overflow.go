@@ -13,19 +13,25 @@ import (
 // debt is ever taken off it but by time.
 //
 // Limits share a bucket only if the times they take to refill are within a factor
-// of two, so that nobody waits for more than twice his own limit's refill because
-// of somebody else's. Which bucket it is depends on the keyed hash of key and
-// limit: nobody can choose with whom to share.
+// of two, so that no caller waits for more than twice its own limit's refill because
+// of another's. Which bucket it is depends on the keyed hash of key and limit: a caller
+// cannot choose with whom to share.
 type overflow struct {
 	until atomic.Int64 // all are full from then on; 0 from the start
+	each  int          // buckets of a class, a power of two; 0 means perClass
 	mu    sync.Mutex
-	tats  *[classes][perClass]ratelimit.TAT // nil until first needed
+	tats  []ratelimit.TAT // by class; nil until first needed
 }
 
 const (
 	classes  = 50 // bits in the microseconds of MaxRefill, and one for less than one
-	perClass = 64
+	perClass = 64 // the fewest
 )
+
+// overflowEach returns how many buckets a class has in a store of so many: 4,096 in one
+// of a million, so that a flood must spend that many bursts before newcomers wait. They
+// take 4 bytes for each bucket of the store.
+func overflowEach(maxKeys int) int { return 1 << (bits.Len(uint(max(maxKeys/200, perClass))) - 1) }
 
 // owes tells whether any overflow bucket is in debt.
 func (o *overflow) owes(now int64) bool { return o.until.Load() > now }
@@ -63,8 +69,9 @@ func (o *overflow) charge(b *ratelimit.Bucket, id id, n int, after ratelimit.Deb
 
 // bucket returns the bucket that id falls into.
 func (o *overflow) bucket(b *ratelimit.Bucket, id id) *ratelimit.TAT {
+	each := max(o.each, perClass)
 	if o.tats == nil {
-		o.tats = new([classes][perClass]ratelimit.TAT)
+		o.tats = make([]ratelimit.TAT, classes*each)
 	}
-	return &o.tats[bits.Len64(uint64(b.Capacity().Micros))][id.limit%perClass]
+	return &o.tats[bits.Len64(uint64(b.Capacity().Micros))*each+int(id.limit%uint64(each))]
 }
