@@ -14,8 +14,7 @@ var dialects = []dialect{
 	{"Azure, to wait", "https://learn.microsoft.com/rest/api/cosmos-db/common-cosmosdb-rest-response-headers", []fields{{headers: headers{waitMs: "X-Ms-Retry-After-Ms"}}}},
 	{"Traefik", "https://doc.traefik.io/traefik/middlewares/http/ratelimit/", []fields{{headers: headers{waitMs: "X-Retry-In"}}}},
 	{"RFC 9110", "https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3", []fields{{headers: headers{waitFor: "Retry-After"}}}},
-	{"Akamai", "https://techdocs.akamai.com/adaptive-media-delivery/reference/rate-limiting", []fields{{headers: headers{waitMs: "X-RateLimit-Next"}}}},
-	{"Smoobu", "https://docs.smoobu.com/", []fields{{headers: headers{waitFor: "X-RateLimit-Retry-After"}}}},
+	{"Symfony, Smoobu", "https://symfony.com/doc/current/rate_limiter.html", []fields{{headers: headers{waitFor: "X-RateLimit-Retry-After"}}}},
 	{"Wildberries", "https://dev.wildberries.ru/en/openapi/api-information", []fields{{headers: headers{waitFor: "X-RateLimit-Retry"}}}},
 	{"OpenSky, Bucket4j", "https://openskynetwork.github.io/opensky-api/rest.html", []fields{{headers: headers{waitFor: "X-Rate-Limit-Retry-After-Seconds"}}}},
 	{"Contentful, to wait", "https://www.contentful.com/developers/docs/references/content-management-api/#/introduction/api-rate-limits", []fields{{headers: headers{waitFor: "X-Contentful-RateLimit-Reset"}}}},
@@ -32,6 +31,9 @@ var dialects = []dialect{
 	}},
 	{"GitHub", "https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api", []fields{
 		{three: "X-RateLimit-*", headers: headers{used: "X-RateLimit-Used", title: "X-RateLimit-Resource"}, common: true},
+	}},
+	{"Akamai", "https://techdocs.akamai.com/adaptive-media-delivery/reference/rate-limiting", []fields{
+		{three: "X-RateLimit-*", headers: headers{resetMs: "X-RateLimit-Next"}}, // sent when none remain
 	}},
 	{"Discord", "https://discord.com/developers/docs/topics/rate-limits", []fields{
 		{three: "X-RateLimit-*", headers: headers{resetIn: "X-RateLimit-Reset-After", title: "X-RateLimit-Bucket"}},

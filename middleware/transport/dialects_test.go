@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keyrate/keyrate/middleware/transport"
@@ -35,8 +36,8 @@ var spoken = map[string][]dialect{
 	"Traefik":         {{[]string{"Retry-After: 1", "X-Retry-In: 333.5ms"}, wait(333500 * time.Microsecond)}},
 	"RFC 9110":        {{[]string{"Retry-After: 120"}, wait(2 * time.Minute)}, {[]string{"Retry-After: Mon, 05 Jan 2026 12:02:00 GMT"}, wait(2 * time.Minute)}},
 	"Akamai": {{[]string{"X-RateLimit-Limit: 60", "X-RateLimit-Remaining: 0", "X-RateLimit-Next: 2026-01-05T12:00:01.5Z"},
-		wait(1500*time.Millisecond, transport.Limit{Quota: 60})}},
-	"Smoobu":              {{[]string{"X-RateLimit-Limit: 1000", "X-RateLimit-Remaining: 0", "X-RateLimit-Retry-After: 1767614460"}, wait(time.Minute, transport.Limit{Quota: 1000})}},
+		all(transport.Limit{Quota: 60, Reset: 1500 * time.Millisecond})}},
+	"Symfony, Smoobu":     {{[]string{"X-RateLimit-Limit: 1000", "X-RateLimit-Remaining: 0", "X-RateLimit-Retry-After: 1767614460"}, wait(time.Minute, transport.Limit{Quota: 1000})}},
 	"Wildberries":         {{[]string{"X-Ratelimit-Limit: 10", "X-Ratelimit-Retry: 2", "X-Ratelimit-Reset: 20"}, wait(2*time.Second, transport.Limit{Quota: 10, Remaining: unknown, Reset: 20 * time.Second})}},
 	"OpenSky, Bucket4j":   {{[]string{"X-Rate-Limit-Remaining: 0", "X-Rate-Limit-Retry-After-Seconds: 600"}, wait(10*time.Minute, transport.Limit{})}},
 	"Contentful, to wait": {{[]string{"X-Contentful-RateLimit-Reset: 1"}, wait(time.Second)}},
@@ -212,6 +213,43 @@ func TestTableIsSound(t *testing.T) {
 	}
 	if n, most := transport.Families(); n > most {
 		t.Errorf("%d families, and room for %d", n, most)
+	}
+}
+
+// TestWaitsInUse: what a denied request waits, of what real APIs send.
+func TestWaitsInUse(t *testing.T) {
+	for name, c := range map[string]struct {
+		lines []string
+		wait  time.Duration
+	}{
+		"a Unix time":                {[]string{"Retry-After: 1767614460"}, time.Minute},
+		"ISO 8601":                   {[]string{"Retry-After: 2026-01-05T14:00:00Z"}, 2 * time.Hour},
+		"a unit":                     {[]string{"Retry-After: 30s"}, 30 * time.Second},
+		"a Unix time for seconds":    {[]string{`RateLimit: "default";r=0;t=1767614430`}, 30 * time.Second},
+		"years":                      {[]string{`RateLimit: "default";r=0;t=99999999`}, time.Second},
+		"a wait that makes no sense": {[]string{"Retry-After: 99999999999", "X-RateLimit-Limit: 9", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 30"}, 30 * time.Second},
+		"two waits":                  {[]string{"Retry-After: 5, 120"}, 2 * time.Minute},
+		"two counts":                 {[]string{"X-RateLimit-Limit: 10", "X-RateLimit-Remaining: 9, 0", "X-RateLimit-Reset: 20"}, 20 * time.Second},
+		"Anthropic":                  {spoken["Anthropic"][0].lines, time.Second},
+		"Discord":                    {spoken["Discord"][0].lines, 6 * time.Second},
+		"Akamai":                     {spoken["Akamai"][0].lines, 1500 * time.Millisecond},
+		"BigCommerce":                {[]string{"X-Rate-Limit-Time-Reset-Ms: 15000", "X-Rate-Limit-Requests-Left: 0", "X-Rate-Limit-Requests-Quota: 150", "X-Rate-Limit-Time-Window-Ms: 30000"}, 15 * time.Second},
+		"Basecamp":                   {spoken["Basecamp, Trakt"][0].lines, 3 * time.Second},
+		"Confluence":                 {[]string{"X-RateLimit-Limit: 10", "X-RateLimit-Remaining: 0", "X-RateLimit-Interval-Seconds: 60", "X-RateLimit-FillRate: 2", "retry-after: 0"}, 30 * time.Second},
+		"Linear":                     {spoken["Linear, RapidAPI, API-Sports"][0].lines, 30 * time.Second},
+		"Path of Exile":              {spoken["Path of Exile"][0].lines, 299 * time.Second},
+		"only a reset":               {[]string{"X-RateLimit-Reset: 1767614412"}, 12 * time.Second},
+		"an API behind a proxy":      {[]string{`RateLimit-Policy: "default";q=5;w=1`, `RateLimit-Policy: "default";q=2;w=1`, `RateLimit: "default";r=4;t=9`, `RateLimit: "default";r=0;t=2`}, 2 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &script{answers: []answer{refusal(append(c.lines, "Date: "+noon)...), ok}}
+			if status, _ := do(t, mustNew(t, s, transport.Config{MaxWait: 3 * time.Hour}), request(t, "https://api.example.com/")); status != 200 {
+				t.Errorf("%s: status %d", name, status)
+			}
+			if len(s.times) != 2 || !near(s.times[1], c.wait) {
+				t.Errorf("%s: sent at %v, want a wait of %v", name, s.times, c.wait)
+			}
+		})
 	}
 }
 

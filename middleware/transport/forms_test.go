@@ -53,7 +53,7 @@ var times = map[string]time.Duration{
 	"2026-01-05T13:05:00+01:00": 5 * time.Minute, "2026-01-05T13:05:00+0100": 5 * time.Minute, "2026-01-05T13:05+01": 5 * time.Minute,
 	"2026-01-05T12:05:00.250Z": 5*time.Minute + 250*time.Millisecond, "2026-01-05T12:05:00.2500000Z": 5*time.Minute + 250*time.Millisecond,
 	"2026-01-05 12:05:00": 5 * time.Minute, "2026-01-05 12:05:00 UTC": 5 * time.Minute, "2026-01-05 12:05:00 +0000": 5 * time.Minute, "2026-01-05t12:05:00z": 5 * time.Minute,
-	"2026-01-05T12:05:00Z[UTC]": 5 * time.Minute, "20260105T120500Z": 5 * time.Minute, "2026-01-06": 12 * time.Hour, "2026-01-05T14:00:00Z": 2 * time.Hour,
+	"2026-01-05T12:05:00Z[UTC]": 5 * time.Minute, "20260105T120500Z": 5 * time.Minute, "2026-01-06": 12 * time.Hour, "2026-01-05T12:05:00.000+0000": 5 * time.Minute, "2026-01-05T12:05:00 +00:00": 5 * time.Minute, "2026-01-05T07:05-05:00": 5 * time.Minute, "2026-01-05T14:00:00Z": 2 * time.Hour,
 }
 
 // nonsense are times that are as if they were not there.
