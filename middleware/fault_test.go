@@ -151,7 +151,7 @@ func TestDeniedFallsBack(t *testing.T) {
 			h := middleware.RateLimit(limiter, quiet(middleware.Config{Denied: denied}))(hello)
 			if got := dump(call{}.to(h)); got != want && name != "informational only" {
 				t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
-			} else if !strings.HasSuffix(got, `"retry_after_ms":200}`) {
+			} else if !strings.HasSuffix(got, `"retry_after_ms":200}`+"\n") {
 				t.Errorf("%s: the problem is not sent:\n%s", name, got)
 			}
 		}

@@ -49,7 +49,7 @@ func TestDeniedCannotTurnInto200(t *testing.T) {
 			}))(hello)
 			protocols(t, h, func(t *testing.T, s *httptest.Server) {
 				header, _, body := get(t, s, http.MethodGet, "k", http.StatusTooManyRequests)
-				if header.Get(middleware.HeaderRetryAfter) == "" || !strings.HasPrefix(body, "{") || !strings.HasSuffix(body, "}") {
+				if header.Get(middleware.HeaderRetryAfter) == "" || !strings.HasPrefix(body, "{") || !strings.HasSuffix(body, "}\n") {
 					t.Errorf("headers %v, body %q; want the default answer", header, body)
 				}
 			})

@@ -251,7 +251,7 @@ X-Rate-Limit-Remaining: 0
 
 {"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Quota Exceeded","status":429,` +
 			`"detail":"Rate limit of 5 requests per 1s exceeded; retry after 200 ms.","violated-policies":["default"],` +
-			`"limits":[{"policy":"default","limit":5,"period":"1s","remaining":0}],"retry_after_ms":200}`,
+			`"limits":[{"policy":"default","limit":5,"period":"1s","remaining":0}],"retry_after_ms":200}` + "\n",
 	} {
 		got, err := os.ReadFile(filepath.Join("testdata", name+".golden"))
 		if err != nil {

@@ -12,14 +12,14 @@ import (
 // draft-ietf-httpapi-ratelimit-headers-11, in the registry that RFC 9457 set up.
 const (
 	twoKeysBody = `{"type":"about:blank","title":"Bad Request","status":400,` +
-		`"detail":"The request has more than one API key; send one."}`
+		`"detail":"The request has more than one API key; send one."}` + "\n"
 	twoAddressesBody = `{"type":"about:blank","title":"Bad Request","status":400,` +
-		`"detail":"The request has more than one client address; a proxy in front must send one."}`
+		`"detail":"The request has more than one client address; a proxy in front must send one."}` + "\n"
 	unauthorizedBody = `{"type":"about:blank","title":"Unauthorized","status":401,` +
-		`"detail":"The request has no API key; send one."}`
+		`"detail":"The request has no API key; send one."}` + "\n"
 	unavailableBody = `{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",` +
 		`"title":"Temporary Reduced Capacity","status":503,` +
-		`"detail":"Rate limits cannot be checked at present; retry later."}`
+		`"detail":"Rate limits cannot be checked at present; retry later."}` + "\n"
 )
 
 var (
@@ -78,8 +78,7 @@ func appendDenial(b []byte, words *wording, r *ratelimit.Result, ms string) []by
 		b = append(b, neverDetail...)
 	} else {
 		b = append(b, words.detail...)
-		b = append(b, ms...)
-		b = append(b, " ms."...)
+		b = append(appendWait(b, ms), '.')
 	}
 	b = append(b, `","violated-policies":[`...)
 	b = appendString(b, r.Limit.Name) // the one that decides is violated
@@ -102,7 +101,27 @@ func appendDenial(b []byte, words *wording, r *ratelimit.Result, ms string) []by
 		b = append(b, `],"retry_after_ms":`...)
 		b = append(b, ms...)
 	}
-	return append(b, '}')
+	return append(b, "}\n"...)
+}
+
+// appendWait appends a wait of so many milliseconds for a person to read: below a second
+// as it is, else in seconds rounded up, as Retry-After has it, and written as "1d2h3m4s".
+func appendWait(b []byte, ms string) []byte {
+	n, err := strconv.ParseInt(ms, 10, 64)
+	if n < 1000 || err != nil {
+		return append(append(b, ms...), " ms"...)
+	}
+	seconds := (n-1)/1000 + 1
+	for _, unit := range []struct {
+		size int64
+		name byte
+	}{{86_400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}} {
+		if seconds >= unit.size {
+			b = append(strconv.AppendInt(b, seconds/unit.size, 10), unit.name)
+			seconds %= unit.size
+		}
+	}
+	return b
 }
 
 // The beginning of the body of a 429, and all of the detail if waiting does not

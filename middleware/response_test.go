@@ -107,7 +107,7 @@ func parseDenial(body []byte) (d denial, err error) {
 	if err := enc.Encode(d); err != nil {
 		return d, err
 	}
-	if got := strings.TrimSuffix(again.String(), "\n"); got != string(body) {
+	if got := again.String(); got != string(body) {
 		return d, fmt.Errorf("the body is\n%s\nand an encoder writes\n%s", body, got)
 	}
 	return d, nil
