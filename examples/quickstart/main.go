@@ -1,6 +1,6 @@
 // Command quickstart serves an HTTP API that is limited for each API key:
 //
-//	go run ./examples/quickstart                 # 5 requests per second per X-API-Key, on :8080
+//	go run ./examples/quickstart                 # 5 requests per second per X-API-Key, on localhost:8080
 //	go run ./examples/quickstart -limit 100/1m   # another limit
 //	go run ./examples/quickstart -demo           # call it until it is refused, wait as told, succeed
 //
@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -64,7 +65,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.addr, "addr", ":8080", "`address` to listen on, such as :8081 or localhost:8080")
+	flags.StringVar(&o.addr, "addr", "localhost:8080", "`address` to listen on, such as localhost:8081, or :8080 for other machines as well")
 	flags.TextVar(&o.limit, "limit", ratelimit.PerSecond(5), "the `limit` of each key, such as 5/s, 100/1m or 1000/24h;burst=50")
 	flags.BoolVar(&o.demo, "demo", false, "call the API, on a port of its own, until it is refused; wait as told, succeed and end")
 	if err := flags.Parse(args); err != nil {
@@ -80,7 +81,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return fail("unexpected argument %q; all is said with flags, such as -limit 100/1m", flags.Arg(0))
 	}
 	if _, _, err := net.SplitHostPort(o.addr); err != nil {
-		return fail("invalid value %q for flag -addr: must be HOST:PORT or :PORT, such as -addr :8081", o.addr)
+		return fail("invalid value %q for flag -addr: must be HOST:PORT or :PORT, such as -addr localhost:8081", o.addr)
 	}
 	addrGiven := false
 	flags.Visit(func(f *flag.Flag) { addrGiven = addrGiven || f.Name == "addr" })
@@ -98,13 +99,13 @@ func serveAPI(ctx context.Context, o options, stdout io.Writer) error {
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.addr)
 	if err != nil {
-		return fmt.Errorf("flag -addr %s: %w; choose another address, such as -addr :8081", o.addr, err)
+		return fmt.Errorf("flag -addr %s: %w; choose another address, such as -addr localhost:8081", o.addr, err)
 	}
 	burst := o.limit.Burst
 	if burst == 0 {
 		burst = o.limit.Rate
 	}
-	url := "http://" + reachable(listener.Addr()) + "/"
+	url := "http://" + reachable(o.addr, listener.Addr()) + "/"
 	fmt.Fprintf(stdout, `Serving %s with a limit of %s for each X-API-Key. Ctrl-C ends it. Try:
 
   curl -i -H 'X-API-Key: alice' %s
@@ -118,10 +119,10 @@ func serveAPI(ctx context.Context, o options, stdout io.Writer) error {
 	return nil
 }
 
-// reachable returns an address by which a caller on this machine finds a listener.
-func reachable(a net.Addr) string {
+// reachable returns an address by which a caller on this machine finds the listener on addr.
+func reachable(addr string, a net.Addr) string {
 	tcp, ok := a.(*net.TCPAddr)
-	if ok && tcp.IP.IsUnspecified() {
+	if ok && (tcp.IP.IsUnspecified() || strings.HasPrefix(addr, "localhost:")) {
 		return fmt.Sprintf("localhost:%d", tcp.Port)
 	}
 	return a.String()

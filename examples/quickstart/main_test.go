@@ -22,14 +22,40 @@ func TestFlags(t *testing.T) {
 		args string
 		want options
 	}{
-		{"", options{":8080", ratelimit.PerSecond(5), false}},
-		{"-limit 100/1m", options{":8080", ratelimit.PerMinute(100), false}},
+		{"", options{"localhost:8080", ratelimit.PerSecond(5), false}},
+		{"-limit 100/1m", options{"localhost:8080", ratelimit.PerMinute(100), false}},
 		{"-limit=1000/24h;burst=50 -addr localhost:0", options{"localhost:0", ratelimit.PerDay(1000).WithBurst(50), false}},
-		{"-demo -limit 2/s", options{":8080", ratelimit.PerSecond(2), true}},
+		{"-demo -limit 2/s", options{"localhost:8080", ratelimit.PerSecond(2), true}},
 	} {
 		got, err := parse(strings.Fields(c.args), io.Discard)
 		if err != nil || got != c.want {
 			t.Errorf("parse(%q) = %+v, %v; want %+v", c.args, got, err, c.want)
+		}
+	}
+}
+
+// TestListensOnThisMachineOnly unless it is asked for more.
+func TestListensOnThisMachineOnly(t *testing.T) {
+	o, err := parse(nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, _, err := net.SplitHostPort(o.addr)
+	if ips, lookup := net.DefaultResolver.LookupHost(t.Context(), host); err != nil || lookup != nil || host == "" {
+		t.Fatalf("%q: %v, %v", o.addr, err, lookup)
+	} else {
+		for _, ip := range ips {
+			if !net.ParseIP(ip).IsLoopback() {
+				t.Errorf("%q listens on %s", o.addr, ip)
+			}
+		}
+	}
+	for _, c := range []struct{ addr, ip, want string }{
+		{"localhost:0", "127.0.0.1", "localhost:80"}, {"localhost:0", "::1", "localhost:80"}, {":0", "::", "localhost:80"}, {"0.0.0.0:0", "0.0.0.0", "localhost:80"},
+		{"127.0.0.1:0", "127.0.0.1", "127.0.0.1:80"}, {"[::1]:0", "::1", "[::1]:80"}, {"192.0.2.1:0", "192.0.2.1", "192.0.2.1:80"},
+	} {
+		if got := reachable(c.addr, &net.TCPAddr{IP: net.ParseIP(c.ip), Port: 80}); got != c.want {
+			t.Errorf("-addr %s on %s: %s, want %s", c.addr, c.ip, got, c.want)
 		}
 	}
 }
@@ -44,7 +70,7 @@ func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
 		{"-limit 5x", 2, []string{"-limit", `"5x"`, `such as "5/s"`}},
 		{"-limit 0/s", 2, []string{"-limit", "Rate 0", "must be from 1"}},
 		{"-limit 5/s;burst=-1", 2, []string{"-limit", "burst", "at least 1"}},
-		{"-addr 8080", 2, []string{"-addr", `"8080"`, "such as -addr :8081"}},
+		{"-addr 8080", 2, []string{"-addr", `"8080"`, "such as -addr localhost:8081"}},
 		{"-addr :0 -demo", 2, []string{"-addr", "-demo", "leave one of them out"}},
 		{"-limt 5/s", 2, []string{"-limt", "-limit"}},
 		{"100/1m", 2, []string{`"100/1m"`, "-limit 100/1m"}},
