@@ -116,6 +116,9 @@ func (s *Store) warnings() []string {
 	if s.slots.split.Load() {
 		all = append(all, "redis keeps its keys in hash slots behind one address (CROSSSLOT): calls of several API keys still share trips, but each has a script call of its own, which costs Redis more")
 	}
+	if warning := s.warnTimeouts(); warning != "" {
+		all = append(all, warning)
+	}
 	if n := s.foreign.Load(); n > 0 {
 		all = append(all, fmt.Sprintf("%d values in Redis were not of this package, and have been overwritten: does somebody else use the prefix?", n))
 	}
