@@ -32,8 +32,8 @@ import (
 // one decision. So with 50 ms Redis must be nearer than 15 ms. For one further away,
 // set timeout here, and ratelimit.Config.Timeout to as much.
 //
-// Whoever needs other options makes a client with package redis, and sets at least
-// ContextTimeoutEnabled: true and MaxRetries: -1; and with TLS, Protocol: 2.
+// For other options, make a client with package redis and pass it to [FromClient]; or set
+// at least ContextTimeoutEnabled: true and MaxRetries: -1, and with TLS Protocol: 2.
 //
 // An error does not show the URL, which may hold a password.
 func NewClient(rawURL string) (redis.UniversalClient, error) {
@@ -41,6 +41,16 @@ func NewClient(rawURL string) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	tune(o)
+	if o.IsClusterMode {
+		return redis.NewClusterClient(clusterOptions(o)), nil
+	}
+	return redis.NewUniversalClient(o), nil
+}
+
+// tune sets what decisions need. They have the time that ReadTimeout says, or else
+// [ratelimit.DefaultTimeout].
+func tune(o *redis.UniversalOptions) {
 	if o.ReadTimeout == 0 {
 		o.ReadTimeout = ratelimit.DefaultTimeout
 	}
@@ -57,12 +67,13 @@ func NewClient(rawURL string) (redis.UniversalClient, error) {
 	o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 4*time.Millisecond
 	o.PoolSize, o.MaxActiveConns = 20, 20
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	if o.IsClusterMode {
-		cluster := o.Cluster()
-		cluster.DisableRoutingPolicies = true // no COMMAND in the way of the first decision
-		return redis.NewClusterClient(cluster), nil
-	}
-	return redis.NewUniversalClient(o), nil
+}
+
+// clusterOptions returns tuned options as those of a Cluster.
+func clusterOptions(o *redis.UniversalOptions) *redis.ClusterOptions {
+	cluster := o.Cluster()
+	cluster.DisableRoutingPolicies = true // no COMMAND in the way of the first decision
+	return cluster
 }
 
 // checkClient refuses a client with which a decision could hang.
@@ -91,7 +102,7 @@ func checkClient(client redis.UniversalClient, trusted bool) error {
 	}
 	var faults []error
 	if !heedsContext {
-		faults = append(faults, errors.New("redisstore: the client does not heed deadlines, so that a decision would hang for seconds when Redis does; set ContextTimeoutEnabled: true, and MaxRetries: -1, in its options, or make it with redisstore.NewClient"))
+		faults = append(faults, errors.New("redisstore: the client does not heed deadlines, so that a decision would hang for seconds when Redis does; set ContextTimeoutEnabled: true, and MaxRetries: -1, in its options, or make it with redisstore.NewClient, or of your own with redisstore.FromClient"))
 	}
 	if waits {
 		faults = append(faults, errors.New("redisstore: the client speaks RESP3 over TLS, and would spend up to 50 ms on each new connection, which is all the time that a decision has; set Protocol: 2 in its options, or make it with redisstore.NewClient"))

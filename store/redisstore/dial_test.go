@@ -53,6 +53,15 @@ func TestConstructorsDoNotDial(t *testing.T) {
 			return NewClient("redis://" + a + "," + a + "/0?master_name=m")
 		}},
 		{"far away", func(a string) (redis.UniversalClient, error) { return NewClient("redis://" + a + "/0?timeout=1s") }},
+		{"an application's", func(a string) (redis.UniversalClient, error) {
+			return FromClient(redis.NewClient(&redis.Options{Addr: a}))
+		}},
+		{"an application's, of a Cluster", func(a string) (redis.UniversalClient, error) {
+			return FromClient(redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{a}}))
+		}},
+		{"an application's, of Sentinels", func(a string) (redis.UniversalClient, error) {
+			return FromClient(redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{a}}))
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			address, dialled := counting(t)

@@ -84,7 +84,8 @@
 //
 // [NewClient] sets them. With go-redis' defaults, a Redis that hangs holds a decision
 // up for 10 s, and every retry charges again; so [New] refuses a client that does not
-// heed deadlines. For a client of your own:
+// heed deadlines. [FromClient] makes one with these options of the client that an
+// application has. For a client of your own:
 //
 //   - ContextTimeoutEnabled: true. Required.
 //   - Protocol: 2. Required with TLS: with RESP3 each new connection takes 50 ms more.

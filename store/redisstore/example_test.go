@@ -84,3 +84,21 @@ func ExampleNewClient() {
 	// *redis.Client
 	// redisstore: the URL must begin with redis://, rediss:// or unix://, such as redis://localhost:6379/0
 }
+
+// An application that has a client of its own, with whatever options.
+func ExampleFromClient() {
+	app := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+	defer app.Close()
+	client, err := redisstore.FromClient(app)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	store, err := redisstore.New(client, redisstore.Config{Secret: []byte("better 32 bytes of crypto/rand ...")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = store // for ratelimit.New
+	fmt.Println("nothing was dialled yet")
+	// Output: nothing was dialled yet
+}

@@ -1,0 +1,163 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// FromClient returns a client like that of an application, but with the options that
+// decisions need, those of [NewClient], and with a pool of its own. So the application
+// keeps its own timeouts and retries, and neither waits for a connection of the other.
+// The caller closes the returned client. FromClient does no I/O.
+//
+// It carries the address, database, TLS, user, password and their providers, dialer,
+// OnConnect and client name; of a Cluster its nodes or ClusterSlots, and NewClient; and
+// the hooks that app has now, which see each command and pipeline, but not the dialling.
+// Hooks that OnNewNode adds to the nodes of a Cluster are not carried, and neither are
+// Limiter, client-side caching and push notifications.
+//
+// app is a [redis.Client], one for Sentinels among them, or a [redis.ClusterClient]. It
+// must stay open if it asks Sentinels: they are asked through it. A ClusterClient gets
+// one more hook, which lets its commands pass. For any other client FromClient returns an
+// error that says what to do.
+func FromClient(app redis.UniversalClient) (redis.UniversalClient, error) {
+	if v := reflect.ValueOf(app); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, errors.New("redisstore: FromClient: the client is nil")
+	}
+	switch app := app.(type) {
+	case *redis.Client:
+		return fromOne(app), nil
+	case *redis.ClusterClient:
+		return fromCluster(app), nil
+	case *redis.Ring:
+		return nil, errors.New("redisstore: FromClient: a redis.Ring is no set-up for limits, since the keys of a shard that is down begin with full buckets on another; pass the client of one server or of a Cluster")
+	case *redis.AutoPipeliner:
+		return nil, errors.New("redisstore: FromClient: pass the client that the redis.AutoPipeliner was made of")
+	}
+	return nil, fmt.Errorf("redisstore: FromClient: the options of a %T cannot be read; pass the *redis.Client or *redis.ClusterClient inside it, or make a client with redisstore.NewClient", app)
+}
+
+// fromOne is FromClient for one server, or for Sentinels, whose dialer finds the server.
+func fromOne(app *redis.Client) redis.UniversalClient {
+	from := app.Options()
+	o := &redis.UniversalOptions{
+		Addrs: []string{from.Addr}, DB: from.DB, TLSConfig: from.TLSConfig.Clone(),
+		Username: from.Username, Password: from.Password, CredentialsProvider: from.CredentialsProvider,
+		CredentialsProviderContext: from.CredentialsProviderContext, StreamingCredentialsProvider: from.StreamingCredentialsProvider,
+		OnConnect: from.OnConnect, ClientName: from.ClientName, DisableIdentity: from.DisableIdentity || from.DisableIndentity, //nolint:staticcheck // the application may use the old name
+		IdentitySuffix: from.IdentitySuffix, ConnMaxIdleTime: from.ConnMaxIdleTime, ConnMaxLifetime: from.ConnMaxLifetime, ConnMaxLifetimeJitter: from.ConnMaxLifetimeJitter,
+	}
+	if !isDefaultDialer(from.Dialer) {
+		o.Dialer = from.Dialer
+	}
+	tune(o)
+	one := o.Simple()
+	one.Network, one.NodeAddress = from.Network, from.NodeAddress
+	client := redis.NewClient(one)
+	// It has the hooks of app, and one that is added to it is not added to app. It never
+	// takes a connection, for which it would not be safe for concurrent use.
+	conn := app.Conn()
+	conn.AddHook(landing{})
+	client.AddHook(detour{conn})
+	return client
+}
+
+// fromCluster is FromClient for a Cluster.
+func fromCluster(app *redis.ClusterClient) redis.UniversalClient {
+	from := app.Options()
+	o := &redis.UniversalOptions{
+		Addrs: from.Addrs, MaxRedirects: from.MaxRedirects, Dialer: from.Dialer, TLSConfig: from.TLSConfig.Clone(),
+		Username: from.Username, Password: from.Password, CredentialsProvider: from.CredentialsProvider,
+		CredentialsProviderContext: from.CredentialsProviderContext, StreamingCredentialsProvider: from.StreamingCredentialsProvider,
+		OnConnect: from.OnConnect, ClientName: from.ClientName, DisableIdentity: from.DisableIdentity || from.DisableIndentity, //nolint:staticcheck // the application may use the old name
+		IdentitySuffix: from.IdentitySuffix, ConnMaxIdleTime: from.ConnMaxIdleTime, ConnMaxLifetime: from.ConnMaxLifetime, ConnMaxLifetimeJitter: from.ConnMaxLifetimeJitter,
+	}
+	tune(o)
+	cluster := clusterOptions(o)
+	cluster.NewClient, cluster.ClusterSlots = from.NewClient, from.ClusterSlots
+	client := redis.NewClusterClient(cluster)
+	app.AddHook(landing{passes: true})
+	client.AddHook(detour{app})
+	return client
+}
+
+// isDefaultDialer reports whether a dialer is the one that a client makes itself, of its
+// own options: then it has the application's timeouts.
+func isDefaultDialer(dialer any) bool {
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	defer client.Close()
+	return reflect.ValueOf(dialer).Pointer() == reflect.ValueOf(client.Options().Dialer).Pointer()
+}
+
+// The hooks of a client cannot be read, but they can be run: a detour sends a command
+// through those of another client, the last of which is a landing, and that goes on with
+// what the first client would have done without a detour.
+type detour struct {
+	through interface {
+		Process(ctx context.Context, cmd redis.Cmder) error
+		Pipeline() redis.Pipeliner
+	}
+}
+
+// The keys under which a context holds what a landing goes on with.
+type (
+	processKey  struct{}
+	pipelineKey struct{}
+)
+
+func (detour) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (d detour) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		return d.through.Process(context.WithValue(ctx, processKey{}, next), cmd)
+	}
+}
+
+func (d detour) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		pipe := d.through.Pipeline()
+		if err := pipe.BatchProcess(ctx, cmds...); err != nil { // only queues
+			return err
+		}
+		_, err := pipe.Exec(context.WithValue(ctx, pipelineKey{}, next))
+		return err
+	}
+}
+
+// landing is the other end of a detour.
+type landing struct {
+	passes bool // commands that come without a detour
+}
+
+func (landing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (l landing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if on, ok := ctx.Value(processKey{}).(redis.ProcessHook); ok {
+			return on(ctx, cmd)
+		}
+		if !l.passes {
+			return errLost
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (l landing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if on, ok := ctx.Value(pipelineKey{}).(redis.ProcessPipelineHook); ok {
+			return on(ctx, cmds)
+		}
+		if !l.passes {
+			return errLost
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// errLost is the fault of a hook.
+var errLost = errors.New("redisstore: FromClient: a hook of the application's client replaced the context of a command; it must derive its own from it")
