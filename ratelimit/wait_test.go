@@ -107,22 +107,101 @@ func TestWaitDeadlineTooShort(t *testing.T) {
 	})
 }
 
-// A deadline at the very moment of the token is not too short.
+// TestWaitDeadlineAtTheToken: a deadline at the very moment of the token, or hardly later,
+// is not too short, whichever of the two timers wakes the caller, and whether or not the
+// store heeds a context that has ended by then.
 func TestWaitDeadlineAtTheToken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(t, ratelimit.PerSecond(1), ratelimit.Config{})
-		allow(t, l, "k", 1)
-		start := time.Now()
-		ctx, cancel := context.WithDeadline(t.Context(), start.Add(time.Second))
-		defer cancel()
-		err := l.Wait(ctx, "k")
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Wait: %v", err)
+	heeds := func() ratelimit.Store {
+		s := newFaultyStore()
+		memory := memstore.New(memstore.Config{})
+		s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+			if err := ctx.Err(); err != nil {
+				return ratelimit.Decision{}, err
+			}
+			return memory.Take(ctx, r)
 		}
-		if time.Since(start) != time.Second {
-			t.Errorf("Wait returned after %v, want 1s: %v", time.Since(start), err)
-		}
-	})
+		return s
+	}
+	for _, c := range []struct {
+		limit ratelimit.Limit
+		spare time.Duration // from the token to the deadline
+		store func() ratelimit.Store
+	}{
+		{ratelimit.PerSecond(1), 0, func() ratelimit.Store { return memstore.New(memstore.Config{}) }},
+		{ratelimit.PerSecond(1), 0, heeds},
+		{ratelimit.Limit{Rate: 1, Period: 5 * time.Millisecond, Burst: 1}, 50 * time.Microsecond, heeds},
+		{ratelimit.PerHour(7).WithBurst(1), 1, heeds},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiterOn(t, c.store(), c.limit, ratelimit.Config{})
+			allow(t, l, "k", 1)
+			for range 60 {
+				start := time.Now()
+				token := peek(t, l, "k").RetryAfter
+				ctx, cancel := context.WithDeadline(t.Context(), start.Add(token+c.spare))
+				err := l.Wait(ctx, "k")
+				cancel()
+				if err != nil || time.Since(start) != token {
+					t.Fatalf("%v, a deadline %v after the token: %v after %v, want nil after %v", c.limit, c.spare, err, time.Since(start), token)
+				}
+			}
+		})
+	}
+}
+
+// lateContext is a context of which nobody hears that it has ended until it is asked, as
+// if its goroutine had been stopped meanwhile.
+type lateContext struct {
+	context.Context
+	deadline time.Time
+	err      error
+}
+
+func (c *lateContext) Deadline() (time.Time, bool) { return c.deadline, true }
+func (c *lateContext) Done() <-chan struct{}       { return nil }
+func (c *lateContext) Err() error {
+	if time.Now().Before(c.deadline) {
+		return nil
+	}
+	return c.err
+}
+
+// TestWaitAsksOnceMore: a caller who is woken when its deadline has passed is admitted if
+// the token is there, and asks once. One whose context was cancelled is not charged.
+func TestWaitAsksOnceMore(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		err    error // of the context
+		taken  bool  // another caller takes the token first
+		admits bool
+		asks   int
+	}{
+		{"the deadline has passed", context.DeadlineExceeded, false, true, 2},
+		{"another caller had the token", context.DeadlineExceeded, true, false, 2},
+		{"cancelled", context.Canceled, false, false, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			memory := memstore.New(memstore.Config{})
+			s, asks := newFaultyStore(), 0
+			s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+				if err := ctx.Err(); err != nil {
+					return ratelimit.Decision{}, err
+				}
+				if asks++; asks == 2 && c.taken {
+					_, _ = memory.Take(ctx, r)
+				}
+				return memory.Take(ctx, r)
+			}
+			l := newLimiterOn(t, s, ratelimit.PerSecond(1), ratelimit.Config{})
+			allow(t, l, "k", 1)
+			asks = 0
+			start := time.Now()
+			err := l.Wait(&lateContext{t.Context(), start.Add(time.Second), c.err}, "k")
+			if (err == nil) != c.admits || err != nil && !errors.Is(err, c.err) || asks != c.asks || time.Since(start) != time.Second {
+				t.Errorf("%s: %v after %v and %d decisions; want %d", c.name, err, time.Since(start), asks, c.asks)
+			}
+		})
+	}
 }
 
 func TestWaitCancelled(t *testing.T) {
