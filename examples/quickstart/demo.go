@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -130,7 +131,7 @@ func (c caller) call(ctx context.Context) (int, http.Header, error) {
 	}
 	fmt.Fprintln(c.out)
 	if answer.StatusCode != http.StatusOK {
-		fmt.Fprintf(c.out, "\n    %s\n\n", body)
+		fmt.Fprintf(c.out, "\n    %s\n\n", bytes.TrimSpace(body))
 	}
 	return answer.StatusCode, answer.Header, nil
 }

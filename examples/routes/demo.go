@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -93,7 +94,7 @@ func (c caller) call(ctx context.Context, path, key string) (int, error) {
 		}
 	}
 	if answer.StatusCode == http.StatusTooManyRequests {
-		fmt.Fprintf(c.out, "    %s\n", body)
+		fmt.Fprintf(c.out, "    %s\n", bytes.TrimSpace(body))
 	}
 	return answer.StatusCode, nil
 }
