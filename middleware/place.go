@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	maxQueues = 10_000                // keys with denied callers that are remembered
-	clump     = 50 * time.Millisecond // denials closer together than this come from different callers
-	crowding  = 4                     // denials per admission above which no queue forms
+	maxQueues = 10_000                 // keys with denied callers that are remembered
+	clump     = 100 * time.Millisecond // denials closer together than this come from different callers
+	crowding  = 4                      // denials per admission above which no queue forms
 )
 
 // places gives callers that share a key a place in the queue. Without it all of them

@@ -118,8 +118,8 @@ func TestPlacesLoneCaller(t *testing.T) {
 	for name, sleep := range map[string]func(ms int) time.Duration{
 		"obeys":         func(ms int) time.Duration { return time.Duration(ms) * time.Millisecond },
 		"whole seconds": func(ms int) time.Duration { return time.Duration((ms+999)/1000) * time.Second },
-		"half":          func(ms int) time.Duration { return max(time.Duration(ms)*time.Millisecond/2, 60*time.Millisecond) },
-		"every 60 ms":   func(int) time.Duration { return 60 * time.Millisecond },
+		"half":          func(ms int) time.Duration { return max(time.Duration(ms)*time.Millisecond/2, 110*time.Millisecond) },
+		"every 110 ms":  func(int) time.Duration { return 110 * time.Millisecond },
 		"every 150 ms":  func(int) time.Duration { return 150 * time.Millisecond },
 	} {
 		for _, limit := range []ratelimit.Limit{five, five.WithBurst(1), ratelimit.PerMinute(30), ratelimit.PerDay(100).WithBurst(2)} {
