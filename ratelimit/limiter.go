@@ -43,6 +43,7 @@ type Limiter struct {
 	shadow  bool
 	observe func(context.Context, Event)
 	*record
+	parts *parts // made from this one
 
 	single    SingleTaker // the store, if it is one
 	selfTimed bool        // neither store nor limits need a deadline on the context
@@ -64,7 +65,7 @@ var errZeroLimiter = &LimitError{Field: "Limiter", Value: "zero value", Want: "m
 // name: where that is not meant, name the limits, as in PerMinute(2).Named("export").
 // It does no I/O and starts nothing. The error joins all faults of its arguments.
 func New(store Store, limits Limits, c Config) (*Limiter, error) {
-	l := &Limiter{store: store, limits: limits, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe, record: new(record)}
+	l := &Limiter{store: store, limits: limits, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe, record: new(record), parts: new(parts)}
 	var faults []error
 	if isNil(store) {
 		faults = append(faults, errors.New("ratelimit: store is nil; pass one, such as memstore.New(memstore.Config{})"))
@@ -129,20 +130,6 @@ func (l *Limiter) Peek(ctx context.Context, key string) (r Result, err error) {
 	return r, err
 }
 
-// Reset fills the key's buckets. The error is as for AllowN.
-func (l *Limiter) Reset(ctx context.Context, key string) error {
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	p, err := l.policyFor(ctx, key)
-	if err != nil || p == Unlimited {
-		return err
-	}
-	if err := l.store.Reset(ctx, key, p); err != nil {
-		return storeError(err, key)
-	}
-	return nil
-}
-
 // decide asks the store for charge tokens and answers for a cost of n.
 func (l *Limiter) decide(ctx context.Context, key string, n, charge int, r *Result) error {
 	p := l.policy
@@ -152,6 +139,11 @@ func (l *Limiter) decide(ctx context.Context, key string, n, charge int, r *Resu
 			return l.fault(r, err, l.shadow)
 		}
 	}
+	return l.decideBy(ctx, p, key, n, charge, r)
+}
+
+// decideBy is decide by a policy that is known.
+func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, n, charge int, r *Result) error {
 	shadow := l.shadow
 	if p.phases != nil {
 		ph := p.phases.now()

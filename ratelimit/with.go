@@ -17,9 +17,10 @@ import (
 // replaced by what does not. Of other [Limits], where a key's policy does not fit, a
 // decision about it ends with a [LimitError].
 //
-// Reset and Peek of the new limiter are about all of these limits, those of l about the
-// keys' own. Call With once for each part, not for each call: it remembers what it made
-// of policies, and a table remembers it.
+// Peek of the new limiter is about all of these limits, Peek of l about the keys' own, and
+// [Limiter.PeekParts] of l about the further ones. Reset of l fills the buckets of the
+// parts, too, as long as they are in use. Call With once for each part, not for each call:
+// it remembers what it made of policies, and a table remembers it.
 func (l *Limiter) With(limits ...Limit) (*Limiter, error) { return l.derive(false, limits) }
 
 // Instead returns a limiter that holds each key to the given limits in place of its own;
@@ -38,7 +39,7 @@ func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
 	}
 	d := &derived{from: l, part: part, instead: instead}
 	made := *l
-	made.limits, made.policy = d, nil
+	made.limits, made.policy, made.parts = d, nil, new(parts)
 	if l.policy != nil {
 		made.policy, err = d.make(l.policy)
 	} else if t := tableOf(l.limits); t != nil {
@@ -47,6 +48,7 @@ func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.parts.add(&made)
 	return &made, nil
 }
 
@@ -138,6 +140,15 @@ func (d *derived) fromTable(p *Policy) (made *Policy, ok bool) {
 	}
 	made, err := d.make(p)
 	return made, err == nil
+}
+
+// Limits returns the limits that [New] was given: for a limiter that was made with With or
+// Instead, those of the limiter that it was made from. A *[Limit] is returned as a Limit.
+func (l *Limiter) Limits() Limits {
+	if d, ok := l.limits.(*derived); ok {
+		return d.from.Limits()
+	}
+	return l.limits
 }
 
 // tableOf returns the table that limits are made from, or nil.

@@ -400,11 +400,17 @@ func TestWithPeekResetWaitCheck(t *testing.T) {
 		if err := part.Wait(t.Context(), "a"); err != nil || time.Since(start) != 10*time.Second {
 			t.Errorf("Wait: %v after %v, want 10s", err, time.Since(start))
 		}
-		// A reset of the key's own limits leaves the part's, one of the part fills all.
-		if err := l.Reset(t.Context(), "a"); err != nil {
+		// A reset of one of the key's own limits leaves the part's, a reset of all does not.
+		if err := l.ResetLimit(t.Context(), "a", "default"); err != nil {
 			t.Error(err)
 		}
 		if r := peek(t, part, "a"); r.Allowed || r.State(1).Remaining != 60 {
+			t.Errorf("after ResetLimit: %+v", r)
+		}
+		if err := l.Reset(t.Context(), "a"); err != nil {
+			t.Error(err)
+		}
+		if r := peek(t, part, "a"); !r.Allowed || r.State(0).Remaining != 1 {
 			t.Errorf("after Reset: %+v", r)
 		}
 		allow(t, l, "a", 30)

@@ -11,8 +11,8 @@ import (
 
 // Config is what [New] can be told beside what it must. Its zero value is ready for use.
 type Config struct {
-	// Table is what is shown and replaced: the one that the limiter goes by. nil answers
-	// requests about the table with 404. The plan that is told of a key is this table's,
+	// Table is what is shown and replaced: the one that the limiter goes by; another one is
+	// a fault. nil answers requests about the table with 404. The plan that is told of a key is this table's,
 	// also if a LimitsFunc in front of it holds the key to other limits.
 	Table *ratelimit.Table
 	// TrustedOrigins are the web pages of other origins that may send requests, such as
@@ -40,6 +40,8 @@ type Event struct {
 	// Key is the key that was asked about or reset, as [ratelimit.HashKey] writes it: as
 	// in a table and in the shadow report. "" if there was none.
 	Key string
+	// Limit is the name of the limit that was reset, "" if all of the key were, or none.
+	Limit string
 	// ETag is that of the table that was put in force, "" if none was.
 	ETag string
 }
@@ -57,6 +59,19 @@ const (
 	ActionShadow   Action = "shadow"   // GET /shadow
 	ActionDescribe Action = "describe" // GET /openapi.json
 )
+
+// mayGoBy reports whether limits may be those of a table: limits that were written
+// elsewhere may ask it.
+func mayGoBy(limits ratelimit.Limits, table *ratelimit.Table) bool {
+	switch limits := limits.(type) {
+	case *ratelimit.Table:
+		return limits == table
+	case ratelimit.Limit, *ratelimit.Policy:
+		return false
+	default:
+		return true
+	}
+}
 
 // New returns a handler for those who operate limiter. It is to be mounted with
 // [http.StripPrefix].
@@ -81,6 +96,9 @@ func New(limiter *ratelimit.Limiter, authorize func(*http.Request) bool, c Confi
 	}
 	if c.Table != nil && c.Table.Snapshot().Default() == nil {
 		faults = append(faults, errors.New("admin: Config.Table is the zero Table; make one with ratelimit.NewTable"))
+	}
+	if c.Table != nil && limiter != nil && !mayGoBy(limiter.Limits(), c.Table) {
+		faults = append(faults, errors.New("admin: Config.Table is not the table of limiter, so what is put there would never be in force; make the limiter with ratelimit.New(store, table, ...)"))
 	}
 	for i, origin := range c.TrustedOrigins {
 		if err := h.origins.AddTrustedOrigin(origin); err != nil {

@@ -12,7 +12,7 @@
 // # What there is
 //
 //	POST /key/state      {"key": "..."} or {"address": "192.0.2.1"}: what a call would be answered
-//	POST /key/reset      the same: fills the buckets
+//	POST /key/reset      the same: fills the buckets, or with "limit": "NAME" that of one limit
 //	GET /table           the table, with hashes for keys: what is read can be changed and put back
 //	PUT /table           another table, all or nothing; If-Match names the one that it replaces
 //	GET /table/summary   the plans, and how many keys they have
@@ -23,8 +23,10 @@
 // through [middleware.BucketKey], an address through [middleware.AddressKey]. The table is
 // the JSON form of a [ratelimit.TableConfig], a policy as "5/s", as ["50/s",
 // "1000/h;name=hourly"] or as "unlimited". The state of a key tells what stands for it in
-// the table and in the report, and so does that of an address. A table is refused if it has
-// a key that no caller can have, with spaces around it or of over 256 bytes.
+// the table and in the report, and so does that of an address. Its parts are the limits of
+// routes, and of other limiters made with [ratelimit.Limiter.With]; a reset fills these, too.
+// A table is refused if it has a key that no caller can have, with spaces around it or of
+// over 256 bytes.
 //
 // # Who may
 //

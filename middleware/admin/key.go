@@ -1,15 +1,10 @@
 package admin
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
-	"net/netip"
-	"strings"
+	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
@@ -25,6 +20,7 @@ type keyState struct {
 	RetryAfterMS int64        `json:"retry_after_ms"`
 	Source       string       `json:"source"`
 	Limits       []limitState `json:"limits"`
+	Parts        []limitState `json:"parts,omitempty"`
 }
 
 // limitState is what is known of one limit of a key. What is only watched may not be
@@ -43,15 +39,20 @@ type bucketState struct {
 	ResetAfterMS int64 `json:"reset_after_ms"`
 }
 
-// state tells what a call with a key would be answered now, and charges nothing.
+// state answers with what a call with a key would be answered now, and with what the
+// limits of parts, such as routes, have left. It charges nothing.
 func (c *call) state() {
-	key, ok := c.key()
+	key, _, ok := c.subject(false)
 	if !ok {
 		return
 	}
 	var r ratelimit.Result
+	var parts []ratelimit.Result
 	err := guarded(func() (err error) {
-		r, err = c.limiter.Peek(c.r.Context(), key)
+		if r, err = c.limiter.Peek(c.r.Context(), key); err != nil {
+			return err
+		}
+		parts, err = c.limiter.PeekParts(c.r.Context(), key)
 		return err
 	})
 	if err != nil {
@@ -67,14 +68,28 @@ func (c *call) state() {
 			state.Plan = &plan
 		}
 	}
+	state.Limits = append(state.Limits, statesOf(&r)...)
+	for i := range parts {
+		for _, limit := range statesOf(&parts[i]) {
+			same := func(other limitState) bool { return other.Limit == limit.Limit }
+			if !slices.ContainsFunc(state.Parts, same) { // two parts may have one limit
+				state.Parts = append(state.Parts, limit)
+			}
+		}
+	}
+	c.answer(http.StatusOK, "application/json", state)
+}
+
+// statesOf returns what is known of each limit of a result.
+func statesOf(r *ratelimit.Result) (states []limitState) {
 	for i := range r.Len() {
-		state.Limits = append(state.Limits, stateOf(r.State(i), r.Shadow, true))
+		states = append(states, stateOf(r.State(i), r.Shadow, true))
 	}
 	for i := range r.ShadowLen() {
 		s, known := r.ShadowState(i)
-		state.Limits = append(state.Limits, stateOf(s, true, known))
+		states = append(states, stateOf(s, true, known))
 	}
-	c.answer(http.StatusOK, "application/json", state)
+	return states
 }
 
 func stateOf(s ratelimit.LimitState, shadow, known bool) limitState {
@@ -94,18 +109,27 @@ func ceilMS(d time.Duration) int64 {
 	return ms
 }
 
-// reset fills the buckets of a key.
+// reset fills the buckets of a key, those of parts included, or that of one limit.
 func (c *call) reset() {
-	key, ok := c.key()
+	key, limit, ok := c.subject(true)
 	if !ok {
 		return
 	}
-	err := guarded(func() error { return c.limiter.Reset(c.r.Context(), key) })
-	if err != nil {
+	err := guarded(func() error {
+		if limit != "" {
+			return c.limiter.ResetLimit(c.r.Context(), key, limit)
+		}
+		return c.limiter.Reset(c.r.Context(), key)
+	})
+	switch {
+	case errors.Is(err, ratelimit.ErrNoLimit):
+		c.problem(http.StatusNotFound, "The key has no limit of that name; /key/state lists those that it has.")
+	case err != nil:
 		c.unavailable(err)
-		return
+	default:
+		c.event.Limit = limit
+		c.begin(http.StatusNoContent, "")
 	}
-	c.begin(http.StatusNoContent, "")
 }
 
 // guarded makes a panic of the program's store into an error.
@@ -125,64 +149,4 @@ func (c *call) unavailable(err error) {
 		Status: http.StatusServiceUnavailable, Class: ratelimit.ErrorClass(err),
 		Detail: "The limits of the key, or its buckets, cannot be reached; retry later.",
 	})
-}
-
-// key reads whom a request is about. Otherwise it answers, and returns false.
-func (c *call) key() (key string, ok bool) {
-	body := c.body(MaxKeyBody, keyBodyTime)
-	if body == nil {
-		return "", false
-	}
-	text, err := io.ReadAll(body)
-	if err != nil {
-		c.bodyFailed(err)
-		return "", false
-	}
-	c.bodyRead()
-	key, detail := parseKey(text)
-	if detail != "" {
-		c.problem(http.StatusBadRequest, detail)
-		return "", false
-	}
-	c.event.Key = ratelimit.HashKey(key)
-	return key, true
-}
-
-// parseKey returns the key of a limiter that a body stands for, or what is wrong.
-func parseKey(text []byte) (key, detail string) {
-	const form = `The body must be a JSON object with one text: {"key": "..."}, the key as a caller sends it, or {"address": "192.0.2.1"}, that of a caller without a key.`
-	in := json.NewDecoder(bytes.NewReader(text))
-	in.UseNumber()
-	var tokens [4]json.Token
-	for i := range tokens {
-		token, err := in.Token()
-		if err != nil {
-			return "", form
-		}
-		tokens[i] = token
-	}
-	name, _ := tokens[1].(string)
-	value, isText := tokens[2].(string)
-	if _, err := in.Token(); tokens[0] != json.Delim('{') || !isText || tokens[3] != json.Delim('}') || !errors.Is(err, io.EOF) {
-		return "", form
-	}
-	// What JSON cannot carry, the parser has replaced: it would be another key.
-	if strings.ContainsRune(value, utf8.RuneError) {
-		return "", "The key must be text in UTF-8, without U+FFFD."
-	}
-	switch name {
-	case "key":
-		if key = middleware.BucketKey(value); key == "" {
-			return "", `The key is empty; for a caller without a key, send {"address": "192.0.2.1"}.`
-		}
-		return key, ""
-	case "address":
-		a, err := netip.ParseAddr(value)
-		if err != nil {
-			return "", `The address must be one of IPv4 or IPv6, such as "192.0.2.1" or "2001:db8::1".`
-		}
-		return middleware.AddressKey(a), ""
-	default:
-		return "", form
-	}
 }

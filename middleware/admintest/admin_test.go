@@ -30,6 +30,7 @@ import (
 type rig struct {
 	handler     http.Handler
 	limiter     *ratelimit.Limiter
+	part        *ratelimit.Limiter // of the limiter, and in use as long as this is
 	description []byte
 	check       validator.Validator
 }
@@ -55,6 +56,9 @@ func newRig(t *testing.T, store ratelimit.Store, text string) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{limiter: limiter}
+	if r.part, err = limiter.With(ratelimit.PerDay(2).Named("GET /export"), ratelimit.PerDay(1).Named("GET /export#watched").Shadowed()); err != nil {
+		t.Fatal(err)
+	}
 	r.handler, err = admin.New(limiter, func(r *http.Request) bool { return r.Header.Get("Authorization") == "Bearer operator" }, config)
 	if err != nil {
 		t.Fatal(err)
@@ -160,6 +164,10 @@ func cases(etag string) map[string][]call {
 		all["POST /key/state 200"] = append(all["POST /key/state 200"], call{body: body})
 		all["POST /key/reset 204"] = append(all["POST /key/reset 204"], call{body: body})
 	}
+	for _, body := range []string{`{"key":"eve","limit":"default"}`, `{"limit":"GET /export","key":"alice"}`, `{"address":"192.0.2.1","limit":"GET /export"}`, `{"key":"ops","limit":"default"}`} {
+		all["POST /key/reset 204"] = append(all["POST /key/reset 204"], call{body: body})
+	}
+	all["POST /key/reset 404"] = []call{{body: `{"key":"eve","limit":"none"}`}, {body: `{"address":"192.0.2.1","limit":"hourly"}`}}
 	for _, post := range []string{"POST /key/state", "POST /key/reset"} {
 		all[post+" 400"] = []call{{body: `{"key":""}`}, {}, {body: `{`, read: io.ErrClosedPipe}}
 		all[post+" 403"] = []call{{body: `{"key":"a"}`, headers: []string{"Authorization: "}}, {headers: []string{"Origin: https://evil.example"}}}

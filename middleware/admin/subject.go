@@ -1,0 +1,109 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// subject reads whom a request is about and, where one may be named, a limit. Otherwise it
+// answers, and returns false.
+func (c *call) subject(limits bool) (key, limit string, ok bool) {
+	body := c.body(MaxKeyBody, keyBodyTime)
+	if body == nil {
+		return "", "", false
+	}
+	text, err := io.ReadAll(body)
+	if err != nil {
+		c.bodyFailed(err)
+		return "", "", false
+	}
+	c.bodyRead()
+	key, limit, detail := parseSubject(text, limits)
+	if detail != "" {
+		c.problem(http.StatusBadRequest, detail)
+		return "", "", false
+	}
+	c.event.Key = ratelimit.HashKey(key)
+	return key, limit, true
+}
+
+// What a body about a key must be.
+const (
+	formOfKey   = `The body must be a JSON object with one text: {"key": "..."}, the key as a caller sends it, or {"address": "192.0.2.1"}, that of a caller without a key.`
+	formOfReset = formOfKey + ` {"key": "...", "limit": "GET /export"} names one of its limits, too.`
+)
+
+// parseSubject returns the key of a limiter and the name of the limit that a body stands
+// for, or what is wrong.
+func parseSubject(text []byte, limits bool) (key, limit, detail string) {
+	form := formOfKey
+	if limits {
+		form = formOfReset
+	}
+	texts, ok := parseTexts(text, 2)
+	for name, value := range texts {
+		// What JSON cannot carry, the parser has replaced: it would be another key.
+		if strings.ContainsRune(value, utf8.RuneError) {
+			return "", "", "The " + map[bool]string{true: "limit", false: "key"}[name == "limit"] + " must be text in UTF-8, without U+FFFD."
+		}
+	}
+	key, isKey := texts["key"]
+	address, isAddress := texts["address"]
+	limit, isLimit := texts["limit"]
+	known := 0
+	for _, given := range []bool{isKey, isAddress, isLimit} {
+		if given {
+			known++
+		}
+	}
+	if !ok || isKey == isAddress || isLimit && (!limits || limit == "") || known < len(texts) {
+		return "", "", form
+	}
+	if isAddress {
+		a, err := netip.ParseAddr(address)
+		if err != nil {
+			return "", "", `The address must be one of IPv4 or IPv6, such as "192.0.2.1" or "2001:db8::1".`
+		}
+		return middleware.AddressKey(a), limit, ""
+	}
+	if key = middleware.BucketKey(key); key == "" {
+		return "", "", `The key is empty; for a caller without a key, send {"address": "192.0.2.1"}.`
+	}
+	return key, limit, ""
+}
+
+// parseTexts reads a JSON object of at most so many members, all of them texts, and
+// nothing else. A name that is there twice is none of those.
+func parseTexts(text []byte, most int) (texts map[string]string, ok bool) {
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.UseNumber()
+	if open, err := in.Token(); err != nil || open != json.Delim('{') {
+		return nil, false
+	}
+	texts = make(map[string]string, most)
+	for in.More() {
+		name, err := in.Token()
+		value, err2 := in.Token()
+		n, isName := name.(string)
+		v, isText := value.(string)
+		_, twice := texts[n]
+		if err != nil || err2 != nil || !isName || !isText || twice || len(texts) == most {
+			return nil, false
+		}
+		texts[n] = v
+	}
+	if _, err := in.Token(); err != nil {
+		return nil, false
+	}
+	_, err := in.Token()
+	return texts, errors.Is(err, io.EOF)
+}

@@ -1,0 +1,153 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"weak"
+)
+
+// parts are the limiters that were made from one with With or Instead. They are known as
+// long as they are in use elsewhere, so that a program that makes one for each call, and
+// throws it away, keeps none of them.
+type parts struct {
+	mu   sync.Mutex
+	made []weak.Pointer[Limiter]
+	most int // how long made may get before those that are gone leave it
+}
+
+func (ps *parts) add(l *Limiter) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if len(ps.made) >= ps.most {
+		ps.made = slices.DeleteFunc(ps.made, func(p weak.Pointer[Limiter]) bool { return p.Value() == nil })
+		ps.most = 2*len(ps.made) + 16
+	}
+	ps.made = append(ps.made, weak.Make(l))
+}
+
+// inUse returns those that are, in the order in which they were made.
+func (ps *parts) inUse() []*Limiter {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	limiters := make([]*Limiter, 0, len(ps.made))
+	for _, p := range ps.made {
+		if l := p.Value(); l != nil {
+			limiters = append(limiters, l)
+		}
+	}
+	return limiters
+}
+
+// eachPart calls f for the limits of each part of l, and of theirs, that hold a key with
+// the policy own, until f returns an error. A part whose limits do not go together with
+// that policy holds no key under it.
+func (l *Limiter) eachPart(own *Policy, f func(part *Limiter, limits *Policy) error) error {
+	for _, part := range l.parts.inUse() {
+		d, ok := part.limits.(*derived)
+		if !ok {
+			continue
+		}
+		p, err := d.make(own)
+		if err != nil {
+			continue
+		}
+		if err := f(part, d.part); err != nil {
+			return err
+		}
+		if err := part.eachPart(p, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PeekParts returns what the limits of each part of l would answer to a call of cost 1 now,
+// and charges nothing: one Result for each limiter that was made from l with With or
+// Instead and is still in use, and for those made from these, in the order in which they
+// were made. A Result holds the limits of the part alone, not the key's own: those are in
+// the Result of Peek. There are none for an exempt key. It takes one decision for each part.
+func (l *Limiter) PeekParts(ctx context.Context, key string) ([]Result, error) {
+	own, err := l.ownPolicy(ctx, key)
+	if err != nil || own == Unlimited {
+		return nil, err
+	}
+	var results []Result
+	err = l.eachPart(own, func(part *Limiter, limits *Policy) error {
+		ctx, cancel := context.WithTimeout(ctx, part.timeout)
+		defer cancel()
+		var r Result
+		err := part.decideBy(ctx, limits, key, 1, 0, &r)
+		results = append(results, r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// ErrNoLimit is what [Limiter.ResetLimit] returns for a name that no limit of the key has.
+var ErrNoLimit = errors.New("ratelimit: no limit of the key, and of the parts of the limiter, has this name")
+
+// ResetLimit fills the key's bucket of one limit: its own or, as those of a route, one of a
+// part, by its name. For an exempt key there is nothing to do. The error is [ErrNoLimit],
+// or as for AllowN.
+func (l *Limiter) ResetLimit(ctx context.Context, key, name string) error {
+	own, err := l.ownPolicy(ctx, key)
+	if err != nil || own == Unlimited {
+		return err
+	}
+	done := false
+	reset := func(_ *Limiter, limits *Policy) error {
+		for i := range limits.buckets {
+			if b := &limits.buckets[i]; b.limit.Name == name {
+				done = true
+				return l.reset(ctx, key, &Policy{buckets: []Bucket{*b}})
+			}
+		}
+		return nil
+	}
+	if err := reset(l, own); err != nil {
+		return err
+	}
+	if err := l.eachPart(own, reset); err != nil {
+		return err
+	}
+	if !done {
+		return ErrNoLimit
+	}
+	return nil
+}
+
+// Reset fills the key's buckets, also those of the parts of l: the limiters that were made
+// from it with With or Instead and are still in use. The error is as for AllowN; some of
+// the buckets may have been filled then.
+func (l *Limiter) Reset(ctx context.Context, key string) error {
+	own, err := l.ownPolicy(ctx, key)
+	if err != nil || own == Unlimited {
+		return err
+	}
+	if err := l.reset(ctx, key, own); err != nil {
+		return err
+	}
+	return l.eachPart(own, func(_ *Limiter, limits *Policy) error { return l.reset(ctx, key, limits) })
+}
+
+// ownPolicy looks the key's policy up within Config.Timeout.
+func (l *Limiter) ownPolicy(ctx context.Context, key string) (*Policy, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	return l.policyFor(ctx, key)
+}
+
+// reset fills the key's buckets of one policy within Config.Timeout.
+func (l *Limiter) reset(ctx context.Context, key string, p *Policy) error {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	if err := l.store.Reset(ctx, key, p); err != nil {
+		return storeError(err, key)
+	}
+	return nil
+}
