@@ -83,6 +83,6 @@ package transport
 // it denies, and for how long, is read by denial.go, and refusal.go keeps its body. The
 // pace takes a reading of it (reading.go), with a lane for each limit (lane.go) that has
 // a bucket (bucket.go). Evidence decides whether the limit is one. Of a rate that is not
-// told a gauge finds bounds; a surplus is what it is above the one that is told, and a
+// told a gauge finds bounds, and a way is what a trip takes; a surplus is what it is above the one that is told, and a
 // share what is left of it by others. For want of any limit there is a learner. Each of
 // these has a file of its own.

@@ -117,9 +117,9 @@ func TestWindowInWordsOfBuckets(t *testing.T) {
 	}{
 		{"Anthropic, 50 in 30 s", 50, 30 * time.Second, tellAnthropicWindow},
 		{"Anthropic, 50 in a minute", 50, time.Minute, tellAnthropicWindow},
-		{"Anthropic, 1000 in a minute", 1000, time.Minute, tellAnthropicWindow},
+		{"Anthropic, 300 in a minute", 300, time.Minute, tellAnthropicWindow},
 		{"OpenAI, 50 in 30 s", 50, 30 * time.Second, tellOpenAIWindow},
-		{"OpenAI, 500 in a minute", 500, time.Minute, tellOpenAIWindow},
+		{"OpenAI, 200 in a minute", 200, time.Minute, tellOpenAIWindow},
 	} {
 		for _, workers := range []int{1, 20} {
 			t.Run(c.name+" "+strconv.Itoa(workers), func(t *testing.T) {

@@ -270,8 +270,8 @@ func TestSmallBurst(t *testing.T) {
 	}{
 		{ratelimit.PerSecond(5).WithBurst(1), 0.95},
 		{ratelimit.PerSecond(3).WithBurst(1), 0.95},
-		{ratelimit.PerSecond(20).WithBurst(1), 0.92},
-		{ratelimit.PerSecond(100).WithBurst(1), 0.75}, // the way takes a fifth of a token's time
+		{ratelimit.PerSecond(20).WithBurst(1), 0.9},
+		{ratelimit.PerSecond(100).WithBurst(1), 0.72}, // the way takes a fifth of a token's time
 		{ratelimit.PerSecond(5).WithBurst(2), 0.95},
 		{ratelimit.PerSecond(20).WithBurst(2), 0.92},
 		{ratelimit.PerSecond(5).WithBurst(3), 0.95},
@@ -296,6 +296,34 @@ func TestSmallBurst(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestSmallBurstFarAway is TestSmallBurst over longer ways, of which the time is lost by
+// which they differ.
+func TestSmallBurstFarAway(t *testing.T) {
+	for _, c := range []struct {
+		limit       ratelimit.Limit
+		least, most time.Duration
+		used        float64
+	}{
+		{ratelimit.PerSecond(5).WithBurst(1), 5 * time.Millisecond, 15 * time.Millisecond, 0.9},
+		{ratelimit.PerSecond(5).WithBurst(2), 5 * time.Millisecond, 15 * time.Millisecond, 0.95},
+		{ratelimit.PerSecond(20).WithBurst(1), 5 * time.Millisecond, 15 * time.Millisecond, 0.7},
+		{ratelimit.PerSecond(5).WithBurst(1), 80 * time.Millisecond, 120 * time.Millisecond, 0.7},
+		{ratelimit.PerSecond(5).WithBurst(1), 100 * time.Millisecond, 101 * time.Millisecond, 0.8},
+		{ratelimit.PerSecond(5).WithBurst(2), 80 * time.Millisecond, 120 * time.Millisecond, 0.9},
+	} {
+		t.Run(fmt.Sprint(c.limit, " ", c.most), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got := work(t, network{keyrateServer(t, c.limit, middleware.Config{}), c.least, c.most}, 20, 2*time.Minute)
+				used := float64(got.total()) / float64(120*c.limit.Rate)
+				t.Logf("%d finished (%.0f %%), %d refused, %d errors", got.total(), 100*used, got.refused, got.errors)
+				if got.errors > 0 || float64(got.refused) > 0.01*float64(got.sent) || used < c.used {
+					t.Errorf("want no errors, at most a hundredth refused, and %g of the limit", c.used)
+				}
+			})
+		})
 	}
 }
 

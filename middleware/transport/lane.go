@@ -171,11 +171,14 @@ func (l *lane) giveBack(now time.Time) {
 // late request is one less.
 func (l *lane) single() bool { return l.exact > 0 && l.bucket.Burst() == 1 }
 
-func (l *lane) take(now time.Time) {
+func (l *lane) take(now time.Time, w *way) {
 	if l.over(now) {
 		l.asked = now
 	}
 	l.sent++
 	l.left--
+	if l.exact > 0 && l.quota == 1 {
+		now = now.Add(w.spread()) // it may arrive later than the next one, after its sending
+	}
 	l.bucket.ReserveN(now, 1)
 }

@@ -33,13 +33,13 @@ type pace struct {
 	last     [maxOvertaken]sending // the last ones, by their number
 	lastSent time.Time             // zero before the first, and when it has failed
 	trip     time.Duration         // how long the longest of the last ones took, at most maxTrip
-	quick    time.Duration         // how long the shortest of the last ones took
-	known    bool                  // there was a response
-	gate     gate                  // of denials that name no limit
-	lanes    []*lane               // the limits that were told, up to maxLanes
-	ids      uint64                // of lanes, so far
-	routes   routes                // which of them hold which requests
-	learned  learner               // for want of such
+	way      way
+	known    bool    // there was a response
+	gate     gate    // of denials that name no limit
+	lanes    []*lane // the limits that were told, up to maxLanes
+	ids      uint64  // of lanes, so far
+	routes   routes  // which of them hold which requests
+	learned  learner // for want of such
 }
 
 func newPace(key paceKey, found bool, c Config) *pace {
@@ -194,7 +194,7 @@ func (p *pace) grant(w *waiter, now time.Time) call {
 	}
 	for _, l := range w.set.all() {
 		l.gate.pass(now, p.sent, p.maxWait)
-		l.take(now)
+		l.take(now, &p.way)
 	}
 	return call{number: p.sent, sent: now, route: w.route}
 }

@@ -12,8 +12,7 @@ func (p *pace) read(c call, limits Limits, d denial, attempt int, now time.Time)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.trip = min(max(now.Sub(c.sent), p.trip-p.trip/16), maxTrip)
-	took := now.Sub(c.sent)
-	p.quick = min(took, p.quick+(took-p.quick)/256) // down at once, and up slowly
+	p.way.read(now.Sub(c.sent))
 	p.known = true
 	p.gate.answered(c.number)
 	for _, l := range p.lanes {
@@ -91,7 +90,7 @@ func (p *pace) readLanes(c call, told []Limit, refused bool, now time.Time) {
 		}
 		if c.number > l.newest {
 			r := p.readingOf(c, l)
-			r.now, r.refused, r.maxWait, r.quick = now, refused, p.maxWait, min(p.quick, now.Sub(c.sent))/4*3
+			r.now, r.refused, r.maxWait, r.quick = now, refused, p.maxWait, min(p.way.least(), now.Sub(c.sent))
 			l.newest = c.number
 			limit.Reset = l.opening.reset(limit, r)
 			if !l.read(limit, r) {
