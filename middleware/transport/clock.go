@@ -18,9 +18,6 @@ func clockOf(h http.Header, now time.Time) clock {
 	return c
 }
 
-// minEpoch is the smallest number that is a Unix time, in seconds: 1985.
-const minEpoch = 500_000_000
-
 // read reads the time until something happens, in any of the forms in use: a number
 // of units, a duration with its own units, a date, or a Unix time in seconds,
 // milliseconds, microseconds or nanoseconds. What is over is 0. What cannot be read, or
@@ -35,36 +32,38 @@ func (c clock) read(s string, unit time.Duration) (d time.Duration, ok bool) {
 		if d, ok := scale(whole, billionths, unit); ok && !isDate {
 			return d, true
 		}
-		at, ok := epoch(whole, billionths)
-		return within(c.until(at), ok)
+		return within(c.until(epoch(whole, billionths)))
 	}
 	if d, ok := parseDuration(s); ok {
 		return d, true
 	}
 	at, ok := parseDate(s)
-	if ok && strings.IndexByte(s, ',') >= 0 {
-		return within(c.untilDate(at), true)
+	switch {
+	case !ok:
+		return 0, false
+	case isISO(s):
+		return within(c.until(at))
 	}
-	return within(c.until(at), ok)
+	return within(c.untilDate(at))
 }
 
 // epoch returns a Unix time, in the unit that its magnitude shows: in a finer one it
 // would be in 1973 or before, and in a coarser one in the year 5138 or after.
-func epoch(whole, billionths int64) (at time.Time, ok bool) {
+func epoch(whole, billionths int64) time.Time {
 	switch {
 	case whole >= 1e17:
-		return time.Unix(0, whole), true
+		return time.Unix(0, whole)
 	case whole >= 1e14:
-		return time.UnixMicro(whole), true
+		return time.UnixMicro(whole)
 	case whole >= 1e11:
-		return time.UnixMilli(whole).Add(time.Duration(billionths / 1000)), true
+		return time.UnixMilli(whole).Add(time.Duration(billionths / 1000))
 	}
-	return time.Unix(whole, billionths), whole >= minEpoch
+	return time.Unix(whole, billionths)
 }
 
 // within returns the time until something happens if that makes sense.
-func within(d time.Duration, ok bool) (time.Duration, bool) {
-	if !ok || d > maxTold {
+func within(d time.Duration) (time.Duration, bool) {
+	if d > maxTold {
 		return 0, false
 	}
 	return max(d, 0), true

@@ -24,7 +24,7 @@ func parseDate(s string) (time.Time, bool) {
 	if at, err := time.Parse(http.TimeFormat, s); err == nil {
 		return at, true
 	}
-	if s[0] >= '0' && s[0] <= '9' && strings.IndexByte(s[:len("2006")], ' ') < 0 && s[1] != '-' && s[2] != '-' {
+	if isISO(s) {
 		return parseISO(s)
 	}
 	if before, after, found := strings.Cut(s, ","); found {
@@ -38,6 +38,11 @@ func parseDate(s string) (time.Time, bool) {
 	return parseLayouts(withZone(s), "2 Jan 2006 15:04:05-0700", "2 Jan 2006 15:04-0700",
 		"2-Jan-06 15:04:05-0700", "2-Jan-2006 15:04:05-0700", "2 Jan 06 15:04:05-0700",
 		"Jan 2 2006 15:04:05-0700", "Jan 2 15:04:05 2006-0700")
+}
+
+// isISO reports whether a date begins with its year.
+func isISO(s string) bool {
+	return len(s) >= len("2006") && strings.Trim(s[:len("2006")], "0123456789") == ""
 }
 
 func parseISO(s string) (time.Time, bool) {
@@ -77,7 +82,7 @@ func withZone(s string) string {
 	// The sign of an offset stands after the colon of the time of day.
 	colon := strings.IndexByte(text, ':')
 	sign := strings.LastIndexAny(text, "+-")
-	if sign <= max(colon, len("1504")-1) || strings.IndexByte(text[sign:], ' ') >= 0 {
+	if sign <= colon || strings.IndexByte(text[sign:], ' ') >= 0 {
 		return text + "+0000"
 	}
 	offset := strings.ReplaceAll(text[sign:], ":", "")

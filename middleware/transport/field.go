@@ -151,8 +151,9 @@ func bare(s string) (string, bool) {
 	return b.String(), true
 }
 
-// split yields what is between the separators that are not within quotes. The comma
-// after a weekday belongs to a date. Of several commas in a row all but one are skipped.
+// split yields what is between the separators that are not within quotes. Of several
+// commas in a row all but one are skipped. A date parts from its weekday, which says
+// nothing.
 func split(s string, separator byte) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		start, quoted := skip(s, 0, separator), false
@@ -163,9 +164,6 @@ func split(s string, separator byte) func(yield func(string) bool) {
 			case s[i] == '"':
 				quoted = !quoted
 			case s[i] == separator && !quoted:
-				if separator == ',' && isWeekday(strings.Trim(s[start:i], ` "`)) {
-					continue
-				}
 				if !yield(s[start:i]) {
 					return
 				}

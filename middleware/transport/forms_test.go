@@ -36,7 +36,7 @@ var times = map[string]time.Duration{
 	"30;comment=soon": 30 * time.Second,
 
 	// Unix times, in the unit of their magnitude.
-	"1767614430": 30 * time.Second, "1767614430.5": 30500 * time.Millisecond, "1767614700000": 5 * time.Minute, "1767614700000000": 5 * time.Minute,
+	"1767614430": 30 * time.Second, "1767614430.5": 30500 * time.Millisecond, "1767614700000": 5 * time.Minute, "1767614700000.5": 5*time.Minute + 500*time.Microsecond, "1767614700000000": 5 * time.Minute,
 	"1767614700000000000": 5 * time.Minute, "@1767614430": 30 * time.Second, "1767614399": 0,
 
 	// HTTP dates and their neighbours.
@@ -59,7 +59,7 @@ var times = map[string]time.Duration{
 // nonsense are times that are as if they were not there.
 var nonsense = []string{
 	"", " ", ".", "-1", "-30s", "+Inf", "NaN", "0x10", "1e3", "soon", "later", "30x", "s", "30s30", "1 2", "P", "PT", "P1M", "PT1D", "PTS", "1:2", "a:b:c", "30::",
-	"99999999999999999999", "31536001", "499999999", "9999999999", "366d", "8761h", "1800000000000", "Fri, 31 Dec 9999 23:59:59 GMT", "9999-12-31T23:59:59Z", "99999999:00:00",
+	"99999999999999999999", "31536001", "31536000.5", "1:2:3:4", "499999999", "9999999999", "366d", "8761h", "1800000000000", "Fri, 31 Dec 9999 23:59:59 GMT", "9999-12-31T23:59:59Z", "99999999:00:00",
 	"Foo 05 Jan 2026 12:05:00 GMT", "Mon, 05 Jan 2026 12:05:00 XYZ", "Mon, 32 Jan 2026 12:05:00 GMT", "2026-13-05T12:05:00Z", "2026-01-05T25:05:00Z", "2026-01-05T", "T12:05:00Z",
 	"Mon", "Mon,", "Mon, ", "2026-01-0", "[]", "(", "12:05:00 GMT", strings.Repeat("9", 65), strings.Repeat("1s", 40),
 }
@@ -114,7 +114,7 @@ func TestNonsense(t *testing.T) {
 		if got := parseAt("Retry-After: " + text); !reflect.DeepEqual(got, transport.Limits{}) {
 			t.Errorf("Retry-After: %s is %+v, want nothing", text, got)
 		}
-		if got := parseAt("Retry-After-Ms: "+text, "Retry-After: 7").RetryAfter; got != 7*time.Second && strings.Trim(text, "0123456789") != "" {
+		if got := parseAt("Retry-After-Ms: "+text, "Retry-After: 7").RetryAfter; got != 7*time.Second && strings.Trim(text, "0123456789.") != "" {
 			t.Errorf("Retry-After-Ms: %s is %v", text, got)
 		}
 		l := parseAt("X-RateLimit-Limit: 9", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: "+text, `RateLimit: "a";r=0;t=`+text)

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -55,9 +56,12 @@ func TestTighterOfSeveral(t *testing.T) {
 		{[]string{"X-RateLimit-Limit: 10", "X-RateLimit-Remaining: 0", "X-RateLimit-Remaining: 9", "X-RateLimit-Reset: 1, 30"}, none},
 		{[]string{"X-RateLimit-Limit: 20, 10", "X-RateLimit-Remaining: 9, 0", "X-RateLimit-Reset: 600, 30"}, none},
 		{[]string{"RateLimit-Limit: 10", "RateLimit-Limit: 20", "RateLimit-Remaining: 0", "RateLimit-Remaining: 20", "RateLimit-Reset: 30", "RateLimit-Reset: 1"}, none},
+		{[]string{"X-Rate-Limit-Limit: 30, 10, 20", "X-Rate-Limit-Remaining: 5, 0", "X-Rate-Limit-Reset: 30"}, none},
+		{[]string{"X-RateLimit-Limit: 10, 5;w=1, 100;w=60", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 30"}, none},
 		{[]string{"X-Rate-Limit-Limit: 10, 20, 30", "X-Rate-Limit-Remaining: 5, 0", "X-Rate-Limit-Reset: 30"}, none},
 		{[]string{"X-RateLimit-Limit: 10", "X-RateLimit-Remaining: many, 0", "X-RateLimit-Reset: 30, soon"}, none},
 		{[]string{"RateLimit: limit=20, remaining=9, reset=1", "RateLimit: limit=10, remaining=0, reset=30"}, none},
+		{[]string{"RateLimit: limit=10, remaining=0, reset=30, limit=20, remaining=9, reset=1"}, none},
 		{[]string{"x-ratelimit-remaining: 991, 98"}, one(transport.Limit{Remaining: 98})},
 		{[]string{"x-ratelimit-remaining: 599.0", "x-ratelimit-used: 1", "x-ratelimit-reset: 480"}, one(transport.Limit{Remaining: 599, Reset: 8 * time.Minute})},
 	})
@@ -102,6 +106,7 @@ func TestLimitsThatDoNotExist(t *testing.T) {
 	checkSent(t, []sent{
 		{[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: "fixed window";"api";q=500;w=300`}, api},
 		{[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: "fixed window";q=500;w=300`}, api},
+		{[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: "a";q=1000;w=600, "fixed window";"api";q=500;w=300`}, append(api[:1:1], transport.Limit{Name: "a", Quota: 1000, Window: 10 * time.Minute, Remaining: transport.Unknown})},
 		{[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: 500;w=300`}, api},
 		{[]string{`ratelimit: "api";r=489;t=189`, `ratelimit-policy: "a";"other";q=9;w=1, "b";"api";q=500;w=300`}, append(api[:1:1], transport.Limit{Name: "a", Quota: 9, Window: time.Second, Remaining: transport.Unknown})},
 		{[]string{`Ratelimit: "default";r=50;t=30`, `Ratelimit-Policy: "burst";q=100;w=60`}, one(transport.Limit{Name: "default", Quota: 100, Window: time.Minute, Remaining: 50, Reset: 30 * time.Second})},
@@ -183,5 +188,10 @@ func TestFirstPartOfAField(t *testing.T) {
 		if got := parseAt("X-RateLimit-Remaining:" + c.value).All; !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%d bytes, %.20q...: got %+v, want %+v", len(c.value), c.value, got, c.want)
 		}
+	}
+	lines := []string{"7" + strings.Repeat(",", 8*kilobyte-1), "5"} // more than that, together
+	h := http.Header{"X-Ratelimit-Remaining": lines}
+	if got := transport.Parse(h).All; !reflect.DeepEqual(got, one(transport.Limit{Remaining: 7})) {
+		t.Errorf("two lines of more than 8 KB: got %+v", got)
 	}
 }
