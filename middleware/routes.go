@@ -22,8 +22,10 @@ type Route struct {
 	// Instead puts Limits in place of the key's own. An exempt key stays exempt.
 	Instead bool
 	// Cost is how many tokens a request takes, of each limit, the key's own included. 0
-	// means as Config.Cost says. A cost above a limit's burst is always refused, and Routes
-	// does not warn of it: only keys with more, and exempt ones, can use the route then.
+	// means as Config.Cost says. A cost above a limit's burst is always denied. Where that
+	// holds for all keys, since they all have the same limits, it is an error; with a table,
+	// or with limits that are looked up, only keys with more, and exempt ones, can use the
+	// route.
 	Cost int
 }
 
@@ -90,6 +92,9 @@ func (r *Route) behind(own *gate, mux *http.ServeMux) (*route, error) {
 	if len(r.Limits) == 0 && (r.Cost == 0 || r.Instead) {
 		faults = append(faults, errors.New("Route.Limits must be given, or Route.Cost, and with Route.Instead always limits; to exempt requests, use Config.Skip"))
 	}
+	if own.limiter != nil {
+		faults = append(faults, r.neverAdmitted(own.limiter.Limits())...)
+	}
 	g := *own
 	if r.Cost > 0 {
 		g.config.Cost = func(*http.Request) int { return r.Cost }
@@ -102,6 +107,34 @@ func (r *Route) behind(own *gate, mux *http.ServeMux) (*route, error) {
 		g.wordings = &wordings{form: g.config.LimitHeader}
 	}
 	return &route{gate: &g, registered: registered}, errors.Join(faults...)
+}
+
+// neverAdmitted returns a fault for each limit that has no room for the cost of the route,
+// if all keys have the same limits.
+func (r *Route) neverAdmitted(own ratelimit.Limits) (faults []error) {
+	var limits []ratelimit.Limit
+	switch own := own.(type) {
+	case ratelimit.Limit:
+		limits = []ratelimit.Limit{own}
+	case *ratelimit.Policy:
+		limits = own.Limits()
+	}
+	if len(limits) == 0 { // they differ, or no key has any
+		return nil
+	}
+	if r.Instead {
+		limits = nil
+	}
+	for _, l := range append(limits, r.Limits...) {
+		burst := l.Burst
+		if burst == 0 {
+			burst = l.Rate // as Limit.Burst says
+		}
+		if r.Cost > burst && l.Validate() == nil && (!l.Shadow || l.EnforceFrom != 0) {
+			faults = append(faults, fmt.Errorf("Route.Cost %d must be at most %d, the burst of the limit %v, or no request is ever admitted", r.Cost, burst, l))
+		}
+	}
+	return faults
 }
 
 // limiter returns the limiter of the route.

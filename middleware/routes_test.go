@@ -174,7 +174,8 @@ func TestRoutesInstead(t *testing.T) {
 
 func TestRoutesCost(t *testing.T) {
 	c := middleware.Config{Cost: func(*http.Request) int { return 2 }}
-	h := routesOf(t, newLimiter(t, ratelimit.PerHour(100), ratelimit.Config{}), muxOf("/search", "/export", "/dear", "/"), c,
+	lookedUp := ratelimit.LimitsFunc(policy(t, ratelimit.PerHour(100)).PolicyFor) // so that some key might have more
+	h := routesOf(t, newLimiter(t, lookedUp, ratelimit.Config{}), muxOf("/search", "/export", "/dear", "/"), c,
 		middleware.Route{Pattern: "/search", Cost: 10},
 		middleware.Route{Pattern: "/export", Limits: []ratelimit.Limit{ratelimit.PerHour(50)}},
 		middleware.Route{Pattern: "/dear", Limits: []ratelimit.Limit{ratelimit.PerHour(5)}, Cost: 6},
@@ -198,6 +199,45 @@ func TestRoutesCost(t *testing.T) {
 		if step.status == 429 && w.Header().Get("Retry-After") != "" {
 			t.Error("a cost above the burst is told to wait")
 		}
+	}
+}
+
+// TestRouteThatIsNeverAdmitted: a cost that no key can ever pay is an error.
+func TestRouteThatIsNeverAdmitted(t *testing.T) {
+	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policy(t, five)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := policy(t, ratelimit.PerSecond(60), ratelimit.PerDay(1000).WithBurst(20).Named("daily"))
+	for _, c := range []struct {
+		name   string
+		limits ratelimit.Limits
+		route  middleware.Route
+		want   string
+	}{
+		{"above the key's own", five, middleware.Route{Cost: 50}, "Route.Cost 50 must be at most 5, the burst of the limit 5/s, or no request is ever admitted"},
+		{"by one", five, middleware.Route{Cost: 6}, "Route.Cost 6 must be at most 5"},
+		{"equal", five, middleware.Route{Cost: 5}, ""},
+		{"above a burst", five.WithBurst(3), middleware.Route{Cost: 4}, "Route.Cost 4 must be at most 3, the burst of the limit 5/s;burst=3"},
+		{"within a burst", five.WithBurst(50), middleware.Route{Cost: 50}, ""},
+		{"above one of a policy", two, middleware.Route{Cost: 50}, "Route.Cost 50 must be at most 20, the burst of the limit 1000/d;burst=20;name=daily"},
+		{"above both of a policy", two, middleware.Route{Cost: 70}, "Route.Cost 70 must be at most 60"},
+		{"above the route's own", ratelimit.PerSecond(100), middleware.Route{Cost: 50, Limits: []ratelimit.Limit{ratelimit.PerHour(10)}}, "Route.Cost 50 must be at most 10, the burst of the limit 10/h"},
+		{"instead", five, middleware.Route{Cost: 50, Limits: []ratelimit.Limit{ratelimit.PerHour(60)}, Instead: true}, ""},
+		{"above what is instead", five, middleware.Route{Cost: 50, Limits: []ratelimit.Limit{ratelimit.PerHour(40)}, Instead: true}, "Route.Cost 50 must be at most 40"},
+		{"of a limit that only watches", five.Shadowed(), middleware.Route{Cost: 50}, ""},
+		{"of one that will be enforced", five.EnforcedFrom(time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC)), middleware.Route{Cost: 50}, "Route.Cost 50 must be at most 5"},
+		{"a table, where a key may have more", table, middleware.Route{Cost: 50}, ""},
+		{"limits that are looked up", ratelimit.LimitsFunc(two.PolicyFor), middleware.Route{Cost: 70}, ""},
+		{"no limits", ratelimit.Unlimited, middleware.Route{Cost: 50}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.route.Pattern = "GET /export"
+			_, err := middleware.Routes(newLimiter(t, c.limits, ratelimit.Config{}), muxOf("GET /export"), middleware.Config{}, c.route)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
 	}
 }
 
@@ -455,7 +495,7 @@ func TestRoutesRefuse(t *testing.T) {
 		t.Errorf("no limiter: %v", err)
 	}
 	// What is meant is no fault: a cost above the burst, and what is found by few requests.
-	for _, r := range []middleware.Route{{Pattern: "GET /export", Limits: limit, Cost: 3}, {Pattern: "/sub/", Limits: limit}, {Pattern: "/sub/{$}", Limits: limit}} {
+	for _, r := range []middleware.Route{{Pattern: "GET /export", Limits: limit, Cost: 2}, {Pattern: "/sub/", Limits: limit}, {Pattern: "/sub/{$}", Limits: limit}} {
 		if _, err := middleware.Routes(newLimiter(t, five, ratelimit.Config{}), mux, middleware.Config{}, r); err != nil {
 			t.Error(err)
 		}
