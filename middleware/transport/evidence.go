@@ -6,9 +6,14 @@ import "time"
 // in a bucket, or all at once at the end of a window. No single response proves it. A
 // request that is not charged, such as one that is answered with 304 or asks for the
 // limit itself, looks like a token that came back; so only what remains, and has
-// become more, counts. A denial before the end is what a bucket would not do.
+// become more, counts. It also does so, for a while, where several nodes of a server do
+// not count alike; so more must have come back than ever before in this window. A denial
+// before the end is what a bucket would not do.
 type evidence struct {
 	rises  int       // responses in which more remained than before, in one window
+	first  reading   // the first response of the window
+	full   int       // what remained then
+	most   int       // the most that has come back since
 	doubts int       // denials that contradicted them
 	window bool      // it is one, although it is told as a bucket
 	last   reading   // the response before
@@ -20,7 +25,7 @@ type evidence struct {
 
 const (
 	// enoughRises make a bucket. Each denial that contradicts doubles that.
-	enoughRises = 3
+	enoughRises = 6
 	maxDoubts   = 20
 	// evidenceWithin is how far away a reset may be for what remains to be evidence.
 	// Beyond that there is nothing to win: what remains of a bucket, spread over the time
@@ -36,21 +41,38 @@ func (e *evidence) refills(told bool) bool {
 	if told && !e.window {
 		return true
 	}
-	return e.rises >= enoughRises<<e.doubts
+	return e.believed()
 }
+
+func (e *evidence) believed() bool { return e.rises >= enoughRises<<e.doubts }
 
 // read takes a response into account. before is the reset that was told last.
 func (e *evidence) read(t Limit, r reading, before time.Time) {
 	switch {
-	case !r.refused:
-		if e.last.number > 0 && t.Remaining-e.left-r.unseen-e.last.after > 0 && sameWindow(t, r, before) {
-			e.rises = min(e.rises+1, enoughRises<<e.doubts)
-		}
-	case t.Remaining == 0 && t.Reset > 0:
+	case r.refused && t.Remaining == 0 && t.Reset > 0:
 		e.deny(t, r)
+	case !r.refused && e.last.number > 0 && r.now.Before(before):
+		e.compare(t, r, before)
+	case !r.refused: // the window is over, if it was one
+		e.first, e.full, e.most = r, t.Remaining, 0
+		if !e.believed() {
+			e.rises = 0
+		}
 	}
 	e.last, e.left = r, t.Remaining
-	if e.window && e.rises >= enoughRises<<e.doubts {
+}
+
+// compare compares a response with those before it in the same window.
+func (e *evidence) compare(t Limit, r reading, before time.Time) {
+	back := t.Remaining - e.full + int(r.number) - int(e.first.number) - r.unseen - e.first.after //nolint:gosec // counts of requests
+	if back <= e.most {
+		return
+	}
+	e.most = back
+	if t.Remaining-e.left-r.unseen-e.last.after <= 0 || !sameWindow(t, r, before) {
+		return
+	}
+	if e.rises = min(e.rises+1, enoughRises<<e.doubts); e.believed() {
 		e.window = false
 	}
 }
@@ -72,9 +94,9 @@ func (e *evidence) deny(t Limit, r reading) {
 	if !r.sent.After(e.denied) {
 		return // it was under way
 	}
-	switch believed := e.rises >= enoughRises<<e.doubts; {
+	switch {
 	case t.Refills && !again: // others may have used up what was there
-	case believed:
+	case e.believed():
 		e.rises, e.doubts, e.denied = 0, min(e.doubts+1, maxDoubts), r.now
 	case t.Refills:
 		e.window, e.denied = true, r.now

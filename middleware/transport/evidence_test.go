@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"testing"
@@ -135,5 +136,27 @@ func TestWindowInWordsOfBuckets(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestReplicas: what remains is counted by two replicas that do not agree at once, so
+// that it seems to grow. A denial withdraws what that seems to show.
+func TestReplicas(t *testing.T) {
+	for _, apart := range []int{2, 5, 20} {
+		t.Run(strconv.Itoa(apart), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := &windowServer{quota: 300, window: time.Minute, status: http.StatusForbidden, tell: func(h http.Header, quota, remaining int, ends time.Time, refused bool) {
+					if rand.N(2) == 0 && !refused {
+						remaining = min(remaining+rand.N(apart+1), quota-1)
+					}
+					tellGitHub(h, quota, remaining, ends, refused)
+				}}
+				got := work(t, network{server, 5 * time.Millisecond, 15 * time.Millisecond}, 20, 10*time.Minute)
+				t.Logf("%d finished, %d sent, %d refused, %d errors", got.total(), got.sent, got.refused, got.errors)
+				if got.errors > 0 || got.refused > got.sent/100 || got.total() < 2700 {
+					t.Error("want no errors, at most a hundredth refused, and at least 2700 finished")
+				}
+			})
+		})
 	}
 }

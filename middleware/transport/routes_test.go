@@ -45,7 +45,7 @@ func newRoutes(t *testing.T) http.Handler {
 	for _, pattern := range []string{"GET /export/{id}", "GET /items", "GET /users/{id}", "POST /items"} {
 		mux.HandleFunc(pattern, hello)
 	}
-	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerSecond(50), ratelimit.Config{})
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerSecond(5), ratelimit.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +133,57 @@ func TestRoutesSideBySide(t *testing.T) {
 			t.Errorf("served in the order %v", order)
 		}
 	})
+}
+
+// TestRoutesAreUsed: workers on routes with different limits use all of each.
+func TestRoutesAreUsed(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		server      func(t *testing.T) http.Handler
+		wide, tight string // paths
+		least       [2]int // served in ten minutes
+	}{
+		{"GitHub", func(*testing.T) http.Handler { return newGitHub() }, "/repos/a/b", "/search/issues", [2]int{1000, 28}},
+		{"keyrate", newRoutes, "/items", "/export/1", [2]int{2900, 19}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var served [2]int
+				denied, sent := 0, 0
+				tr := mustNew(t, network{c.server(t), 5 * time.Millisecond, 15 * time.Millisecond}, transport.Config{MaxWait: 10 * time.Minute, Observe: observer(func(e transport.Event) {
+					mu.Lock()
+					defer mu.Unlock()
+					switch e.Action {
+					case transport.Sent:
+						sent++
+					case transport.Refused, transport.Returned:
+						denied++
+					}
+				})})
+				var wg sync.WaitGroup
+				end := time.Now().Add(10 * time.Minute)
+				for i := range 20 {
+					wg.Go(func() {
+						path := []string{c.wide, c.tight}[i%2]
+						for time.Now().Before(end) {
+							status, _ := do(t, tr, request(t, "https://api.example.com"+path))
+							if time.Now().Before(end) && status == http.StatusOK {
+								mu.Lock()
+								served[i%2]++
+								mu.Unlock()
+							}
+						}
+					})
+				}
+				wg.Wait()
+				t.Logf("served %v, %d sent, %d denied", served, sent, denied)
+				if served[0] < c.least[0] || served[1] < c.least[1] || denied > sent/100 {
+					t.Errorf("want %v served at least, and a hundredth denied at most", c.least)
+				}
+			})
+		})
+	}
 }
 
 // TestDenialOfOneLimit: a denial that names a limit keeps those waiting that count
