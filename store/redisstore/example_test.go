@@ -58,7 +58,7 @@ func ExampleNew_incorrect() {
 	_, err := redisstore.New(client, redisstore.Config{})
 	fmt.Println(err)
 	// Output:
-	// redisstore: the client does not heed deadlines, so that a decision would hang for seconds when Redis does; set ContextTimeoutEnabled: true, and MaxRetries: -1, in its options, or make it with redisstore.NewClient
+	// redisstore: the client does not heed deadlines, so that a decision would hang for seconds when Redis does; set ContextTimeoutEnabled: true, and MaxRetries: -1, in its options, or make it with redisstore.NewClient, or of your own with redisstore.FromClient
 }
 
 func ExampleNewClient() {

@@ -330,6 +330,7 @@ func TestClusterThroughPlainClient(t *testing.T) {
 	})
 	t.Run("Check", func(t *testing.T) {
 		s := open(url)
+		s.longest.Store(int64(patience))
 		for range 3 {
 			h := s.Check(t.Context())
 			if h.Status != ratelimit.StatusFailed || h.Parts[0].Class != ClassCluster || len(h.Warnings) == 0 || !strings.Contains(h.Warnings[0], "add cluster=true") {
@@ -371,6 +372,7 @@ func TestClusterThroughPlainClient(t *testing.T) {
 	})
 	t.Run("one node gets all slots", func(t *testing.T) { // the last: it stays so
 		s := open(url)
+		s.longest.Store(int64(patience))
 		if h := s.Check(t.Context()); h.Status != ratelimit.StatusFailed {
 			t.Fatalf("%+v", h)
 		}
@@ -381,9 +383,12 @@ func TestClusterThroughPlainClient(t *testing.T) {
 			pipe := node.admin.Pipeline()
 			for slot := 8192; slot < 16384; slot++ {
 				pipe.Do(t.Context(), "cluster", "setslot", slot, "node", id)
-			}
-			if _, err := pipe.Exec(t.Context()); err != nil {
-				t.Fatal(err)
+				if slot%512 < 511 {
+					continue
+				}
+				if _, err := pipe.Exec(t.Context()); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 		err := wellWithin(patience, func() error {
