@@ -58,6 +58,7 @@ func (l *Limiter) Check(ctx context.Context) Health {
 		h = checkStore(ctx, l.store, l.timeout)
 	}
 	h.Parts = l.proofs.fill(h.Parts)
+	h.Warnings = append(slices.Clip(h.Warnings), l.clashes()...) // the store may keep its own
 	if n := l.panics.Load(); n > 0 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("Config.Observe panicked %d times", n))
 	}

@@ -62,7 +62,8 @@ var errZeroLimiter = &LimitError{Field: "Limiter", Value: "zero value", Want: "m
 
 // New returns a limiter that keeps its buckets in store and holds each key to
 // what limits say. Limiters on one store share the bucket of a key and a limit's
-// name: where that is not meant, name the limits, as in PerMinute(2).Named("export").
+// name: where that is not meant, name the limits, as in PerMinute(2).Named("export");
+// Check warns of limits that differ under one name.
 // It does no I/O and starts nothing. The error joins all faults of its arguments.
 func New(store Store, limits Limits, c Config) (*Limiter, error) {
 	l := &Limiter{store: store, limits: limits, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe, record: new(record), parts: new(parts)}
@@ -97,6 +98,7 @@ func New(store Store, limits Limits, c Config) (*Limiter, error) {
 		l.single = single
 	}
 	l.plain = l.selfTimed && l.observe == nil
+	limiters.add(l)
 	return l, nil
 }
 

@@ -49,6 +49,7 @@ func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
 		return nil, err
 	}
 	l.parts.add(&made)
+	limiters.add(&made)
 	return &made, nil
 }
 
