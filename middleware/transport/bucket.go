@@ -60,7 +60,7 @@ func (l *lane) follow(remaining int, r reading) {
 		l.bucket = most
 	case least.TokensAt(r.now) > tokens:
 		l.bucket = least
-	default:
+	case l.bucket.Limit() != limit: // else it would forget that take looked ahead
 		l.bucket.SetLimitAt(r.now, limit)
 	}
 }

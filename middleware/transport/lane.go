@@ -79,7 +79,9 @@ func (l *lane) read(t Limit, r reading) bool {
 	l.strict = l.strict || r.refused && l.bucket != nil && !refills
 	// What took longer to arrive than the reset is away may be over by now.
 	l.hold = l.strict && r.now.Sub(r.sent) < t.Reset
-	l.share.read(r, l.bucket != nil)
+	// In a bucket of one a request is denied that comes a little early; others are not to blame.
+	early := r.refused && l.quota == 1 && r.wait > 0 && r.wait < t.Window/4
+	l.share.read(r, l.bucket != nil && !early)
 	refilled := l.gauge.read(t.Remaining, l.quota, r)
 	if refilled && t.Window > 0 && r.now.Before(before) {
 		l.refill = true

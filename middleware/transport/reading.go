@@ -21,7 +21,7 @@ func (p *pace) read(c call, limits Limits, d denial, attempt int, now time.Time)
 	told, set := limits.requests(), p.routes.of(c.route)
 	switch {
 	case len(told) > 0:
-		p.readLanes(c, told, d.limited, now)
+		p.readLanes(c, told, d, now)
 	case set != nil && !slices.ContainsFunc(set.lanes, func(l *lane) bool { return !l.over(now) }):
 		p.drop(set.has) // it was asked whether they still hold, and they are not told any more
 	}
@@ -64,6 +64,7 @@ type reading struct {
 	gap     time.Duration // since the one before was sent, 0 if that is not known
 	unseen  int           // requests that were sent before, and may have been served after it
 	refused bool
+	wait    time.Duration // that a denial asks for, 0 if it does not say
 	maxWait time.Duration
 	quick   time.Duration // the shortest way there and back of late
 }
@@ -73,7 +74,7 @@ const maxLanes = 64
 
 // readLanes takes over what a response tells. Limits that it does not name do not
 // hold its route any more, as far as anybody knows.
-func (p *pace) readLanes(c call, told []Limit, refused bool, now time.Time) {
+func (p *pace) readLanes(c call, told []Limit, d denial, now time.Time) {
 	var lanes []*lane
 	var counted []*lane // against which it counted, as far as was known
 	if p.remembers(c) {
@@ -90,7 +91,7 @@ func (p *pace) readLanes(c call, told []Limit, refused bool, now time.Time) {
 		}
 		if c.number > l.newest {
 			r := p.readingOf(c, l)
-			r.now, r.refused, r.maxWait, r.quick = now, refused, p.maxWait, min(p.way.least(), now.Sub(c.sent))
+			r.now, r.refused, r.wait, r.maxWait, r.quick = now, d.limited, d.wait, p.maxWait, min(p.way.least(), now.Sub(c.sent))
 			l.newest = c.number
 			limit.Reset = l.opening.reset(limit, r)
 			if !l.read(limit, r) {

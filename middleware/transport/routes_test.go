@@ -144,7 +144,7 @@ func TestRoutesAreUsed(t *testing.T) {
 		least       [2]int // served in ten minutes
 	}{
 		{"GitHub", func(*testing.T) http.Handler { return newGitHub() }, "/repos/a/b", "/search/issues", [2]int{1000, 28}},
-		{"keyrate", newRoutes, "/items", "/export/1", [2]int{2900, 19}},
+		{"keyrate", newRoutes, "/items", "/export/1", [2]int{2700, 19}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
