@@ -498,7 +498,7 @@ func TestConcurrent(t *testing.T) {
 		Cost:   func(r *http.Request) int { return len(r.URL.Path) - 2 },
 		Denied: func(http.ResponseWriter, *http.Request, ratelimit.Result) { panic("denied") },
 	}))
-	h := limit(limit(hello))
+	h := limit(http.HandlerFunc(limit(hello).ServeHTTP))
 	done := make(chan int)
 	for i := range 8 {
 		go func() {

@@ -17,6 +17,7 @@ const (
 	FaultSkipPanic    = "skip-panic"    // Config.Skip panicked; the request was limited
 	FaultDeniedPanic  = "denied-panic"  // Config.Denied panicked
 	FaultDeniedSilent = "denied-silent" // Config.Denied wrote nothing; the problem was sent
+	FaultChargedTwice = "charged-twice" // the same middleware is around a handler twice; reported once
 	FaultObservePanic = "observe-panic" // Config.Observe panicked; the outcome stands
 )
 

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/keyrate/keyrate/ratelimit"
@@ -12,7 +13,10 @@ import (
 // Handlers that one such middleware wraps share the limits of limiter. Where two of
 // these middlewares are nested, a request must pass both, and the response has the
 // headers of the one with less room; if their limiters share a store, their limits
-// need names of their own ([ratelimit.Limit.Named]), or they share buckets, too.
+// need names of their own ([ratelimit.Limit.Named]), or they share buckets, too. The same
+// middleware around a handler twice charges each call twice, which is reported once, as
+// [FaultChargedTwice]. Where one is directly around the other, the inner one does nothing,
+// and that is logged.
 //
 // RateLimit panics if limiter is nil or the zero Limiter. A fault of c is logged, and the
 // default holds in its place; call [Config.Validate] to see them first.
@@ -30,6 +34,12 @@ func RateLimit(limiter *ratelimit.Limiter, c Config) func(http.Handler) http.Han
 		}
 		g := *template
 		g.next = next
+		g.twice = template.twice.all.add()
+		if inner, ok := next.(*gate); ok && inner.twice.all == g.twice.all {
+			g.faults.misconfigured(errors.New("middleware: RateLimit: the same middleware is around a handler twice; the inner one does nothing"))
+			g.next = inner.next
+			inner.twice.leave()
+		}
 		return &g
 	}
 }
@@ -54,6 +64,7 @@ type gate struct {
 	wordings *wordings
 	places   *places // nil with Config.DisableQueue
 	next     http.Handler
+	twice    twice
 }
 
 // newGate returns a gate that leads nowhere yet. Copies of it share what it remembers.
@@ -66,6 +77,7 @@ func newGate(limiter *ratelimit.Limiter, c Config) *gate {
 		faults:   &faults{hook: c.OnFault, logger: c.Logger},
 		wordings: &wordings{form: c.LimitHeader},
 	}
+	g.twice.all = new(gates)
 	if !c.DisableQueue {
 		g.places = newPlaces()
 	}
@@ -100,6 +112,12 @@ func (g *gate) serve(w http.ResponseWriter, r *http.Request, pattern string) {
 		return
 	}
 	g.observe(a, outcomeOf(&result), result.Allowed, &result, "")
+	if result.Allowed && result.Cost > 0 && !result.Exempt() && g.twice.all.waiting.Load() > 0 {
+		var found bool
+		if r, found = g.twice.look(r, key); found {
+			g.faults.report(r, FaultChargedTwice, "charged by the same middleware twice")
+		}
+	}
 	if !result.Allowed {
 		g.deny(w, r, key, &result)
 		return

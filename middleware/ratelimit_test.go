@@ -406,10 +406,14 @@ func TestNested(t *testing.T) {
 	}
 
 	t.Run("same limiter", func(t *testing.T) {
-		limit := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{})
-		header := wantStatus(t, limit(limit(hello)), call{}, http.StatusOK).Header()
+		limit := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), quiet(middleware.Config{}))
+		header := wantStatus(t, limit(http.HandlerFunc(limit(hello).ServeHTTP)), call{}, http.StatusOK).Header()
 		if got := header.Get(middleware.HeaderRemaining); got != "3" {
 			t.Errorf("%s remain, want 3: both have charged", got)
+		}
+		header = wantStatus(t, limit(limit(hello)), call{}, http.StatusOK).Header()
+		if got := header.Get(middleware.HeaderRemaining); got != "2" {
+			t.Errorf("%s remain, want 2: directly twice is once", got)
 		}
 	})
 

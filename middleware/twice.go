@@ -1,0 +1,63 @@
+package middleware
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"sync/atomic"
+)
+
+// twice finds gates of one RateLimit around one handler: each call is charged twice, most
+// likely by mistake. A gate passes on what it has charged, in the context of a request.
+// That copies the request, so it is done only while another gate waits for its first one:
+// never in a program with one gate.
+type twice struct {
+	all *gates
+	had *atomic.Bool // a request; it also stands for the gate
+}
+
+// gates are all that one RateLimit made.
+type gates struct {
+	waiting atomic.Int64 // for their first request
+	passed  atomic.Int64 // how often one has passed on what it charged
+}
+
+// mostPassed bounds how often that is done while a gate waits for its first request.
+const mostPassed = 1000
+
+func (g *gates) add() twice {
+	g.waiting.Add(1)
+	return twice{g, new(atomic.Bool)}
+}
+
+// charged is what a gate has charged.
+type charged struct {
+	by     twice
+	key    string
+	header uintptr // of the request: one that a handler makes of it is another
+}
+
+type chargedKey struct{}
+
+// look returns the request for the handler, and reports whether an outer gate has charged
+// the same key for it, the first time that this gate has one.
+func (t twice) look(r *http.Request, key string) (_ *http.Request, found bool) {
+	mine := charged{t, key, reflect.ValueOf(r.Header).Pointer()}
+	if t.leave() {
+		outer, ok := r.Context().Value(chargedKey{}).(charged)
+		found = ok && outer.by.all == t.all && outer.by != t && outer.key == key && outer.header == mine.header
+	}
+	if t.all.waiting.Load() > 0 && t.all.passed.Add(1) <= mostPassed {
+		r = r.WithContext(context.WithValue(r.Context(), chargedKey{}, mine))
+	}
+	return r, found
+}
+
+// leave reports whether the gate was waiting, which it does no longer.
+func (t twice) leave() bool {
+	if t.had.Swap(true) {
+		return false
+	}
+	t.all.waiting.Add(-1)
+	return true
+}
