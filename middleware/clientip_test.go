@@ -75,7 +75,7 @@ func TestClientAddress(t *testing.T) {
 				t.Errorf("ClientIP: %q, want %q", got, c.want)
 			}
 			// A request without a key, and ClientIP as the key, find the same bucket.
-			limiter := newLimiter(t, five, ratelimit.Config{})
+			limiter := newLimiter(t, ratelimit.PerHour(5), ratelimit.Config{})
 			for _, config := range []middleware.Config{
 				{TrustedProxies: c.trusted},
 				{Key: middleware.ClientIP(c.trusted...)},

@@ -34,8 +34,9 @@ func (p *probe) advance(d time.Duration) {
 	}
 }
 
-// answerTime is the Timeout of all requests: for every sound store more than enough.
-const answerTime = time.Second
+// answerTime is the Timeout of all requests: for every sound store more than enough,
+// on a busy machine too.
+const answerTime = 10 * time.Second
 
 // take asks the store for one decision.
 func (p *probe) take(key string, policy *ratelimit.Policy, cost int) ratelimit.Decision {
