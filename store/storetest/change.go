@@ -90,7 +90,7 @@ func checkDenominator(p *probe) {
 	p.debts("after a call", three, p.admit("denominator", three, 1), of(476_192+333_333, 1))
 
 	// To the last part: a fraction that would be the whole of the debt.
-	tiny := policy(ratelimit.Limit{Rate: ratelimit.MaxRate, Period: time.Microsecond})
+	tiny := policy(ratelimit.Limit{Rate: maxRate, Period: time.Microsecond})
 	p.debts("after a call", tiny, p.admit("tiny", tiny, 1), of(0, 1))
 	p.state("of a part of a microsecond", "tiny", three, micros(1))
 	p.advance(time.Microsecond)

@@ -30,7 +30,7 @@ func checkZero(p *probe) {
 }
 
 func checkAbove(p *probe) {
-	for _, cost := range []int{6, 7, 1000, math.MaxInt32 + 1, math.MaxInt - 1, math.MaxInt} {
+	for _, cost := range []int{6, 7, 1000, min(math.MaxInt32+1, math.MaxInt), math.MaxInt - 1, math.MaxInt} {
 		p.deny("above", fivePerSecond, cost)
 		p.state("after it", "above", fivePerSecond, micros(0))
 	}

@@ -25,6 +25,9 @@ func checkThirds(p *probe) {
 	p.debts("after a call", three, p.admit("thirds", three, 1), of(999_999, 1))
 }
 
+// maxRate is the highest rate that an int can hold, which has 32 bits on some machines.
+const maxRate = min(ratelimit.MaxRate, math.MaxInt)
+
 // greedyLimits are spent as fast as they allow.
 var greedyLimits = []ratelimit.Limit{
 	{Rate: 3, Period: time.Second},
@@ -33,9 +36,9 @@ var greedyLimits = []ratelimit.Limit{
 	{Rate: 700_001, Period: time.Second, Burst: 3},
 	{Rate: 1_000_000, Period: time.Second, Burst: 7},
 	{Rate: 1, Period: time.Microsecond},
-	{Rate: ratelimit.MaxRate, Period: time.Microsecond},
-	{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: math.MaxInt},
-	{Rate: ratelimit.MaxRate - 1, Period: time.Second, Burst: 12345},
+	{Rate: maxRate, Period: time.Microsecond},
+	{Rate: maxRate, Period: time.Microsecond, Burst: math.MaxInt},
+	{Rate: maxRate - 1, Period: time.Second, Burst: 12345},
 	{Rate: 7, Period: 1_234_567 * time.Microsecond, Burst: 100},
 	{Rate: 3, Period: 365 * 24 * time.Hour, Burst: 2},
 	{Rate: 100, Period: time.Second, Burst: 10},

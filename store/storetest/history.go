@@ -298,11 +298,11 @@ var extremes = []ratelimit.Limit{
 	{Rate: 1, Period: ratelimit.MaxRefill},
 	{Rate: 3, Period: ratelimit.MaxRefill},
 	{Rate: 17, Period: 123457 * time.Microsecond, Burst: 5},
-	{Rate: ratelimit.MaxRate, Period: time.Microsecond},
-	{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: math.MaxInt},
-	{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: 1},
-	{Rate: ratelimit.MaxRate - 1, Period: time.Second},
-	{Rate: ratelimit.MaxRate - 1, Period: ratelimit.MaxRefill, Burst: 3},
+	{Rate: maxRate, Period: time.Microsecond},
+	{Rate: maxRate, Period: time.Microsecond, Burst: math.MaxInt},
+	{Rate: maxRate, Period: time.Microsecond, Burst: 1},
+	{Rate: maxRate - 1, Period: time.Second},
+	{Rate: maxRate - 1, Period: ratelimit.MaxRefill, Burst: 3},
 }
 
 // limit makes up a limit.
@@ -312,7 +312,7 @@ func (h *History) limit() ratelimit.Limit {
 	}
 	for {
 		l := ratelimit.Limit{
-			Rate:   int(1 + h.upTo(ratelimit.MaxRate-1)),
+			Rate:   int(1 + h.upTo(maxRate-1)),
 			Period: time.Duration(1+h.upTo(int64(ratelimit.MaxRefill/time.Microsecond)-1)) * time.Microsecond,
 			Burst:  int(1 + h.upTo(1<<40)),
 		}
