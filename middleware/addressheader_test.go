@@ -43,7 +43,7 @@ func TestUnixSocket(t *testing.T) {
 		{"IPv6", unix, "@", []string{"2001:db8::9"}, " ip 2001:db8::/64"},
 		{"forged", unix, "@", []string{"198.51.100.1, 203.0.113.7"}, want},
 		{"and a hop that is trusted", both, "@", []string{"198.51.100.1, 203.0.113.7, 10.0.0.2"}, want},
-		{"a trusted peer as ever", both, "10.0.0.1:1", []string{"203.0.113.7"}, want},
+		{"a trusted peer with an address", both, "10.0.0.1:1", []string{"203.0.113.7"}, want},
 		{"no hop", unix, "@", nil, " ip unknown"},
 		{"a hop that does not parse", unix, "@", []string{"unix:"}, " ip unknown"},
 		{"a hop of a socket", unix, "@", []string{"203.0.113.7, @"}, " ip unknown"},

@@ -9,9 +9,7 @@ import (
 )
 
 // RouteName returns the name that a limit has on the route of a pattern, in headers and
-// bodies, and for those who want to look at its bucket or reset it: through a limiter with
-// a limit of that name, made with [ratelimit.Limiter.With]. No two patterns and names give
-// the same.
+// bodies, and for [ratelimit.Limiter.ResetLimit]. No two patterns and names give the same.
 //
 // It is the pattern, and "#" with the name, if that is not "" or [ratelimit.DefaultName].
 // What a name cannot hold, and " # % ~ " as well, is written as in a URL, such as %2C. Of

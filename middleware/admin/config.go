@@ -12,8 +12,8 @@ import (
 // Config is what [New] can be told beside what it must. Its zero value is ready for use.
 type Config struct {
 	// Table is what is shown and replaced: the one that the limiter goes by; another one is
-	// a fault. nil answers requests about the table with 404. The plan that is told of a key is this table's,
-	// also if a LimitsFunc in front of it holds the key to other limits.
+	// a fault. nil answers requests about the table with 404. The plan of a key is looked up in
+	// this table, also if a LimitsFunc in front of it holds the key to other limits.
 	Table *ratelimit.Table
 	// TrustedOrigins are the web pages of other origins that may send requests, such as
 	// "https://ops.example.com", as [http.CrossOriginProtection.AddTrustedOrigin] takes
