@@ -57,7 +57,7 @@ func TestFaultRefused(t *testing.T) {
 		{
 			row: "12", name: "busy with another client's script", class: redisstore.ClassBusy,
 			begin: func(t *testing.T, _ *bout, s *chaos.Server) {
-				s.Do("CONFIG", "SET", "busy-reply-threshold", 1)
+				s.Do("CONFIG", "SET", "lua-time-limit", 1)
 				go s.Try("EVAL", "while true do end", 0) //nolint:errcheck // it is killed
 				chaos.Until(t, 5*time.Second, "Redis is busy", func() bool {
 					_, err := s.Try("TIME")

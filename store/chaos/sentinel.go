@@ -31,7 +31,7 @@ func StartSentinel(tb testing.TB) *Sentinel {
 	primary := StartServer(tb)
 	s.Servers = []*Server{primary}
 	for range 2 {
-		s.Servers = append(s.Servers, StartServer(tb, "--replicaof", fmt.Sprintf("127.0.0.1 %d", primary.Port)))
+		s.Servers = append(s.Servers, StartServer(tb, "--replicaof", "127.0.0.1", fmt.Sprint(primary.Port)))
 	}
 	Until(tb, startTime, "the replicas have the primary's data", func() bool {
 		return primary.Info("connected_slaves") == "2" &&

@@ -111,7 +111,7 @@ func TestContractOnRedis(t *testing.T) {
 // TestContractOnCluster: on a Cluster of one node, which minds the slots.
 func TestContractOnCluster(t *testing.T) {
 	server := startSteered(t, "--cluster-enabled", "yes")
-	server.do(t, "cluster", "addslotsrange", 0, 16383)
+	server.do(t, addSlots(0, 16384)...)
 	for at := epoch; server.info(t, "cluster", "cluster_enabled") == "1"; time.Sleep(10 * time.Millisecond) {
 		if at = at.Add(time.Second); at.After(epoch.Add(time.Hour)) {
 			t.Fatal("the Cluster does not get ready")

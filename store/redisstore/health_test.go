@@ -64,12 +64,14 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%+v", h)
 			}
 
-			servers[0].do(t, "config", "set", "maxmemory", "100mb", "maxmemory-policy", "volatile-lru")
+			servers[0].do(t, "config", "set", "maxmemory", "100mb")
+			servers[0].do(t, "config", "set", "maxmemory-policy", "volatile-lru")
 			until(ratelimit.StatusOK)
 			if got := strings.Join(h.Warnings, "; "); test.name != "wrapped" && (!strings.Contains(got, "volatile-lru") || strings.Count(got, "may evict") != 1) {
 				t.Errorf("the warnings are %q; want one of volatile-lru", got)
 			}
-			servers[0].do(t, "config", "set", "maxmemory", "0", "maxmemory-policy", "noeviction")
+			servers[0].do(t, "config", "set", "maxmemory", "0")
+			servers[0].do(t, "config", "set", "maxmemory-policy", "noeviction")
 
 			servers[1].pause(t)
 			until(test.hung)

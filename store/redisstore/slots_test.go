@@ -172,11 +172,7 @@ func startCluster(t *testing.T, n int) []*server {
 	nodes := make([]*server, n)
 	for i := range nodes {
 		nodes[i] = startRedis(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-require-full-coverage", "no")
-		args := []any{"cluster", "addslots"}
-		for slot := 16384 * i / n; slot < 16384*(i+1)/n; slot++ {
-			args = append(args, slot)
-		}
-		nodes[i].do(t, args...)
+		nodes[i].do(t, addSlots(16384*i/n, 16384*(i+1)/n)...)
 		nodes[i].do(t, "cluster", "set-config-epoch", i+1)
 	}
 	for _, node := range nodes[1:] {
@@ -197,6 +193,16 @@ func startCluster(t *testing.T, n int) []*server {
 		}
 	}
 	return nodes
+}
+
+// addSlots returns the command that gives a node the slots from one to before another,
+// as Redis 6.2 knows it.
+func addSlots(from, to int) []any {
+	args := []any{"cluster", "addslots"}
+	for slot := from; slot < to; slot++ {
+		args = append(args, slot)
+	}
+	return args
 }
 
 // TestOneNodeOfSlots: 64 callers with keys of their own, on one address with all slots:
