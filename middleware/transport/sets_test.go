@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -93,6 +94,9 @@ func TestTwoSetsOfOneName(t *testing.T) {
 		{[]string{`RateLimit-Policy: "default";q=5;w=1, "default";q=2;w=1`, `RateLimit: "default";r=4;t=1, "default";r=0;t=1`}, denied},
 		{[]string{`RateLimit-Policy: "default";q=5;w=1`, `RateLimit-Policy: "default";q=9;w=1`, `RateLimit-Policy: "default";q=2;w=1`, `RateLimit: "default";r=3;t=1, "default";r=9;t=1, "default";r=0;t=1`}, denied},
 		{[]string{`RateLimit-Policy: "default";q=2;w=1`, `RateLimit: "default";r=1;t=1`, `RateLimit: "default";r=0;t=1`}, denied},
+		// Both deny: the one that does so for longer.
+		{[]string{`RateLimit-Policy: "a";q=2;w=1, "a";q=2;w=1`, `RateLimit: "a";r=0;t=1, "a";r=0;t=9`}, one(transport.Limit{Name: "a", Quota: 2, Window: time.Second, Reset: 9 * time.Second})},
+		{[]string{`RateLimit-Policy: "a";q=2;w=1, "a";q=2;w=1`, `RateLimit: "a";r=0;t=9, "a";r=0;t=1`}, one(transport.Limit{Name: "a", Quota: 2, Window: time.Second, Reset: 9 * time.Second})},
 		// Neither denies: the one with less left counts, and then the slower one.
 		{[]string{`RateLimit-Policy: "a";q=5;w=1`, `RateLimit-Policy: "a";q=2;w=1`, `RateLimit: "a";r=4;t=1`, `RateLimit: "a";r=1;t=1`}, one(transport.Limit{Name: "a", Quota: 2, Window: time.Second, Remaining: 1, Reset: time.Second})},
 		{[]string{`RateLimit-Policy: "a";q=5;w=1`, `RateLimit-Policy: "a";q=2;w=1`, `RateLimit: "a";r=1;t=1`, `RateLimit: "a";r=1;t=1`}, one(transport.Limit{Name: "a", Quota: 2, Window: time.Second, Remaining: 1, Reset: time.Second})},
@@ -123,9 +127,28 @@ func TestLimitsThatDoNotExist(t *testing.T) {
 		{[]string{`RateLimit: "daily";r=50;t=3600`, `RateLimit-Policy: "burst";q=100;w=60`}, []transport.Limit{
 			{Name: "daily", Remaining: 50, Reset: time.Hour}, {Name: "burst", Quota: 100, Window: time.Minute, Remaining: transport.Unknown},
 		}},
+		// The same numbers, but for other times or other units.
+		{[]string{"RateLimit-Limit: 5, 5;w=1", "RateLimit-Remaining: 4", "X-RateLimit-Limit-Minute: 5", "X-RateLimit-Remaining-Minute: 4"}, []transport.Limit{
+			{Quota: 5, Window: time.Second, Remaining: 4}, {Name: "minute", Quota: 5, Window: time.Minute, Remaining: 4},
+		}},
+		{[]string{`RateLimit-Policy: "a";q=5;w=1, "a";q=5;w=1;qu="content-bytes"`}, []transport.Limit{
+			{Name: "a", Quota: 5, Window: time.Second, Remaining: transport.Unknown}, {Name: "a", Unit: "content-bytes", Quota: 5, Window: time.Second, Remaining: transport.Unknown},
+		}},
 		// The same limit in three forms.
 		{[]string{`RateLimit: "default";r=4;t=1`, `RateLimit-Policy: "default";q=5;w=1`, "RateLimit-Limit: 5", "RateLimit-Remaining: 4", "X-RateLimit-Limit: 5", "X-RateLimit-Remaining: 4"}, one(transport.Limit{Name: "default", Quota: 5, Window: time.Second, Remaining: 4, Reset: time.Second})},
 	})
+}
+
+// TestSoManyLimits: of all headers together no more are read than Limits says.
+func TestSoManyLimits(t *testing.T) {
+	var list []string
+	for i := range 20 {
+		list = append(list, fmt.Sprintf("%d:%d", i+1, i+1))
+	}
+	many := strings.Join(list, ",")
+	if got := parseAt("X-App-Rate-Limit: "+many, "X-Method-Rate-Limit: "+many).All; len(got) != 16 {
+		t.Errorf("%d limits, want 16", len(got))
+	}
 }
 
 // TestOtherFormDenies: of two forms that disagree the one that denies is heeded.
