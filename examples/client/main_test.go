@@ -65,7 +65,7 @@ func TestTransportIsHardlyRefusedAndFair(t *testing.T) {
 			t.Fatal(err)
 		}
 		byHand, transport := read(t, out.String())
-		if byHand.refused < 60 || byHand.failed < 1 {
+		if byHand.refused < 60 { // a place in the API's queue saves nearly all of its calls in the end
 			t.Errorf("by hand it goes well, so that nothing is shown:\n%s", &out)
 		}
 		// 5 calls at once, and 55 that take 11 s.

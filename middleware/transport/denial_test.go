@@ -90,6 +90,9 @@ func TestDenied(t *testing.T) {
 		{"Denied asks for less than nothing", own(-3*s, 400), []answer{denying(400)}, 200, []time.Duration{0, s}},
 		{"Denied panics", transport.Config{Denied: func(*http.Response) (time.Duration, bool) { panic("a hook") }}, []answer{denying(429, "Retry-After: 2"), denying(400)}, 400, []time.Duration{0, 2 * s}},
 		{"Linear", transport.Config{Denied: linear}, []answer{denying(400, "X-RateLimit-Requests-Remaining: 0", "Retry-After: 4")}, 200, []time.Duration{0, 4 * s}},
+		{"Linear, until its reset", transport.Config{Denied: linear}, []answer{
+			denying(400, "X-RateLimit-Requests-Limit: 1200", "X-RateLimit-Requests-Remaining: 0", "X-RateLimit-Requests-Reset: 946684820000"),
+		}, 200, []time.Duration{0, 20 * s}},
 		{"Linear, a request that is wrong", transport.Config{Denied: linear}, []answer{denying(400, "X-RateLimit-Requests-Remaining: 5")}, 400, []time.Duration{0}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
