@@ -86,7 +86,7 @@ func (p *pace) waitAfter(d denial, limits Limits, attempt int) time.Duration {
 	case end > 0:
 		return end
 	case attempt > 1 && reset > 0:
-		// Something is used up of which nothing is told: with the windows it is back.
+		// A limit that is not reported is used up; most likely it ends with a window that is.
 		return reset
 	}
 	return firstBackOff << min(attempt-1, 20)

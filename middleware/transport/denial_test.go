@@ -55,7 +55,7 @@ func TestDenied(t *testing.T) {
 		{"503 that wants no other attempt", transport.Config{}, []answer{denying(503, "Retry-After: 3", "x-should-retry: False")}, 503, []time.Duration{0}},
 		{"the second wants none", transport.Config{}, []answer{denying(429, "Retry-After: 3"), denying(429, "Retry-After: 3", "x-should-retry: false")}, 429, []time.Duration{0, 3 * s}},
 
-		{"something else is used up, of which nothing is told", transport.Config{}, []answer{
+		{"another limit is used up, which is not reported", transport.Config{}, []answer{
 			denying(429, "X-RateLimit-Limit: 1800", "X-RateLimit-Remaining: 799", reset30),
 			denying(429, "X-RateLimit-Limit: 1800", "X-RateLimit-Remaining: 799", reset30),
 		}, 200, []time.Duration{0, s, 30 * s}},
@@ -83,7 +83,7 @@ func TestDenied(t *testing.T) {
 		{"Denied says so", own(3*s, 400), []answer{denying(400)}, 200, []time.Duration{0, 3 * s}},
 		{"Denied says so of a success", own(3*s, 202), []answer{denying(202)}, 200, []time.Duration{0, 3 * s}},
 		{"Denied says so, and the response how long", own(0, 400), []answer{denying(400, "Retry-After: 7")}, 200, []time.Duration{0, 7 * s}},
-		{"Denied says so, and nobody how long", own(0, 400), []answer{denying(400), denying(400)}, 200, []time.Duration{0, s, 3 * s}},
+		{"Denied says so, without a wait", own(0, 400), []answer{denying(400), denying(400)}, 200, []time.Duration{0, s, 3 * s}},
 		{"Denied knows better", own(5*s, 429), []answer{denying(429, "Retry-After: 50")}, 200, []time.Duration{0, 5 * s}},
 		{"Denied says nothing", own(3*s, 400), []answer{denying(429, "Retry-After: 2")}, 200, []time.Duration{0, 2 * s}},
 		{"Denied asks for too long", own(2*time.Minute, 400), []answer{denying(400)}, 400, []time.Duration{0}},

@@ -15,11 +15,11 @@ type evidence struct {
 	full   int       // what remained then
 	most   int       // the most that has come back since
 	doubts int       // denials that contradicted them
-	window bool      // it is one, although it is told as a bucket
+	window bool      // it is one, although its server reports a bucket
 	last   reading   // the response before
 	left   int       // what remained then
 	share  time.Time // when the first token was due after the last denial
-	ends   time.Time // and the reset that was told with it
+	ends   time.Time // and the reset that came with it
 	denied time.Time // when a denial last contradicted
 }
 
@@ -46,7 +46,7 @@ func (e *evidence) refills(told bool) bool {
 
 func (e *evidence) believed() bool { return e.rises >= enoughRises<<e.doubts }
 
-// read takes a response into account. before is the reset that was told last.
+// read takes a response into account. before is the reset that the last one reported.
 func (e *evidence) read(t Limit, r reading, before time.Time) {
 	switch {
 	case r.refused && t.Remaining == 0 && t.Reset > 0:
@@ -85,7 +85,7 @@ func sameWindow(t Limit, r reading, before time.Time) bool {
 }
 
 // deny takes a denial into account. A bucket has a token again after its first share
-// of the reset, if nobody else took it; a window has none before it ends.
+// of the reset, unless others took it; a window has none before it ends.
 func (e *evidence) deny(t Limit, r reading) {
 	again := !r.sent.Before(e.share) && r.now.Before(e.ends)
 	if e.share.IsZero() || !r.now.Before(e.ends) || again {

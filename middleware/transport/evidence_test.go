@@ -79,7 +79,7 @@ func TestNotCharged(t *testing.T) {
 	}
 }
 
-// TestRefillsAreRecognized: buckets that are told as windows are used at their rate.
+// TestRefillsAreRecognized: buckets that are reported as windows are used at their rate.
 func TestRefillsAreRecognized(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -108,7 +108,7 @@ func TestRefillsAreRecognized(t *testing.T) {
 	}
 }
 
-// TestWindowInWordsOfBuckets: windows that are told as if they were buckets.
+// TestWindowInWordsOfBuckets: windows that are reported as if they were buckets.
 func TestWindowInWordsOfBuckets(t *testing.T) {
 	for _, c := range []struct {
 		name   string

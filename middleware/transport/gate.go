@@ -2,9 +2,9 @@ package transport
 
 import "time"
 
-// A gate keeps requests waiting after a denial, as that asks for. A wait for which
-// nobody has the time is believed, too, but not blindly: now and then one request asks
-// again. The zero gate is open.
+// A gate keeps requests waiting after a denial, as that asks for. While the wait is
+// longer than Config.MaxWait, one request in each MaxWait asks again. The zero gate is
+// open.
 type gate struct {
 	until time.Time // nothing is sent before
 	ask   time.Time // but for one request then
@@ -32,8 +32,8 @@ func (g *gate) pass(now time.Time, number uint64, maxWait time.Duration) {
 	}
 }
 
-// answered notes a response: after that of the asker, what was told before does not
-// hold any more.
+// answered notes a response. That of the asker opens the gate: if it is a denial, the
+// gate closes again.
 func (g *gate) answered(number uint64) {
 	if number == g.asker {
 		g.until = time.Time{}

@@ -54,7 +54,7 @@ const maxRoutes = 256
 // nothing is known goes by those limits that most routes have.
 type routes struct {
 	byKey map[routeKey]*route
-	order list.List // of *route, the one that was told last in front
+	order list.List // of *route, the one that was learned last in front
 	sets  []*limitSet
 	rest  *limitSet // for routes that are not known; nil if there is none
 }

@@ -100,8 +100,8 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestRoutesSideBySide: those who wait for a limit that is used up keep nobody else
-// waiting, whether it was a denial that told or not, and are served in turn.
+// TestRoutesSideBySide: requests that wait for a limit that is used up do not hold
+// up others, whether it was a denial that told or not, and are served in turn.
 func TestRoutesSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := mustNew(t, network{newGitHub(), time.Millisecond, 3 * time.Millisecond}, transport.Config{MaxWait: 5 * time.Minute})
