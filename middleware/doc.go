@@ -24,6 +24,18 @@
 // spelling of it makes a fresh bucket; limits and costs of a route's own go by the
 // pattern that a ServeMux finds: see [Routes].
 //
+// # Callers that share a key
+//
+// Most HTTP clients wait for as long as Retry-After says, and retry two or three
+// times. If all callers that share a key were given the same time, they would come
+// back together and be denied together, until some give up. So each denial gets a
+// place in a queue: Retry-After, Retry-After-Ms, retry_after_ms and the t of RateLimit
+// report when the bucket has room after those before it, at most one refill later than
+// it has room at all. The queue is local to the process and reserves nothing. A caller
+// alone is given the time it is given without a queue, also if it comes back early on
+// the same connection; and where far more is denied than the limit admits, as beside a
+// client that does not wait, no queue forms. [Config.DisableQueue] turns it off.
+//
 // # What is never done
 //
 // Nothing that fails here becomes a 500, a panic, or a call that nobody counted.
