@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -44,7 +45,7 @@ func writePicture(folder, name string, p picture) error {
 		writer  io.WriterTo
 		postfix string
 	}{
-		{svg, svg, ".svg"},
+		{svg, fitted{svg}, ".svg"},
 		{png, vgimg.PngCanvas{Canvas: png}, ".png"},
 	} {
 		p.draw(draw.New(out.canvas))
@@ -53,6 +54,18 @@ func writePicture(folder, name string, p picture) error {
 		}
 	}
 	return nil
+}
+
+// fitted writes an SVG whose texts are as wide as they were laid out.
+type fitted struct{ svg *vgsvg.Canvas }
+
+func (f fitted) WriteTo(w io.Writer) (int64, error) {
+	var b bytes.Buffer
+	if _, err := f.svg.WriteTo(&b); err != nil {
+		return 0, err
+	}
+	n, err := w.Write(fitText(b.Bytes()))
+	return int64(n), err
 }
 
 func writeFile(name string, content io.WriterTo) (err error) {
