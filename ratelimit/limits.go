@@ -12,7 +12,9 @@ type Limits interface {
 	PolicyFor(ctx context.Context, key string) (*Policy, error)
 }
 
-// A LimitsFunc is a function that looks a key's limits up.
+// A LimitsFunc is a function that looks a key's limits up. The key may be cut out of a
+// long header: a function that keeps keys should keep a [strings.Clone]. An error that it
+// returns is shown by its text, and not if that holds the key: see [StoreError].
 type LimitsFunc func(ctx context.Context, key string) (*Policy, error)
 
 // PolicyFor calls f.

@@ -47,7 +47,7 @@ func (l *Limiter) Wait(ctx context.Context, key string) error {
 func gaveUp(err error) error { return fmt.Errorf("ratelimit: gave up waiting: %w", err) }
 
 // sleep waits for d, or until ctx ends before that. The timers of d and of a deadline that
-// is hardly later may both have fired when the caller is woken: then d has passed.
+// comes right after may both have fired when the caller is woken: then d has passed.
 func sleep(ctx context.Context, d time.Duration) error {
 	start := time.Now()
 	timer := time.NewTimer(d)

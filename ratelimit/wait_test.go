@@ -107,7 +107,7 @@ func TestWaitDeadlineTooShort(t *testing.T) {
 	})
 }
 
-// TestWaitDeadlineAtTheToken: a deadline at the very moment of the token, or hardly later,
+// TestWaitDeadlineAtTheToken: a deadline at the very moment of the token, or right after it,
 // is not too short, whichever of the two timers wakes the caller, and whether or not the
 // store heeds a context that has ended by then.
 func TestWaitDeadlineAtTheToken(t *testing.T) {
@@ -149,7 +149,7 @@ func TestWaitDeadlineAtTheToken(t *testing.T) {
 	}
 }
 
-// lateContext is a context of which nobody hears that it has ended until it is asked, as
+// lateContext is a context that ends without a signal: only a call of Err reports it, as
 // if its goroutine had been stopped meanwhile.
 type lateContext struct {
 	context.Context
