@@ -37,18 +37,21 @@ func TestAuthorization(t *testing.T) {
 		t.Error("the body was read")
 		return 0, io.EOF
 	})
-	for _, credential := range []string{"", "Bearer stranger"} {
+	for credential, status := range map[string]int{"": 401, "Bearer stranger": 403} {
 		for _, path := range []string{"/key/state", "/key/reset", "/table", "/table/summary", "/shadow", "/openapi.json", "/", "/nothing"} {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} {
 				w := d.askReader(t, method, path, read, "Authorization: "+credential, "If-Match: "+etag)
 				if method == "HEAD" {
-					if w.Code != 403 {
+					if w.Code != status {
 						t.Errorf("HEAD %s: %d", path, w.Code)
 					}
 				} else {
-					wantProblem(t, w, 403, "not authorized")
+					wantProblem(t, w, status, "not authorized")
 				}
-				if w.Header().Get("ETag")+w.Header().Get("Allow") != "" || d.last().Status != 403 || d.last().Key != "" {
+				if challenge := w.Header().Get("WWW-Authenticate"); (challenge == "Bearer") != (status == 401) {
+					t.Errorf("%s %s: %d with WWW-Authenticate %q", method, path, status, challenge)
+				}
+				if w.Header().Get("ETag")+w.Header().Get("Allow") != "" || d.last().Status != status || d.last().Key != "" {
 					t.Errorf("%s %s: %v, %+v", method, path, w.Header(), d.last())
 				}
 			}

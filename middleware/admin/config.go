@@ -77,8 +77,9 @@ func mayGoBy(limits ratelimit.Limits, table *ratelimit.Table) bool {
 // [http.StripPrefix].
 //
 // authorize is asked about each request before anything is done, concurrently: where it
-// returns false, or panics, the request is refused with 403. (So are those that a web page
-// of another origin sends, about which it is not asked.) Let it check a credential, not
+// returns false, or panics, the request is answered with 403, or with 401 if it has no
+// Authorization header. (So is one that a web page of another origin sends, with 403: about
+// those authorize is not asked.) Let it check a credential, not
 // only an address: all that runs on the same machine, a browser for one, has the address,
 // too. Without authorize there is no handler. The error joins all faults of the arguments.
 func New(limiter *ratelimit.Limiter, authorize func(*http.Request) bool, c Config) (http.Handler, error) {

@@ -38,6 +38,9 @@ var operations = map[string]map[string]operation{
 	"/openapi.json":  {http.MethodGet: {ActionDescribe, (*call).describe}},
 }
 
+// challenge is the scheme of most credentials; authorize may know others.
+const challenge = "Bearer"
+
 // ServeHTTP answers one request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
@@ -57,6 +60,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case h.origins.Check(r) != nil:
 		c.problem(http.StatusForbidden, "The request comes from a web page of another origin that is not trusted.")
+	case !h.authorized(r) && r.Header.Get("Authorization") == "":
+		w.Header().Set("WWW-Authenticate", challenge) // a must: RFC 9110, section 15.5.2
+		c.problem(http.StatusUnauthorized, "The request is not authorized: it has no credentials.")
 	case !h.authorized(r):
 		c.problem(http.StatusForbidden, "The request is not authorized.")
 	case methods == nil:

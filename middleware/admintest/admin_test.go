@@ -151,11 +151,13 @@ func cases(etag string) map[string][]call {
 		"POST /key/state 200":     {},
 		"POST /key/reset 204":     {},
 		"PUT /table 204":          {{body: table, headers: []string{match}}},
-		"PUT /table 403":          {{headers: []string{"Authorization: "}}, {headers: []string{"Sec-Fetch-Site: cross-site"}}},
+		"PUT /table 401":          {{headers: []string{"Authorization: "}}},
+		"PUT /table 403":          {{headers: []string{"Authorization: Bearer stranger"}}, {headers: []string{"Sec-Fetch-Site: cross-site"}}},
 		"PUT /table 404 no table": {{body: table, headers: []string{match}}},
 	}
 	for _, get := range []string{"/table", "/table/summary", "/shadow", "/openapi.json"} {
-		all["GET "+get+" 403"] = []call{{headers: []string{"Authorization: "}}}
+		all["GET "+get+" 401"] = []call{{headers: []string{"Authorization: "}}}
+		all["GET "+get+" 403"] = []call{{headers: []string{"Authorization: Bearer stranger"}}}
 		if strings.HasPrefix(get, "/table") {
 			all["GET "+get+" 404 no table"] = []call{{}}
 		}
@@ -170,7 +172,8 @@ func cases(etag string) map[string][]call {
 	all["POST /key/reset 404"] = []call{{body: `{"key":"eve","limit":"none"}`}, {body: `{"address":"192.0.2.1","limit":"hourly"}`}}
 	for _, post := range []string{"POST /key/state", "POST /key/reset"} {
 		all[post+" 400"] = []call{{body: `{"key":""}`}, {}, {body: `{`, read: io.ErrClosedPipe}}
-		all[post+" 403"] = []call{{body: `{"key":"a"}`, headers: []string{"Authorization: "}}, {headers: []string{"Origin: https://evil.example"}}}
+		all[post+" 401"] = []call{{body: `{"key":"a"}`, headers: []string{"Authorization: "}}}
+		all[post+" 403"] = []call{{body: `{"key":"a"}`, headers: []string{"Authorization: Bearer stranger"}}, {headers: []string{"Origin: https://evil.example"}}}
 		all[post+" 408"] = []call{{read: os.ErrDeadlineExceeded}}
 		all[post+" 413"] = []call{{body: strings.Repeat(" ", admin.MaxKeyBody+1)}, {size: admin.MaxKeyBody + 1}}
 		all[post+" 415"] = []call{{body: `{"key":"a"}`, headers: []string{"Content-Type: "}}}
