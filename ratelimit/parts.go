@@ -125,11 +125,14 @@ func (l *Limiter) ResetLimit(ctx context.Context, key, name string) error {
 // from it with With or Instead and are still in use. The error is as for AllowN; some of
 // the buckets may have been filled then.
 func (l *Limiter) Reset(ctx context.Context, key string) error {
-	own, err := l.ownPolicy(ctx, key)
+	// The look-up and the key's own buckets share one Config.Timeout, each part has its own.
+	first, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	own, err := l.ownPolicy(first, key)
 	if err != nil || own == Unlimited {
 		return err
 	}
-	if err := l.reset(ctx, key, own); err != nil {
+	if err := l.reset(first, key, own); err != nil {
 		return err
 	}
 	return l.eachPart(own, func(_ *Limiter, limits *Policy) error { return l.reset(ctx, key, limits) })
