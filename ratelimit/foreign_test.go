@@ -16,13 +16,13 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// inField is an error that holds a key, and does not say so.
-type inField struct {
+// fieldError is an error that holds a key, and does not say so.
+type fieldError struct {
 	Key    string
 	Detail []byte
 }
 
-func (inField) Error() string { return "no such customer" }
+func (fieldError) Error() string { return "no such customer" }
 
 // TestKeyIsWithheldInEverySpelling: a key in the error of a store, or of a look-up of
 // limits, as other programs write it, cannot be read from what the limiter returns, nor
@@ -43,7 +43,7 @@ func TestKeyIsWithheldInEverySpelling(t *testing.T) {
 				"a URL":       &url.Error{Op: "Get", URL: "https://db.example/limits?key=" + spelling, Err: errDown},
 				"wrapped":     fmt.Errorf("key %s: %w", spelling, errDown),
 				"joined":      errors.Join(errDown, keyError{spelling}),
-				"in a field":  inField{Key: spelling, Detail: []byte(spelling)},
+				"in a field":  fieldError{Key: spelling, Detail: []byte(spelling)},
 				"StoreError":  &ratelimit.StoreError{Class: "loading", Err: keyError{spelling}},
 				"LimitError":  &ratelimit.LimitError{Limit: "l", Field: "key", Value: spelling, Want: "must exist", Err: errors.New(spelling)},
 				"in a header": fmt.Errorf("%q", "Authorization: Bearer "+spelling),
@@ -145,13 +145,13 @@ func TestForeignErrorIsShown(t *testing.T) {
 		"100% of \\ the pool & more is in use",
 		strings.Repeat("sk_live ", 20),
 	} {
-		cause := fmt.Errorf("%s: %w", text, inField{Key: key})
+		cause := fmt.Errorf("%s: %w", text, fieldError{Key: key})
 		l := newLimiter(t, ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { return nil, cause }), ratelimit.Config{})
 		_, err := l.Allow(t.Context(), key)
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v does not show %q", err, text)
 		}
-		if found, ok := errors.AsType[inField](err); !ok || found.Key != key || !errors.Is(err, cause) {
+		if found, ok := errors.AsType[fieldError](err); !ok || found.Key != key || !errors.Is(err, cause) {
 			t.Errorf("the cause of %v is not found", err)
 		}
 	}

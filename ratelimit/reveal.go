@@ -62,7 +62,7 @@ func needlesOf(key string) []needle {
 	if len(key) < 4 {
 		return needles
 	}
-	needles = append(needles, needle{hex.EncodeToString([]byte(key)), 24}, needle{fold(strings.Trim(fmt.Sprint([]byte(key)), "[]")), 40})
+	needles = append(needles, needle{hex.EncodeToString([]byte(key)), 24}, needle{fold(strings.Trim(fmt.Sprintf("%d", []byte(key)), "[]")), 40})
 	// In base64 a key looks different, depending on how many bytes are before it. The first
 	// and the last character may hold bits of what is before and behind it.
 	for before, skip := range []int{0, 2, 3} {

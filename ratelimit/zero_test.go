@@ -7,7 +7,6 @@ import (
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
-	"github.com/keyrate/keyrate/store/mirror"
 )
 
 // TestZeroLimiter answers everything with one error, and panics at nothing.
@@ -37,7 +36,7 @@ func TestZeroLimiter(t *testing.T) {
 // TestZeroStores answer with an error, be it through a limiter or not.
 func TestZeroStores(t *testing.T) {
 	five := policyOf(t, ratelimit.PerSecond(5))
-	for name, store := range map[string]ratelimit.Store{"memstore": new(memstore.Store), "mirror": new(mirror.Store)} {
+	for name, store := range map[string]ratelimit.Store{"memstore": new(memstore.Store)} {
 		if d, err := store.Take(t.Context(), ratelimit.Request{Key: "key", Policy: five, Cost: 1}); err == nil || d.Allowed {
 			t.Errorf("%s: Take: %+v, %v", name, d, err)
 		}

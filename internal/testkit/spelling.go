@@ -43,7 +43,7 @@ func Spellings(key string) map[string]string {
 		"base64 URL":        web,
 		"base64 URL, no =":  strings.TrimRight(web, "="),
 		"base64 in a query": url.QueryEscape(std),
-		"bytes":             strings.Trim(fmt.Sprint(bytes), "[]"),
+		"bytes":             strings.Trim(fmt.Sprintf("%d", bytes), "[]"),
 	}
 }
 
