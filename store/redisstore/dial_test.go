@@ -12,13 +12,13 @@ import (
 )
 
 // counting counts the connections that a listener gets, and ends them at once.
-func counting(t *testing.T) (address string, dialled *atomic.Int64) {
+func counting(t *testing.T) (string, *atomic.Int64) {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dialled = new(atomic.Int64)
+	dialled := new(atomic.Int64)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

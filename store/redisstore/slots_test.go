@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -182,7 +183,7 @@ func startCluster(t *testing.T, n int) []*server {
 	for _, node := range nodes {
 		err := wellWithin(patience, func() error {
 			for i := range 20 {
-				if err := node.admin.Get(t.Context(), fmt.Sprint(i)).Err(); err != nil && err != redis.Nil && !isElsewhere(err) {
+				if err := node.admin.Get(t.Context(), fmt.Sprint(i)).Err(); err != nil && !errors.Is(err, redis.Nil) && !isElsewhere(err) {
 					return err
 				}
 			}
