@@ -73,6 +73,10 @@ func TestLimitsWithoutRedis(t *testing.T) {
 	if status != http.StatusOK || health.Status != "degraded" || health.Decides != "local" {
 		t.Errorf("health: %d, %s", status, body)
 	}
+	// The change is reported behind the calls.
+	for end := time.Now().Add(time.Minute); !strings.Contains(output.String(), "Redis is away") && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	if text := output.String(); !strings.Contains(text, "Redis is away") || strings.Contains(text, "canary") {
 		t.Errorf("logged:\n%s", text)
 	}
