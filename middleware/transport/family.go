@@ -38,20 +38,15 @@ func (f *family) blank() Limit {
 }
 
 // readCounts reads the headers that have one value each. Where all of them have
-// several, they belong together in this order, and the set with the least remaining
-// counts; otherwise the tighter value of each header does.
+// several, they belong together in this order, and the tightest set counts; otherwise
+// the tighter value of each header does.
 func (f *family) readCounts(h http.Header, c clock, listed, policies []member) (Limit, bool) {
 	l := f.blank()
-	left := f.left(h, listed)
-	at := 0 // the set that counts
-	for i, s := range left {
-		if l.Remaining == Unknown || s.count < l.Remaining {
-			l.Remaining, at = s.count, i
-		}
-	}
+	left, resets := f.left(h, listed), f.resets(h, c)
 	m, known := tightest(listed)
 	sets := len(left) > 1 && len(left) == len(listed)
-	if sets {
+	at := 0 // the set that counts
+	if l.Remaining, at = least(left, listed, resets); sets {
 		m = listed[at]
 	}
 	if n, per, ok := parseQuota(m.value); ok {
@@ -66,7 +61,7 @@ func (f *family) readCounts(h http.Header, c clock, listed, policies []member) (
 	if len(left) > 0 {
 		l.Window = cmp.Or(l.Window, left[at].window)
 	}
-	switch resets := f.resets(h, c); {
+	switch {
 	case sets && len(resets) == len(left):
 		l.Reset = resets[at]
 	case len(resets) > 0:
@@ -109,13 +104,35 @@ func (f *family) left(h http.Header, listed []member) []rest {
 	return found
 }
 
+// least returns how many remain of the set that counts, and which one it is: the one
+// with the least remaining and, of several, the one that resets last. A set with a limit
+// of 0 does not count: Brave sends "50, 0" for a plan without a limit per month.
+func least(left []rest, listed []member, resets []time.Duration) (remaining, at int) {
+	best := Limit{Remaining: Unknown}
+	for i, s := range left {
+		one := Limit{Remaining: s.count}
+		if len(left) == len(listed) && len(left) > 1 {
+			if n, _, ok := parseQuota(listed[i].value); ok && n == 0 {
+				continue
+			}
+			if len(resets) == len(left) {
+				one.Reset = resets[i]
+			}
+		}
+		if one.tighter(best) {
+			best, at = one, i
+		}
+	}
+	return best.Remaining, at
+}
+
 // tightest returns the smallest of the counts in a list that stand there without a
 // window, for those with one are the policies that these come from; if there is none,
-// the first member.
+// the first member. A count of 0 is no limit.
 func tightest(listed []member) (m member, ok bool) {
 	least := -1
 	for _, one := range listed {
-		if n, _, isCount := parseQuota(one.value); isCount && one.window() == 0 && (least < 0 || n < least) {
+		if n, _, isCount := parseQuota(one.value); isCount && n > 0 && one.window() == 0 && (least < 0 || n < least) {
 			least, m = n, one
 		}
 	}

@@ -63,6 +63,16 @@ func TestTighterOfSeveral(t *testing.T) {
 		{[]string{"X-RateLimit-Limit: 10", "X-RateLimit-Remaining: many, 0", "X-RateLimit-Reset: 30, soon"}, none},
 		{[]string{"RateLimit: limit=20, remaining=9, reset=1", "RateLimit: limit=10, remaining=0, reset=30"}, none},
 		{[]string{"RateLimit: limit=10, remaining=0, reset=30, limit=20, remaining=9, reset=1"}, none},
+		// Both sets are used up: the one that lasts longer.
+		{[]string{"X-RateLimit-Limit: 1, 10", "X-RateLimit-Remaining: 0, 0", "X-RateLimit-Reset: 1, 30"}, none},
+		{[]string{"X-RateLimit-Limit: 10, 1", "X-RateLimit-Remaining: 0, 0", "X-RateLimit-Reset: 30, 1"}, none},
+		{[]string{"X-RateLimit-Limit: 5, 10, 1", "X-RateLimit-Remaining: 3, 0, 0", "X-RateLimit-Reset: 600, 30, 1"}, none},
+		{[]string{"X-RateLimit-Limit: 1, 10", "X-RateLimit-Used: 1, 11", "X-RateLimit-Reset: 1, 30"}, none},
+		// A limit of 0 says nothing, and the others count.
+		{[]string{"X-RateLimit-Limit: 10, 0", "X-RateLimit-Remaining: 0, 0", "X-RateLimit-Reset: 30, 600"}, none},
+		{[]string{"X-RateLimit-Limit: 0, 10", "X-RateLimit-Remaining: 0, 0", "X-RateLimit-Reset: 600, 30"}, none},
+		{[]string{"X-RateLimit-Limit: 0, 10, 20", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 30"}, none},
+		{[]string{"X-RateLimit-Limit: 0, 0", "X-RateLimit-Remaining: 0, 0", "X-RateLimit-Reset: 30, 600"}, nil},
 		{[]string{"x-ratelimit-remaining: 991, 98"}, one(transport.Limit{Remaining: 98})},
 		{[]string{"x-ratelimit-remaining: 599.0", "x-ratelimit-used: 1", "x-ratelimit-reset: 480"}, one(transport.Limit{Remaining: 599, Reset: 8 * time.Minute})},
 	})

@@ -34,6 +34,9 @@ var vendors = []dialect{
 		{three: "RateLimitBySize-*", name: "tokens", unit: "tokens"},
 		{three: "X-RateLimitBySize-*-Minute", name: "tokens-minute", unit: "tokens", per: time.Minute},
 		{three: "X-RateLimitBySize-*-Month", name: "tokens-month", unit: "tokens", per: 30 * day},
+		{three: "X-RateLimit-*-Req-Minute", name: "requests-minute", per: time.Minute},
+		{three: "X-RateLimit-*-Tokens-5-Minute", name: "tokens-5-minute", unit: "tokens", per: 5 * time.Minute},
+		{three: "X-RateLimit-*-Tokens-Month", name: "tokens-month", unit: "tokens", per: 30 * day},
 	}},
 	{"Fireworks", "https://docs.fireworks.ai/guides/quotas_usage/rate-limits", []fields{
 		{three: "X-RateLimit-*-Tokens-Prompt", name: "tokens-prompt", unit: "tokens"},
@@ -83,6 +86,18 @@ var vendors = []dialect{
 		{headers: headers{remaining: "X-Hourly-Requests-Left", quota: "X-Rate-Limit-Hourly"}, name: "hourly", per: time.Hour},
 		{headers: headers{remaining: "X-Minute-Requests-Left", quota: "X-Rate-Limit-Minute"}, name: "minute", per: time.Minute},
 	}},
+	{"DocuSign, DigiKey", "https://developers.docusign.com/docs/esign-rest-api/esign101/rules-and-limits/", []fields{{three: "X-BurstLimit-*", name: "burst"}}},
+	{"Apollo", "https://docs.apollo.io/reference/rate-limits", []fields{
+		{headers: headers{remaining: "X-24-Hour-Requests-Left", quota: "X-Rate-Limit-24-Hour"}, name: "day", per: day},
+	}},
+	{"Exact Online, CycleSoftware", "https://support.exactonline.com/community/s/knowledge-base", []fields{
+		{three: "X-RateLimit-Minutely-*", name: "minute", per: time.Minute},
+		{three: "X-RateLimit-Daily-*", name: "daily", per: day},
+	}},
+	{"SurveyMonkey", "https://developer.surveymonkey.com/api/v3/#headers", []fields{
+		{three: "X-RateLimit-App-Global-Minute-*", name: "minute", per: time.Minute},
+		{three: "X-RateLimit-App-Global-Day-*", name: "day", per: day},
+	}},
 	{"Xero", "https://developer.xero.com/documentation/guides/oauth2/limits/", []fields{
 		{headers: headers{remaining: "X-MinLimit-Remaining"}, name: "minute", per: time.Minute},
 		{headers: headers{remaining: "X-DayLimit-Remaining"}, name: "day", per: day},
@@ -105,6 +120,14 @@ var vendors = []dialect{
 		// X-Post-Rate-Limit-* counts uploads alone.
 		{three: "X-Post-Rate-Limit-*", name: "post", unit: "posts"},
 	}},
+	{"Ticketmaster", "https://developer.ticketmaster.com/products-and-docs/apis/getting-started/", []fields{
+		{headers: headers{quota: "Rate-Limit", remaining: "Rate-Limit-Available", reset: "Rate-Limit-Reset"}, per: day},
+	}},
+	{"Tumblr", "https://www.tumblr.com/docs/en/api/v2", []fields{
+		{three: "X-RateLimit-PerHour-*", name: "hour", per: time.Hour},
+		{three: "X-RateLimit-PerDay-*", name: "day", per: day},
+	}},
+	{"Fitbit", "https://dev.fitbit.com/build/reference/web-api/developer-guide/application-design/#Rate-Limits", []fields{{three: "Fitbit-Rate-Limit-*", per: time.Hour}}},
 	{"Discogs", "https://www.discogs.com/developers/#page:home,header:home-rate-limiting", []fields{
 		{headers: headers{quota: "X-Discogs-RateLimit", remaining: "X-Discogs-RateLimit-Remaining", used: "X-Discogs-RateLimit-Used"}, per: time.Minute},
 	}},
