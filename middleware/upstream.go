@@ -25,8 +25,9 @@ import (
 func MergeUpstream(proxy *httputil.ReverseProxy) http.Handler {
 	merging := *proxy
 	merging.ModifyResponse = func(response *http.Response) error {
-		if own, ok := response.Request.Context().Value(ownHeader{}).(http.Header); ok {
-			mergeLimits(own, response)
+		if own, ok := response.Request.Context().Value(ownKey{}).(*ownSet); ok {
+			own.restore()
+			mergeLimits(own.header, response)
 		}
 		if proxy.ModifyResponse != nil {
 			return proxy.ModifyResponse(response)
@@ -34,12 +35,39 @@ func MergeUpstream(proxy *httputil.ReverseProxy) http.Handler {
 		return nil
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		merging.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), ownHeader{}, w.Header())))
+		merging.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), ownKey{}, newOwnSet(w.Header()))))
 	})
 }
 
-// ownHeader is the key of a response's header in the context of its request.
-type ownHeader struct{}
+// ownKey is the key of an ownSet in the context of a request.
+type ownKey struct{}
+
+// An ownSet is our set of headers in a response.
+type ownSet struct {
+	header http.Header               // of the response
+	values [len(ownHeaders)][]string // as RateLimit set them
+}
+
+// ownHeaders are the names of our set.
+var ownHeaders = [...]string{HeaderPolicy, HeaderRateLimit, HeaderLimit, HeaderRemaining, HeaderReset}
+
+func newOwnSet(h http.Header) *ownSet {
+	own := &ownSet{header: h}
+	for i, name := range ownHeaders {
+		own.values[i] = h[name]
+	}
+	return own
+}
+
+// restore puts our set back. The proxy clears the header of the response when the upstream
+// sends an informational one first, such as 100 Continue or 103 Early Hints.
+func (own *ownSet) restore() {
+	for i, name := range ownHeaders {
+		if own.values[i] != nil {
+			own.header[name] = own.values[i]
+		}
+	}
+}
 
 // mergeLimits deletes our set of headers from own, or the upstream's from response.
 func mergeLimits(own http.Header, response *http.Response) {
@@ -58,7 +86,7 @@ func mergeLimits(own http.Header, response *http.Response) {
 	}
 	switch {
 	case response.StatusCode == http.StatusTooManyRequests, found && !tighter(own, int(min(remaining, math.MaxInt))):
-		for _, name := range []string{HeaderPolicy, HeaderRateLimit, HeaderLimit, HeaderRemaining, HeaderReset} {
+		for _, name := range ownHeaders {
 			delete(own, name)
 		}
 	default:

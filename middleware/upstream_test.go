@@ -100,6 +100,57 @@ func TestMergeUpstreamUndescribed(t *testing.T) {
 	}
 }
 
+// TestMergeUpstreamInformational: an informational response before the final one takes no
+// header away. After 103 and 100 the proxy clears those that were set before.
+func TestMergeUpstreamInformational(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		statuses []int
+		upstream string // what remains by its own limit, "" if it has none
+		ours     string
+	}{
+		{"early hints", []int{103}, "", "4"},
+		{"twice", []int{103, 103}, "", "4"},
+		{"continue", []int{100}, "", "4"},
+		{"processing, looser", []int{102}, "99", "4"},
+		{"early hints, tighter", []int{103}, "2", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := behindLimit(t, ratelimit.Config{}, func(w http.ResponseWriter, _ *http.Request) {
+				for _, status := range c.statuses {
+					w.WriteHeader(status)
+				}
+				if c.upstream != "" {
+					w.Header().Set("X-RateLimit-Remaining", c.upstream)
+				}
+				w.WriteHeader(http.StatusOK)
+			}, middleware.MergeUpstream)
+			s := httptest.NewServer(h)
+			defer s.Close()
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("X-API-Key", "k")
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			if got := response.Header.Get(middleware.HeaderRemaining); got != c.ours {
+				t.Errorf("%s is %q, want %q", middleware.HeaderRemaining, got, c.ours)
+			}
+			theirs := c.upstream
+			if c.ours != "" {
+				theirs = ""
+			}
+			if got := response.Header.Get("X-RateLimit-Remaining"); got != theirs {
+				t.Errorf("X-RateLimit-Remaining is %q, want %q", got, theirs)
+			}
+		})
+	}
+}
+
 // TestMergeUpstreamModifies: the proxy's own ModifyResponse is called, and its error counts.
 func TestMergeUpstreamModifies(t *testing.T) {
 	upstream := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Ratelimit-Remaining", "99") }
