@@ -108,6 +108,11 @@ func TestAddressHeader(t *testing.T) {
 		{"Forwarded with two", "Forwarded", "10.0.0.1:1", []string{`for=203.0.113.7;for=203.0.113.8`}, " ip 10.0.0.1"},
 		{"a quotation mark that a client left open", "Forwarded", "10.0.0.1:1", []string{`for=", for=203.0.113.7`}, " ip 203.0.113.7"},
 		{"and one that would close in what a proxy wrote", "Forwarded", "10.0.0.1:1", []string{`for=198.51.100.1;a="`, `for="[2001:db8::9]:1"`}, " ip 2001:db8::/64"},
+		{"a quotation mark in a quoted host", "Forwarded", "10.0.0.1:1", []string{`for=198.51.100.1;a=", for=203.0.113.7;host="a\"b"`}, " ip 203.0.113.7"},
+		{"at the end of one", "Forwarded", "10.0.0.1:1", []string{`for=198.51.100.1;a=", for=203.0.113.7;host="a\""`}, " ip 203.0.113.7"},
+		{"with a pair in it", "Forwarded", "10.0.0.1:1", []string{`for=198.51.100.1;a=", for=203.0.113.7;host=";for=\"198.51.100.1"`}, " ip 203.0.113.7"},
+		{"a backslash at the end of one", "Forwarded", "10.0.0.1:1", []string{`for=198.51.100.1;a=", for=203.0.113.7;host="a\\"`}, " ip 203.0.113.7"},
+		{"one without its backslash", "Forwarded", "10.0.0.1:1", []string{`for=198.51.100.1;a=", for=203.0.113.7;host="a"b"`}, " ip 10.0.0.1"},
 		{"an element in a quoted host", "Forwarded", "10.0.0.1:1", []string{`for=203.0.113.7;host="a;for=198.51.100.1, for=198.51.100.2"`}, " ip 203.0.113.7"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

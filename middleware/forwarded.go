@@ -9,11 +9,14 @@ import (
 // is in front of it. It reads from the right: what a client sent is on the left, and with a
 // quotation mark that never ends it could hide what proxies appended.
 func nextForwarded(list string) (hop netip.Addr, rest string, more bool) {
-	rest, element, more := cutLast(list, ',')
+	rest, element, more, ok := cutLast(list, ',')
+	if !ok {
+		return netip.Addr{}, rest, more
+	}
 	found := false
 	for next := true; next; {
 		var pair string
-		element, pair, next = cutLast(element, ';')
+		element, pair, next, _ = cutLast(element, ';')
 		name, value, _ := strings.Cut(trimSpace(pair), "=")
 		if !strings.EqualFold(name, "for") {
 			continue
@@ -30,17 +33,26 @@ func nextForwarded(list string) (hop netip.Addr, rest string, more bool) {
 	return hop, rest, more
 }
 
-// cutLast cuts s around its last separator outside of quotation marks. No address has a
-// quotation mark of its own, escaped or not.
-func cutLast(s string, separator byte) (before, after string, found bool) {
+// cutLast cuts s around its last separator outside of quotation marks. ok is false if one
+// stands elsewhere than around a value. One in a value, which a client can send as its
+// Host, has a backslash in front.
+func cutLast(s string, separator byte) (before, after string, found, ok bool) {
 	quoted := false
 	for i := len(s) - 1; i >= 0; i-- {
 		switch {
+		case s[i] == '"' && !quoted:
+			if end := strings.TrimLeft(s[i+1:], " \t"); end != "" && end[0] != ',' && end[0] != ';' {
+				return "", s, false, false
+			}
+			quoted = true
 		case s[i] == '"':
-			quoted = !quoted
+			if i == 0 || s[i-1] != '=' && s[i-1] != '\\' {
+				return "", s, false, false
+			}
+			quoted = s[i-1] == '\\'
 		case s[i] == separator && !quoted:
-			return s[:i], s[i+1:], true
+			return s[:i], s[i+1:], true, true
 		}
 	}
-	return "", s, false
+	return "", s, false, !quoted
 }
