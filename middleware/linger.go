@@ -19,7 +19,7 @@ func linger(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor != 1 || r.ContentLength == 0 || !r.Close && r.Header.Get("Expect") == "" {
 		return
 	}
-	for {
+	for range maxWrappers {
 		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
 			break
@@ -28,6 +28,10 @@ func linger(w http.ResponseWriter, r *http.Request) {
 	}
 	_, _ = http.MaxBytesReader(w, tooLarge{}, 0).Read(make([]byte, 1))
 }
+
+// maxWrappers is how many ResponseWriters may be around the server's. Without a bound, one
+// whose Unwrap returns itself would keep a processor busy for ever.
+const maxWrappers = 100
 
 // tooLarge is a body of one byte, which is one more than is allowed.
 type tooLarge struct{}

@@ -90,6 +90,36 @@ type unwrappable struct{ http.ResponseWriter }
 
 func (u unwrappable) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
+// TestLingerUnwrapEndless: a ResponseWriter that unwraps to itself, to another that unwraps
+// to it, or to nil, does not keep the answer waiting.
+func TestLingerUnwrapEndless(t *testing.T) {
+	var first, second circular
+	first.inner, second.inner = &second, &first
+	var self circular
+	self.inner = &self
+	for name, inner := range map[string]http.ResponseWriter{"itself": &self, "a circle": &first, "nil": nil} {
+		t.Run(name, func(t *testing.T) {
+			h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), middleware.Config{})(hello)
+			for _, want := range []int{http.StatusOK, http.StatusTooManyRequests} {
+				w := httptest.NewRecorder()
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader("x"))
+				r.Close = true
+				h.ServeHTTP(&circular{ResponseWriter: w, inner: inner}, r)
+				if w.Code != want {
+					t.Errorf("status %d, want %d", w.Code, want)
+				}
+			}
+		})
+	}
+}
+
+type circular struct {
+	http.ResponseWriter
+	inner http.ResponseWriter
+}
+
+func (c *circular) Unwrap() http.ResponseWriter { return c.inner }
+
 // TestLingerDeniedReads: Config.Denied can still read the body.
 func TestLingerDeniedReads(t *testing.T) {
 	h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), middleware.Config{
