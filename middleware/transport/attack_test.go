@@ -264,6 +264,32 @@ func TestManyHosts(t *testing.T) {
 	runtime.KeepAlive(tr)
 }
 
+// TestLongLinesAreForgotten: of a header as long as a server may send, no more stays in
+// memory than the name of the limit.
+func TestLongLinesAreForgotten(t *testing.T) {
+	const limits, line = 60, 1 << 20
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc) //nolint:gosec // not that large
+	}
+	n := 0
+	tr := mustNew(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+		n++
+		h := headers(fmt.Sprintf(`RateLimit-Policy: "%d";q=500;w=1`, n), fmt.Sprintf(`RateLimit: "%d";r=499;t=1, %s`, n, strings.Repeat("x", line)))
+		return &http.Response{StatusCode: http.StatusOK, Header: h, Body: http.NoBody, Request: r}, nil
+	}), transport.Config{})
+	before := heap()
+	for range limits {
+		do(t, tr, request(t, "https://api.example.com/"))
+	}
+	if kept := heap() - before; kept > limits*line/10 {
+		t.Errorf("%d bytes are kept of %d lines of %d", kept, limits, line)
+	}
+	runtime.KeepAlive(tr)
+}
+
 // evilServer runs a real one.
 func evilServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *http.Client) {
 	t.Helper()

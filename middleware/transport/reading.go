@@ -3,6 +3,7 @@ package transport
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -87,7 +88,8 @@ func (p *pace) readLanes(c call, told []Limit, d denial, now time.Time) {
 		}
 		if l == nil {
 			p.ids++
-			l = &lane{name: limit.Name, id: p.ids, sent: p.sent}
+			// A copy, or the name would keep the whole line of its header in memory.
+			l = &lane{name: strings.Clone(limit.Name), id: p.ids, sent: p.sent}
 		}
 		if c.number > l.newest {
 			r := p.readingOf(c, l)
