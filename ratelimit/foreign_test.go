@@ -113,6 +113,37 @@ func failWith(t *testing.T, key string, cause error) (errs []string, logged stri
 	return errs, log.String()
 }
 
+// TestKeyIsWithheldWhereEscapesMix: a key that looks like HTML is withheld in other escapes,
+// and one with characters beyond U+FFFF where JSON is in ASCII.
+func TestKeyIsWithheldWhereEscapesMix(t *testing.T) {
+	for _, c := range []struct{ key, spelling string }{
+		{"u=1&region=eu", "u%3D1%26region%3Deu"},
+		{"u=1&region=eu", `u=1\u0026region=eu`},
+		{"u=1&region=eu", "u%253D1%2526region%253Deu"},
+		{"a&amp;b;c&lt", "a%26amp%3Bb%3Bc%26lt"},
+		{"a&amp;b;c&lt", "a&amp;amp;b;c&amp;lt"},
+		{"a&amp;b;c&lt", "a%26amp%3Bamp%3Bb%3Bc%26amp%3Blt"},
+		{"🔑🗝🔒🔓", `\ud83d\udd11\ud83d\udddd\ud83d\udd12\ud83d\udd13`},
+		{"k🔑", `K\uD83D\uDD11`},
+		{"k🔑", `\\u006b\\ud83d\\udd11`},
+	} {
+		cause := errors.New("no row for " + c.spelling)
+		errs, logged := failWith(t, c.key, cause)
+		for _, text := range append(errs, logged) {
+			if strings.Contains(text, "no row for") {
+				t.Errorf("%q as %s can be read:\n%s", c.key, c.spelling, text)
+			}
+		}
+	}
+	// What is not the key can be read.
+	errs, _ := failWith(t, "k🔑1234567", errors.New(`no row for \ud83d, \udd11\ud83d or \u`))
+	for _, text := range errs[:1] {
+		if !strings.Contains(text, "no row for") {
+			t.Errorf("withheld without a reason: %s", text)
+		}
+	}
+}
+
 // TestKeyIsWithheldInPart: of a key of some length, a part of it is withheld as well.
 func TestKeyIsWithheldInPart(t *testing.T) {
 	const key = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"

@@ -7,6 +7,7 @@ import (
 	"html"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -27,22 +28,36 @@ func reveals(text, key string) bool {
 		return true
 	}
 	needles := needlesOf(key)
-	for range 4 {
-		folded := fold(text)
-		numbers := strings.ReplaceAll(strings.ReplaceAll(folded, ",", "-"), "--", "-")
-		digits := strings.Map(hexDigit, strings.ReplaceAll(folded, "0x", ""))
-		for _, n := range needles {
-			if n.in(folded) || n.in(numbers) || n.in(digits) {
-				return true
-			}
-		}
+	if found(text, needles) {
+		return true
+	}
+	for range 3 {
 		plain := unescape(text)
-		if plain == text {
+		// One after the other: what the first leaves may be the key, and look like HTML, as
+		// "a&region=b" does.
+		both := html.UnescapeString(plain)
+		switch {
+		case plain != text && found(plain, needles), both != plain && found(both, needles):
+			return true
+		case both == text:
 			return false
 		}
-		text = plain
+		text = both
 	}
-	return true // escaped more often than anybody reads
+	return unescape(text) != text || html.UnescapeString(text) != text // escaped more often than anybody reads
+}
+
+// found reports whether a text holds one of the spellings of a key as it is.
+func found(text string, needles []needle) bool {
+	folded := fold(text)
+	numbers := strings.ReplaceAll(strings.ReplaceAll(folded, ",", "-"), "--", "-")
+	digits := strings.Map(hexDigit, strings.ReplaceAll(folded, "0x", ""))
+	for _, n := range needles {
+		if n.in(folded) || n.in(numbers) || n.in(digits) {
+			return true
+		}
+	}
+	return false
 }
 
 // A needle is a spelling of a key. Of a long one, a part is enough: keys are cut, and
@@ -119,9 +134,9 @@ func hexDigit(r rune) rune {
 	return -1
 }
 
-// unescape undoes the escapes of URLs, Go, JSON and HTML, all at once.
+// unescape undoes the escapes of URLs, Go and JSON, all at once.
 func unescape(s string) string {
-	if !strings.ContainsAny(s, `%\&`) {
+	if !strings.ContainsAny(s, `%\`) {
 		return s
 	}
 	b := make([]byte, 0, len(s))
@@ -136,7 +151,10 @@ func unescape(s string) string {
 			}
 		case '\\':
 			c, multibyte, rest, err := strconv.UnquoteChar(s, 0)
+			pair := utf16.DecodeRune(codeUnit(s), codeUnit(s[min(len(s), 6):]))
 			switch {
+			case pair != utf8.RuneError: // JSON in ASCII writes what is beyond U+FFFF so
+				b, n = utf8.AppendRune(b, pair), 12
 			case err != nil && len(s) > 1: // JSON escapes a slash, JavaScript more
 				b, n = append(b, s[1]), 2
 			case err != nil:
@@ -151,5 +169,18 @@ func unescape(s string) string {
 		}
 		s = s[n:]
 	}
-	return html.UnescapeString(string(b))
+	return string(b)
+}
+
+// codeUnit returns the number in an escape of JSON that s begins with, such as "\ud83d", or
+// -1.
+func codeUnit(s string) rune {
+	if len(s) < 6 || s[:2] != `\u` {
+		return -1
+	}
+	n, err := strconv.ParseUint(s[2:6], 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(n)
 }
