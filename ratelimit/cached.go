@@ -51,7 +51,8 @@ type Cache struct {
 //
 // A look-up has as long as its caller's decision, [DefaultTimeout]. Limits that take longer
 // are never known: set [Config].Timeout to more than they take, and Fallback for when they
-// take even longer.
+// take even longer. A failure behind an old answer or Fallback is not reported, not even to
+// [Config].Observe: log it in the look-up itself.
 func Cached(limits Limits, c CacheConfig) (*Cache, error) {
 	var faults []error
 	if isNil(limits) {

@@ -21,8 +21,8 @@ type foreignError struct {
 const mostText = 4096
 
 const (
-	hiddenText = "its message holds the key and is withheld"
-	longText   = "its message is too long to be shown"
+	hiddenText = "the text of the error holds the key and is withheld"
+	longText   = "the text of the error is too long to be shown"
 )
 
 // withoutKey returns what stands for err where the key must not be shown.

@@ -278,7 +278,7 @@ func TestLimitsFuncFaults(t *testing.T) {
 		{"a copy of Unlimited", returns(func() *ratelimit.Policy { p := *ratelimit.Unlimited; return &p }(), nil), `ratelimit: Policy "zero value" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`, nil},
 		{"an error", returns(nil, errDown), `ratelimit: PolicyFor must return a policy: the backend is down`, errDown},
 		{"an error and a policy", returns(p, errDown), `ratelimit: PolicyFor must return a policy: the backend is down`, errDown},
-		{"an error that holds the key", returns(nil, fmt.Errorf("no canary: %w", errDown)), `ratelimit: PolicyFor must return a policy: its message holds the key and is withheld`, errDown},
+		{"an error that holds the key", returns(nil, fmt.Errorf("no canary: %w", errDown)), `ratelimit: PolicyFor must return a policy: the text of the error holds the key and is withheld`, errDown},
 		{"a typed nil error", returns(nil, (*keyError)(nil)), `ratelimit: PolicyFor must return a policy or an error: it panicked`, nil},
 		{"a panic", panics("canary"), `ratelimit: PolicyFor must return a policy or an error: it panicked`, nil},
 		{"a panic with an error", panics(errors.New("canary")), `ratelimit: PolicyFor must return a policy or an error: it panicked`, nil},
