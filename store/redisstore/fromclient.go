@@ -60,9 +60,9 @@ func fromOne(app *redis.Client) redis.UniversalClient {
 	client := redis.NewClient(one)
 	// It has the hooks of app, and one that is added to it is not added to app. It never
 	// takes a connection, for which it would not be safe for concurrent use.
-	conn := app.Conn()
-	conn.AddHook(landing{})
-	client.AddHook(detour{conn})
+	conn, pair := app.Conn(), new(pair)
+	conn.AddHook(landing{pair: pair})
+	client.AddHook(detour{conn, pair})
 	return client
 }
 
@@ -80,8 +80,9 @@ func fromCluster(app *redis.ClusterClient) redis.UniversalClient {
 	cluster := clusterOptions(o)
 	cluster.NewClient, cluster.ClusterSlots = from.NewClient, from.ClusterSlots
 	client := redis.NewClusterClient(cluster)
-	app.AddHook(landing{passes: true})
-	client.AddHook(detour{app})
+	pair := new(pair)
+	app.AddHook(landing{pair, true})
+	client.AddHook(detour{app, pair})
 	return client
 }
 
@@ -101,19 +102,24 @@ type detour struct {
 		Process(ctx context.Context, cmd redis.Cmder) error
 		Pipeline() redis.Pipeliner
 	}
+	pair *pair
 }
+
+// A pair is what a detour and its landing have in common: app may itself be a client of
+// FromClient, with a detour of its own.
+type pair struct{ _ byte } // not empty, so that no two have one address
 
 // The keys under which a context holds what a landing goes on with.
 type (
-	processKey  struct{}
-	pipelineKey struct{}
+	processKey  struct{ *pair }
+	pipelineKey struct{ *pair }
 )
 
 func (detour) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (d detour) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		return d.through.Process(context.WithValue(ctx, processKey{}, next), cmd)
+		return d.through.Process(context.WithValue(ctx, processKey{d.pair}, next), cmd)
 	}
 }
 
@@ -123,13 +129,14 @@ func (d detour) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 		if err := pipe.BatchProcess(ctx, cmds...); err != nil { // only queues
 			return err
 		}
-		_, err := pipe.Exec(context.WithValue(ctx, pipelineKey{}, next))
+		_, err := pipe.Exec(context.WithValue(ctx, pipelineKey{d.pair}, next))
 		return err
 	}
 }
 
 // landing is the other end of a detour.
 type landing struct {
+	pair   *pair
 	passes bool // commands that come without a detour
 }
 
@@ -137,7 +144,7 @@ func (landing) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (l landing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if on, ok := ctx.Value(processKey{}).(redis.ProcessHook); ok {
+		if on, ok := ctx.Value(processKey{l.pair}).(redis.ProcessHook); ok {
 			return on(ctx, cmd)
 		}
 		if !l.passes {
@@ -149,7 +156,7 @@ func (l landing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (l landing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if on, ok := ctx.Value(pipelineKey{}).(redis.ProcessPipelineHook); ok {
+		if on, ok := ctx.Value(pipelineKey{l.pair}).(redis.ProcessPipelineHook); ok {
 			return on(ctx, cmds)
 		}
 		if !l.passes {

@@ -371,6 +371,56 @@ func TestFromClientConcurrently(t *testing.T) {
 	}
 }
 
+// TestFromClientOfFromClient: a client that is itself from FromClient is like any other, and
+// the hooks of the first one see each command once.
+func TestFromClientOfFromClient(t *testing.T) {
+	server := miniredis.RunT(t)
+	for name, app := range map[string]redis.UniversalClient{
+		"Client": redis.NewClient(&redis.Options{Addr: server.Addr()}),
+		"ClusterClient": redis.NewClusterClient(&redis.ClusterOptions{ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) {
+			return []redis.ClusterSlot{{Start: 0, End: 16383, Nodes: []redis.ClusterNode{{Addr: server.Addr()}}}}, nil
+		}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer app.Close()
+			var seen sent
+			app.AddHook(&seen)
+			client := app
+			for range 3 {
+				next, err := FromClient(client)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer next.Close()
+				client = next
+				seen.take()
+				if err := client.Ping(t.Context()).Err(); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := client.Pipelined(t.Context(), func(p redis.Pipeliner) error { return p.Echo(t.Context(), "x").Err() }); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := client.TxPipelined(t.Context(), func(p redis.Pipeliner) error { return p.Set(t.Context(), "y", 1, 0).Err() }); err != nil {
+					t.Fatal(err)
+				}
+				commands := seen.take()
+				for _, command := range []string{"ping", "echo", "set"} {
+					if n := len(slices.DeleteFunc(slices.Clone(commands), func(c string) bool { return c != command })); n != 1 {
+						t.Errorf("the hook has seen %s %d times, want once: %q", command, n, commands)
+					}
+				}
+			}
+			if err := app.Ping(t.Context()).Err(); err != nil {
+				t.Errorf("the application's own client: %v", err)
+			}
+			r := ratelimit.Request{Key: "k", Policy: policy(t, ratelimit.PerDay(3)), Cost: 1, Timeout: patience}
+			if d, err := newStore(t, client, Config{}).Take(t.Context(), r); err != nil || !d.Allowed {
+				t.Errorf("%v, %v; want a decision", d, err)
+			}
+		})
+	}
+}
+
 // forgetful is a hook that replaces the context of a command.
 type forgetful struct{ sent }
 
