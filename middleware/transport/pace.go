@@ -175,8 +175,9 @@ func (p *pace) alone(set *limitSet, now time.Time) time.Duration {
 	if !p.known && !p.lastSent.IsZero() {
 		wait = p.lastSent.Add(alone).Sub(now)
 	}
+	wait = max(wait, p.gate.alone(now))
 	for _, l := range set.all() {
-		if l.over(now) {
+		if wait = max(wait, l.gate.alone(now)); l.over(now) {
 			wait = max(wait, l.asked.Add(alone).Sub(now)) // long ago if nobody has asked
 		}
 	}
