@@ -11,7 +11,8 @@ import (
 
 // MergeUpstream returns a handler that serves proxy behind [RateLimit], where the API that
 // it forwards to has limits of its own. Without it, a response has two sets of rate-limit
-// headers that contradict each other.
+// headers that contradict each other, or none of ours: a ReverseProxy drops them where the
+// upstream sends 100 Continue or 103 Early Hints first.
 //
 // Of the two sets the tighter one stays, whole: the one by which less remains, ours if
 // they are equal, and always that of an upstream that answers 429, with its Retry-After.
