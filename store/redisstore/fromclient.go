@@ -79,6 +79,7 @@ func fromCluster(app *redis.ClusterClient) redis.UniversalClient {
 	tune(o)
 	cluster := clusterOptions(o)
 	cluster.NewClient, cluster.ClusterSlots = from.NewClient, from.ClusterSlots
+	cluster.Addrs = from.Addrs // none with ClusterSlots, in place of which there is 127.0.0.1:6379 now
 	client := redis.NewClusterClient(cluster)
 	pair := new(pair)
 	app.AddHook(landing{pair, true})

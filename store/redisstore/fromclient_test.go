@@ -393,6 +393,9 @@ func TestFromClientOfFromClient(t *testing.T) {
 				}
 				defer next.Close()
 				client = next
+				if cluster, ok := client.(*redis.ClusterClient); ok && len(cluster.Options().Addrs) > 0 {
+					t.Fatalf("it asks %q, which the application has not named", cluster.Options().Addrs)
+				}
 				seen.take()
 				if err := client.Ping(t.Context()).Err(); err != nil {
 					t.Fatal(err)
