@@ -40,10 +40,16 @@ func (b *builder) key(in string, e entry) (string, bool) {
 	return strings.ToLower(e.key), true
 }
 
+// addressBytes are all that there can be in an address or a prefix, and in "ip" before it.
+// To look is far quicker than to ask the table about each key with a dot in it.
+const addressBytes = "0123456789abcdefABCDEFip.:/*-[] \t"
+
 // tableWants returns what a table wants instead of a key that is an address; "" for any
 // other key. Nothing else is wrong with a plain key that is not empty.
 func tableWants(key string) string {
-	if !strings.ContainsAny(key, ".:") { // most keys
+	// A zone may be anything.
+	text, _, _ := strings.Cut(key, "%")
+	if !strings.ContainsAny(text, ".:") || strings.Trim(text, addressBytes) != "" { // most keys
 		return ""
 	}
 	_, err := ratelimit.NewTable(ratelimit.TableConfig{Default: ratelimit.Unlimited, Keys: map[string]*ratelimit.Policy{key: ratelimit.Unlimited}})
