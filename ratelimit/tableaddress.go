@@ -10,11 +10,20 @@ import (
 const wantNoAddress = `must be an API key: an address or a prefix is not looked up; a client without a key is known as " ip 192.0.2.1" or " ip 2001:db8::/64" (middleware.AddressKey), in quotes and with the first space; ` +
 	`prefixes need a LimitsFunc; an API key that looks like an address must be written as its sha256: hash`
 
+// addressBytes are all that there can be in an address, a prefix or a range, and in the "ip"
+// before it.
+const addressBytes = "0123456789abcdefABCDEFip.:/*-[] \t"
+
 // isAddress reports whether a key of a table is an address, a prefix or a range of
 // addresses, which no caller has as its key: written by somebody who expects the table to
 // match addresses. What middleware.AddressKey returns is not one.
 func isAddress(key string) bool {
 	if !strings.ContainsAny(key, ".:") || len(key) > 100 { // most keys
+		return false
+	}
+	// To look at the bytes is far quicker than to try all forms of each key with a dot in it.
+	bytes, _, _ := strings.Cut(key, "%") // a zone may be anything
+	if strings.Trim(strings.TrimSpace(bytes), addressBytes) != "" {
 		return false
 	}
 	text := strings.TrimSpace(key)

@@ -49,7 +49,7 @@ const addressBytes = "0123456789abcdefABCDEFip.:/*-[] \t"
 func tableWants(key string) string {
 	// A zone may be anything.
 	text, _, _ := strings.Cut(key, "%")
-	if !strings.ContainsAny(text, ".:") || strings.Trim(text, addressBytes) != "" { // most keys
+	if !strings.ContainsAny(text, ".:") || strings.Trim(strings.TrimSpace(text), addressBytes) != "" { // most keys
 		return ""
 	}
 	_, err := ratelimit.NewTable(ratelimit.TableConfig{Default: ratelimit.Unlimited, Keys: map[string]*ratelimit.Policy{key: ratelimit.Unlimited}})
