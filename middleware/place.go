@@ -102,7 +102,7 @@ func (q *queue) join(conn uint64, d denial) time.Duration {
 	room := d.now + d.wait
 	empty := room - d.cost
 	taken := empty > q.empty+d.token/2 // a token has been, since the last denial
-	close := d.now-q.denied < clump
+	together := d.now-q.denied < clump
 	q.empty, q.denied = empty, d.now
 	if q.crowded(d) {
 		return d.wait
@@ -110,7 +110,7 @@ func (q *queue) join(conn uint64, d denial) time.Duration {
 	switch {
 	case q.end <= empty+d.token/2: // whoever waited has been served
 		q.end, q.seen = room, conn
-	case taken || close || q.seen&conn == 0:
+	case taken || together || q.seen&conn == 0:
 		q.end = min(max(q.end, empty)+d.cost, room+2*d.refill)
 		q.seen |= conn
 	default: // a caller that did not wait as told: it keeps its place

@@ -95,7 +95,7 @@ func TestPlacesAreKept(t *testing.T) {
 				for i, ms := range waits {
 					wg.Go(func() {
 						wait := time.Duration(ms) * time.Millisecond
-						time.Sleep((wait + unit - 1) / unit * unit)
+						time.Sleep((wait + unit - 1).Truncate(unit))
 						wantStatus(t, h, call{key: "k"}.over(i), http.StatusOK)
 					})
 				}

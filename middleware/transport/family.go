@@ -45,8 +45,8 @@ func (f *family) readCounts(h http.Header, c clock, listed, policies []member) (
 	left, resets := f.left(h, listed), f.resets(h, c)
 	m, known := tightest(listed)
 	sets := len(left) > 1 && len(left) == len(listed)
-	at := 0 // the set that counts
-	if l.Remaining, at = least(left, listed, resets); sets {
+	remaining, at := least(left, listed, resets)
+	if l.Remaining = remaining; sets {
 		m = listed[at]
 	}
 	if n, per, ok := parseQuota(m.value); ok {
