@@ -60,7 +60,7 @@ func (f *faults) mayLog(now time.Time) (suppressed int, ok bool) {
 // misconfigured tells of a faulty Config, once. Nothing of a request is in it.
 func (f *faults) misconfigured(err error) {
 	ignorePanic(func() {
-		f.log().LogAttrs(context.Background(), slog.LevelError, "keyrate: the default is used where the configuration is wrong",
+		f.log().LogAttrs(context.Background(), slog.LevelError, "keyrate: the middleware is configured wrongly",
 			slog.String("error", err.Error()))
 	})
 }

@@ -22,8 +22,11 @@ import (
 //
 // A call that RateLimit did not decide, or whose key is exempt or only watched, has the
 // upstream's set as it is. The ModifyResponse of proxy is called with the result. proxy
-// must not be changed later.
+// must not be changed later. MergeUpstream panics if proxy is nil.
 func MergeUpstream(proxy *httputil.ReverseProxy) http.Handler {
+	if proxy == nil {
+		panic("middleware: MergeUpstream: proxy is nil; pass the ReverseProxy that forwards to the API")
+	}
 	merging := *proxy
 	merging.ModifyResponse = func(response *http.Response) error {
 		if own, ok := response.Request.Context().Value(ownKey{}).(*ownSet); ok {

@@ -172,3 +172,12 @@ func TestMergeUpstreamModifies(t *testing.T) {
 		wantStatus(t, h, call{key: "k"}, want)
 	}
 }
+
+func TestMergeUpstreamOfNil(t *testing.T) {
+	defer func() {
+		if text, _ := recover().(string); !strings.Contains(text, "proxy is nil") {
+			t.Errorf("MergeUpstream(nil) panicked with %q; want a text that names the proxy", text)
+		}
+	}()
+	middleware.MergeUpstream(nil)
+}

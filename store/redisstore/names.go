@@ -53,7 +53,7 @@ const minSecret = 16
 // checkSecret rejects what is no secret. None is a choice.
 func checkSecret(secret []byte) error {
 	if n := len(secret); n > 0 && n < minSecret {
-		return fmt.Errorf("redisstore: Config.Secret has %d bytes; must have at least %d, such as the 44 characters of `openssl rand -base64 32`, or be nil", n, minSecret)
+		return fmt.Errorf("redisstore: Config.Secret is too short: its length in bytes is %d; must be at least %d, such as the 64 characters of `openssl rand -hex 32`, or 0", n, minSecret)
 	}
 	return nil
 }
