@@ -10,8 +10,9 @@
 // A request joins the queue of its pace. That is what requests to one host with one
 // credential have in common, see [Config.Key]. It is sent when it is the first in
 // the queue and the pace allows it, and its response sets the pace for the next.
-// The first request to a host goes alone, so that the rest know the pace. As long as
-// a host tells of no limit and refuses nothing, its requests do not wait.
+// The first request to a host goes alone, so that the rest know the pace, and so does
+// the first one after a denial. As long as a host tells of no limit and refuses nothing,
+// its requests do not wait.
 //
 // Limits may hold for some routes only, as those of a search. So a pace learns which
 // limits the responses to a route name, and a request waits for those alone. A route is
