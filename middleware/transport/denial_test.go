@@ -55,6 +55,16 @@ func TestDenied(t *testing.T) {
 		{"503 that wants no other attempt", transport.Config{}, []answer{denying(503, "Retry-After: 3", "x-should-retry: False")}, 503, []time.Duration{0}},
 		{"the second wants none", transport.Config{}, []answer{denying(429, "Retry-After: 3"), denying(429, "Retry-After: 3", "x-should-retry: false")}, 429, []time.Duration{0, 3 * s}},
 
+		{"as told, with a limit of which only the window is known", transport.Config{}, []answer{
+			denying(429, "X-MinLimit-Remaining: 0", "X-DayLimit-Remaining: 4000", "X-Rate-Limit-Problem: minute", "Retry-After: 21"),
+		}, 200, []time.Duration{0, 21 * s}},
+		{"as told, twice", transport.Config{}, []answer{
+			denying(429, "X-MinLimit-Remaining: 0", "Retry-After: 5"), denying(429, "X-MinLimit-Remaining: 0", "Retry-After: 12"),
+		}, 200, []time.Duration{0, 5 * s, 17 * s}},
+		{"as told, with nothing but that none remain", transport.Config{}, []answer{denying(429, "X-RateLimit-Remaining: 0", "Retry-After-Ms: 300")}, 200, []time.Duration{0, 300 * time.Millisecond}},
+		{"as told, with a window without a limit", transport.Config{}, []answer{
+			denying(429, "X-RateLimit-Window: 3600", "X-RateLimit-Remaining: 0", "Retry-After: 7"),
+		}, 200, []time.Duration{0, 7 * s}},
 		{"another limit is used up, which is not reported", transport.Config{}, []answer{
 			denying(429, "X-RateLimit-Limit: 1800", "X-RateLimit-Remaining: 799", reset30),
 			denying(429, "X-RateLimit-Limit: 1800", "X-RateLimit-Remaining: 799", reset30),

@@ -66,6 +66,9 @@ func (l *lane) read(t Limit, r reading) bool {
 		l.quota = l.gauge.largest(t.Remaining)
 	}
 	l.asks = r.now.Add(r.maxWait / 2) // so that a request that came before can do so
+	if r.refused && r.wait > 0 && t.Quota == 0 && t.Reset == 0 {
+		l.asks = earlier(l.asks, r.now.Add(r.wait)) // the wait is told, and the rate is a guess
+	}
 	if t.Reset > 0 {
 		l.resets = r.now.Add(t.Reset)
 	}
