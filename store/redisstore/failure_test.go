@@ -20,6 +20,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -202,7 +203,7 @@ func TestFaults(t *testing.T) {
 	p := policy(t, ratelimit.PerHour(100))
 	token, _ := p.Bucket(0).Cost(1)
 	const key = "open sesame"
-	stall := watchStalls(t)
+	stalls := testkit.WatchStalls(t)
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
 			timeout := patience
@@ -231,7 +232,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("%s: the error tells a secret: %s", what, text)
 				}
 				if timeout == ratelimit.DefaultTimeout {
-					stall.check(t, what, took)
+					wantInTime(t, stalls, what, took)
 				}
 			}
 			for range 3 {
@@ -394,7 +395,7 @@ func TestHung(t *testing.T) {
 	if err := wellWithin(patience, func() error { return ratelimit.Prove(t.Context(), s, time.Second) }); err != nil {
 		t.Fatal(err)
 	}
-	stall := watchStalls(t)
+	stalls := testkit.WatchStalls(t)
 	server.pause(t)
 	base := runtime.NumGoroutine()
 	const callers = 300
@@ -420,7 +421,7 @@ func TestHung(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	stall.check(t, "the slowest of 300 callers' calls", slowest)
+	wantInTime(t, stalls, "the slowest of 300 callers' calls", slowest)
 	if most > base+callers+60 {
 		t.Errorf("%d goroutines for %d callers and %d of before", most, callers, base)
 	}
