@@ -107,7 +107,7 @@ func (f *fire) wantUndisturbed(t testing.TB, row, name string) {
 		return one.class != "" && one.class != ratelimit.ClassTimeout
 	})
 	late := f.chain.tap.count(func(one trip) bool {
-		return one.class == ratelimit.ClassTimeout && machine().worst(one.sent, one.came) < ratelimit.DefaultTimeout/4
+		return one.class == ratelimit.ClassTimeout && machine().Worst(one.sent, one.came) < ratelimit.DefaultTimeout/4
 	})
 	if failed > 0 || late > trips/200 {
 		t.Errorf("of %d calls that Redis was to decide %d failed and %d ran out of time: %v", trips, failed, late, f.chain.tap.classes())

@@ -28,7 +28,7 @@ func inQuiet(t *testing.T, play func(t testing.TB)) {
 	for try := 1; ; try++ {
 		n, start := &notes{TB: t}, time.Now()
 		play(n)
-		stalled := machine().worst(start, time.Now())
+		stalled := machine().Worst(start, time.Now())
 		if try < 3 && len(n.faults) > 0 && !n.over && stalled > slow {
 			t.Logf("the machine stalled for %v; once more, for: %q", stalled, n.faults)
 			continue

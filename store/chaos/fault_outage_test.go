@@ -103,7 +103,7 @@ func (o *outage) untilBack(t testing.TB) {
 
 // allowance is a limit of time, with what the machine itself took at that time.
 func allowance(limit time.Duration, from, to time.Time) time.Duration {
-	return chaos.Patience(limit) + 2*machine().worst(from, to)
+	return chaos.Patience(limit) + 2*machine().Worst(from, to)
 }
 
 // wantLocal has the bout lack something unless the keys were decided here soon, and by

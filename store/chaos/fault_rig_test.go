@@ -33,6 +33,9 @@ const (
 	settled = 3 * time.Second
 )
 
+// A loss is when the shared store lost its data: between two instants.
+type loss struct{ from, to time.Time }
+
 // A bout is one row of the table.
 type bout struct {
 	t         *testing.T
@@ -42,7 +45,7 @@ type bout struct {
 
 	fault, well time.Time   // when the fault began and was over
 	back        time.Time   // when the shared store had decided a call that left after that
-	losses      []stall     // the times in which the shared store lost its data
+	losses      []loss      // the times in which the shared store lost its data
 	lacking     []violation // of kind "witness": the fault was not what it should be
 
 	gauge               *gauge
@@ -93,7 +96,7 @@ func (b *bout) lose(what func()) {
 	b.t.Helper()
 	from := time.Now()
 	what()
-	b.losses = append(b.losses, stall{from, time.Now()})
+	b.losses = append(b.losses, loss{from, time.Now()})
 }
 
 // lacks notes that a witness does not say that the fault was what it should be. Of a
@@ -155,7 +158,7 @@ func (b *bout) extra() map[string]int {
 
 // took returns how long a request took, and how much of that is the machine's own.
 func (one *shot) took() (total, stalled time.Duration) {
-	return one.answered.Sub(one.sent), machine().worst(one.sent, one.answered)
+	return one.answered.Sub(one.sent), machine().Worst(one.sent, one.answered)
 }
 
 // wrong tells whether an error has come through: to the handler, or to the caller.

@@ -119,7 +119,7 @@ func (b *bout) judge(w wants) *verdict {
 	b.t.Helper()
 	v := &verdict{figures: figures{row: b.row, name: b.name, before: b.before, most: b.most, after: b.after}}
 	v.violations = append(v.violations, b.lacking...)
-	v.stalled = machine().worst(b.fire.all()[0].sent, time.Now())
+	v.stalled = machine().Worst(b.fire.all()[0].sent, time.Now())
 	b.judgeTimes(v, w)
 	b.judgeCounts(v, w)
 	b.judgeSwitch(v, w)
@@ -169,7 +169,7 @@ func (b *bout) judgeSwitch(v *verdict, w wants) {
 	if at := b.fire.first(b.fault, ratelimit.FromShare); !at.IsZero() {
 		f.local = at.Sub(b.fault)
 	}
-	stalled := machine().worst(b.fault, b.fault.Add(w.Local))
+	stalled := machine().Worst(b.fault, b.fault.Add(w.Local))
 	if limit := chaos.Patience(w.Local) + 2*stalled; w.Local > 0 && (f.local == 0 || f.local > limit) {
 		v.add("local", "the first local decision came %v after the fault (0: none); want %v at most", f.local, limit)
 	}
@@ -178,7 +178,7 @@ func (b *bout) judgeSwitch(v *verdict, w wants) {
 	} else {
 		f.back = b.back.Sub(b.well)
 	}
-	stalled = machine().worst(b.well, b.well.Add(w.Back))
+	stalled = machine().Worst(b.well, b.well.Add(w.Back))
 	if limit := chaos.Patience(w.Back) + 2*stalled; w.Back > 0 && f.back > limit {
 		v.add("back", "the shared store decides again %v after the fault; want %v at most", f.back, limit)
 	}
@@ -229,7 +229,7 @@ func (b *bout) failedFirst() (n int) {
 // shared store counted as away for that.
 func byStall(c mirror.Change) bool {
 	went := c.At.Add(-c.Took)
-	return c.Class == ratelimit.ClassTimeout && machine().worst(went.Add(-4*ratelimit.DefaultTimeout), went) > ratelimit.DefaultTimeout/3
+	return c.Class == ratelimit.ClassTimeout && machine().Worst(went.Add(-4*ratelimit.DefaultTimeout), went) > ratelimit.DefaultTimeout/3
 }
 
 // judgeCounts is about how much was admitted.
@@ -267,7 +267,7 @@ func (b *bout) judgeCounts(v *verdict, w wants) {
 		if over > float64(extra[key]+w.Extra)+aged {
 			v.add("over", "key %s: in one window %.3f tokens too many were admitted; want %d at most, which were under way when data was lost, and %.3f", key, over, extra[key]+w.Extra, aged)
 		}
-		if gap := longestGap(calls); w.Gap > 0 && gap > chaos.Patience(w.Gap)+2*machine().worst(calls[0].from, last) {
+		if gap := longestGap(calls); w.Gap > 0 && gap > chaos.Patience(w.Gap)+2*machine().Worst(calls[0].from, last) {
 			v.add("gap", "key %s: nothing was admitted for %v; want %v at most", key, gap, w.Gap)
 		}
 		b.judgeParts(v, key, calls, under)

@@ -18,6 +18,7 @@ func TestHung(t *testing.T) {
 	proxy := chaos.StartProxy(t, server.Addr, 1)
 	const callers = 50
 	l := startLoad(t, storeAt(t, proxy), ratelimit.DefaultTimeout, countable, []string{"key"}, callers, 10*time.Millisecond)
+	l.watch = watch
 	time.Sleep(300 * time.Millisecond)
 	before, goroutines := proxy.Accepted(), runtime.NumGoroutine()
 	server.Hang()
@@ -26,7 +27,10 @@ func TestHung(t *testing.T) {
 	if state := server.State(); state != 'T' {
 		t.Errorf("the process is in state %q while it hangs", state)
 	}
-	during, more := l.between(hung.Add(chaos.Patience(100*time.Millisecond)), time.Now()), runtime.NumGoroutine()-goroutines
+	// What was decided before is known a little later, and later still after a stall.
+	settled := watch.Widen(chaos.Patience(100*time.Millisecond), hung)
+	time.Sleep(settled - time.Second)
+	during, more := l.between(hung.Add(settled), time.Now()), runtime.NumGoroutine()-goroutines
 	server.Resume()
 	resumed := time.Now()
 	l.untilBack(t, hung, "key")
@@ -41,7 +45,7 @@ func TestHung(t *testing.T) {
 	if opened := proxy.Accepted() - before; more > 50+20*5 {
 		t.Errorf("%d more goroutines, with %d connections opened", more, opened)
 	}
-	if back := l.back(hung, "key") - resumed.Sub(hung); back > chaos.Patience(300*time.Millisecond)+2*watch.share() {
+	if back := l.back(hung, "key") - resumed.Sub(hung); back > watch.within(300*time.Millisecond) {
 		t.Errorf("back %v after Redis went on", back)
 	}
 	all := l.all()

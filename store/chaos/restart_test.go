@@ -21,6 +21,7 @@ func TestRestart(t *testing.T) {
 			}
 			watch, server := startWatch(t), chaos.StartServer(t, options...)
 			l := startLoad(t, storeAt(t, server), ratelimit.DefaultTimeout, countable, []string{"key"}, 2, time.Millisecond)
+			l.watch = watch
 			time.Sleep(300 * time.Millisecond)
 			killed := time.Now()
 			server.Kill()
@@ -36,7 +37,7 @@ func TestRestart(t *testing.T) {
 			t.Logf("back %v after the restart; %v", (l.back(killed, "key") - restarted.Sub(killed)).Round(time.Millisecond), during)
 			watch.wantNoErrors(t, l.between(time.Time{}, killed))
 			wantClasses(t, during, redisstore.ClassConnect, redisstore.ClassLost, redisstore.ClassLoading, ratelimit.ClassTimeout)
-			if back := l.back(killed, "key") - restarted.Sub(killed); back > reconnect+chaos.Patience(300*time.Millisecond)+2*watch.share() {
+			if back := l.back(killed, "key") - restarted.Sub(killed); back > reconnect+watch.within(300*time.Millisecond) {
 				t.Errorf("back %v after the restart", back)
 			}
 			watch.wantInBudget(t, during.took)

@@ -27,6 +27,7 @@ func TestSentinelFailover(t *testing.T) {
 			keys := keysNamed("key", 5)
 			limit := ratelimit.PerSecond(20)
 			l := startLoad(t, store, ratelimit.DefaultTimeout, limit, keys, 1, 12*time.Millisecond)
+			l.watch = watch
 			time.Sleep(time.Second)
 			primary := sentinel.Servers[0]
 			at := time.Now()
@@ -50,7 +51,7 @@ func TestSentinelFailover(t *testing.T) {
 			t.Logf("another primary after %v, the last key was back after %v; %v", failover.Round(time.Millisecond), back.Round(time.Millisecond), during)
 			watch.wantNoErrors(t, l.between(time.Time{}, at))
 			wantClasses(t, during, redisstore.ClassConnect, redisstore.ClassLost, ratelimit.ClassTimeout, redisstore.ClassReadOnly)
-			if most := failover + reconnect + chaos.Patience(1500*time.Millisecond) + 2*watch.share(); back > most {
+			if most := failover + reconnect + watch.within(1500*time.Millisecond); back > most {
 				t.Errorf("back after %v; want at most %v, 2.5 s after there was another primary", back, most)
 			}
 			watch.wantInBudget(t, during.took)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
@@ -49,21 +50,40 @@ func TestTorture(t *testing.T) {
 func onePer1900ms(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.Limit{Rate: 1, Period: 1900 * time.Millisecond}
 	hosts := []*redisstore.Store{patientStore(t, server), patientStore(t, server)}
-	p, w := policyOf(t, limit), newWindows(limit)
+	p, f := policyOf(t, limit), newForeseen(limit)
 	// The eleventh comes at 19.0 s, and later by what the callers come late.
-	for start := time.Now(); time.Since(start) < 19*time.Second+chaos.Patience(300*time.Millisecond); time.Sleep(2 * time.Millisecond) {
+	for last := int64(0); f.tokens() < 11 && f.since(last) < time.Minute; time.Sleep(2 * time.Millisecond) {
 		for _, host := range hosts {
-			if d := take(t, host, "1 per 1.9 s", p, 1); d.Allowed {
-				w.add(d.Now, 1)
-			}
+			d := take(t, host, "1 per 1.9 s", p, 1)
+			f.took(t, d)
+			last = d.Now
 		}
 	}
-	wantInt(t, w.tokens(), 11)
-	w.check(t, "1 per 1.9 s")
+	wantInt(t, f.tokens(), 11)
+	f.check(t, "1 per 1.9 s")
 }
 
-// hostsApart: for each gap, two processes that live so far apart.
+// hostsApart: for each gap, two processes that live so far apart. If the machine stalls
+// when the last token comes, nobody may take it in time: then once more, three times at
+// most.
 func hostsApart(t *testing.T, server *chaos.Server) {
+	stalls := testkit.WatchStalls(t)
+	for try := 1; ; try++ {
+		start := time.Now()
+		few := playHostsApart(t, server, try)
+		if stalled := stalls.Worst(start, time.Now()); len(few) > 0 && try < 3 && stalled > 10*time.Millisecond {
+			t.Logf("the machine stalled for %v; once more, for: %q", stalled, few)
+			continue
+		}
+		for _, one := range few {
+			t.Error(one)
+		}
+		return
+	}
+}
+
+// playHostsApart returns where fewer were admitted than there were tokens.
+func playHostsApart(t *testing.T, server *chaos.Server, try int) (few []string) {
 	limit := ratelimit.PerSecond(10)
 	start := redisTime(t, patientClient(t, server)) + chaos.Patience(time.Second).Microseconds()
 	gaps := []time.Duration{100 * time.Millisecond, time.Second, time.Hour}
@@ -71,7 +91,7 @@ func hostsApart(t *testing.T, server *chaos.Server) {
 	for _, gap := range gaps {
 		for _, ahead := range []time.Duration{0, gap} {
 			nodes = append(nodes, node{
-				Addr: server.Addr, Limit: limit, Keys: []string{"hosts " + gap.String()}, Callers: 1, Every: 5 * time.Millisecond,
+				Addr: server.Addr, Limit: limit, Keys: []string{fmt.Sprintf("hosts %v, try %d", gap, try)}, Callers: 1, Every: 5 * time.Millisecond,
 				Start: start, End: start + 5_200_000, Bubble: true, Ahead: ahead,
 			})
 		}
@@ -98,15 +118,20 @@ func hostsApart(t *testing.T, server *chaos.Server) {
 				n++
 			}
 		}
-		if n != 60 {
-			t.Errorf("%v apart, %d were admitted in 5 s; want 60", gap, n)
+		text := fmt.Sprintf("%v apart, %d were admitted in 5 s; want 60", gap, n)
+		if n > 60 {
+			t.Error(text)
+		} else if n < 60 {
+			few = append(few, text)
 		}
 	}
+	return few
 }
 
 func emptiedAndIdle(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.PerSecond(10).WithBurst(1000)
 	store, p := patientStore(t, server), policyOf(t, limit)
+	start := time.Now()
 	first := take(t, store, "idle", p, 1000)
 	time.Sleep(2300 * time.Millisecond)
 	var last ratelimit.Decision
@@ -118,24 +143,21 @@ func emptiedAndIdle(t *testing.T, server *chaos.Server) {
 		}
 		n++
 	}
-	if want := int((last.Now - first.Now) / 100_000); !first.Allowed || n != want || n < 23 || n > 23+int(chaos.Patience(5)) {
+	if want := int((last.Now - first.Now) / 100_000); !first.Allowed || n != want || n < 23 || n > int(time.Since(start)/(100*time.Millisecond))+1 {
 		t.Errorf("after %d µs %d were admitted; want %d, 23 or a little more", last.Now-first.Now, n, want)
 	}
 }
 
 func fivePer500ms(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.Limit{Rate: 5, Period: 500 * time.Millisecond}
-	store, p, w := patientStore(t, server), policyOf(t, limit), newWindows(limit)
-	var last int64
+	store, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
+	start := time.Now()
 	for range 100 {
-		d := take(t, store, "500 ms", p, 1)
-		if last = d.Now; d.Allowed {
-			w.add(d.Now, 1)
-		}
+		f.took(t, take(t, store, "500 ms", p, 1))
 	}
-	wantInt(t, w.tokens(), w.ideal(last)) // 5, and what came back meanwhile
-	if w.tokens() > 5+int(chaos.Patience(2)) {
-		t.Errorf("%d of 100 calls were admitted", w.tokens())
+	// 5, and what came back meanwhile, by the test's own clock.
+	if n := f.tokens(); n < 5 || n > 5+int(time.Since(start)/(100*time.Millisecond))+1 {
+		t.Errorf("%d of 100 calls were admitted in %v", n, time.Since(start))
 	}
 }
 
@@ -187,31 +209,35 @@ func negativeCost(t *testing.T, server *chaos.Server) {
 }
 
 // windowEdge spends all just before the end of a second of Redis' clock, and again
-// just after it.
+// just after it. Each time the bucket was full.
 func windowEdge(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.PerSecond(100)
-	store, p, w := patientStore(t, server), policyOf(t, limit), newWindows(limit)
+	store, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
 	for range 2 {
 		now := take(t, store, "edge", p, 0).Now
 		time.Sleep(time.Duration(2_000_000-now%1_000_000-100_000) * time.Microsecond)
-		for start := time.Now(); time.Since(start) < 200*time.Millisecond; {
-			if d := take(t, store, "edge", p, 1); d.Allowed {
-				w.add(d.Now, 1)
-			}
+		before := f.tokens()
+		for start := time.Now(); time.Since(start) < 200*time.Millisecond || f.tokens() < before+115 && time.Since(start) < patience; {
+			f.took(t, take(t, store, "edge", p, 1))
+		}
+		if n := f.tokens() - before; n < 115 { // after a stall in more than 200 ms
+			t.Errorf("%d were admitted at the edge of a second; want about 120", n)
 		}
 	}
-	w.check(t, "edge")
-	if n := w.tokens(); n < 2*115 || n > 2*130 {
-		t.Errorf("%d were admitted in twice 200 ms; want about 240", n)
-	}
+	f.check(t, "edge")
 }
 
 // retryAfter: who waits as told is admitted, in whole microseconds rounded up.
 func retryAfter(t *testing.T, server *chaos.Server) {
 	l := door(t, server, ratelimit.PerSecond(3))
+	start, admitted := time.Now(), 3
 	ask(t, l, "retry", 3)
 	for range 4 {
 		r := ask(t, l, "retry", 1)
+		// During a stall tokens came back.
+		for ; r.Allowed && admitted < 3+int(time.Since(start)*3/time.Second); r = ask(t, l, "retry", 1) {
+			admitted++
+		}
 		if r.Allowed || r.RetryAfter <= 0 || r.RetryAfter > 333_334*time.Microsecond || r.RetryAfter%time.Microsecond != 0 {
 			t.Errorf("an empty bucket was answered allowed=%v, retry after %v", r.Allowed, r.RetryAfter)
 		}
@@ -219,55 +245,49 @@ func retryAfter(t *testing.T, server *chaos.Server) {
 		if r := ask(t, l, "retry", 1); !r.Allowed {
 			t.Errorf("after the wait: denied, retry after %v", r.RetryAfter)
 		}
+		admitted++
 	}
 }
 
 func onePerSecond(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.PerSecond(1)
-	store, p, w := patientStore(t, server), policyOf(t, limit), newWindows(limit)
-	var last int64
+	store, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
 	for range 100 {
-		d := take(t, store, "1/s", p, 1)
-		if last = d.Now; d.Allowed {
-			w.add(d.Now, 1)
-		}
+		f.took(t, take(t, store, "1/s", p, 1)) // 1, unless 100 calls take a second
 	}
-	wantInt(t, w.tokens(), w.ideal(last)) // 1, unless 100 calls take a second
-	w.check(t, "1/s")
+	f.check(t, "1/s")
 }
 
 func burstAndRate(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.PerSecond(1).WithBurst(100)
-	store, p, w := patientStore(t, server), policyOf(t, limit), newWindows(limit)
+	store, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
 	for {
 		d := take(t, store, "105", p, 1)
-		if len(w.calls) > 0 && d.Now-w.calls[0].At > 5_500_000 {
-			break
-		}
+		f.took(t, d)
 		if d.Allowed {
-			w.add(d.Now, 1)
-		} else {
-			time.Sleep(time.Millisecond)
+			continue
 		}
+		if f.since(d.Now) >= 5*time.Second {
+			wantInt(t, f.tokens(), f.ideal(d.Now)) // 105, unless the machine stalls
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
-	wantInt(t, w.tokens(), 105)
 }
 
 func burstBelowRate(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.PerSecond(100).WithBurst(10)
-	store, p, w := patientStore(t, server), policyOf(t, limit), newWindows(limit)
-	var last int64
-	for len(w.calls) == 0 || last-w.calls[0].At < 2_000_000 {
+	store, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
+	for last := int64(0); f.since(last) < 2*time.Second || f.tokens() < 190 && f.since(last) < time.Minute; {
 		d := take(t, store, "100/s", p, 1)
-		if last = d.Now; d.Allowed {
-			w.add(d.Now, 1)
-		} else {
+		f.took(t, d)
+		if last = d.Now; !d.Allowed {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	w.check(t, "100/s")
-	if ideal := w.ideal(last); w.tokens()*100 < ideal*95 {
-		t.Errorf("%d were admitted in 2 s; want at least 95%% of %d", w.tokens(), ideal)
+	f.check(t, "100/s")
+	if n := f.tokens(); n < 190 { // in 2 s, and after stalls later
+		t.Errorf("%d were admitted; want at least 95%% of 200", n)
 	}
 }
 

@@ -1,52 +1,39 @@
 package chaos_test
 
 import (
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
-// A watch asks a Redis of its own, to which nothing happens, for the time, again and
-// again. What it has to wait for the answer is the machine's share in what others
-// have to wait.
-type watch struct{ slowest atomic.Int64 }
+// A watch looks for stalls, and asks a Redis of its own as well, to which nothing
+// happens, for the time, again and again.
+type watch struct{ *testkit.Stalls }
 
 func startWatch(t *testing.T) *watch {
 	t.Helper()
 	server := chaos.StartServer(t)
-	w, stop, stopped := &watch{}, make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			start := time.Now()
-			_, _ = server.Try("TIME")
-			w.slowest.Store(max(w.slowest.Load(), int64(time.Since(start))))
-			time.Sleep(2 * time.Millisecond)
-		}
-	}()
-	t.Cleanup(func() {
-		close(stop)
-		<-stopped
-	})
-	return w
+	return &watch{testkit.WatchStalls(t, func() { _, _ = server.Try("TIME") })}
 }
 
-func (w *watch) share() time.Duration { return time.Duration(w.slowest.Load()) }
+// within returns a time bound, stretched by chaos.Patience and by all stalls so far.
+func (w *watch) within(bound time.Duration) time.Duration {
+	return w.Widen(chaos.Patience(bound), time.Time{})
+}
+
+// spoilt reports whether a call ran out of time because the machine stalled.
+func (w *watch) spoilt(a answer) bool {
+	return a.class == ratelimit.ClassTimeout && w.Worst(a.at.Add(-4*ratelimit.DefaultTimeout), a.at) > ratelimit.DefaultTimeout/3
+}
 
 // wantInBudget fails the test if calls took longer than their timeout, 20 ms and the
 // machine's share.
 func (w *watch) wantInBudget(t testing.TB, took []time.Duration) {
 	t.Helper()
-	budget := chaos.Patience(ratelimit.DefaultTimeout+20*time.Millisecond) + 2*w.share()
-	late := 0
+	budget, late := w.within(ratelimit.DefaultTimeout+20*time.Millisecond), 0
 	for _, d := range took {
 		if d > budget {
 			late++
@@ -57,17 +44,13 @@ func (w *watch) wantInBudget(t testing.TB, took []time.Duration) {
 	}
 }
 
-// wantNoErrors fails the test if a call had an error, and the machine has no share in
-// it: one call in a thousand may run out of time, and one in twenty where even the
-// time cannot be told at once.
+// wantNoErrors fails the test if a call had an error that no stall explains, but for
+// one call in a thousand that ran out of time; and if stalls spoilt more than half of
+// the calls.
 func (w *watch) wantNoErrors(t testing.TB, c tally) {
 	t.Helper()
-	oneIn := 1000
-	if w.share() > ratelimit.DefaultTimeout/2 {
-		oneIn = 20
-	}
-	if n := c.errors[ratelimit.ClassTimeout]; n > 0 && n == count(c.errors) && n*oneIn <= c.answered {
-		t.Logf("%d of %d calls ran out of time, while the time itself took %v", n, c.answered, w.share())
+	if n := c.errors[ratelimit.ClassTimeout]; n > 0 && n == count(c.errors) && (n-c.spoilt)*1000 <= c.answered && c.spoilt*2 <= c.answered {
+		t.Logf("%d of %d calls ran out of time, %d of them in a stall", n, c.answered, c.spoilt)
 		return
 	}
 	wantNoErrors(t, c)
