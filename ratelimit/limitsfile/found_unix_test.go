@@ -28,7 +28,7 @@ func TestFoundPipe(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("Open waits for a writer")
 	}
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t testing.TB, c Config) {
 		w := newWatched(t, c)
 		next := w.path + ".next"
 		must(t, syscall.Mkfifo(next, 0o600))

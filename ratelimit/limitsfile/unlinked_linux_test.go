@@ -18,7 +18,7 @@ const unlinkedText = "must be mounted with its folder, not alone"
 
 // namedByDescriptor returns a path that leads to a file whatever becomes of its name, as a
 // mount of the file alone does, and the name.
-func namedByDescriptor(t *testing.T) (path, name string) {
+func namedByDescriptor(t testing.TB) (path, name string) {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), "limits.yaml")
 	put(t, name, content(1))
@@ -42,7 +42,7 @@ func TestReplacedUnderItsMount(t *testing.T) {
 		"folder deleted": func(name string) error { return os.RemoveAll(filepath.Dir(name)) },
 	} {
 		t.Run(how, func(t *testing.T) {
-			both(t, func(t *testing.T, c Config) {
+			both(t, func(t testing.TB, c Config) {
 				c.Poll = 20 * time.Millisecond
 				path, name := namedByDescriptor(t)
 				w := watchFile(t, path, c)

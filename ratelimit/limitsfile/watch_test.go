@@ -13,13 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
 // A watched file under test.
 type watched struct {
 	*File
-	t    *testing.T
+	t    testing.TB
 	path string
 
 	mu  sync.Mutex
@@ -29,7 +30,7 @@ type watched struct {
 func content(rate int) string { return fmt.Sprintf("default: %d/s\n", rate) }
 
 // watchFile watches a file in a folder of its own until the test ends.
-func watchFile(t *testing.T, path string, c Config) *watched {
+func watchFile(t testing.TB, path string, c Config) *watched {
 	t.Helper()
 	w := &watched{t: t, path: path}
 	c.OnReload = func(e Event) {
@@ -58,21 +59,21 @@ func watchFile(t *testing.T, path string, c Config) *watched {
 	return w
 }
 
-func newWatched(t *testing.T, c Config) *watched {
+func newWatched(t testing.TB, c Config) *watched {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "limits.yaml")
 	put(t, path, content(1))
 	return watchFile(t, path, c)
 }
 
-func put(t *testing.T, path, text string) {
+func put(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -135,19 +136,24 @@ func (w *watched) count(want int) {
 	}
 }
 
-// both runs a test with what the operating system tells, and with looks alone as on a
-// network's file system, which are told that nothing can be watched.
-func both(t *testing.T, test func(t *testing.T, c Config)) {
-	t.Run("told", func(t *testing.T) { t.Parallel(); test(t, Config{Settle: 50 * time.Millisecond, Poll: time.Hour}) })
-	t.Run("polled", func(t *testing.T) {
-		t.Parallel()
-		test(t, Config{Settle: 50 * time.Millisecond, Poll: 20 * time.Millisecond, deaf: true})
-	})
+// both runs a test with what the operating system reports, and with looks alone as on a
+// network's file system, which are told that nothing can be watched. What fails while
+// the machine stalls for half of Settle is played again: what is written in pieces then
+// looks complete.
+func both(t *testing.T, test func(t testing.TB, c Config)) {
+	play := func(c Config) func(t *testing.T) {
+		return func(t *testing.T) {
+			t.Parallel()
+			testkit.WatchStalls(t).Replay(t, c.Settle/2, func(t testing.TB) { test(t, c) })
+		}
+	}
+	t.Run("told", play(Config{Settle: 50 * time.Millisecond, Poll: time.Hour}))
+	t.Run("polled", play(Config{Settle: 50 * time.Millisecond, Poll: 20 * time.Millisecond, deaf: true}))
 }
 
 // TestWatchWrites: a file that is written in place.
 func TestWatchWrites(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t testing.TB, c Config) {
 		w := newWatched(t, c)
 		put(t, w.path, content(2))
 		w.holds(2)
@@ -166,7 +172,7 @@ func TestWatchWrites(t *testing.T) {
 
 // TestWatchRename: most editors write another file and rename it.
 func TestWatchRename(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t testing.TB, c Config) {
 		w := newWatched(t, c)
 		for rate := 2; rate < 5; rate++ {
 			must(t, os.Rename(w.path, w.path+"~")) // vim keeps the old one meanwhile
@@ -182,7 +188,7 @@ func TestWatchRename(t *testing.T) {
 // TestWatchKubernetes: a volume of a ConfigMap is a link to a link to a folder with a
 // date, and the link in the middle is turned.
 func TestWatchKubernetes(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t testing.TB, c Config) {
 		if runtime.GOOS == "windows" {
 			t.Skip("it needs symbolic links")
 		}
@@ -211,7 +217,7 @@ func TestWatchKubernetes(t *testing.T) {
 // TestWatchLink: the file is a link into another folder, where it is written, and then a
 // link into a third.
 func TestWatchLink(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t testing.TB, c Config) {
 		if runtime.GOOS == "windows" {
 			t.Skip("it needs symbolic links")
 		}
@@ -226,7 +232,9 @@ func TestWatchLink(t *testing.T) {
 		must(t, os.Symlink(second, link+".tmp"))
 		must(t, os.Rename(link+".tmp", link))
 		w.holds(3)
+		stalls, start := testkit.WatchStalls(t), time.Now()
 		time.Sleep(3 * c.Settle) // the new folder is watched once the file was read
+		time.Sleep(stalls.Widen(0, start))
 		put(t, second, content(4))
 		w.holds(4)
 	})
@@ -235,7 +243,7 @@ func TestWatchLink(t *testing.T) {
 // TestWatchPieces: a file that is truncated and written slowly. Every half of it would
 // parse, and must never be in force.
 func TestWatchPieces(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t testing.TB, c Config) {
 		c.Settle = 300 * time.Millisecond
 		w := newWatched(t, c)
 		file, err := os.Create(w.path)
@@ -265,7 +273,7 @@ func TestWatchPieces(t *testing.T) {
 // TestWatchQuickEdits: the last content wins, always, even with the same size and within
 // the precision of the file's time.
 func TestWatchQuickEdits(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t testing.TB, c Config) {
 		c.Settle = 10 * time.Millisecond
 		w := newWatched(t, c)
 		for round := range 5 {
@@ -291,7 +299,7 @@ func TestWatchQuickEdits(t *testing.T) {
 
 // TestWatchSameTime: a second content with the size, the time and the inode of the first.
 func TestWatchSameTime(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t testing.TB, c Config) {
 		w := newWatched(t, c)
 		at := time.Now()
 		for rate := 2; rate < 5; rate++ {
@@ -304,7 +312,7 @@ func TestWatchSameTime(t *testing.T) {
 
 // TestWatchMissing: a file that is gone, and its folder, and both again.
 func TestWatchMissing(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t testing.TB, c Config) {
 		if c.Poll == time.Hour {
 			c.Poll = 100 * time.Millisecond // of a folder that is gone nobody is told
 		}
@@ -345,7 +353,7 @@ func TestWatchMissing(t *testing.T) {
 
 // TestWatchDeleteAndWrite: an editor that deletes the file first is not a fault.
 func TestWatchDeleteAndWrite(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t testing.TB, c Config) {
 		c.Settle = 300 * time.Millisecond
 		w := newWatched(t, c)
 		must(t, os.Remove(w.path))
@@ -358,7 +366,7 @@ func TestWatchDeleteAndWrite(t *testing.T) {
 
 // TestWatchPermission: a file that may not be read any more.
 func TestWatchPermission(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t testing.TB, c Config) {
 		w := newWatched(t, c)
 		must(t, os.Chmod(w.path, 0))
 		if file, err := os.Open(w.path); err == nil { // as root may: a folder in its place is not a file either
@@ -435,6 +443,10 @@ func TestWatchHookPanics(t *testing.T) {
 
 // TestWatchTwice: two watches of one file tell of a change once.
 func TestWatchTwice(t *testing.T) {
+	testkit.WatchStalls(t).Replay(t, 25*time.Millisecond, watchTwice)
+}
+
+func watchTwice(t testing.TB) {
 	w := newWatched(t, Config{Settle: 50 * time.Millisecond, Poll: 20 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
