@@ -16,8 +16,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// startTime is how long a server may take to start or to end.
-const startTime = 10 * time.Second
+// startTime is how long a server may take to start or to end, on a machine that stalls.
+const startTime = 30 * time.Second
 
 // A Server is a redis-server process. Its methods end the test if they fail; they
 // are for the goroutine of the test, but for Do, Try and the counts.

@@ -64,26 +64,18 @@ func onePer1900ms(t *testing.T, server *chaos.Server) {
 }
 
 // hostsApart: for each gap, two processes that live so far apart. If the machine stalls
-// when the last token comes, nobody may take it in time: then once more, three times at
-// most.
+// when the last token comes, no call may take it in time: then once more.
 func hostsApart(t *testing.T, server *chaos.Server) {
-	stalls := testkit.WatchStalls(t)
-	for try := 1; ; try++ {
-		start := time.Now()
-		few := playHostsApart(t, server, try)
-		if stalled := stalls.Worst(start, time.Now()); len(few) > 0 && try < 3 && stalled > 10*time.Millisecond {
-			t.Logf("the machine stalled for %v; once more, for: %q", stalled, few)
-			continue
-		}
-		for _, one := range few {
-			t.Error(one)
-		}
-		return
-	}
+	try := 0
+	testkit.WatchStalls(t).Replay(t, 10*time.Millisecond, func(few testing.TB) {
+		try++
+		playHostsApart(t, few, server, try)
+	})
 }
 
-// playHostsApart returns where fewer were admitted than there were tokens.
-func playHostsApart(t *testing.T, server *chaos.Server, try int) (few []string) {
+// playHostsApart fails few where fewer were admitted than there were tokens, and t for
+// all else.
+func playHostsApart(t *testing.T, few testing.TB, server *chaos.Server, try int) {
 	limit := ratelimit.PerSecond(10)
 	start := redisTime(t, patientClient(t, server)) + chaos.Patience(time.Second).Microseconds()
 	gaps := []time.Duration{100 * time.Millisecond, time.Second, time.Hour}
@@ -122,10 +114,9 @@ func playHostsApart(t *testing.T, server *chaos.Server, try int) (few []string) 
 		if n > 60 {
 			t.Error(text)
 		} else if n < 60 {
-			few = append(few, text)
+			few.Error(text)
 		}
 	}
-	return few
 }
 
 func emptiedAndIdle(t *testing.T, server *chaos.Server) {
