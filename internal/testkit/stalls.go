@@ -3,6 +3,7 @@ package testkit
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"sync"
 	"testing"
@@ -41,6 +42,10 @@ func WatchStalls(tb testing.TB, more ...func()) *Stalls {
 // which waits for the witnesses.
 func StartStalls(more ...func()) (s *Stalls, stop func()) {
 	calm := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	where, err := url.Parse(calm.URL)
+	if err != nil {
+		panic(err) // httptest gave it
+	}
 	s = &Stalls{due: make([]time.Time, 2+len(more))}
 	stopping := make(chan struct{})
 	var witnesses sync.WaitGroup
@@ -60,7 +65,7 @@ func StartStalls(more ...func()) (s *Stalls, stop func()) {
 	}
 	watch(0, 0, time.Millisecond, func() { time.Sleep(time.Millisecond) })
 	watch(1, 10*time.Millisecond, 0, func() {
-		if answer, err := calm.Client().Get(calm.URL); err == nil {
+		if answer, err := calm.Client().Do(&http.Request{Method: http.MethodGet, URL: where}); err == nil {
 			_ = answer.Body.Close()
 		}
 	})
