@@ -4,10 +4,12 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/middleware/transport"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -157,6 +159,38 @@ func TestReplicas(t *testing.T) {
 					t.Error("want no errors, at most a hundredth refused, and at least 2700 finished")
 				}
 			})
+		})
+	}
+}
+
+// TestGuessCostsNoCall: requests are not given up for a rate that nobody told, if the
+// limit is reset in time for them.
+func TestGuessCostsNoCall(t *testing.T) {
+	for _, reset := range []int{45, 50, 59} {
+		synctest.Test(t, func(t *testing.T) {
+			with := func(remaining, reset int, takes time.Duration) answer {
+				return answer{status: http.StatusOK, takes: takes, header: headers(
+					"X-RateLimit-Limit: 300", "X-RateLimit-Remaining: "+strconv.Itoa(remaining), "X-RateLimit-Reset: "+strconv.Itoa(reset))}
+			}
+			s := new(script)
+			for i := range 8 { // it seems to be a bucket, with 3 tokens in 5 seconds
+				s.answers = append(s.answers, with(2+2*i, reset-5*i, time.Millisecond))
+			}
+			s.answers = append(s.answers, with(290, reset-40, time.Second))
+			tr := mustNew(t, s, transport.Config{})
+			for range 8 {
+				do(t, tr, request(t, "https://api.example.com/"))
+				time.Sleep(5*time.Second - time.Millisecond)
+			}
+			var wg sync.WaitGroup
+			for range 100 {
+				wg.Go(func() {
+					if err := errorOf(t, tr, request(t, "https://api.example.com/")); err != nil {
+						t.Errorf("reset in %d s: %v", reset, err)
+					}
+				})
+			}
+			wg.Wait()
 		})
 	}
 }

@@ -28,6 +28,7 @@ type lane struct {
 	gate   gate   // of denials that name it
 	bucket *rate.Limiter
 	limit  rate.Limit // the rate of all who share it, as was told or found out
+	guess  bool       // it was not told
 	quota  int
 	refill bool          // a bucket of which the window is told, as was seen
 	strict bool          // refused while there should have been tokens: when none remains, wait for the reset
@@ -96,6 +97,7 @@ func (l *lane) read(t Limit, r reading) bool {
 		l.left = least
 	}
 	limit := l.rateOf(t)
+	l.guess = limit == 0
 	l.exact = t.Window
 	if t.Window%time.Second == 0 {
 		l.exact = 0
@@ -149,6 +151,9 @@ func (l *lane) delay(now time.Time, ahead int) (must, should time.Duration) {
 	should = spacing(l.bucket.Limit(), float64(1+ahead)-tokens)
 	if !l.window {
 		must = should
+		if l.guess && ahead < l.quota && now.Before(l.resets) {
+			must = min(must, l.resets.Sub(now)) // then it is full, however slow it seems
+		}
 	}
 	if (l.window || l.hold) && l.left <= ahead {
 		must = max(must, l.resets.Sub(now))
