@@ -3,6 +3,7 @@ package transport_test
 import (
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -193,4 +194,36 @@ func TestGuessCostsNoCall(t *testing.T) {
 			wg.Wait()
 		})
 	}
+}
+
+// TestOvertakenDenial: a denial that comes after the response to a later request shows
+// that a window is one, as any other: from then on no request goes before its end when
+// none remains.
+func TestOvertakenDenial(t *testing.T) {
+	const ms, s = time.Millisecond, time.Second
+	synctest.Test(t, func(t *testing.T) {
+		told := func(a answer, remaining string, takes time.Duration) answer {
+			a.takes = takes
+			a.header = headers(`RateLimit-Policy: "default";q=4;w=10`, `RateLimit: "default";r=`+remaining+`;t=10`)
+			if a.status == http.StatusTooManyRequests {
+				a.header.Set("Retry-After", "10")
+			}
+			return a
+		}
+		server := &script{answers: []answer{
+			told(ok, "3", 0), told(refusal(), "0", 100*ms), told(ok, "0", 50*ms),
+			told(ok, "0", 0), told(ok, "3", 0),
+		}}
+		tr := mustNew(t, server, transport.Config{})
+		do(t, tr, request(t, "https://api.example.com/"))
+		var wg sync.WaitGroup
+		wg.Go(func() { do(t, tr, request(t, "https://api.example.com/")) })
+		time.Sleep(ms)
+		do(t, tr, request(t, "https://api.example.com/"))
+		wg.Wait()
+		do(t, tr, request(t, "https://api.example.com/"))
+		if want := []time.Duration{0, 0, ms, 10*s + 100*ms, 20*s + 100*ms}; !slices.EqualFunc(server.times, want, near) {
+			t.Errorf("sent at %v, want %v", server.times, want)
+		}
+	})
 }

@@ -118,6 +118,13 @@ func (l *lane) read(t Limit, r reading) bool {
 	return true
 }
 
+// overtaken takes over a denial that comes after the response to a later request: what
+// remained is no news, but that nothing had come back is.
+func (l *lane) overtaken(t Limit) {
+	refills := t.Refills && l.evidence.refills(true) || l.refill || l.evidence.refills(false)
+	l.strict = l.strict || t.Remaining == 0 && l.bucket != nil && !refills
+}
+
 // rateOf returns the rate of a limit that tells it, else 0.
 func (l *lane) rateOf(t Limit) rate.Limit {
 	switch {

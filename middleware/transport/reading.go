@@ -100,6 +100,8 @@ func (p *pace) readLanes(c call, told []Limit, d denial, now time.Time) {
 				p.drop(func(gone *lane) bool { return gone == l })
 				continue
 			}
+		} else if d.limited {
+			l.overtaken(limit)
 		}
 		p.keep(l)
 		lanes = append(lanes, l)
