@@ -143,7 +143,9 @@ func TestWindowInWordsOfBuckets(t *testing.T) {
 }
 
 // TestReplicas: what remains is counted by two replicas that do not agree at once, so
-// that it seems to grow. A denial withdraws what that seems to show.
+// that it seems to grow. A denial withdraws what that seems to show. The further they are
+// apart the more denials that takes: with 20 up to 25 of 3000 requests in 400 runs, so
+// that a hundredth would be too near.
 func TestReplicas(t *testing.T) {
 	for _, apart := range []int{2, 5, 20} {
 		t.Run(strconv.Itoa(apart), func(t *testing.T) {
@@ -156,8 +158,8 @@ func TestReplicas(t *testing.T) {
 				}}
 				got := work(t, network{server, 5 * time.Millisecond, 15 * time.Millisecond}, 20, 10*time.Minute)
 				t.Logf("%d finished, %d sent, %d refused, %d errors", got.total(), got.sent, got.refused, got.errors)
-				if got.errors > 0 || got.refused > got.sent/100 || got.total() < 2700 {
-					t.Error("want no errors, at most a hundredth refused, and at least 2700 finished")
+				if got.errors > 0 || got.refused > got.sent*(10+apart/4)/1000 || got.total() < 2700 {
+					t.Errorf("want no errors, at most %d in 1000 refused, and at least 2700 finished", 10+apart/4)
 				}
 			})
 		})
