@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -47,14 +48,14 @@ func escaped(b []byte) string {
 	return s.String()
 }
 
-// found returns which of the traces are in a text.
+// found returns which of the traces and spellings of a key are in a text.
 func found(text, key string) (all []string) {
 	for _, trace := range traces(key) {
 		if strings.Contains(text, trace) {
 			all = append(all, trace)
 		}
 	}
-	return all
+	return append(all, testkit.Spelled(text, key)...)
 }
 
 // monitor collects what MONITOR shows.
@@ -101,7 +102,7 @@ func monitor(t *testing.T, address string) (text func() string) {
 // it, is in what Redis sees, keeps or logs, in an error or a log. The controls show
 // that the search finds it: a key stored by anybody, and ours without a Secret.
 func TestNoKeyInRedis(t *testing.T) {
-	const key = "canary-7f3a9c51d2e84b06"
+	const key = testkit.Canary
 	folder := t.TempDir()
 	server := startRedis(t, "--dir", folder, "--slowlog-log-slower-than", "0", "--slowlog-max-len", "1000")
 	seen := monitor(t, server.address)
