@@ -88,7 +88,8 @@ func TestFaultConnectionsCut(t *testing.T) {
 		b.finish()
 		lost := b.chain.tap.count(func(one trip) bool { return one.class == redisstore.ClassLost })
 		t.Logf("%d connections were cut, and %d calls lost with them", cut, lost)
-		if cut < 100 || lost == 0 {
+		// NewClient keeps no idle connections ready: there is one to cut only where a call has made it since.
+		if cut < 20 || lost == 0 {
 			b.lacks("%d connections were cut, and %d calls lost with them: too few for a proof", cut, lost)
 		}
 		for _, class := range named(b.chain.transitions()) {
