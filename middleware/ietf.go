@@ -45,9 +45,9 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 	b = append(b, ";q="...)
 	b = appendInteger(b, int64(l.Burst))
 	b = append(b, ";w="...)
-	window := max(1, refillSeconds(l, l.Burst))
-	b = appendInteger(b, window)
 	exact := refill(l, l.Burst)
+	window := max(1, ceilSeconds(exact))
+	b = appendInteger(b, window)
 	if whole := time.Duration(window) * time.Second; whole > exact && whole-exact >= exact/20 {
 		b = append(b, ";keyrate-window-us="...)
 		b = appendInteger(b, max(1, exact.Microseconds()))

@@ -48,7 +48,7 @@ func newPlaces() *places {
 	return &places{start: time.Now(), seed: maphash.MakeSeed(), index: map[uint64]int{}}
 }
 
-// wait returns what a denied caller is told to wait: at least result.RetryAfter, and at
+// wait returns how long the response asks a denied caller to wait: at least result.RetryAfter, and at
 // most one refill of the bucket longer.
 func (p *places) wait(r *http.Request, key string, result *ratelimit.Result) time.Duration {
 	var h maphash.Hash
@@ -108,7 +108,7 @@ func (q *queue) join(conn uint64, d denial) time.Duration {
 		return d.wait
 	}
 	switch {
-	case q.end <= empty+d.token/2: // whoever waited has been served
+	case q.end <= empty+d.token/2: // those who waited have been served
 		q.end, q.seen = room, conn
 	case taken || together || q.seen&conn == 0:
 		q.end = min(max(q.end, empty)+d.cost, room+2*d.refill)
@@ -120,7 +120,7 @@ func (q *queue) join(conn uint64, d denial) time.Duration {
 }
 
 // crowded reports whether far more is denied than the limit admits, in this period or in
-// the one before. Then a client does not wait as it is told, and a place behind its calls
+// the one before. Then a client ignores Retry-After, and a place behind its calls
 // would only make the others wait for longer.
 func (q *queue) crowded(d denial) bool {
 	length := max(d.refill, time.Second) // most clients wait for whole seconds
