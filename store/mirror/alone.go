@@ -7,33 +7,13 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// Failure says who decides what the shared store does not.
-type Failure int
-
-// The policies.
-const (
-	// DecideAlone grants this node's share of each limit. Take returns decisions, and no
-	// error for want of the shared store.
-	DecideAlone Failure = iota
-	// FailOpen returns an error that has the call served: [ratelimit.FailOpen].
-	FailOpen
-	// FailClosed returns an error that has the call refused: [ratelimit.FailClosed].
-	FailClosed
-)
-
-func (f Failure) valid() bool { return f >= DecideAlone && f <= FailClosed }
-
 // without decides a call without the shared store, which failed with err, of a class.
 func (s *Store) without(r *ratelimit.Request, t *trip, class string, err error) (ratelimit.Decision, error) {
-	if s.failure == DecideAlone {
+	if !s.noShare {
 		return s.alone(r, t), nil
 	}
 	s.memory.land(r, t)
-	fail := ratelimit.FailOpen
-	if s.failure == FailClosed {
-		fail = ratelimit.FailClosed
-	}
-	return ratelimit.Decision{}, &ratelimit.StoreError{Class: class, Err: err, Fail: fail, NotCharged: !t.unknown}
+	return ratelimit.Decision{}, &ratelimit.StoreError{Class: class, Err: err, NotCharged: !t.unknown}
 }
 
 // alone decides by the bucket of this node's share and by what is known, and adds the

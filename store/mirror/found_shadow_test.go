@@ -3,6 +3,7 @@ package mirror_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -18,8 +19,8 @@ import (
 // they refuse when enforced, also while the shared store is away, refuses, hangs or is
 // back; and where the mirror does not decide, nobody is refused.
 func TestShadowThroughFaults(t *testing.T) {
-	for _, failure := range []mirror.Failure{mirror.DecideAlone, mirror.FailOpen, mirror.FailClosed} {
-		t.Run(strconv.Itoa(int(failure)), func(t *testing.T) {
+	for _, noShare := range []bool{false, true} {
+		t.Run(fmt.Sprintf("NoShare %v", noShare), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				limits := []ratelimit.Limit{ratelimit.PerMinute(6), ratelimit.PerHour(20).WithBurst(9).Named("hourly")}
 				marked := []ratelimit.Limit{limits[0].Shadowed(), limits[1].EnforcedFrom(time.Now().Add(365 * 24 * time.Hour))}
@@ -29,12 +30,12 @@ func TestShadowThroughFaults(t *testing.T) {
 					shared[i] = newFaulty()
 					shared[i].trip = func() time.Duration { return time.Millisecond }
 					var err error
-					limiters[i], err = ratelimit.New(newMirror(t, shared[i], mirror.Config{Nodes: 3, Failure: failure}), p, ratelimit.Config{})
+					limiters[i], err = ratelimit.New(newMirror(t, shared[i], mirror.Config{Nodes: 3, NoShare: noShare}), p, ratelimit.Config{})
 					if err != nil {
 						t.Fatal(err)
 					}
 				}
-				rng := rand.New(rand.NewPCG(1, uint64(failure)))
+				rng := rand.New(rand.NewPCG(1, 0))
 				var decided, undecided, refused int
 				var refusals int64
 				for range 30 {
@@ -88,7 +89,7 @@ func TestShadowThroughFaults(t *testing.T) {
 				if report.WouldDeny != refusals || report.Decisions != int64(decided) {
 					t.Errorf("%d refusals of %d: %+v", refusals, decided, report)
 				}
-				if refused == 0 || (undecided > 0) != (failure != mirror.DecideAlone) {
+				if refused == 0 || (undecided > 0) != (noShare) {
 					t.Errorf("%d were refused and %d not decided: this proves nothing", refused, undecided)
 				}
 			})
@@ -112,11 +113,11 @@ func (s slow) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision
 // TestShadowBesideThroughFaults: a limit that is watched beside others costs no caller more
 // than the time that a decision may take, and refuses nobody, whatever the shared store does.
 func TestShadowBesideThroughFaults(t *testing.T) {
-	for _, failure := range []mirror.Failure{mirror.DecideAlone, mirror.FailOpen, mirror.FailClosed} {
+	for _, noShare := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			shared := slow{newFaulty()}
 			p := policy(t, ratelimit.PerSecond(1000), ratelimit.PerDay(1).Named("a").Shadowed(), ratelimit.PerDay(1).Named("b").Shadowed(), ratelimit.PerDay(1).Named("c").Shadowed())
-			l, err := ratelimit.New(newMirror(t, shared, mirror.Config{Failure: failure}), p, ratelimit.Config{})
+			l, err := ratelimit.New(newMirror(t, shared, mirror.Config{NoShare: noShare}), p, ratelimit.Config{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,22 +133,22 @@ func TestShadowBesideThroughFaults(t *testing.T) {
 				start := time.Now()
 				r, err := l.Allow(t.Context(), "k")
 				if took := time.Since(start); took > ratelimit.DefaultTimeout {
-					t.Fatalf("%v: call %d took %v", failure, i, took)
+					t.Fatalf("NoShare %v: call %d took %v", noShare, i, took)
 				}
-				if (err != nil) != (failure != mirror.DecideAlone && !r.Allowed) || err == nil && !r.Allowed || r.Shadow {
-					t.Fatalf("%v: call %d: %+v, %v", failure, i, r, err)
+				if (err != nil) != (noShare && !r.Allowed) || err == nil && !r.Allowed || r.Shadow {
+					t.Fatalf("NoShare %v: call %d: %+v, %v", noShare, i, r, err)
 				}
 				if err != nil && (i < 30 || i >= 95) {
-					t.Errorf("%v: call %d: %v", failure, i, err)
+					t.Errorf("NoShare %v: call %d: %v", noShare, i, err)
 				}
 				if (i < 30 || i >= 95) && r.Source != ratelimit.FromStore {
-					t.Errorf("%v: call %d: watching sends the shared store away: %+v", failure, i, r)
+					t.Errorf("NoShare %v: call %d: watching sends the shared store away: %+v", noShare, i, r)
 				}
 				time.Sleep(200 * time.Millisecond)
 			}
 			report := l.ShadowReport()
 			if report.WouldDeny == 0 || report.Undecided == 0 || report.Decisions < 50 {
-				t.Errorf("%v: %+v", failure, report)
+				t.Errorf("NoShare %v: %+v", noShare, report)
 			}
 		})
 	}

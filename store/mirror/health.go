@@ -21,7 +21,7 @@ const (
 // parts; and Since tells when that last changed. A shared store that fails in Check alone,
 // which nobody has missed, has no Since.
 //
-// Under [FailOpen] and [FailClosed] nothing decides while the shared store is away.
+// With [Config.NoShare] nothing decides while the shared store is away.
 func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	h := s.checkShared(ctx)
 	decides, someAway := h.Status != ratelimit.StatusFailed, false
@@ -49,7 +49,7 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 		h.Decides = ""
 	}
 	local := s.checkLocal(ctx)
-	if !decides && local.OK && s.failure == DecideAlone {
+	if !decides && local.OK && !s.noShare {
 		h.Decides = PartLocal
 		local.Since = since
 	}

@@ -20,9 +20,10 @@ type Config struct {
 	// Nodes is how many processes share the store. While it is away each grants this
 	// part of every limit. 0 means 1: the whole of it.
 	Nodes int
-	// Failure says who decides what the shared store does not. The zero value is
-	// [DecideAlone].
-	Failure Failure
+	// NoShare returns the shared store's error instead of deciding by this node's
+	// share of the limits. The request is then served or, with FailClosed of package
+	// middleware, denied.
+	NoShare bool
 	// MaxKeys is about how many buckets are remembered, one for each key and limit; one
 	// takes 64 bytes, and as many again at most while the shared store is away. It is
 	// rounded up, to less than the double. They are kept in small sets, some of which are
@@ -48,7 +49,7 @@ type Config struct {
 type Store struct {
 	shared  ratelimit.Store
 	asked   ratelimit.Store // shared, with whatever it needs to end in time and never panic
-	failure Failure
+	noShare bool
 	nodes   int
 
 	start  time.Time // its monotonic reading counts
@@ -75,9 +76,6 @@ func New(shared ratelimit.Store, c Config) (*Store, error) {
 	if c.Nodes < 0 {
 		faults = append(faults, fmt.Errorf("mirror: Config.Nodes %d must be the number of processes that share the store; 0 means 1", c.Nodes))
 	}
-	if !c.Failure.valid() {
-		faults = append(faults, fmt.Errorf("mirror: Config.Failure %d must be DecideAlone, FailOpen or FailClosed", c.Failure))
-	}
 	if c.MaxKeys < 0 {
 		faults = append(faults, fmt.Errorf("mirror: Config.MaxKeys %d must not be negative; 0 means %d", c.MaxKeys, DefaultMaxKeys))
 	}
@@ -88,7 +86,7 @@ func New(shared ratelimit.Store, c Config) (*Store, error) {
 		c.MaxKeys = DefaultMaxKeys
 	}
 	s := &Store{
-		shared: shared, asked: guard(shared), failure: c.Failure, nodes: max(c.Nodes, 1),
+		shared: shared, asked: guard(shared), noShare: c.NoShare, nodes: max(c.Nodes, 1),
 		start: time.Now(), memory: newMemory(c.MaxKeys), local: memstore.New(memstore.Config{MaxKeys: c.MaxKeys}),
 		parts: newParts(shared), onChange: c.OnChange, onStep: c.OnStep,
 	}

@@ -12,11 +12,11 @@ import (
 
 // TestNewTellsAllFaults of its arguments at once.
 func TestNewTellsAllFaults(t *testing.T) {
-	_, err := mirror.New(nil, mirror.Config{Nodes: -1, Failure: 3, MaxKeys: -1})
+	_, err := mirror.New(nil, mirror.Config{Nodes: -1, MaxKeys: -1})
 	if err == nil {
 		t.Fatal("there is no error")
 	}
-	for _, word := range []string{"shared", "Config.Nodes -1", "Config.Failure 3", "Config.MaxKeys -1"} {
+	for _, word := range []string{"shared", "Config.Nodes -1", "Config.MaxKeys -1"} {
 		if !strings.Contains(err.Error(), word) {
 			t.Errorf("the error does not tell of %s: %v", word, err)
 		}

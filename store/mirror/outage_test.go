@@ -212,9 +212,9 @@ func TestResetWhileAway(t *testing.T) {
 	}
 }
 
-// TestFailurePolicies: one setting says what happens to calls that the shared store does
-// not decide.
-func TestFailurePolicies(t *testing.T) {
+// TestNoShare: this node's share decides what the shared store does not or, with
+// NoShare, Take returns the shared store's error.
+func TestNoShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		s := newMirror(t, shared, mirror.Config{})
@@ -240,31 +240,30 @@ func TestFailurePolicies(t *testing.T) {
 			t.Errorf("Check says that %q decides; want %q", h.Decides, mirror.PartLocal)
 		}
 	})
-	for failure, closed := range map[mirror.Failure]bool{mirror.FailOpen: false, mirror.FailClosed: true} {
-		synctest.Test(t, func(t *testing.T) {
-			shared := newFaulty()
-			s := newMirror(t, shared, mirror.Config{Failure: failure})
-			hour := policy(t, ratelimit.PerHour(2))
-			limiter, err := ratelimit.New(s, hour, ratelimit.Config{})
-			if err != nil {
-				t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		s := newMirror(t, shared, mirror.Config{NoShare: true})
+		hour := policy(t, ratelimit.PerHour(2))
+		limiter, err := ratelimit.New(s, hour, ratelimit.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.down()
+		for i := range 6 {
+			_, err := limiter.Allow(t.Context(), "key")
+			class := "connect"
+			if i >= 3 {
+				class = mirror.ClassAway
 			}
-			shared.down()
-			for i := range 6 {
-				_, err := limiter.Allow(t.Context(), "key")
-				class := "connect"
-				if i >= 3 {
-					class = mirror.ClassAway
-				}
-				if ratelimit.ErrorClass(err) != class || ratelimit.FailsClosed(err, !closed) != closed {
-					t.Errorf("call %d: %v, to be refused: %v; want class %s and %v", i, err, ratelimit.FailsClosed(err, !closed), class, closed)
-				}
+			failed, ok := errors.AsType[*ratelimit.StoreError](err)
+			if !ok || failed.Class != class || !failed.NotCharged {
+				t.Errorf("request %d: %v; want an error of class %s, not charged", i, err, class)
 			}
-			if h := s.Check(t.Context()); h.Decides != "" {
-				t.Errorf("Check says that %q decides; want nobody", h.Decides)
-			}
-		})
-	}
+		}
+		if h := s.Check(t.Context()); h.Decides != "" || h.Status != ratelimit.StatusFailed {
+			t.Errorf("Check returned %+v; want that nothing decides", h)
+		}
+	})
 }
 
 // TestGaveUp: a caller who cancels gets an error, and is no failure.

@@ -31,8 +31,8 @@ func (s *Store) usable(p *ratelimit.Policy) error {
 }
 
 // Take implements [ratelimit.Store]. What the shared store does not decide is decided
-// here, as [Config.Failure] says. With [DecideAlone] its only errors are about a Policy
-// that is not valid and about a caller who gave up; all are [*ratelimit.StoreError]s.
+// here, by this node's share. Unless [Config.NoShare] is set, its only errors are about a
+// Policy that is not valid and a caller who gave up. All are [*ratelimit.StoreError]s.
 //
 // What the caller knows himself, Request.Known, is passed on as it is, in place of
 // what the mirror knows.
