@@ -8,34 +8,41 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestIndex compares the code in README.md with the package that is tested, and looks
+// folder holds the pages.
+const folder = "../../docs/coming-from"
+
+// index is the page that lists the others.
+var index = filepath.Join(folder, "README.md")
+
+// TestIndex compares the code in the index with the package that is tested, and looks
 // for a row for each page.
 func TestIndex(t *testing.T) {
-	text := read(t, "README.md")
+	text := read(t, index)
 	blocks := regexp.MustCompile("(?ms)^```go\n(.*?)^```$").FindAllStringSubmatch(text, -1)
 	files := []string{"gradually/watch.go", "gradually/limit.go"}
 	if len(blocks) != len(files) {
-		t.Fatalf("README.md has %d blocks of Go, want %d", len(blocks), len(files))
+		t.Fatalf("the index has %d blocks of Go, want %d", len(blocks), len(files))
 	}
 	for i, file := range files {
 		if want := read(t, file); blocks[i][1] != want {
-			t.Errorf("block %d of README.md is not %s:\n%s", i, file, want)
+			t.Errorf("block %d of the index is not %s:\n%s", i, file, want)
 		}
 	}
 	for _, page := range pages(t) {
-		if !strings.Contains(text, "]("+filepath.ToSlash(page)+")") {
-			t.Errorf("README.md does not name %s", page)
+		if !strings.Contains(text, "]("+filepath.Base(page)+")") {
+			t.Errorf("the index does not name %s", page)
 		}
 	}
 }
 
 // TestLinks looks for the files that the pages link to, and the headings in them.
 func TestLinks(t *testing.T) {
-	for _, page := range append(pages(t), "README.md") {
+	for _, page := range append(pages(t), index) {
 		links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(read(t, page), -1)
 		if len(links) == 0 {
 			t.Errorf("%s has no links", page)
@@ -149,7 +156,8 @@ func receiver(e ast.Expr) string {
 
 func pages(t *testing.T) []string {
 	t.Helper()
-	found, err := filepath.Glob("*/README.md")
+	found, err := filepath.Glob(filepath.Join(folder, "*.md"))
+	found = slices.DeleteFunc(found, func(path string) bool { return path == index })
 	if err != nil || len(found) != 5 {
 		t.Fatalf("%d pages, %v; want 5", len(found), err)
 	}

@@ -2,16 +2,18 @@
 // clients see. Nothing in its tables of headers and of calls, and no body, is written
 // by hand: go test -p 1 ./*/before ./*/after -update writes it.
 //
-// A page, README.md, has the two programs as its first two blocks of Go, the bodies of
-// their refusals as its first two blocks of text, and two tables: of headers, and of
-// calls. Every program is called in a testing/synctest bubble, also through Redis, which
-// runs in it: so each value is exact, and 200 ms are 200 ms on a busy machine, too.
+// A page, docs/coming-from/NAME.md for the programs in NAME/before and NAME/after, has
+// the two programs as its first two blocks of Go, the bodies of their denials as its
+// first two blocks of text, and two tables: of headers, and of calls. Every program runs
+// in a testing/synctest bubble, Redis included: so each value is exact, and 200 ms are
+// 200 ms on a busy machine, too.
 package seen
 
 import (
 	"flag"
 	"net/http"
 	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 
@@ -40,15 +42,19 @@ type Program struct {
 	NewOnRedis func(*redis.Options) (http.Handler, func() error, error)
 }
 
-// Check compares the page in the parent folder with the program in this one, or writes
-// its part of the page anew. The program's source is main.go.
+// Check compares the page that has the parent folder's name with the program in this
+// one, or writes its part of the page anew. The program's source is main.go.
 func Check(t *testing.T, p Program) {
 	t.Helper()
 	source, err := os.ReadFile("main.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := open(t, "../README.md")
+	parent, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := open(t, filepath.Join("../../../../docs/coming-from", filepath.Base(parent)+".md"))
 	page.block("go", p.Side, string(source))
 
 	admitted, refused := answers(t, p)

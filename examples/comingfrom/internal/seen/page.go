@@ -18,7 +18,7 @@ const (
 // absent stands in a cell for a header that a response does not have.
 const absent = "–"
 
-// A page is a README.md, and what it has been compared with so far.
+// A page is a page of docs/coming-from, and what it has been compared with so far.
 type page struct {
 	t     *testing.T
 	path  string
