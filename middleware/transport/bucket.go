@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // This file fills the bucket of a lane, in the three ways in which limits are told:
@@ -45,7 +47,7 @@ func (l *lane) follow(remaining int, r reading) {
 	limit := l.limit * rate.Limit(l.share.of())
 	// No more can be charged than was there and came in, for what is refused costs
 	// nothing.
-	charge := min(float64(l.quota)+float64(limit)*r.now.Sub(r.sent).Seconds(), maxCount)
+	charge := min(float64(l.quota)+float64(limit)*r.now.Sub(r.sent).Seconds(), signals.MaxCount)
 	least := bucketOf(limit, size, remaining-min(r.after+r.unseen, int(charge)), from)
 	if l.exact > 0 && spare > 0 {
 		remaining++ // it is rounded down, and with a rate that is exact the tokens here say more
@@ -112,8 +114,8 @@ func spacing(limit rate.Limit, tokens float64) time.Duration {
 		return 0 // the rounding of floats
 	}
 	seconds := tokens / float64(limit)
-	if seconds >= maxTold.Seconds() {
-		return maxTold
+	if seconds >= signals.MaxTime.Seconds() {
+		return signals.MaxTime
 	}
 	return time.Duration(seconds*1e9) + 1
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // What the zero values in a Config stand for.
@@ -66,7 +68,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxWait == 0 {
 		c.MaxWait = DefaultMaxWait
 	}
-	c.MaxWait = min(c.MaxWait, maxTold) // so that nothing overflows
+	c.MaxWait = min(c.MaxWait, signals.MaxTime) // so that nothing overflows
 	switch {
 	case c.MaxRetries == 0:
 		c.MaxRetries = DefaultMaxRetries
@@ -77,4 +79,29 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxPaces = DefaultMaxPaces
 	}
 	return c, errors.Join(faults...)
+}
+
+// denial reads a response: by its status, and by Denied.
+func (c Config) denial(response *http.Response, l signals.Limits) signals.Denial {
+	d := signals.DenialOf(response, l)
+	if wait, denied := c.asksDenied(response); denied {
+		d.Denied, d.Limited = true, true
+		if wait > 0 {
+			d.Wait = min(wait, signals.MaxTime)
+		}
+	}
+	return d
+}
+
+// asksDenied is what Config.Denied says, nothing if it is nil or panics.
+func (c Config) asksDenied(response *http.Response) (wait time.Duration, denied bool) {
+	if c.Denied == nil {
+		return 0, false
+	}
+	defer func() {
+		if recover() != nil {
+			wait, denied = 0, false
+		}
+	}()
+	return c.Denied(response)
 }

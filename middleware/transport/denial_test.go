@@ -148,3 +148,22 @@ func TestLastAttempt(t *testing.T) {
 		}
 	})
 }
+
+// TestLimitOfZeroSaysNoWait: a denial with a limit of 0 backs off as if no limit were
+// reported.
+func TestLimitOfZeroSaysNoWait(t *testing.T) {
+	for _, lines := range [][]string{
+		{"X-Rate-Limit-Limit: 0", "X-Rate-Limit-Remaining: 0", "X-Rate-Limit-Reset: 30"},
+		{"RateLimit: limit=0, remaining=0, reset=30"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &script{answers: []answer{refusal(lines...), refusal(lines...), ok}}
+			if status, _ := do(t, mustNew(t, s, transport.Config{}), request(t, "https://api.example.com/")); status != 200 {
+				t.Errorf("%q: status %d", lines, status)
+			}
+			if len(s.times) != 3 || !near(s.times[1], time.Second) || !near(s.times[2], 3*time.Second) {
+				t.Errorf("%q: sent at %v, want the waits to begin with a second", lines, s.times)
+			}
+		})
+	}
+}

@@ -1,6 +1,10 @@
 package transport
 
-import "time"
+import (
+	"time"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+)
 
 // An evidence is what responses have shown of how a limit comes back: bit by bit, as
 // in a bucket, or all at once at the end of a window. No single response proves it. A
@@ -47,7 +51,7 @@ func (e *evidence) refills(told bool) bool {
 func (e *evidence) believed() bool { return e.rises >= enoughRises<<e.doubts }
 
 // read takes a response into account. before is the reset that the last one reported.
-func (e *evidence) read(t Limit, r reading, before time.Time) {
+func (e *evidence) read(t signals.Limit, r reading, before time.Time) {
 	switch {
 	case r.refused && t.Remaining == 0 && t.Reset > 0:
 		e.deny(t, r)
@@ -63,7 +67,7 @@ func (e *evidence) read(t Limit, r reading, before time.Time) {
 }
 
 // compare compares a response with those before it in the same window.
-func (e *evidence) compare(t Limit, r reading, before time.Time) {
+func (e *evidence) compare(t signals.Limit, r reading, before time.Time) {
 	back := t.Remaining - e.full + int(r.number) - int(e.first.number) - r.unseen - e.first.after //nolint:gosec // counts of requests
 	if back <= e.most {
 		return
@@ -79,17 +83,17 @@ func (e *evidence) compare(t Limit, r reading, before time.Time) {
 
 // sameWindow reports whether what remains at r belongs to the window that ended at
 // before, if it is one.
-func sameWindow(t Limit, r reading, before time.Time) bool {
+func sameWindow(t signals.Limit, r reading, before time.Time) bool {
 	left := before.Sub(r.now)
 	return left <= evidenceWithin && (left > evidenceRounding || left > 0 && t.Reset <= left)
 }
 
 // deny takes a denial into account. A bucket has a token again after its first share
 // of the reset, unless others took it; a window has none before it ends.
-func (e *evidence) deny(t Limit, r reading) {
+func (e *evidence) deny(t signals.Limit, r reading) {
 	again := !r.sent.Before(e.share) && r.now.Before(e.ends)
 	if e.share.IsZero() || !r.now.Before(e.ends) || again {
-		e.share, e.ends = r.now.Add(t.again()), r.now.Add(t.Reset)
+		e.share, e.ends = r.now.Add(t.Next()), r.now.Add(t.Reset)
 	}
 	if !r.sent.After(e.denied) {
 		return // it was under way

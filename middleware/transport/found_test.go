@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -223,40 +221,6 @@ func TestRefusalIsSlow(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// TestPartOfADay: "0.5d" is twelve hours, and no sum of a header overflows.
-func TestPartOfADay(t *testing.T) {
-	for text, want := range map[string]time.Duration{
-		"0.5d":         12 * time.Hour,
-		"1.25d":        30 * time.Hour,
-		"0.999999999d": 86399999913600,
-		"364.9d":       364*24*time.Hour + 21*time.Hour + 36*time.Minute,
-		"365d":         year,
-		"365.5d":       0, // more than a year makes no sense
-	} {
-		if got := transport.Parse(headers("X-Rate-Limit-Limit: "+text, "X-Rate-Limit-Remaining: 1")).All[0].Window; got != want {
-			t.Errorf("%s is %v, want %v", text, got, want)
-		}
-	}
-}
-
-// TestLongLinesCostNothing: of a long line nothing is copied, whatever it
-// is in.
-func TestLongLinesCostNothing(t *testing.T) {
-	for _, unit := range []string{"9", ",", ";", `"`, `\`, "=", "a=1;", `"a";r=1,`, " ", "Mon, ", "1:1,", "{"} {
-		line := []string{strings.Repeat(unit, 1<<20/len(unit))}
-		for _, name := range slices.Concat(names, transport.Names()) {
-			h := http.Header{name: line}
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			transport.Parse(h)
-			runtime.ReadMemStats(&after)
-			if n := after.TotalAlloc - before.TotalAlloc; n > 100_000 {
-				t.Errorf("%s of %q: %d bytes", name, unit, n)
-			}
-		}
 	}
 }
 

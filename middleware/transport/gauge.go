@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // A gauge finds out how fast a bucket refills by what remains in it: between two
@@ -23,7 +25,7 @@ const gaugeTime = 10 * time.Second
 
 // largest returns the least that a quota must be of which this much remains.
 func (g *gauge) largest(remaining int) int {
-	g.most = max(g.most, min(remaining, maxCount-1)+1)
+	g.most = max(g.most, min(remaining, signals.MaxCount-1)+1)
 	return g.most
 }
 

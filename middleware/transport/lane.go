@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // guessedWindow is the window of a quota of which nothing but the number is told: the
@@ -50,7 +52,7 @@ type lane struct {
 
 // read takes over what a response tells, and returns false if that is not enough
 // to go by.
-func (l *lane) read(t Limit, r reading) bool {
+func (l *lane) read(t signals.Limit, r reading) bool {
 	if l.window && t.Reset == 0 && r.sent.Before(l.resets) {
 		return true // it tells of a window that is over
 	}
@@ -74,10 +76,10 @@ func (l *lane) read(t Limit, r reading) bool {
 		l.resets = r.now.Add(t.Reset)
 	}
 	switch {
-	case t.Remaining == Unknown && t.Window > 0 && l.quota > 0:
+	case t.Remaining == signals.Unknown && t.Window > 0 && l.quota > 0:
 		l.count(l.rateOf(t), r)
 		return true
-	case t.Remaining == Unknown || l.quota == 0:
+	case t.Remaining == signals.Unknown || l.quota == 0:
 		return false
 	}
 	l.strict = l.strict || r.refused && l.bucket != nil && !refills
@@ -120,13 +122,13 @@ func (l *lane) read(t Limit, r reading) bool {
 
 // overtaken takes over a denial that comes after the response to a later request: what
 // remained is no news, but that nothing had come back is.
-func (l *lane) overtaken(t Limit) {
+func (l *lane) overtaken(t signals.Limit) {
 	refills := t.Refills && l.evidence.refills(true) || l.refill || l.evidence.refills(false)
 	l.strict = l.strict || t.Remaining == 0 && l.bucket != nil && !refills
 }
 
 // rateOf returns the rate of a limit that tells it, else 0.
-func (l *lane) rateOf(t Limit) rate.Limit {
+func (l *lane) rateOf(t signals.Limit) rate.Limit {
 	switch {
 	case t.Window > 0 && t.Refill > 0:
 		return rate.Limit(float64(t.Refill) / t.Window.Seconds())

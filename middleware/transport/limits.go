@@ -2,8 +2,9 @@ package transport
 
 import (
 	"net/http"
-	"slices"
 	"time"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // Limits is what a response reports of the limits of an API. The zero value is a
@@ -47,10 +48,7 @@ type Limit struct {
 }
 
 // Unknown is the Remaining of a limit for which it is not known.
-const Unknown = -1
-
-// maxLimits is how many limits are read from one response: more than anybody has.
-const maxLimits = 16
+const Unknown = signals.Unknown
 
 // Parse reads the limits from the headers of a response that has just arrived. The
 // first of these that is there, and makes sense, counts, for the wait:
@@ -84,95 +82,13 @@ const maxLimits = 16
 // A value that makes no sense is as if it were not there: text that cannot be read, or
 // a time of more than a year. A limit of 0 says nothing about a rate, and is left out.
 // Counts that are too large are cut off, and no negative one is returned but [Unknown].
-func Parse(h http.Header) Limits { return parse(h, time.Now()) }
+func Parse(h http.Header) Limits { return limitsOf(signals.Parse(h, time.Now())) }
 
-// parse is Parse at a given time. Most responses report nothing: their headers are
-// looked up, and no more.
-func parse(h http.Header, now time.Time) Limits {
-	var seen [maxFamilies]bool
-	known := false
-	for name := range h {
-		if i, ok := spoken.index[name]; ok {
-			seen[i], known = true, true
-		}
-	}
-	if !known || stored(h) {
-		return Limits{}
-	}
-	c := clockOf(h, now)
-	l := Limits{RetryAfter: spoken.families[waits].wait(h, c)}
-	best := -1
-	for i := range spoken.families {
-		if i == waits || !seen[i] {
-			continue
-		}
-		f := &spoken.families[i]
-		found := f.read(h, c)
-		if f.common && len(found) > 0 {
-			switch n := worth(found); {
-			case n <= best:
-				continue
-			case best == 0:
-				l.All = nil // only the end of something that is now known better
-				fallthrough
-			default:
-				best = n
-			}
-		}
-		for _, limit := range found {
-			l.All = add(l.All, limit)
-		}
+// limitsOf returns a copy of what was read of a response.
+func limitsOf(read signals.Limits) Limits {
+	l := Limits{RetryAfter: read.RetryAfter}
+	for _, limit := range read.All {
+		l.All = append(l.All, Limit(limit))
 	}
 	return l
-}
-
-// stored reports whether a cache sent the response.
-func stored(h http.Header) bool {
-	for _, m := range members(h["Age"]) {
-		if age, ok := parseCount(m.value); ok && age > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// wait returns how long the response asks to wait, in the first form that makes sense.
-func (f *family) wait(h http.Header, c clock) time.Duration {
-	for _, form := range []struct {
-		as   role
-		unit time.Duration
-	}{{waitMs, time.Millisecond}, {waitFor, time.Second}} {
-		for _, name := range f.names[form.as] {
-			if d := slices.Max(append(times(h[name], c, form.unit), 0)); d > 0 {
-				return d
-			}
-		}
-	}
-	return 0
-}
-
-// requests returns the limits that count requests, and of which more is known than when
-// they end: those that a pace can heed.
-func (l Limits) requests() []Limit {
-	var found []Limit
-	for _, limit := range l.All {
-		if limit.Unit == "" && (limit.Quota > 0 || limit.Remaining != Unknown) {
-			found = append(found, limit)
-		}
-	}
-	return found
-}
-
-// again returns the time until the first of what is used up comes back, 0 if it is not
-// known.
-func (l Limit) again() time.Duration {
-	switch {
-	case l.Refill > 0:
-		return l.Window / time.Duration(l.Refill)
-	case l.Refills && l.Quota > 0:
-		// In a bucket it comes back much sooner than all of them; but the Reset of a
-		// fixed window is often reported in these words, and a second is cheap.
-		return max(l.Reset/time.Duration(l.Quota), min(l.Reset, time.Second))
-	}
-	return l.Reset
 }

@@ -1,6 +1,10 @@
 package transport
 
-import "time"
+import (
+	"time"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+)
 
 // An opening finds out when a window ends whose length is reported, but not its end:
 // that is one length after it began, and it began when more remained than before. HubSpot
@@ -14,8 +18,8 @@ type opening struct {
 
 // reset returns the time until the window ends, 0 if that is reported, or not known. It
 // matters only when nothing remains.
-func (o *opening) reset(t Limit, r reading) time.Duration {
-	if t.Reset > 0 || t.Refills || t.Window == 0 || t.Remaining == Unknown {
+func (o *opening) reset(t signals.Limit, r reading) time.Duration {
+	if t.Reset > 0 || t.Refills || t.Window == 0 || t.Remaining == signals.Unknown {
 		return t.Reset
 	}
 	rose := o.last.number > 0 && t.Remaining-o.left-r.unseen-o.last.after > 0

@@ -5,11 +5,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // read sets the pace by a response, and returns how long its request is to wait before
 // it is sent again: 0 if it was not denied.
-func (p *pace) read(c call, limits Limits, d denial, attempt int, now time.Time) (wait time.Duration) {
+func (p *pace) read(c call, limits signals.Limits, d signals.Denial, attempt int, now time.Time) (wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.trip = min(max(now.Sub(c.sent), p.trip-p.trip/16), maxTrip)
@@ -19,22 +21,22 @@ func (p *pace) read(c call, limits Limits, d denial, attempt int, now time.Time)
 	for _, l := range p.lanes {
 		l.gate.answered(c.number)
 	}
-	told, set := limits.requests(), p.routes.of(c.route)
+	told, set := limits.Requests(), p.routes.of(c.route)
 	switch {
 	case len(told) > 0:
 		p.readLanes(c, told, d, now)
 	case set != nil && !slices.ContainsFunc(set.lanes, func(l *lane) bool { return !l.over(now) }):
 		p.drop(set.has) // it was asked whether they still hold, and they are not told any more
 	}
-	if d.denied {
+	if d.Denied {
 		wait = p.waitAfter(d, limits, attempt)
 		p.close(told, now, wait)
 	}
 	switch {
 	case p.routes.of(c.route) != nil:
-	case d.limited:
+	case d.Limited:
 		p.learned.refused(c, now, min(wait, p.maxWait))
-	case !d.denied:
+	case !d.Denied:
 		p.learned.admitted(c, now)
 	}
 	p.queues.wake()
@@ -43,7 +45,7 @@ func (p *pace) read(c call, limits Limits, d denial, attempt int, now time.Time)
 
 // close keeps the requests waiting that a denial speaks of: those that count against
 // the limits of which it says that nothing remains or, if there are none, all.
-func (p *pace) close(told []Limit, now time.Time, wait time.Duration) {
+func (p *pace) close(told []signals.Limit, now time.Time, wait time.Duration) {
 	named := false
 	for _, t := range told {
 		if l := find(p.lanes, t.Name); l != nil && t.Remaining == 0 {
@@ -73,9 +75,9 @@ type reading struct {
 // maxLanes is how many limits a pace remembers.
 const maxLanes = 64
 
-// readLanes takes over what a response tells. Limits that it does not name do not
+// readLanes takes over what a response tells. signals.Limits that it does not name do not
 // hold its route any more, as far as anybody knows.
-func (p *pace) readLanes(c call, told []Limit, d denial, now time.Time) {
+func (p *pace) readLanes(c call, told []signals.Limit, d signals.Denial, now time.Time) {
 	var lanes []*lane
 	var counted []*lane // against which it counted, as far as was known
 	if p.remembers(c) {
@@ -93,14 +95,14 @@ func (p *pace) readLanes(c call, told []Limit, d denial, now time.Time) {
 		}
 		if c.number > l.newest {
 			r := p.readingOf(c, l)
-			r.now, r.refused, r.wait, r.maxWait, r.quick = now, d.limited, d.wait, p.maxWait, min(p.way.least(), now.Sub(c.sent))
+			r.now, r.refused, r.wait, r.maxWait, r.quick = now, d.Limited, d.Wait, p.maxWait, min(p.way.least(), now.Sub(c.sent))
 			l.newest = c.number
 			limit.Reset = l.opening.reset(limit, r)
 			if !l.read(limit, r) {
 				p.drop(func(gone *lane) bool { return gone == l })
 				continue
 			}
-		} else if d.limited {
+		} else if d.Limited {
 			l.overtaken(limit)
 		}
 		p.keep(l)

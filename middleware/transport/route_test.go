@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // TestRouteOf: which requests have one route.
@@ -57,11 +59,11 @@ func TestRoutesAreBounded(t *testing.T) {
 	for i := range 10_000 {
 		w := &waiter{route: routeKey(i)}
 		w.set = p.routes.of(w.route)
-		told := Limits{All: []Limit{
+		told := signals.Limits{All: []signals.Limit{
 			{Name: "core", Quota: 100, Window: time.Second, Remaining: 99, Reset: time.Second},
 			{Name: fmt.Sprint(i), Quota: 10, Window: time.Second, Remaining: 9, Reset: time.Second},
 		}}
-		p.read(p.grant(w, now), told, denial{}, 1, now)
+		p.read(p.grant(w, now), told, signals.Denial{}, 1, now)
 		if n := len(p.routes.byKey); n > maxRoutes || n != p.routes.order.Len() || len(p.routes.sets) > maxRoutes+1 || len(p.lanes) > maxLanes {
 			t.Fatalf("%d routes, %d in order, %d sets, %d limits", n, p.routes.order.Len(), len(p.routes.sets), len(p.lanes))
 		}
@@ -88,7 +90,7 @@ func TestRoutesAreBounded(t *testing.T) {
 	later := now.Add(time.Hour)
 	for _, key := range slices.Collect(maps.Keys(p.routes.byKey)) {
 		w := &waiter{route: key, set: p.routes.of(key)}
-		p.read(p.grant(w, later), Limits{}, denial{}, 1, later)
+		p.read(p.grant(w, later), signals.Limits{}, signals.Denial{}, 1, later)
 	}
 	if len(p.routes.byKey) > 0 || p.routes.rest != nil || len(p.routes.sets) > 0 {
 		t.Errorf("%d routes, %d sets and %+v remain", len(p.routes.byKey), len(p.routes.sets), p.routes.rest)

@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/keyrate/keyrate/middleware/transport"
@@ -29,4 +30,14 @@ func request(t testing.TB, url string) *http.Request {
 
 func observer(f func(transport.Event)) func(context.Context, transport.Event) {
 	return func(_ context.Context, e transport.Event) { f(e) }
+}
+
+// headers returns a header with lines of the form "Name: value".
+func headers(lines ...string) http.Header {
+	h := http.Header{}
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ":")
+		h.Add(name, strings.TrimSpace(value))
+	}
+	return h
 }

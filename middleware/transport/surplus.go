@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // A surplus is by how much a bucket fills up faster than is told. A window is told in
@@ -25,7 +27,7 @@ const (
 )
 
 // read takes a response into account, and returns the rate for one that is told.
-func (s *surplus) read(told rate.Limit, t Limit, quota int, r reading) rate.Limit {
+func (s *surplus) read(told rate.Limit, t signals.Limit, quota int, r reading) rate.Limit {
 	limit := told * rate.Limit(1+s.more)
 	held := r.gap > 0 && r.gap.Seconds()*float64(limit) < 1.5 // it came as soon as the pace allowed
 	factor := 1.0

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"reflect"
 	"time"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // A Transport is an http.RoundTripper that keeps to the limits of the APIs that it
@@ -154,18 +156,18 @@ func (t *trip) enter(ctx context.Context) (call, error) {
 // answered reads a response, and returns false if the request is to be sent again.
 func (t *trip) answered(ctx context.Context, c call, response *http.Response) bool {
 	now := time.Now()
-	limits := parse(response.Header, now)
-	d := t.config.denialOf(response, limits)
+	limits := signals.Parse(response.Header, now)
+	d := t.config.denial(response, limits)
 	wait := t.pace.read(c, limits, d, t.attempt, now)
 	if (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusTooManyRequests) && t.pace.unnamed.CompareAndSwap(true, false) {
 		t.observe(ctx, Event{Action: NoCredential, Attempt: t.attempt, Status: response.StatusCode, Err: errNoCredential})
 	}
-	e := Event{Action: Answered, Wait: wait, Attempt: t.attempt, Status: response.StatusCode, Limits: limits}
+	e := Event{Action: Answered, Wait: wait, Attempt: t.attempt, Status: response.StatusCode, Limits: limitsOf(limits)}
 	if wait == 0 {
 		t.observe(ctx, e)
 		return true
 	}
-	if t.attempt > t.config.MaxRetries || d.last || wait > t.patience(ctx, now) || !d.limited && !idempotent(t.sender.request) || !t.sender.again() {
+	if t.attempt > t.config.MaxRetries || d.Last || wait > t.patience(ctx, now) || !d.Limited && !idempotent(t.sender.request) || !t.sender.again() {
 		e.Action = Returned
 		t.observe(ctx, e)
 		return true

@@ -669,10 +669,32 @@ func TestRealClient(t *testing.T) {
 // FuzzMaxWait: whatever a server sends, no call takes longer than the cap, and none
 // is sent for ever.
 func FuzzMaxWait(f *testing.F) {
-	seed(f)
+	names := []string{
+		"Date", "Retry-After", "Retry-After-Ms", "Ratelimit", "Ratelimit-Policy", "Ratelimit-Limit", "Ratelimit-Remaining", "Ratelimit-Reset",
+		"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", "X-Ratelimit-Limit-Requests", "X-Ratelimit-Remaining-Requests",
+		"X-Ratelimit-Reset-Requests", "X-Shopify-Shop-Api-Call-Limit",
+	}
+	for _, values := range []string{ // a line is the number of a name, and a value
+		"3 \"default\";r=0;t=1, \"b\";r=3;t=5\n4 \"default\";q=5;w=1, \"b\";q=9;w=3600\n1 1\n2 200",
+		"3 limit=100, remaining=50, reset=50\n4 100;w=60",
+		"5 10, 10;w=1\n6 0\n7 1",
+		"8 5000\n9 0\n10 946688400\n0 Sat, 01 Jan 2000 00:00:00 GMT",
+		"11 60\n12 0\n13 6m0s",
+		"14 40/40\n1 2.0",
+		"1 Sat, 01 Jan 2000 00:00:07 GMT",
+		"1 99999999999999999999\n9 -1\n8 NaN",
+	} {
+		f.Add(values)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		synctest.Test(t, func(t *testing.T) {
-			h := headersOf(text)
+			h := http.Header{}
+			for line := range strings.SplitSeq(text, "\n") {
+				number, value, _ := strings.Cut(line, " ")
+				if i, err := strconv.Atoi(number); err == nil && i >= 0 {
+					h.Add(names[i%len(names)], value)
+				}
+			}
 			s := &script{answers: []answer{{status: 200, header: h}, {status: 429, header: h}, {status: 503, header: h}, {status: 403, header: h}, {status: 429, header: h}}}
 			config := transport.Config{MaxWait: 7 * time.Second, MaxRetries: 3}
 			tr := mustNew(t, s, config)

@@ -1,4 +1,4 @@
-package transport
+package signals
 
 import (
 	"math/bits"
@@ -9,11 +9,11 @@ import (
 const (
 	// maxText is how long a number, a time or a name in a header may be, in bytes.
 	maxText = 64
-	// maxTold is the longest time that is read from a header: the longest window in
+	// MaxTime is the longest time that is read from a header: the longest window in
 	// use is Kong's year. What is longer makes no sense, and is not read.
-	maxTold = 365 * 24 * time.Hour
-	// maxCount is the largest count that is read from a header.
-	maxCount = 1<<31 - 1
+	MaxTime = 365 * 24 * time.Hour
+	// MaxCount is the largest count that is read from a header.
+	MaxCount = 1<<31 - 1
 	// maxWhole is where digits stops counting. As a Unix time in nanoseconds it is the
 	// year 2116.
 	maxWhole = 1 << 62
@@ -60,7 +60,7 @@ func parseCount(s string) (int, bool) {
 	if unsigned != s {
 		return 0, true
 	}
-	return int(min(whole, maxCount)), true
+	return int(min(whole, MaxCount)), true
 }
 
 // parseQuota reads a count, and the time for which it holds if that stands behind it:
@@ -80,18 +80,18 @@ func parseQuota(s string) (n int, per time.Duration, ok bool) {
 	return n, per, ok && per > 0
 }
 
-// scale returns a number of units, unless it is more than maxTold.
+// scale returns a number of units, unless it is more than MaxTime.
 func scale(whole, billionths int64, unit time.Duration) (time.Duration, bool) {
-	if whole > int64(maxTold/unit) {
+	if whole > int64(MaxTime/unit) {
 		return 0, false
 	}
 	high, low := bits.Mul64(uint64(billionths), uint64(unit)) // more than 64 bits, of days
 	part, _ := bits.Div64(high, low, 1e9)
 	d := time.Duration(whole)*unit + time.Duration(part)
-	return d, d <= maxTold
+	return d, d <= MaxTime
 }
 
-// parseDecimal reads a number of units, of maxTold at most.
+// parseDecimal reads a number of units, of MaxTime at most.
 func parseDecimal(s string, unit time.Duration) (time.Duration, bool) {
 	whole, billionths, ok := digits(strings.TrimSpace(s))
 	if !ok {

@@ -1,4 +1,4 @@
-package transport_test
+package signals_test
 
 import (
 	"net/http"
@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport"
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // noon is the Date of the responses in these tests, 1767614400. That is over, so that
@@ -15,12 +15,12 @@ import (
 const noon = "Mon, 05 Jan 2026 12:00:00 GMT"
 
 // parseAt parses lines of a response that was sent at noon, unless they say when.
-func parseAt(lines ...string) transport.Limits {
+func parseAt(lines ...string) signals.Limits {
 	h := headers(lines...)
 	if h.Get("Date") == "" {
 		h.Set("Date", noon)
 	}
-	return transport.Parse(h)
+	return signals.Parse(h, time.Now())
 }
 
 // times are what waits and resets look like, and how long that is from noon.
@@ -72,7 +72,7 @@ func TestFormsOfTimes(t *testing.T) {
 		}
 		for _, name := range []string{"X-RateLimit", "RateLimit", "X-Rate-Limit"} {
 			l := parseAt(name+"-Limit: 9", name+"-Remaining: 3", name+"-Reset: "+text)
-			if want := one(transport.Limit{Quota: 9, Remaining: 3, Reset: want}); !reflect.DeepEqual(l.All, want) {
+			if want := one(signals.Limit{Quota: 9, Remaining: 3, Reset: want}); !reflect.DeepEqual(l.All, want) {
 				t.Errorf("%s-Reset: %s is %+v, want %+v", name, text, l.All, want)
 			}
 		}
@@ -84,7 +84,7 @@ func TestFormsOfTimes(t *testing.T) {
 			if strings.Contains(text, ",") && quoted == text {
 				continue // a comma ends a parameter
 			}
-			if want := one(transport.Limit{Name: "a", Remaining: 3, Reset: want}); !reflect.DeepEqual(l.All, want) {
+			if want := one(signals.Limit{Name: "a", Remaining: 3, Reset: want}); !reflect.DeepEqual(l.All, want) {
 				t.Errorf("t=%s is %+v, want %+v", quoted, l.All, want)
 			}
 		}
@@ -111,7 +111,7 @@ func TestFormsOfMilliseconds(t *testing.T) {
 // stands beside it counts.
 func TestNonsense(t *testing.T) {
 	for _, text := range nonsense {
-		if got := parseAt("Retry-After: " + text); !reflect.DeepEqual(got, transport.Limits{}) {
+		if got := parseAt("Retry-After: " + text); !reflect.DeepEqual(got, signals.Limits{}) {
 			t.Errorf("Retry-After: %s is %+v, want nothing", text, got)
 		}
 		if got := parseAt("Retry-After-Ms: "+text, "Retry-After: 7").RetryAfter; got != 7*time.Second && strings.Trim(text, "0123456789.") != "" {
@@ -147,7 +147,7 @@ func TestSeveralTimes(t *testing.T) {
 	} {
 		for _, values := range lines {
 			h := http.Header{"Retry-After": values, "Date": {noon}}
-			if got := transport.Parse(h).RetryAfter; got != want {
+			if got := signals.Parse(h, time.Now()).RetryAfter; got != want {
 				t.Errorf("%q is %v, want %v", values, got, want)
 			}
 		}

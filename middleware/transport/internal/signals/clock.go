@@ -1,4 +1,4 @@
-package transport
+package signals
 
 import (
 	"net/http"
@@ -21,10 +21,10 @@ func clockOf(h http.Header, now time.Time) clock {
 // read reads the time until something happens, in any of the forms in use: a number
 // of units, a duration with its own units, a date, or a Unix time in seconds,
 // milliseconds, microseconds or nanoseconds. What is over is 0. What cannot be read, or
-// is further away than maxTold, makes no sense: then ok is false.
+// is further away than MaxTime, makes no sense: then ok is false.
 //
 // No form can be taken for another: a number is a Unix time only if as a delay it is
-// longer than maxTold.
+// longer than MaxTime.
 func (c clock) read(s string, unit time.Duration) (d time.Duration, ok bool) {
 	s = strings.TrimSpace(s)
 	number, isDate := strings.CutPrefix(s, "@") // RFC 9651, section 3.3.7
@@ -63,7 +63,7 @@ func epoch(whole, billionths int64) time.Time {
 
 // within returns the time until something happens if that makes sense.
 func within(d time.Duration) (time.Duration, bool) {
-	if d > maxTold {
+	if d > MaxTime {
 		return 0, false
 	}
 	return max(d, 0), true

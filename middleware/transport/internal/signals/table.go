@@ -1,4 +1,4 @@
-package transport
+package signals
 
 import (
 	"net/http"

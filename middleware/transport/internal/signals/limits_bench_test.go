@@ -1,11 +1,12 @@
-package transport_test
+package signals_test
 
 import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport"
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // BenchmarkParse shows what a response costs. Most report no limit, so that theirs is
@@ -27,7 +28,7 @@ func BenchmarkParse(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				transport.Parse(h)
+				signals.Parse(h, time.Now())
 			}
 		})
 	}

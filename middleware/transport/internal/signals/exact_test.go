@@ -1,11 +1,11 @@
-package transport_test
+package signals_test
 
 import (
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport"
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // TestExactWindow: keyrate's own parameter has the window where it fits the one in
@@ -26,7 +26,7 @@ func TestExactWindow(t *testing.T) {
 		"q=1;w=1;acme-window-us=200000":                       time.Second,
 		"q=1;w=1;keyrate-window-us=\"200000\";acme-comment=a": 200 * time.Millisecond,
 	} {
-		l := transport.Parse(headers(fmt.Sprintf(`RateLimit-Policy: "default";%s`, params), `RateLimit: "default";r=0;t=1`))
+		l := signals.Parse(headers(fmt.Sprintf(`RateLimit-Policy: "default";%s`, params), `RateLimit: "default";r=0;t=1`), time.Now())
 		if len(l.All) != 1 || l.All[0].Window != want {
 			t.Errorf("%s: %+v, want a window of %v", params, l.All, want)
 		}

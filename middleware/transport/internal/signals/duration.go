@@ -1,4 +1,4 @@
-package transport
+package signals
 
 import (
 	"strings"
@@ -10,7 +10,7 @@ const (
 	week = 7 * day
 )
 
-// parseDuration reads a duration with its units, of maxTold at most:
+// parseDuration reads a duration with its units, of MaxTime at most:
 //
 //	30s  6m0s  1d2h3m4s  200ms  1.5 hours    a number before each unit
 //	PT30S  P1DT2H                            ISO 8601, without years and months
@@ -43,7 +43,7 @@ func parseDuration(s string) (time.Duration, bool) {
 			return 0, false
 		}
 		d, ok := parseDecimal(number, unit)
-		if sum += d; !ok || sum > maxTold {
+		if sum += d; !ok || sum > MaxTime {
 			return 0, false
 		}
 		s = strings.TrimLeft(s[end:], " ")
@@ -101,7 +101,7 @@ func parseClockTime(s string) (time.Duration, bool) {
 	var sum time.Duration
 	for i, unit := range []time.Duration{day, time.Hour, time.Minute, time.Second} {
 		d, ok := parseDecimal(part[i], unit)
-		if sum += d; !ok || sum > maxTold {
+		if sum += d; !ok || sum > MaxTime {
 			return 0, false
 		}
 	}

@@ -1,8 +1,10 @@
-package transport_test
+package signals_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,12 +12,13 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware/transport"
+	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // A fluentServer limits by windows or by a bucket, and reports it as a vendor does.
 type fluentServer struct {
-	transport.Speaker
-	transport.State
+	signals.Speaker
+	signals.State
 
 	mu     sync.Mutex
 	start  time.Time // of the window
@@ -108,7 +111,7 @@ func TestEachDialectForTenMinutes(t *testing.T) {
 }
 
 func useEachDialect(t *testing.T, long time.Duration) {
-	for _, speaker := range transport.Speakers() {
+	for _, speaker := range signals.Speakers() {
 		if !speaker.Told {
 			continue
 		}
@@ -129,8 +132,8 @@ func useEachDialect(t *testing.T, long time.Duration) {
 	}
 }
 
-func newFluentServer(speaker transport.Speaker) *fluentServer {
-	s := &fluentServer{Speaker: speaker, State: transport.State{Quota: 50, Window: 10 * time.Second, Refill: 50}}
+func newFluentServer(speaker signals.Speaker) *fluentServer {
+	s := &fluentServer{Speaker: speaker, State: signals.State{Quota: 50, Window: 10 * time.Second, Refill: 50}}
 	switch {
 	case speaker.Leaks && speaker.Window == 0:
 		s.Quota, s.State.Refill, s.State.Window = 40, 2, time.Second
@@ -146,7 +149,10 @@ func newFluentServer(speaker transport.Speaker) *fluentServer {
 // useFluently lets workers call for so long, and returns how many calls were given up too
 // early.
 func useFluently(t *testing.T, s *fluentServer, long time.Duration) (early int) {
-	tr := mustNew(t, network{s, 5 * time.Millisecond, 15 * time.Millisecond}, transport.Config{})
+	tr, err := transport.New(network{s}, transport.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	end := time.Now().Add(long)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -154,7 +160,7 @@ func useFluently(t *testing.T, s *fluentServer, long time.Duration) (early int) 
 		wg.Go(func() {
 			for time.Now().Before(end) {
 				began := time.Now()
-				response, err := tr.RoundTrip(request(t, "https://api.example.com/"))
+				response, err := tr.RoundTrip(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example.com/", http.NoBody))
 				if err == nil {
 					_ = response.Body.Close()
 					continue
@@ -177,4 +183,16 @@ func useFluently(t *testing.T, s *fluentServer, long time.Duration) (early int) 
 	}
 	wg.Wait()
 	return early
+}
+
+// A network is the way to a server in this process and back, each of 5 to 15 ms.
+type network struct{ http.Handler }
+
+func (n network) RoundTrip(r *http.Request) (*http.Response, error) {
+	travel := func() { time.Sleep(5*time.Millisecond + rand.N(10*time.Millisecond)) }
+	travel()
+	w := httptest.NewRecorder()
+	n.ServeHTTP(w, r)
+	travel()
+	return w.Result(), nil
 }

@@ -1,4 +1,4 @@
-package transport
+package signals
 
 import (
 	"cmp"
@@ -54,7 +54,7 @@ func (l Limit) tighter(o Limit) bool {
 	left := func(l Limit) uint { return uint(l.Remaining) } // Unknown is the largest
 	pace := func(l Limit) float64 {
 		if l.Window == 0 {
-			return float64(maxCount)
+			return float64(MaxCount)
 		}
 		return float64(cmp.Or(l.Refill, l.Quota)) / l.Window.Seconds()
 	}
