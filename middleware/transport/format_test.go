@@ -35,7 +35,7 @@ func TestFormat(t *testing.T) {
 		"the hash in hexadecimal": hex.EncodeToString(key[:]),
 		"the hash in base64":      base64.StdEncoding.EncodeToString(key[:]),
 		"the hash as numbers":     strings.Trim(fmt.Sprint(key), "[]"),
-		"the hash in Go's form":   strings.Trim(fmt.Sprintf("%#v", key), "}")[len("transport.paceKey{"):],
+		"the hash in Go's form":   strings.Trim(fmt.Sprintf("%#v", key), "}")[len("pace.Key{"):],
 	}
 	var prints []string
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T"} {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/keyrate/keyrate/middleware/transport/internal/pace"
 )
 
 // credentialNames are headers from which APIs take the key whose limit counts, beside
@@ -101,12 +103,9 @@ func appendText(b []byte, text string) []byte {
 	return append(b, text...)
 }
 
-// A paceKey stands for a host and a credential.
-type paceKey [sha256.Size]byte
-
 // keyOf hashes, so that no credential is kept, however long it is. found is false if
 // the request has none, as far as the default Key can see.
-func (t *Transport) keyOf(r *http.Request) (key paceKey, found bool) {
+func (t *Transport) keyOf(r *http.Request) (key pace.Key, found bool) {
 	host := strings.ToLower(r.URL.Scheme + "://" + r.URL.Host)
 	text := t.config.key(r)
 	b := appendText(slices.Clip(t.seed), host)

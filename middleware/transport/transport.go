@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/keyrate/keyrate/middleware/transport/internal/pace"
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
@@ -20,7 +21,7 @@ import (
 type Transport struct {
 	base   http.RoundTripper
 	config Config
-	paces  paces
+	paces  pace.Cache
 	seed   []byte // of the hash that stands for a credential
 
 	routeSeed maphash.Seed // of those that stand for paths
@@ -39,7 +40,7 @@ func New(base http.RoundTripper, c Config) (*Transport, error) {
 	} else if v := reflect.ValueOf(base); (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil() {
 		return nil, fmt.Errorf("transport: base is a nil %T; to use http.DefaultTransport, pass nil itself", base)
 	}
-	return &Transport{base: base, config: c, paces: paces{config: c}, seed: []byte(rand.Text()), routeSeed: maphash.MakeSeed()}, nil
+	return &Transport{base: base, config: c, paces: pace.Cache{MaxPaces: c.MaxPaces, MaxWait: c.MaxWait}, seed: []byte(rand.Text()), routeSeed: maphash.MakeSeed()}, nil
 }
 
 // RoundTrip sends r when the pace allows it, and again when it was refused and can
@@ -50,13 +51,15 @@ func (t *Transport) RoundTrip(r *http.Request) (response *http.Response, err err
 	if r.URL == nil {
 		return t.base.RoundTrip(r) // which says what is wrong
 	}
-	p := t.paces.acquire(t.keyOf(r))
-	defer t.paces.release(p)
+	key, found := t.keyOf(r)
+	p := t.paces.Acquire(key)
+	defer t.paces.Release(p)
 	trip := trip{
 		Transport: t,
 		pace:      p,
 		sender:    sender{request: r},
-		ticket:    p.ticket(),
+		ticket:    p.Ticket(),
+		unnamed:   !found,
 		route:     t.routeOf(r),
 		left:      t.config.MaxWait,
 	}
@@ -78,10 +81,11 @@ func (t *Transport) CloseIdleConnections() {
 // A trip is one RoundTrip.
 type trip struct {
 	*Transport
-	pace    *pace
+	pace    *pace.Pace
 	sender  sender
 	ticket  uint64
-	route   routeKey
+	unnamed bool // it has no credential
+	route   pace.Route
 	left    time.Duration // of Config.MaxWait
 	attempt int
 	refusal *http.Response // the last one
@@ -109,7 +113,7 @@ func (t *trip) run(ctx context.Context) (*http.Response, error) {
 func (t *trip) send() (response *http.Response, err error) {
 	defer func() {
 		if response == nil {
-			t.pace.failed()
+			t.pace.Failed()
 		}
 	}()
 	r, err := t.sender.next(t.attempt)
@@ -142,9 +146,9 @@ func checked(response *http.Response, err error) (*http.Response, error) {
 var errNothing = errors.New("transport: the base RoundTripper returned neither a response nor an error")
 
 // enter waits for the pace.
-func (t *trip) enter(ctx context.Context) (call, error) {
+func (t *trip) enter(ctx context.Context) (pace.Attempt, error) {
 	began := time.Now()
-	c, err := t.pace.enter(ctx, t.ticket, t.route, t.left)
+	c, err := t.pace.Wait(ctx, t.ticket, t.route, t.left)
 	waited := time.Since(began)
 	t.left -= waited
 	if err == nil {
@@ -154,12 +158,12 @@ func (t *trip) enter(ctx context.Context) (call, error) {
 }
 
 // answered reads a response, and returns false if the request is to be sent again.
-func (t *trip) answered(ctx context.Context, c call, response *http.Response) bool {
+func (t *trip) answered(ctx context.Context, c pace.Attempt, response *http.Response) bool {
 	now := time.Now()
 	limits := signals.Parse(response.Header, now)
 	d := t.config.denial(response, limits)
-	wait := t.pace.read(c, limits, d, t.attempt, now)
-	if (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusTooManyRequests) && t.pace.unnamed.CompareAndSwap(true, false) {
+	wait := t.pace.Learn(c, limits, d, t.attempt, now)
+	if (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusTooManyRequests) && t.unnamed && t.pace.Warned.CompareAndSwap(false, true) {
 		t.observe(ctx, Event{Action: NoCredential, Attempt: t.attempt, Status: response.StatusCode, Err: errNoCredential})
 	}
 	e := Event{Action: Answered, Wait: wait, Attempt: t.attempt, Status: response.StatusCode, Limits: limitsOf(limits)}
@@ -192,9 +196,10 @@ func (t *trip) patience(ctx context.Context, now time.Time) time.Duration {
 // there was one and somebody is still waiting.
 func (t *trip) notSent(ctx context.Context, err error) (*http.Response, error) {
 	e := Event{Action: NotSent, Attempt: t.attempt, Err: err}
-	w, late := errors.AsType[*WaitError](err)
+	l, late := errors.AsType[pace.Late](err)
 	if late {
-		e.Wait = w.Wait
+		w := WaitError(l)
+		err, e.Err, e.Wait = &w, &w, w.Wait
 	}
 	t.observe(ctx, e)
 	if late && t.refusal != nil {

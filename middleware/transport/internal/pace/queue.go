@@ -1,4 +1,4 @@
-package transport
+package pace
 
 import (
 	"container/list"
@@ -12,7 +12,7 @@ type queue struct{ waiters list.List } // of *waiter
 // A waiter is a request in the queue.
 type waiter struct {
 	ticket uint64
-	route  routeKey
+	route  Route
 	// look tells the request that its turn has come, or that there is news.
 	look     chan struct{}
 	end      time.Time // of its time
@@ -84,7 +84,7 @@ func (qs *queues) wake() {
 }
 
 // sort puts those whose limits have changed into other queues.
-func (qs *queues) sort(of func(routeKey) *limitSet) {
+func (qs *queues) sort(of func(Route) *limitSet) {
 	var moved []*waiter
 	for set, q := range qs.bySet {
 		for e := q.waiters.Front(); e != nil; {

@@ -1,4 +1,4 @@
-package transport
+package pace
 
 import (
 	"cmp"
@@ -9,9 +9,9 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// read sets the pace by a response, and returns how long its request is to wait before
+// Learn sets the pace by a response, and returns how long its request is to wait before
 // it is sent again: 0 if it was not denied.
-func (p *pace) read(c call, limits signals.Limits, d signals.Denial, attempt int, now time.Time) (wait time.Duration) {
+func (p *Pace) Learn(c Attempt, limits signals.Limits, d signals.Denial, attempt int, now time.Time) (wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.trip = min(max(now.Sub(c.sent), p.trip-p.trip/16), maxTrip)
@@ -45,7 +45,7 @@ func (p *pace) read(c call, limits signals.Limits, d signals.Denial, attempt int
 
 // close keeps the requests waiting that a denial speaks of: those that count against
 // the limits of which it says that nothing remains or, if there are none, all.
-func (p *pace) close(told []signals.Limit, now time.Time, wait time.Duration) {
+func (p *Pace) close(told []signals.Limit, now time.Time, wait time.Duration) {
 	named := false
 	for _, t := range told {
 		if l := find(p.lanes, t.Name); l != nil && t.Remaining == 0 {
@@ -60,7 +60,7 @@ func (p *pace) close(told []signals.Limit, now time.Time, wait time.Duration) {
 
 // A reading is what a lane needs to know of a response beside the limit in it.
 type reading struct {
-	call
+	Attempt
 	now     time.Time
 	after   int           // requests that were sent after this one
 	beside  int           // those of them that may have been served before it
@@ -77,7 +77,7 @@ const maxLanes = 64
 
 // readLanes takes over what a response tells. signals.Limits that it does not name do not
 // hold its route any more, as far as anybody knows.
-func (p *pace) readLanes(c call, told []signals.Limit, d signals.Denial, now time.Time) {
+func (p *Pace) readLanes(c Attempt, told []signals.Limit, d signals.Denial, now time.Time) {
 	var lanes []*lane
 	var counted []*lane // against which it counted, as far as was known
 	if p.remembers(c) {
@@ -127,11 +127,11 @@ func (p *pace) readLanes(c call, told []signals.Limit, d signals.Denial, now tim
 }
 
 // remembers reports whether a call is one of the last ones.
-func (p *pace) remembers(c call) bool { return p.sent-c.number < maxOvertaken }
+func (p *Pace) remembers(c Attempt) bool { return p.sent-c.number < maxOvertaken }
 
 // keep remembers a lane, and forgets the one that was told longest ago if there are
 // too many.
-func (p *pace) keep(l *lane) {
+func (p *Pace) keep(l *lane) {
 	if slices.Contains(p.lanes, l) {
 		return
 	}
@@ -143,7 +143,7 @@ func (p *pace) keep(l *lane) {
 }
 
 // drop forgets lanes.
-func (p *pace) drop(gone func(*lane) bool) {
+func (p *Pace) drop(gone func(*lane) bool) {
 	p.routes.drop(gone)
 	p.lanes = slices.DeleteFunc(p.lanes, gone)
 	p.queues.sort(p.routes.of)
@@ -169,8 +169,8 @@ const (
 // readingOf returns how a call stands among those that count against a limit: how many
 // were sent after it, and which of them and of those before it may have been served in
 // another order, for they were sent at nearly the same time.
-func (p *pace) readingOf(c call, l *lane) reading {
-	r := reading{call: c}
+func (p *Pace) readingOf(c Attempt, l *lane) reading {
+	r := reading{Attempt: c}
 	counts := func(number uint64) bool {
 		s := &p.last[number%maxOvertaken]
 		return s.set == nil || s.set.has(l)

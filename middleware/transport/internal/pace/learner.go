@@ -1,4 +1,4 @@
-package transport
+package pace
 
 import (
 	"time"
@@ -50,7 +50,7 @@ func (l *learner) take(now time.Time) {
 	}
 }
 
-func (l *learner) admitted(c call, now time.Time) {
+func (l *learner) admitted(c Attempt, now time.Time) {
 	if l.bucket == nil && l.bounded && c.sent.Before(l.since) {
 		return
 	}
@@ -75,7 +75,7 @@ func (l *learner) admitted(c call, now time.Time) {
 
 // refused learns from a refusal that asks for a wait. Requests that were under way
 // at that time may be refused as well, which says nothing new.
-func (l *learner) refused(c call, now time.Time, wait time.Duration) {
+func (l *learner) refused(c Attempt, now time.Time, wait time.Duration) {
 	if (l.bucket != nil || l.bounded) && c.sent.Before(l.since) {
 		return
 	}

@@ -1,4 +1,4 @@
-package transport
+package pace
 
 import (
 	"time"

@@ -1,4 +1,4 @@
-package transport
+package pace
 
 import (
 	"container/list"
@@ -17,14 +17,14 @@ const alone = time.Second
 // A pace is what the requests to one host with one key have in common. Nobody
 // sends but the first in a queue, so that each waits its turn and a change of the
 // pace holds for all of them.
-type pace struct {
-	key   paceKey
-	users int           // guarded by paces.mu, as the next two
+type Pace struct {
+	key   Key
+	users int           // guarded by Cache.mu, as the next two
 	used  time.Time     // last
 	idle  *list.Element // its place among those that nobody uses
 
 	maxWait time.Duration
-	unnamed atomic.Bool // there is no credential, and that was not reported yet
+	Warned  atomic.Bool // that its requests have no credential; for the Transport
 
 	mu       sync.Mutex
 	tickets  uint64
@@ -42,35 +42,29 @@ type pace struct {
 	learned  learner // for want of such
 }
 
-func newPace(key paceKey, found bool, c Config) *pace {
-	p := &pace{key: key, maxWait: c.MaxWait}
-	p.unnamed.Store(!found)
-	return p
-}
-
-// A call is one request on its way.
-type call struct {
+// An Attempt is one request on its way.
+type Attempt struct {
 	number uint64 // counts those of a pace, from 1
 	sent   time.Time
-	route  routeKey
+	route  Route
 }
 
-// A sending is what is remembered of a call.
+// A sending is what is remembered of an Attempt.
 type sending struct {
 	at  time.Time
 	set *limitSet // the limits that it counts against; nil: not known, so all
 }
 
-// ticket returns a request's place among all of its pace.
-func (p *pace) ticket() uint64 {
+// Ticket returns a request's place among all of its pace.
+func (p *Pace) Ticket() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tickets++
 	return p.tickets
 }
 
-// enter waits until the request may be sent, for left at most.
-func (p *pace) enter(ctx context.Context, ticket uint64, route routeKey, left time.Duration) (call, error) {
+// Wait waits until the request may be sent, for left at most.
+func (p *Pace) Wait(ctx context.Context, ticket uint64, route Route, left time.Duration) (Attempt, error) {
 	w := &waiter{ticket: ticket, route: route, look: make(chan struct{}, 1), end: time.Now().Add(left)}
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(w.end) {
 		w.end, w.deadline = deadline, true
@@ -96,7 +90,7 @@ func (p *pace) enter(ctx context.Context, ticket uint64, route routeKey, left ti
 
 // look returns how long w is to wait until it looks again. If that is 0, w has left the
 // queue, as a call or with an error. ahead is how many are in front of it, at least.
-func (p *pace) look(ctx context.Context, w *waiter, ahead int) (c call, wait time.Duration, err error) {
+func (p *Pace) look(ctx context.Context, w *waiter, ahead int) (c Attempt, wait time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer func() {
@@ -105,7 +99,7 @@ func (p *pace) look(ctx context.Context, w *waiter, ahead int) (c call, wait tim
 		}
 	}()
 	if err := ctx.Err(); err != nil {
-		return call{}, 0, err
+		return Attempt{}, 0, err
 	}
 	now := time.Now()
 	left := w.end.Sub(now)
@@ -122,11 +116,11 @@ func (p *pace) look(ctx context.Context, w *waiter, ahead int) (c call, wait tim
 	case first && should <= 0 && asking <= 0:
 		return p.grant(w, now), 0, nil
 	case left <= 0 || must > left:
-		return call{}, 0, &WaitError{Wait: max(must, time.Nanosecond), Left: max(left, 0), Deadline: w.deadline}
+		return Attempt{}, 0, Late{Wait: max(must, time.Nanosecond), Left: max(left, 0), Deadline: w.deadline}
 	case first:
 		left = min(left, max(should+p.jitter(w.set, now, should, left), asking))
 	}
-	return call{}, left, nil
+	return Attempt{}, left, nil
 }
 
 const (
@@ -137,7 +131,7 @@ const (
 // jitter returns what is added to a wait, so that processes do not fall into step: up
 // to a tenth of it, and no more than half of what the request could wait beyond it.
 // It costs no throughput, for tokens go on coming in, if there is room for them.
-func (p *pace) jitter(set *limitSet, now time.Time, wait, most time.Duration) time.Duration {
+func (p *Pace) jitter(set *limitSet, now time.Time, wait, most time.Duration) time.Duration {
 	limit := maxSpaceJitter
 	if p.closed(set, now) {
 		limit = maxGateJitter
@@ -148,13 +142,13 @@ func (p *pace) jitter(set *limitSet, now time.Time, wait, most time.Duration) ti
 }
 
 // closed reports whether a denial keeps the requests of a set waiting.
-func (p *pace) closed(set *limitSet, now time.Time) bool {
+func (p *Pace) closed(set *limitSet, now time.Time) bool {
 	return now.Before(p.gate.until) || slices.ContainsFunc(set.all(), func(l *lane) bool { return now.Before(l.gate.until) })
 }
 
 // delay returns how long the request must wait that has so many in front of it, and how
 // long it should. 0 or less means that it may be sent.
-func (p *pace) delay(set *limitSet, now time.Time, ahead int) (must, should time.Duration) {
+func (p *Pace) delay(set *limitSet, now time.Time, ahead int) (must, should time.Duration) {
 	must = p.gate.delay(now)
 	if set == nil {
 		must = max(must, p.learned.delay(now, ahead))
@@ -170,7 +164,7 @@ func (p *pace) delay(set *limitSet, now time.Time, ahead int) (must, should time
 
 // alone returns how much longer the next request must wait, since one is under way
 // that asks what the limits are.
-func (p *pace) alone(set *limitSet, now time.Time) time.Duration {
+func (p *Pace) alone(set *limitSet, now time.Time) time.Duration {
 	wait := time.Duration(0)
 	if !p.known && !p.lastSent.IsZero() {
 		wait = p.lastSent.Add(alone).Sub(now)
@@ -185,7 +179,7 @@ func (p *pace) alone(set *limitSet, now time.Time) time.Duration {
 }
 
 // grant counts a request as sent.
-func (p *pace) grant(w *waiter, now time.Time) call {
+func (p *Pace) grant(w *waiter, now time.Time) Attempt {
 	p.sent++
 	p.last[p.sent%maxOvertaken] = sending{now, w.set}
 	p.lastSent = now
@@ -197,14 +191,22 @@ func (p *pace) grant(w *waiter, now time.Time) call {
 		l.gate.pass(now, p.sent, p.maxWait)
 		l.take(now, &p.way)
 	}
-	return call{number: p.sent, sent: now, route: w.route}
+	return Attempt{number: p.sent, sent: now, route: w.route}
 }
 
-// failed notes that there will be no response. While none is known, the next
+// Failed notes that there will be no response. While none is known, the next
 // request goes at once, alone again.
-func (p *pace) failed() {
+func (p *Pace) Failed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastSent = time.Time{}
 	p.queues.wake()
 }
+
+// Late is the error of a request that would have to wait for longer than it can.
+type Late struct {
+	Wait, Left time.Duration
+	Deadline   bool // that of the context
+}
+
+func (Late) Error() string { return "the wait is too long" }

@@ -1,4 +1,4 @@
-package transport
+package pace
 
 import (
 	"time"
@@ -11,7 +11,7 @@ import (
 const firstBackOff = time.Second
 
 // waitAfter returns how long the request waits after a denial.
-func (p *pace) waitAfter(d signals.Denial, limits signals.Limits, attempt int) time.Duration {
+func (p *Pace) waitAfter(d signals.Denial, limits signals.Limits, attempt int) time.Duration {
 	if d.Wait > 0 {
 		return d.Wait
 	}
@@ -40,7 +40,7 @@ func (p *pace) waitAfter(d signals.Denial, limits signals.Limits, attempt int) t
 
 // waitFor returns how long it takes until something is left of a limit that is used
 // up: until its reset, or the first share of that if it is a bucket.
-func (p *pace) waitFor(t signals.Limit, attempt int) time.Duration {
+func (p *Pace) waitFor(t signals.Limit, attempt int) time.Duration {
 	l := find(p.lanes, t.Name)
 	if !t.Refills {
 		if t.Reset == 0 && t.Unit == "" && l != nil {
