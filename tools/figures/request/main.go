@@ -1,0 +1,85 @@
+// Command request is measured by tools/figures: it sends two identical requests through
+// the middleware and writes which statements the second one executed.
+//
+//	request memory DIR    decides in memory
+//	request redis DIR     decides on a Redis in this program, with a mirror in front of it
+//
+// It must be built with -cover and -covermode=atomic.
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime/coverage"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/mirror"
+	"github.com/keyrate/keyrate/store/redisstore"
+)
+
+func main() {
+	if err := run(context.Background(), os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "request:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) != 2 {
+		return fmt.Errorf("arguments %q: want memory or redis, and a folder", args)
+	}
+	var store ratelimit.Store = memstore.New(memstore.Config{})
+	if args[0] == "redis" {
+		server, err := miniredis.Run()
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		client, err := redisstore.NewClient("redis://" + server.Addr())
+		if err != nil {
+			return err
+		}
+		shared, err := redisstore.New(client, redisstore.Config{})
+		if err != nil {
+			return err
+		}
+		if store, err = mirror.New(shared, mirror.Config{}); err != nil {
+			return err
+		}
+	}
+	limiter, err := ratelimit.New(store, ratelimit.PerSecond(5), ratelimit.Config{})
+	if err != nil {
+		return err
+	}
+	handler := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	request := func() error {
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+		r.Header.Set("X-API-Key", "alice")
+		answer := httptest.NewRecorder()
+		if handler.ServeHTTP(answer, r); answer.Code != http.StatusOK {
+			return fmt.Errorf("status %d: %s", answer.Code, answer.Body)
+		}
+		return nil
+	}
+	if err := request(); err != nil {
+		return err
+	}
+	if err := coverage.ClearCounters(); err != nil {
+		return err
+	}
+	if err := request(); err != nil {
+		return err
+	}
+	if err := coverage.WriteMetaDir(args[1]); err != nil {
+		return err
+	}
+	return coverage.WriteCountersDir(args[1])
+}
