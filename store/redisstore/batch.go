@@ -1,21 +1,45 @@
 package redisstore
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A flight is one call of the script, for several decisions: its arguments, which
-// take.lua describes, and its answer.
-type flight struct {
+// A batch is one call of the script for several decisions: its arguments, which take.lua
+// describes, and the way to read its answer.
+type batch struct {
 	calls []*call
 	keys  []any
 	args  []any
 }
 
-// kind is what requests may have in common: then it is sent once.
+// batchesByKey sorts calls into batches, one for each API key and policy. In a Cluster
+// only the buckets of one key are certain to be in one slot. While a slot moves, Redis
+// wants all keys of a script call in one place, so a call must not depend on the buckets
+// of another policy.
+func batchesByKey(calls []*call) []batch {
+	type group struct {
+		tag    string
+		policy *ratelimit.Policy
+	}
+	groups := make(map[group][]*call, len(calls))
+	var order []group
+	for _, c := range calls {
+		g := group{c.tag, c.request.Policy}
+		if groups[g] == nil {
+			order = append(order, g)
+		}
+		groups[g] = append(groups[g], c)
+	}
+	batches := make([]batch, len(order))
+	for i, g := range order {
+		batches[i] = newBatch(groups[g])
+	}
+	return batches
+}
+
+// kind is what requests may have in common. A batch sends it once.
 type kind struct {
 	policy *ratelimit.Policy
 	cost   int
@@ -23,27 +47,27 @@ type kind struct {
 
 func (c *call) kind() kind { return kind{c.request.Policy, c.request.Cost} }
 
-// pack writes the arguments down.
-func pack(calls []*call) flight {
-	f := flight{calls: calls, keys: make([]any, 0, len(calls)), args: make([]any, 0, 8)}
+// newBatch returns a batch of calls.
+func newBatch(calls []*call) batch {
+	b := batch{calls: calls, keys: make([]any, 0, len(calls)), args: make([]any, 0, 8)}
 	kinds := kindsOf(calls)
-	f.args = append(f.args, len(kinds))
+	b.args = append(b.args, len(kinds))
 	for _, k := range kinds {
-		f.packKind(k)
+		b.addKind(k)
 	}
 	alike := len(kinds) == 1 && !slices.ContainsFunc(calls, func(c *call) bool { return c.request.Known != nil })
 	for _, c := range calls {
 		for i := range c.request.Policy.Len() {
-			f.keys = append(f.keys, c.buckets[i])
+			b.keys = append(b.keys, c.buckets[i])
 		}
 		if !alike {
-			f.packRequest(c, 1+slices.Index(kinds, c.kind()))
+			b.addRequest(c, 1+slices.Index(kinds, c.kind()))
 		}
 	}
-	return f
+	return b
 }
 
-// kindsOf returns the kinds of calls, mostly one or very few.
+// kindsOf returns the kinds of calls, usually very few.
 func kindsOf(calls []*call) []kind {
 	kinds := []kind{calls[0].kind()}
 	for _, c := range calls[1:] {
@@ -54,27 +78,14 @@ func kindsOf(calls []*call) []kind {
 	return kinds
 }
 
-// packRequest writes down one request of the nth kind.
-func (f *flight) packRequest(c *call, n int) {
-	if c.request.Known == nil {
-		f.args = append(f.args, n)
-		return
-	}
-	f.args = append(f.args, -n)
-	for i := range c.request.Policy.Len() {
-		known := &c.request.Known[i]
-		f.args = append(f.args, known.Debt.Micros, known.Debt.Frac, known.TAT.Micros, known.TAT.Frac, known.TAT.Den, known.Seen)
-	}
-}
-
 // The modes of a kind.
 const (
-	modePeek   = iota // only tells the state
-	modeCharge        // charges, if there is room
-	modeNever         // the cost is negative, or above a burst: there never is
+	modePeek   = iota // returns the state and charges nothing
+	modeCharge        // charges, if all limits have room
+	modeNever         // the cost is negative or above a burst: always denied
 )
 
-func (f *flight) packKind(k kind) {
+func (b *batch) addKind(k kind) {
 	mode := modeCharge
 	if k.cost == 0 {
 		mode = modePeek
@@ -84,22 +95,32 @@ func (f *flight) packKind(k kind) {
 			mode = modeNever
 		}
 	}
-	f.args = append(f.args, mode, k.policy.Len())
+	b.args = append(b.args, mode, k.policy.Len())
 	for i := range k.policy.Len() {
-		b := k.policy.Bucket(i)
-		capacity := b.Capacity()
+		limit := k.policy.Bucket(i)
+		capacity := limit.Capacity()
 		var cost ratelimit.Debt
 		if mode == modeCharge {
-			cost, _ = b.Cost(k.cost)
+			cost, _ = limit.Cost(k.cost)
 		}
-		f.args = append(f.args, b.Denominator(), capacity.Micros, capacity.Frac, cost.Micros, cost.Frac)
+		b.args = append(b.args, limit.Denominator(), capacity.Micros, capacity.Frac, cost.Micros, cost.Frac)
 	}
 }
 
-// errAnswer says that what answered is not the script.
-var errAnswer = errors.New("redisstore: the script's answer is not in its form; is a proxy in between, or has the script been replaced?")
+// addRequest adds one request of the nth kind.
+func (b *batch) addRequest(c *call, n int) {
+	if c.request.Known == nil {
+		b.args = append(b.args, n)
+		return
+	}
+	b.args = append(b.args, -n)
+	for i := range c.request.Policy.Len() {
+		known := &c.request.Known[i]
+		b.args = append(b.args, known.Debt.Micros, known.Debt.Frac, known.TAT.Micros, known.TAT.Frac, known.TAT.Den, known.Seen)
+	}
+}
 
-// An answer is what is left to read of the script's.
+// An answer is the part of the script's answer that is still to be read.
 type answer []int64
 
 // next returns the next number, or 0 and false.
@@ -111,16 +132,16 @@ func (a *answer) next() (n int64, ok bool) {
 	return n, true
 }
 
-// unpack reads the decisions, and how many values in Redis were not ours. It takes
-// nothing on trust: the limiter computes with the debts as they are.
-func (f *flight) unpack(a answer) (decisions []ratelimit.Decision, foreign int64, err error) {
+// decisions returns the decisions in an answer, and the number of foreign values that
+// they found in Redis. It takes nothing on trust: the limiter computes with these debts.
+func (b *batch) decisions(a answer) (decisions []ratelimit.Decision, foreign int64, err error) {
 	now, _ := a.next()
 	foreign, ok := a.next()
 	if !ok || now <= 0 || foreign < 0 {
 		return nil, 0, errAnswer
 	}
-	decisions = make([]ratelimit.Decision, len(f.calls))
-	for i, c := range f.calls {
+	decisions = make([]ratelimit.Decision, len(b.calls))
+	for i, c := range b.calls {
 		if decisions[i], ok = a.decision(c.request.Policy); !ok {
 			return nil, 0, errAnswer
 		}
@@ -132,7 +153,7 @@ func (f *flight) unpack(a answer) (decisions []ratelimit.Decision, foreign int64
 	return decisions, foreign, nil
 }
 
-// decision reads one decision, and returns false if it cannot be one.
+// decision reads one decision. It returns false for one that cannot be.
 func (a *answer) decision(p *ratelimit.Policy) (d ratelimit.Decision, ok bool) {
 	for i := range p.Len() {
 		b := p.Bucket(i)

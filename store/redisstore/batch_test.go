@@ -51,9 +51,9 @@ func TestBrokenKnowledgeIsNobodyElsesFault(t *testing.T) {
 		{Key: "broken", Policy: p, Cost: 1, Known: broken},
 		{Key: "other", Policy: p, Cost: 1},
 	} {
-		calls = append(calls, s.desk.call(t.Context(), r, s.names.tag(r.Key)))
+		calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.tag(r.Key)))
 	}
-	s.fly(t.Context(), calls)
+	s.send(t.Context(), calls)
 	for _, c := range calls {
 		if c.err != nil || !c.decision.Allowed {
 			t.Errorf("%s: %+v, %v", c.request.Key, c.decision, c.err)

@@ -2,124 +2,110 @@ package redisstore
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"sync"
 
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
 const (
-	// maxFlights is how many flights of one lane are in the air at once, and so how
-	// many connections and goroutines its decisions use.
-	maxFlights = 4
-	// maxCalls is how many calls one flight takes.
+	// maxSends is how many sends to one server are under way at once, and so how many
+	// connections and goroutines its decisions use.
+	maxSends = 4
+	// maxCalls is how many calls one send takes.
 	maxCalls = 256
 )
 
-// flights let concurrent calls share trips to Redis. Nobody waits for company: a
-// call leaves at once if a flight is free, alone, on its caller's goroutine. Only
-// while all flights are in the air do calls gather, and the first that lands takes
-// them along.
-type flights struct {
-	name string                                   // of the server, among several
-	fly  func(ctx context.Context, calls []*call) // decides or fails each of them
+// A batcher lets concurrent calls share round trips to one server. While fewer than
+// maxSends are under way, a call is sent at once, alone, on its caller's goroutine.
+// Otherwise it joins the queue, and the first send that ends is followed by one of all
+// calls in the queue. No call waits for others to come.
+type batcher struct {
+	part string                                   // the name of the server, one of several
+	send func(ctx context.Context, calls []*call) // decides or fails each call
 
 	mu    sync.Mutex
-	inAir int
+	sends int // under way
 	queue []*call
 }
 
-// take sends the call on its way and returns its outcome.
-func (f *flights) take(ctx context.Context, c *call) (ratelimit.Decision, error) {
-	f.mu.Lock()
-	if f.inAir >= maxFlights {
+// take sends the call, alone or in a batch, and returns its outcome.
+func (b *batcher) take(ctx context.Context, c *call) (ratelimit.Decision, error) {
+	b.mu.Lock()
+	if b.sends >= maxSends {
 		c.queued = true
-		f.queue = append(f.queue, c)
-		f.mu.Unlock()
+		b.queue = append(b.queue, c)
+		b.mu.Unlock()
 		return c.wait(ctx)
 	}
-	f.inAir++
-	f.mu.Unlock()
-	f.alone(ctx, c)
+	b.sends++
+	b.mu.Unlock()
+	b.sendAlone(ctx, c)
 	return c.outcome()
 }
 
-// alone flies the call on this goroutine. Those who have come meanwhile fly on
-// another: the caller is not to wait for them.
-func (f *flights) alone(ctx context.Context, c *call) {
-	defer f.handOver() // whatever happens aboard, the flight's place must not be lost
-	c.board()
+// sendAlone sends a call on its caller's goroutine. Calls that have queued up by then are
+// sent on another goroutine, so that the caller does not wait for them.
+func (b *batcher) sendAlone(ctx context.Context, c *call) {
+	defer b.handOver() // even if a hook of the client ends the goroutine
+	c.claim()
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	defer cancel()
-	f.trip(ctx, []*call{c})
+	b.deliver(ctx, []*call{c})
 }
 
-// together flies calls, and then those who have come meanwhile, until nobody waits.
-func (f *flights) together(calls []*call) {
+// sendQueued sends calls from the queue until the queue is empty.
+func (b *batcher) sendQueued(calls []*call) {
 	defer func() {
-		if calls != nil { // something aboard has ended the goroutine, which no recover stops
-			f.handOver()
+		if calls != nil { // a hook of the client has ended the goroutine
+			b.handOver()
 		}
 	}()
-	for ; calls != nil; calls = f.next() {
-		aboard := calls[:0]
-		for _, c := range calls {
-			if c.board() {
-				aboard = append(aboard, c)
-			}
-		}
-		if len(aboard) == 0 {
+	for ; calls != nil; calls = b.next() {
+		calls = slices.DeleteFunc(calls, func(c *call) bool { return !c.claim() })
+		if len(calls) == 0 {
 			continue
 		}
-		// The context is nobody's: who gives up must not take the others along.
-		latest := aboard[0].deadline
-		for _, c := range aboard {
-			if c.deadline.After(latest) {
-				latest = c.deadline
-			}
-		}
+		// No caller's context: a caller that gives up must not cancel the others.
+		latest := slices.MaxFunc(calls, func(c, d *call) int { return c.deadline.Compare(d.deadline) }).deadline
 		ctx, cancel := context.WithDeadline(context.Background(), latest)
-		f.trip(ctx, aboard)
+		b.deliver(ctx, calls)
 		cancel()
 	}
 }
 
-// handOver leaves the place of a flight to those who wait, on a goroutine of theirs.
-func (f *flights) handOver() {
-	if calls := f.next(); calls != nil {
-		go f.together(calls)
+// handOver ends one send and begins the next on a new goroutine if calls are queued.
+func (b *batcher) handOver() {
+	if calls := b.next(); calls != nil {
+		go b.sendQueued(calls)
 	}
 }
 
-// next gives the place of a flight that has landed to those who wait. It returns
-// nil if nobody does.
-func (f *flights) next() []*call {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := min(len(f.queue), maxCalls)
+// next takes calls off the queue, for the next send in place of one that has ended. It
+// returns nil if the queue is empty: then fewer sends are under way.
+func (b *batcher) next() []*call {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.queue), maxCalls)
 	if n == 0 {
-		f.inAir--
+		b.sends--
 		return nil
 	}
-	calls := f.queue[:n:n]
-	if f.queue = f.queue[n:]; len(f.queue) == 0 {
-		f.queue = make([]*call, 0, n) // as many will have come until then
+	calls := b.queue[:n:n]
+	if b.queue = b.queue[n:]; len(b.queue) == 0 {
+		b.queue = make([]*call, 0, n) // about as many will have come by the next send
 	}
 	return calls
 }
 
-// errPanic says that the client, or a hook of it, panicked. What it said is not
-// repeated: it may hold anything.
-var errPanic = &ratelimit.StoreError{Class: ratelimit.ClassPanic, Err: errors.New("redisstore: the Redis client panicked")}
-
-// trip flies, and sees to it that everybody lands: a caller has nobody else. Who has
-// no outcome by then has failed with errPanic.
-func (f *flights) trip(ctx context.Context, calls []*call) {
+// deliver sends calls and always finishes them. A call that has no outcome by then fails
+// with errPanic.
+func (b *batcher) deliver(ctx context.Context, calls []*call) {
 	defer func() {
 		_ = recover()
 		for _, c := range calls {
-			c.land()
+			c.finish()
 		}
 	}()
-	f.fly(ctx, calls)
+	b.send(ctx, calls)
 }

@@ -100,8 +100,8 @@ func measure(b *testing.B, callers int, call func(context.Context, int) error) {
 	}
 }
 
-// BenchmarkPack is what a decision costs before and after the trip, in a flight of n.
-func BenchmarkPack(b *testing.B) {
+// BenchmarkBatch is what a decision costs before and after the round trip, in a batch of n.
+func BenchmarkBatch(b *testing.B) {
 	p := policy(b, ratelimit.PerSecond(10))
 	n := newNames("keyrate", []byte("secret"))
 	for _, size := range []int{1, 64} {
@@ -114,10 +114,10 @@ func BenchmarkPack(b *testing.B) {
 			for b.Loop() {
 				calls := make([]*call, size)
 				for i := range calls {
-					calls[i] = new(desk).call(b.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: 1}, n.tag("key"))
+					calls[i] = newCall(b.Context(), new(sync.Pool), ratelimit.Request{Key: "key", Policy: p, Cost: 1}, n.tag("key"))
 				}
-				f := pack(calls)
-				if _, _, err := f.unpack(answer); err != nil {
+				batch := newBatch(calls)
+				if _, _, err := batch.decisions(answer); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -11,49 +10,45 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A call is one decision on its way. It flies alone or with others, and has its own
-// outcome and deadline.
+// A call is one decision on its way to Redis and back. It has a deadline and an outcome
+// of its own, whether it is sent alone or with others.
 type call struct {
 	request  ratelimit.Request
-	known    ratelimit.Knowledge         // what request.Known points to, if anything
-	tag      string                      // what the names of the key's buckets begin with
+	known    ratelimit.Knowledge         // a copy of *request.Known
+	tag      string                      // begins the names of the key's buckets
 	buckets  [ratelimit.MaxLimits]string // these names
 	started  time.Time
 	deadline time.Time
 
 	state    atomic.Int32
-	queued   bool // its caller waits, instead of flying it
+	queued   bool // the caller waits for the outcome and does not send the call itself
 	decision ratelimit.Decision
 	err      error // errPanic until there is an outcome
 
-	home   *desk         // where it goes afterwards
-	landed chan struct{} // holds one: nobody who lands a call waits for its caller
-	timer  *time.Timer   // runs while the caller waits
+	pool  *sync.Pool    // takes the call back after its outcome
+	done  chan struct{} // has room for one, so that the sender does not wait for the caller
+	timer *time.Timer   // runs while the caller waits
 }
 
-// The states of a call. Whoever gives up on a waiting call takes it off the queue:
-// nothing is charged. Once it flies, it may be.
+// The states of a call. A caller that gives up a waiting call prevents that it is sent:
+// nothing is charged. A call that was sent may be charged.
 const (
-	waiting int32 = iota
-	flying
-	givenUp
+	callWaiting int32 = iota
+	callSent
+	callGivenUp
 )
 
-// A desk makes calls, and uses those again whose callers have their answers. A call
-// that was given up is not among them: a flight may still know it. The zero value is
-// ready for use.
-type desk struct{ idle sync.Pool }
-
-// call returns a call for a request.
-func (k *desk) call(ctx context.Context, r ratelimit.Request, tag string) *call {
-	c, ok := k.idle.Get().(*call)
+// newCall returns a call for a request. It takes one from pool, where there is one. A call
+// that was given up never gets there: its sender may still hold it.
+func newCall(ctx context.Context, pool *sync.Pool, r ratelimit.Request, tag string) *call {
+	c, ok := pool.Get().(*call)
 	if !ok {
-		c = &call{home: k, landed: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
+		c = &call{pool: pool, done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
 		c.timer.Stop()
 	}
 	c.request, c.tag = r, tag
 	if r.Known != nil {
-		c.known = *r.Known // the caller may be gone, and its knowledge changed, before the flight leaves
+		c.known = *r.Known // the caller may give up and change it before the call is sent
 		c.request.Known = &c.known
 	}
 	for i := range r.Policy.Len() {
@@ -76,53 +71,50 @@ func budget(timeout time.Duration) time.Duration {
 	return timeout
 }
 
-// outcome returns the answer of a call that has landed, which is over with that.
-func (c *call) outcome() (ratelimit.Decision, error) {
-	d, err := c.decision, c.err
-	*c = call{home: c.home, landed: c.landed, timer: c.timer}
-	c.home.idle.Put(c)
-	return d, err
-}
+// claim reports whether the call may be sent: its caller has not given up. Afterwards it
+// counts as sent.
+func (c *call) claim() bool { return c.state.CompareAndSwap(callWaiting, callSent) }
 
-// board takes the call along, unless its caller has given up.
-func (c *call) board() bool { return c.state.CompareAndSwap(waiting, flying) }
-
-// decide and fail set the outcome, before the call lands.
+// decide and fail set the outcome.
 func (c *call) decide(d ratelimit.Decision) { c.decision, c.err = d, nil }
 func (c *call) fail(err error)              { c.decision, c.err = ratelimit.Decision{}, err }
 
-// land tells a waiting caller that the outcome is there. From then on the call is
-// the caller's.
-func (c *call) land() {
+// finish hands the outcome to a waiting caller. The sender must not use the call any more.
+func (c *call) finish() {
 	if c.queued {
-		c.landed <- struct{}{}
+		c.done <- struct{}{}
 	}
 }
 
-// errQueued is the cause of a timeout before the call was sent.
-var errQueued = errors.New("redisstore: nothing was sent")
+// outcome returns the outcome of a finished call, and the call to its pool.
+func (c *call) outcome() (ratelimit.Decision, error) {
+	d, err := c.decision, c.err
+	*c = call{pool: c.pool, done: c.done, timer: c.timer}
+	c.pool.Put(c)
+	return d, err
+}
 
-// wait waits for the outcome, until the deadline or the end of ctx.
+// wait returns the outcome of a queued call, or an error at its deadline or the end of ctx.
 func (c *call) wait(ctx context.Context) (ratelimit.Decision, error) {
 	c.timer.Reset(c.deadline.Sub(c.started))
 	var err error
 	select {
-	case <-c.landed:
+	case <-c.done:
 		if c.timer.Stop() {
 			return c.outcome()
 		}
-		return c.decision, c.err // with a timer that has gone off it is of no more use
+		return c.decision, c.err // its timer has fired: the call is not used again
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-c.timer.C:
 		err = context.DeadlineExceeded
 	}
 	c.timer.Stop()
-	if c.state.CompareAndSwap(waiting, givenUp) {
+	if c.state.CompareAndSwap(callWaiting, callGivenUp) {
 		return ratelimit.Decision{}, failure(fmt.Errorf("%w: %w", errQueued, err))
 	}
 	select {
-	case <-c.landed: // both came at once: the answer is of more use
+	case <-c.done: // both came at once, and the outcome is worth more
 		return c.decision, c.err
 	default:
 		return ratelimit.Decision{}, failure(err)

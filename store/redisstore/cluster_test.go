@@ -168,7 +168,7 @@ func TestFirstDecisionOfMany(t *testing.T) {
 	if n := admit(t, s, p, time.Second, key); n != 100 {
 		t.Errorf("%d calls were admitted by 10 bursts of 10", n)
 	}
-	if n := top.asked.Load(); n > maxFlights {
+	if n := top.asked.Load(); n > maxSends {
 		t.Errorf("the topology was asked for %d times; want at most once by each flight", n)
 	}
 }

@@ -15,45 +15,53 @@ import (
 )
 
 // The classes of failure that this store adds to those of package ratelimit. Every
-// error is of one class.
+// error has one class.
 const (
-	ClassConnect  = "connect"  // no connection: refused, no such host, a certificate, or none of the pool was free
+	ClassConnect  = "connect"  // no connection: refused, no such host, a certificate, or the pool is exhausted
 	ClassLost     = "lost"     // the connection ended before the answer; the call may have been charged
 	ClassLoading  = "loading"  // Redis is reading its data
 	ClassBusy     = "busy"     // Redis is busy with another client's script
-	ClassReadOnly = "readonly" // a replica was asked, too few replicas listen, or Redis cannot save and refuses writes
+	ClassReadOnly = "readonly" // the server is a replica, has too few replicas, or cannot save and so rejects writes
 	ClassMemory   = "memory"   // maxmemory is reached, and nothing may be evicted
-	ClassCluster  = "cluster"  // the Cluster is down, a slot is on its way, or this is no Cluster
-	ClassAccess   = "access"   // the password or the rights do not suffice
-	ClassScript   = "script"   // the script failed, or the answer is not its own: is this a Redis?
-	ClassRedis    = "redis"    // any other error that Redis gave
+	ClassCluster  = "cluster"  // the Cluster is down, a slot is being moved, or this is no Cluster
+	ClassAccess   = "access"   // the password is wrong or the user lacks a right
+	ClassScript   = "script"   // the script failed, or something else answered: is this a Redis?
+	ClassRedis    = "redis"    // any other error from Redis
 )
 
-// failure makes an error into one with a class.
+var (
+	errNoPolicy = &ratelimit.StoreError{Class: ratelimit.ClassOther, NotCharged: true, Err: errors.New("redisstore: the policy is nil, zero or ratelimit.Unlimited; make one with ratelimit.NewPolicy")}
+	// errPanic does not repeat the value of the panic, which may hold anything.
+	errPanic = &ratelimit.StoreError{Class: ratelimit.ClassPanic, Err: errors.New("redisstore: the Redis client panicked")}
+	// errQueued is the cause of a timeout before the call was sent.
+	errQueued = errors.New("redisstore: nothing was sent")
+	errAnswer = errors.New("redisstore: the answer has not the form of the script's; is there a proxy in between, or was the script replaced?")
+)
+
+// failure returns an error as one with a class.
 func failure(err error) error {
 	if failed, ok := errors.AsType[*ratelimit.StoreError](err); ok {
 		return failed
 	}
 	class, notExecuted := classify(err)
-	// Of an unknown command Redis repeats the arguments: a password, if that is AUTH.
+	// Redis repeats the arguments of an unknown command, which may be AUTH.
 	if text, _, cut := strings.Cut(err.Error(), ", with args beginning with"); cut {
 		err = errors.New(text)
 	}
 	return &ratelimit.StoreError{Class: class, Err: err, NotCharged: notExecuted}
 }
 
-// classify returns the class of an error, and whether it is certain that nothing was
-// executed.
+// classify returns the class of an error, and whether certainly nothing was executed.
 func classify(err error) (class string, notExecuted bool) {
 	var dial *net.OpError
 	switch {
-	case errors.Is(err, errAnswer), isUnread(err):
+	case errors.Is(err, errAnswer), isUnreadable(err):
 		return ClassScript, false
 	case errors.Is(err, errQueued):
 		class, _ = classifyTime(err)
 		return class, true
 	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted), errors.Is(err, redis.ErrClosed),
-		errors.As(err, &dial) && dial.Op == "dial", isTLS(err), isNobody(err):
+		errors.As(err, &dial) && dial.Op == "dial", isTLS(err), hasNoServer(err):
 		return ClassConnect, true
 	}
 	if reply, ok := errors.AsType[redis.Error](err); ok {
@@ -69,7 +77,7 @@ func classify(err error) (class string, notExecuted bool) {
 	return ratelimit.ClassOther, false
 }
 
-// classifyTime knows the errors of somebody who has waited long enough.
+// classifyTime returns the class of a timeout or of a context that was canceled.
 func classifyTime(err error) (class string, ok bool) {
 	if errors.Is(err, context.Canceled) {
 		return ratelimit.ClassCanceled, true
@@ -78,11 +86,11 @@ func classifyTime(err error) (class string, ok bool) {
 	return ratelimit.ClassTimeout, errors.Is(err, context.DeadlineExceeded) || isNet && timeout.Timeout()
 }
 
-// isUnread tells whether the client could not read an answer as numbers. These errors
-// of go-redis have no types.
-func isUnread(err error) bool { return strings.HasPrefix(err.Error(), "redis: can't parse ") }
+// isUnreadable reports whether the client could not read an answer as numbers. go-redis
+// has no type for these errors.
+func isUnreadable(err error) bool { return strings.HasPrefix(err.Error(), "redis: can't parse ") }
 
-// isTLS tells whether no connection came about since one side did not trust the other.
+// isTLS reports whether there is no connection because one side did not trust the other.
 func isTLS(err error) bool {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
@@ -94,65 +102,11 @@ func isTLS(err error) bool {
 		errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert)
 }
 
-// isNobody tells whether the client knew no server to ask. These errors of go-redis
-// have no types.
-func isNobody(err error) bool {
+// hasNoServer reports whether the client knew no server to send to. go-redis has no types
+// for these errors.
+func hasNoServer(err error) bool {
 	text := err.Error()
 	return strings.HasPrefix(text, "redis: all sentinels") || // "specified in configuration are unreachable"
 		strings.HasPrefix(text, "redis: all ring shards are down") ||
 		strings.HasPrefix(text, "redis: cluster has no nodes")
-}
-
-// replies are the errors that Redis, 6.2 or newer, gives, by how they begin. With
-// none of them anything was executed: those that the script can run into come with
-// its first write, and then it is refused all.
-var replies = []struct{ prefix, class string }{
-	{"NOSCRIPT ", ClassScript},
-	{"LOADING ", ClassLoading},
-	{"BUSY ", ClassBusy},
-	{"READONLY ", ClassReadOnly},
-	{"NOREPLICAS ", ClassReadOnly},
-	{"MASTERDOWN ", ClassReadOnly},
-	{"MISCONF ", ClassReadOnly},
-	{"OOM ", ClassMemory},
-	{"CLUSTERDOWN ", ClassCluster},
-	{"TRYAGAIN ", ClassCluster},
-	{"MOVED ", ClassCluster},
-	{"ASK ", ClassCluster},
-	{"CROSSSLOT ", ClassCluster},
-	{noCluster, ClassCluster},
-	{"NOPERM ", ClassAccess},
-	{"NOAUTH ", ClassAccess},
-	{"WRONGPASS ", ClassAccess},
-	{"ERR AUTH ", ClassAccess},
-	{"ERR invalid password", ClassAccess},
-	{"ERR Protocol error: unauthenticated", ClassAccess}, // a script call is longer than what Redis takes from strangers
-	{"ERR max number of clients reached", ClassConnect},
-}
-
-// inScript is how Redis says that the user lacks a right that the script needs.
-var inScript = []string{"The user executing the script can't ", "ACL failure in script"}
-
-// classifyReply is classify for an error that Redis gave.
-func classifyReply(text string) (class string, notExecuted bool) {
-	// Before Redis 7 the error of a command comes with the words of the script around
-	// it: "ERR Error running script (call to f_...): @user_script:1: -READONLY You ..."
-	script := strings.HasPrefix(text, "ERR Error running script") || strings.HasPrefix(text, "ERR Error compiling script")
-	for _, r := range replies {
-		if strings.HasPrefix(text, r.prefix) || script && strings.Contains(text, ": -"+r.prefix) {
-			return r.class, true
-		}
-	}
-	if saysCrossSlot(text) {
-		return ClassCluster, true
-	}
-	for _, words := range inScript {
-		if strings.Contains(text, words) {
-			return ClassAccess, true
-		}
-	}
-	if script || strings.HasPrefix(text, "ERR user_script:") || strings.Contains(text, "@user_script:") {
-		return ClassScript, false
-	}
-	return ClassRedis, false
 }

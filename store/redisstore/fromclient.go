@@ -9,23 +9,23 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// FromClient returns a client like that of an application, but with the options that
-// decisions need, those of [NewClient], and with a pool of its own. So the application
-// keeps its own timeouts and retries, and neither waits for a connection of the other.
-// The caller closes the returned client. FromClient does no I/O.
+// FromClient returns a client for the servers of app, an application's client, with the
+// options that decisions need, which are those of [NewClient], and a pool of its own. The
+// application keeps its timeouts and retries, and neither client waits for a connection of
+// the other. The caller closes the returned client. FromClient does no I/O.
 //
-// It carries the address, database, TLS, user, password and their providers, dialer,
-// OnConnect and client name; of a Cluster its nodes or ClusterSlots, and NewClient; and
-// the hooks that app has now, which see each command and pipeline, but not the dialling.
-// Hooks that OnNewNode adds to the nodes of a Cluster are not carried, and neither are
-// Limiter, client-side caching and push notifications.
+// The new client takes over the address, database, TLS, user, password and their
+// providers, dialer, OnConnect and client name; for a Cluster its nodes or ClusterSlots,
+// and NewClient; and the hooks that app has now, which see each command and pipeline but
+// no dialing. It takes over neither hooks that OnNewNode adds to the nodes of a Cluster,
+// nor Limiter, client-side caching and push notifications.
 //
-// app is a [redis.Client], one for Sentinels among them, or a [redis.ClusterClient]. It
-// must stay open if it asks Sentinels: they are asked through it. A ClusterClient gets
-// one more hook, which lets its commands pass. For any other client FromClient returns an
-// error that says what to do.
+// app must be a [redis.Client], which may use Sentinels, or a [redis.ClusterClient]. If it
+// uses Sentinels, app must stay open, because the new client asks them through app. A
+// ClusterClient gets one more hook, which lets its commands pass. For any other client
+// FromClient returns an error that says what to do.
 func FromClient(app redis.UniversalClient) (redis.UniversalClient, error) {
-	if v := reflect.ValueOf(app); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+	if isNil(app) {
 		return nil, errors.New("redisstore: FromClient: the client is nil")
 	}
 	switch app := app.(type) {
@@ -58,10 +58,10 @@ func fromOne(app *redis.Client) redis.UniversalClient {
 	one := o.Simple()
 	one.Network, one.NodeAddress = from.Network, from.NodeAddress
 	client := redis.NewClient(one)
-	// It has the hooks of app, and one that is added to it is not added to app. It never
-	// takes a connection, for which it would not be safe for concurrent use.
+	// conn has the hooks of app, and a hook added to conn is not added to app. It never
+	// takes a connection, with which it would not be safe for concurrent use.
 	conn, pair := app.Conn(), new(pair)
-	conn.AddHook(landing{pair: pair})
+	conn.AddHook(detourEnd{pair: pair})
 	client.AddHook(detour{conn, pair})
 	return client
 }
@@ -79,16 +79,16 @@ func fromCluster(app *redis.ClusterClient) redis.UniversalClient {
 	tune(o)
 	cluster := clusterOptions(o)
 	cluster.NewClient, cluster.ClusterSlots = from.NewClient, from.ClusterSlots
-	cluster.Addrs = from.Addrs // none with ClusterSlots, in place of which there is 127.0.0.1:6379 now
+	cluster.Addrs = from.Addrs // with ClusterSlots none, for which Cluster() has put 127.0.0.1:6379
 	client := redis.NewClusterClient(cluster)
 	pair := new(pair)
-	app.AddHook(landing{pair, true})
+	app.AddHook(detourEnd{pair, true})
 	client.AddHook(detour{app, pair})
 	return client
 }
 
-// isDefaultDialer reports whether a dialer is the one that a client makes itself, of its
-// own options: then it has the application's timeouts.
+// isDefaultDialer reports whether a dialer is the one that a client makes of its options.
+// That one has the application's timeouts.
 func isDefaultDialer(dialer any) bool {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	defer client.Close()
@@ -96,8 +96,8 @@ func isDefaultDialer(dialer any) bool {
 }
 
 // The hooks of a client cannot be read, but they can be run: a detour sends a command
-// through those of another client, the last of which is a landing, and that goes on with
-// what the first client would have done without a detour.
+// through the hooks of another client. The last of those is a detourEnd, which continues
+// with what the first client would have done without the detour.
 type detour struct {
 	through interface {
 		Process(ctx context.Context, cmd redis.Cmder) error
@@ -106,11 +106,11 @@ type detour struct {
 	pair *pair
 }
 
-// A pair is what a detour and its landing have in common: app may itself be a client of
-// FromClient, with a detour of its own.
+// A pair links a detour and its end: app may itself be a client from FromClient, with a
+// detour of its own.
 type pair struct{ _ byte } // not empty, so that no two have one address
 
-// The keys under which a context holds what a landing goes on with.
+// The keys under which a context holds what a detourEnd continues with.
 type (
 	processKey  struct{ *pair }
 	pipelineKey struct{ *pair }
@@ -135,37 +135,37 @@ func (d detour) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-// landing is the other end of a detour.
-type landing struct {
+// detourEnd is the other end of a detour.
+type detourEnd struct {
 	pair   *pair
-	passes bool // commands that come without a detour
+	passes bool // commands without a detour pass
 }
 
-func (landing) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (detourEnd) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (l landing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (e detourEnd) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if on, ok := ctx.Value(processKey{l.pair}).(redis.ProcessHook); ok {
+		if on, ok := ctx.Value(processKey{e.pair}).(redis.ProcessHook); ok {
 			return on(ctx, cmd)
 		}
-		if !l.passes {
+		if !e.passes {
 			return errLost
 		}
 		return next(ctx, cmd)
 	}
 }
 
-func (l landing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (e detourEnd) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if on, ok := ctx.Value(pipelineKey{l.pair}).(redis.ProcessPipelineHook); ok {
+		if on, ok := ctx.Value(pipelineKey{e.pair}).(redis.ProcessPipelineHook); ok {
 			return on(ctx, cmds)
 		}
-		if !l.passes {
+		if !e.passes {
 			return errLost
 		}
 		return next(ctx, cmds)
 	}
 }
 
-// errLost is the fault of a hook.
+// errLost reports a fault of a hook.
 var errLost = errors.New("redisstore: FromClient: a hook of the application's client replaced the context of a command; it must derive its own from it")

@@ -160,9 +160,9 @@ func TestFromClient(t *testing.T) {
 				var calls []*call
 				for i := range 20 {
 					r := ratelimit.Request{Key: fmt.Sprint(attempt, " ", i%5), Policy: p, Cost: 1, Timeout: patience}
-					calls = append(calls, s.desk.call(t.Context(), r, s.names.tag(r.Key)))
+					calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.tag(r.Key)))
 				}
-				s.fly(t.Context(), calls)
+				s.send(t.Context(), calls)
 				admitted = 0
 				for _, c := range calls {
 					if c.err != nil {

@@ -3,30 +3,28 @@ package redisstore
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
-	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// Check implements [ratelimit.Checker]: it makes real decisions on every server that
-// keeps buckets, and looks whether they are right. A ping would prove nothing: Redis
-// answers it while it can decide nothing, for want of a right, memory or a replica.
-// Each step of the proof takes as long as a decision may, at most.
+// Check implements [ratelimit.Checker]. It makes decisions on every server that keeps
+// buckets, and reports whether they are right. A ping would prove nothing: Redis answers
+// it even while it lacks a right, memory or a replica and can decide nothing. Each step
+// takes at most as long as a decision may.
 //
-// It warns of a server that may evict buckets, and of foreign values.
+// Check warns of a server that may evict buckets, of foreign values, and of settings that
+// do not fit together.
 func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	var h ratelimit.Health
-	servers, err := s.servers(ctx)
+	listing, cancel := context.WithTimeout(ctx, s.timeout())
+	servers, err := s.servers.all(listing)
+	cancel()
 	if err != nil || len(servers) == 0 {
 		class := ClassConnect // a Ring without a shard
 		if err != nil {
 			class = ratelimit.ErrorClass(failure(err))
-			if isReply(err, isNoCluster) {
+			if isNoCluster(err) {
 				h.Warnings = append(h.Warnings, errNoCluster.Error())
 			}
 		}
@@ -37,10 +35,10 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	warnings := make([]string, len(servers))
 	var wg sync.WaitGroup
 	for i, server := range servers {
-		h.Parts[i] = ratelimit.PartHealth{Name: s.called(server), Class: ratelimit.ClassPanic} // if the client ends the goroutine
+		h.Parts[i] = ratelimit.PartHealth{Name: s.servers.part(server), Class: ratelimit.ClassPanic} // stays if a hook ends the goroutine
 		wg.Go(func() {
 			defer func() { _ = recover() }()
-			part := s.prove(ctx, server)
+			part := s.probe(ctx, server)
 			if part.OK {
 				warnings[i] = s.evicts(ctx, server)
 			}
@@ -48,17 +46,17 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 		})
 	}
 	wg.Wait()
-	well := 0
+	healthy := 0
 	for i := range h.Parts {
 		if h.Parts[i].OK {
-			well++
+			healthy++
 		}
 		if warnings[i] != "" {
 			h.Warnings = append(h.Warnings, h.Parts[i].Name+" "+warnings[i])
 		}
 	}
 	h.Warnings = append(h.Warnings, s.warnings()...)
-	switch well {
+	switch healthy {
 	case len(servers):
 		h.Status = ratelimit.StatusOK
 	case 0:
@@ -71,56 +69,20 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	return h
 }
 
-// timeout returns how long one step may take: what decisions were given, or what they
-// are given if nobody says otherwise.
-func (s *Store) timeout() time.Duration {
-	return max(time.Duration(s.longest.Load()), ratelimit.DefaultTimeout)
-}
-
-// servers returns those that keep buckets, as far as the client knows.
-func (s *Store) servers(ctx context.Context) (all []*redis.Client, err error) {
-	defer func() {
-		if recover() != nil {
-			err = errPanic
-		}
-	}()
-	var mu sync.Mutex
-	add := func(_ context.Context, server *redis.Client) error {
-		mu.Lock()
-		defer mu.Unlock()
-		all = append(all, server)
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout())
-	defer cancel()
-	switch client := s.client.(type) {
-	case *redis.Client:
-		all = []*redis.Client{client}
-	case *redis.ClusterClient:
-		err = client.ForEachMaster(ctx, add)
-	case *redis.Ring:
-		err = client.ForEachShard(ctx, add)
-	default:
-		all = []*redis.Client{nil} // proved as whatever it is
-	}
-	slices.SortFunc(all, func(a, b *redis.Client) int { return strings.Compare(address(a), address(b)) })
-	return all, err
-}
-
-// warnings returns what an operator should know of the whole store.
+// warnings returns what an operator should know about the store as a whole.
 func (s *Store) warnings() []string {
 	var all []string
 	if s.slots.moved.Load() != nil {
 		all = append(all, errNode.Error())
 	}
 	if s.slots.split.Load() {
-		all = append(all, "redis keeps its keys in hash slots behind one address (CROSSSLOT): calls of several API keys still share trips, but each has a script call of its own, which costs Redis more")
+		all = append(all, "redis keeps its keys in hash slots behind one address (CROSSSLOT): calls for several API keys still share round trips, but each API key has a script call of its own, which costs Redis more")
 	}
 	if warning := s.warnTimeouts(); warning != "" {
 		all = append(all, warning)
 	}
 	if n := s.foreign.Load(); n > 0 {
-		all = append(all, fmt.Sprintf("%d values in Redis were not of this package, and have been overwritten: does somebody else use the prefix?", n))
+		all = append(all, fmt.Sprintf("%d values in Redis were not written by this package, and have been overwritten: does another program use the prefix?", n))
 	}
 	return all
 }

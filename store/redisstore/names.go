@@ -12,9 +12,9 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// names makes the names of buckets: PREFIX:{HASH}:LIMIT, where HASH stands for the
-// API key, in base64url. All buckets of a key have one hash tag, so that a Cluster
-// keeps them in one slot. No byte of the key itself gets into Redis.
+// names makes the names of buckets: PREFIX:{HASH}:LIMIT, where HASH is the hash of the API
+// key in base64url. All buckets of a key have one hash tag, so that a Cluster keeps them in
+// one slot. No byte of the key itself gets into Redis.
 type names struct {
 	prefix  string
 	newHash func() hash.Hash
@@ -22,7 +22,7 @@ type names struct {
 }
 
 func newNames(prefix string, secret []byte) *names {
-	secret = slices.Clone(secret) // the caller may wipe its own
+	secret = slices.Clone(secret) // the caller may overwrite its own
 	newHash := sha256.New
 	if len(secret) > 0 {
 		newHash = func() hash.Hash { return hmac.New(sha256.New, secret) }
@@ -30,27 +30,27 @@ func newNames(prefix string, secret []byte) *names {
 	return &names{prefix: prefix + ":{", newHash: newHash}
 }
 
-// maxPrefix is in bytes. It is for mistakes: every bucket in Redis bears the prefix.
+// maxPrefix is in bytes. It catches mistakes: the name of every bucket has the prefix.
 const maxPrefix = 64
 
-// checkPrefix refuses what would not work, or not be found again by hand.
+// checkPrefix rejects a prefix that would not work, or is hard to type in redis-cli.
 func checkPrefix(prefix string) error {
 	for _, c := range []byte(prefix) {
-		// A brace would be the hash tag, and put all keys into one slot of a Cluster.
+		// A brace would begin another hash tag, which puts all keys into one slot.
 		if c <= ' ' || c > '~' || c == '{' || c == '}' {
 			return fmt.Errorf("redisstore: Config.Prefix %q must be printable ASCII without spaces or braces, such as %q", prefix, defaultPrefix)
 		}
 	}
 	if len(prefix) > maxPrefix {
-		return fmt.Errorf("redisstore: Config.Prefix has %d bytes; must have %d at most", len(prefix), maxPrefix)
+		return fmt.Errorf("redisstore: Config.Prefix has %d bytes; must have at most %d", len(prefix), maxPrefix)
 	}
 	return nil
 }
 
-// minSecret is in bytes. Whoever can read Redis can try out shorter ones.
+// minSecret is in bytes. Shorter secrets can be guessed by trial against what Redis has.
 const minSecret = 16
 
-// checkSecret rejects what is no secret. None is a choice.
+// checkSecret rejects a short secret. An empty one is allowed.
 func checkSecret(secret []byte) error {
 	if n := len(secret); n > 0 && n < minSecret {
 		return fmt.Errorf("redisstore: Config.Secret is too short: its length in bytes is %d; must be at least %d, such as the 64 characters of `openssl rand -hex 32`, or 0", n, minSecret)
@@ -58,7 +58,7 @@ func checkSecret(secret []byte) error {
 	return nil
 }
 
-// tag returns what the names of a key's buckets begin with.
+// tag returns the beginning of the names of a key's buckets.
 func (n *names) tag(key string) string {
 	h, ok := n.hashes.Get().(hash.Hash)
 	if !ok {

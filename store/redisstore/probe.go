@@ -12,31 +12,22 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// called returns the name of a server as a part.
-func (s *Store) called(server *redis.Client) string {
-	if s.lanes.server == nil {
-		return "redis"
-	}
-	return partName(server)
-}
-
-// prove makes decisions on one server. Its key is one that falls to it.
-func (s *Store) prove(ctx context.Context, server *redis.Client) ratelimit.PartHealth {
-	part := ratelimit.PartHealth{Name: s.called(server)}
+// probe makes decisions on one server and reports how they went.
+func (s *Store) probe(ctx context.Context, server *redis.Client) ratelimit.PartHealth {
+	part := ratelimit.PartHealth{Name: s.servers.part(server)}
 	key := "probe " + rand.Text()
-	if s.lanes.server != nil {
-		// Of a server without slots nothing can be asked, which is no fault of it.
-		for tries := 0; !s.falls(ctx, key, server); tries++ {
-			if tries == 10_000 {
+	if s.servers.find != nil {
+		for tries := 0; !s.has(ctx, server, key); tries++ {
+			if tries == 10_000 { // a server without slots is well
 				part.OK = true
 				return part
 			}
 			key = "probe " + rand.Text()
 		}
 	}
-	err := ratelimit.ProveKey(ctx, proof{s}, key, s.timeout())
+	err := ratelimit.ProveKey(ctx, prober{s}, key, s.timeout())
 	if err == nil && s.oneServer {
-		err = s.proveTogether(ctx)
+		err = s.probeBatch(ctx)
 	}
 	if err != nil {
 		part.Class = ratelimit.ErrorClass(failure(err))
@@ -46,30 +37,36 @@ func (s *Store) prove(ctx context.Context, server *redis.Client) ratelimit.PartH
 	return part
 }
 
-// A proof is the store for decisions that no caller has asked for: their time says
-// nothing about how long callers wait.
-type proof struct{ *Store }
+// has reports whether a server has the buckets of a key.
+func (s *Store) has(ctx context.Context, server *redis.Client, key string) bool {
+	on, err := s.servers.find(ctx, s.names.tag(key))
+	return err != nil || address(on) == address(server)
+}
 
-func (p proof) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+// A prober is the store for decisions that no caller has asked for: their Timeout does
+// not count as one of a limiter.
+type prober struct{ *Store }
+
+func (p prober) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
 	return p.take(ctx, r)
 }
 
-// manyKeys is how many keys a batch of a proof has: a client that knows one of two
-// nodes of a Cluster is found out but once in 2^32 checks.
+// manyKeys is the number of keys in the batch of a probe: a client that knows one of two
+// nodes of a Cluster passes once in 2^32 probes.
 const manyKeys = 32
 
-// proveTogether looks at buckets of several keys in one batch, as decisions are made
-// under load: alone each may be well where together they are not. It writes nothing.
-func (s *Store) proveTogether(ctx context.Context) error {
+// probeBatch reads buckets of several keys in one batch, as decisions are made under load:
+// each alone may be well where a batch is not. It writes nothing.
+func (s *Store) probeBatch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout())
 	defer cancel()
 	calls := make([]*call, manyKeys)
 	for i := range calls {
 		key := "probe " + rand.Text()
-		calls[i] = s.desk.call(ctx, ratelimit.Request{Key: key, Policy: s.look, Timeout: s.timeout()}, s.names.tag(key))
-		calls[i].board()
+		calls[i] = newCall(ctx, &s.calls, ratelimit.Request{Key: key, Policy: s.probes, Timeout: s.timeout()}, s.names.tag(key))
+		calls[i].claim()
 	}
-	s.lanes.one.trip(ctx, calls)
+	s.servers.one.deliver(ctx, calls)
 	var faults error
 	for _, c := range calls {
 		if _, err := c.outcome(); err != nil {
@@ -79,13 +76,7 @@ func (s *Store) proveTogether(ctx context.Context) error {
 	return faults
 }
 
-// falls tells whether a key's buckets are on a server.
-func (s *Store) falls(ctx context.Context, key string, server *redis.Client) bool {
-	on, err := s.lanes.server(ctx, s.names.tag(key))
-	return err != nil || address(on) == address(server)
-}
-
-// evicts returns a warning if a server may drop buckets, which would be full again.
+// evicts returns a warning if a server may drop buckets, which makes them full.
 func (s *Store) evicts(ctx context.Context, server *redis.Client) string {
 	if server == nil {
 		return ""
@@ -94,7 +85,7 @@ func (s *Store) evicts(ctx context.Context, server *redis.Client) string {
 	defer cancel()
 	info, err := server.Info(ctx, "memory").Result()
 	if err != nil {
-		return "does not tell its eviction policy: INFO failed"
+		return "does not report its eviction policy: INFO failed"
 	}
 	memory, policy := "", ""
 	for line := range strings.Lines(info) {

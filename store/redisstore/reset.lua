@@ -1,6 +1,6 @@
--- Fills buckets, and leaves a marker in each: for one refill, debts that were seen before it are ignored. After that
--- nobody can know of such a debt any more. KEYS are the buckets, ARGV the times that they take to refill, in
--- microseconds. take.lua describes the value.
+-- Fills buckets, and leaves a marker in each: for one refill, debts that were observed before it are ignored. After one
+-- refill no such debt can be left. KEYS are the buckets, ARGV the times that they take to refill, in microseconds.
+-- take.lua describes the value.
 
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000000 + time[2])

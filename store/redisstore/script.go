@@ -21,8 +21,8 @@ var (
 	resetScript = newScript(resetText)
 )
 
-// A script is called by its hash, and sent in full only when Redis has lost it.
-// (redis.Script does not do that in a pipeline.)
+// A script is called by its hash, and sent in full only if Redis does not have it.
+// (redis.Script cannot do that in a pipeline.)
 type script struct{ text, sha string }
 
 func newScript(text string) script {
@@ -30,12 +30,12 @@ func newScript(text string) script {
 	return script{text, hex.EncodeToString(sum[:])}
 }
 
-// A command is one that the client never sends twice of its own accord: a decision
-// whose answer was lost may have been charged. MOVED and ASK are still followed,
-// since with them nothing was executed.
+// A command is one that the client does not retry: a decision whose answer was lost may
+// have been charged. The client still follows MOVED and ASK, with which nothing was
+// executed.
 type command struct{ *redis.IntSliceCmd }
 
-// NoRetry tells the client so.
+// NoRetry returns true: the client must not send the command twice.
 func (command) NoRetry() bool { return true }
 
 // byHash returns the command that calls the script by its hash.
@@ -43,7 +43,7 @@ func (s script) byHash(ctx context.Context, keys, args []any) command {
 	return newCommand(ctx, "evalsha", s.sha, keys, args)
 }
 
-// inFull returns the command that brings the script along.
+// inFull returns the command that contains the text of the script.
 func (s script) inFull(ctx context.Context, keys, args []any) command {
 	return newCommand(ctx, "eval", s.text, keys, args)
 }
@@ -54,15 +54,15 @@ func newCommand(ctx context.Context, name, which string, keys, args []any) comma
 	all = append(all, keys...)
 	all = append(all, args...)
 	cmd := redis.NewIntSliceCmd(ctx, all...)
-	// What a ClusterClient does not know of a command it asks a server for, behind a
-	// lock and for up to 5 s whatever the context says.
+	// Without these a ClusterClient asks a server where the keys are, holding a lock, for
+	// up to 5 s whatever the context says.
 	cmd.SetFirstKeyPos(3)
 	cmd.SetStepCount(1)
 	return command{cmd}
 }
 
-// isMissing tells whether Redis does not know the script, or may not be asked for it
-// by its hash: then nothing was executed.
+// isMissing reports whether Redis does not have the script, or does not permit to call it
+// by its hash. Then nothing was executed.
 func isMissing(err error) bool {
 	if err == nil {
 		return false
@@ -73,6 +73,6 @@ func isMissing(err error) bool {
 		strings.HasPrefix(text, unknownCommand+" 'evalsha'") || strings.HasPrefix(text, unknownCommand+" `evalsha`")
 }
 
-// unknownCommand begins the error about a command that this Redis does not have, or
-// under another name.
+// unknownCommand begins the error about a command that this Redis does not have or has
+// renamed.
 const unknownCommand = "err unknown command"

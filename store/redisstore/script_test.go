@@ -155,12 +155,12 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 				seen["several of a key in a flight"]++
 			}
 			steps = append(steps, step)
-			calls = append(calls, s.desk.call(t.Context(), step.Request, tag))
+			calls = append(calls, newCall(t.Context(), &s.calls, step.Request, tag))
 		}
 		if len(calls) == 0 {
 			continue
 		}
-		s.fly(t.Context(), calls)
+		s.send(t.Context(), calls)
 		for i, c := range calls {
 			if c.err != nil {
 				return c.err

@@ -2,77 +2,142 @@ package redisstore
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// lanes keep calls to one server apart from those to another: while one hangs, its
-// flights do too, and must not hold up the rest. Standalone and Sentinel have one
-// lane, a Cluster has one for each primary, a Ring one for each shard.
+// servers has a batcher for each server that keeps buckets, so that a server that hangs
+// holds up no calls to the others. There is one server with Standalone and Sentinel, one
+// for each primary of a Cluster, and one for each shard of a Ring.
 //
-// Which server it is, is the client's guess and may be outdated: then the client
-// follows the redirection, and the call lands all the same.
-type lanes struct {
-	fly    func(ctx context.Context, calls []*call)
-	server func(ctx context.Context, tag string) (*redis.Client, error) // nil: there is but one
+// Which server has a key is the client's guess. If it is outdated, the client follows the
+// redirection, and the call is decided all the same.
+type servers struct {
+	client redis.UniversalClient
+	send   func(ctx context.Context, calls []*call)
+	find   func(ctx context.Context, tag string) (*redis.Client, error) // nil: there is one server
 
-	one      flights
-	routed   atomic.Bool // the client knows the topology, and need not ask for it
+	one      batcher      // of the one server, or of all until the topology is known
+	routed   atomic.Bool  // the client knows the topology
+	reloaded atomic.Int64 // when the topology was last asked for, in Unix nanoseconds
 	mu       sync.RWMutex
-	byServer map[string]*flights // by address; never more than a Cluster has had servers
+	batchers map[string]*batcher // by address; never more than a Cluster has had servers
 }
 
-func newLanes(client redis.UniversalClient, fly func(ctx context.Context, calls []*call)) *lanes {
-	l := &lanes{fly: fly, byServer: map[string]*flights{}}
-	l.one.fly = func(ctx context.Context, calls []*call) {
-		fly(ctx, calls)
-		// The first decision may have to load the topology, on its own time and once.
-		if !l.routed.Load() && calls[0].err == nil {
-			l.routed.Store(true)
+func newServers(client redis.UniversalClient, send func(ctx context.Context, calls []*call)) *servers {
+	s := &servers{client: client, send: send, batchers: map[string]*batcher{}}
+	s.one.send = func(ctx context.Context, calls []*call) {
+		send(ctx, calls)
+		// The first decision may have to load the topology, once and in its own time.
+		if !s.routed.Load() && calls[0].err == nil {
+			s.routed.Store(true)
 		}
 	}
 	switch client := client.(type) {
 	case *redis.ClusterClient:
-		l.server = client.MasterForKey
+		s.find = client.MasterForKey
 	case *redis.Ring:
-		l.server = func(_ context.Context, tag string) (*redis.Client, error) { return client.GetShardClientForKey(tag) }
+		s.find = func(_ context.Context, tag string) (*redis.Client, error) { return client.GetShardClientForKey(tag) }
 	}
-	return l
+	return s
 }
 
-// of returns the lane of the key whose names begin with tag.
-func (l *lanes) of(ctx context.Context, tag string) *flights {
-	if l.server == nil || !l.routed.Load() {
-		return &l.one
+// batcher returns the batcher of the server that has the buckets whose names begin with
+// tag.
+func (s *servers) batcher(ctx context.Context, tag string) *batcher {
+	if s.find == nil || !s.routed.Load() {
+		return &s.one
 	}
-	server, err := l.server(ctx, tag)
+	server, err := s.find(ctx, tag)
 	if err != nil {
-		return &l.one
+		return &s.one
 	}
-	l.mu.RLock()
-	lane := l.byServer[address(server)]
-	l.mu.RUnlock()
-	if lane != nil {
-		return lane
+	s.mu.RLock()
+	b := s.batchers[address(server)]
+	s.mu.RUnlock()
+	if b != nil {
+		return b
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if lane = l.byServer[address(server)]; lane == nil {
-		lane = &flights{name: partName(server), fly: l.fly}
-		l.byServer[address(server)] = lane
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b = s.batchers[address(server)]; b == nil {
+		b = &batcher{part: s.part(server), send: s.send}
+		s.batchers[address(server)] = b
 	}
-	return lane
+	return b
 }
 
-// partName is what a server of several is called in Check, and by Partition.
-func partName(server *redis.Client) string { return "redis " + address(server) }
+// part returns the name of a server in Check and, if there are several, in Partition.
+func (s *servers) part(server *redis.Client) string {
+	if s.find == nil {
+		return "redis"
+	}
+	return "redis " + address(server)
+}
 
-// address names a server; nil, which is whatever one there is, is "".
+// address returns the address of a server, and "" for nil.
 func address(server *redis.Client) string {
 	if server == nil {
 		return ""
 	}
 	return server.Options().Addr
+}
+
+// all returns the servers that the client knows, ordered by address. A client whose
+// servers cannot be listed has one, nil.
+func (s *servers) all(ctx context.Context) (all []*redis.Client, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanic
+		}
+	}()
+	var mu sync.Mutex
+	add := func(_ context.Context, server *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, server)
+		return nil
+	}
+	switch client := s.client.(type) {
+	case *redis.Client:
+		all = []*redis.Client{client}
+	case *redis.ClusterClient:
+		err = client.ForEachMaster(ctx, add)
+	case *redis.Ring:
+		err = client.ForEachShard(ctx, add)
+	default:
+		all = []*redis.Client{nil}
+	}
+	slices.SortFunc(all, func(a, b *redis.Client) int { return strings.Compare(address(a), address(b)) })
+	return all, err
+}
+
+// reloadEvery is the shortest time between two requests for the topology of a Cluster. By
+// itself the client asks once a minute, and not after a refused connection: a third of all
+// keys then failed for a minute, although Redis had failed over within seconds.
+const reloadEvery = 250 * time.Millisecond
+
+// reload makes the client of a Cluster ask for the topology if err may mean that it has
+// changed.
+func (s *servers) reload(err error) {
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok {
+		return
+	}
+	switch class, _ := classify(err); class {
+	case ClassConnect, ClassLost, ratelimit.ClassTimeout, ClassCluster, ClassReadOnly:
+	default:
+		return
+	}
+	now, last := time.Now().UnixNano(), s.reloaded.Load()
+	if now-last >= int64(reloadEvery) && s.reloaded.CompareAndSwap(last, now) {
+		cluster.ReloadState(context.Background()) // on a goroutine of the client
+	}
 }

@@ -91,9 +91,9 @@ func TestHiddenSlots(t *testing.T) {
 			var calls []*call
 			for i := range 12 {
 				r := ratelimit.Request{Key: fmt.Sprint(i % 4), Policy: p, Cost: 2, Timeout: patience}
-				calls = append(calls, s.desk.call(t.Context(), r, s.names.tag(r.Key)))
+				calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.tag(r.Key)))
 			}
-			s.fly(t.Context(), calls)
+			s.send(t.Context(), calls)
 			admitted := map[string]int{}
 			for _, c := range calls {
 				if c.err != nil {

@@ -1,30 +1,29 @@
 -- One call decides a batch of independent requests. Arithmetic, clamping and merging are those of package ratelimit
--- (bucket.go), integer for integer: every number here is a whole one below 2^53, which a double holds exactly.
+-- (bucket.go), integer for integer: every number here is an integer below 2^53, which a double holds exactly.
 --
 -- KEYS  the buckets of the requests, one for each limit, in order
--- ARGV  the number of kinds, and each kind: its mode (0 only tells the state, 1 charges, 2 can never be admitted), its
---       number of limits, and for each limit: denominator, capacity and cost (each in microseconds and fraction)
---       then, for each request: the number of its kind, negative if known debts follow; for each limit then: debt
---       (microseconds, fraction), TAT (microseconds, fraction, denominator; 0 for none), when it was seen
---       If nothing follows the kinds, all requests are of the first, and nothing is known.
+-- ARGV  the number of kinds, and each kind: its mode (0 returns the state, 1 charges, 2 is always denied), its number of
+--       limits, and for each limit: denominator, capacity and cost (each in microseconds and fraction)
+--       then, for each request: the number of its kind, negative if known debts follow; then for each limit: debt
+--       (microseconds, fraction), TAT (microseconds, fraction, denominator; 0 for none), time of the observation
+--       If nothing follows the kinds, all requests are of the first kind, and nothing is known.
 --
--- It returns the instant, the number of values that were not ours, and for each request the debts of its limits, in
--- microseconds, each followed by its fraction where the denominator is not 1. The first of a request that was denied is
--- -1 minus the debt.
+-- It returns the time, the number of foreign values, and for each request the debts of its limits, in microseconds, each
+-- followed by its fraction if the denominator is not 1. The first debt of a denied request is returned as -1 minus the
+-- debt.
 --
--- A value is "1:TAT" or "1:TAT:fraction:denominator:reset:life". 1 is the version of the format. TAT is the instant at
--- which the bucket is full. reset is the marker that a reset leaves, its instant, or 0; for life microseconds from then
--- on, debts that were seen before it are ignored.
+-- A value is "1:TAT" or "1:TAT:fraction:denominator:reset:life". 1 is the version of the format. TAT is the time at which
+-- the bucket is full. reset is the marker of a reset, its time, or 0. For life microseconds from then on, debts that were
+-- observed before the reset are ignored.
 --
--- Everything is read and decided before anything is written, so an error from Redis means that nothing was.
+-- Everything is read and decided before anything is written, so after an error from Redis nothing is written.
 
 local match, format, call, KEYS, ARGV = string.match, string.format, redis.call, KEYS, ARGV
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
--- parse takes nothing on trust. It returns TAT, and for the longer form fraction, denominator, reset and life; or
--- nothing if the value is not one of ours.
+-- parse returns TAT, and for the longer form fraction, denominator, reset and life; or nothing if the value is foreign.
 local function parse(value)
 	if #value > 80 then
 		return
@@ -51,7 +50,7 @@ for k = 1, ARGV[1] + 0 do
 	local kind = {mode = ARGV[at + 1] + 0, n = ARGV[at + 2] + 0}
 	at = at + 2
 	for i = 1, kind.n do
-		-- with what is found of it in the request at hand: debt, and whether it was clamped
+		-- m, f and clamped are the debt in the current request, and whether it was clamped
 		kind[i] = {den = ARGV[at + 1] + 0, cap = ARGV[at + 2] + 0, capf = ARGV[at + 3] + 0,
 			cost = ARGV[at + 4] + 0, costf = ARGV[at + 5] + 0, m = 0, f = 0, clamped = false}
 		at = at + 5
@@ -60,10 +59,10 @@ for k = 1, ARGV[1] + 0 do
 end
 local alike, nkeys = at == #ARGV, #KEYS
 
--- The buckets, by key: TAT, and of those that have a fraction or a marker the rest.
+-- The buckets, by key: TAT, and the rest of those that have a fraction or a marker.
 local tat, odd = {}, {}
 local changed, foreign = {}, 0
-local values = nkeys > 1 and redis.pcall('MGET', unpack(KEYS)) or {} -- an error, and none of them, without the right to
+local values = nkeys > 1 and redis.pcall('MGET', unpack(KEYS)) or {} -- without the right to MGET an error, which has no values
 local answer = {now, 0}
 local nkey, nanswer = 0, 2
 
@@ -84,14 +83,14 @@ while nkey < nkeys do
 		local den, cap, capf = limit.den, limit.cap, limit.capf
 		local m, o = tat[key], odd[key]
 		if not m then
-			local value = values[nkey + i] or redis.pcall('GET', key) -- MGET takes for nothing what is not a string
+			local value = values[nkey + i] or redis.pcall('GET', key) -- MGET returns nothing for a value that is not a string
 			local f, d, r, l
 			if not value then
 				m = 0
 			elseif type(value) == 'string' then
 				m, f, d, r, l = parse(value)
 			elseif not string.find(value.err or '', 'WRONGTYPE', 1, true) then
-				call('GET', key) -- fails again, in Redis' own words
+				call('GET', key) -- fails again, with Redis' own error
 			end
 			if not m then
 				m, foreign, changed[key] = 0, foreign + 1, true
@@ -197,7 +196,7 @@ if format(ms, 9007199254740991) ~= '9007199254740991' then -- Redis was built fo
 	short, long, ms = '1:%.0f', '1:%.0f:%.0f:%.0f:%.0f:%.0f', '%.0f'
 end
 for key in next, changed do
-	-- A value lives until its bucket is full and its marker is over: rounded up, since a full bucket is as good as none.
+	-- A value lives until its bucket is full and its marker ends, rounded up: a full bucket equals an absent one.
 	local m, o = tat[key], odd[key]
 	local value, left = nil, m - now
 	if o and (o.f > 0 or o.r > 0) then

@@ -9,24 +9,24 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The faults of a URL. None of them repeats a part of it: a password with a special
-// character in it can end up anywhere.
+// The faults of a URL. None repeats a part of it: a password with an unescaped special
+// character can appear in any part.
 var (
 	errScheme    = errors.New("redisstore: the URL must begin with redis://, rediss:// or unix://, such as redis://localhost:6379/0")
 	errURL       = errors.New("redisstore: the URL cannot be read; it must be like redis://user:password@host:6379/0, several hosts with commas between them, and special characters of user and password percent-encoded")
-	errParameter = errors.New("redisstore: the URL has a parameter that is not known, or twice, or has no value; known are master_name=NAME, cluster=true and timeout=DURATION such as 100ms, and db=N with unix://; for other options make a client with package redis, ContextTimeoutEnabled: true and MaxRetries: -1")
-	errClusterDB = errors.New("redisstore: the URL names a database of a Cluster, which has only 0")
-	errHosts     = errors.New("redisstore: the URL names several hosts for one server; several are those of a Cluster, or Sentinels with master_name=NAME")
-	errBoth      = errors.New("redisstore: the URL asks for a Cluster and for Sentinels; it must be one of cluster=true and master_name=NAME")
+	errParameter = errors.New("redisstore: the URL has a parameter that is unknown, repeated or empty; known are master_name=NAME, cluster=true and timeout=DURATION such as 100ms, and db=N with unix://; for other options make a client with package redis, ContextTimeoutEnabled: true and MaxRetries: -1")
+	errClusterDB = errors.New("redisstore: the URL names a database of a Cluster, which has only database 0; remove it")
+	errHosts     = errors.New("redisstore: the URL names several hosts for one server; name one, or make it the URL of a Cluster, or of Sentinels with master_name=NAME")
+	errBoth      = errors.New("redisstore: the URL asks for a Cluster and for Sentinels; it must have only one of cluster=true and master_name=NAME")
 )
 
-// parseURL reads what [NewClient] describes.
+// parseURL parses a URL of the forms in the comment of [NewClient].
 func parseURL(rawURL string) (*redis.UniversalOptions, error) {
 	scheme, rest, _ := strings.Cut(rawURL, "://")
 	if scheme != "redis" && scheme != "rediss" && scheme != "unix" {
 		return nil, errScheme
 	}
-	// Package url knows one host: the others are cut off, and each is read as if alone.
+	// net/url parses one host, so each host is parsed as if it were the only one.
 	user, hosts, rest := splitAuthority(rest)
 	u, err := url.Parse(scheme + "://" + user + hosts[0] + rest)
 	if err != nil || u.Fragment != "" {
@@ -60,7 +60,7 @@ func parseURL(rawURL string) (*redis.UniversalOptions, error) {
 		o.DB, o.Username, o.Password, o.TLSConfig = one.DB, one.Username, one.Password, one.TLSConfig
 	}
 	if o.TLSConfig != nil {
-		o.TLSConfig.ServerName = "" // that of whichever server is dialled, not of the last in the list
+		o.TLSConfig.ServerName = "" // use that of the dialed server, not that of the last in the list
 	}
 	if o.IsClusterMode && o.DB != 0 {
 		return nil, errClusterDB
@@ -68,8 +68,8 @@ func parseURL(rawURL string) (*redis.UniversalOptions, error) {
 	return o, nil
 }
 
-// splitAuthority cuts what follows the scheme into "user:password@", the hosts, and
-// the rest.
+// splitAuthority splits a URL without its scheme into "user:password@", the hosts, and the
+// rest.
 func splitAuthority(s string) (user string, hosts []string, rest string) {
 	if at := strings.IndexAny(s, "/?#"); at >= 0 {
 		s, rest = s[:at], s[at:]
@@ -80,8 +80,8 @@ func splitAuthority(s string) (user string, hosts []string, rest string) {
 	return user, strings.Split(s, ","), rest
 }
 
-// readParameters takes our own parameters out of the URL, and lets no other pass than
-// those that stay.
+// readParameters moves our own parameters from the URL to o. It accepts no other
+// parameters than ours and those that redis.ParseURL needs.
 func readParameters(u *url.URL, o *redis.UniversalOptions) error {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
