@@ -20,28 +20,28 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// corsAround is the README's recipe: all of CORS outside the limit.
+// corsAround is the recipe of docs/responses.md: all of CORS outside the limit.
 func corsAround(limit func(http.Handler) http.Handler, mux http.Handler) http.Handler {
 	handler := cors.New(cors.Options{AllowedHeaders: []string{"X-API-Key"}, ExposedHeaders: middleware.Headers()}).Handler(limit(mux))
 	return handler
 }
 
-// TestREADMERecipe: the README has the line above.
-func TestREADMERecipe(t *testing.T) {
+// TestPageHasTheRecipe: the page has the line above.
+func TestPageHasTheRecipe(t *testing.T) {
 	source, err := os.ReadFile("cors_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	const line = "cors.New(cors.Options{"
-	for _, block := range page(t, "README.md", "text") {
+	for _, block := range page(t, "docs/responses.md", "text") {
 		if strings.Contains(block, line) {
 			if !strings.Contains(string(source), "\t"+block) {
-				t.Errorf("the README's recipe is not what is tested here:\n%s", block)
+				t.Errorf("the recipe of the page is not what is tested here:\n%s", block)
 			}
 			return
 		}
 	}
-	t.Errorf("no block of the README has %q", line)
+	t.Errorf("no block of the page has %q", line)
 }
 
 // TestCORS: a script of another origin, in a browser, reads the body and all headers of a

@@ -9,18 +9,18 @@ import (
 	"github.com/keyrate/keyrate/ratelimit/limitsfile"
 )
 
-// TestREADME holds the README of keyrate to what it says of a file of limits: that it is
-// one, and how a fault in it is told.
-func TestREADME(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
+// TestPage holds docs/plans.md to what it says of a file of limits: that it is one, and how
+// a fault in it is reported.
+func TestPage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/plans.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, found := strings.Cut(string(text), "\n### Limits in a file\n")
+	_, rest, found := strings.Cut(string(text), "\n## In a file\n")
 	_, rest, fenced := strings.Cut(rest, "```yaml\n")
 	file, rest, closed := strings.Cut(rest, "```\n")
 	if !found || !fenced || !closed {
-		t.Fatal("the README shows no file of limits")
+		t.Fatal("the page shows no file of limits")
 	}
 	c, err := limitsfile.Parse("limits.yaml", []byte(file))
 	if err != nil {
@@ -31,11 +31,11 @@ func TestREADME(t *testing.T) {
 	}
 	_, err = limitsfile.Parse("limits.yaml", []byte(strings.Replace(file, "customer-17: gold", "customer-17: golden", 1)))
 	if err == nil || !strings.Contains(rest, "`"+err.Error()+"`") {
-		t.Errorf("the README tells of another fault than %v", err)
+		t.Errorf("the page has another error than %v", err)
 	}
 	for _, path := range []string{"ratelimit/limitsfile/schema.json", "examples/perkey"} {
 		if _, err := os.Stat("../../" + path); err != nil || !strings.Contains(string(text), path) {
-			t.Errorf("%s: %v, or the README does not name it", path, err)
+			t.Errorf("%s: %v, or the page does not name it", path, err)
 		}
 	}
 }

@@ -9,20 +9,20 @@ import (
 	"testing"
 )
 
-// TestREADMEShowsTheDemo compares the README with what the demo prints, but for the
+// TestThePageShowsTheDemo compares docs/examples.md with what the demo prints, but for the
 // numbers, and for how often a slow machine is admitted.
-func TestREADMEShowsTheDemo(t *testing.T) {
+func TestThePageShowsTheDemo(t *testing.T) {
 	var out, errs bytes.Buffer
 	if status := run(t.Context(), []string{"-demo"}, &out, &errs); status != 0 {
 		t.Fatalf("status %d: %s", status, &errs)
 	}
 	if got, want := unnumbered(out.String()), unnumbered(shown(t, "go run ./examples/quickstart -demo")); got != want {
-		t.Errorf("the demo prints\n%sand the README says\n%s", got, want)
+		t.Errorf("the demo prints\n%sand the page says\n%s", got, want)
 	}
 }
 
-// TestREADMEShowsTheServer does the same with the quickstart as a server.
-func TestREADMEShowsTheServer(t *testing.T) {
+// TestThePageShowsTheServer does the same with the quickstart as a server.
+func TestThePageShowsTheServer(t *testing.T) {
 	p := start(t, "-addr", "127.0.0.1:0")
 	for range maxCalls {
 		if get(t, p.url, "alice").status != http.StatusOK {
@@ -33,21 +33,21 @@ func TestREADMEShowsTheServer(t *testing.T) {
 	p.stop()
 	got := strings.ReplaceAll(p.end(t), strings.TrimPrefix(p.url, "http://"), "localhost:8080/")
 	if got, want := unnumbered(got), unnumbered(shown(t, "go run ./examples/quickstart")); got != want {
-		t.Errorf("the server prints\n%sand the README says\n%s", got, want)
+		t.Errorf("the server prints\n%sand the page says\n%s", got, want)
 	}
 }
 
-// shown returns what the README says that a command prints.
+// shown returns what the page says that a command prints.
 func shown(t *testing.T, command string) string {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../../docs/examples.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := strings.ReplaceAll(string(readme), "\r\n", "\n")
 	_, output, found := strings.Cut(text, "```console\n$ "+command+"\n")
 	if !found {
-		t.Fatalf("the README does not show %q", command)
+		t.Fatalf("the page does not show %q", command)
 	}
 	output, _, _ = strings.Cut(output, "```\n")
 	return output

@@ -1,0 +1,98 @@
+package docs_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strings"
+	"testing"
+)
+
+// functions makes a file in which each fragment is a function, beside the names that
+// the fragments take for granted.
+func functions(t *testing.T, fragments []block) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString(`package fragments
+
+import (
+	"context"
+	"crypto/subtle"
+	"log"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/middleware/admin"
+	"github.com/keyrate/keyrate/middleware/transport"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/limitsfile"
+	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/mirror"
+	"github.com/keyrate/keyrate/store/redisstore"
+	"github.com/redis/go-redis/v9"
+)
+
+var (
+	client  redis.UniversalClient
+	secret  []byte
+	ctx     context.Context
+	mux     *http.ServeMux
+	limiter *ratelimit.Limiter
+	planOf  func(context.Context, string) (*ratelimit.Policy, error)
+	store   ratelimit.Store
+	table   *ratelimit.Table
+	limit   func(http.Handler) http.Handler
+	exportHandler http.Handler
+
+	_ = log.Fatal
+	_ netip.Prefix
+	_ = strings.Join
+	_ atomic.Int64
+	_ middleware.Config
+	_ memstore.Config
+	_ redisstore.Config
+	_ mirror.Config
+	_ = os.Getenv
+	_ limitsfile.Config
+	_ transport.Config
+	_ time.Duration
+)
+`)
+	for i, fragment := range fragments {
+		fmt.Fprintf(&b, "\n// Of %s.\nfunc fragment%d() error {\n%s", fragment.page, i, fragment.text)
+		for _, name := range declared(t, fragment.text) {
+			fmt.Fprintf(&b, "\t_ = %s\n", name)
+		}
+		b.WriteString("\treturn nil\n}\n")
+	}
+	return b.String()
+}
+
+// declared returns the variables that statements declare with :=, which a function
+// must use.
+func declared(t *testing.T, code string) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "", "package p\nfunc _() {\n"+code+"}\n", parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, code)
+	}
+	var names []string
+	for _, statement := range file.Decls[0].(*ast.FuncDecl).Body.List { //nolint:errcheck // it is what was written above
+		assign, ok := statement.(*ast.AssignStmt)
+		if !ok || assign.Tok != token.DEFINE {
+			continue
+		}
+		for _, left := range assign.Lhs {
+			if name := left.(*ast.Ident).Name; name != "_" { //nolint:errcheck // := allows nothing else
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
