@@ -15,9 +15,9 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// BenchmarkTake is a decision on a real Redis, by 1, 64 and 256 callers on 10,000 keys.
-// Beside it is what a script call for each would cost: EVALSHA of an empty script, on
-// a client with a pool of its own size.
+// BenchmarkTake measures decisions on a real Redis, by 1, 64 and 256 callers on 10,000
+// keys. For comparison, plain EVALSHA runs an empty script for each decision, on a client
+// with as many connections as callers.
 func BenchmarkTake(b *testing.B) {
 	server := startRedis(b)
 	client, err := NewClient("redis://" + server.address)

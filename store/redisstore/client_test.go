@@ -13,8 +13,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// TestConfig: New names what is wrong with its arguments, all of it, and how to do
-// better, and does no I/O.
+// TestConfig: New reports every fault of its arguments and how to fix it, and does no I/O.
 func TestConfig(t *testing.T) {
 	good := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true})
 	defer good.Close()
@@ -41,7 +40,7 @@ func TestConfig(t *testing.T) {
 		{"typed nil", (*redis.Client)(nil), Config{}, []string{"nil", "redisstore.NewClient"}},
 		{"typed nil Cluster", (*redis.ClusterClient)(nil), Config{TrustClient: true}, []string{"nil"}},
 		{"careless", careless, Config{}, []string{"ContextTimeoutEnabled: true", "MaxRetries: -1", "redisstore.NewClient"}},
-		{"careless, trusted all the same", careless, Config{TrustClient: true}, []string{"ContextTimeoutEnabled: true"}},
+		{"careless, trusted", careless, Config{TrustClient: true}, []string{"ContextTimeoutEnabled: true"}},
 		{"careless Cluster", cluster, Config{}, []string{"ContextTimeoutEnabled: true"}},
 		{"RESP3 over TLS", redis.NewClient(&redis.Options{ContextTimeoutEnabled: true, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}), Config{}, []string{"Protocol: 2"}},
 		{"RESP3 over TLS, a careless Cluster", redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}), Config{}, []string{"Protocol: 2", "ContextTimeoutEnabled: true"}},
@@ -141,7 +140,7 @@ func TestNewClient(t *testing.T) {
 	}
 }
 
-// checkTLS: the name that is asked for is that of whichever server is dialled.
+// checkTLS checks that the name in the certificate must be that of the dialed server.
 func checkTLS(t *testing.T, c *tls.Config) {
 	t.Helper()
 	if c != nil && (c.ServerName != "" || c.InsecureSkipVerify || c.MinVersion < tls.VersionTLS12) {
@@ -149,9 +148,9 @@ func checkTLS(t *testing.T, c *tls.Config) {
 	}
 }
 
-// TestNewClientRefuses: a URL that cannot be used is refused with what would be
-// right, and without a part of it: that may be of a password.
-func TestNewClientRefuses(t *testing.T) {
+// TestNewClientRejects: the error for a wrong URL says what is right, and repeats no part
+// of the URL, which may be part of a password.
+func TestNewClientRejects(t *testing.T) {
 	for url, want := range map[string]string{
 		"":                                                "redis://",
 		"localhost:6379":                                  "redis://",

@@ -16,8 +16,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A topology tells a ClusterClient which server has which half of the slots. The
-// servers know nothing of it.
+// A topology says to a ClusterClient which server has which half of the slots. The servers
+// do not know it.
 type topology struct {
 	halves [2]atomic.Pointer[server]
 	asked  atomic.Int64
@@ -31,9 +31,9 @@ func (p *topology) slots(context.Context) ([]redis.ClusterSlot, error) {
 	}, nil
 }
 
-// TestHungShard: while one server of several hangs, the decisions of the others are
-// neither held up nor lost, and when its slots have moved, theirs are made there. The
-// topology is asked for four times a second at most.
+// TestHungShard: while one of several servers hangs, decisions on the others are neither
+// held up nor lost. When its slots have moved, their decisions are made on the new server.
+// The topology is asked for at most four times a second.
 func TestHungShard(t *testing.T) {
 	servers := [2]*server{startRedis(t), startRedis(t)}
 	var top topology
@@ -52,7 +52,7 @@ func TestHungShard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The client has replaced the host, which is a loopback's, by none.
+		// The client has removed the host, because it is a loopback address.
 		_, port, _ := net.SplitHostPort(node.Options().Addr)
 		if strings.HasSuffix(servers[0].address, ":"+port) {
 			return 0
@@ -65,9 +65,9 @@ func TestHungShard(t *testing.T) {
 		keys[half(key)] = append(keys[half(key)], key)
 	}
 	stalls := testkit.WatchStalls(t)
-	// load calls for a while, on 32 goroutines for each half, and returns what came of it.
-	// A call that timed out while the machine stalled proves nothing, and is not failed
-	// but spoilt; the half of servers[0] then goes on until it has decided enough.
+	// load calls for a while, on 32 goroutines for each half, and returns the outcomes. A
+	// call that timed out while the machine stalled proves nothing and counts as spoilt, not
+	// as failed; then the half of servers[0] goes on until it has decided enough.
 	type outcome struct {
 		decided, failed, spoilt int
 		slowest                 time.Duration
@@ -116,7 +116,7 @@ func TestHungShard(t *testing.T) {
 	}
 	well := load(200 * time.Millisecond)
 	if well[0].failed+well[1].failed > 0 || well[0].decided < 100 || well[1].decided == 0 {
-		t.Fatalf("when all is well: %+v", well)
+		t.Fatalf("before the fault: %+v", well)
 	}
 	servers[1].pause(t)
 	asked, start := top.asked.Load(), time.Now()
@@ -169,6 +169,6 @@ func TestFirstDecisionOfMany(t *testing.T) {
 		t.Errorf("%d calls were admitted by 10 bursts of 10", n)
 	}
 	if n := top.asked.Load(); n > maxSends {
-		t.Errorf("the topology was asked for %d times; want at most once by each flight", n)
+		t.Errorf("the topology was asked for %d times; want at most once by each send", n)
 	}
 }

@@ -16,15 +16,15 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// epoch is when steered clocks begin: early enough that the centuries of the
-// contract's histories fit into the 2^53 microseconds of a script.
+// epoch is where steered clocks start: early enough that the centuries of the contract's
+// histories fit into the 2^53 microseconds of a script.
 var epoch = time.Unix(1_000_000_000, 0)
 
-// patience is for servers that are slow without fault.
+// patience is a timeout for servers that may be slow.
 const patience = 10 * time.Second
 
-// patient is a client for servers that are slow without fault: an emulation in Go, or
-// one that the race detector watches.
+// patient returns a client with long timeouts, for an emulation in Go or for tests with
+// the race detector.
 func patient(t testing.TB, address string) *redis.Client {
 	client := redis.NewClient(&redis.Options{
 		Addr:                  address,
@@ -94,8 +94,8 @@ func TestContractOnMiniredis(t *testing.T) {
 	})
 }
 
-// emulated is how many histories are compared on the emulation, which the race
-// detector makes a hundred times slower than the real thing.
+// emulated returns the number of histories for the emulation, which is a hundred times
+// slower than Redis under the race detector.
 func emulated() int {
 	if raceEnabled {
 		return 5
@@ -108,7 +108,7 @@ func TestContractOnRedis(t *testing.T) {
 	contract(t, patient(t, server.address), histories(t), server)
 }
 
-// TestContractOnCluster: on a Cluster of one node, which minds the slots.
+// TestContractOnCluster runs the contract on a Cluster of one node, which checks slots.
 func TestContractOnCluster(t *testing.T) {
 	server := startSteered(t, "--cluster-enabled", "yes")
 	server.do(t, addSlots(0, 16384)...)
@@ -127,11 +127,11 @@ func TestContractOnCluster(t *testing.T) {
 	defer client.Close()
 	contract(t, client, 30, server)
 	if n := server.calls(t, "command"); n > 0 {
-		t.Errorf("COMMAND was called %d times, in the way of a decision", n)
+		t.Errorf("COMMAND was called %d times; it delays decisions", n)
 	}
 }
 
-// TestContractOnRing: on two servers.
+// TestContractOnRing runs the contract on two servers.
 func TestContractOnRing(t *testing.T) {
 	one := startSteered(t)
 	other := one.twin(t)
@@ -141,12 +141,12 @@ func TestContractOnRing(t *testing.T) {
 	contract(t, client, 30, one, other)
 	for _, s := range []*server{one, other} {
 		if n := s.calls(t, "evalsha"); n < 100 {
-			t.Errorf("a server of two made %d decisions", n)
+			t.Errorf("one of two servers made %d decisions", n)
 		}
 	}
 }
 
-// contract runs the contract on servers that have the clock of the first.
+// contract runs the contract on servers with the clock of the first.
 func contract(t *testing.T, client redis.UniversalClient, histories int, servers ...*server) {
 	now := epoch
 	set := func(t *testing.T, at time.Time) {
@@ -168,8 +168,8 @@ func contract(t *testing.T, client redis.UniversalClient, histories int, servers
 	})
 }
 
-// histories is how many random histories are compared with the model: 100, or what
-// KEYRATE_REDIS_HISTORIES says.
+// histories returns the number of random histories that are compared with the model: that
+// of KEYRATE_REDIS_HISTORIES, or 100.
 func histories(t testing.TB) int {
 	text := os.Getenv("KEYRATE_REDIS_HISTORIES")
 	if text == "" {

@@ -11,14 +11,14 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// counting counts the connections that a listener gets, and ends them at once.
+// counting returns the address of a listener that counts connections and closes them.
 func counting(t *testing.T) (string, *atomic.Int64) {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dialled := new(atomic.Int64)
+	dialed := new(atomic.Int64)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -27,7 +27,7 @@ func counting(t *testing.T) (string, *atomic.Int64) {
 			if err != nil {
 				return
 			}
-			dialled.Add(1)
+			dialed.Add(1)
 			_ = conn.Close()
 		}
 	}()
@@ -35,11 +35,11 @@ func counting(t *testing.T) (string, *atomic.Int64) {
 		_ = l.Close()
 		<-done
 	})
-	return l.Addr().String(), dialled
+	return l.Addr().String(), dialed
 }
 
-// TestConstructorsDoNotDial: whatever the set-up, nothing is dialled and nothing is
-// logged before the first decision, which shows that the listener counts.
+// TestConstructorsDoNotDial: in every set-up nothing is dialed and nothing is logged before
+// the first decision. The first decision shows that the listener counts.
 func TestConstructorsDoNotDial(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -52,7 +52,7 @@ func TestConstructorsDoNotDial(t *testing.T) {
 		{"Sentinels", func(a string) (redis.UniversalClient, error) {
 			return NewClient("redis://" + a + "," + a + "/0?master_name=m")
 		}},
-		{"far away", func(a string) (redis.UniversalClient, error) { return NewClient("redis://" + a + "/0?timeout=1s") }},
+		{"distant server", func(a string) (redis.UniversalClient, error) { return NewClient("redis://" + a + "/0?timeout=1s") }},
 		{"an application's", func(a string) (redis.UniversalClient, error) {
 			return FromClient(redis.NewClient(&redis.Options{Addr: a}))
 		}},
@@ -64,7 +64,7 @@ func TestConstructorsDoNotDial(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			address, dialled := counting(t)
+			address, dialed := counting(t)
 			logged.Lock()
 			before := logged.Len()
 			logged.Unlock()
@@ -78,12 +78,12 @@ func TestConstructorsDoNotDial(t *testing.T) {
 			logged.Lock()
 			said := logged.String()[before:]
 			logged.Unlock()
-			if n := dialled.Load(); n != 0 || strings.Contains(said, address) {
+			if n := dialed.Load(); n != 0 || strings.Contains(said, address) {
 				t.Errorf("%d connections, and the log says %q, before the first decision", n, said)
 			}
 			_, err = s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1, Timeout: patience})
-			if err == nil || dialled.Load() == 0 {
-				t.Errorf("the first decision: %d connections, %v; want an error of a server that hangs up", dialled.Load(), err)
+			if err == nil || dialed.Load() == 0 {
+				t.Errorf("the first decision: %d connections, %v; want an error, since the server hangs up", dialed.Load(), err)
 			}
 		})
 	}

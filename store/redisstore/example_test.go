@@ -13,16 +13,16 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// Two processes, each with a limiter of its own, share the limit of a key.
+// Two nodes, each with a limiter of its own, share the limit of a key.
 func Example() {
-	server, err := miniredis.Run() // a Redis in this process, for the example
+	server, err := miniredis.Run() // an emulation of Redis, for the example
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer server.Close()
 
 	limiter := func() *ratelimit.Limiter {
-		// A client of one's own, that may take its time. NewClient has all that matters set.
+		// A client of your own, here with the default timeouts. NewClient sets all options that matter.
 		client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true, MaxRetries: -1})
 		store, err := redisstore.New(client, redisstore.Config{Secret: []byte("better 32 bytes of crypto/rand ...")})
 		if err != nil {
@@ -51,7 +51,7 @@ func Example() {
 	// false 0
 }
 
-// A client with go-redis' own options would wait for a Redis that hangs, for 10 s.
+// A client with the default options of go-redis would wait 10 s for a Redis that hangs.
 func ExampleNew_incorrect() {
 	client := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
 	defer client.Close()
@@ -85,7 +85,7 @@ func ExampleNewClient() {
 	// redisstore: the URL must begin with redis://, rediss:// or unix://, such as redis://localhost:6379/0
 }
 
-// An application that has a client of its own, with whatever options.
+// An application passes its own client, with any options.
 func ExampleFromClient() {
 	app := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
 	defer app.Close()
@@ -99,6 +99,6 @@ func ExampleFromClient() {
 		log.Fatal(err)
 	}
 	_ = store // for ratelimit.New
-	fmt.Println("nothing was dialled yet")
-	// Output: nothing was dialled yet
+	fmt.Println("nothing was dialed yet")
+	// Output: nothing was dialed yet
 }

@@ -24,8 +24,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// TestClasses: each error is of one class, and it is known of which ones that nothing
-// was executed.
+// TestClasses: classify returns one class for each error, and whether certainly nothing was
+// executed.
 func TestClasses(t *testing.T) {
 	reply := func(text string) error { return redisError(text) }
 	wrapped := func(err error) error { return fmt.Errorf("failed to initialize connection options: %w", err) }
@@ -99,7 +99,7 @@ func TestClasses(t *testing.T) {
 			t.Errorf("%v: class %s, not executed %v; want %s, %v", test.err, class, notExecuted, test.class, test.notExecuted)
 		}
 		failed, ok := errors.AsType[*ratelimit.StoreError](failure(test.err))
-		repeats := strings.Contains(test.err.Error(), "with args") // which are withheld, and with them the error
+		repeats := strings.Contains(test.err.Error(), "with args") // the arguments, so the error is not wrapped
 		if !ok || failed.Class != test.class || errors.Is(failed, test.err) == repeats || strings.Contains(failed.Error(), "with args") {
 			t.Errorf("%v: made into %v", test.err, failed)
 		}
@@ -115,15 +115,15 @@ type redisError string
 func (e redisError) Error() string { return string(e) }
 func (redisError) RedisError()     {}
 
-// A fault is something that befalls a real Redis.
+// A fault is a failure of a real Redis.
 type fault struct {
 	name   string
 	class  string
 	begin  func(t *testing.T, s *server) (end func())
-	resets bool // Reset needs nothing of what is missing
+	resets bool // Reset works all the same
 }
 
-// budget is the Timeout of calls: where they do not time out, enough for any machine.
+// budget returns the Timeout of calls: long, unless they are expected to time out.
 func (f *fault) budget() time.Duration {
 	if f.class == ratelimit.ClassTimeout {
 		return ratelimit.DefaultTimeout
@@ -191,9 +191,9 @@ func faults() []fault {
 	}
 }
 
-// TestFaults: whatever befalls Redis, a decision ends within its time, with an error
-// of the right class that holds neither the key nor the password, is charged at most
-// once, and all is well as soon as Redis is.
+// TestFaults: with each fault of Redis, a decision ends in time, with an error of the right
+// class that contains neither the key nor the password, and is charged at most once. When
+// the fault ends, decisions are made again.
 func TestFaults(t *testing.T) {
 	server := startRedis(t)
 	server.do(t, "acl", "setuser", "app", "on", ">secret", "~*", "+@all")
@@ -229,7 +229,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("%s: %v; want class %s", what, err, f.class)
 				}
 				if text := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(text, key) || strings.Contains(text, "secret") {
-					t.Errorf("%s: the error tells a secret: %s", what, text)
+					t.Errorf("%s: the error contains a secret: %s", what, text)
 				}
 				if timeout == ratelimit.DefaultTimeout {
 					wantInTime(t, stalls, what, took)
@@ -255,7 +255,7 @@ func TestFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// A stopped Redis executes what it was sent when it goes on, the Reset after the calls.
+			// When a stopped Redis continues, it executes what it was sent: the calls, then the Reset.
 			if n := (d.Debts[0].Micros + token.Micros/2) / token.Micros; n > int64(1+failed) {
 				t.Errorf("%d calls were charged %d times", 1+failed, n)
 			}
@@ -264,7 +264,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// wellWithin tries until there is no error any more.
+// wellWithin calls try until it succeeds, for at most d, and returns its last error.
 func wellWithin(d time.Duration, try func() error) error {
 	var err error
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
@@ -275,7 +275,7 @@ func wellWithin(d time.Duration, try func() error) error {
 	return err
 }
 
-// TestNoConnection: the classes of what hinders a connection.
+// TestNoConnection: each cause of a missing connection has its class.
 func TestNoConnection(t *testing.T) {
 	server := startRedis(t, "--requirepass", "right")
 	stranger := httptest.NewUnstartedServer(nil)
@@ -283,14 +283,14 @@ func TestNoConnection(t *testing.T) {
 	stranger.StartTLS()
 	defer stranger.Close()
 	for _, test := range []struct{ name, url, class string }{
-		{"nobody there", "redis://" + freeAddress(t), ClassConnect},
+		{"no server there", "redis://" + freeAddress(t), ClassConnect},
 		{"no such socket", "unix:///no/such/socket", ClassConnect},
 		{"no Cluster there", "redis://" + freeAddress(t) + "?cluster=true", ClassConnect},
 		{"no Sentinel there", "redis://" + freeAddress(t) + "?master_name=mymaster", ClassConnect},
 		{"no password", "redis://" + server.address, ClassAccess},
 		{"wrong password", "redis://:open-sesame@" + server.address, ClassAccess},
 		{"wrong user", "redis://ali:open-sesame@" + server.address, ClassAccess},
-		{"a certificate of nobody known", "rediss://:open-sesame@" + stranger.Listener.Addr().String(), ClassConnect},
+		{"an unknown certificate", "rediss://:open-sesame@" + stranger.Listener.Addr().String(), ClassConnect},
 		{"no TLS there", "rediss://:open-sesame@" + server.address, ratelimit.ClassTimeout}, // Redis waits for the rest
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -301,11 +301,11 @@ func TestNoConnection(t *testing.T) {
 			defer client.Close()
 			s := newStore(t, client, Config{})
 			p := policy(t, ratelimit.PerHour(100))
-			// A slow machine may run out of time before anything else happens.
+			// On a slow machine the decision may time out first.
 			_ = wellWithin(patience, func() error {
 				start := time.Now()
 				_, err = s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1})
-				// Not one of the seconds that a dial may take by default.
+				// A dial with the default options may take seconds.
 				if took := time.Since(start); took > time.Second {
 					t.Errorf("a decision took %v", took)
 				}
@@ -332,9 +332,9 @@ func TestNoConnection(t *testing.T) {
 	}
 }
 
-// TestReadOnlyMovesOn: after a failover the connections still lead to what is a replica
-// now. A decision that is refused there is made where a new connection leads, at once
-// and once.
+// TestReadOnlyMovesOn: after a failover the connections still lead to the old primary, now
+// a replica. A decision that the replica rejects is made at once, and once, on the server
+// to which a new connection leads.
 func TestReadOnlyMovesOn(t *testing.T) {
 	old, primary := startRedis(t), startRedis(t)
 	proxy := startProxy(t, old.address)
@@ -362,7 +362,7 @@ func TestReadOnlyMovesOn(t *testing.T) {
 	}
 }
 
-// TestLoading: a Redis that still reads its data is told apart, and used when it has.
+// TestLoading: while Redis reads its data the error has its own class; then Redis decides.
 func TestLoading(t *testing.T) {
 	dir := t.TempDir()
 	before := startRedis(t, "--dir", dir, "--rdbcompression", "no")
@@ -380,8 +380,8 @@ func TestLoading(t *testing.T) {
 	}
 }
 
-// TestHung: while Redis hangs nobody waits longer than told, however many call, and
-// neither goroutines nor connections pile up.
+// TestHung: while Redis hangs, each of many callers gets its error in time, and neither
+// goroutines nor connections pile up.
 func TestHung(t *testing.T) {
 	server := startRedis(t)
 	proxy := startProxy(t, server.address)
@@ -423,19 +423,19 @@ func TestHung(t *testing.T) {
 	wg.Wait()
 	wantInTime(t, stalls, "the slowest of 300 callers' calls", slowest)
 	if most > base+callers+60 {
-		t.Errorf("%d goroutines for %d callers and %d of before", most, callers, base)
+		t.Errorf("%d goroutines for %d callers and %d from before", most, callers, base)
 	}
 	if n := proxy.highest.Load(); n > 20 {
 		t.Errorf("%d connections; the pool has 20", n)
 	}
 	server.resume(t)
 	if err := wellWithin(patience, func() error { return ratelimit.Prove(t.Context(), s, time.Second) }); err != nil {
-		t.Errorf("after it goes on: %v", err)
+		t.Errorf("after it continues: %v", err)
 	}
 	t.Logf("slowest %v, %d goroutines beyond the callers, %d connections at most", slowest, most-base-callers, proxy.highest.Load())
 }
 
-// TestOddClients: a client that panics, or answers for Redis, is an error.
+// TestOddClients: a client that panics, or makes up an answer, results in an error.
 func TestOddClients(t *testing.T) {
 	server := startRedis(t)
 	p := policy(t, ratelimit.PerHour(7)) // with fractions
@@ -454,10 +454,10 @@ func TestOddClients(t *testing.T) {
 		{"too long", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{1, 0, 5, 0, 0}) }, ClassScript},
 		{"no array", func(cmd *redis.IntSliceCmd) { cmd.SetErr(errors.New("redis: can't parse array reply: \":1\"")) }, ClassScript},
 		{"words", func(cmd *redis.IntSliceCmd) { cmd.SetErr(errors.New("redis: can't parse int reply: \"+OK\"")) }, ClassScript},
-		{"no instant", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{0, 0, 5, 0}) }, ClassScript},
-		{"fewer than no foreign values", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{1, -1, 5, 0}) }, ClassScript},
+		{"no time", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{0, 0, 5, 0}) }, ClassScript},
+		{"a negative number of foreign values", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{1, -1, 5, 0}) }, ClassScript},
 		{"a debt above the capacity", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{1, 0, 3_600_000_001, 0}) }, ClassScript},
-		{"such a debt of a denied call", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{1, 0, -3_600_000_002, 0}) }, ClassScript},
+		{"a debt above the capacity, denied", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{1, 0, -3_600_000_002, 0}) }, ClassScript},
 		{"a fraction below 0", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{1, 0, 1, -1}) }, ClassScript},
 		{"a fraction above one", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{1, 0, 1, 7}) }, ClassScript},
 		{"a panic", func(*redis.IntSliceCmd) { panic("open sesame") }, ratelimit.ClassPanic},
@@ -501,5 +501,59 @@ func (h *oddHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			return script.Err()
 		}
 		return next(ctx, cmd)
+	}
+}
+
+// wantInTime fails the test if a decision exceeded the default timeout by more than 20 ms
+// plus the time that the machine stalled.
+func wantInTime(t testing.TB, stalls *testkit.Stalls, what string, took time.Duration) {
+	t.Helper()
+	if most := stalls.Widen(ratelimit.DefaultTimeout+20*time.Millisecond, time.Time{}); took > most {
+		t.Errorf("%s took %v; want %v at most", what, took, most)
+	}
+}
+
+// TestRenamedCommands: no password gets into an error when Redis repeats the arguments of a
+// command that it does not have, and without EVALSHA decisions use EVAL.
+func TestRenamedCommands(t *testing.T) {
+	p := policy(t, ratelimit.PerHour(100))
+	take := func(s *Store) (ratelimit.Decision, error) {
+		return s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1, Timeout: time.Second})
+	}
+	t.Run("AUTH", func(t *testing.T) {
+		server := startRedis(t, "--rename-command", "AUTH", "", "--rename-command", "HELLO", "")
+		client, err := NewClient("redis://user:sesame@" + server.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		_, err = take(newStore(t, client, Config{}))
+		if err == nil || !strings.Contains(err.Error(), "unknown command") || strings.Contains(err.Error(), "sesame") {
+			t.Errorf("%v; want an unknown command, without its arguments", err)
+		}
+	})
+	t.Run("EVALSHA", func(t *testing.T) {
+		server := startRedis(t, "--rename-command", "EVALSHA", "")
+		if d, err := take(newStore(t, patient(t, server.address), Config{})); err != nil || !d.Allowed {
+			t.Errorf("%+v, %v", d, err)
+		}
+	})
+}
+
+// TestNotCharged: after a refused connection certainly nothing was charged.
+func TestNotCharged(t *testing.T) {
+	client, err := NewClient("redis://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	s := newStore(t, client, Config{})
+	p, err := ratelimit.NewPolicy(ratelimit.PerSecond(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Take(t.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: 1})
+	if failed, ok := err.(*ratelimit.StoreError); !ok || !failed.NotCharged { //nolint:errorlint // it is not wrapped
+		t.Errorf("the error is %#v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// strangers are commands that put at the key KEY what is not this package's.
+// strangers returns commands that put a foreign value at the key KEY.
 func strangers() [][]any {
 	set := func(value string) []any { return []any{"set", "KEY", value} }
 	return [][]any{
@@ -28,8 +28,8 @@ func strangers() [][]any {
 	}
 }
 
-// TestForeignValue: whatever is found at a key counts as a full bucket, is overwritten
-// by whatever the call is, counted once, and lives no longer than it should.
+// TestForeignValue: any foreign value counts as a full bucket, is overwritten by any call,
+// is counted once, and expires when it should.
 func TestForeignValue(t *testing.T) {
 	p := policy(t, ratelimit.PerMinute(60).WithBurst(10))
 	for name, open := range map[string]func(t *testing.T) *redis.Client{
@@ -41,7 +41,7 @@ func TestForeignValue(t *testing.T) {
 			counted := 0
 			s := newStore(t, client, Config{OnForeign: func(n int) {
 				counted += n
-				panic("a panic of OnForeign is nobody's business")
+				panic("a panic of OnForeign changes no decision")
 			}})
 			take := func(t *testing.T, key string, cost int, known *ratelimit.Knowledge) ratelimit.Decision {
 				t.Helper()
@@ -60,9 +60,9 @@ func TestForeignValue(t *testing.T) {
 					owes    int64
 				}{
 					{"admitted", 3, nil, true, 3},
-					{"a look", 0, nil, true, 0},
+					{"cost 0", 0, nil, true, 0},
 					{"above the burst", 11, nil, false, 0},
-					{"denied by what is known", 1, &ratelimit.Knowledge{{Debt: ratelimit.Debt{Micros: 10_000_000}}}, false, 10},
+					{"denied by knowledge", 1, &ratelimit.Knowledge{{Debt: ratelimit.Debt{Micros: 10_000_000}}}, false, 10},
 				} {
 					t.Run(fmt.Sprintf("%d %.30q %s", i, stranger, call.name), func(t *testing.T) {
 						key := t.Name()
@@ -96,11 +96,11 @@ func TestForeignValue(t *testing.T) {
 	}
 }
 
-// TestOwnValueGoneWrong: a value in our form, but further in debt than can be, without
-// an end, or from another clock, locks nobody out for longer than one refill.
-func TestOwnValueGoneWrong(t *testing.T) {
+// TestBrokenValue: a value in our form with an impossible debt, without an expiry, or from
+// another clock denies a key for at most one refill.
+func TestBrokenValue(t *testing.T) {
 	server := startRedis(t)
-	s := newStore(t, patient(t, server.address), Config{OnForeign: func(int) { t.Error("it was taken for a foreign value") }})
+	s := newStore(t, patient(t, server.address), Config{OnForeign: func(int) { t.Error("it counts as a foreign value") }})
 	p := policy(t, ratelimit.PerSecond(10).WithBurst(5)) // half a second
 	now := time.Now().UnixMicro()
 	for i, value := range []string{
@@ -123,10 +123,10 @@ func TestOwnValueGoneWrong(t *testing.T) {
 				break
 			}
 			if first && d.Debts[0] != p.Bucket(0).Capacity() {
-				t.Errorf("%s: the first denial tells a debt of %v", value, d.Debts[0])
+				t.Errorf("%s: the first denial returns a debt of %v", value, d.Debts[0])
 			}
 			if life := server.number(t, "pttl", name); first && life < 0 {
-				t.Errorf("%s: has no end after a denial", value)
+				t.Errorf("%s: does not expire after a denial", value)
 			}
 			first = false
 			if time.Since(start) > 2*time.Second {
@@ -139,7 +139,7 @@ func TestOwnValueGoneWrong(t *testing.T) {
 		}
 	}
 
-	// A value that was made to stay for ever gets its end back with the next charge.
+	// A value whose expiry was removed expires again after the next charge.
 	d, err := s.Take(t.Context(), ratelimit.Request{Key: "persisted", Policy: p, Cost: 1, Timeout: time.Second})
 	if err != nil || !d.Allowed {
 		t.Fatal(d, err)
@@ -150,6 +150,6 @@ func TestOwnValueGoneWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	if life := server.number(t, "pttl", name); life < 0 {
-		t.Error("a persisted value has no end after a charge")
+		t.Error("a persisted value does not expire after a charge")
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// fakeSentinel answers as a Sentinel whose primary is at an address.
+// fakeSentinel returns the address of a Sentinel with one primary.
 func fakeSentinel(t *testing.T, primary string) (address string) {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -88,8 +88,8 @@ func readCommand(r *bufio.Reader) (args []string, err error) {
 	return args, err
 }
 
-// TestFromClient: a client that an application has with go-redis' own options makes
-// one that decides, with the application's hooks, and over connections of its own.
+// TestFromClient: for a client with the default options of go-redis, FromClient returns one
+// that decides, with the application's hooks and over connections of its own.
 func TestFromClient(t *testing.T) {
 	server := miniredis.RunT(t)
 	server.RequireUserAuth("ali", "sesame")
@@ -141,7 +141,7 @@ func TestFromClient(t *testing.T) {
 			var seen sent
 			app.AddHook(&seen)
 			if _, err := New(app, Config{}); err == nil {
-				t.Fatal("New has accepted the application's client, which is not what this test is about")
+				t.Fatal("New has accepted the application's client, so this test shows nothing")
 			}
 			client, err := FromClient(app)
 			if err != nil {
@@ -155,7 +155,7 @@ func TestFromClient(t *testing.T) {
 
 			p := policy(t, ratelimit.PerDay(3))
 			admitted, attempt := 0, 0
-			err = wellWithin(8*patience, func() error { // the client's 50 ms may be too little for a machine that stalls, with TLS above all
+			err = wellWithin(8*patience, func() error { // the client's 50 ms may be too short on a machine that stalls, especially with TLS
 				attempt++
 				var calls []*call
 				for i := range 20 {
@@ -235,8 +235,7 @@ func checkTuned(t *testing.T, client redis.UniversalClient) {
 	}
 }
 
-// TestFromClientPanic: a hook of the application that panics costs a decision, as one
-// of a client of ours does.
+// TestFromClientPanic: a hook of the application that panics is an error of the decision.
 func TestFromClientPanic(t *testing.T) {
 	server := miniredis.RunT(t)
 	app := redis.NewClient(&redis.Options{Addr: server.Addr()})
@@ -253,8 +252,8 @@ func TestFromClientPanic(t *testing.T) {
 	}
 }
 
-// TestFromClientOnce: a decision whose answer was lost is not sent again, though the
-// application's client would; and the time of ours counts, not the application's.
+// TestFromClientOnce: a decision whose answer was lost is not sent again, although the
+// application's client retries, and has the timeout of our client.
 func TestFromClientOnce(t *testing.T) {
 	var commands atomic.Int64
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -262,7 +261,7 @@ func TestFromClientOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	go func() { // answers what sets a connection up, and nothing about a script
+	go func() { // answers the commands that set up a connection, and no script call
 		for {
 			conn, err := l.Accept()
 			if err != nil {
@@ -297,7 +296,7 @@ func TestFromClientOnce(t *testing.T) {
 	}
 }
 
-// TestFromClientRejects: what cannot be carried is an error that says what to do.
+// TestFromClientRejects: the error for an unsupported client says what to do.
 func TestFromClientRejects(t *testing.T) {
 	one := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	defer one.Close()
@@ -327,8 +326,8 @@ func TestFromClientRejects(t *testing.T) {
 	}
 }
 
-// TestFromClientConcurrently: many callers at once go through the application's hooks,
-// also while hooks are added to it.
+// TestFromClientConcurrently: many callers at once use the application's hooks, also while
+// hooks are added.
 func TestFromClientConcurrently(t *testing.T) {
 	server := miniredis.RunT(t)
 	for name, app := range map[string]redis.UniversalClient{
@@ -371,7 +370,7 @@ func TestFromClientConcurrently(t *testing.T) {
 	}
 }
 
-// TestFromClientOfFromClient: a client that is itself from FromClient is like any other, and
+// TestFromClientOfFromClient: FromClient takes a client from FromClient like any other, and
 // the hooks of the first one see each command once.
 func TestFromClientOfFromClient(t *testing.T) {
 	server := miniredis.RunT(t)
@@ -394,7 +393,7 @@ func TestFromClientOfFromClient(t *testing.T) {
 				defer next.Close()
 				client = next
 				if cluster, ok := client.(*redis.ClusterClient); ok && len(cluster.Options().Addrs) > 0 {
-					t.Fatalf("it asks %q, which the application has not named", cluster.Options().Addrs)
+					t.Fatalf("the client knows %q, which the application has not named", cluster.Options().Addrs)
 				}
 				seen.take()
 				if err := client.Ping(t.Context()).Err(); err != nil {
@@ -431,7 +430,7 @@ func (h *forgetful) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(_ context.Context, c redis.Cmder) error { return next(context.Background(), c) }
 }
 
-// TestFromClientLostContext: a hook that replaces the context is an error that says so.
+// TestFromClientLostContext: the error says so if a hook replaces the context.
 func TestFromClientLostContext(t *testing.T) {
 	server := miniredis.RunT(t)
 	app := redis.NewClient(&redis.Options{Addr: server.Addr()})

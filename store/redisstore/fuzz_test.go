@@ -12,8 +12,8 @@ import (
 
 var ours = regexp.MustCompile(`^1:[0-9]{1,16}(:[0-9]{1,10}:[0-9]{1,10}:[0-9]{1,16}:[0-9]{1,15})?$`)
 
-// FuzzValue: no bytes in the place of a bucket make an error, a wait of more than one
-// refill, or a value that stays. What is not in our form is a full bucket.
+// FuzzValue: no bytes in the place of a bucket cause an error, a wait longer than one
+// refill, or a value that does not expire. A value not in our form is a full bucket.
 func FuzzValue(f *testing.F) {
 	for _, stranger := range strangers() {
 		if value, ok := stranger[2].(string); ok && stranger[0] == "set" && len(value) < 200 {
@@ -50,7 +50,7 @@ func FuzzValue(f *testing.F) {
 	})
 }
 
-// FuzzURL: no URL makes NewClient panic, and none is repeated in an error.
+// FuzzURL: NewClient panics with no URL and repeats none in an error.
 func FuzzURL(f *testing.F) {
 	for _, url := range []string{
 		"redis://user:open-sesame@host:6379/0", "rediss://host1:1,host2:2", "unix:///run/redis.sock?db=1",

@@ -14,9 +14,9 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// exploding is a hook that panics, or ends its goroutine, when a command is sent.
+// exploding is a hook that panics, or ends its goroutine, on a command.
 type exploding struct {
-	command string // "" is each
+	command string // "" means all
 	with    func()
 }
 
@@ -44,8 +44,8 @@ func (h exploding) look(c redis.Cmder) {
 	}
 }
 
-// TestCheckRecovers: a hook that panics on any command of the health check is class
-// panic of that part, and not the end of the process; also through a mirror.
+// TestCheckRecovers: if a hook panics on any command of the health check, that part has
+// class panic, also through a mirror.
 func TestCheckRecovers(t *testing.T) {
 	server := miniredis.RunT(t)
 	single := func() redis.UniversalClient {
@@ -96,8 +96,8 @@ func TestCheckRecovers(t *testing.T) {
 	}
 }
 
-// TestCheckRecoversTopology: a hook of a node that panics when the topology is asked
-// for is class panic too.
+// TestCheckRecoversTopology: if the client panics while it asks for the topology, the
+// class is panic, too.
 func TestCheckRecoversTopology(t *testing.T) {
 	client := redis.NewClusterClient(&redis.ClusterOptions{ContextTimeoutEnabled: true, ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) {
 		panic("canary")

@@ -9,8 +9,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// TestCheck: health is decisions on every server that keeps buckets, and a warning of
-// what may lose them.
+// TestCheck: Check makes decisions on every server that keeps buckets, and warns of
+// settings that may lose them.
 func TestCheck(t *testing.T) {
 	servers := [2]*server{startRedis(t), startRedis(t)}
 	var top topology
@@ -48,7 +48,7 @@ func TestCheck(t *testing.T) {
 			var h ratelimit.Health
 			until := func(want ratelimit.Status) {
 				t.Helper()
-				// On a machine that stalls a proof may run out of time.
+				// On a machine that stalls a probe may time out.
 				_ = wellWithin(patience, func() error {
 					if h = l.Check(t.Context()); h.Status != want {
 						return redisError("not yet")
@@ -76,11 +76,11 @@ func TestCheck(t *testing.T) {
 			servers[1].pause(t)
 			until(test.hung)
 			if test.hung == ratelimit.StatusDegraded {
-				well, ill := h.Parts[0], h.Parts[1]
-				if !well.OK {
-					well, ill = ill, well
+				healthy, hung := h.Parts[0], h.Parts[1]
+				if !healthy.OK {
+					healthy, hung = hung, healthy
 				}
-				if !well.OK || ill.OK || ill.Class != ratelimit.ClassTimeout || well.Name == ill.Name || h.Decides != "redis" {
+				if !healthy.OK || hung.OK || hung.Class != ratelimit.ClassTimeout || healthy.Name == hung.Name || h.Decides != "redis" {
 					t.Errorf("%+v", h)
 				}
 			}
@@ -102,7 +102,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestCheckCountsForeign: foreign values are warned of.
+// TestCheckCountsForeign: Check warns of foreign values.
 func TestCheckCountsForeign(t *testing.T) {
 	server := startRedis(t)
 	s := newStore(t, patient(t, server.address), Config{})
@@ -116,8 +116,8 @@ func TestCheckCountsForeign(t *testing.T) {
 	}
 }
 
-// TestCheckNobodyThere: nothing decides, and it is said why.
-func TestCheckNobodyThere(t *testing.T) {
+// TestCheckNoServer: without a server nothing decides, and the part has a class.
+func TestCheckNoServer(t *testing.T) {
 	for _, url := range []string{"redis://" + freeAddress(t), "redis://" + freeAddress(t) + "?cluster=true"} {
 		client, err := NewClient(url)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// logged is what go-redis has logged: tests make it fail all the time, and search it.
+// logged collects the log of go-redis. Tests cause many failures, and search it.
 var logged struct {
 	sync.Mutex
 	strings.Builder

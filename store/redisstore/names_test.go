@@ -7,8 +7,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// TestNames: keys and limits have buckets of their own, all of one key under one hash
-// tag, whatever bytes they are of.
+// TestNames: each key and limit has its own bucket, and all buckets of a key have one hash
+// tag, with any bytes in the key.
 func TestNames(t *testing.T) {
 	p := policy(t, ratelimit.PerHour(1), ratelimit.PerDay(1).Named("{a} *:b"))
 	secret := []byte("one")
@@ -38,6 +38,22 @@ func TestNames(t *testing.T) {
 	for _, other := range []*names{newNames("app", secret), newNames("app", nil), newNames("app2", []byte("one"))} {
 		if other.tag("k") == one {
 			t.Error("another prefix or secret makes the same tag")
+		}
+	}
+}
+
+// TestSecret: New rejects a short secret, and does not repeat it in the error.
+func TestSecret(t *testing.T) {
+	client := patient(t, "127.0.0.1:1")
+	for _, secret := range []string{"x", "hunter2", "fifteen bytes ;", strings.Repeat("z", minSecret-1)} {
+		_, err := New(client, Config{Secret: []byte(secret)})
+		if err == nil || !strings.Contains(err.Error(), "Config.Secret") || !strings.Contains(err.Error(), "at least 16") || strings.Contains(err.Error(), secret) && secret != "x" {
+			t.Errorf("a secret of %d bytes: %v", len(secret), err)
+		}
+	}
+	for _, secret := range [][]byte{nil, {}, []byte(strings.Repeat("z", minSecret)), make([]byte, 64)} {
+		if _, err := New(client, Config{Secret: secret}); err != nil {
+			t.Errorf("a secret of %d bytes: %v", len(secret), err)
 		}
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// TestCheckWarnsOfTimeouts: Check warns if the client and the limiter are given
-// different times, and not before it can know, nor of a client whose options say
-// nothing about decisions.
+// TestCheckWarnsOfTimeouts: Check warns if the client and the limiter have different
+// timeouts. It does not warn before the first decision, nor of a longer timeout of a client
+// that was not made for decisions.
 func TestCheckWarnsOfTimeouts(t *testing.T) {
 	server := miniredis.RunT(t)
 	of := func(url string) redis.UniversalClient {
@@ -30,7 +30,7 @@ func TestCheckWarnsOfTimeouts(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		client  redis.UniversalClient
-		timeout time.Duration // of the limiter; 0 is the default, -1 that it decides nothing
+		timeout time.Duration // of the limiter; 0: the default, -1: it decides nothing
 		want    []string      // in a warning; none: no warning
 	}{
 		{"both default", of(url), 0, nil},
@@ -38,10 +38,10 @@ func TestCheckWarnsOfTimeouts(t *testing.T) {
 		{"1 s, 300 ms", of(url + "?timeout=1s"), 300 * time.Millisecond, []string{"1s", "300ms", "set ratelimit.Config.Timeout to 1s"}},
 		{"default, 200 ms", of(url), 200 * time.Millisecond, []string{"50ms", "200ms", "timeout=200ms in the URL"}},
 		{"1 s, 2 s", of(url + "?timeout=1s"), 2 * time.Second, []string{"timeout=2s in the URL"}},
-		{"as much", of(url + "?timeout=200ms"), 200 * time.Millisecond, nil},
+		{"the same", of(url + "?timeout=200ms"), 200 * time.Millisecond, nil},
 		{"no decision yet", of(url + "?timeout=200ms"), -1, nil},
-		{"a client of one's own", own, 0, nil},
-		{"a client of one's own that is too quick", own, time.Minute, []string{"ReadTimeout"}},
+		{"another client", own, 0, nil},
+		{"another client, with a shorter timeout", own, time.Minute, []string{"ReadTimeout"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newStore(t, test.client, Config{})
@@ -52,7 +52,7 @@ func TestCheckWarnsOfTimeouts(t *testing.T) {
 			if test.timeout >= 0 {
 				_, _ = l.Allow(t.Context(), "k") // in time or not
 			}
-			for range 2 { // the first proof is no decision that anybody asked for
+			for range 2 { // a probe does not count as a decision
 				var found []string
 				for _, w := range l.Check(t.Context()).Warnings {
 					if strings.Contains(w, "for an answer") {

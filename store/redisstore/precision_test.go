@@ -10,11 +10,10 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// TestFractionsAtTheEdge: a cost that fits but for a fraction of a microsecond is
-// denied, and one that fits to the fraction is admitted. The sum of two fractions may be
-// a whole microsecond, or more than one. (Where it is exactly one, take.lua's af >= den
-// and af > den decide alike: a microsecond short of the capacity, or at it with nothing
-// over, both fit.)
+// TestFractionsAtTheEdge: a cost that exceeds the capacity by a fraction of a microsecond is
+// denied, and one that fits exactly is admitted. The sum of two fractions may be a whole
+// microsecond, or more. (If it is exactly one, af >= den and af > den in take.lua lead to
+// the same decision.)
 func TestFractionsAtTheEdge(t *testing.T) {
 	server := miniredis.RunT(t)
 	now := epoch
@@ -30,7 +29,7 @@ func TestFractionsAtTheEdge(t *testing.T) {
 		allowed      bool
 	}{
 		{sevenths, 714285, 4, 2, true},  // 999999 6/7
-		{sevenths, 714285, 5, 2, true},  // 1000000: as much as there is
+		{sevenths, 714285, 5, 2, true},  // 1000000: the capacity
 		{sevenths, 714285, 6, 2, false}, // 1000000 1/7
 		{sevenths, 714286, 0, 2, false},
 		{sevenths, 857142, 6, 1, true},
@@ -65,8 +64,8 @@ func TestFractionsAtTheEdge(t *testing.T) {
 	}
 }
 
-// TestValueLivesUntilFull: a value lives until its bucket is full, to the millisecond,
-// and a fraction of a microsecond more is one millisecond more.
+// TestValueLivesUntilFull: a value expires when its bucket is full, rounded up to a
+// millisecond, even for a fraction of a microsecond.
 func TestValueLivesUntilFull(t *testing.T) {
 	server := miniredis.RunT(t)
 	server.SetTime(epoch)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// pause stops the server as it is: it keeps its connections, and answers nobody.
+// pause stops the server: it keeps its connections and answers none.
 func (s *server) pause(t testing.TB) {
 	t.Helper()
 	if err := s.process.Signal(syscall.SIGSTOP); err != nil {
@@ -15,7 +15,7 @@ func (s *server) pause(t testing.TB) {
 	}
 }
 
-// resume lets it go on.
+// resume lets the server continue.
 func (s *server) resume(t testing.TB) {
 	t.Helper()
 	if err := s.process.Signal(syscall.SIGCONT); err != nil {

@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// A proxy stands between a client and a server, and can make replies of script calls
-// get lost after they have been executed.
+// A proxy is between a client and a server, and can lose the replies to script calls that
+// were executed.
 type proxy struct {
 	address string
 	server  atomic.Pointer[string]
-	cut     atomic.Bool  // ends a connection instead of passing on the reply of a script call
+	cut     atomic.Bool  // closes a connection instead of passing on the reply to a script call
 	lost    atomic.Int64 // script calls whose replies got lost
-	conns   atomic.Int64 // connections that were made
+	conns   atomic.Int64 // all connections
 	open    atomic.Int64 // connections now
-	highest atomic.Int64 // and at most
+	highest atomic.Int64 // the most at once
 }
 
 func startProxy(t testing.TB, server string) *proxy {
@@ -73,10 +73,10 @@ func startProxy(t testing.TB, server string) *proxy {
 	return p
 }
 
-// lead makes new connections lead to another server.
+// lead connects new connections to another server.
 func (p *proxy) lead(server string) { p.server.Store(&server) }
 
-// pass hands bytes on in both directions until one side ends.
+// pass copies bytes in both directions until one side ends.
 func (p *proxy) pass(client, server net.Conn) {
 	var doomed atomic.Bool
 	done := make(chan struct{})
@@ -86,7 +86,7 @@ func (p *proxy) pass(client, server net.Conn) {
 		buffer := make([]byte, 64<<10)
 		for {
 			n, err := server.Read(buffer)
-			if err != nil || doomed.Load() { // it has been executed: the reply is there
+			if err != nil || doomed.Load() { // after a reply, so the call was executed
 				return
 			}
 			if _, err := client.Write(buffer[:n]); err != nil {

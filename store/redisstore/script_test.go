@@ -16,7 +16,7 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// A bench is a Redis whose clock a test steers: the emulation or a real one.
+// A bench is a Redis, emulated or real, whose clock a test sets.
 type bench struct {
 	client *redis.Client
 	set    func(t testing.TB, at time.Time)
@@ -36,7 +36,7 @@ func benches() map[string]func(t *testing.T) bench {
 	}
 }
 
-// A ledger is what the script must do, on the arithmetic of package ratelimit.
+// A ledger is a model of the script, on the arithmetic of package ratelimit.
 type ledger map[string]*entry
 
 type entry struct {
@@ -87,10 +87,10 @@ func (l ledger) take(now int64, tag string, r ratelimit.Request) ratelimit.Decis
 	return d
 }
 
-// TestScriptIsBucket: the script computes what ratelimit.Bucket does, integer for
-// integer, over random histories flown in batches: limits at the extremes and changed
-// in use, several at once, costs and knowledge of all kinds, the same key and the same
-// limit several times in one flight, and values planted in Redis.
+// TestScriptIsBucket: the script computes the same integers as ratelimit.Bucket, over
+// random histories sent in batches: extreme limits and limits that change, several limits
+// at once, costs and knowledge of all kinds, the same key and the same limit several times
+// in one batch, and values planted in Redis.
 func TestScriptIsBucket(t *testing.T) {
 	for name, open := range benches() {
 		t.Run(name, func(t *testing.T) {
@@ -110,9 +110,9 @@ func TestScriptIsBucket(t *testing.T) {
 				}
 			}
 			t.Log(seen)
-			for _, what := range []string{"allowed", "denied", "known", "planted", "several of a key in a flight", "reset", "clamped", "several limits", "denied by some of them"} {
+			for _, what := range []string{"allowed", "denied", "known", "planted", "several of a key in a batch", "reset", "clamped", "several limits", "denied by some of them"} {
 				if seen[what] < testkit.Count(5, 20) {
-					t.Errorf("%q was seen %d times; want it often", what, seen[what])
+					t.Errorf("%q occurred %d times; want it often", what, seen[what])
 				}
 			}
 		})
@@ -152,7 +152,7 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 				seen["known"]++
 			}
 			if keys[tag]++; keys[tag] == 2 {
-				seen["several of a key in a flight"]++
+				seen["several of a key in a batch"]++
 			}
 			steps = append(steps, step)
 			calls = append(calls, newCall(t.Context(), &s.calls, step.Request, tag))
@@ -167,7 +167,7 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 			}
 			want := book.take(now.UnixMicro(), c.tag, steps[i].Request)
 			if err := storetest.Compare(steps[i].Request.Policy, c.decision, want); err != nil {
-				return fmt.Errorf("place %d of %d in a flight: %v: %w", i, len(calls), steps[i], err)
+				return fmt.Errorf("place %d of %d in a batch: %v: %w", i, len(calls), steps[i], err)
 			}
 			h.Saw(steps[i], c.decision)
 			seen[map[bool]string{true: "allowed", false: "denied"}[want.Allowed]]++
@@ -185,7 +185,7 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 	return nil
 }
 
-// plant puts a value of ours, of any limit whatever, into Redis.
+// plant writes a valid value of a random limit into Redis.
 func plant(t *testing.T, redis bench, book ledger, name string, now int64, random *rand.Rand) {
 	t.Helper()
 	den := 1 + random.Int64N(1<<31)>>random.IntN(31)
@@ -208,8 +208,8 @@ func plant(t *testing.T, redis bench, book ledger, name string, now int64, rando
 	*book.entry(name) = e
 }
 
-// TestLife: a value lives until its bucket is full, to the millisecond, and no longer;
-// with a marker, until that is over too. A full bucket leaves nothing behind.
+// TestLife: a value expires in the millisecond in which its bucket is full or, with a
+// marker, when the marker ends if that is later. A full bucket leaves no value.
 func TestLife(t *testing.T) {
 	server := startSteered(t)
 	s := newStore(t, patient(t, server.address), Config{})
@@ -259,13 +259,13 @@ func TestLife(t *testing.T) {
 		}
 	}
 
-	// A marker outlives takes.
+	// A marker survives decisions.
 	p := policy(t, ratelimit.PerSecond(10))
 	if err := s.Reset(t.Context(), "reset", p); err != nil {
 		t.Fatal(err)
 	}
 	for range 9 {
-		if got, want := life("reset", p), epochRest(server, t, s, p); got != want {
+		if got, want := life("reset", p), markerRest(server, t, s, p); got != want {
 			t.Errorf("with a marker the value lives for %v; want %v", got, want)
 		}
 		take("reset", p, 1)
@@ -281,8 +281,8 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// epochRest returns how long the marker of the key "reset" still counts.
-func epochRest(server *server, t *testing.T, s *Store, p *ratelimit.Policy) time.Duration {
+// markerRest returns how long the marker of the key "reset" still counts.
+func markerRest(server *server, t *testing.T, s *Store, p *ratelimit.Policy) time.Duration {
 	t.Helper()
 	value := server.text(t, "get", bucket(s.names.tag("reset"), p.Bucket(0)))
 	var tat, frac, den, reset, life int64
@@ -296,7 +296,7 @@ func epochRest(server *server, t *testing.T, s *Store, p *ratelimit.Policy) time
 	return time.Duration(reset+life-now.UnixMicro()) * time.Microsecond
 }
 
-// TestNothingWritten: a denial, a look and a cost above the burst write nothing.
+// TestNothingWritten: a denial, a cost of 0 and a cost above the burst write nothing.
 func TestNothingWritten(t *testing.T) {
 	server := startRedis(t)
 	s := newStore(t, patient(t, server.address), Config{})
@@ -325,7 +325,7 @@ func TestNothingWritten(t *testing.T) {
 	}
 }
 
-// policy compiles limits that are known to be sound.
+// policy compiles valid limits.
 func policy(t testing.TB, limits ...ratelimit.Limit) *ratelimit.Policy {
 	t.Helper()
 	p, err := ratelimit.NewPolicy(limits...)

@@ -20,8 +20,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// traces returns all that would give an API key away: itself, and what everybody can
-// compute from it.
+// traces returns the strings that would give an API key away: the key itself, and what can
+// be computed from it without a secret.
 func traces(key string) []string {
 	sum := sha256.Sum256([]byte(key))
 	return []string{
@@ -32,7 +32,7 @@ func traces(key string) []string {
 	}
 }
 
-// escaped writes bytes as MONITOR does.
+// escaped returns bytes as MONITOR writes them.
 func escaped(b []byte) string {
 	var s strings.Builder
 	for _, c := range b {
@@ -48,7 +48,7 @@ func escaped(b []byte) string {
 	return s.String()
 }
 
-// found returns which of the traces and spellings of a key are in a text.
+// found returns the traces and spellings of a key that are in a text.
 func found(text, key string) (all []string) {
 	for _, trace := range traces(key) {
 		if strings.Contains(text, trace) {
@@ -58,7 +58,7 @@ func found(text, key string) (all []string) {
 	return append(all, testkit.Spelled(text, key)...)
 }
 
-// monitor collects what MONITOR shows.
+// monitor returns a function that returns the output of MONITOR so far.
 func monitor(t *testing.T, address string) (text func() string) {
 	t.Helper()
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
@@ -91,16 +91,17 @@ func monitor(t *testing.T, address string) (text func() string) {
 		wg.Wait()
 	})
 	return func() string {
-		time.Sleep(50 * time.Millisecond) // what was executed is shown at once
+		time.Sleep(50 * time.Millisecond) // MONITOR shows commands as they are executed
 		mu.Lock()
 		defer mu.Unlock()
 		return all.String()
 	}
 }
 
-// TestNoKeyInRedis: no API key, and with a Secret nothing that can be computed from
-// it, is in what Redis sees, keeps or logs, in an error or a log. The controls show
-// that the search finds it: a key stored by anybody, and ours without a Secret.
+// TestNoKeyInRedis: no API key, and with a Secret nothing that can be computed from one, is
+// in the commands, data and logs of Redis, in an error or in a log. The controls show that
+// the search would find it: a key that another program stores, and the plain hash without a
+// Secret.
 func TestNoKeyInRedis(t *testing.T) {
 	const key = testkit.Canary
 	folder := t.TempDir()
@@ -136,7 +137,7 @@ func TestNoKeyInRedis(t *testing.T) {
 			fmt.Fprintf(&errs, "%v %+v %#v\n", err, err, err)
 		}
 		take()
-		// An operator's mistakes, which Redis answers with what it was sent.
+		// Mistakes of an operator: Redis repeats commands in its errors.
 		for _, rules := range [][]any{{"-evalsha"}, {"-eval", "-evalsha"}, {"+eval", "+evalsha", "resetkeys"}, {"allkeys", "-get"}} {
 			server.do(t, append([]any{"acl", "setuser", "default"}, rules...)...)
 			take()
@@ -170,7 +171,7 @@ func TestNoKeyInRedis(t *testing.T) {
 	server.do(t, "set", "api:"+key, "1")
 	for where, text := range map[string]string{"MONITOR": seen(), "what Redis keeps": dump()} {
 		if len(found(text, key)) == 0 {
-			t.Errorf("a key that was stored by anybody is not found in %s", where)
+			t.Errorf("a key that another program stored is not found in %s", where)
 		}
 	}
 	server.do(t, "del", "api:"+key)

@@ -14,7 +14,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// retrying are clients as their users have them: with go-redis' three retries.
+// retrying returns clients with the default of three retries.
 func retrying(t *testing.T, address string) map[string]redis.UniversalClient {
 	t.Helper()
 	clients := map[string]redis.UniversalClient{
@@ -33,9 +33,9 @@ func retrying(t *testing.T, address string) map[string]redis.UniversalClient {
 	return clients
 }
 
-// TestAtMostOnce: a decision whose answer got lost is an error, and has been charged
-// once at most, whatever retries the client is set to. The control, a script call as
-// anybody makes it, is charged more than once.
+// TestAtMostOnce: a decision whose answer was lost is an error and was charged at most
+// once, although the client retries. The control, an ordinary script call, is charged more
+// than once.
 func TestAtMostOnce(t *testing.T) {
 	server := startRedis(t)
 	p := policy(t, ratelimit.PerHour(1000))
@@ -71,7 +71,7 @@ func TestAtMostOnce(t *testing.T) {
 				t.Errorf("%d calls were sent %d times and charged %d times", alone, proxy.lost.Load(), n)
 			}
 
-			// In flights with others, of several keys.
+			// In batches, for several keys.
 			proxy.lost.Store(0)
 			proxy.cut.Store(true)
 			const callers, keys = 200, 7
@@ -97,7 +97,7 @@ func TestAtMostOnce(t *testing.T) {
 				t.Errorf("%d calls: %d failed, %d were charged", callers, failed.Load(), charged)
 			}
 			if n := proxy.lost.Load(); n >= callers {
-				t.Errorf("%d script calls for %d decisions: they did not share flights", n, callers)
+				t.Errorf("%d script calls for %d decisions: they did not share batches", n, callers)
 			}
 
 			// The control.
@@ -111,14 +111,14 @@ func TestAtMostOnce(t *testing.T) {
 				t.Fatal("the control's answer was not lost")
 			}
 			if n := server.do(t, "get", key); n != "4" {
-				t.Errorf("the control was charged %v times; want 4, else this test shows nothing", n)
+				t.Errorf("the control was charged %v times; want 4, otherwise this test shows nothing", n)
 			}
 		})
 	}
 }
 
-// TestScriptFlush: Redis may lose the script at any moment, without an error, and
-// without a charge that nobody was told of.
+// TestScriptFlush: if Redis loses the script, at any moment, there is no error, and no
+// charge without a decision.
 func TestScriptFlush(t *testing.T) {
 	server := startRedis(t)
 	p := policy(t, ratelimit.PerDay(1_000_000))
@@ -126,7 +126,7 @@ func TestScriptFlush(t *testing.T) {
 	for name, client := range retrying(t, server.address) {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, client, Config{Prefix: name})
-			// From its first call on the bucket is never full, so its TAT is to show each charge.
+			// After its first call the bucket is never full, so its TAT shows each charge.
 			const callers, keys = 32, 5
 			var first [keys]int64
 			for i := range keys {
@@ -187,7 +187,7 @@ func TestScriptFlush(t *testing.T) {
 	}
 }
 
-// TestWithoutEvalsha: a user who may not call a script by its hash may send it.
+// TestWithoutEvalsha: without the right to EVALSHA the script is sent in full.
 func TestWithoutEvalsha(t *testing.T) {
 	server := startRedis(t)
 	server.do(t, "acl", "setuser", "noevalsha", "on", ">secret", "~keyrate:*", "+eval", "+time", "+get", "+set", "+cluster|slots", "+command")
@@ -209,12 +209,12 @@ func TestWithoutEvalsha(t *testing.T) {
 		}
 	}
 	if log := fmt.Sprint(server.do(t, "acl", "log")); !strings.Contains(log, "evalsha") {
-		t.Errorf("evalsha was not refused: %s", log)
+		t.Errorf("EVALSHA was permitted: %s", log)
 	}
 }
 
-// TestOneTrip: a decision is one command, and a connection serves many.
-func TestOneTrip(t *testing.T) {
+// TestOneRoundTrip: a decision is one command, and connections are used again.
+func TestOneRoundTrip(t *testing.T) {
 	server := startRedis(t)
 	proxy := startProxy(t, server.address)
 	client := redis.NewClient(&redis.Options{Addr: proxy.address, ContextTimeoutEnabled: true, ReadTimeout: patience, PoolSize: 20, MaxActiveConns: 20})
@@ -254,7 +254,7 @@ func TestOneTrip(t *testing.T) {
 	t.Logf("5200 decisions: %d script calls, %d connections at most", server.calls(t, "evalsha"), proxy.highest.Load())
 }
 
-// sent is a hook that notes the commands that a client sends, those of a pipeline too.
+// sent is a hook that records the commands of a client, also those in a pipeline.
 type sent struct {
 	mu       sync.Mutex
 	commands []string
@@ -292,8 +292,8 @@ func (s *sent) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	}
 }
 
-// TestOneCommandForAllLimits: up to four limits take one command, be the call admitted,
-// refused by any of them, or only a look; none is charged unless all admit.
+// TestOneCommandForAllLimits: up to four limits take one command, whether the call is
+// admitted, denied by any of them, or has cost 0. None is charged unless all admit.
 func TestOneCommandForAllLimits(t *testing.T) {
 	server := startRedis(t)
 	for name, client := range retrying(t, server.address) {

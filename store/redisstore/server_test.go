@@ -20,17 +20,17 @@ import (
 	"github.com/keyrate/keyrate/internal/testkit"
 )
 
-// A server is a redis-server of a test's own.
+// A server is a redis-server of one test.
 type server struct {
 	address string
 	process *os.Process
-	clock   string   // the file of a steered clock
-	env     []string // that steers it
+	clock   string   // the file that sets a steered clock
+	env     []string // the environment that steers it
 	admin   *redis.Client
 }
 
-// need skips the test if the machine lacks something, or fails it where CI has
-// promised that it does not.
+// need skips the test if the machine lacks something, or fails it if CI has promised
+// that the machine has it.
 func need(t testing.TB, what string, err error) {
 	t.Helper()
 	if err == nil {
@@ -42,8 +42,8 @@ func need(t testing.TB, what string, err error) {
 	t.Skipf("this test needs %s: %v", what, err)
 }
 
-// startRedis starts a server on a free port of the loopback, in a folder of its own,
-// and ends it with the test.
+// startRedis starts a server on a free loopback port, in a folder of its own, and ends it
+// with the test.
 func startRedis(t testing.TB, args ...string) *server { return start(t, nil, args...) }
 
 func start(t testing.TB, env []string, args ...string) *server {
@@ -51,7 +51,7 @@ func start(t testing.TB, env []string, args ...string) *server {
 	testkit.Long(t, "needs redis-server")
 	path, err := exec.LookPath("redis-server")
 	need(t, "redis-server on the PATH", err)
-	// Between the choice of the port and its use somebody else may take it.
+	// Another program may take the port before redis-server does.
 	for range 5 {
 		if s := tryStart(t, path, env, args); s != nil {
 			return s
@@ -74,7 +74,7 @@ func tryStart(t testing.TB, path string, env, args []string) *server {
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		defer close(ended)
-		runtime.LockOSThread() // to its system thread the life of the server is bound
+		runtime.LockOSThread() // the server ends with the thread that started it
 		err := cmd.Start()
 		started <- err
 		if err == nil {
@@ -108,7 +108,7 @@ func tryStart(t testing.TB, path string, env, args []string) *server {
 	return nil
 }
 
-// freeAddress returns an address of the loopback on which nobody listens.
+// freeAddress returns a loopback address without a listener.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -119,8 +119,8 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// startSteered starts a server whose wall clock stands still until the test sets it.
-// The script, and the expiry of its values, are those of production.
+// startSteered starts a server whose clock changes only when the test sets it. The script
+// and the expiry of values are as in production.
 func startSteered(t testing.TB, args ...string) *server {
 	t.Helper()
 	testkit.Long(t, "needs redis-server and a C compiler")
@@ -136,7 +136,7 @@ func startSteered(t testing.TB, args ...string) *server {
 	env := []string{"LD_PRELOAD=" + library, "CLOCK_FILE=" + clock}
 	*s = *start(t, env, args...)
 	s.clock, s.env = clock, env
-	for _, at := range []time.Time{epoch.Add(time.Hour), epoch} { // that it is really steered
+	for _, at := range []time.Time{epoch.Add(time.Hour), epoch} { // check that it works
 		s.setClock(t, at)
 		if got, err := s.admin.Time(t.Context()).Result(); err != nil || !got.Equal(at) {
 			t.Fatalf("the clock of redis-server is at %v, %v; it was set to %v", got, err, at)
@@ -161,8 +161,8 @@ func (s *server) setClock(t testing.TB, at time.Time) {
 	}
 }
 
-// do sends a command as an operator would, and fails the test on an error. It returns
-// the answer, nil if that is none.
+// do sends a command on the admin connection, and fails the test on an error. It returns
+// the answer, or nil if there is none.
 func (s *server) do(t testing.TB, args ...any) any {
 	t.Helper()
 	// Also in t.Cleanup, when the test's own context has ended.
@@ -173,8 +173,8 @@ func (s *server) do(t testing.TB, args ...any) any {
 	return v
 }
 
-// text is do for a command that answers with a string, number for one that answers
-// with a number, list for several strings.
+// text, number and list are do for a command that answers with a string, a number or a
+// list.
 func (s *server) text(t testing.TB, args ...any) string {
 	t.Helper()
 	return is[string](t, s.do(t, args...))

@@ -9,13 +9,13 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// TestPartition: one server is one part; of a Ring, a key's part is its shard, once the
-// first decision is made.
+// TestPartition: the part of a key is "" with one server, and its shard with a Ring, after
+// the first decision.
 func TestPartition(t *testing.T) {
 	a, b := miniredis.RunT(t).Addr(), miniredis.RunT(t).Addr()
 	one := newStore(t, patient(t, a), Config{})
 	if part := one.Partition("key"); part != "" {
-		t.Errorf("of one server the part is %q", part)
+		t.Errorf("with one server the part is %q", part)
 	}
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": a, "b": b}, ContextTimeoutEnabled: true, MaxRetries: -1})
 	t.Cleanup(func() { _ = ring.Close() })
@@ -39,25 +39,7 @@ func TestPartition(t *testing.T) {
 	}
 	for _, part := range s.Check(t.Context()).Parts {
 		if !seen[part.Name] {
-			t.Errorf("Check tells of %q, which is no part", part.Name)
+			t.Errorf("Check reports on %q, which is no part", part.Name)
 		}
-	}
-}
-
-// TestNotCharged: of a connection that was refused it is certain that nothing was charged.
-func TestNotCharged(t *testing.T) {
-	client, err := NewClient("redis://127.0.0.1:1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	s := newStore(t, client, Config{})
-	p, err := ratelimit.NewPolicy(ratelimit.PerSecond(5))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = s.Take(t.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: 1})
-	if failed, ok := err.(*ratelimit.StoreError); !ok || !failed.NotCharged { //nolint:errorlint // it is not wrapped
-		t.Errorf("the error is %#v", err)
 	}
 }

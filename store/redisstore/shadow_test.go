@@ -11,10 +11,10 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// TestShadowOnRedis: limits that are only watched would refuse just those calls that they
-// refuse when enforced; and beside others each has a bucket of its own, which is the one
-// that it has when it is enforced. No limit refills while the test runs.
-func TestShadowOnRedis(t *testing.T) {
+// TestShadowLimits: shadow limits would deny exactly the calls that they deny when enforced.
+// Beside enforced limits each has a bucket of its own, which it keeps when it is enforced.
+// No limit refills while the test runs.
+func TestShadowLimits(t *testing.T) {
 	server := startRedis(t)
 	limits := []ratelimit.Limit{ratelimit.PerDay(13), ratelimit.PerDay(9).Named("b"), ratelimit.PerDay(5).WithBurst(11).Named("c")}
 	limiter := func(prefix string, limits ...ratelimit.Limit) *ratelimit.Limiter {
@@ -39,7 +39,7 @@ func TestShadowOnRedis(t *testing.T) {
 	alone := []*ratelimit.Limiter{limiter("alone", limits[0]), limiter("alone", limits[1]), limiter("alone", limits[2])}
 	rng := rand.New(rand.NewPCG(1, 27))
 	costs := []int{0, 1, 1, 1, 2, 3, 8, 10, 12, 14, math.MaxInt}
-	refused, would := int64(0), int64(0)
+	denied, would := int64(0), int64(0)
 	for range 400 {
 		key, n := strconv.Itoa(rng.IntN(20)), costs[rng.IntN(len(costs))]
 		want, got := allow(enforcing, key, n), allow(watching, key, n)
@@ -47,7 +47,7 @@ func TestShadowOnRedis(t *testing.T) {
 			t.Fatalf("cost %d: %+v, enforced %+v", n, got, want)
 		}
 		if !want.Allowed {
-			refused++
+			denied++
 		}
 		want, got = allow(alone[0], key, n), allow(mixed, key, n)
 		if got.Shadow || got.Allowed != want.Allowed || got.Remaining != want.Remaining || got.Len() != 1 {
@@ -69,13 +69,13 @@ func TestShadowOnRedis(t *testing.T) {
 			would++
 		}
 	}
-	if r := watching.ShadowReport(); r.WouldDeny != refused || refused == 0 {
-		t.Errorf("%d refusals: %+v", refused, r)
+	if r := watching.ShadowReport(); r.WouldDeny != denied || denied == 0 {
+		t.Errorf("%d denials: %+v", denied, r)
 	}
 	if r := mixed.ShadowReport(); r.WouldDeny != would || would == 0 || r.Undecided != 0 {
-		t.Errorf("%d refusals: %+v", would, r)
+		t.Errorf("%d denials: %+v", would, r)
 	}
-	enforced := limiter("mixed", limits...) // the date has come
+	enforced := limiter("mixed", limits...)
 	for i := range 20 {
 		key := strconv.Itoa(i)
 		for j, want := range alone {
@@ -87,7 +87,7 @@ func TestShadowOnRedis(t *testing.T) {
 				}
 			}
 			if one := allow(want, key, 0); state.Remaining != one.Remaining {
-				t.Errorf("%s: %+v, watched before %+v", key, state, one)
+				t.Errorf("%s: %+v, as a shadow limit %+v", key, state, one)
 			}
 		}
 		if err := mixed.Reset(t.Context(), key); err != nil {

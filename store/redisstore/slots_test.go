@@ -19,8 +19,8 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// splitting is a hook that makes of a server one that hides a cluster: a script call
-// may only name keys of one hash tag. It says so in the words of a service.
+// splitting is a hook that makes a server behave like one that hides a cluster: a script
+// call may only name keys of one hash tag. The error has the words of a hosted service.
 type splitting struct {
 	words    string
 	rejected atomic.Int64 // script calls
@@ -68,9 +68,8 @@ func (h *splitting) reject(c redis.Cmder) error {
 	return nil
 }
 
-// TestHiddenSlots: whatever words a service has for keys of several slots, the batch
-// that met them first is decided all the same, each call once, and no later one meets
-// them.
+// TestHiddenSlots: with the error of each service for keys of several slots, the first
+// batch that gets it is decided all the same, each call once, and no later batch gets it.
 func TestHiddenSlots(t *testing.T) {
 	for _, words := range []string{
 		"CROSSSLOT Keys in request don't hash to the same slot",
@@ -132,7 +131,8 @@ func TestHiddenSlots(t *testing.T) {
 	}
 }
 
-// checked is Check of a store that is well, on a machine that may be slow.
+// checked returns the health of a store that is expected to be well, on a machine that may
+// be slow.
 func checked(t *testing.T, s *Store) (h ratelimit.Health) {
 	t.Helper()
 	s.longest.Store(int64(patience))
@@ -147,7 +147,7 @@ func checked(t *testing.T, s *Store) (h ratelimit.Health) {
 
 func namesSlots(warning string) bool { return strings.Contains(warning, "CROSSSLOT") }
 
-// TestCheckFindsHiddenSlots: the health check finds out by itself, before any caller.
+// TestCheckFindsHiddenSlots: Check finds hidden slots before any decision.
 func TestCheckFindsHiddenSlots(t *testing.T) {
 	server := miniredis.RunT(t)
 	client := patient(t, server.Addr())
@@ -162,12 +162,12 @@ func TestCheckFindsHiddenSlots(t *testing.T) {
 	if h := checked(t, whole); h.Status != ratelimit.StatusOK || slices.ContainsFunc(h.Warnings, namesSlots) || whole.slots.split.Load() {
 		t.Errorf("a server without slots: %+v", h)
 	}
-	if keys := server.Keys(); slices.ContainsFunc(keys, func(key string) bool { return !strings.HasSuffix(key, ":keyrate probe") }) { // those have the marker of a reset
+	if keys := server.Keys(); slices.ContainsFunc(keys, func(key string) bool { return !strings.HasSuffix(key, ":keyrate probe") }) { // those have the marker of a Reset
 		t.Errorf("the checks left %q", keys)
 	}
 }
 
-// startCluster starts nodes of a Cluster that share its slots evenly.
+// startCluster starts the nodes of a Cluster, each with the same number of slots.
 func startCluster(t *testing.T, n int) []*server {
 	t.Helper()
 	nodes := make([]*server, n)
@@ -196,8 +196,8 @@ func startCluster(t *testing.T, n int) []*server {
 	return nodes
 }
 
-// addSlots returns the command that gives a node the slots from one to before another,
-// as Redis 6.2 knows it.
+// addSlots returns the command of Redis 6.2 that gives a node the slots from up to, but
+// without, to.
 func addSlots(from, to int) []any {
 	args := []any{"cluster", "addslots"}
 	for slot := from; slot < to; slot++ {
@@ -206,8 +206,8 @@ func addSlots(from, to int) []any {
 	return args
 }
 
-// TestOneNodeOfSlots: 64 callers with keys of their own, on one address with all slots:
-// no call fails, each is charged once, and Check says what it is.
+// TestOneNodeOfSlots: with 64 callers, each with its own key, on one address with all slots,
+// no call fails, each is charged once, and Check warns of the slots.
 func TestOneNodeOfSlots(t *testing.T) {
 	during := 500 * time.Millisecond
 	t.Run("briefly", func(t *testing.T) { oneNodeOfSlots(t, during) })
@@ -269,8 +269,8 @@ func oneNodeOfSlots(t *testing.T, during time.Duration) {
 	t.Logf("%d calls in %v, %d failed", total, during, failed.Load())
 }
 
-// TestClusterThroughPlainClient: a client that knows one of two nodes is told what to
-// change by the first error, by Check, and by a mirror, which stays away.
+// TestClusterThroughPlainClient: if a client knows one of two nodes, the first error, Check
+// and a mirror say what to change, and the mirror decides locally.
 func TestClusterThroughPlainClient(t *testing.T) {
 	nodes := startCluster(t, 2)
 	url := "redis://" + nodes[0].address + "/0?timeout=10s"
@@ -287,7 +287,7 @@ func TestClusterThroughPlainClient(t *testing.T) {
 	take := func(s ratelimit.Store, key string) (ratelimit.Decision, error) {
 		return s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: 1, Timeout: patience})
 	}
-	told := func(err error) bool {
+	explained := func(err error) bool {
 		return ratelimit.ErrorClass(err) == ClassCluster && strings.Contains(err.Error(), "add cluster=true") && strings.Contains(err.Error(), "redis.ClusterClient")
 	}
 
@@ -297,11 +297,11 @@ func TestClusterThroughPlainClient(t *testing.T) {
 		for i := 0; first == nil && i < 1000; i++ {
 			_, first = take(s, fmt.Sprint(i))
 		}
-		if !told(first) {
+		if !explained(first) {
 			t.Errorf("the first error is %v; want it to say what to change", first)
 		}
-		for i := range 50 { // of either node: it is all or nothing
-			if _, err := take(s, fmt.Sprint(i)); !told(err) {
+		for i := range 50 { // of either node: all fail or none
+			if _, err := take(s, fmt.Sprint(i)); !explained(err) {
 				t.Errorf("key %d: %v", i, err)
 			}
 		}
@@ -314,7 +314,7 @@ func TestClusterThroughPlainClient(t *testing.T) {
 			wg.Go(func() {
 				if _, err := take(s, fmt.Sprint(i)); err != nil {
 					failed.Add(1)
-					if !told(err) {
+					if !explained(err) {
 						t.Errorf("%v; want it to say what to change", err)
 					}
 				}
@@ -331,7 +331,7 @@ func TestClusterThroughPlainClient(t *testing.T) {
 		for i := 0; err == nil && i < 1000; i++ {
 			err = s.Reset(t.Context(), fmt.Sprint(i), p)
 		}
-		if !told(err) {
+		if !explained(err) {
 			t.Errorf("%v; want it to say what to change", err)
 		}
 	})
@@ -360,13 +360,13 @@ func TestClusterThroughPlainClient(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		if n := changes.Load(); n != 1 {
-			t.Errorf("the mirror changed sides %d times; want once, to stay away", n)
+			t.Errorf("the mirror changed sides %d times; want once, to decide locally", n)
 		}
 		if h := m.Check(t.Context()); h.Decides != mirror.PartLocal || !slices.ContainsFunc(h.Warnings, func(w string) bool { return strings.Contains(w, "add cluster=true") }) {
 			t.Errorf("%+v; want it to say what to change", h)
 		}
 	})
-	t.Run("as it says", func(t *testing.T) {
+	t.Run("cluster=true", func(t *testing.T) {
 		s := open(url + "&cluster=true")
 		for i := range 50 {
 			if _, err := take(s, fmt.Sprint(i)); err != nil {
@@ -377,7 +377,7 @@ func TestClusterThroughPlainClient(t *testing.T) {
 			t.Errorf("%+v", h)
 		}
 	})
-	t.Run("one node gets all slots", func(t *testing.T) { // the last: it stays so
+	t.Run("one node gets all slots", func(t *testing.T) { // must be the last: it changes the nodes
 		s := open(url)
 		s.longest.Store(int64(patience))
 		if h := s.Check(t.Context()); h.Status != ratelimit.StatusFailed {
@@ -388,7 +388,7 @@ func TestClusterThroughPlainClient(t *testing.T) {
 		for _, node := range nodes {
 			node.do(t, "flushall")
 		}
-		for _, node := range slices.Backward(nodes) { // who has lost all its slots may become a replica
+		for _, node := range slices.Backward(nodes) { // a node without slots may become a replica
 			pipe := node.admin.Pipeline()
 			for slot := 8192; slot < 16384; slot++ {
 				pipe.Do(t.Context(), "cluster", "setslot", slot, "node", id)
@@ -410,7 +410,7 @@ func TestClusterThroughPlainClient(t *testing.T) {
 	})
 }
 
-// TestPlainServerThroughClusterClient is the reverse mistake.
+// TestPlainServerThroughClusterClient: the reverse mistake is explained, too.
 func TestPlainServerThroughClusterClient(t *testing.T) {
 	server := startRedis(t)
 	client, err := NewClient("redis://" + server.address + "?cluster=true&timeout=10s")
