@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/rs/cors"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
@@ -109,7 +110,7 @@ func startBrowser(t *testing.T, site string) browser {
 			break
 		}
 	}
-	need(t, "KEYRATE_REQUIRE_BROWSER", "a browser (Debian: apt-get install chromium)", err)
+	testkit.Need(t, "KEYRATE_REQUIRE_BROWSER", "a browser (Debian: apt-get install chromium)", err)
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(chromium), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-dev-shm-usage", true),

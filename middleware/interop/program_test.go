@@ -13,19 +13,6 @@ import (
 	"time"
 )
 
-// need skips the test if the machine lacks something, or fails it where require, a
-// variable that CI sets, promises that it is there.
-func need(t *testing.T, require, what string, err error) {
-	t.Helper()
-	if err == nil {
-		return
-	}
-	if os.Getenv(require) == "1" {
-		t.Fatalf("%s=1, but this test needs %s: %v", require, what, err)
-	}
-	t.Skipf("this test needs %s: %v", what, err)
-}
-
 // page returns the blocks of a kind in a page of the documentation.
 func page(t *testing.T, name, kind string) []string {
 	t.Helper()

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware"
 )
 
@@ -42,7 +43,7 @@ func startNginx(t *testing.T, address, servers string) {
 		nginx = "/usr/sbin/nginx" // Debian's, which is not on every PATH
 		_, err = os.Stat(nginx)
 	}
-	need(t, requireProxies, "nginx (Debian: apt-get install nginx)", err)
+	testkit.Need(t, requireProxies, "nginx (Debian: apt-get install nginx)", err)
 	dir := t.TempDir()
 	var config strings.Builder
 	if os.Getuid() == 0 {
@@ -63,7 +64,7 @@ func startHAProxy(t *testing.T, address, config string) {
 		haproxy = "/usr/sbin/haproxy"
 		_, err = os.Stat(haproxy)
 	}
-	need(t, requireProxies, "haproxy (Debian: apt-get install haproxy)", err)
+	testkit.Need(t, requireProxies, "haproxy (Debian: apt-get install haproxy)", err)
 	start(t, address, haproxy, "-db", "-f", write(t, "haproxy.cfg", config))
 }
 

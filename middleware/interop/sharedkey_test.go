@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-resty/resty/v2"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
@@ -113,7 +114,7 @@ func sharedClients(t *testing.T) map[string]sharedClient {
 	t.Helper()
 	clients := map[string]sharedClient{"resty": callResty}
 	node, err := exec.LookPath("node")
-	need(t, "KEYRATE_REQUIRE_NODE", "node (Debian: apt-get install nodejs npm)", err)
+	testkit.Need(t, "KEYRATE_REQUIRE_NODE", "node (Debian: apt-get install nodejs npm)", err)
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "clients"))); err != nil {
 		t.Fatal(err)
@@ -124,12 +125,12 @@ func sharedClients(t *testing.T) map[string]sharedClient {
 	if err != nil {
 		err = fmt.Errorf("npm ci: %w\n%s", err, output)
 	}
-	need(t, "KEYRATE_REQUIRE_NODE", "the packages in testdata/clients/package-lock.json", err)
+	testkit.Need(t, "KEYRATE_REQUIRE_NODE", "the packages in testdata/clients/package-lock.json", err)
 	for _, name := range []string{"axios", "got", "ky"} {
 		clients[name] = callProgram(node, filepath.Join(dir, "call.mjs"))
 	}
 	python, err := findPython(t)
-	need(t, "KEYRATE_REQUIRE_URLLIB3", "urllib3 (Debian: apt-get install python3-urllib3)", err)
+	testkit.Need(t, "KEYRATE_REQUIRE_URLLIB3", "urllib3 (Debian: apt-get install python3-urllib3)", err)
 	clients["urllib3"] = callProgram(python, filepath.Join(dir, "call.py"))
 	return clients
 }
