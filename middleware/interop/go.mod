@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/chromedp/chromedp v0.23.1
+	github.com/dunglas/httpsfv v1.1.0
 	github.com/go-resty/resty/v2 v2.17.2
 	github.com/keyrate/keyrate v0.0.0
 	github.com/rs/cors v1.11.1

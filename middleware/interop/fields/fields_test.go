@@ -1,7 +1,6 @@
-// Package httpsfvtest checks the RateLimit fields against a parser of structured
-// fields that others have written, github.com/dunglas/httpsfv. It is a module of
-// its own, so that nobody else needs that parser.
-package httpsfvtest_test
+// Package fields_test checks the RateLimit fields against a parser of structured fields
+// that others wrote, github.com/dunglas/httpsfv.
+package fields_test
 
 import (
 	"net/http"
@@ -88,7 +87,7 @@ func check(t *testing.T, field []string, policy *ratelimit.Policy, keys ...strin
 	}
 }
 
-// TestControl: the parser refuses what is not a list.
+// TestControl: the parser rejects what is not a list.
 func TestControl(t *testing.T) {
 	for _, field := range []string{`"default";r=4;t=`, `"default";r=4 ;t=1,`, `"dé";r=4`, `default"`, `"a";r=1000000000000000`} {
 		if _, err := httpsfv.UnmarshalList([]string{field}); err == nil {
