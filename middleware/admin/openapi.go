@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// description is held to what the handler does by the tests in middleware/admintest.
+// description is held to what the handler does by the tests in middleware/interop/openapi.
 //
 //go:embed openapi.json
 var description []byte

@@ -1,8 +1,7 @@
-// Package admintest holds the handler of middleware/admin to its OpenAPI description, and
-// the description to the handler, with a validator that others have written,
-// github.com/pb33f/libopenapi-validator. It is a module of its own, so that nobody else
-// needs that validator.
-package admintest_test
+// Package openapi_test checks the handler of middleware/admin against its OpenAPI
+// description, and the description against the handler, with a validator that others
+// wrote, github.com/pb33f/libopenapi-validator.
+package openapi_test
 
 import (
 	"bytes"
