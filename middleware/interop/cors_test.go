@@ -94,7 +94,7 @@ func TestCORS(t *testing.T) {
 // A browser has a page of a site open.
 type browser struct{ tab context.Context }
 
-// A fetched answer is what a script sees.
+// A fetched answer is what a script reads.
 type fetched struct {
 	Status  string // or the error
 	Body    string

@@ -1,4 +1,5 @@
-// Package interop_test runs what others have written around and against a limited API:
-// nginx, haproxy, a browser, and HTTP clients with their own retries. It is a module of
-// its own, so that programs that use keyrate do not need them.
+// Package interop_test runs what others wrote around a limited API: nginx, haproxy and a
+// browser. Its folders do the same with HTTP clients (clients), a parser of structured
+// fields (fields) and a validator of OpenAPI (openapi). All are one module of their own, so
+// that programs that use keyrate do not need them.
 package interop_test

@@ -159,8 +159,8 @@ func call(t *testing.T, client *http.Client, address, header string, body io.Rea
 	return response.StatusCode, response.Header
 }
 
-// TestProxies holds the page to what it says of each proxy: headers and answers pass, an
-// address that a client makes up is not believed, and addresses have buckets of their own.
+// TestProxies checks what the page says of each proxy: headers and answers pass, a forged
+// address has no effect, and each address has its own bucket.
 func TestProxies(t *testing.T) {
 	for _, p := range proxies() {
 		t.Run(p.name, func(t *testing.T) {

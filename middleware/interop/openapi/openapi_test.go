@@ -36,7 +36,7 @@ type rig struct {
 
 const table = `{"default":"5/s;shadow","plans":{"gold":["50/d","100/h;name=hourly;shadow"],"staff":"unlimited"},"members":{"alice":"gold","ops":"staff"},"keys":{"bob":"7/s"}}`
 
-// newRig makes a handler on a store; without a table if there is no text of one.
+// newRig returns a handler on a store. If text is empty it has no table.
 func newRig(t *testing.T, store ratelimit.Store, text string) *rig {
 	t.Helper()
 	limits, config := ratelimit.Limits(ratelimit.PerSecond(5)), admin.Config{}
@@ -83,7 +83,7 @@ func newRig(t *testing.T, store ratelimit.Store, text string) *rig {
 type call struct {
 	op      string // method and path
 	body    string
-	headers []string // "Name: value"; without a value, it is taken away
+	headers []string // "Name: value"; without a value, it is removed
 	read    error    // how the body ends, if not well
 	size    int64    // what the body says it is, if not what it is
 }
@@ -119,7 +119,7 @@ func (r *rig) ask(t *testing.T, c call) *httptest.ResponseRecorder {
 	return w
 }
 
-// failing is the end of a body that fails.
+// failing is a body whose reads fail.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
@@ -132,7 +132,7 @@ func (down) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error)
 }
 func (down) Reset(context.Context, string, *ratelimit.Policy) error { return errors.New("down") }
 
-// cases are calls by the status that they get. Each operation has them for all of its own.
+// cases returns calls for each status of each operation.
 func cases(etag string) map[string][]call {
 	match := "If-Match: " + etag
 	all := map[string][]call{
@@ -189,16 +189,15 @@ func manyFaults() string {
 	return `{"default":"1/s","members":{` + b.String()[1:] + `}}`
 }
 
-// TestDescription makes every call, and holds the answers, and those requests that are
-// right, to the description; and it finds no operation and no status in the description
-// that was not seen.
+// TestDescription makes every call, and checks the answers and the valid requests against
+// the description. Every operation and status of the description must occur.
 func TestDescription(t *testing.T) {
 	main := newRig(t, memstore.New(memstore.Config{}), table)
 	rigs := map[string]*rig{"": main, "no table": newRig(t, memstore.New(memstore.Config{}), ""), "down": newRig(t, down{}, table)}
-	for range 6 { // one of them refused, for the report and the states
+	for range 6 { // one of them denied, for the report and the states
 		_, _ = main.limiter.Allow(t.Context(), "eve")
 	}
-	for range 200 { // refused, so that nothing is known of the limit that only watches
+	for range 200 { // denied, so that nothing is known of the shadow limit
 		_, _ = main.limiter.Allow(t.Context(), "alice")
 	}
 	_, _ = main.limiter.AllowN(t.Context(), "eve", 6) // what never fits
@@ -260,10 +259,10 @@ func TestDescription(t *testing.T) {
 	}
 }
 
-// changes tells whether a case changes something that the others look at.
+// changes reports whether a case changes something that the others depend on.
 func changes(name string) bool { return strings.HasSuffix(name, " 204") }
 
-// A document is what is read of the description here, without the validator.
+// A document is the part of the description that is read here, without the validator.
 type document struct {
 	Paths map[string]map[string]struct {
 		Responses map[string]response
@@ -298,8 +297,8 @@ func statuses(t *testing.T, description []byte) (all []string) {
 	return all
 }
 
-// wantHeaders compares the headers that are described, which the validator does not look
-// at, and the type of what has no body.
+// wantHeaders compares the described headers, which the validator ignores, and the type
+// of an answer without a body.
 func wantHeaders(t *testing.T, r *rig, op string, w *httptest.ResponseRecorder) {
 	t.Helper()
 	d := read(t, r.description)
@@ -318,8 +317,7 @@ func wantHeaders(t *testing.T, r *rig, op string, w *httptest.ResponseRecorder) 
 	}
 }
 
-// TestWhatIsNotDescribed: of other methods and paths the description says that they get a
-// problem.
+// TestWhatIsNotDescribed: other methods and paths get a problem, as the description says.
 func TestWhatIsNotDescribed(t *testing.T) {
 	r := newRig(t, memstore.New(memstore.Config{}), table)
 	d := read(t, r.description)

@@ -1,12 +1,12 @@
-// Package clientstest lets clients that others have written, with their default
-// settings, call an API that keyrate limits: github.com/hashicorp/go-retryablehttp,
-// and axios with axios-retry, of npm. It is a module of its own, so that nobody else
-// needs them.
+// Package clients_test lets clients that others wrote call an API that keyrate limits:
+// go-retryablehttp and resty of Go, axios with axios-retry, got and ky of npm, and urllib3
+// of Python. The first test file of each says which settings it has.
 //
-// What they finish is asserted by what the server saw. They know Retry-After, in
-// whole seconds, and not Retry-After-Ms: at 5 calls a second each refusal makes them
-// wait a second, in which the bucket fills up. One caller so gets all of the limit.
-package clientstest_test
+// The record of the server says how many calls were served. These clients know
+// Retry-After, in whole seconds, and not Retry-After-Ms: at 5 calls a second each denial
+// makes them wait a second, in which the bucket fills up. One caller so gets all of the
+// limit.
+package clients_test
 
 import (
 	"net/http"
@@ -38,7 +38,7 @@ type answer struct {
 	status     int
 }
 
-// startAPI starts an API. Unless it is nil, falsify changes the headers of refusals.
+// startAPI starts an API. Unless it is nil, falsify changes the headers of denials.
 func startAPI(t *testing.T, limit ratelimit.Limit, falsify func(http.Header)) *api {
 	t.Helper()
 	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), limit, ratelimit.Config{})
@@ -63,7 +63,7 @@ func startAPI(t *testing.T, limit ratelimit.Limit, falsify func(http.Header)) *a
 	return a
 }
 
-// A seen response tells its status.
+// A seen response remembers its status.
 type seen struct {
 	http.ResponseWriter
 	status  int
@@ -94,7 +94,7 @@ func (a *api) of(key string) []answer {
 // held counts the answers to a key, of which there may be none but 200 and 429, and
 // checks that in no window of time more was admitted than burst + rate * t. That is
 // the only time which is asserted, and it is the server's own.
-func (a *api) held(t *testing.T, key string) (admitted, refused int) {
+func (a *api) held(t *testing.T, key string) (admitted, denied int) {
 	t.Helper()
 	answers := a.of(key)
 	var served []answer
@@ -103,7 +103,7 @@ func (a *api) held(t *testing.T, key string) (admitted, refused int) {
 		case http.StatusOK:
 			served = append(served, one)
 		case http.StatusTooManyRequests:
-			refused++
+			denied++
 		default:
 			t.Errorf("%s was answered %d", key, one.status)
 		}
@@ -123,28 +123,28 @@ func (a *api) held(t *testing.T, key string) (admitted, refused int) {
 	}
 	if len(answers) > 0 {
 		took := answers[len(answers)-1].end.Sub(answers[0].begin)
-		t.Logf("%s: %d admitted and %d refused in %v", key, len(served), refused, took.Round(time.Millisecond))
+		t.Logf("%s: %d admitted and %d denied in %v", key, len(served), denied, took.Round(time.Millisecond))
 	}
-	return len(served), refused
+	return len(served), denied
 }
 
-// obeyed checks a caller who makes one call after the other: all of them were served,
-// and whoever had waited as told was admitted.
+// obeyed checks a caller that makes one call after the other: all of them were served,
+// and a call after the wait that Retry-After asked for was admitted.
 func (a *api) obeyed(t *testing.T, key string) {
 	t.Helper()
-	admitted, refused := a.held(t, key)
-	if admitted != calls || refused == 0 {
-		t.Errorf("%s: %d admitted and %d refused; want %d, and a refusal at least", key, admitted, refused, calls)
+	admitted, denied := a.held(t, key)
+	if admitted != calls || denied == 0 {
+		t.Errorf("%s: %d admitted and %d denied; want %d, and at least one denial", key, admitted, denied, calls)
 	}
 	answers := a.of(key)
 	for i := range answers[1:] {
 		if answers[i].status == http.StatusTooManyRequests && answers[i+1].status == http.StatusTooManyRequests {
-			t.Errorf("%s: answer %d is a refusal, after a wait as long as answer %d told", key, i+2, i+1)
+			t.Errorf("%s: answer %d is a denial, after the wait that answer %d asked for", key, i+2, i+1)
 		}
 	}
 }
 
-// A lie is what falsified refusals tell, to show that the tests can fail.
+// A lie falsifies denials, to show that the tests can fail.
 type lie struct {
 	name    string
 	limit   ratelimit.Limit
@@ -154,11 +154,11 @@ type lie struct {
 // lies returns those that no client can finish with.
 func lies() []lie {
 	return []lie{
-		{"told to come back at once", ratelimit.PerSecond(5), func(h http.Header) {
+		{"asked to come back at once", ratelimit.PerSecond(5), func(h http.Header) {
 			h.Set(middleware.HeaderRetryAfter, "0")
 			h.Del(middleware.HeaderRetryAfterMs)
 		}},
-		{"refused whenever it comes back", ratelimit.PerHour(5), func(h http.Header) {
+		{"denied whenever it comes back", ratelimit.PerHour(5), func(h http.Header) {
 			h.Set(middleware.HeaderRetryAfter, "1")
 			h.Del(middleware.HeaderRetryAfterMs)
 		}},

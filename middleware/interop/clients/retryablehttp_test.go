@@ -1,4 +1,4 @@
-package clientstest_test
+package clients_test
 
 import (
 	"fmt"
@@ -14,9 +14,9 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// newRetryable returns a client with its default settings, which are: after a 429,
-// wait as Retry-After tells, or a second and then longer and longer if it tells
-// nothing, and give up at the fifth.
+// newRetryable returns a client with its default settings: after a 429 it waits as long
+// as Retry-After says (without that header a second, then longer and longer), and gives up
+// at the fifth.
 func newRetryable(t *testing.T) *retryablehttp.Client {
 	client := retryablehttp.NewClient()
 	client.Logger = nil // or else a line for each call, on stderr
@@ -83,7 +83,7 @@ func TestRetryableHTTP(t *testing.T) {
 	a.obeyed(t, "alice")
 }
 
-// TestRetryableHTTPWithKeysOfTheirOwn: workers who share a client, but not a key, do not
+// TestRetryableHTTPWithKeysOfTheirOwn: workers that share a client, but not a key, do not
 // disturb each other.
 func TestRetryableHTTPWithKeysOfTheirOwn(t *testing.T) {
 	t.Parallel()
@@ -103,20 +103,20 @@ func TestRetryableHTTPWithKeysOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestRetryableHTTPWithOneKey: workers who share a key are held to its limit, but with
-// the default settings nobody can promise that they finish. All who were refused come
-// back after a second, at the same moment, to a bucket that holds one second's calls:
-// the first of them takes its call and the next ones, and the same one is the first
-// again a second later. Whoever is late five times in a row has failed. Of two workers
-// that happens in one run of 50 calls out of four, of twenty in each.
+// TestRetryableHTTPWithOneKey: workers that share a key are held to its limit, but with
+// the default settings some of their calls may fail. All workers that were denied come
+// back after a second, at the same moment, to a bucket that holds one second's calls: the
+// first of them takes its call and the next ones, and is the first again a second later.
+// A call that is late five times in a row fails. With two workers that happens in one run
+// of 50 calls out of four, with twenty in each.
 func TestRetryableHTTPWithOneKey(t *testing.T) {
 	t.Parallel()
 	a := startAPI(t, ratelimit.PerSecond(5), nil)
 	failed := getShared(t, newRetryable(t), a.url, "alice", 10)
-	admitted, refused := a.held(t, "alice")
+	admitted, denied := a.held(t, "alice")
 	t.Logf("%d calls failed", failed)
-	if admitted+failed != calls || refused < 5*failed {
-		t.Errorf("%d calls were admitted and %d failed; want %d together, and 5 refusals of each that failed, not %d in all", admitted, failed, calls, refused)
+	if admitted+failed != calls || denied < 5*failed {
+		t.Errorf("%d calls were admitted and %d failed; want %d together, and at least 5 denials for each that failed, not %d in all", admitted, failed, calls, denied)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestRetryableHTTPOnTransport(t *testing.T) {
 	}
 }
 
-// TestRetryableHTTPCanFail: it is what refusals tell that makes it finish.
+// TestRetryableHTTPCanFail: without what denials say it does not finish.
 func TestRetryableHTTPCanFail(t *testing.T) {
 	t.Parallel()
 	for _, lie := range lies() {
@@ -150,8 +150,8 @@ func TestRetryableHTTPCanFail(t *testing.T) {
 				t.Fatal("it finished")
 			}
 			t.Logf("after %d calls: %v", n, err)
-			if admitted, refused := a.held(t, "alice"); admitted != n || refused < 5 {
-				t.Errorf("%d calls were admitted, of which the client knows %d, and %d refused; want 5 at least", admitted, n, refused)
+			if admitted, denied := a.held(t, "alice"); admitted != n || denied < 5 {
+				t.Errorf("%d calls were admitted, the client knows of %d, and %d were denied; want at least 5", admitted, n, denied)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-// node call.mjs CLIENT URL KEY WORKERS CALLS makes calls with one of the clients below, by
+// node shared.mjs CLIENT URL KEY WORKERS CALLS makes calls with one of the clients below, by
 // so many workers at once, and prints as JSON how many calls were lost: denied until the
 // client gave up. The clients have their default settings, with two or three retries.
 

@@ -1,4 +1,4 @@
-package interop_test
+package clients_test
 
 import (
 	"bytes"
@@ -26,12 +26,11 @@ import (
 )
 
 // TestSharedKey: ten workers on one key at 5/s, with clients that retry two or three times
-// and know whole seconds only, lose at most 2 % of their calls, as each denial has its
-// place in a queue; and one worker loses none. DisableQueue is there for comparison: on a
-// machine so busy that calls do not begin when they should, more is lost, but less than
-// half of what is lost without a queue.
+// and know whole seconds only, lose at most 2 % of their calls, since each denial has its
+// place in a queue; and one worker loses none. A busy machine, where calls begin late, may
+// lose more, but less than half of what is lost with DisableQueue.
 //
-// KEYRATE_INTEROP_RUNS is how often that is done, 2 unless set.
+// KEYRATE_INTEROP_RUNS is the number of runs, 2 unless set.
 func TestSharedKey(t *testing.T) {
 	const calls = 30
 	runs := 2
@@ -101,37 +100,19 @@ func startLimited(t *testing.T, disable bool) string {
 	return server.URL
 }
 
-// An outcome is what became of the calls of a client.
-type outcome struct {
-	Lost  int
-	Error string // of the last one that was lost
-}
-
 // A sharedClient makes calls with several workers at once.
 type sharedClient func(ctx context.Context, name, url, key string, workers, calls int) (outcome, error)
 
 func sharedClients(t *testing.T) map[string]sharedClient {
 	t.Helper()
 	clients := map[string]sharedClient{"resty": callResty}
-	node, err := exec.LookPath("node")
-	testkit.Need(t, "KEYRATE_REQUIRE_NODE", "node (Debian: apt-get install nodejs npm)", err)
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "clients"))); err != nil {
-		t.Fatal(err)
-	}
-	install := exec.CommandContext(t.Context(), "npm", "ci", "--prefer-offline")
-	install.Dir = dir
-	output, err := install.CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("npm ci: %w\n%s", err, output)
-	}
-	testkit.Need(t, "KEYRATE_REQUIRE_NODE", "the packages in testdata/clients/package-lock.json", err)
+	dir := installPackages(t)
 	for _, name := range []string{"axios", "got", "ky"} {
-		clients[name] = callProgram(node, filepath.Join(dir, "call.mjs"))
+		clients[name] = callProgram("node", filepath.Join(dir, "shared.mjs"))
 	}
 	python, err := findPython(t)
 	testkit.Need(t, "KEYRATE_REQUIRE_URLLIB3", "urllib3 (Debian: apt-get install python3-urllib3)", err)
-	clients["urllib3"] = callProgram(python, filepath.Join(dir, "call.py"))
+	clients["urllib3"] = callProgram(python, filepath.Join(dir, "shared.py"))
 	return clients
 }
 

@@ -1,4 +1,4 @@
-// node call.mjs URL KEY CALLS calls an API with axios and axios-retry as they come, one
+// node axios.mjs URL KEY CALLS calls an API with axios and axios-retry as they come, one
 // call after the other until one fails, and prints what became of that as JSON.
 
 import axios from 'axios';

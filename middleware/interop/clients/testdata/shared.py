@@ -1,4 +1,4 @@
-# python3 call.py urllib3 URL KEY WORKERS CALLS does as call.mjs with urllib3, of Debian's
+# python3 shared.py urllib3 URL KEY WORKERS CALLS does what shared.mjs does, with urllib3, of Debian's
 # python3-urllib3, and three retries.
 
 import concurrent.futures
