@@ -136,7 +136,7 @@ func (c *chart) panel(canvas draw.Canvas, column column, left, top vg.Length) {
 			continue
 		}
 		bar := vg.Length(length(value)) * (panelWidth - valueWidth)
-		canvas.SetColor(barColor(r))
+		canvas.SetColor(c.barColor(r))
 		canvas.Fill(rectangle(left, y-barHeight/2, bar, barHeight))
 		canvas.FillText(style(ink, valueSize, r.library == ours, draw.XLeft), vg.Point{X: left + bar + 4, Y: y}, c.label(column, r, value))
 	}
@@ -172,17 +172,13 @@ func (c *chart) scale(column column) func(float64) float64 {
 	}
 }
 
-func barColor(r row) color.Color {
-	l, err := named(r.library)
-	if at := redisPlace(r.library); err != nil && at >= 0 && !redisLibraries[at].bare {
-		return rivalColor
-	}
-	switch {
-	case err != nil || l.role == yardstick:
+func (c *chart) barColor(r row) color.Color {
+	switch role := c.view.role(r.library); {
+	case role == yardstick:
 		return yardstickColor
-	case l.role == own && r.variant == "":
+	case role == own && r.variant == "":
 		return oursColor
-	case l.role == own:
+	case role == own:
 		return variantColor
 	default:
 		return rivalColor

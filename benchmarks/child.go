@@ -24,16 +24,8 @@ type worker interface {
 	do(args json.RawMessage) (any, error)
 }
 
-// workers are what a child can be.
-var workers = map[string]func() worker{
-	"decide":    func() worker { return &decideWorker{} },
-	"footprint": func() worker { return &footprintWorker{} },
-	"stall":     func() worker { return &stallWorker{} },
-	"handle":    func() worker { return &handleWorker{} },
-	"server":    func() worker { return &serverWorker{} },
-	"redis":     func() worker { return &redisWorker{} },
-	"outage":    func() worker { return &outageWorker{} },
-}
+// A kinds maps the names of kinds of child to functions that make their workers.
+type kinds map[string]func() worker
 
 // A reply is a child's line.
 type reply struct {
@@ -41,13 +33,23 @@ type reply struct {
 	Value json.RawMessage `json:"value,omitempty"`
 }
 
-// serveChild is the child's whole life. It returns its exit code.
-func serveChild(in io.Reader, out, log io.Writer) int {
-	hire, ok := workers[os.Getenv(childVariable)]
-	if !ok {
-		fmt.Fprintln(log, "benchmarks: no such child:", os.Getenv(childVariable))
-		return 2
+// serveChild does the work of a child if this process is one, on its standard input and
+// output, and returns its exit code; or it reports that the process is no child.
+func serveChild(workers kinds) (code int, isChild bool) {
+	kind, isChild := os.LookupEnv(childVariable)
+	if !isChild {
+		return 0, false
 	}
+	hire, ok := workers[kind]
+	if !ok {
+		fmt.Fprintln(os.Stderr, "benchmarks: no such child:", kind)
+		return 2, true
+	}
+	return work(hire, os.Stdin, os.Stdout), true
+}
+
+// work answers each line of in until it ends, and returns the exit code.
+func work(hire func() worker, in io.Reader, out io.Writer) int {
 	w := hire()
 	decoder, encoder := json.NewDecoder(bufio.NewReader(in)), json.NewEncoder(out)
 	for first := true; ; first = false {

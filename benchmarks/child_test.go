@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -9,8 +10,12 @@ import (
 
 // TestMain lets the test's binary be a child, as the program can be.
 func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" {
-		os.Exit(serveChild(os.Stdin, os.Stdout, os.Stderr))
+	workers := kinds{}
+	for _, s := range suites {
+		maps.Copy(workers, s.workers)
+	}
+	if code, ok := serveChild(workers); ok {
+		os.Exit(code)
 	}
 	os.Exit(m.Run())
 }

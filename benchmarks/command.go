@@ -27,7 +27,7 @@ type options struct {
 
 // parse reads the command line. Flags may come before, after and between the
 // names of the suites.
-func parse(args []string, usage io.Writer) (options, error) {
+func parse(suites []suite, args []string, usage io.Writer) (options, error) {
 	var o options
 	var names []string
 	for _, s := range suites {
@@ -76,11 +76,8 @@ func parse(args []string, usage io.Writer) (options, error) {
 }
 
 // command runs the suites one after the other and reports.
-func command(ctx context.Context, args []string, out, log io.Writer) (err error) {
-	if len(args) > 0 && args[0] == timelineName {
-		return timelineCommand(args[1:], log)
-	}
-	o, err := parse(args, log)
+func command(ctx context.Context, suites []suite, args []string, out, log io.Writer) (err error) {
+	o, err := parse(suites, args, log)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}
@@ -103,11 +100,11 @@ func command(ctx context.Context, args []string, out, log io.Writer) (err error)
 	fmt.Fprintf(tables, "%s, %s/%s, %d cores, %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor())
 	for _, s := range o.suites {
 		started := time.Now()
-		r := &session{options: o, log: log, started: started}
+		r := &session{quick: o.quick, cases: o.cases, libraries: o.libraries, log: log, started: started}
 		if err := s.run(ctx, r); err != nil {
 			return fmt.Errorf("suite %s: %w", s.name, err)
 		}
-		if err := report(s, r, lines, tables); err != nil {
+		if err := report(s, r, o.plots, lines, tables); err != nil {
 			return err
 		}
 		fmt.Fprintf(tables, "\nsuite %s took %.0f s\n", s.name, time.Since(started).Seconds())
@@ -116,7 +113,7 @@ func command(ctx context.Context, args []string, out, log io.Writer) (err error)
 }
 
 // report writes what a suite found: JSON lines, tables, goals and plots.
-func report(s suite, r *session, lines, tables io.Writer) error {
+func report(s suite, r *session, plots string, lines, tables io.Writer) error {
 	encoder := json.NewEncoder(lines)
 	encoder.SetEscapeHTML(false)
 	for _, m := range r.measurements {
@@ -130,11 +127,11 @@ func report(s suite, r *session, lines, tables io.Writer) error {
 	if s.goals != nil {
 		writeGoals(tables, s.name, s.goals(r))
 	}
-	if r.plots == "" {
+	if plots == "" {
 		return nil
 	}
 	for _, v := range s.views(r) {
-		if err := writePlot(r.plots, v, r); err != nil {
+		if err := writePlot(plots, v, r); err != nil {
 			return err
 		}
 	}

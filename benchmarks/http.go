@@ -15,6 +15,9 @@ var httpSuite = suite{
 	run:   runHTTP,
 	views: httpViews,
 	goals: httpGoals,
+	workers: kinds{
+		"server": func() worker { return &serverWorker{} },
+	},
 }
 
 // The servers that are not a library's.

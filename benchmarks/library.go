@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 )
 
@@ -93,15 +92,6 @@ func named(name string) (library, error) {
 		}
 	}
 	return library{}, fmt.Errorf("there is no library %q", name)
-}
-
-// place returns where a library stands in the list; what is not in it, such as a
-// bare server, comes second, behind keyrate.
-func place(name string) int {
-	if at := slices.IndexFunc(libraries, func(l library) bool { return l.name == name }); at >= 0 {
-		return 2 * at
-	}
-	return 1
 }
 
 // withRole returns the names of the libraries that have one of the roles.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"syscall"
@@ -12,14 +13,25 @@ import (
 var suites = []suite{memorySuite, middlewareSuite, httpSuite, redisSuite, outageSuite}
 
 func main() {
-	if os.Getenv(childVariable) != "" {
-		os.Exit(serveChild(os.Stdin, os.Stdout, os.Stderr))
+	workers := kinds{}
+	for _, s := range suites {
+		maps.Copy(workers, s.workers)
+	}
+	if code, ok := serveChild(workers); ok {
+		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchmarks:", err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == timelineName {
+		return timelineCommand(args[1:], os.Stderr)
+	}
+	return command(ctx, suites, args, os.Stdout, os.Stderr)
 }

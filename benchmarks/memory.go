@@ -13,6 +13,11 @@ var memorySuite = suite{
 	run:   runMemory,
 	views: memoryViews,
 	goals: memoryGoals,
+	workers: kinds{
+		"decide":    func() worker { return &decideWorker{} },
+		"footprint": func() worker { return &footprintWorker{} },
+		"stall":     func() worker { return &stallWorker{} },
+	},
 }
 
 func runMemory(ctx context.Context, s *session) error {
@@ -56,37 +61,6 @@ func memoryViews(s *session) []view {
 		{label: "worst wait, " + count(stallKeys) + " keys", kase: stallCase, figure: "ns", unit: "ms", scale: 1e6, digits: 2},
 	}}
 	return append(views, allocations, weights, pauses)
-}
-
-// verdicts are the words for what is measured.
-var verdicts = map[string]string{"allow": "allowed", "deny": "denied"}
-
-// cores writes a number of cores.
-func cores(n int) string {
-	if n == 1 {
-		return "1 core"
-	}
-	return fmt.Sprintf("%d cores", n)
-}
-
-// count writes a number of keys.
-func count(n int) string {
-	switch {
-	case n >= 1_000_000:
-		return fmt.Sprintf("%ge6", float64(n)/1e6)
-	case n >= 1000:
-		return fmt.Sprintf("%d,%03d", n/1000, n%1000)
-	default:
-		return fmt.Sprint(n)
-	}
-}
-
-// keyCount writes a number of keys with the word.
-func keyCount(n int) string {
-	if n == 1 {
-		return "1 key"
-	}
-	return count(n) + " keys"
 }
 
 func memoryGoals(s *session) []goal {

@@ -206,10 +206,6 @@ func (w *decideWorker) do(args json.RawMessage) (any, error) {
 	}, nil
 }
 
-// floor returns the whole number of n per call: what the measurement itself
-// allocates is no part of a call.
-func floor(n uint64, calls int) float64 { return float64(n / uint64(calls)) }
-
 // spin lets so many callers, each with a place of its own in the stream, decide
 // for a while.
 func (w *decideWorker) spin(from *reading, callers int, span time.Duration) (calls, wrong int, took time.Duration) {

@@ -17,6 +17,9 @@ var middlewareSuite = suite{
 	run:   runMiddleware,
 	views: middlewareViews,
 	goals: middlewareGoals,
+	workers: kinds{
+		"handle": func() worker { return &handleWorker{} },
+	},
 }
 
 // A handleCase is how many keys call, and what they are told.
@@ -128,14 +131,6 @@ func (w *handleWorker) setUp(args json.RawMessage) error {
 		}
 	}
 	return nil
-}
-
-// status returns what a denied call is answered with, or an allowed one.
-func status(denied bool) int {
-	if denied {
-		return http.StatusTooManyRequests
-	}
-	return http.StatusOK
 }
 
 // do measures both handlers in turn, in slices so short that whatever slows the

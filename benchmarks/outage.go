@@ -15,6 +15,9 @@ var outageSuite = suite{
 	run:   runOutage,
 	views: outageViews,
 	goals: outageGoals,
+	workers: kinds{
+		"outage": func() worker { return &outageWorker{} },
+	},
 }
 
 // hammerCallers call at once.
@@ -35,7 +38,7 @@ func runOutage(ctx context.Context, s *session) (err error) {
 		rounds, span, p = 1, time.Second, hungPlan{500 * time.Millisecond, 1500 * time.Millisecond, 500 * time.Millisecond}
 	}
 	chosen := slices.DeleteFunc(slices.Clone(outageLibraries), func(l outageLibrary) bool {
-		return s.options.libraries != nil && !slices.Contains(s.options.libraries, l.name)
+		return s.libraries != nil && !slices.Contains(s.libraries, l.name)
 	})
 	server, err := startRedis(ctx)
 	if err != nil {
@@ -162,7 +165,7 @@ func outageViews(*session) []view {
 	hung := view{
 		name: "outage-hung", title: fmt.Sprintf("Redis hangs: %d calls a second by %d keys, through a server", hungRate, hungKeys),
 		note: "latencies of the calls that were due while it hung; the others with the defaults of their documentation",
-		log:  true, order: outagePlace, columns: answersOf(hungCase, "ms", 1000),
+		log:  true, entries: outageEntries(), columns: answersOf(hungCase, "ms", 1000),
 	}
 	hung.columns = append(hung.columns, column{label: "stall", kase: hungCase, figure: "stall_us", unit: "ms", scale: 1000, plain: true, hidden: true})
 	views := []view{hung}
@@ -170,8 +173,8 @@ func outageViews(*session) []view {
 		where := []string{"the limiter alone", "the handler alone", "through a server"}[i]
 		title := fmt.Sprintf("One key limited to %d/s, %d callers, %s", outageLimit.Tokens, hammerCallers, where)
 		views = append(views,
-			view{title: title, order: outagePlace, columns: answersOf(kase, us, 1)},
-			view{title: title + ": what it costs Redis", order: outagePlace, columns: []column{
+			view{title: title, entries: outageEntries(), columns: answersOf(kase, us, 1)},
+			view{title: title + ": what it costs Redis", entries: outageEntries(), columns: []column{
 				{label: "trips per call", kase: kase, figure: "trips_per_call", plain: true, digits: 6},
 				{label: "trips per admitted call", kase: kase, figure: "trips_per_admitted", digits: 1},
 			}})

@@ -42,3 +42,16 @@ func outagePlace(name string) int {
 func defaultClient(address string) *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: address})
 }
+
+// outageEntries are the libraries of a view.
+func outageEntries() []entry {
+	entries := make([]entry, 0, len(outageLibraries))
+	for _, l := range outageLibraries {
+		role := rival
+		if l.name == ours {
+			role = own
+		}
+		entries = append(entries, entry{l.name, role})
+	}
+	return entries
+}

@@ -11,7 +11,7 @@ import (
 
 // Every library, set up as the suite does it, must admit and refuse as asked.
 func TestOutageLibrariesDecide(t *testing.T) {
-	server := needRedis(t)
+	server := requireRedis(t)
 	bare := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	hourly := limit{Tokens: 3, Per: time.Hour}
 	for i, l := range outageLibraries {
@@ -84,9 +84,9 @@ func TestAHandlerThatPanicsHasFailed(t *testing.T) {
 }
 
 func TestOutageSuite(t *testing.T) {
-	_ = needRedis(t)
+	_ = requireRedis(t)
 	var out, log bytes.Buffer
-	err := command(t.Context(), []string{"outage", "-quick", "-library", "keyrate,redis_rate", "-json", "-"}, &out, &log)
+	err := command(t.Context(), []suite{outageSuite}, []string{"outage", "-quick", "-library", "keyrate,redis_rate", "-json", "-"}, &out, &log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,9 @@ var redisSuite = suite{
 	run:   runRedis,
 	views: redisViews,
 	goals: redisGoals,
+	workers: kinds{
+		"redis": func() worker { return &redisWorker{} },
+	},
 }
 
 // The networks.
@@ -41,13 +44,6 @@ type redisCase struct {
 
 func (c redisCase) String() string {
 	return fmt.Sprintf("callers=%d/keys=%d/%s/%s", c.callers, c.keys, verdict(c.denied), c.network)
-}
-
-func verdict(denied bool) string {
-	if denied {
-		return "deny"
-	}
-	return "allow"
 }
 
 // redisCases are those of one verdict.
@@ -88,7 +84,7 @@ func runRedis(ctx context.Context, s *session) (err error) {
 		rounds, span = 3, 70*time.Millisecond
 	}
 	chosen := slices.DeleteFunc(slices.Clone(redisLibraries), func(l redisLibrary) bool {
-		return s.options.libraries != nil && !slices.Contains(s.options.libraries, l.name) && !slices.Contains(s.options.libraries, l.base)
+		return s.libraries != nil && !slices.Contains(s.libraries, l.name) && !slices.Contains(s.libraries, l.base)
 	})
 	server, err := startRedis(ctx)
 	if err != nil {
@@ -172,7 +168,7 @@ func redisRound(ctx context.Context, s *session, server *redisServer, c crew, n 
 func redisViews(*session) []view {
 	var views []view
 	add := func(v view) {
-		v.order = redisPlace
+		v.entries = redisEntries()
 		views = append(views, v)
 	}
 	sizes := func(denied bool, network string) []redisCase {

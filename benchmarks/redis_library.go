@@ -92,3 +92,19 @@ func redisNames(name string) []string {
 func redisPlace(name string) int {
 	return slices.IndexFunc(redisLibraries, func(l redisLibrary) bool { return l.name == name })
 }
+
+// redisEntries are the libraries of a view.
+func redisEntries() []entry {
+	entries := make([]entry, 0, len(redisLibraries))
+	for _, l := range redisLibraries {
+		role := rival
+		switch {
+		case l.name == ours:
+			role = own
+		case l.bare:
+			role = yardstick
+		}
+		entries = append(entries, entry{l.name, role})
+	}
+	return entries
+}

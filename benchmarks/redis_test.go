@@ -4,41 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"os"
 	"regexp"
 	"slices"
 	"testing"
 	"time"
 )
 
-// needRedis starts a Redis for a test, which is skipped where there is none, unless
-// CI has promised one.
-func needRedis(t *testing.T) *redisServer {
-	t.Helper()
-	server, err := startRedis(t.Context())
-	if errors.Is(err, errNoRedis) {
-		if os.Getenv("KEYRATE_REQUIRE_REDIS") == "1" {
-			t.Fatal("KEYRATE_REQUIRE_REDIS=1, but:", err)
-		}
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.close(); err != nil {
-			t.Error(err)
-		}
-		if _, err := os.Stat(server.folder); err == nil {
-			t.Error("the folder of redis-server is left behind")
-		}
-	})
-	return server
-}
-
 // Every library, set up as the suite does it, must allow and deny as asked.
 func TestRedisLibrariesDecide(t *testing.T) {
-	server := needRedis(t)
+	server := requireRedis(t)
 	for i, l := range redisLibraries {
 		if l.bare {
 			continue
@@ -67,7 +41,7 @@ func TestRedisLibrariesDecide(t *testing.T) {
 
 // TestRedisIsMeasured checks the figures that can be known beforehand.
 func TestRedisIsMeasured(t *testing.T) {
-	server := needRedis(t)
+	server := requireRedis(t)
 	l, err := startLink(t.Context(), server.socket, linkDelay)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +89,7 @@ func TestRedisIsMeasured(t *testing.T) {
 // A wrong path must not be measured: here keys are allowed whose calls were to be
 // denied, as they were never called before.
 func TestRedisReportsWrongAnswers(t *testing.T) {
-	server := needRedis(t)
+	server := requireRedis(t)
 	c, err := startChild(t.Context(), "redis", ours, redisHire{Library: ours, Networks: map[string]string{tcp: server.tcp, unixSocket: server.socket}})
 	if err != nil {
 		t.Fatal(err)
@@ -134,9 +108,9 @@ func TestRedisReportsWrongAnswers(t *testing.T) {
 }
 
 func TestRedisSuite(t *testing.T) {
-	_ = needRedis(t)
+	_ = requireRedis(t)
 	var out, log bytes.Buffer
-	err := command(t.Context(), []string{"redis", "-quick", "-library", "keyrate,redis_rate", "-case", "callers=(1|64)/keys=10000/allow/(tcp|link)", "-json", "-"}, &out, &log)
+	err := command(t.Context(), []suite{redisSuite}, []string{"redis", "-quick", "-library", "keyrate,redis_rate", "-case", "callers=(1|64)/keys=10000/allow/(tcp|link)", "-json", "-"}, &out, &log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,10 +42,8 @@ var fakeSuite = suite{
 
 func runFake(t *testing.T, args ...string) string {
 	t.Helper()
-	suites = append(suites, fakeSuite)
-	defer func() { suites = suites[:len(suites)-1] }()
 	var out, log bytes.Buffer
-	if err := command(t.Context(), args, &out, &log); err != nil {
+	if err := command(t.Context(), []suite{fakeSuite}, args, &out, &log); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -118,12 +116,13 @@ func TestPlots(t *testing.T) {
 }
 
 func TestCommandLine(t *testing.T) {
+	suites := []suite{{name: "memory"}, {name: "http"}}
 	for _, args := range []string{
 		"-quick memory http -json x -plot y",
 		"memory -quick -json x http -plot y",
 		"memory http memory -plot=y -json=x --quick",
 	} {
-		o, err := parse(strings.Fields(args), &bytes.Buffer{})
+		o, err := parse(suites, strings.Fields(args), &bytes.Buffer{})
 		if err != nil {
 			t.Errorf("%s: %v", args, err)
 			continue
@@ -133,7 +132,7 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 	for _, args := range []string{"", "-quick", "nothing", "memory -nothing", "memory -case ("} {
-		if _, err := parse(strings.Fields(args), &bytes.Buffer{}); err == nil {
+		if _, err := parse(suites, strings.Fields(args), &bytes.Buffer{}); err == nil {
 			t.Errorf("%q: got no error", args)
 		}
 	}

@@ -19,3 +19,11 @@ func (s *sink) clear() {
 	clear(s.header)
 	s.status = 0
 }
+
+// status returns what a denied call is answered with, or an allowed one.
+func status(denied bool) int {
+	if denied {
+		return http.StatusTooManyRequests
+	}
+	return http.StatusOK
+}

@@ -27,3 +27,7 @@ func spread(samples []float64) float64 {
 // ratio returns how many times b the figure a is, by their medians: so that it can
 // be checked by what is printed.
 func ratio(a, b []float64) float64 { return median(a) / median(b) }
+
+// floor returns the whole number of n per call: what the measurement itself
+// allocates is no part of a call.
+func floor(n uint64, calls int) float64 { return float64(n / uint64(calls)) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"time"
 )
@@ -14,11 +15,15 @@ type suite struct {
 	run   func(context.Context, *session) error
 	views func(*session) []view
 	goals func(*session) []goal // nil: the suite has none
+	// workers are those of the suite's children.
+	workers kinds
 }
 
 // A session is one run of a suite: what was asked for and what was found.
 type session struct {
-	options
+	quick        bool           // fewer and shorter rounds
+	cases        *regexp.Regexp // of those that run
+	libraries    []string       // that run; nil: all
 	log          io.Writer
 	started      time.Time
 	measurements []*measurement
@@ -54,7 +59,7 @@ func (s *session) selected(all []library) []library {
 	if s.libraries == nil {
 		return all
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(l library) bool { return !slices.Contains(s.options.libraries, l.name) })
+	return slices.DeleteFunc(slices.Clone(all), func(l library) bool { return !slices.Contains(s.libraries, l.name) })
 }
 
 // logf tells whoever waits what is going on.

@@ -20,8 +20,8 @@ func TestTimelineIsDrawn(t *testing.T) {
 	if err := os.WriteFile(name, []byte(timelineFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var out, log bytes.Buffer
-	if err := command(t.Context(), []string{"timeline", name, "-plot", folder}, &out, &log); err != nil {
+	var log bytes.Buffer
+	if err := timelineCommand([]string{name, "-plot", folder}, &log); err != nil {
 		t.Fatal(err)
 	}
 	svg, err := os.ReadFile(filepath.Join(folder, "failover.svg"))

@@ -17,8 +17,15 @@ type view struct {
 	// variant, if not "", is how the names of cases end in which a library does
 	// more than asked, and variantLabel what that is: it gets a row of its own.
 	variant, variantLabel string
-	// order, if not nil, is where a library stands; else the list of libraries says.
-	order func(name string) int
+	// entries are the libraries in the order of the rows; nil: those in memory. A name
+	// that is not among them is a yardstick and stands right behind the first.
+	entries []entry
+}
+
+// An entry is a library of a view.
+type entry struct {
+	name string
+	role role
 }
 
 // A row is a library, or its variant.
@@ -75,11 +82,7 @@ func (v view) rows(s *session) []row {
 			names = append(names, m.library)
 		}
 	}
-	order := place
-	if v.order != nil {
-		order = v.order
-	}
-	slices.SortStableFunc(names, func(a, b string) int { return order(a) - order(b) })
+	slices.SortStableFunc(names, func(a, b string) int { return v.place(a) - v.place(b) })
 	var rows []row
 	for _, name := range names {
 		for _, r := range []row{{name, name, ""}, {v.variantLabel, name, v.variant}} {
@@ -90,4 +93,35 @@ func (v view) rows(s *session) []row {
 		}
 	}
 	return rows
+}
+
+// place returns where a name stands among the rows.
+func (v view) place(name string) int {
+	if at := v.find(name); at >= 0 {
+		return 2 * at
+	}
+	return 1
+}
+
+// role returns what a name is compared for.
+func (v view) role(name string) role {
+	if at := v.find(name); at >= 0 {
+		return v.libraries()[at].role
+	}
+	return yardstick
+}
+
+func (v view) find(name string) int {
+	return slices.IndexFunc(v.libraries(), func(e entry) bool { return e.name == name })
+}
+
+func (v view) libraries() []entry {
+	if v.entries != nil {
+		return v.entries
+	}
+	entries := make([]entry, 0, len(libraries))
+	for _, l := range libraries {
+		entries = append(entries, entry{l.name, l.role})
+	}
+	return entries
 }

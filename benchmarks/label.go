@@ -1,0 +1,41 @@
+package main
+
+import "fmt"
+
+// verdicts are the words for what is measured.
+var verdicts = map[string]string{"allow": "allowed", "deny": "denied"}
+
+// cores writes a number of cores.
+func cores(n int) string {
+	if n == 1 {
+		return "1 core"
+	}
+	return fmt.Sprintf("%d cores", n)
+}
+
+// count writes a number of keys.
+func count(n int) string {
+	switch {
+	case n >= 1_000_000:
+		return fmt.Sprintf("%ge6", float64(n)/1e6)
+	case n >= 1000:
+		return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+	default:
+		return fmt.Sprint(n)
+	}
+}
+
+// keyCount writes a number of keys with the word.
+func keyCount(n int) string {
+	if n == 1 {
+		return "1 key"
+	}
+	return count(n) + " keys"
+}
+
+func verdict(denied bool) string {
+	if denied {
+		return "deny"
+	}
+	return "allow"
+}
