@@ -71,7 +71,7 @@ func newAPI(s setup) (*api, error) {
 
 // logChange writes a line when Redis goes away, and one when it is back.
 func logChange(logger *slog.Logger, c mirror.Change) {
-	if c.Away {
+	if c.Down {
 		logger.Warn("Redis is away; this node decides alone", "class", c.Class)
 		return
 	}

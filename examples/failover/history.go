@@ -77,7 +77,7 @@ func (h *history) told(i int, away bool) (after time.Duration, ok bool) {
 		if i+1 < len(h.faults) && at > h.faults[i+1].at {
 			break
 		}
-		if c.Away == away && at >= h.faults[i].begin {
+		if c.Down == away && at >= h.faults[i].begin {
 			return max(at-h.faults[i].at, 0), true
 		}
 	}

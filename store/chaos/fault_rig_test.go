@@ -139,7 +139,7 @@ func (b *bout) away() bool {
 		return false
 	}
 	last := changes[len(changes)-1]
-	return last.Away || time.Since(last.At) < 500*time.Millisecond
+	return last.Down || time.Since(last.At) < 500*time.Millisecond
 }
 
 // extra returns, for each key, the cost that was under way while data was lost.
@@ -169,7 +169,7 @@ func (one *shot) wrong() bool {
 // named returns the classes that OnChange named.
 func named(changes []mirror.Change) (classes []string) {
 	for _, change := range changes {
-		if change.Away && !slices.Contains(classes, change.Class) {
+		if change.Down && !slices.Contains(classes, change.Class) {
 			classes = append(classes, change.Class)
 		}
 	}

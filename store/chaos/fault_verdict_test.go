@@ -199,7 +199,7 @@ func (b *bout) judgeSwitch(v *verdict, w wants) {
 	if w.Stays && len(changes) > 0 {
 		v.add("class", "OnChange was told %v; want nothing", changes)
 	}
-	if n := len(all); n > 0 && all[n-1].Away {
+	if n := len(all); n > 0 && all[n-1].Down {
 		v.add("back", "at the end the shared store counts as away: %v", all[n-1])
 	}
 }
@@ -208,7 +208,7 @@ func (b *bout) judgeSwitch(v *verdict, w wants) {
 // three, and those that were sent after the third had failed.
 func (b *bout) failedFirst() (n int) {
 	for _, change := range b.chain.transitions() {
-		if !change.Away || change.At.Before(b.fault) {
+		if !change.Down || change.At.Before(b.fault) {
 			continue
 		}
 		var third time.Time

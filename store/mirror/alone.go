@@ -7,26 +7,18 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// without decides a call without the shared store, which failed with err, of a class.
-func (s *Store) without(r *ratelimit.Request, t *trip, class string, err error) (ratelimit.Decision, error) {
-	if !s.noShare {
-		return s.alone(r, t), nil
-	}
-	s.memory.land(r, t)
-	return ratelimit.Decision{}, &ratelimit.StoreError{Class: class, Err: err, NotCharged: !t.unknown}
-}
-
-// alone decides by the bucket of this node's share and by what is known, and adds the
-// call to that if it is admitted: all at once, or another would slip in between.
-func (s *Store) alone(r *ratelimit.Request, t *trip) ratelimit.Decision {
-	share := s.shares.share(r.Policy, s.nodes)
-	sh := s.memory.shard(t.hash)
+// Alone decides a request by this node's share of the limits and by what is known. If it
+// admits it, it adds it to what is known under the same lock: no other request slips in
+// between. If there was an attempt, it has ended.
+func (m *Memory) Alone(r *ratelimit.Request, a *Attempt) ratelimit.Decision {
+	share := m.shares.of(r.Policy)
+	sh := m.shard(a.key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.landAll(r, t)
-	now := s.now()
+	sh.end(r, a)
+	now := m.clock.Now()
 	var known ratelimit.Knowledge
-	debts := sh.owed(r, t, now)
+	debts := sh.debts(r, a, now)
 	for i := range r.Policy.Len() {
 		debt := debts[i]
 		if debt.Frac != 0 && share.Bucket(i).Denominator() != r.Policy.Bucket(i).Denominator() {
@@ -34,11 +26,11 @@ func (s *Store) alone(r *ratelimit.Request, t *trip) ratelimit.Decision {
 		}
 		known[i].Debt = debt
 	}
-	// It never waits and never fails: the policy is there.
-	d, _ := s.local.Take(context.Background(), ratelimit.Request{Key: r.Key, Policy: share, Cost: r.Cost, Known: &known})
+	// A memstore never waits, and with a policy it never fails.
+	d, _ := m.local.Take(context.Background(), ratelimit.Request{Key: r.Key, Policy: share, Cost: r.Cost, Known: &known})
 	d.Now, d.Source = now/1000, ratelimit.FromShare
 	if d.Allowed && r.Cost > 0 {
-		sh.charge(r, t, now, s.memory.most)
+		sh.charge(r, a, now)
 	}
 	if share != r.Policy {
 		translate(r, share, &d)
@@ -46,12 +38,11 @@ func (s *Store) alone(r *ratelimit.Request, t *trip) ratelimit.Decision {
 	return d
 }
 
-// translate makes the debts of shares into debts of the limits themselves, which tell
-// the same: the share's tokens are those that remain and, if it was the share that
-// denied the call, the wait is the share's. That may be longer than any debt tells, which
-// is no more than the time in which the whole limit makes as many tokens as the call
-// costs. A call that costs more than the share holds is told to come back when the share
-// is full: the shared store may be back by then.
+// translate turns the debts of shares into debts of the limits that mean the same: as many
+// tokens remain as in the share and, if the share denied the request, the wait is the
+// share's. That can be longer than any debt shows, hence Decision.RetryAfter. A request that
+// costs more than the share holds waits until the share is full: the shared store may be
+// back by then.
 func translate(r *ratelimit.Request, share *ratelimit.Policy, d *ratelimit.Decision) {
 	for i := range r.Policy.Len() {
 		b, part := r.Policy.Bucket(i), share.Bucket(i)

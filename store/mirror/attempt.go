@@ -1,37 +1,92 @@
 package mirror
 
-import "github.com/keyrate/keyrate/ratelimit"
+import (
+	"math"
 
-// A trip is one call's way to the shared store and back.
-type trip struct {
-	part  *part
-	hash  id
-	sent  int64  // on this node's clock
-	epoch uint64 // of the part's breaker
-	// known is what the call takes along. It is here, behind a pointer that is used
-	// again, since the shared store is an interface: it would be allocated.
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// An Attempt is one request on its way to the shared store and back. It may be used again
+// for another request, but not copied.
+type Attempt struct {
+	// Asked is when the question was sent, on this node's clock.
+	Asked int64
+	// Ended is closed when another attempt ends, if [Memory.Before] returned [Wait].
+	Ended <-chan struct{}
+
+	clock *SharedClock // of the part of the shared store that has the key
+	key   id
+	waits int // how often the request has waited for other attempts
+	// known is what the request hands over. It is here, behind a pointer that is used again:
+	// the shared store is an interface, and a new one would be allocated.
 	known ratelimit.Knowledge
-	// counted has a bit for each limit in whose slot the call is among those flying.
+	// foreign says that the request brought its own knowledge.
+	foreign bool
+	// counted has a bit for each limit in whose slot the attempt counts as in flight.
 	counted uint8
-	// took is, of each limit, the ledger of calls admitted here that it takes along, if no
-	// other call was on its way.
-	took [ratelimit.MaxLimits]ledger
-	// unknown says that the call failed, and may have been charged all the same.
-	unknown bool
+	// carried are the unreported debts that the attempt hands over with no other attempt in
+	// flight, one for each limit.
+	carried [ratelimit.MaxLimits]carried
 }
 
-// A ledger is the state of a sight that includes calls admitted here; zero is none.
-type ledger struct {
-	debt ratelimit.Debt
-	sent int64
+// A carried debt names the state of an observation. The zero carried is none.
+type carried struct {
+	debt  ratelimit.Debt
+	asked int64
 }
 
-// trip returns one for a call that is about to be sent.
-func (s *Store) trip(key string) *trip {
-	t, ok := s.trips.Get().(*trip)
-	if !ok {
-		t = new(trip)
+// start counts the attempt as in flight in the slots of the key's buckets.
+func (sh *shard) start(r *ratelimit.Request, a *Attempt, slots *[ratelimit.MaxLimits]*slot) {
+	moved := false // by a put, which may grow the shard
+	for i := range r.Policy.Len() {
+		b := r.Policy.Bucket(i)
+		slot := slots[i]
+		if moved && slot != nil {
+			slot = sh.find(a.key.of(b))
+		}
+		if slot == nil {
+			// A full bucket, seen too long ago to conclude anything from it.
+			nothing := observation{den: b.Denominator(), asked: a.Asked - int64(staleAfter) - 1}
+			slot = sh.put(a.key.of(b), nothing, a.Asked)
+			moved = true
+		}
+		if slot == nil {
+			continue
+		}
+		if slot.unreported && slot.inFlight == 0 {
+			a.carried[i] = carried{slot.debt(), slot.asked}
+		}
+		if uint64(slot.inFlight)+uint64(r.Cost) <= math.MaxUint32 {
+			slot.inFlight += uint32(r.Cost)
+			a.counted |= 1 << i
+		}
 	}
-	t.part, t.hash, t.counted, t.unknown = s.parts.of(key), s.memory.hash(key), 0, false
-	return t
+}
+
+// end counts the attempt as in flight no more.
+func (sh *shard) end(r *ratelimit.Request, a *Attempt) {
+	if a.counted == 0 {
+		return
+	}
+	for i := range r.Policy.Len() {
+		sh.endOne(sh.find(a.key.of(r.Policy.Bucket(i))), a, i, r.Cost)
+	}
+	a.counted = 0
+}
+
+// endOne is end for the ith limit. The slot may be nil.
+func (sh *shard) endOne(slot *slot, a *Attempt, i, cost int) {
+	if slot != nil && a.counted&(1<<i) != 0 {
+		slot.inFlight -= min(slot.inFlight, uint32(cost)) // other attempts', if the slot was emptied since
+		sh.wake(slot)
+	}
+}
+
+// withInFlight returns the debt if all attempts in flight are admitted on top of it.
+func withInFlight(b *ratelimit.Bucket, debt ratelimit.Debt, tokens uint32) ratelimit.Debt {
+	cost, ok := b.Cost(int(tokens))
+	if !ok {
+		return b.Capacity()
+	}
+	return b.Add(debt, cost)
 }

@@ -1,3 +1,6 @@
+// Package breaker decides whether the shared store is asked. [Part.Allow] reports it,
+// [Part.Succeeded] and [Part.Failed] count. While a part of the store is down, a goroutine
+// probes it with real decisions, until it is back.
 package mirror
 
 import (
@@ -5,96 +8,101 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A part of the shared store fails and comes back by itself: one primary of a Cluster,
-// or the whole of a store that is not [ratelimit.Partitioned].
-type part struct {
-	name  string // "" is the whole, or a key of which the store does not know the part
-	clock clock
-	breaker
+// A Breaker has one breaker for each part of the shared store that a request has met so far.
+// It is safe for concurrent use.
+type Breaker struct {
+	shared    ratelimit.Store
+	partition func(key string) string // nil: the store has one part
+	clock     NodeClock
+	callbacks
+	longest atomic.Int64 // the longest timeout of any request so far, in nanoseconds
 
-	key    atomic.Value // a random key of it, by which it is proved
-	wanted atomic.Bool  // a call wanted it while it was away
+	whole Part
+	mu    sync.RWMutex
+	named map[string]*Part
+	ended bool // parts that are met from now on never count as down
 }
 
-// parts are those that any call has met so far.
-type parts struct {
-	partition func(key string) string // nil: there is but one
-	whole     part
-	mu        sync.RWMutex
-	named     map[string]*part
-	ended     bool // those that are met from now on never count as away
-}
+// maxParts bounds how many parts have a breaker of their own.
+const maxParts = 1024
 
-// mostParts bounds how many are told apart.
-const mostParts = 1024
-
-func newParts(shared ratelimit.Store) *parts {
-	p := &parts{named: map[string]*part{}}
-	if partitioned, ok := shared.(ratelimit.Partitioned); ok {
-		p.partition = partitioned.Partition
+// NewBreaker returns a Breaker for a store, whose probes go through guarded. onTransition
+// and onStep may be nil.
+func NewBreaker(store, guarded ratelimit.Store, clock NodeClock, onTransition func(Transition), onStep func(part string, by time.Duration)) *Breaker {
+	b := &Breaker{shared: guarded, clock: clock, callbacks: callbacks{onTransition: onTransition, onStep: onStep}, named: map[string]*Part{}}
+	b.whole.breaker = b
+	if partitioned, ok := store.(ratelimit.Partitioned); ok {
+		b.partition = partitioned.Partition
 	}
-	return p
+	return b
 }
 
-// of returns the part that has the key's buckets.
-func (p *parts) of(key string) *part {
-	if p.partition == nil {
-		return &p.whole
+// Part returns the part that has the key's buckets.
+func (b *Breaker) Part(key string) *Part {
+	if b.partition == nil {
+		return &b.whole
 	}
-	name := p.name(key)
+	name := b.name(key)
 	if name == "" {
-		return &p.whole
+		return &b.whole
 	}
-	p.mu.RLock()
-	named := p.named[name]
-	p.mu.RUnlock()
-	if named != nil {
-		return named
+	b.mu.RLock()
+	part := b.named[name]
+	b.mu.RUnlock()
+	if part != nil {
+		return part
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if named = p.named[name]; named == nil {
-		if len(p.named) == mostParts {
-			return &p.whole
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if part = b.named[name]; part == nil {
+		if len(b.named) == maxParts {
+			return &b.whole
 		}
-		named = &part{name: name}
-		named.ended = p.ended
-		p.named[name] = named
+		part = &Part{Name: name, breaker: b}
+		part.ended = b.ended
+		b.named[name] = part
 	}
-	return named
+	return part
 }
 
-// name asks the store, of which a panic is no answer.
-func (p *parts) name(key string) (name string) {
+// name returns the store's name for the key's part, or "" if the store panics.
+func (b *Breaker) name(key string) (name string) {
 	defer func() {
 		if recover() != nil {
 			name = ""
 		}
 	}()
-	return p.partition(key)
+	return b.partition(key)
 }
 
-// all returns every part, the whole first and the others by name.
-func (p *parts) all() []*part {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	all := []*part{&p.whole}
-	for _, name := range slices.Sorted(maps.Keys(p.named)) {
-		all = append(all, p.named[name])
+// Parts returns all parts, the whole first and the others by name.
+func (b *Breaker) Parts() []*Part {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	parts := []*Part{&b.whole}
+	for _, name := range slices.Sorted(maps.Keys(b.named)) {
+		parts = append(parts, b.named[name])
 	}
-	return all
+	return parts
 }
 
-// end ends whatever looks for a part.
-func (p *parts) end() {
-	p.mu.Lock()
-	p.ended = true
-	p.mu.Unlock()
-	for _, part := range p.all() {
+// Timeout returns how long the most patient request waits for an answer.
+func (b *Breaker) Timeout() time.Duration { return time.Duration(b.longest.Load()) }
+
+// Panics returns how often a function of the user has panicked.
+func (b *Breaker) Panics() int64 { return b.panics.Load() }
+
+// Close ends all probing. Parts keep their states from then on.
+func (b *Breaker) Close() {
+	b.mu.Lock()
+	b.ended = true
+	b.mu.Unlock()
+	for _, part := range b.Parts() {
 		part.end()
 	}
 }

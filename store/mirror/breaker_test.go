@@ -42,10 +42,10 @@ func TestTransitions(t *testing.T) {
 					t.Fatalf("OnChange was called %d times; want 6: %+v", len(changes), changes)
 				}
 				for i, c := range changes {
-					if c.Away != (i%2 == 0) || c.Class == "" || c.At.Before(start) {
+					if c.Down != (i%2 == 0) || c.Class == "" || c.At.Before(start) {
 						t.Errorf("change %d is %+v", i, c)
 					}
-					if !c.Away && c.Took != c.At.Sub(changes[i-1].At) {
+					if !c.Down && c.Took != c.At.Sub(changes[i-1].At) {
 						t.Errorf("change %d is %+v; it was away since %v", i, c, changes[i-1].At)
 					}
 				}

@@ -1,122 +1,96 @@
 package mirror
 
 import (
-	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A clock is what is known of the clock of one part of the shared store: by it those
-// sights are dated that began with a call decided here. The zero value knows nothing.
-type clock struct {
-	// What it showed when this node's began, in microseconds: at least and at most, as all
-	// answers together tell. most is 0 while none did.
+// A NodeClock is this node's clock. It starts with 1, is never set, and has no relation to
+// any other clock.
+type NodeClock struct{ start time.Time }
+
+// StartNode returns a clock that starts now.
+func StartNode() NodeClock { return NodeClock{time.Now()} }
+
+// Now returns the time in nanoseconds.
+//
+// Debts are in whole microseconds, this clock is not: the difference of two readings cut to
+// microseconds can be one less than the time that passed. A debt aged by it would be larger
+// than the shared store's.
+func (n NodeClock) Now() int64 { return int64(time.Since(n.start)) + 1 }
+
+// A SharedClock is what answers have shown of the clock of one part of the shared store. It
+// dates debts that no answer dates. The zero value knows nothing.
+type SharedClock struct {
+	// What the clock showed when this node's started, in microseconds: at least and at most,
+	// by all answers together. most is 0 before the first answer.
 	least, most atomic.Int64
 
-	odd atomic.Int32 // answers in a row that told of another clock
+	odd atomic.Int32 // answers in a row that contradict these bounds
 
-	mu   sync.Mutex
-	set  time.Time // when it was last seen to have been set
-	step time.Duration
+	mu    sync.Mutex
+	setAt time.Time // when the last step was noticed
+	step  time.Duration
 }
 
-// leastStep is what a clock must jump by to count as set: less may be a slow answer, and
-// hardly matters.
-const leastStep = time.Second
+// A clock that jumps by less than minStep does not count as set: the jump may be a slow
+// answer, and does little harm. minOdd answers in a row must show a jump: while the keys of
+// a Cluster move, some answers come from another server.
+const (
+	minStep = time.Second
+	minOdd  = 3
+)
 
-// leastOdd is how many answers in a row must tell of another clock: some may come from
-// another server, while the keys of a Cluster move.
-const leastOdd = 3
-
-// at returns what the clock showed at an instant of this node's, at least and at most; 0
-// if that is not known.
-func (c *clock) at(now int64) (least, most int64) {
+// At returns what the clock showed when this node's showed now, in microseconds: at least
+// and at most. It returns 0, 0 if nothing is known.
+func (c *SharedClock) At(now int64) (least, most int64) {
 	if most = c.most.Load(); most == 0 {
 		return 0, 0
 	}
 	return c.least.Load() + now/1000, most + (now+999)/1000
 }
 
-// saw takes in that the clock showed an instant between sent and came, and returns by
-// how much it was set since it was last seen, if it was: mostly 0. A clock that runs
-// slower or faster than this node's is followed, and was not set.
-func (c *clock) saw(shared, sent, came int64) (step time.Duration) {
-	least, most := shared-came/1000-1, shared-sent/1000+1
+// Observe takes in that the clock showed the instant shared between asked and answered on
+// this node's clock. It returns by how much the clock was set since the last answer, or 0.
+// A clock that runs slower or faster than this node's is followed and does not count as set.
+func (c *SharedClock) Observe(shared, asked, answered int64) (step time.Duration) {
+	least, most := shared-answered/1000-1, shared-asked/1000+1
 	if least <= c.least.Load() && c.most.Load() <= most && c.most.Load() != 0 {
 		if c.odd.Load() != 0 {
 			c.odd.Store(0)
 		}
-		return 0 // it tells nothing new
+		return 0 // the bounds are no tighter
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	was, atMost := c.least.Load(), c.most.Load()
+	oldLeast, oldMost := c.least.Load(), c.most.Load()
 	switch {
-	case atMost == 0:
-	case least > atMost:
-		step = time.Duration(least-atMost) * time.Microsecond
-	case most < was:
-		step = time.Duration(most-was) * time.Microsecond
+	case oldMost == 0:
+	case least > oldMost:
+		step = time.Duration(least-oldMost) * time.Microsecond
+	case most < oldLeast:
+		step = time.Duration(most-oldLeast) * time.Microsecond
 	default:
-		least, most = max(least, was), min(most, atMost)
+		least, most = max(least, oldLeast), min(most, oldMost)
 	}
-	if step.Abs() < leastStep {
+	if step.Abs() < minStep {
 		step = 0
-	} else if c.odd.Add(1) < leastOdd {
+	} else if c.odd.Add(1) < minOdd {
 		return 0
 	}
 	c.odd.Store(0)
 	c.least.Store(least)
 	c.most.Store(most)
 	if step != 0 {
-		c.set, c.step = time.Now(), step
+		c.setAt, c.step = time.Now(), step
 	}
 	return step
 }
 
-// warnFor is how long Check tells of a clock that was set.
-const warnFor = time.Hour
-
-// warning returns what an operator should know of the clock of a part, or "".
-func (c *clock) warning(called string) string {
+// LastStep returns when the clock was last set, and by how much: 0 if it never was.
+func (c *SharedClock) LastStep() (at time.Time, by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.step == 0 || time.Since(c.set) > warnFor {
-		return ""
-	}
-	return fmt.Sprintf("the clock of %s was set by %v at %s, or this process stood still", called, c.step.Round(time.Millisecond), c.set.UTC().Format(time.RFC3339))
-}
-
-// saw tells Config.OnStep of a clock that was set.
-func (s *Store) saw(p *part, shared, sent, came int64) {
-	step := p.clock.saw(shared, sent, came)
-	if step == 0 || s.onStep == nil {
-		return
-	}
-	defer func() {
-		if recover() != nil {
-			s.panics.Add(1)
-		}
-	}()
-	s.onStep(p.name, step)
-}
-
-// watched is the shared store, of which each answer shows the clock of a part.
-type watched struct {
-	ratelimit.Store
-	mirror *Store
-	part   *part
-}
-
-func (w watched) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-	sent := w.mirror.now()
-	d, err := w.Store.Take(ctx, r)
-	if err == nil {
-		w.mirror.saw(w.part, d.Now, sent, w.mirror.now())
-	}
-	return d, err
+	return c.setAt, c.step
 }

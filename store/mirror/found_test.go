@@ -240,7 +240,7 @@ func TestPartWithFewKeys(t *testing.T) {
 		s := newMirror(t, shared, mirror.Config{OnChange: func(c mirror.Change) {
 			mu.Lock()
 			defer mu.Unlock()
-			if !c.Away {
+			if !c.Down {
 				back++
 			}
 		}})

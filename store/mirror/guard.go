@@ -53,8 +53,8 @@ var (
 	errWrong = errors.New("mirror: the shared store answered with debts that do not go with its decision")
 )
 
-// failure makes an error of the shared store into one with a class.
-func failure(err error) error {
+// failure returns the error of the shared store as one with a class.
+func failure(err error) *ratelimit.StoreError {
 	class, notCharged, cause := anatomy(err)
 	if class != ratelimit.ClassPanic {
 		if failed, ok := errors.AsType[*ratelimit.StoreError](err); ok && failed.Class == class {
@@ -62,12 +62,6 @@ func failure(err error) error {
 		}
 	}
 	return &ratelimit.StoreError{Class: class, Err: cause, NotCharged: notCharged}
-}
-
-// classOf returns the class of an error of the shared store.
-func classOf(err error) string {
-	class, _, _ := anatomy(err)
-	return class
 }
 
 // anatomy returns the class of an error of the shared store, whether it is certain that

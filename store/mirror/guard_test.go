@@ -80,7 +80,7 @@ func TestOddStores(t *testing.T) {
 					t.Errorf("%d calls were admitted; want 3", admitted)
 				}
 				time.Sleep(10 * time.Second)
-				if err := limiter.Reset(t.Context(), "key"); ratelimit.ErrorClass(err) != mirror.ClassAway {
+				if err := limiter.Reset(t.Context(), "key"); ratelimit.ErrorClass(err) != mirror.ClassDown {
 					t.Errorf("Reset returned %v; want an error of class away", err)
 				}
 				if err := s.Close(); err != nil {

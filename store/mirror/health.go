@@ -12,37 +12,41 @@ import (
 // The names of the parts in [Store.Check].
 const (
 	PartShared = "shared" // the shared store, if it does not name its parts itself
-	PartLocal  = "local"  // what decides while it is away
+	PartLocal  = "local"  // this node's share, which decides while the shared store is down
 )
 
-// Check implements [ratelimit.Checker]: it makes real decisions through the shared store,
-// by its own Check if it has one, and through what decides while that is away. Decides
-// is the part that answers the next call, of most keys if the shared store consists of
-// parts; and Since tells when that last changed. A shared store that fails in Check alone,
-// which nobody has missed, has no Since.
+// Check implements [ratelimit.Checker]. It makes real decisions through the shared store, by
+// its own Check if it has one, and by this node's share. Decides is the part that decides
+// the next request, of most keys if the shared store has several parts. Since is when that
+// last changed; it is zero if the shared store fails in Check alone, and no request has
+// failed yet.
 //
-// With [Config.NoShare] nothing decides while the shared store is away.
+// With [Config.NoShare] nothing decides while the shared store is down.
 func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	h := s.checkShared(ctx)
-	decides, someAway := h.Status != ratelimit.StatusFailed, false
+	decides, someDown := h.Status != ratelimit.StatusFailed, false
 	var since time.Time
-	for _, p := range s.parts.all() {
-		away, at, class := p.state()
-		if p.name == "" {
-			since, decides = at, decides && !away
+	for _, p := range s.breaker.Parts() {
+		down, at, class := p.State()
+		if p.Name == "" {
+			since, decides = at, decides && !down
 		}
 		for i := range h.Parts {
 			part := &h.Parts[i]
-			if (p.name == "" || p.name == part.Name) && part.Since.IsZero() && part.OK != away {
+			if (p.Name == "" || p.Name == part.Name) && part.Since.IsZero() && part.OK != down {
 				part.Since = at
 			}
 		}
-		if away {
-			someAway = true
-			h.Warnings = append(h.Warnings, fmt.Sprintf("%s counts as away since %s (%s)", p.called(), at.UTC().Format(time.RFC3339), class))
+		called := p.Name
+		if called == "" {
+			called = "the shared store"
 		}
-		if warning := p.clock.warning(p.called()); warning != "" {
-			h.Warnings = append(h.Warnings, warning)
+		if down {
+			someDown = true
+			h.Warnings = append(h.Warnings, fmt.Sprintf("%s is down since %s (%s)", called, at.UTC().Format(time.RFC3339), class))
+		}
+		if at, step := p.Clock.LastStep(); step != 0 && time.Since(at) <= warnFor {
+			h.Warnings = append(h.Warnings, fmt.Sprintf("the clock of %s was set by %v at %s, or this node stood still", called, step.Round(time.Millisecond), at.UTC().Format(time.RFC3339)))
 		}
 	}
 	if !decides {
@@ -54,30 +58,25 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 		local.Since = since
 	}
 	if !local.OK {
-		h.Warnings = append(h.Warnings, fmt.Sprintf("the standby, which decides while the shared store is away, fails its check (%s)", local.Class))
+		h.Warnings = append(h.Warnings, fmt.Sprintf("this node's share, which decides while the shared store is down, fails its check (%s)", local.Class))
 	}
 	h.Parts = append(h.Parts, local)
 	switch {
 	case h.Decides == "":
 		h.Status = ratelimit.StatusFailed
-	case !decides || someAway || !local.OK:
+	case !decides || someDown || !local.OK:
 		h.Status = ratelimit.StatusDegraded
 	}
-	if n := s.panics.Load(); n > 0 {
+	if n := s.breaker.Panics(); n > 0 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("Config.OnChange or OnStep panicked %d times", n))
 	}
 	return h
 }
 
-// called is what an operator knows the part by.
-func (p *part) called() string {
-	if p.name == "" {
-		return "the shared store"
-	}
-	return p.name
-}
+// warnFor is how long Check warns of a clock that was set.
+const warnFor = time.Hour
 
-// checkShared asks the shared store itself, or proves it.
+// checkShared asks the shared store for its health, or probes it.
 func (s *Store) checkShared(ctx context.Context) (h ratelimit.Health) {
 	if checker, ok := s.shared.(ratelimit.Checker); ok {
 		defer func() {
@@ -86,19 +85,18 @@ func (s *Store) checkShared(ctx context.Context) (h ratelimit.Health) {
 			}
 		}()
 		h = checker.Check(ctx)
-		// It may keep them.
-		h.Parts, h.Warnings = slices.Clone(h.Parts), slices.Clone(h.Warnings)
+		h.Parts, h.Warnings = slices.Clone(h.Parts), slices.Clone(h.Warnings) // the store may keep its own
 		return h
 	}
-	timeout := max(time.Duration(s.patience.Load()), ratelimit.DefaultTimeout)
-	for _, p := range s.parts.all()[1:] {
-		if key, ok := s.parts.keyOf(p); ok { // else it has no keys any more
-			part, warnings := s.check(ctx, p.name, s.asked, key, timeout)
+	timeout := max(s.breaker.Timeout(), ratelimit.DefaultTimeout)
+	for _, p := range s.breaker.Parts()[1:] {
+		if key, ok := p.Key(); ok { // else it has no keys any more
+			part, warnings := s.check(ctx, p.Name, s.asked, key, timeout)
 			h.Parts, h.Warnings = append(h.Parts, part), append(h.Warnings, warnings...)
 		}
 	}
 	if len(h.Parts) == 0 {
-		part, warnings := s.check(ctx, PartShared, s.asked, probeKey(), timeout)
+		part, warnings := s.check(ctx, PartShared, s.asked, RandomKey(), timeout)
 		h.Parts, h.Warnings = append(h.Parts, part), warnings
 	}
 	h.Status = ratelimit.StatusFailed
@@ -110,19 +108,19 @@ func (s *Store) checkShared(ctx context.Context) (h ratelimit.Health) {
 	return h
 }
 
-// checkLocal proves what decides while the shared store is away. A memory that is full
-// of debts is no reason for a warning: it is asked when it is needed.
+// checkLocal probes this node's share. A store that is full of debts is no reason to warn:
+// it is asked only when it is needed.
 func (s *Store) checkLocal(ctx context.Context) ratelimit.PartHealth {
-	part, _ := s.check(ctx, PartLocal, s.local, probeKey(), ratelimit.DefaultTimeout)
+	part, _ := s.check(ctx, PartLocal, s.memory.Local(), RandomKey(), ratelimit.DefaultTimeout)
 	return part
 }
 
 // check makes real decisions through one part.
 func (s *Store) check(ctx context.Context, name string, store ratelimit.Store, key string, timeout time.Duration) (part ratelimit.PartHealth, warnings []string) {
 	part.Name = name
-	full, err := proves(ctx, store, key, timeout)
+	full, err := Probe(ctx, store, key, timeout)
 	if err != nil {
-		part.Class = classOf(err)
+		part.Class = failure(err).Class
 		return part, nil
 	}
 	if full {

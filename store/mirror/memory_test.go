@@ -26,9 +26,9 @@ func TestSlotSize(t *testing.T) {
 	}
 }
 
-// sightAt is what was seen of a debt of so many microseconds at an instant.
-func sightAt(b *ratelimit.Bucket, micros, at int64) sight {
-	return sightOf(b, ratelimit.Debt{Micros: micros}, at, at, 1)
+// observedAt is the observation of a debt of so many microseconds at an instant.
+func observedAt(b *ratelimit.Bucket, micros, at int64) observation {
+	return observe(b, ratelimit.Debt{Micros: micros}, at, at, 1)
 }
 
 // TestMemoryIsBounded: of ever more keys, so many are remembered as there is room, and
@@ -36,10 +36,10 @@ func sightAt(b *ratelimit.Bucket, micros, at int64) sight {
 func TestMemoryIsBounded(t *testing.T) {
 	b := mustPolicy(t, ratelimit.PerHour(10)).Bucket(0)
 	for _, maxKeys := range []int{1, 4, 5, 100, 1000, 10_000, testkit.Count(20_000, 300_000)} {
-		m := newMemory(maxKeys)
+		m := newTable(maxKeys)
 		put := func(key string, micros int64) {
 			hash := m.hash(key)
-			m.shard(hash).put(hash.id(b), sightAt(b, micros, 1), 1, m.most)
+			m.shard(hash).put(hash.of(b), observedAt(b, micros, 1), 1)
 		}
 		put("large", 1_000_001)
 		for i := range 4 * maxKeys {
@@ -54,11 +54,11 @@ func TestMemoryIsBounded(t *testing.T) {
 				}
 			}
 		}
-		if slots >= 2*max(maxKeys, ways) || used < min(maxKeys, 4*maxKeys)*9/10 {
+		if slots >= 2*max(maxKeys, setSlots) || used < min(maxKeys, 4*maxKeys)*9/10 {
 			t.Errorf("for MaxKeys %d there are %d slots, %d of them used", maxKeys, slots, used)
 		}
 		hash := m.hash("large")
-		if m.shard(hash).find(hash.id(b)) == nil {
+		if m.shard(hash).find(hash.of(b)) == nil {
 			t.Errorf("for MaxKeys %d, the largest debt was forgotten", maxKeys)
 		}
 	}
@@ -67,19 +67,19 @@ func TestMemoryIsBounded(t *testing.T) {
 // TestMemoryGrows without losing or blurring what it holds.
 func TestMemoryGrows(t *testing.T) {
 	p := mustPolicy(t, ratelimit.PerHour(10), ratelimit.PerDay(10).Named("daily"))
-	m := newMemory(100_000)
+	m := newTable(100_000)
 	const keys = 10_000
 	for i := range keys {
 		hash := m.hash(fmt.Sprint(i))
 		for j := range 2 {
-			m.shard(hash).put(hash.id(p.Bucket(j)), sightAt(p.Bucket(j), int64(1000*i+j+1), math.MinInt32), math.MinInt32, m.most)
+			m.shard(hash).put(hash.of(p.Bucket(j)), observedAt(p.Bucket(j), int64(1000*i+j+1), math.MinInt32), math.MinInt32)
 		}
 	}
 	lost := 0
 	for i := range keys {
 		hash := m.hash(fmt.Sprint(i))
 		for j := range 2 {
-			slot := m.shard(hash).find(hash.id(p.Bucket(j)))
+			slot := m.shard(hash).find(hash.of(p.Bucket(j)))
 			if slot == nil {
 				lost++
 			} else if slot.micros != int64(1000*i+j+1) {
@@ -95,39 +95,39 @@ func TestMemoryGrows(t *testing.T) {
 // TestFullBucketsGiveWay at once, to whatever comes.
 func TestFullBucketsGiveWay(t *testing.T) {
 	b := mustPolicy(t, ratelimit.PerHour(10)).Bucket(0)
-	m := newMemory(1)
+	m := newTable(1)
 	const second = 1_000_000_000
-	for i := range ways {
+	for i := range setSlots {
 		hash := m.hash(fmt.Sprint(i))
-		m.shard(hash).put(hash.id(b), sightAt(b, 1_000_000, 0), 0, m.most)
+		m.shard(hash).put(hash.of(b), observedAt(b, 1_000_000, 0), 0)
 	}
 	for _, c := range []struct {
 		at   int64
 		kept bool
 	}{{second - 1, false}, {second, true}} {
 		hash := m.hash("new")
-		m.shard(hash).put(hash.id(b), sightAt(b, 0, c.at), c.at, m.most)
-		if kept := m.shard(hash).find(hash.id(b)) != nil; kept != c.kept {
+		m.shard(hash).put(hash.of(b), observedAt(b, 0, c.at), c.at)
+		if kept := m.shard(hash).find(hash.of(b)) != nil; kept != c.kept {
 			t.Errorf("at %d ns a full bucket is kept: %v; want %v", c.at, kept, c.kept)
 		}
 	}
 }
 
-// TestOutdates: which of two answers is the later one.
-func TestOutdates(t *testing.T) {
-	old := sight{micros: 100, den: 1, sent: 1000, came: 2000, seen: 50}
+// TestReplaces: which of two answers is the later one.
+func TestReplaces(t *testing.T) {
+	old := observation{micros: 100, den: 1, asked: 1000, answered: 2000, at: 50}
 	for name, c := range map[string]struct {
-		next sight
+		next observation
 		want bool
 	}{
-		"asked afterwards": {sight{micros: 1, den: 1, sent: 2000, came: 3000, seen: 60}, true},
-		"asked afterwards, of a clock that was set back": {sight{micros: 1, den: 1, sent: 2000, came: 3000, seen: 1}, true},
-		"asked meanwhile, decided later":                 {sight{micros: 1, den: 1, sent: 1500, came: 3000, seen: 51}, true},
-		"asked meanwhile, decided earlier":               {sight{micros: 999, den: 1, sent: 1500, came: 3000, seen: 49}, false},
-		"decided together, the larger debt":              {sight{micros: 101, den: 1, sent: 1000, came: 3000, seen: 50}, true},
-		"decided together, the smaller debt":             {sight{micros: 99, den: 1, sent: 1000, came: 3000, seen: 50}, false},
+		"asked afterwards": {observation{micros: 1, den: 1, asked: 2000, answered: 3000, at: 60}, true},
+		"asked afterwards, of a clock that was set back": {observation{micros: 1, den: 1, asked: 2000, answered: 3000, at: 1}, true},
+		"asked meanwhile, decided later":                 {observation{micros: 1, den: 1, asked: 1500, answered: 3000, at: 51}, true},
+		"asked meanwhile, decided earlier":               {observation{micros: 999, den: 1, asked: 1500, answered: 3000, at: 49}, false},
+		"decided together, the larger debt":              {observation{micros: 101, den: 1, asked: 1000, answered: 3000, at: 50}, true},
+		"decided together, the smaller debt":             {observation{micros: 99, den: 1, asked: 1000, answered: 3000, at: 50}, false},
 	} {
-		if got := c.next.outdates(&old); got != c.want {
+		if got := c.next.replaces(&old); got != c.want {
 			t.Errorf("%s: it takes the place of the old one: %v; want %v", name, got, c.want)
 		}
 	}
@@ -171,18 +171,19 @@ func TestShare(t *testing.T) {
 
 // TestSharesAreKept, up to a bound.
 func TestSharesAreKept(t *testing.T) {
-	var s shares
+	s := shares{nodes: 1}
 	p := mustPolicy(t, ratelimit.PerSecond(10))
-	if s.share(p, 1) != p {
+	if s.of(p) != p {
 		t.Error("the share of one node is not the policy itself")
 	}
-	if first, second := s.share(p, 2), s.share(p, 2); first != second {
+	s.nodes = 2
+	if first, second := s.of(p), s.of(p); first != second {
 		t.Error("a share was made twice")
 	}
 	for range 2 * maxShares {
-		s.share(mustPolicy(t, ratelimit.PerSecond(10)), 2)
-		if len(s.of) > maxShares {
-			t.Fatalf("%d shares are kept", len(s.of))
+		s.of(mustPolicy(t, ratelimit.PerSecond(10)))
+		if len(s.known) > maxShares {
+			t.Fatalf("%d shares are kept", len(s.known))
 		}
 	}
 }

@@ -1,120 +1,143 @@
 package mirror
 
-import "github.com/keyrate/keyrate/ratelimit"
+import (
+	"math"
 
-// A sight is what was seen of one bucket: it had this debt at an instant between sent
-// and came on this node's clock, which was seen on the shared store's.
-type sight struct {
-	micros int64 // the debt
-	frac   uint32
-	den    uint32 // 0: nothing was seen
-	sent   int64  // in nanoseconds, on this node's clock
-	came   int64  // likewise
-	seen   int64  // in microseconds, on the shared store's clock; 0: not known
+	"github.com/keyrate/keyrate/ratelimit"
+)
 
-	// Of the slot, and not of what was seen: here, it takes no more than 64 bytes.
-	flying uint32 // tokens of the calls that are on their way to the shared store
-	waited bool   // somebody waits for one of them to land
+// An observation is the debt of one bucket at an instant that is not known exactly: on this
+// node's clock it lies between the question (asked) and the answer (answered). So the debt
+// at a later instant has two bounds:
+//
+//   - atLeast ages the debt since asked. The shared store finds no less, so it may deny.
+//   - atMost ages the debt since answered. The node decides alone by it, and hands it to the
+//     shared store.
+//
+// An observation is unreported if its debt includes requests that this node admitted alone:
+// the shared store has not charged them yet.
+type observation struct {
+	micros   int64 // the debt
+	frac     uint32
+	den      uint32 // 0: nothing was observed
+	asked    int64  // in nanoseconds, on this node's clock
+	answered int64  // in nanoseconds, on this node's clock
+	at       int64  // in microseconds, on the shared store's clock; 0: not known
 
-	alone bool // it includes calls that were admitted here: the shared store has not seen it
-	told  bool // the answer charged nothing: the bucket may be of another denominator, and the debt rounded up
+	// These two belong to the slot. Here they fit into its 64 bytes.
+	inFlight uint32 // tokens of the attempts in flight
+	awaited  bool   // a request waits until one of them ends
+
+	unreported bool
+	uncharged  bool // the answer charged nothing: if its denominator is another one, its debt may be rounded up
 }
 
-// sightOf is what an answer tells.
-func sightOf(b *ratelimit.Bucket, d ratelimit.Debt, sent, came, seen int64) sight {
-	return sight{micros: d.Micros, frac: d.Frac, den: b.Denominator(), sent: sent, came: came, seen: seen}
+func observe(b *ratelimit.Bucket, d ratelimit.Debt, asked, answered, at int64) observation {
+	return observation{micros: d.Micros, frac: d.Frac, den: b.Denominator(), asked: asked, answered: answered, at: at}
 }
 
-// debtAt returns what is left of the debt, as one of the bucket b: a limit that was
-// changed rounds and clamps it as the shared store does. It is a lower bound, as if the
-// debt had been seen when the question was sent, and exact if it is what the shared store
-// would find, had nobody else called, and would not have to clamp.
-func (s *sight) debtAt(b *ratelimit.Bucket, now int64) (d ratelimit.Debt, exact bool) {
-	return s.aged(b, s.age(now))
+func (o *observation) debt() ratelimit.Debt { return ratelimit.Debt{Micros: o.micros, Frac: o.frac} }
+
+// atLeast returns the least debt at now, as one of limit b: a limit that was changed rounds
+// and clamps it as the shared store does. exact reports whether the shared store would find
+// just this debt if no other node had asked, and would not have to clamp it.
+func (o *observation) atLeast(b *ratelimit.Bucket, now int64) (d ratelimit.Debt, exact bool) {
+	return o.aged(b, o.age(now))
 }
 
-// mostAt is debtAt as if the debt had been seen when the answer came. By that it is
-// decided alone: the other would admit as much earlier as the question took.
-func (s *sight) mostAt(b *ratelimit.Bucket, now int64) ratelimit.Debt {
-	d, _ := s.aged(b, max(now-s.came, 0)/1000)
+// atMost returns the largest debt at now that this observation can mean.
+func (o *observation) atMost(b *ratelimit.Bucket, now int64) ratelimit.Debt {
+	d, _ := o.aged(b, max(now-o.answered, 0)/1000)
 	return d
 }
 
-// age is how long ago the question was sent, in microseconds, rounded up. It is at
-// least what has passed since the answer on a clock of whole microseconds, whenever
-// that ticks: so a debt that is less by it is a lower bound.
-func (s *sight) age(now int64) int64 { return max(now-s.sent+999, 0) / 1000 }
+// age returns the time since the question in microseconds, rounded up. No clock of whole
+// microseconds shows more, whenever it ticks: so a debt aged by it is a lower bound.
+func (o *observation) age(now int64) int64 { return max(now-o.asked+999, 0) / 1000 }
 
-// aged returns what is left of the debt after so many microseconds.
-func (s *sight) aged(b *ratelimit.Bucket, age int64) (d ratelimit.Debt, exact bool) {
-	micros, frac, den, cut := s.cut(b)
-	left := ratelimit.TAT{Micros: micros - age, Frac: frac, Den: den}
-	rounded := s.told && s.frac == 0 && s.den != b.Denominator()
+// aged returns the debt after age microseconds.
+func (o *observation) aged(b *ratelimit.Bucket, age int64) (d ratelimit.Debt, exact bool) {
+	then, clampedThen := o.clamped(b)
+	then.Micros -= age
+	rounded := o.uncharged && o.frac == 0 && o.den != b.Denominator()
 	if rounded {
-		left.Micros--
+		then.Micros--
 	}
-	d, clamped := b.DebtAt(left, 0)
-	return d, !clamped && !rounded && !cut
+	d, clamped := b.DebtAt(then, 0)
+	return d, !clamped && !rounded && !clampedThen
 }
 
-// cut is the debt, clamped to what b can owe when it was seen: another node may have had
-// the limit changed ever since. What was admitted here came later, and is not cut.
-func (s *sight) cut(b *ratelimit.Bucket) (micros int64, frac, den uint32, cut bool) {
-	if !s.alone {
-		d, cut := b.DebtAt(ratelimit.TAT{Micros: s.micros, Frac: s.frac, Den: s.den}, 0)
-		if cut {
-			return d.Micros, d.Frac, b.Denominator(), true
-		}
+// clamped returns the debt, clamped to what b could owe when it was observed: another node
+// may have used the changed limit since then. An unreported debt is later than that and is
+// not clamped. The TAT is relative to the instant of the observation.
+func (o *observation) clamped(b *ratelimit.Bucket) (t ratelimit.TAT, clamped bool) {
+	t = ratelimit.TAT{Micros: o.micros, Frac: o.frac, Den: o.den}
+	if o.unreported {
+		return t, false
 	}
-	return s.micros, s.frac, s.den, false
+	d, clamped := b.DebtAt(t, 0)
+	if !clamped {
+		return t, false
+	}
+	return ratelimit.TAT{Micros: d.Micros, Frac: d.Frac, Den: b.Denominator()}, true
 }
 
-// fullAt is when nothing is left of the debt, on this node's clock.
-func (s *sight) fullAt() int64 {
-	full := s.sent + s.micros*1000
-	if s.frac > 0 {
+// known returns what the shared store is handed. The clock of the part dates an observation
+// that has no date of its own. Without either (the node admitted requests before its first
+// answer) the aged debt alone is handed over, too large by one round trip.
+//
+// The debt is aged since the answer and may be too large by the round trip. The store takes
+// the smaller of debt and TAT, so that counts only where the TAT means nothing.
+func (o *observation) known(b *ratelimit.Bucket, now int64, c *SharedClock) (k ratelimit.Known) {
+	if k.Debt = o.atMost(b, now); k.Debt == (ratelimit.Debt{}) {
+		return k
+	}
+	seen, at := o.at, o.at
+	if seen == 0 {
+		seen, at = c.At(o.asked)
+	}
+	if seen > 0 {
+		k.Seen = seen
+		k.TAT, _ = o.clamped(b)
+		k.TAT.Micros += at
+	}
+	return k
+}
+
+// fullAt returns when nothing is left of the debt, aged since asked, on this node's clock.
+func (o *observation) fullAt() int64 {
+	full := o.asked + o.micros*1000
+	if o.frac > 0 {
 		full += 1000
 	}
 	return full
 }
 
-// tell fills in what is sent along. The clock of the part tells the shared instant where
-// the sight does not. Where both fail, which is so for calls admitted before the shared
-// store was ever seen, the aged debt alone is sent: too large by one trip.
-//
-// The debt is aged since the answer came, and so may be too large by the trip as well,
-// where the TAT means nothing: the store takes the smaller of the two.
-func (s *sight) tell(b *ratelimit.Bucket, k *ratelimit.Known, now int64, c *clock) {
-	if k.Debt = s.mostAt(b, now); k.Debt == (ratelimit.Debt{}) {
-		return
+// repaidAt returns when nothing is left of the debt, on the clock c of the part, in
+// microseconds; math.MaxInt64 if that is not known.
+func (o *observation) repaidAt(c *SharedClock) int64 {
+	at := o.at
+	if at == 0 {
+		if _, at = c.At(o.asked); at == 0 {
+			return math.MaxInt64
+		}
 	}
-	seen, at := s.seen, s.seen
-	if seen == 0 {
-		seen, at = c.at(s.sent)
-	}
-	if seen > 0 {
-		k.Seen = seen
-		micros, frac, den, _ := s.cut(b)
-		k.TAT.Micros, k.TAT.Frac, k.TAT.Den = at+micros, frac, den
-	}
+	return at + o.micros + int64(min(o.frac, 1))
 }
 
-// outdates tells whether s takes the place of old.
+// replaces reports whether o is the later observation of two.
 //
-// An answer whose question was sent after the old one had come is the later one,
-// whatever the shared clock says, which may have been set back. It may be the smaller
-// debt: then there was a reset. Answers that crossed each other are in the order of the
-// shared clock, and those of one instant in the order of their debts: of calls that were
-// decided together, the last owes most.
-func (s *sight) outdates(old *sight) bool {
+// An answer to a question that was sent after old was answered is the later one, whatever
+// the shared clock shows: it may have been set back. If its debt is the smaller one, there
+// was a reset. Answers that crossed are in the order of the shared clock. Answers of one
+// instant are in the order of their debts: of requests decided together, the last owes most.
+func (o *observation) replaces(old *observation) bool {
 	switch {
-	case s.sent >= old.came:
+	case o.asked >= old.answered:
 		return true
-	case s.seen == old.seen:
-		return !s.debt().Less(old.debt())
+	case o.at == old.at:
+		return !o.debt().Less(old.debt())
 	default:
-		return s.seen > old.seen
+		return o.at > old.at
 	}
 }
-
-func (s *sight) debt() ratelimit.Debt { return ratelimit.Debt{Micros: s.micros, Frac: s.frac} }

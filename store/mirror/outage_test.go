@@ -193,7 +193,7 @@ func TestResetWhileAway(t *testing.T) {
 			hour := policy(t, ratelimit.PerHour(10))
 			take(t, s, "key", hour, 10)
 			shared.down()
-			for i, class := range []string{"connect", mirror.ClassAway} {
+			for i, class := range []string{"connect", mirror.ClassDown} {
 				if take(t, s, "key", hour, 1).Allowed {
 					t.Error("an empty bucket admitted a call alone")
 				}
@@ -253,7 +253,7 @@ func TestNoShare(t *testing.T) {
 			_, err := limiter.Allow(t.Context(), "key")
 			class := "connect"
 			if i >= 3 {
-				class = mirror.ClassAway
+				class = mirror.ClassDown
 			}
 			failed, ok := errors.AsType[*ratelimit.StoreError](err)
 			if !ok || failed.Class != class || !failed.NotCharged {

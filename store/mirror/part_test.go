@@ -94,7 +94,7 @@ func TestOneServerOfThree(t *testing.T) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if len(changes) != 2 || !changes[0].Away || changes[1].Away || changes[0].Part != "server 2" || changes[1].Part != "server 2" {
+			if len(changes) != 2 || !changes[0].Down || changes[1].Down || changes[0].Part != "server 2" || changes[1].Part != "server 2" {
 				t.Errorf("the changes are %+v; want server 2 to go and to come", changes)
 			}
 		})

@@ -10,84 +10,82 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A Change tells that the shared store went away or came back.
-type Change struct {
-	// Away says which: from now on calls are decided without the shared store, or
-	// by it again.
-	Away bool
-	// Part is the part of the shared store that it is about, if that is
-	// [ratelimit.Partitioned]: such as one primary of a Cluster. "" is all of it.
-	Part string
-	// Class is the class of the failure because of which it counts as away, or did:
-	// see [ratelimit.StoreError]. Like those, it is fit for a metric label.
-	Class string
-	// At is when it happened.
-	At time.Time
-	// Took is how long the shared store was away; 0 if Away.
-	Took time.Duration
-}
-
-// Between two proofs pass 80 to 120 ms. With a hundred nodes that is some thousand
-// proofs a second, and not all of them at once.
+// Probes are 80 to 120 ms apart: with a hundred nodes about a thousand a second, and not all
+// at once. While a probe hangs, a recovery goes unnoticed, so a step of it takes at most
+// maxProbe.
 const (
-	probeLeast  = 80 * time.Millisecond
-	probeSpread = 40 * time.Millisecond
+	minPause    = 80 * time.Millisecond
+	pauseSpread = 40 * time.Millisecond
+	maxProbe    = time.Second
 )
 
-// lookOut tells of the outage, and looks for a part of the shared store until it is
-// back or the mirror is closed. It has as much time for each answer as the most patient
-// of the callers: one that is slow, and fast enough for them, is not kept away.
-func (s *Store) lookOut(p *part, c Change, t turn) {
-	defer close(t.over)
-	if t.prev != nil {
-		<-t.prev // it may still be telling that the store came back
+// watch reports an outage, and probes the part until it is back or the breaker is closed.
+func (p *Part) watch(o outage) {
+	defer close(o.done)
+	if o.prev != nil {
+		<-o.prev // it may still report that the part came back
 	}
-	c.Part = p.name
-	s.tell(c)
-	wait := time.NewTimer(0)
-	defer wait.Stop()
-	<-wait.C
-	for proofs := 0; ; {
-		wait.Reset(probeLeast + rand.N(probeSpread))
+	p.breaker.transition(Transition{Down: true, Part: p.Name, Class: o.class, At: o.began})
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	<-pause.C
+	for passed := 0; ; {
+		pause.Reset(minPause + rand.N(pauseSpread))
 		select {
-		case <-t.ctx.Done():
+		case <-o.ctx.Done():
 			return
-		case <-wait.C:
+		case <-pause.C:
 		}
-		if s.prove(t.ctx, p) != nil {
-			proofs = 0
+		if p.probe(o.ctx) != nil {
+			passed = 0
 			continue
 		}
-		if proofs++; proofs >= t.proofs && t.ctx.Err() == nil {
-			c := p.close()
-			c.Part = p.name
-			s.tell(c)
+		if passed++; passed >= o.probes && o.ctx.Err() == nil {
+			p.unanswered.Store(0)
+			t := p.close()
+			t.Part = p.Name
+			p.breaker.transition(t)
 			return
 		}
 	}
 }
 
-// longestProof is what a step of a proof may take: while one hangs, nobody looks whether
-// the store is well again.
-const longestProof = time.Second
-
-// prove makes real decisions through a part of the shared store. One that has no keys
-// any more has nothing to be away for: in a Cluster, a primary whose slots are another's
-// now.
-func (s *Store) prove(ctx context.Context, p *part) error {
-	key, ok := s.parts.keyOf(p)
+// probe makes real decisions through the part. It waits for an answer as long as the most
+// patient request: a store that is slow, but quick enough for that one, is not kept out. A
+// part that has no keys any more passes, such as a primary of a Cluster whose slots moved.
+func (p *Part) probe(ctx context.Context) error {
+	key, ok := p.Key()
 	if !ok {
 		if p.wanted.Swap(false) {
 			return errNoKey // it has keys all the same
 		}
 		return nil
 	}
-	_, err := proves(ctx, watched{s.asked, s, p}, key, min(time.Duration(s.patience.Load()), longestProof))
+	_, err := Probe(ctx, observed{p.breaker.shared, p}, key, min(p.breaker.Timeout(), maxProbe))
 	return err
 }
 
-// proves makes real decisions through a store. One that is full decides all the same.
-func proves(ctx context.Context, store ratelimit.Store, key string, timeout time.Duration) (full bool, err error) {
+var errNoKey = errors.New("mirror: no key was found with which to probe a part of the shared store")
+
+// observed is the shared store, whose answers show the clock of a part.
+type observed struct {
+	ratelimit.Store
+	part *Part
+}
+
+func (o observed) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	b := o.part.breaker
+	asked := b.clock.Now()
+	d, err := o.Store.Take(ctx, r)
+	if err == nil {
+		b.step(o.part.Name, o.part.Clock.Observe(d.Now, asked, b.clock.Now()))
+	}
+	return d, err
+}
+
+// Probe makes real decisions through a store. full reports that the store has no room for
+// the key: it decides all the same.
+func Probe(ctx context.Context, store ratelimit.Store, key string, timeout time.Duration) (full bool, err error) {
 	defer recovered(&err)
 	err = ratelimit.ProveKey(ctx, store, key, timeout)
 	if errors.Is(err, ratelimit.ErrOverflow) {
@@ -96,46 +94,26 @@ func proves(ctx context.Context, store ratelimit.Store, key string, timeout time
 	return false, err
 }
 
-var errNoKey = errors.New("mirror: no key was found with which to prove a part of the shared store")
+// maxTries bounds the search for a key of a part. A part with a single slot of the 16,384 of
+// a Cluster is missed once in four hundred times.
+const maxTries = 100_000
 
-// mostTries bounds the search for a key of a part: one that has a single slot of the
-// 16,384 of a Cluster is missed once in four hundred times.
-const mostTries = 100_000
-
-// probeKey returns a random key.
-func probeKey() string { return "probe " + crand.Text() }
-
-// keyOf returns a random key of which a part has the buckets.
-func (p *parts) keyOf(wanted *part) (key string, ok bool) {
-	if wanted.name == "" {
-		return probeKey(), true
+// Key returns a random key that the part has.
+func (p *Part) Key() (key string, ok bool) {
+	if p.Name == "" {
+		return RandomKey(), true
 	}
-	if key, ok = wanted.key.Load().(string); ok && p.name(key) == wanted.name {
+	if key, ok = p.probeKey.Load().(string); ok && p.breaker.name(key) == p.Name {
 		return key, true
 	}
-	for range mostTries {
-		if key = probeKey(); p.name(key) == wanted.name {
-			wanted.key.Store(key)
+	for range maxTries {
+		if key = RandomKey(); p.breaker.name(key) == p.Name {
+			p.probeKey.Store(key)
 			return key, true
 		}
 	}
 	return "", false
 }
 
-// tell calls OnChange and waits for it; on a goroutine of its own, which it may end.
-func (s *Store) tell(c Change) {
-	if s.onChange == nil {
-		return
-	}
-	told := make(chan struct{})
-	go func() {
-		defer close(told)
-		defer func() {
-			if recover() != nil {
-				s.panics.Add(1)
-			}
-		}()
-		s.onChange(c)
-	}()
-	<-told
-}
+// RandomKey returns a key that no client has.
+func RandomKey() string { return "probe " + crand.Text() }

@@ -8,48 +8,48 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// shares are the policies of this node's shares. The zero value is ready for use.
+// shares are the policies of this node's shares.
 type shares struct {
-	mu sync.RWMutex
-	of map[*ratelimit.Policy]*ratelimit.Policy
+	nodes int
+	mu    sync.RWMutex
+	known map[*ratelimit.Policy]*ratelimit.Policy
 }
 
-// maxShares bounds how many are kept. A program whose policies are made anew for each
-// call begins afresh after so many.
+// maxShares bounds how many are kept: a program may make new policies for each request.
 const maxShares = 1024
 
-// share returns one node's share of a policy.
-func (s *shares) share(p *ratelimit.Policy, nodes int) *ratelimit.Policy {
-	if nodes == 1 {
+// of returns this node's share of a policy.
+func (s *shares) of(p *ratelimit.Policy) *ratelimit.Policy {
+	if s.nodes == 1 {
 		return p
 	}
 	s.mu.RLock()
-	share := s.of[p]
+	part := s.known[p]
 	s.mu.RUnlock()
-	if share != nil {
-		return share
+	if part != nil {
+		return part
 	}
-	share = divided(p, nodes)
+	part = shareOf(p, s.nodes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.of == nil || len(s.of) == maxShares {
-		s.of = make(map[*ratelimit.Policy]*ratelimit.Policy)
+	if s.known == nil || len(s.known) == maxShares {
+		s.known = make(map[*ratelimit.Policy]*ratelimit.Policy)
 	}
-	s.of[p] = share
-	return share
+	s.known[p] = part
+	return part
 }
 
-// divided returns one node's share of each limit of a policy.
-func divided(p *ratelimit.Policy, nodes int) *ratelimit.Policy {
+// shareOf returns one node's share of each limit of a policy.
+func shareOf(p *ratelimit.Policy, nodes int) *ratelimit.Policy {
 	limits := p.Limits()
 	for i := range limits {
 		limits[i] = share(limits[i], nodes)
 	}
-	share, err := ratelimit.NewPolicy(limits...)
+	part, err := ratelimit.NewPolicy(limits...)
 	if err != nil {
-		return p // cannot be: each of them is valid
+		return p // cannot happen: each limit is valid
 	}
-	return share
+	return part
 }
 
 // share returns one node's share of a limit: rate/nodes, and max(1, floor(burst/nodes)).
@@ -64,7 +64,7 @@ func share(l ratelimit.Limit, nodes int) ratelimit.Limit {
 			return exact
 		}
 	}
-	// Centuries: a period, or a refill, that no limit can have. Never more than the share.
+	// A period or a refill of centuries, which no limit can have. Never more than the share.
 	l.Rate /= nodes
 	if l.Rate > 0 && l.Validate() == nil {
 		return l

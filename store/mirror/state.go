@@ -7,127 +7,107 @@ import (
 	"time"
 )
 
-// failuresToOpen is how many failures in a row make the shared store count as away.
+// failuresToOpen is how many failures in a row open a breaker.
 const failuresToOpen = 3
 
-// A store that failed again so soon after it came back has to prove more than once that
-// it is back, each time twice as often: it would be away and back ten times a second.
+// A part that fails again within relapse after it came back must pass more probes in a row,
+// twice as many each time up to maxProbes: or it would be down and back ten times a second.
 const (
-	relapse    = 5 * time.Second
-	mostProofs = 4
+	relapse   = 5 * time.Second
+	maxProbes = 4
 )
 
-// A breaker says whether the shared store is asked. It opens by failures in a row, and
-// is closed by the goroutine that it started then: so there is one while it is open, and
-// none while it is not. The zero value is closed.
-type breaker struct {
-	// epoch counts the transitions: it is odd while the breaker is open. A failure that
-	// began in an earlier epoch says nothing about this one.
-	epoch      atomic.Uint64
-	failures   atomic.Int64 // in a row
-	unanswered atomic.Int64 // when the first call was sent that was in a hurry and heard nothing, since any other heard something; 0: none
+// A state says whether a part of the shared store is asked. Failures in a row open it. Then
+// an outage has one goroutine that probes the part and closes the state; while the state is
+// closed there is none. The zero value is closed.
+type state struct {
+	// epoch counts the transitions and is odd while the state is open. A failure that began
+	// in an earlier epoch does not count.
+	epoch    atomic.Uint64
+	failures atomic.Int64 // in a row
 
 	mu     sync.Mutex
 	since  time.Time // the last transition; zero if there was none
 	class  string    // of the failure that opened it
-	proofs int       // how many in a row it takes to close it
+	probes int       // in a row that close it
 	ended  bool      // it opens no more
 	cancel context.CancelFunc
-	over   chan struct{} // closed when the last goroutine has ended; nil if there was none
+	done   chan struct{} // closed when the goroutine of the last outage has ended; nil if there was none
 }
 
-// A turn is the time of one goroutine, which comes after that of the one before it.
-type turn struct {
-	ctx  context.Context //nolint:containedctx // ends with Close, not with a call
-	prev <-chan struct{} // nil: there was none
-	over chan<- struct{}
-	// proofs is how many in a row it takes until the store is back.
-	proofs int
+// An outage is what its goroutine needs.
+type outage struct {
+	ctx    context.Context //nolint:containedctx // ends with Close, not with a request
+	prev   <-chan struct{} // done of the outage before; nil if there was none
+	done   chan<- struct{}
+	class  string
+	began  time.Time
+	probes int // in a row that end it
 }
 
-// now returns the epoch, and whether the breaker is open.
-func (b *breaker) now() (epoch uint64, open bool) {
-	epoch = b.epoch.Load()
+// current returns the epoch, and whether the state is open.
+func (s *state) current() (epoch uint64, open bool) {
+	epoch = s.epoch.Load()
 	return epoch, epoch%2 == 1
 }
 
-// worked counts a call that was decided. It writes only if there is something to write:
-// all cores share what it looks at.
-func (b *breaker) worked() {
-	if b.failures.Load() != 0 {
-		b.failures.Store(0)
+// fail counts a failure of an attempt that began in an epoch. It returns the outage that
+// begins with it, if one does.
+func (s *state) fail(epoch uint64, class string) (o outage, began bool) {
+	if s.epoch.Load() != epoch || s.failures.Add(1) < failuresToOpen {
+		return o, false
 	}
-	if b.unanswered.Load() != 0 {
-		b.unanswered.Store(0)
-	}
-}
-
-// silent tells whether nobody has been answered for as long as patience, of whom one
-// that was sent and gave up now is the last.
-func (b *breaker) silent(sent, now, patience int64) bool {
-	if b.unanswered.CompareAndSwap(0, sent) {
-		return false
-	}
-	return now-b.unanswered.Load() >= patience
-}
-
-// failed counts a failure of a call that began in an epoch. The last of a row opens
-// the breaker, and has watch called on a goroutine of its own.
-func (b *breaker) failed(epoch uint64, class string, watch func(Change, turn)) {
-	if b.epoch.Load() != epoch || b.failures.Add(1) < failuresToOpen {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.epoch.Load() != epoch || b.ended {
-		return
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epoch.Load() != epoch || s.ended {
+		return o, false
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	over := make(chan struct{})
+	done := make(chan struct{})
 	now := time.Now()
-	b.proofs = min(2*b.proofs, mostProofs)
-	if b.since.IsZero() || now.Sub(b.since) > relapse {
-		b.proofs = 1
+	s.probes = min(2*s.probes, maxProbes)
+	if s.since.IsZero() || now.Sub(s.since) > relapse {
+		s.probes = 1
 	}
-	t := turn{ctx: ctx, prev: b.over, over: over, proofs: b.proofs}
-	b.cancel, b.over = cancel, over
-	b.since, b.class = now, class
-	b.epoch.Add(1)
-	go watch(Change{Away: true, Class: class, At: b.since}, t)
+	o = outage{ctx: ctx, prev: s.done, done: done, class: class, began: now, probes: s.probes}
+	s.cancel, s.done = cancel, done
+	s.since, s.class = now, class
+	s.epoch.Add(1)
+	return o, true
 }
 
-// close closes the breaker.
-func (b *breaker) close() Change {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// close ends an outage.
+func (s *state) close() Transition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := time.Now()
-	c := Change{Class: b.class, At: now, Took: now.Sub(b.since)}
-	b.cancel()
-	b.since, b.class = now, ""
-	b.failures.Store(0)
-	b.unanswered.Store(0)
-	b.epoch.Add(1)
-	return c
+	t := Transition{Class: s.class, At: now, Took: now.Sub(s.since)}
+	s.cancel()
+	s.since, s.class = now, ""
+	s.failures.Store(0)
+	s.epoch.Add(1)
+	return t
 }
 
-// end makes the breaker stay as it is, and waits until no goroutine is left.
-func (b *breaker) end() {
-	b.mu.Lock()
-	b.ended = true
-	over := b.over
-	if b.cancel != nil {
-		b.cancel()
+// end keeps the state as it is from now on, and returns when no goroutine is left.
+func (s *state) end() {
+	s.mu.Lock()
+	s.ended = true
+	done := s.done
+	if s.cancel != nil {
+		s.cancel()
 	}
-	b.mu.Unlock()
-	if over != nil {
-		<-over
+	s.mu.Unlock()
+	if done != nil {
+		<-done
 	}
 }
 
-// state returns whether the breaker is open, since when, and why.
-func (b *breaker) state() (open bool, since time.Time, class string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	_, open = b.now()
-	return open, b.since, b.class
+// State reports whether the part is down, since when it is as it is, and the class of the
+// failure that opened its breaker.
+func (s *state) State() (down bool, since time.Time, class string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, down = s.current()
+	return down, s.since, s.class
 }

@@ -8,77 +8,82 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// memory is a table of sights, by key and limit. Since forgetting is always safe, it is
-// no more than sets of four slots: in a set that is full the smallest debt gives way,
-// be it the newcomer's. So a flood of made-up keys washes out no debt above its own.
+// A table holds one observation for each bucket, by key and limit. Since forgetting is
+// always safe, it is no more than sets of four slots. In a set that is full the smallest
+// debt gives way, even if it is the new one: so a flood of made-up keys displaces no debt
+// above its own.
 //
-// It is no memstore, which adds to a debt: an answer of the shared store replaces what
-// was known, be it more or less.
+// It is not a memstore. That adds to a debt, while an answer of the shared store replaces
+// what was known, whether it is more or less.
 //
-// It is cut into shards, by the hash of the key, so that all limits of a key are under
-// one lock. A shard begins small and doubles, up to its bound.
-type memory struct {
+// It is cut into shards by the hash of the key, so that all limits of a key are under one
+// lock. A shard starts small and doubles, up to its bound.
+type table struct {
 	seeds  [2]maphash.Seed
 	shift  uint // takes a hash to the number of its shard
 	shards []shard
-	most   int // slots of a shard
 }
 
 const (
-	ways       = 4    // slots of a set
-	shardSlots = 4096 // of a shard at most: 256 KB are copied in some 50 microseconds
+	setSlots   = 4
+	shardSlots = 4096 // of a shard at most: 256 KB are copied in about 50 microseconds
 	firstSlots = 64
 )
 
-// An id stands for a key and a limit: a keyed 128-bit hash, of which the first half is
-// the key's alone.
+// An id stands for a key and a limit. It is a keyed 128-bit hash whose first half depends
+// on the key alone.
 type id struct{ key, limit uint64 }
 
-func (hash id) id(b *ratelimit.Bucket) id { return id{hash.key, hash.limit ^ b.NameHash()} }
+// of returns the id of the key's bucket under limit b, for the id of a key.
+func (key id) of(b *ratelimit.Bucket) id { return id{key.key, key.limit ^ b.NameHash()} }
 
 // A slot takes 64 bytes and holds no pointer.
 type slot struct {
 	id id
-	sight
+	observation
 }
 
 type shard struct {
-	mu      sync.Mutex
-	slots   []slot
-	landing map[id]chan struct{} // of the slots for which somebody waits
-	reset   int64                // when a key of it was last reset, on this node's clock
-	_       [16]byte             // a cache line each
+	mu    sync.Mutex
+	slots []slot
+	ends  map[id]chan struct{} // of awaited slots; closed when an attempt ends
+	reset int64                // when a key was last reset, on this node's clock
+	most  int                  // slots
+	_     [8]byte              // one cache line each
 }
 
-func newMemory(maxKeys int) *memory {
-	// 64 shards at least, where that leaves each a few sets: so callers on different
-	// cores seldom want the same lock.
+func newTable(maxKeys int) table {
+	// At least 64 shards, where that leaves each a few sets: callers on different cores
+	// then rarely want the same lock.
 	n := 1 << min(max(bits.Len(uint(maxKeys-1)/shardSlots), min(bits.Len(uint(maxKeys-1)/firstSlots), 6)), 16)
-	return &memory{
+	t := table{
 		seeds:  [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		shift:  uint(64 - bits.TrailingZeros(uint(n))),
 		shards: make([]shard, n),
-		most:   max(ways, 1<<bits.Len(uint(max(maxKeys/n, 1)-1))),
 	}
+	most := max(setSlots, 1<<bits.Len(uint(max(maxKeys/n, 1)-1)))
+	for i := range t.shards {
+		t.shards[i].most = most
+	}
+	return t
 }
 
-func (m *memory) hash(key string) id {
-	return id{maphash.String(m.seeds[0], key), maphash.String(m.seeds[1], key)}
+func (t *table) hash(key string) id {
+	return id{maphash.String(t.seeds[0], key), maphash.String(t.seeds[1], key)}
 }
 
-func (m *memory) shard(hash id) *shard { return &m.shards[hash.key>>m.shift] }
+func (t *table) shard(key id) *shard { return &t.shards[key.key>>t.shift] }
 
-// forget drops what is known of the key's buckets. resetAt, if not 0, is an instant
-// before which nothing must have been asked that is learned from now on: an answer
-// from before a reset may still be on its way. Only a reset ends a ledger: nobody else
-// knows of that.
-func (m *memory) forget(hash id, p *ratelimit.Policy, resetAt int64) {
-	sh := m.shard(hash)
+// forget drops what is known of the key's buckets. A resetAt other than 0 is a reset at
+// that instant: answers to questions from before may still arrive, and are ignored. Only a
+// reset drops unreported debts, which nothing else knows of.
+func (t *table) forget(key id, p *ratelimit.Policy, resetAt int64) {
+	sh := t.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.reset = max(sh.reset, resetAt)
 	for i := range p.Len() {
-		if slot := sh.find(hash.id(p.Bucket(i))); slot != nil && (resetAt != 0 || !slot.alone) {
+		if slot := sh.find(key.of(p.Bucket(i))); slot != nil && (resetAt != 0 || !slot.unreported) {
 			sh.empty(slot)
 		}
 	}
@@ -89,8 +94,8 @@ func (sh *shard) set(id id) []slot {
 	if len(sh.slots) == 0 {
 		return nil
 	}
-	at := int(id.limit) & (len(sh.slots) - 1) &^ (ways - 1)
-	return sh.slots[at : at+ways : at+ways]
+	at := int(id.limit) & (len(sh.slots) - 1) &^ (setSlots - 1)
+	return sh.slots[at : at+setSlots : at+setSlots]
 }
 
 // find returns the slot of a bucket, or nil.
@@ -104,100 +109,50 @@ func (sh *shard) find(id id) *slot {
 	return nil
 }
 
-// put stores what was seen of a bucket that the shard does not have, if there is
-// nothing of more use in its set, and returns its slot; else nil.
-func (sh *shard) put(id id, s sight, now int64, most int) *slot {
+// put stores the observation of a bucket that the shard does not have, and returns its
+// slot; nil if all others in its set owe more.
+func (sh *shard) put(id id, o observation, now int64) *slot {
 	for {
 		var least *slot
 		set := sh.set(id)
 		for i := range set {
 			switch slot := &set[i]; {
-			case slot.den == 0 || slot.fullAt() <= now && slot.flying == 0:
+			case slot.den == 0 || slot.fullAt() <= now && slot.inFlight == 0:
 				sh.empty(slot)
-				slot.id, slot.sight = id, s
+				slot.id, slot.observation = id, o
 				return slot
 			case least == nil || slot.fullAt() < least.fullAt():
 				least = slot
 			}
 		}
-		if sh.grow(most) {
+		if sh.grow() {
 			continue
 		}
-		if least.fullAt() < s.fullAt() {
-			sh.empty(least)
-			least.id, least.sight = id, s
-			return least
+		if least.fullAt() >= o.fullAt() {
+			return nil
 		}
-		return nil
+		sh.empty(least)
+		least.id, least.observation = id, o
+		return least
 	}
-}
-
-// see makes it what is known of the bucket.
-func (s *slot) see(seen sight) {
-	seen.flying, seen.waited = s.flying, s.waited
-	s.sight = seen
 }
 
 // empty makes room for another bucket.
 func (sh *shard) empty(slot *slot) {
 	sh.wake(slot)
-	slot.id, slot.sight = id{}, sight{}
+	slot.id, slot.observation = id{}, observation{}
 }
 
-// land takes a call that failed off those that are flying.
-func (m *memory) land(r *ratelimit.Request, t *trip) {
-	if t.counted == 0 {
-		return
-	}
-	sh := m.shard(t.hash)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	sh.landAll(r, t)
+// replace makes o the observation of the slot.
+func (s *slot) replace(o observation) {
+	o.inFlight, o.awaited = s.inFlight, s.awaited
+	s.observation = o
 }
 
-func (sh *shard) landAll(r *ratelimit.Request, t *trip) {
-	if t.counted == 0 {
-		return
-	}
-	for i := range r.Policy.Len() {
-		sh.land(sh.find(t.hash.id(r.Policy.Bucket(i))), t, i, r.Cost)
-	}
-	t.counted = 0
-}
-
-// land takes a call off those that are flying, of the ith limit.
-func (sh *shard) land(slot *slot, t *trip, i, cost int) {
-	if slot != nil && t.counted&(1<<i) != 0 {
-		slot.flying -= min(slot.flying, uint32(cost)) // another's, if the slot was emptied since
-		sh.wake(slot)
-	}
-}
-
-// wait returns what is closed when one of those lands that are flying.
-func (sh *shard) wait(slot *slot) <-chan struct{} {
-	if !slot.waited {
-		if sh.landing == nil {
-			sh.landing = make(map[id]chan struct{})
-		}
-		slot.waited = true
-		sh.landing[slot.id] = make(chan struct{})
-	}
-	return sh.landing[slot.id]
-}
-
-// wake lets those go on that wait.
-func (sh *shard) wake(slot *slot) {
-	if slot.waited {
-		slot.waited = false
-		close(sh.landing[slot.id])
-		delete(sh.landing, slot.id)
-	}
-}
-
-// grow doubles the shard, unless that is more than most. Each set becomes two.
-func (sh *shard) grow(most int) bool {
-	n := max(2*len(sh.slots), min(firstSlots, most))
-	if n > most {
+// grow doubles the shard, up to its bound. Each set becomes two.
+func (sh *shard) grow() bool {
+	n := max(2*len(sh.slots), min(firstSlots, sh.most))
+	if n > sh.most {
 		return false
 	}
 	old := sh.slots

@@ -8,34 +8,19 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-var (
-	errNoPolicy = &ratelimit.StoreError{
-		Class: ratelimit.ClassOther, NotCharged: true,
-		Err: errors.New("mirror: the policy is nil, zero or ratelimit.Unlimited; make one with ratelimit.NewPolicy"),
-	}
-	errZero = &ratelimit.StoreError{
-		Class: ratelimit.ClassOther, NotCharged: true,
-		Err: errors.New("mirror: this is the zero Store; make one with mirror.New"),
-	}
-)
-
-// usable returns an error for what nothing can be decided with.
-func (s *Store) usable(p *ratelimit.Policy) error {
-	switch {
-	case p == nil || p.Len() == 0:
-		return errNoPolicy
-	case s.parts == nil:
-		return errZero
-	}
-	return nil
+// An attempt is what a request needs on its way. It is used again for another one.
+type attempt struct {
+	Attempt
+	part  *Part
+	epoch uint64 // of the part's breaker
 }
 
-// Take implements [ratelimit.Store]. What the shared store does not decide is decided
-// here, by this node's share. Unless [Config.NoShare] is set, its only errors are about a
-// Policy that is not valid and a caller who gave up. All are [*ratelimit.StoreError]s.
+// Take implements [ratelimit.Store]. What the shared store does not decide is decided here,
+// by this node's share. Unless [Config.NoShare] is set, its only errors are about a Policy
+// that is not valid and a request that was canceled. All are [*ratelimit.StoreError]s.
 //
-// What the caller knows himself, Request.Known, is passed on as it is, in place of
-// what the mirror knows.
+// Knowledge that the request brings, Request.Known, is handed to the shared store in place
+// of what the mirror knows.
 func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
 	if err := s.usable(r.Policy); err != nil {
 		return ratelimit.Decision{}, err
@@ -43,120 +28,99 @@ func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 	if r.Timeout <= 0 {
 		r.Timeout = ratelimit.DefaultTimeout
 	}
-	if int64(r.Timeout) > s.patience.Load() {
-		s.patience.Store(int64(r.Timeout))
+	a, ok := s.attempts.Get().(*attempt)
+	if !ok {
+		a = new(attempt)
 	}
-	t := s.trip(r.Key)
-	d, err := s.take(ctx, &r, t)
-	s.trips.Put(t)
+	a.part = s.breaker.Part(r.Key)
+	s.memory.Begin(&r, &a.Attempt, &a.part.Clock)
+	d, err := s.take(ctx, &r, a)
+	s.attempts.Put(a)
 	return d, err
 }
 
-// take is Take with all that the call needs on its way.
-func (s *Store) take(ctx context.Context, r *ratelimit.Request, t *trip) (d ratelimit.Decision, err error) {
-	passing := r.Known != nil
-	for waits := 0; ; waits++ {
-		var away bool
-		if t.epoch, away = t.part.now(); away {
-			if t.part.name != "" && !t.part.wanted.Load() {
-				t.part.wanted.Store(true)
-			}
-			return s.without(r, t, ClassAway, errAway)
+func (s *Store) take(ctx context.Context, r *ratelimit.Request, a *attempt) (d ratelimit.Decision, err error) {
+	for verdict := Wait; verdict == Wait; {
+		var ok bool
+		if a.epoch, ok = a.part.Allow(r.Timeout); !ok {
+			return s.alone(r, a, errDown)
 		}
 		if err := ctx.Err(); err != nil {
-			return s.unsent(r, t, err)
+			return s.unsent(r, a, err)
 		}
-		t.sent = s.now()
-		if passing {
-			break
-		}
-		v, landing := s.recall(r, t, waits < mostWaits, &d)
-		if v == refuse {
+		switch verdict = s.memory.Before(r, &a.Attempt, &d); verdict {
+		case Deny:
 			return d, nil
-		}
-		if v == ask {
-			break
-		}
-		if err := s.await(ctx, r, t, landing); err != nil {
-			return s.unsent(r, t, err)
+		case Wait:
+			if err := s.wait(ctx, r, a); err != nil {
+				return s.unsent(r, a, err)
+			}
+		case Ask:
 		}
 	}
 	if err = s.ask(ctx, r, &d); err != nil {
-		return s.failed(ctx, r, t, err)
+		return s.failed(ctx, r, a, err)
 	}
-	t.part.worked()
 	if d.Source == ratelimit.NoSource {
 		d.Source = ratelimit.FromStore
 	}
-	if passing {
-		// The answer repeats what the caller knows, be it true or not, so nothing can be
-		// learned from it; and whatever was known may have been changed by it.
-		s.memory.forget(t.hash, r.Policy, 0)
-	} else {
-		s.learn(r, t, &d)
-	}
+	now := s.clock.Now()
+	a.part.Succeeded(d.Now, a.Asked, now)
+	s.memory.Answered(r, &a.Attempt, &d, now)
 	return d, nil
 }
 
-// ask makes the trip, from which a call comes back even if the store panics: else it
-// would be counted among those flying for ever.
+// wait returns when another attempt has ended. The time that it takes counts against the
+// request's timeout.
+func (s *Store) wait(ctx context.Context, r *ratelimit.Request, a *attempt) error {
+	timer := time.NewTimer(r.Timeout)
+	defer timer.Stop()
+	select {
+	case <-a.Ended:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return context.DeadlineExceeded
+	}
+	if r.Timeout -= time.Duration(s.clock.Now() - a.Asked); r.Timeout <= 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// ask asks the shared store. It returns even if the store panics: or the attempt would count
+// as in flight for ever.
 func (s *Store) ask(ctx context.Context, r *ratelimit.Request, d *ratelimit.Decision) (err error) {
 	defer recovered(&err)
 	*d, err = s.asked.Take(ctx, *r)
 	return err
 }
 
-// mostWaits is how often a call lets others go first.
-const mostWaits = 8
-
-// await returns when one of those has landed that the call follows. The time that it
-// took is the call's own.
-func (s *Store) await(ctx context.Context, r *ratelimit.Request, t *trip, landing <-chan struct{}) error {
-	timer := time.NewTimer(r.Timeout)
-	defer timer.Stop()
-	select {
-	case <-landing:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return context.DeadlineExceeded
-	}
-	if r.Timeout -= time.Duration(s.now() - t.sent); r.Timeout <= 0 {
-		return context.DeadlineExceeded
-	}
-	return nil
-}
-
-var errUnsent = errors.New("mirror: the caller's time was over before the call was sent")
-
-// unsent answers a call whose time was over before it was sent: mostly, since it followed
-// others. It tells nothing of the shared store: those do, when they land.
-func (s *Store) unsent(r *ratelimit.Request, t *trip, err error) (ratelimit.Decision, error) {
+// unsent answers a request whose time was over before the shared store was asked. It is no
+// failure of the store.
+func (s *Store) unsent(r *ratelimit.Request, a *attempt, err error) (ratelimit.Decision, error) {
 	if errors.Is(err, context.Canceled) {
 		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassCanceled, Err: err, NotCharged: true}
 	}
-	return s.without(r, t, ratelimit.ClassTimeout, errUnsent)
+	return s.alone(r, a, errUnsent)
 }
 
-// failed answers a call that the shared store did not decide.
-func (s *Store) failed(ctx context.Context, r *ratelimit.Request, t *trip, err error) (ratelimit.Decision, error) {
-	class, notCharged, cause := anatomy(err)
+// failed answers a request that the shared store did not decide.
+func (s *Store) failed(ctx context.Context, r *ratelimit.Request, a *attempt, err error) (ratelimit.Decision, error) {
+	failed := failure(err)
 	if ended := ctx.Err(); errors.Is(ended, context.Canceled) {
-		s.memory.land(r, t)
-		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassCanceled, Err: ended, NotCharged: notCharged}
+		s.memory.Abandoned(r, &a.Attempt)
+		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassCanceled, Err: ended, NotCharged: failed.NotCharged}
 	}
-	if class != ratelimit.ClassTimeout || !s.hurried(t) {
-		part := t.part // the trip is another call's by the time that anybody looks
-		part.failed(t.epoch, class, func(c Change, turn turn) { s.lookOut(part, c, turn) })
-	}
-	t.unknown = !notCharged
-	return s.without(r, t, class, cause)
+	a.part.Failed(a.epoch, failed.Class, a.Asked)
+	return s.alone(r, a, failed)
 }
 
-// hurried tells whether a call that ended without an answer says nothing about the
-// shared store: it waited for less than half of what is usual, and there are others who
-// have heard something meanwhile.
-func (s *Store) hurried(t *trip) bool {
-	usual, now := min(s.patience.Load(), int64(ratelimit.DefaultTimeout)), s.now()
-	return now-t.sent < usual/2 && !t.part.silent(t.sent, now, usual)
+// alone answers a request without the shared store, which failed.
+func (s *Store) alone(r *ratelimit.Request, a *attempt, failed *ratelimit.StoreError) (ratelimit.Decision, error) {
+	if s.noShare {
+		s.memory.Abandoned(r, &a.Attempt)
+		return ratelimit.Decision{}, failed
+	}
+	return s.memory.Alone(r, &a.Attempt), nil
 }

@@ -40,7 +40,7 @@ func tortureNode(t *testing.T, nodes int, policies []*ratelimit.Policy) {
 	var last atomic.Bool
 	var telling atomic.Int64
 	s, err := mirror.New(shared, mirror.Config{Nodes: nodes, MaxKeys: 64, OnChange: func(c mirror.Change) {
-		if telling.Add(1) != 1 || last.Swap(c.Away) == c.Away {
+		if telling.Add(1) != 1 || last.Swap(c.Down) == c.Down {
 			t.Error("OnChange was called twice at once, or told the same twice")
 		}
 		telling.Add(-1)

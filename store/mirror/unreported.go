@@ -2,62 +2,61 @@ package mirror
 
 import "github.com/keyrate/keyrate/ratelimit"
 
-// charge adds a call that was admitted here to what is known of the key's buckets.
+// charge adds a request that was admitted here to what is known of the key's buckets.
 //
-// The sum stays a lower bound of what the shared store would hold, had it been there: for
-// of two histories of a bucket, the one with more calls in it, at the same instants,
-// never has the smaller debt; and those of the other nodes are missing here.
+// The sum stays a lower bound of what the shared store would hold, had it been there: of two
+// histories of a bucket, the one with more requests, at the same instants, never has the
+// smaller debt; and the requests of the other nodes are missing here.
 //
-// A call that failed may have been charged all the same, and an answer since may tell of
-// that. It is added nevertheless: whoever lost an answer may so pay for a call twice,
-// but nobody gets more than the limit for it.
-func (sh *shard) charge(r *ratelimit.Request, t *trip, now int64, most int) {
+// A request whose attempt failed may have been charged by the shared store, and a later
+// answer may include that. It is added nevertheless: a client whose answer was lost may pay
+// twice, but gets no more than the limit.
+func (sh *shard) charge(r *ratelimit.Request, a *Attempt, now int64) {
 	for i := range r.Policy.Len() {
 		b := r.Policy.Bucket(i)
-		id := t.hash.id(b)
+		id := a.key.of(b)
 		cost, _ := b.Cost(r.Cost)
 		if slot := sh.find(id); slot != nil {
 			slot.add(b, cost, now)
 			continue
 		}
-		seen := sightOf(b, cost, now, now, 0)
-		seen.alone = true
-		sh.put(id, seen, now, most)
+		o := observe(b, cost, now, now, 0)
+		o.unreported = true
+		sh.put(id, o, now)
 	}
 }
 
-// add makes the slot a ledger of calls admitted here, and enters one.
+// add adds cost to the debt of the slot, which becomes unreported.
 func (s *slot) add(b *ratelimit.Bucket, cost ratelimit.Debt, now int64) {
-	debt, exact := s.debtAt(b, now)
-	if s.den == b.Denominator() && debt != (ratelimit.Debt{}) && (exact || s.alone) {
-		// It stays dated as it was, so that a reset since then wins over all of it.
+	debt, exact := s.atLeast(b, now)
+	if s.den == b.Denominator() && debt != (ratelimit.Debt{}) && (exact || s.unreported) {
+		// It keeps its date, so that a reset since then wins over all of it.
 		sum := b.Add(s.debt(), cost)
-		s.micros, s.frac, s.alone = sum.Micros, sum.Frac, true
+		s.micros, s.frac, s.unreported = sum.Micros, sum.Frac, true
 		return
 	}
-	if debt = b.Add(s.mostAt(b, now), cost); !b.Fits(debt) {
+	if debt = b.Add(s.atMost(b, now), cost); !b.Fits(debt) {
 		debt = b.Capacity()
 	}
-	seen := sightOf(b, debt, now, now, 0) // dated by the clock of the part
-	seen.alone = true
-	s.see(seen)
+	o := observe(b, debt, now, now, 0) // dated by the clock of the part
+	o.unreported = true
+	s.replace(o)
 }
 
-// owed returns what is known of the debts of the key's buckets. Those that are flying
-// are part of it only where they leave no room, so that the call is refused: what becomes
-// of them is not known.
-func (sh *shard) owed(r *ratelimit.Request, t *trip, now int64) (debts [ratelimit.MaxLimits]ratelimit.Debt) {
+// debts returns the debts by which a request is decided alone. They include the attempts in
+// flight only where these leave no room for it: whether they are admitted is not known.
+func (sh *shard) debts(r *ratelimit.Request, a *Attempt, now int64) (debts [ratelimit.MaxLimits]ratelimit.Debt) {
 	for i := range r.Policy.Len() {
 		b := r.Policy.Bucket(i)
-		slot := sh.find(t.hash.id(b))
+		slot := sh.find(a.key.of(b))
 		if slot == nil {
 			continue
 		}
-		if debts[i] = slot.mostAt(b, now); slot.flying == 0 {
+		if debts[i] = slot.atMost(b, now); slot.inFlight == 0 {
 			continue
 		}
 		cost, _ := b.Cost(r.Cost)
-		if most := expected(b, debts[i], slot.flying); !b.Fits(b.Add(most, cost)) {
+		if most := withInFlight(b, debts[i], slot.inFlight); !b.Fits(b.Add(most, cost)) {
 			if debts[i] = most; !b.Fits(most) {
 				debts[i] = b.Capacity()
 			}

@@ -1,0 +1,60 @@
+// Package memory remembers the debts that answers of the shared store have shown, and
+// decides by them.
+//
+// A request meets it at most twice. [Memory.Before] denies it at once, makes it wait, or says
+// what to hand to the shared store. Then [Memory.Answered] takes in what the shared store
+// said or, if it said nothing, [Memory.Alone] decides by this node's share of the limits.
+//
+// A debt shrinks with time and grows with requests. So an observed debt is a lower bound from
+// then on: what is left of it if no other node has asked. Knowledge may be forgotten at any
+// time. That is why it is kept in a table of bounded size, and without API keys.
+package mirror
+
+import (
+	"context"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+)
+
+// A Memory is safe for concurrent use.
+type Memory struct {
+	table
+	clock  NodeClock
+	local  *memstore.Store // the buckets of this node's shares
+	shares shares
+}
+
+// NewMemory returns a memory of about maxKeys buckets, for one of some nodes.
+func NewMemory(maxKeys, nodes int, clock NodeClock) *Memory {
+	return &Memory{
+		table: newTable(maxKeys), clock: clock,
+		local: memstore.New(memstore.Config{MaxKeys: maxKeys}), shares: shares{nodes: nodes},
+	}
+}
+
+// Begin prepares an attempt for a request whose key belongs to the part of the shared store
+// that has this clock.
+func (m *Memory) Begin(r *ratelimit.Request, a *Attempt, clock *SharedClock) {
+	a.clock, a.key, a.waits, a.foreign, a.counted = clock, m.hash(r.Key), 0, r.Known != nil, 0
+}
+
+// Abandoned ends an attempt whose request is not decided.
+func (m *Memory) Abandoned(r *ratelimit.Request, a *Attempt) {
+	if a.counted == 0 {
+		return
+	}
+	sh := m.shard(a.key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.end(r, a)
+}
+
+// Reset fills the key's buckets of this node and drops what is known of them.
+func (m *Memory) Reset(ctx context.Context, key string, p *ratelimit.Policy) {
+	m.forget(m.hash(key), p, m.clock.Now())
+	_ = m.local.Reset(ctx, key, m.shares.of(p)) // a memstore never fails
+}
+
+// Local returns the store of this node's shares, to check it.
+func (m *Memory) Local() ratelimit.Store { return m.local }

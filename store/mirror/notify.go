@@ -1,0 +1,54 @@
+package mirror
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// A Transition says that a part of the shared store went down or came back: see
+// mirror.Change.
+type Transition struct {
+	Down  bool
+	Part  string
+	Class string
+	At    time.Time
+	Took  time.Duration
+}
+
+// callbacks are the functions of the user. They may panic.
+type callbacks struct {
+	onTransition func(Transition)                    // may be nil
+	onStep       func(part string, by time.Duration) // may be nil
+	panics       atomic.Int64                        // of both
+}
+
+// transition calls onTransition and waits for it. It runs on a goroutine of its own, which
+// it may end.
+func (c *callbacks) transition(t Transition) {
+	if c.onTransition == nil {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer c.recovered()
+		c.onTransition(t)
+	}()
+	<-done
+}
+
+// step calls onStep, unless the clock was not set.
+func (c *callbacks) step(part string, by time.Duration) {
+	if by == 0 || c.onStep == nil {
+		return
+	}
+	defer c.recovered()
+	c.onStep(part, by)
+}
+
+// recovered is to be deferred.
+func (c *callbacks) recovered() {
+	if recover() != nil {
+		c.panics.Add(1)
+	}
+}

@@ -1,0 +1,77 @@
+package mirror
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// A Part of the shared store fails and comes back by itself: one primary of a Cluster, or
+// the whole of a store that is not [ratelimit.Partitioned].
+type Part struct {
+	// Name is "" for the whole, and for keys whose part the store does not know.
+	Name string
+	// Clock is the clock of the part, as its answers show it.
+	Clock SharedClock
+
+	breaker *Breaker
+	state
+
+	// unanswered is when the first attempt was sent that was too short to count and got no
+	// answer, since any other got one; 0 if there is none.
+	unanswered atomic.Int64
+	probeKey   atomic.Value // a random key that this part has
+	wanted     atomic.Bool  // a request for it came while it was down
+}
+
+// Allow reports whether the part is asked, for a request that waits at most timeout. Its
+// epoch goes into [Part.Failed].
+func (p *Part) Allow(timeout time.Duration) (epoch uint64, ok bool) {
+	if longest := &p.breaker.longest; int64(timeout) > longest.Load() {
+		longest.Store(int64(timeout))
+	}
+	epoch, open := p.current()
+	if open && p.Name != "" && !p.wanted.Load() {
+		p.wanted.Store(true)
+	}
+	return epoch, !open
+}
+
+// Succeeded counts an attempt that was answered, and takes in what its answer shows of the
+// clock of the part. It writes only what changes: all cores share what it reads.
+func (p *Part) Succeeded(shared, asked, answered int64) {
+	if p.failures.Load() != 0 {
+		p.failures.Store(0)
+	}
+	if p.unanswered.Load() != 0 {
+		p.unanswered.Store(0)
+	}
+	p.breaker.step(p.Name, p.Clock.Observe(shared, asked, answered))
+}
+
+// Failed counts an attempt that failed with an error of a class. The last failure of a row
+// opens the breaker.
+func (p *Part) Failed(epoch uint64, class string, asked int64) {
+	if class == ratelimit.ClassTimeout && p.tooShort(asked) {
+		return
+	}
+	if o, began := p.fail(epoch, class); began {
+		go p.watch(o)
+	}
+}
+
+// tooShort reports whether an attempt that timed out says nothing about the part: it lasted
+// less than half of the usual timeout, and meanwhile others were answered.
+func (p *Part) tooShort(asked int64) bool {
+	usual, now := min(p.breaker.longest.Load(), int64(ratelimit.DefaultTimeout)), p.breaker.clock.Now()
+	return now-asked < usual/2 && !p.silent(asked, now, usual)
+}
+
+// silent reports whether no attempt has been answered for at least usual.
+func (p *Part) silent(asked, now, usual int64) bool {
+	if p.unanswered.CompareAndSwap(0, asked) {
+		return false
+	}
+	return now-p.unanswered.Load() >= usual
+}
