@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
 // An Attempt is one request on its way to the shared store and back. It may be used again
@@ -14,7 +15,7 @@ type Attempt struct {
 	// Ended is closed when another attempt ends, if [Memory.Before] returned [Wait].
 	Ended <-chan struct{}
 
-	clock *SharedClock // of the part of the shared store that has the key
+	clock *clock.Shared // of the part of the shared store that has the key
 	key   id
 	waits int // how often the request has waited for other attempts
 	// known is what the request hands over. It is here, behind a pointer that is used again:

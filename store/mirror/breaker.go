@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
 // A Breaker has one breaker for each part of the shared store that a request has met so far.
@@ -18,7 +19,7 @@ import (
 type Breaker struct {
 	shared    ratelimit.Store
 	partition func(key string) string // nil: the store has one part
-	clock     NodeClock
+	clock     clock.Node
 	callbacks
 	longest atomic.Int64 // the longest timeout of any request so far, in nanoseconds
 
@@ -33,7 +34,7 @@ const maxParts = 1024
 
 // NewBreaker returns a Breaker for a store, whose probes go through guarded. onTransition
 // and onStep may be nil.
-func NewBreaker(store, guarded ratelimit.Store, clock NodeClock, onTransition func(Transition), onStep func(part string, by time.Duration)) *Breaker {
+func NewBreaker(store, guarded ratelimit.Store, clock clock.Node, onTransition func(Transition), onStep func(part string, by time.Duration)) *Breaker {
 	b := &Breaker{shared: guarded, clock: clock, callbacks: callbacks{onTransition: onTransition, onStep: onStep}, named: map[string]*Part{}}
 	b.whole.breaker = b
 	if partitioned, ok := store.(ratelimit.Partitioned); ok {

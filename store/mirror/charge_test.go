@@ -4,15 +4,16 @@ import (
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
 // TestChargeOutlivesAnAnswer: a call that is decided here while another is on its way
 // is still owed when that is answered.
 func TestChargeOutlivesAnAnswer(t *testing.T) {
-	m := NewMemory(DefaultMaxKeys, 1, StartNode())
+	m := NewMemory(DefaultMaxKeys, 1, clock.Start())
 	r := ratelimit.Request{Key: "key", Policy: mustPolicy(t, ratelimit.PerHour(10)), Cost: 1}
 	var a, b Attempt
-	var clock SharedClock
+	var clock clock.Shared
 	m.Begin(&r, &a, &clock)
 	m.Begin(&r, &b, &clock)
 	var d ratelimit.Decision

@@ -15,18 +15,19 @@ import (
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
 // A Memory is safe for concurrent use.
 type Memory struct {
 	table
-	clock  NodeClock
+	clock  clock.Node
 	local  *memstore.Store // the buckets of this node's shares
 	shares shares
 }
 
 // NewMemory returns a memory of about maxKeys buckets, for one of some nodes.
-func NewMemory(maxKeys, nodes int, clock NodeClock) *Memory {
+func NewMemory(maxKeys, nodes int, clock clock.Node) *Memory {
 	return &Memory{
 		table: newTable(maxKeys), clock: clock,
 		local: memstore.New(memstore.Config{MaxKeys: maxKeys}), shares: shares{nodes: nodes},
@@ -35,7 +36,7 @@ func NewMemory(maxKeys, nodes int, clock NodeClock) *Memory {
 
 // Begin prepares an attempt for a request whose key belongs to the part of the shared store
 // that has this clock.
-func (m *Memory) Begin(r *ratelimit.Request, a *Attempt, clock *SharedClock) {
+func (m *Memory) Begin(r *ratelimit.Request, a *Attempt, clock *clock.Shared) {
 	a.clock, a.key, a.waits, a.foreign, a.counted = clock, m.hash(r.Key), 0, r.Known != nil, 0
 }
 

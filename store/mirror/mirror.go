@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
 // DefaultMaxKeys is the bound on what is remembered when Config.MaxKeys is 0.
@@ -65,7 +66,7 @@ type Store struct {
 	asked   ratelimit.Store // shared, guarded where it needs it
 	noShare bool
 
-	clock    NodeClock
+	clock    clock.Node
 	memory   *Memory
 	breaker  *Breaker
 	attempts sync.Pool
@@ -95,7 +96,7 @@ func New(shared ratelimit.Store, c Config) (*Store, error) {
 	if c.OnChange != nil {
 		onChange = func(t Transition) { c.OnChange(Change(t)) }
 	}
-	clock, asked := StartNode(), guard(shared)
+	clock, asked := clock.Start(), guard(shared)
 	return &Store{
 		shared: shared, asked: asked, noShare: c.NoShare, clock: clock,
 		memory:  NewMemory(c.MaxKeys, max(c.Nodes, 1), clock),

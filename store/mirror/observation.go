@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
 // An observation is the debt of one bucket at an instant that is not known exactly: on this
@@ -88,7 +89,7 @@ func (o *observation) clamped(b *ratelimit.Bucket) (t ratelimit.TAT, clamped boo
 //
 // The debt is aged since the answer and may be too large by the round trip. The store takes
 // the smaller of debt and TAT, so that counts only where the TAT means nothing.
-func (o *observation) known(b *ratelimit.Bucket, now int64, c *SharedClock) (k ratelimit.Known) {
+func (o *observation) known(b *ratelimit.Bucket, now int64, c *clock.Shared) (k ratelimit.Known) {
 	if k.Debt = o.atMost(b, now); k.Debt == (ratelimit.Debt{}) {
 		return k
 	}
@@ -115,7 +116,7 @@ func (o *observation) fullAt() int64 {
 
 // repaidAt returns when nothing is left of the debt, on the clock c of the part, in
 // microseconds; math.MaxInt64 if that is not known.
-func (o *observation) repaidAt(c *SharedClock) int64 {
+func (o *observation) repaidAt(c *clock.Shared) int64 {
 	at := o.at
 	if at == 0 {
 		if _, at = c.At(o.asked); at == 0 {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
 // A Part of the shared store fails and comes back by itself: one primary of a Cluster, or
@@ -13,7 +14,7 @@ type Part struct {
 	// Name is "" for the whole, and for keys whose part the store does not know.
 	Name string
 	// Clock is the clock of the part, as its answers show it.
-	Clock SharedClock
+	Clock clock.Shared
 
 	breaker *Breaker
 	state

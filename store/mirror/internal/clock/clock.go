@@ -1,4 +1,6 @@
-package mirror
+// Package clock has the two clocks that the mirror compares: this node's and, as its answers
+// show it, that of the shared store.
+package clock
 
 import (
 	"sync"
@@ -6,23 +8,23 @@ import (
 	"time"
 )
 
-// A NodeClock is this node's clock. It starts with 1, is never set, and has no relation to
+// A Node is this node's clock. It starts with 1, is never set, and has no relation to
 // any other clock.
-type NodeClock struct{ start time.Time }
+type Node struct{ start time.Time }
 
-// StartNode returns a clock that starts now.
-func StartNode() NodeClock { return NodeClock{time.Now()} }
+// Start returns a clock that starts now.
+func Start() Node { return Node{time.Now()} }
 
 // Now returns the time in nanoseconds.
 //
 // Debts are in whole microseconds, this clock is not: the difference of two readings cut to
 // microseconds can be one less than the time that passed. A debt aged by it would be larger
 // than the shared store's.
-func (n NodeClock) Now() int64 { return int64(time.Since(n.start)) + 1 }
+func (n Node) Now() int64 { return int64(time.Since(n.start)) + 1 }
 
-// A SharedClock is what answers have shown of the clock of one part of the shared store. It
+// A Shared is what answers have shown of the clock of one part of the shared store. It
 // dates debts that no answer dates. The zero value knows nothing.
-type SharedClock struct {
+type Shared struct {
 	// What the clock showed when this node's started, in microseconds: at least and at most,
 	// by all answers together. most is 0 before the first answer.
 	least, most atomic.Int64
@@ -44,7 +46,7 @@ const (
 
 // At returns what the clock showed when this node's showed now, in microseconds: at least
 // and at most. It returns 0, 0 if nothing is known.
-func (c *SharedClock) At(now int64) (least, most int64) {
+func (c *Shared) At(now int64) (least, most int64) {
 	if most = c.most.Load(); most == 0 {
 		return 0, 0
 	}
@@ -54,7 +56,7 @@ func (c *SharedClock) At(now int64) (least, most int64) {
 // Observe takes in that the clock showed the instant shared between asked and answered on
 // this node's clock. It returns by how much the clock was set since the last answer, or 0.
 // A clock that runs slower or faster than this node's is followed and does not count as set.
-func (c *SharedClock) Observe(shared, asked, answered int64) (step time.Duration) {
+func (c *Shared) Observe(shared, asked, answered int64) (step time.Duration) {
 	least, most := shared-answered/1000-1, shared-asked/1000+1
 	if least <= c.least.Load() && c.most.Load() <= most && c.most.Load() != 0 {
 		if c.odd.Load() != 0 {
@@ -89,7 +91,7 @@ func (c *SharedClock) Observe(shared, asked, answered int64) (step time.Duration
 }
 
 // LastStep returns when the clock was last set, and by how much: 0 if it never was.
-func (c *SharedClock) LastStep() (at time.Time, by time.Duration) {
+func (c *Shared) LastStep() (at time.Time, by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.setAt, c.step
