@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/mirror/internal/clock"
+	"github.com/keyrate/keyrate/store/mirror/internal/memory"
 )
 
 // DefaultMaxKeys is the bound on what is remembered when Config.MaxKeys is 0.
@@ -67,7 +68,7 @@ type Store struct {
 	noShare bool
 
 	clock    clock.Node
-	memory   *Memory
+	memory   *memory.Memory
 	breaker  *Breaker
 	attempts sync.Pool
 }
@@ -99,7 +100,7 @@ func New(shared ratelimit.Store, c Config) (*Store, error) {
 	clock, asked := clock.Start(), guard(shared)
 	return &Store{
 		shared: shared, asked: asked, noShare: c.NoShare, clock: clock,
-		memory:  NewMemory(c.MaxKeys, max(c.Nodes, 1), clock),
+		memory:  memory.New(c.MaxKeys, max(c.Nodes, 1), clock),
 		breaker: NewBreaker(shared, asked, clock, onChange, c.OnStep),
 	}, nil
 }

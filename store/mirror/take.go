@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror/internal/memory"
 )
 
 // An attempt is what a request needs on its way. It is used again for another one.
 type attempt struct {
-	Attempt
+	memory.Attempt
 	part  *Part
 	epoch uint64 // of the part's breaker
 }
@@ -40,7 +41,7 @@ func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 }
 
 func (s *Store) take(ctx context.Context, r *ratelimit.Request, a *attempt) (d ratelimit.Decision, err error) {
-	for verdict := Wait; verdict == Wait; {
+	for verdict := memory.Wait; verdict == memory.Wait; {
 		var ok bool
 		if a.epoch, ok = a.part.Allow(r.Timeout); !ok {
 			return s.alone(r, a, errDown)
@@ -49,13 +50,13 @@ func (s *Store) take(ctx context.Context, r *ratelimit.Request, a *attempt) (d r
 			return s.unsent(r, a, err)
 		}
 		switch verdict = s.memory.Before(r, &a.Attempt, &d); verdict {
-		case Deny:
+		case memory.Deny:
 			return d, nil
-		case Wait:
+		case memory.Wait:
 			if err := s.wait(ctx, r, a); err != nil {
 				return s.unsent(r, a, err)
 			}
-		case Ask:
+		case memory.Ask:
 		}
 	}
 	if err = s.ask(ctx, r, &d); err != nil {

@@ -8,7 +8,7 @@
 // A debt shrinks with time and grows with requests. So an observed debt is a lower bound from
 // then on: what is left of it if no other node has asked. Knowledge may be forgotten at any
 // time. That is why it is kept in a table of bounded size, and without API keys.
-package mirror
+package memory
 
 import (
 	"context"
@@ -26,8 +26,8 @@ type Memory struct {
 	shares shares
 }
 
-// NewMemory returns a memory of about maxKeys buckets, for one of some nodes.
-func NewMemory(maxKeys, nodes int, clock clock.Node) *Memory {
+// New returns a memory of about maxKeys buckets, for one of some nodes.
+func New(maxKeys, nodes int, clock clock.Node) *Memory {
 	return &Memory{
 		table: newTable(maxKeys), clock: clock,
 		local: memstore.New(memstore.Config{MaxKeys: maxKeys}), shares: shares{nodes: nodes},

@@ -1,4 +1,4 @@
-package mirror
+package memory
 
 // wait returns a channel that is closed when an attempt of the slot ends.
 func (sh *shard) wait(slot *slot) <-chan struct{} {

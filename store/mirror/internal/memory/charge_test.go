@@ -1,4 +1,4 @@
-package mirror
+package memory
 
 import (
 	"testing"
@@ -10,7 +10,7 @@ import (
 // TestChargeOutlivesAnAnswer: a call that is decided here while another is on its way
 // is still owed when that is answered.
 func TestChargeOutlivesAnAnswer(t *testing.T) {
-	m := NewMemory(DefaultMaxKeys, 1, clock.Start())
+	m := New(1000, 1, clock.Start())
 	r := ratelimit.Request{Key: "key", Policy: mustPolicy(t, ratelimit.PerHour(10)), Cost: 1}
 	var a, b Attempt
 	var clock clock.Shared
