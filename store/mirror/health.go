@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror/internal/breaker"
 )
 
 // The names of the parts in [Store.Check].
@@ -96,7 +97,7 @@ func (s *Store) checkShared(ctx context.Context) (h ratelimit.Health) {
 		}
 	}
 	if len(h.Parts) == 0 {
-		part, warnings := s.check(ctx, PartShared, s.asked, RandomKey(), timeout)
+		part, warnings := s.check(ctx, PartShared, s.asked, breaker.RandomKey(), timeout)
 		h.Parts, h.Warnings = append(h.Parts, part), warnings
 	}
 	h.Status = ratelimit.StatusFailed
@@ -111,14 +112,14 @@ func (s *Store) checkShared(ctx context.Context) (h ratelimit.Health) {
 // checkLocal probes this node's share. A store that is full of debts is no reason to warn:
 // it is asked only when it is needed.
 func (s *Store) checkLocal(ctx context.Context) ratelimit.PartHealth {
-	part, _ := s.check(ctx, PartLocal, s.memory.Local(), RandomKey(), ratelimit.DefaultTimeout)
+	part, _ := s.check(ctx, PartLocal, s.memory.Local(), breaker.RandomKey(), ratelimit.DefaultTimeout)
 	return part
 }
 
 // check makes real decisions through one part.
 func (s *Store) check(ctx context.Context, name string, store ratelimit.Store, key string, timeout time.Duration) (part ratelimit.PartHealth, warnings []string) {
 	part.Name = name
-	full, err := Probe(ctx, store, key, timeout)
+	full, err := breaker.Probe(ctx, store, key, timeout)
 	if err != nil {
 		part.Class = failure(err).Class
 		return part, nil

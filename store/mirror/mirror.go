@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror/internal/breaker"
 	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 	"github.com/keyrate/keyrate/store/mirror/internal/memory"
 )
@@ -69,7 +70,7 @@ type Store struct {
 
 	clock    clock.Node
 	memory   *memory.Memory
-	breaker  *Breaker
+	breaker  *breaker.Breaker
 	attempts sync.Pool
 }
 
@@ -93,15 +94,15 @@ func New(shared ratelimit.Store, c Config) (*Store, error) {
 	if c.MaxKeys == 0 {
 		c.MaxKeys = DefaultMaxKeys
 	}
-	var onChange func(Transition)
+	var onChange func(breaker.Transition)
 	if c.OnChange != nil {
-		onChange = func(t Transition) { c.OnChange(Change(t)) }
+		onChange = func(t breaker.Transition) { c.OnChange(Change(t)) }
 	}
-	clock, asked := clock.Start(), guard(shared)
+	node, asked := clock.Start(), guard(shared)
 	return &Store{
-		shared: shared, asked: asked, noShare: c.NoShare, clock: clock,
-		memory:  memory.New(c.MaxKeys, max(c.Nodes, 1), clock),
-		breaker: NewBreaker(shared, asked, clock, onChange, c.OnStep),
+		shared: shared, asked: asked, noShare: c.NoShare, clock: node,
+		memory:  memory.New(c.MaxKeys, max(c.Nodes, 1), node),
+		breaker: breaker.New(shared, asked, node, onChange, c.OnStep),
 	}, nil
 }
 

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/mirror/internal/breaker"
 	"github.com/keyrate/keyrate/store/mirror/internal/memory"
 )
 
 // An attempt is what a request needs on its way. It is used again for another one.
 type attempt struct {
 	memory.Attempt
-	part  *Part
+	part  *breaker.Part
 	epoch uint64 // of the part's breaker
 }
 

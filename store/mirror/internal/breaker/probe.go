@@ -1,4 +1,4 @@
-package mirror
+package breaker
 
 import (
 	"context"
@@ -86,13 +86,19 @@ func (o observed) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Deci
 // Probe makes real decisions through a store. full reports that the store has no room for
 // the key: it decides all the same.
 func Probe(ctx context.Context, store ratelimit.Store, key string, timeout time.Duration) (full bool, err error) {
-	defer recovered(&err)
+	defer func() {
+		if recover() != nil {
+			err = errPanic
+		}
+	}()
 	err = ratelimit.ProveKey(ctx, store, key, timeout)
 	if errors.Is(err, ratelimit.ErrOverflow) {
 		return true, nil
 	}
 	return false, err
 }
+
+var errPanic = &ratelimit.StoreError{Class: ratelimit.ClassPanic, Err: errors.New("mirror: the store panicked")}
 
 // maxTries bounds the search for a key of a part. A part with a single slot of the 16,384 of
 // a Cluster is missed once in four hundred times.

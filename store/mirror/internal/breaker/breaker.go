@@ -1,7 +1,7 @@
 // Package breaker decides whether the shared store is asked. [Part.Allow] reports it,
 // [Part.Succeeded] and [Part.Failed] count. While a part of the store is down, a goroutine
 // probes it with real decisions, until it is back.
-package mirror
+package breaker
 
 import (
 	"maps"
@@ -32,9 +32,9 @@ type Breaker struct {
 // maxParts bounds how many parts have a breaker of their own.
 const maxParts = 1024
 
-// NewBreaker returns a Breaker for a store, whose probes go through guarded. onTransition
+// New returns a Breaker for a store, whose probes go through guarded. onTransition
 // and onStep may be nil.
-func NewBreaker(store, guarded ratelimit.Store, clock clock.Node, onTransition func(Transition), onStep func(part string, by time.Duration)) *Breaker {
+func New(store, guarded ratelimit.Store, clock clock.Node, onTransition func(Transition), onStep func(part string, by time.Duration)) *Breaker {
 	b := &Breaker{shared: guarded, clock: clock, callbacks: callbacks{onTransition: onTransition, onStep: onStep}, named: map[string]*Part{}}
 	b.whole.breaker = b
 	if partitioned, ok := store.(ratelimit.Partitioned); ok {
