@@ -7,15 +7,15 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// Limits is what a response reports of the limits of an API. The zero value is a
-// response that reports nothing.
+// Limits is what a response reports of the limits of an API. The zero value reports
+// nothing.
 type Limits struct {
 	// RetryAfter is how long the response asks to wait, 0 if it does not. It is at most
-	// a year, and it may stand in a response of any status.
+	// a year, and a response of any status may have it.
 	RetryAfter time.Duration
-	// All has the limits in the order in which they were sent, at most 16, and no two
-	// of one name and unit. Where a server lists several, the first is usually the one
-	// that decides.
+	// All has the limits in the order in which they were sent, at most 16, and at most
+	// one of each name and unit. If a server lists several, the first is usually the
+	// one that decides.
 	All []Limit
 }
 
@@ -27,19 +27,19 @@ type Limit struct {
 	// Unit is what is counted. "" means requests.
 	Unit string
 	// Quota is how many of the unit there are in a window, or in a full bucket. 0
-	// means that it is not known.
+	// means unknown.
 	Quota int
 	// Window is the time for which Quota holds; with Refill, the time in which that
-	// many come back. 0 means that it is not known.
+	// many come back. 0 means unknown.
 	Window time.Duration
 	// Remaining is how many are left, or [Unknown].
 	Remaining int
 	// Reset is the time until the window ends or, with Refills, until the bucket is
-	// full. 0 means that it is not known, or over.
+	// full. 0 means unknown, or over.
 	Reset time.Duration
-	// Refills reports that the limit is said to be a bucket which fills up all the time
-	// and is full after Reset, as with OpenAI and Anthropic. Not every server that says
-	// so behaves so.
+	// Refills reports whether the server describes the limit as a bucket that refills
+	// continuously and is full after Reset, as OpenAI and Anthropic do. Not every such
+	// server has one.
 	Refills bool
 	// Refill is how many come back in each Window, for a bucket whose size is not its
 	// rate: Confluence's holds 10 and gets 2 a minute. 0 means Quota. A limit with a
@@ -48,47 +48,46 @@ type Limit struct {
 }
 
 // Unknown is the Remaining of a limit for which it is not known.
-const Unknown = signals.Unknown
+const Unknown = -1
 
-// Parse reads the limits from the headers of a response that has just arrived. The
-// first of these that is there, and makes sense, counts, for the wait:
+// Parse reads the limits from the headers of a response that has just arrived. For the
+// wait, the first of these headers that is present and valid counts:
 //
 //   - Retry-After-Ms, x-ms-retry-after-ms: milliseconds (OpenAI, Azure)
 //   - Retry-After (RFC 9110, section 10.2.3), and names in place of it
 //
-// and for the limits:
+// For the limits, it is the first of:
 //
 //   - RateLimit with RateLimit-Policy: lists, as in
 //     draft-ietf-httpapi-ratelimit-headers-11, or the dictionary of its version 07
 //   - RateLimit-Limit, -Remaining and -Reset, of version 06 and before
 //   - X-RateLimit-* and X-Rate-Limit-*
 //
-// One of those that reports a denial counts before one that does not. Beside them count
-// the headers that only some APIs have, such as Anthropic-Ratelimit-*: the source has
-// them in a table of dialects.
+// Of these, one that reports a denial counts before one that does not. In addition, Parse
+// reads the headers that only some APIs have, such as Anthropic-Ratelimit-*; the source
+// lists them in a table of dialects.
 //
-// A time is read in any form that is in use, wherever it stands: a number of the
-// header's unit, mostly seconds; a duration such as "6m0s" or "1d2h3m4s"; an HTTP
-// date; a date of ISO 8601; a Unix time in seconds, or in a finer unit. An instant is
-// compared with the clock of this machine, unless the response's Date shows that the
-// server goes by another. A limit may be a count, a period such as "15m", or both as in
-// "150/15m".
+// A time may have any form in use: a number in the header's unit, usually seconds; a
+// duration such as "6m0s" or "1d2h3m4s"; an HTTP date; an ISO 8601 date; a Unix time in
+// seconds or a finer unit. An instant is compared with the clock of this machine, unless
+// the response's Date shows that the server's clock differs. A limit may be a count, a
+// period such as "15m", or both, as in "150/15m".
 //
-// Of several values of one field the tighter counts: the longest wait, the least that
-// remains. Of two sets of one name it is the one with less remaining, with its own
-// quota. Parameters that are not known are ignored (RFC 9651), as are what comes after
-// the first 8 KB of a field, and a response with an Age, which was stored.
+// Of several values of one field the tighter one counts: the longest wait, the least
+// remaining. Of two sets with one name, the one with less remaining counts, with its own
+// quota. Parse ignores unknown parameters (RFC 9651), what comes after the first 8 KB of a
+// field, and a response with an Age, which was stored.
 //
-// A value that makes no sense is as if it were not there: text that cannot be read, or
-// a time of more than a year. A limit of 0 says nothing about a rate, and is left out.
-// Counts that are too large are cut off, and no negative one is returned but [Unknown].
+// Parse ignores an invalid value: text that it cannot read, or a time of more than a year.
+// It omits a limit of 0, which says nothing about a rate. It caps counts that are too
+// large, and returns no negative one except [Unknown].
 func Parse(h http.Header) Limits { return limitsOf(signals.Parse(h, time.Now())) }
 
-// limitsOf returns a copy of what was read of a response.
-func limitsOf(read signals.Limits) Limits {
-	l := Limits{RetryAfter: read.RetryAfter}
-	for _, limit := range read.All {
-		l.All = append(l.All, Limit(limit))
+// limitsOf returns a copy of l for callers.
+func limitsOf(l signals.Limits) Limits {
+	limits := Limits{RetryAfter: l.RetryAfter}
+	for _, limit := range l.All {
+		limits.All = append(limits.All, Limit(limit))
 	}
-	return l
+	return limits
 }

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// principals are the parameters that name the caller in an Authorization which is
-// signed, and so another one for each request: those of AWS, Alibaba and Tencent, of
-// HTTP Digest, HMAC in Kong, Signature and Hawk, of Akamai, and of OAuth 1.
+// principals are the parameters that name the caller in a signed Authorization, which
+// differs from request to request: those of AWS, Alibaba, Tencent, HTTP Digest, HMAC in
+// Kong, Signature, Hawk, Akamai and OAuth 1.
 var principals = []string{"credential", "username", "keyid", "id", "client_token", "oauth_consumer_key", "oauth_token"}
 
-// principal returns the part of a credential that stays the same from request to
-// request, which is all of it unless it is signed.
+// principal returns the part of a credential that is the same in each request: all of it,
+// unless it is signed.
 func principal(value string) string {
 	scheme, rest, found := strings.Cut(value, " ")
 	if !found {

@@ -158,7 +158,7 @@ func TestRoutesAreUsed(t *testing.T) {
 					switch e.Action {
 					case transport.Sent:
 						sent++
-					case transport.Refused, transport.Returned:
+					case transport.Denied, transport.Returned:
 						denied++
 					}
 				})})
@@ -238,7 +238,7 @@ func TestManyPaths(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			switch e.Action {
-			case transport.Refused, transport.Returned:
+			case transport.Denied, transport.Returned:
 				refused++
 			case transport.Answered:
 				served++

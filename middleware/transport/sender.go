@@ -2,31 +2,25 @@ package transport
 
 import "net/http"
 
-// A sender sends one request, several times if need be.
+// A sender prepares the attempts of one request.
 type sender struct {
 	request *http.Request
-	handed  bool    // the body is the base's, which closes it when it likes
-	body    *unread // around it, if it cannot be had twice
+	handed  bool    // base has the body, and closes it
+	body    *unread // wraps the body if there is no GetBody
 }
 
-// next returns the request for the next attempt. The caller's own is never changed.
+// next returns the request for the next attempt. It never changes the caller's request.
 func (s *sender) next(attempt int) (*http.Request, error) {
 	r := s.request
 	s.handed = true
-	if r.Body == nil || r.Body == http.NoBody {
+	if r.Body == nil || r.Body == http.NoBody || r.GetBody != nil && attempt == 1 {
 		return r, nil
 	}
 	body := r.Body
-	switch {
-	case r.GetBody == nil:
-		if s.body != nil {
-			body = s.body.detach()
-		}
+	if r.GetBody == nil {
 		s.body = &unread{body: body}
 		body = s.body
-	case attempt == 1:
-		return r, nil
-	default:
+	} else {
 		var err error
 		if body, err = r.GetBody(); err != nil {
 			return nil, err
@@ -37,14 +31,14 @@ func (s *sender) next(attempt int) (*http.Request, error) {
 	return r, nil
 }
 
-// again tells whether there can be a next attempt.
+// again reports whether there can be another attempt.
 func (s *sender) again() bool {
 	r := s.request
 	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil || s.body != nil && s.body.hold()
 }
 
-// close closes the body when there is no next attempt, as a RoundTripper must,
-// unless the base does: it may be sending it still, while the response arrives.
+// close closes the body after the last attempt, as a RoundTripper must. If base has it,
+// base closes it: it may still be sending it while the response arrives.
 func (s *sender) close() {
 	switch {
 	case s.body != nil:
@@ -54,9 +48,9 @@ func (s *sender) close() {
 	}
 }
 
-// idempotent tells whether a request may be sent again, though the server may have
-// done what it asks: by its method, RFC 9110, section 9.2.2, or since it says so, in
-// the way that http.Transport knows.
+// idempotent reports whether a request may be sent again although the server may have
+// served it: by its method (RFC 9110, section 9.2.2), or by a header that http.Transport
+// knows, too.
 func idempotent(r *http.Request) bool {
 	switch r.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:

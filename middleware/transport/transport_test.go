@@ -583,11 +583,11 @@ func TestObserve(t *testing.T) {
 		_ = errorOf(t, tr, request(t, "https://user:secret@api.example.com/?secret").WithContext(ctx))
 		want := []string{
 			"sent api.example.com 1 0 0s <nil>\n",
-			"refused api.example.com 1 429 2s <nil>\n",
+			"denied api.example.com 1 429 2s <nil>\n",
 			"sent api.example.com 2 0 2s <nil>\n",
 			"answered api.example.com 2 200 0s <nil>\n",
 			"sent api.example.com 1 0 0s <nil>\n", // one denial tells no rate
-			"refused api.example.com 1 429 2s <nil>\n",
+			"denied api.example.com 1 429 2s <nil>\n",
 			"sent api.example.com 2 0 2s <nil>\n",
 			"returned api.example.com 2 429 2s <nil>\n",
 			"not sent api.example.com 0 0 0s context canceled\n",

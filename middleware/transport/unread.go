@@ -1,24 +1,21 @@
 package transport
 
 import (
-	"errors"
 	"io"
 	"sync"
 )
 
-// An unread is a body that cannot be had twice. While nobody has read from it, it can
-// be given to another attempt: a server that refuses a request which expects 100
-// Continue has read none of it.
+// An unread body exists once. While nothing has been read from it, it can be given to
+// another attempt: a server that denies a request which expects 100 Continue has read
+// none of it.
 type unread struct {
 	mu     sync.Mutex
 	body   io.ReadCloser
-	read   bool // somebody has
-	closed bool // the attempt has closed it, which is put off while it may be of use
+	read   bool // a Read was attempted
+	closed bool // the attempt closed it; the body stays open while another one may use it
 	held   bool // it is kept for another attempt
-	ended  bool // there will be none
+	ended  bool // there is no other attempt
 }
-
-var errOver = errors.New("transport: this attempt to send the request is over")
 
 func (u *unread) Read(p []byte) (int, error) {
 	u.mu.Lock()
@@ -44,7 +41,7 @@ func (u *unread) Close() error {
 	return u.body.Close()
 }
 
-// hold keeps the body for another attempt, and returns false if it is too late.
+// hold keeps the body for another attempt. It returns false if it is too late.
 func (u *unread) hold() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -52,10 +49,7 @@ func (u *unread) hold() bool {
 	return u.held
 }
 
-// detach returns the body that is held.
-func (u *unread) detach() io.ReadCloser { return u.body }
-
-// end makes up for a Close that was put off.
+// end closes the body if Close did not.
 func (u *unread) end() {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -173,7 +173,7 @@ func (c *tally) observe(e transport.Event) {
 	switch e.Action {
 	case transport.Sent:
 		c.sent++
-	case transport.Refused, transport.Returned:
+	case transport.Denied, transport.Returned:
 		c.refused++
 	}
 }

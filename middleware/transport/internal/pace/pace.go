@@ -1,201 +1,90 @@
+// Package pace decides when requests to an API are sent, so that they stay within its
+// limits. It knows no HTTP: a Transport asks it before an attempt ([Pace.Wait]) and
+// reports the response after it ([Pace.Learn]).
+//
+// A [Cache] has a [Pace] for each host and credential. A Pace has a queue for each set of
+// limits that its routes have, and a limiter for each limit. A file calls down this list,
+// never up:
+//
+//	cache.go                     the paces
+//	wait.go, learn.go            before an attempt, after its response
+//	observation.go               the attempts under way beside one
+//	backoff.go                   the wait after a denial
+//	pace.go, queue.go, routes.go which requests wait for which limits
+//	report.go, limiter.go        one limit: what a report changes, how long to wait
+//	fill.go                      its bucket
+//	adaptive.go                  the rate of an API that reports no limits
+//	classifier.go, estimator.go  whether a limit is a bucket, and how fast it refills
+//	windowstart.go, rounding.go  what servers do not report of a window
+//	aimd.go, rtt.go              the use by other nodes, the round-trip times
 package pace
 
 import (
 	"container/list"
-	"context"
-	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// alone is how long the first request to a host goes alone, at most: if its response
-// takes longer, a second one goes, and so on.
-const alone = time.Second
-
-// A pace is what the requests to one host with one key have in common. Nobody
-// sends but the first in a queue, so that each waits its turn and a change of the
-// pace holds for all of them.
+// A Pace is what the requests to one host with one credential have in common.
 type Pace struct {
 	key   Key
 	users int           // guarded by Cache.mu, as the next two
-	used  time.Time     // last
-	idle  *list.Element // its place among those that nobody uses
+	used  time.Time     // when the last user left
+	idle  *list.Element // its place in Cache.idle, nil while it is used
 
 	maxWait time.Duration
-	Warned  atomic.Bool // that its requests have no credential; for the Transport
+	Warned  atomic.Bool // for the Transport: it has reported that there is no credential
 
 	mu       sync.Mutex
 	tickets  uint64
 	queues   queues
-	sent     uint64                // how many requests were sent
-	last     [maxOvertaken]sending // the last ones, by their number
-	lastSent time.Time             // zero before the first, and when it has failed
-	trip     time.Duration         // how long the longest of the last ones took, at most maxTrip
-	way      way
-	known    bool    // there was a response
-	gate     gate    // of denials that name no limit
-	lanes    []*lane // the limits that were told, up to maxLanes
-	ids      uint64  // of lanes, so far
-	routes   routes  // which of them hold which requests
-	learned  learner // for want of such
+	sent     uint64             // counts attempts
+	recent   [maxRecent]sending // the last ones, by number
+	lastSent time.Time          // zero before the first attempt, and after one that failed
+	rtt      rtt
+	known    bool       // there was a response
+	backoff  backoff    // after denials that name no limit
+	limiters []*limiter // of the limits that were reported, at most maxLimiters
+	ids      uint64     // counts limiters
+	routes   routes     // which limiters hold which routes
+	adaptive adaptive   // for routes without a limiter
 }
 
-// An Attempt is one request on its way.
+// A Ticket is the place of a request among all of its pace. A request that is sent again
+// keeps it.
+type Ticket struct {
+	number uint64
+	route  Route
+}
+
+// An Attempt is a request that is sent once.
 type Attempt struct {
 	number uint64 // counts those of a pace, from 1
 	sent   time.Time
 	route  Route
 }
 
-// A sending is what is remembered of an Attempt.
+// A sending is what is remembered of an attempt.
 type sending struct {
 	at  time.Time
-	set *limitSet // the limits that it counts against; nil: not known, so all
+	set *limitSet // the limits that it counts against; nil: unknown, so all
 }
 
-// Ticket returns a request's place among all of its pace.
-func (p *Pace) Ticket() uint64 {
+// maxRecent is how many attempts are remembered: a response matters only to the requests
+// that it overtook, and no more are under way.
+const maxRecent = 128
+
+// Ticket returns the next ticket, for a request of a route.
+func (p *Pace) Ticket(route Route) Ticket {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tickets++
-	return p.tickets
+	return Ticket{p.tickets, route}
 }
 
-// Wait waits until the request may be sent, for left at most.
-func (p *Pace) Wait(ctx context.Context, ticket uint64, route Route, left time.Duration) (Attempt, error) {
-	w := &waiter{ticket: ticket, route: route, look: make(chan struct{}, 1), end: time.Now().Add(left)}
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(w.end) {
-		w.end, w.deadline = deadline, true
-	}
-	p.mu.Lock()
-	ahead := p.queues.join(w, p.routes.of(route))
-	p.mu.Unlock()
-	for {
-		c, wait, err := p.look(ctx, w, ahead)
-		if wait == 0 {
-			return c, err
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-w.look:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-		ahead = 0 // nobody counts: from now on it is known when its turn has come
-	}
-}
-
-// look returns how long w is to wait until it looks again. If that is 0, w has left the
-// queue, as a call or with an error. ahead is how many are in front of it, at least.
-func (p *Pace) look(ctx context.Context, w *waiter, ahead int) (c Attempt, wait time.Duration, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	defer func() {
-		if wait == 0 {
-			p.queues.leave(w)
-		}
-	}()
-	if err := ctx.Err(); err != nil {
-		return Attempt{}, 0, err
-	}
-	now := time.Now()
-	left := w.end.Sub(now)
-	first := p.queues.isFirst(w)
-	if first {
-		ahead = 0
-	}
-	must, should := p.delay(w.set, now, ahead)
-	if should > left {
-		should = must // no time to be sparing
-	}
-	asking := p.alone(w.set, now) // mostly over before, when a response comes
-	switch {
-	case first && should <= 0 && asking <= 0:
-		return p.grant(w, now), 0, nil
-	case left <= 0 || must > left:
-		return Attempt{}, 0, Late{Wait: max(must, time.Nanosecond), Left: max(left, 0), Deadline: w.deadline}
-	case first:
-		left = min(left, max(should+p.jitter(w.set, now, should, left), asking))
-	}
-	return Attempt{}, left, nil
-}
-
-const (
-	maxSpaceJitter = 50 * time.Millisecond
-	maxGateJitter  = 500 * time.Millisecond // after a refusal
-)
-
-// jitter returns what is added to a wait, so that processes do not fall into step: up
-// to a tenth of it, and no more than half of what the request could wait beyond it.
-// It costs no throughput, for tokens go on coming in, if there is room for them.
-func (p *Pace) jitter(set *limitSet, now time.Time, wait, most time.Duration) time.Duration {
-	limit := maxSpaceJitter
-	if p.closed(set, now) {
-		limit = maxGateJitter
-	} else if slices.ContainsFunc(set.all(), (*lane).single) {
-		limit = wait / 200
-	}
-	return rand.N(max(min(wait/10, limit, (most-wait)/2), 0) + 1)
-}
-
-// closed reports whether a denial keeps the requests of a set waiting.
-func (p *Pace) closed(set *limitSet, now time.Time) bool {
-	return now.Before(p.gate.until) || slices.ContainsFunc(set.all(), func(l *lane) bool { return now.Before(l.gate.until) })
-}
-
-// delay returns how long the request must wait that has so many in front of it, and how
-// long it should. 0 or less means that it may be sent.
-func (p *Pace) delay(set *limitSet, now time.Time, ahead int) (must, should time.Duration) {
-	must = p.gate.delay(now)
-	if set == nil {
-		must = max(must, p.learned.delay(now, ahead))
-	}
-	should = must
-	for _, l := range set.all() {
-		m, s := l.delay(now, ahead)
-		m = max(m, l.gate.delay(now))
-		must, should = max(must, m), max(should, s, m)
-	}
-	return must, should
-}
-
-// alone returns how much longer the next request must wait, since one is under way
-// that asks what the limits are.
-func (p *Pace) alone(set *limitSet, now time.Time) time.Duration {
-	wait := time.Duration(0)
-	if !p.known && !p.lastSent.IsZero() {
-		wait = p.lastSent.Add(alone).Sub(now)
-	}
-	wait = max(wait, p.gate.alone(now))
-	for _, l := range set.all() {
-		if wait = max(wait, l.gate.alone(now)); l.over(now) {
-			wait = max(wait, l.asked.Add(alone).Sub(now)) // long ago if nobody has asked
-		}
-	}
-	return wait
-}
-
-// grant counts a request as sent.
-func (p *Pace) grant(w *waiter, now time.Time) Attempt {
-	p.sent++
-	p.last[p.sent%maxOvertaken] = sending{now, w.set}
-	p.lastSent = now
-	p.gate.pass(now, p.sent, p.maxWait)
-	if w.set == nil {
-		p.learned.take(now)
-	}
-	for _, l := range w.set.all() {
-		l.gate.pass(now, p.sent, p.maxWait)
-		l.take(now, &p.way)
-	}
-	return Attempt{number: p.sent, sent: now, route: w.route}
-}
-
-// Failed notes that there will be no response. While none is known, the next
-// request goes at once, alone again.
+// Failed reports that an attempt ended without a response. While none is known, the next
+// request goes at once, again alone.
 func (p *Pace) Failed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -203,10 +92,15 @@ func (p *Pace) Failed() {
 	p.queues.wake()
 }
 
-// Late is the error of a request that would have to wait for longer than it can.
-type Late struct {
-	Wait, Left time.Duration
-	Deadline   bool // that of the context
-}
+// remembers reports whether an attempt is one of the recent ones.
+func (p *Pace) remembers(number uint64) bool { return p.sent-number < maxRecent }
 
-func (Late) Error() string { return "the wait is too long" }
+// limiter returns the limiter of a name, or nil.
+func (p *Pace) limiter(name string) *limiter {
+	for _, l := range p.limiters {
+		if l.name == name {
+			return l
+		}
+	}
+	return nil
+}

@@ -5,27 +5,25 @@ import (
 	"time"
 )
 
-// A queue holds the requests that wait for the same limits, in the order in which they
-// first came: one that was refused goes back in front of those that came after it.
+// A queue holds the requests that wait for the same limits, by their tickets: a denied
+// request goes back in front of those that came after it.
 type queue struct{ waiters list.List } // of *waiter
 
-// A waiter is a request in the queue.
+// A waiter is a request in a queue.
 type waiter struct {
-	ticket uint64
-	route  Route
-	// look tells the request that its turn has come, or that there is news.
-	look     chan struct{}
-	end      time.Time // of its time
-	deadline bool      // which is that of its context
-	set      *limitSet // whose queue it is in
+	Ticket
+	wake     chan struct{} // it is the first now, or there is news
+	end      time.Time     // it can wait no longer
+	deadline bool          // end is its context's deadline
+	set      *limitSet     // whose queue it is in
 	place    *list.Element
 }
 
-// join puts w in, and returns how many are in front of it.
+// join adds w, and returns how many are in front of it.
 func (q *queue) join(w *waiter) int {
 	ahead := q.waiters.Len()
 	for e := q.waiters.Back(); e != nil; e = e.Prev() {
-		if e.Value.(*waiter).ticket < w.ticket { //nolint:errcheck,forcetypeassert // nothing else is put there
+		if waiterIn(e).number < w.number {
 			w.place = q.waiters.InsertAfter(w, e)
 			return ahead
 		}
@@ -35,23 +33,27 @@ func (q *queue) join(w *waiter) int {
 	return 0
 }
 
-// wake lets the first request look whether it may be sent.
+// wake makes the first request try whether it may be sent.
 func (q *queue) wake() {
 	first := q.waiters.Front()
 	if first == nil {
 		return
 	}
 	select {
-	case first.Value.(*waiter).look <- struct{}{}: //nolint:errcheck,forcetypeassert // nothing else is put there
-	default: // it will look anyway
+	case waiterIn(first).wake <- struct{}{}:
+	default: // it will try anyway
 	}
 }
 
-// queues are the requests that wait, by their limits, so that one limit that is used
-// up holds up no request that does not count against it.
+func waiterIn(e *list.Element) *waiter {
+	return e.Value.(*waiter) //nolint:errcheck,forcetypeassert // the list holds nothing else
+}
+
+// queues are the queues of all sets of limits: a limit that is used up delays no request
+// that does not count against it.
 type queues struct{ bySet map[*limitSet]*queue }
 
-// join puts w into the queue of a set, and returns how many are in front of it.
+// join adds w to the queue of a set, and returns how many are in front of it.
 func (qs *queues) join(w *waiter, set *limitSet) int {
 	q := qs.bySet[set]
 	if q == nil {
@@ -67,7 +69,7 @@ func (qs *queues) join(w *waiter, set *limitSet) int {
 
 func (qs *queues) isFirst(w *waiter) bool { return w.place.Prev() == nil }
 
-// leave takes w out, and lets the next one look.
+// leave removes w, and wakes the next request.
 func (qs *queues) leave(w *waiter) {
 	q := qs.bySet[w.set]
 	q.waiters.Remove(w.place)
@@ -76,19 +78,19 @@ func (qs *queues) leave(w *waiter) {
 	}
 }
 
-// wake lets the first request of each queue look whether it may be sent.
+// wake wakes the first request of each queue.
 func (qs *queues) wake() {
 	for _, q := range qs.bySet {
 		q.wake()
 	}
 }
 
-// sort puts those whose limits have changed into other queues.
+// sort moves the requests whose limits have changed.
 func (qs *queues) sort(of func(Route) *limitSet) {
 	var moved []*waiter
 	for set, q := range qs.bySet {
 		for e := q.waiters.Front(); e != nil; {
-			w := e.Value.(*waiter) //nolint:errcheck,forcetypeassert // nothing else is put there
+			w := waiterIn(e)
 			if e = e.Next(); of(w.route) != set {
 				q.waiters.Remove(w.place)
 				moved = append(moved, w)

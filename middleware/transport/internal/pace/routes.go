@@ -12,38 +12,46 @@ type Route uint64
 // maxRoutes is how many routes a pace remembers.
 const maxRoutes = 256
 
-// routes are what a pace knows of which limits answer for which route. A route of which
-// nothing is known goes by those limits that most routes have.
+// routes are the limits of the routes of a pace. An unknown route has the limits that most
+// routes have.
 type routes struct {
 	byKey map[Route]*route
 	order list.List // of *route, the one that was learned last in front
 	sets  []*limitSet
-	rest  *limitSet // for routes that are not known; nil if there is none
+	rest  *limitSet // of unknown routes; nil if there is none
 }
 
 type route struct {
 	key    Route
 	set    *limitSet
-	newest uint64 // the number of the request that told it
+	newest uint64 // the attempt whose response reported the set
 	place  *list.Element
 }
 
-// A limitSet is the limits that hold some routes. There is one for all routes with the
-// same limits, and their requests wait in one line.
+// A limitSet is the limits that hold some routes. Routes with the same limits share one,
+// and their requests wait in one queue.
 type limitSet struct {
-	lanes  []*lane // in the order of their ids
-	routes int
+	limiters []*limiter // in the order of their ids
+	routes   int
 }
 
-// all returns the limits of a set, which may be nil.
-func (s *limitSet) all() []*lane {
+// all returns the limiters of a set, which may be nil.
+func (s *limitSet) all() []*limiter {
 	if s == nil {
 		return nil
 	}
-	return s.lanes
+	return s.limiters
 }
 
-func (s *limitSet) has(l *lane) bool { return s != nil && slices.Contains(s.lanes, l) }
+func (s *limitSet) has(l *limiter) bool { return slices.Contains(s.all(), l) }
+
+// count adds n to the routes of a set and its limiters.
+func (s *limitSet) count(n int) {
+	s.routes += n
+	for _, l := range s.limiters {
+		l.routes += n
+	}
+}
 
 // of returns the limits of a route; nil if there are none.
 func (rs *routes) of(key Route) *limitSet {
@@ -53,36 +61,41 @@ func (rs *routes) of(key Route) *limitSet {
 	return rs.rest
 }
 
-// learn notes which limits the response to a request of a route told, none if it has
-// none any more. It returns false if that was known.
-func (rs *routes) learn(key Route, lanes []*lane, number uint64) bool {
+// learn notes the limits that the response to an attempt reported, none if its route has
+// none any more. It returns false if nothing changes.
+func (rs *routes) learn(key Route, limiters []*limiter, number uint64) bool {
 	r := rs.byKey[key]
-	slices.SortFunc(lanes, func(a, b *lane) int { return cmp.Compare(a.id, b.id) })
+	sortByID(limiters)
 	switch {
-	case r == nil && len(lanes) == 0, r != nil && number < r.newest: // a newer one has told already
+	case r == nil && len(limiters) == 0, r != nil && number < r.newest:
 		return false
-	case r != nil && slices.Equal(r.set.lanes, lanes):
+	case r != nil && slices.Equal(r.set.limiters, limiters):
 		r.newest = number
 		rs.order.MoveToFront(r.place)
 		return false
 	case r != nil:
 		rs.remove(r)
 	case len(rs.byKey) >= maxRoutes:
-		rs.remove(rs.order.Back().Value.(*route)) //nolint:errcheck,forcetypeassert // nothing else is put there
+		rs.remove(routeIn(rs.order.Back()))
 	}
-	if len(lanes) > 0 {
-		rs.put(&route{key: key, set: rs.setOf(lanes), newest: number})
+	if len(limiters) > 0 {
+		if rs.byKey == nil {
+			rs.byKey = make(map[Route]*route)
+		}
+		r := &route{key: key, set: rs.setOf(limiters), newest: number}
+		rs.byKey[key], r.place = r, rs.order.PushFront(r)
+		r.set.count(1)
 	}
-	rs.tally()
+	rs.findRest()
 	return true
 }
 
-func (rs *routes) put(r *route) {
-	if rs.byKey == nil {
-		rs.byKey = make(map[Route]*route)
-	}
-	rs.byKey[r.key], r.place = r, rs.order.PushFront(r)
-	r.set.count(1)
+func routeIn(e *list.Element) *route {
+	return e.Value.(*route) //nolint:errcheck,forcetypeassert // the list holds nothing else
+}
+
+func sortByID(limiters []*limiter) {
+	slices.SortFunc(limiters, func(a, b *limiter) int { return cmp.Compare(a.id, b.id) })
 }
 
 func (rs *routes) remove(r *route) {
@@ -91,54 +104,47 @@ func (rs *routes) remove(r *route) {
 	r.set.count(-1)
 }
 
-func (s *limitSet) count(n int) {
-	s.routes += n
-	for _, l := range s.lanes {
-		l.routes += n
-	}
-}
-
-// drop drops limits from all routes.
-func (rs *routes) drop(gone func(*lane) bool) {
+// drop drops limiters from all routes.
+func (rs *routes) drop(gone func(*limiter) bool) {
 	for e := rs.order.Back(); e != nil; {
-		r := e.Value.(*route) //nolint:errcheck,forcetypeassert // nothing else is put there
-		if e = e.Prev(); slices.ContainsFunc(r.set.lanes, gone) {
-			rs.learn(r.key, slices.DeleteFunc(slices.Clone(r.set.lanes), gone), r.newest)
+		r := routeIn(e)
+		if e = e.Prev(); slices.ContainsFunc(r.set.limiters, gone) {
+			rs.learn(r.key, slices.DeleteFunc(slices.Clone(r.set.limiters), gone), r.newest)
 		}
 	}
 }
 
-// tally finds the limits that most routes have.
-func (rs *routes) tally() {
+// findRest finds the limits that most routes have.
+func (rs *routes) findRest() {
 	most := 0
-	var lanes []*lane
+	var limiters []*limiter
 	for _, s := range rs.sets {
-		for _, l := range s.lanes {
+		for _, l := range s.limiters {
 			switch {
 			case l.routes > most:
-				most, lanes = l.routes, []*lane{l}
-			case l.routes == most && most > 0 && !slices.Contains(lanes, l):
-				lanes = append(lanes, l)
+				most, limiters = l.routes, []*limiter{l}
+			case l.routes == most && most > 0 && !slices.Contains(limiters, l):
+				limiters = append(limiters, l)
 			}
 		}
 	}
-	slices.SortFunc(lanes, func(a, b *lane) int { return cmp.Compare(a.id, b.id) })
-	if rs.rest == nil || !slices.Equal(rs.rest.lanes, lanes) {
-		if rs.rest = nil; len(lanes) > 0 {
-			rs.rest = rs.setOf(lanes)
+	sortByID(limiters)
+	if !slices.Equal(rs.rest.all(), limiters) {
+		if rs.rest = nil; len(limiters) > 0 {
+			rs.rest = rs.setOf(limiters)
 		}
 	}
 	rs.sets = slices.DeleteFunc(rs.sets, func(s *limitSet) bool { return s.routes == 0 && s != rs.rest })
 }
 
-// setOf returns the set of these limits.
-func (rs *routes) setOf(lanes []*lane) *limitSet {
+// setOf returns the set of these limiters.
+func (rs *routes) setOf(limiters []*limiter) *limitSet {
 	for _, s := range rs.sets {
-		if slices.Equal(s.lanes, lanes) {
+		if slices.Equal(s.limiters, limiters) {
 			return s
 		}
 	}
-	s := &limitSet{lanes: lanes}
+	s := &limitSet{limiters: limiters}
 	rs.sets = append(rs.sets, s)
 	return s
 }

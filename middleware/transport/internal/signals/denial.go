@@ -10,7 +10,7 @@ import (
 type Denial struct {
 	Denied  bool
 	Limited bool          // because of a limit, so that the request was surely not served
-	Last    bool          // the server wants no other attempt
+	Final   bool          // the server wants no other attempt
 	Wait    time.Duration // as told, 0 if it was not
 }
 
@@ -22,8 +22,8 @@ const (
 // DenialOf reads a response and the limits in it.
 func DenialOf(response *http.Response, l Limits) Denial {
 	d := Denial{
-		Last: strings.EqualFold(response.Header.Get("X-Should-Retry"), "false"),
-		Wait: l.RetryAfter,
+		Final: strings.EqualFold(response.Header.Get("X-Should-Retry"), "false"),
+		Wait:  l.RetryAfter,
 	}
 	switch response.StatusCode {
 	case http.StatusTooManyRequests:

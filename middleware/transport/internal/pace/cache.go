@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// maxIdle is how long a pace is remembered that nobody uses. No wait that is kept
-// in it is longer than Config.MaxWait, which is mostly much less.
-const maxIdle = 10 * time.Minute
-
 // A Key stands for a host and a credential.
 type Key [32]byte
 
-// A Cache has the paces of all hosts and keys, bounded: there are MaxPaces, and one at
-// most for each request under way beyond that.
+// A Cache has the paces of all keys. It holds MaxPaces of them, and beyond that at most
+// one for each request under way. MaxPaces and MaxWait must be positive.
 type Cache struct {
 	MaxPaces int
-	MaxWait  time.Duration
+	MaxWait  time.Duration // of one request
 
 	mu    sync.Mutex
 	byKey map[Key]*Pace
-	idle  list.List // of *Pace, those that nobody uses, the one that was used last in front
+	idle  list.List // of *Pace, those without a request under way, the last used one in front
 }
 
-// Acquire returns the pace of a key, which stays until release.
+// maxIdle is how long an idle pace is remembered. No wait in it is longer than MaxWait,
+// which is usually much less.
+const maxIdle = 10 * time.Minute
+
+// Acquire returns the pace of a key, which stays until Release.
 func (c *Cache) Acquire(key Key) *Pace {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,6 +44,7 @@ func (c *Cache) Acquire(key Key) *Pace {
 	return p
 }
 
+// Release ends a use of p.
 func (c *Cache) Release(p *Pace) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,12 +55,11 @@ func (c *Cache) Release(p *Pace) {
 	c.forget(now)
 }
 
-// forget drops what is too old or too much.
+// forget drops idle paces that are too old or too many.
 func (c *Cache) forget(now time.Time) {
-	idle := max(maxIdle, c.MaxWait)
 	for e := c.idle.Back(); e != nil; e = c.idle.Back() {
-		p := e.Value.(*Pace) //nolint:errcheck,forcetypeassert // nothing else is put there
-		if len(c.byKey) <= c.MaxPaces && now.Sub(p.used) < idle {
+		p := e.Value.(*Pace) //nolint:errcheck,forcetypeassert // the list holds nothing else
+		if len(c.byKey) <= c.MaxPaces && now.Sub(p.used) < max(maxIdle, c.MaxWait) {
 			return
 		}
 		c.idle.Remove(e)
