@@ -58,7 +58,7 @@ func TestWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		alone := old()
-		refused := 0
+		denied := 0
 		for i := range 12 {
 			if i == 6 {
 				time.Sleep(1001 * time.Millisecond) // another window, and a full bucket
@@ -68,11 +68,11 @@ func TestWatch(t *testing.T) {
 				t.Errorf("call %d: watched %v, alone %v", i, got, want)
 			}
 			if got.status == http.StatusTooManyRequests {
-				refused++
+				denied++
 			}
 		}
-		if decided != 12 || wouldDeny != 2 || refused != 2 {
-			t.Errorf("of 12 calls %d were decided, keyrate would have refused %d, the other refused %d; want 12, 2 and 2", decided, wouldDeny, refused)
+		if decided != 12 || wouldDeny != 2 || denied != 2 {
+			t.Errorf("of 12 calls %d were decided, keyrate would have denied %d, the other denied %d; want 12, 2 and 2", decided, wouldDeny, denied)
 		}
 		time.Sleep(2 * time.Second)
 		wouldDeny = 0
@@ -88,7 +88,7 @@ func TestWatch(t *testing.T) {
 			}
 		}
 		if wouldDeny != 4 {
-			t.Errorf("at the edge of the window keyrate would have refused %d, want 4", wouldDeny)
+			t.Errorf("at the edge of the window keyrate would have denied %d, want 4", wouldDeny)
 		}
 	})
 }
@@ -115,7 +115,7 @@ func TestLimit(t *testing.T) {
 				t.Errorf("call %d: headers are missing: %v", i, got.header)
 			}
 			if i == 5 && (got.header.Get("X-Ratelimit-Reset") != want.header.Get("X-Ratelimit-Reset") || got.header.Get("Retry-After") != "1") {
-				t.Errorf("the refusal has the headers %v", got.header)
+				t.Errorf("the denial has the headers %v", got.header)
 			}
 		}
 	})

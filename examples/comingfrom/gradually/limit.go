@@ -10,8 +10,8 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// Limit limits an API by keyrate, in the words that its clients know: the headers and
-// the refusal of the limiter before stand beside keyrate's headers.
+// Limit limits an API with keyrate, and keeps what its clients know: the headers and the
+// text of the limiter before, beside keyrate's headers.
 func Limit(api http.Handler) (http.Handler, error) {
 	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerSecond(5), ratelimit.Config{})
 	if err != nil {

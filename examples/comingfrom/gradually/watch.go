@@ -1,5 +1,4 @@
-// Package gradually changes the limiter of an API in two steps, each of which can be
-// taken back.
+// Package gradually changes the limiter of an API in two steps. Each step can be undone.
 package gradually
 
 import (
@@ -11,12 +10,12 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// Watch puts keyrate around an API that another limiter still limits. It decides about
-// each call, tells observe, and changes nothing of any response.
+// Watch puts keyrate around an API that another limiter still limits. It decides each
+// call, reports it to observe, and changes no response.
 func Watch(limited http.Handler, observe func(context.Context, ratelimit.Event)) (http.Handler, error) {
 	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerSecond(5), ratelimit.Config{
 		Shadow:  true,
-		Observe: observe, // Event.Result.WouldDeny is what keyrate would have refused
+		Observe: observe, // Event.Result.WouldDeny: keyrate would have denied it
 	})
 	if err != nil {
 		return nil, err

@@ -57,10 +57,10 @@ func Check(t *testing.T, p Program) {
 	page := open(t, filepath.Join("../../../../docs/coming-from", filepath.Base(parent)+".md"))
 	page.block("go", p.Side, string(source))
 
-	admitted, refused := answers(t, p)
-	page.block("text", p.Side, refused.body+"\n")
+	admitted, denied := answers(t, p)
+	page.block("text", p.Side, denied.body+"\n")
 	page.headers(2*int(p.Side)+1, admitted)
-	page.headers(2*int(p.Side)+2, refused)
+	page.headers(2*int(p.Side)+2, denied)
 
 	for _, fact := range facts {
 		if fact.redis && p.NewOnRedis == nil || fact.memory && p.New == nil {
@@ -74,7 +74,7 @@ func Check(t *testing.T, p Program) {
 }
 
 // answers returns the first of six calls at once, and the last.
-func answers(t *testing.T, p Program) (admitted, refused answer) {
+func answers(t *testing.T, p Program) (admitted, denied answer) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := p.start(t, false)
@@ -82,10 +82,10 @@ func answers(t *testing.T, p Program) (admitted, refused answer) {
 		for range 4 {
 			s.do(call{key: "alice"})
 		}
-		refused = s.do(call{key: "alice"})
+		denied = s.do(call{key: "alice"})
 	})
-	if admitted.status != http.StatusOK || refused.status != http.StatusTooManyRequests {
-		t.Fatalf("the first of six calls got %d, the last %d", admitted.status, refused.status)
+	if admitted.status != http.StatusOK || denied.status != http.StatusTooManyRequests {
+		t.Fatalf("the first of six calls got %d, the last %d", admitted.status, denied.status)
 	}
-	return admitted, refused
+	return admitted, denied
 }

@@ -23,7 +23,7 @@ var facts = []fact{
 	{name: "1, then 4 after 990 ms, then 5 after 1,010 ms", outcome: boundary},
 	{name: "10 a second, for 10 s", outcome: steady},
 	{name: "6 with one key, 1 with each of 70,000 others, 1 more with the first", memory: true, outcome: crowded},
-	{name: "6, and one more after the wait that it was told", outcome: patient},
+	{name: "6, and one more after the reported wait", outcome: patient},
 	{name: "6 without a key", outcome: six(func(int) call { return call{} })},
 	{name: "6 without a key, each from another address", outcome: six(func(i int) call { return call{from: address(i)} })},
 	{name: "6 without a key, each with another `X-Forwarded-For`", outcome: six(func(i int) call { return call{header: forwarded(i)} })},
@@ -98,7 +98,7 @@ func steady(s *running) string {
 	return fmt.Sprintf("%d of 100 admitted", admitted)
 }
 
-// crowded tells whether a key at its limit is forgotten for others.
+// crowded reports whether a key at its limit is forgotten for others.
 func crowded(s *running) string {
 	six(func(int) call { return call{key: "alice"} })(s)
 	for i := range 70_000 {
@@ -112,25 +112,25 @@ func patient(s *running) string {
 	for range 6 {
 		last = s.do(call{key: "alice"})
 	}
-	for _, told := range []struct {
+	for _, reported := range []struct {
 		header string
 		unit   time.Duration
 	}{
 		{"Retry-After-Ms", time.Millisecond},
 		{"Retry-After", time.Second},
 	} {
-		n, err := strconv.Atoi(last.header.Get(told.header))
+		n, err := strconv.Atoi(last.header.Get(reported.header))
 		if err != nil {
 			continue
 		}
-		wait := time.Duration(n) * told.unit
+		wait := time.Duration(n) * reported.unit
 		time.Sleep(wait)
 		return fmt.Sprintf("%d, after %s", s.do(call{key: "alice"}).status, spell(wait))
 	}
-	return "no wait is told"
+	return "no wait is reported"
 }
 
-// held tells the keys in Redis, and their types.
+// held returns the keys in Redis, and their types.
 func held(s *running) string {
 	s.do(call{key: "alice"})
 	var all []string
@@ -140,7 +140,7 @@ func held(s *running) string {
 	return strings.Join(all, "; ")
 }
 
-// hanging tells the status, and how long it took, in whole seconds from one on: some
+// hanging returns the status, and how long it took, in whole seconds from one on: some
 // clients pause at random between their attempts.
 func hanging(s *running) string {
 	s.do(call{key: "alice"})
@@ -155,7 +155,7 @@ func hanging(s *running) string {
 	return fmt.Sprintf("%s, after %s", got, spell(took))
 }
 
-// repeated tells the headers of an answer that hold what the caller sent.
+// repeated returns the headers of an answer that hold what the caller sent.
 func repeated(s *running) string {
 	var names []string
 	for name, values := range s.do(call{key: "alice", header: forwarded(7)}).header {
@@ -180,7 +180,7 @@ func forwarded(i int) http.Header {
 	return http.Header{"X-Forwarded-For": {fmt.Sprintf("198.51.100.%d", i)}}
 }
 
-// statuses tells runs of equal ones: "5 × 200, 1 × 429".
+// statuses returns runs of equal ones: "5 × 200, 1 × 429".
 func statuses(all []answer) string {
 	var runs []string
 	for i := 0; i < len(all); {

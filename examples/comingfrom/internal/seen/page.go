@@ -11,7 +11,7 @@ import (
 
 // The tables of a page begin with these cells.
 const (
-	headerTable = "| in the response | before: admitted | before: refused | after: admitted | after: refused |"
+	headerTable = "| in the response | before: admitted | before: denied | after: admitted | after: denied |"
 	factTable   = "| calls | before | after |"
 )
 
@@ -150,7 +150,7 @@ func (p *page) table(start string) (at int, rows []string) {
 	return at, rows
 }
 
-// cells returns the cells of a row, none of which may hold a bar.
+// cells returns the cells of a row. No cell may hold a bar.
 func cells(row string) []string {
 	all := strings.Split(strings.Trim(strings.TrimSpace(row), "|"), "|")
 	for i := range all {

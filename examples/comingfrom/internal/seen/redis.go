@@ -50,7 +50,7 @@ func (b *backend) dial(context.Context, string, string) (net.Conn, error) {
 	return &pipe{Conn: conn, backend: b}, nil
 }
 
-// die ends all connections, and lets nobody connect again.
+// die ends all connections, and rejects new ones.
 func (b *backend) die() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -131,7 +131,7 @@ func ungone(err error) error {
 // AsNewClient returns options as redisstore.NewClient sets them, with the address and
 // the dialer of o.
 func AsNewClient(o *redis.Options) *redis.Options {
-	client, err := redisstore.NewClient("unix:///no/such.sock") // where nobody is, nor is asked
+	client, err := redisstore.NewClient("unix:///no/such.sock") // which does not exist, and is never dialled
 	if err != nil {
 		panic(err)
 	}

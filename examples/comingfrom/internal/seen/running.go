@@ -46,7 +46,7 @@ func (s *running) restart(p Program) {
 	s.t.Helper()
 	var end func() error
 	s.handler, end, s.failed = p.NewOnRedis(&redis.Options{
-		Addr:   "127.0.0.1:6379", // where nobody is called; a name would be looked up, outside the bubble
+		Addr:   "127.0.0.1:6379", // never dialled; a name would be looked up, outside the bubble
 		Dialer: s.redis.dial,
 	})
 	if end == nil {

@@ -1,5 +1,5 @@
 // Command after serves the same API, limited by keyrate: 5 calls a second for each API
-// key, over all processes on one Redis.
+// key, across all nodes on one Redis.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	secret := os.Getenv("KEYRATE_SECRET") // openssl rand -hex 32, and the same in all processes
+	secret := os.Getenv("KEYRATE_SECRET") // openssl rand -hex 32, the same on all nodes
 	if secret == "" {
 		log.Fatal("KEYRATE_SECRET is not set")
 	}

@@ -1,5 +1,5 @@
 // Command before serves an API that redis_rate limits: 5 calls a second for each API
-// key, over all processes on one Redis.
+// key, across all nodes on one Redis.
 package main
 
 import (
@@ -22,7 +22,7 @@ func handler(client *redis.Client) http.Handler {
 	return limit(redis_rate.NewLimiter(client), http.HandlerFunc(hello))
 }
 
-// limit is what everybody writes: redis_rate decides, and leaves HTTP to its users.
+// limit is what most programs write: redis_rate decides, and leaves HTTP to its users.
 func limit(limiter *redis_rate.Limiter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		result, err := limiter.Allow(r.Context(), r.Header.Get("X-API-Key"), redis_rate.PerSecond(5))
