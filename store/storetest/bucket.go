@@ -9,9 +9,10 @@ import (
 var bucketClauses = []clause{
 	{name: "FreshBucketIsFull", promise: "a key that never called has all of its tokens", check: checkFresh},
 	{name: "BurstThenDenial", promise: "exactly Burst calls are admitted at once, and each is charged", check: checkBurst},
-	{name: "WaitingAsToldAdmits", promise: "the wait that the debt tells is enough, and a microsecond less is not", check: checkWait},
+	{name: "WaitAdmits", promise: "a call is admitted after the wait that follows from the debt, and not a microsecond earlier", check: checkWait},
 	{name: "DenialChargesNothing", promise: "a denied call costs nothing", check: checkDenial},
-	{name: "RefillToFullOnly", promise: "a bucket left alone fills up to Burst and no further", check: checkRefill},
+	{name: "RefillToFullOnly", promise: "an idle bucket refills up to Burst and no further", check: checkRefill},
+	{name: "ProvesItself", promise: "ratelimit.Prove finds the store sound, each time", check: checkProve},
 }
 
 var fivePerSecond = policy(ratelimit.PerSecond(5))
@@ -32,7 +33,7 @@ func checkBurst(p *probe) {
 	d := p.deny("burst", fivePerSecond, 1)
 	p.debts("in a denial", fivePerSecond, d, micros(1_000_000))
 	if wait := fivePerSecond.Bucket(0).RetryAfter(d.Debts[0], 1); wait != 200*time.Millisecond {
-		p.fail("the debt tells a wait of %v; want 200ms", wait)
+		p.fail("the wait that follows from the debt is %v; want 200ms", wait)
 	}
 }
 
@@ -90,4 +91,13 @@ func checkRefill(p *probe) {
 	p.admit("refill", fivePerSecond, 2)
 	p.advance(time.Second * 3 / 10)
 	p.state("after 0.3 s", "refill", fivePerSecond, micros(100_000))
+}
+
+func checkProve(p *probe) {
+	for range 3 {
+		if err := ratelimit.Prove(p.ctx, p.store, answerTime); err != nil {
+			p.fail("Prove returned an error: %v", err)
+		}
+	}
+	p.admit("after the probes", fivePerSecond, 5)
 }

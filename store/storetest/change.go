@@ -7,9 +7,9 @@ import (
 )
 
 var changeClauses = []clause{
-	{name: "LimitRaised", promise: "a raised limit helps at once", check: checkRaised},
-	{name: "LimitLowered", promise: "a lowered limit locks nobody out for longer than one of its refills", check: checkLowered},
-	{name: "ClampIsStored", promise: "a debt that was clamped stays clamped, after a denial too", check: checkClampStored},
+	{name: "LimitRaised", promise: "a raised limit counts at once", check: checkRaised},
+	{name: "LimitLowered", promise: "a lowered limit denies no key for longer than one of its refills", check: checkLowered},
+	{name: "ClampIsStored", promise: "a debt that was clamped stays clamped, also after a denial", check: checkClampStored},
 	{name: "TimeDebtStays", promise: "when a limit changes, the time until the bucket is full stays", check: checkTimeDebt},
 	{name: "DenominatorRoundsUp", promise: "a fraction of another denominator counts as a whole microsecond", check: checkDenominator},
 }
@@ -28,7 +28,7 @@ func checkRaised(p *probe) {
 	p.advance(time.Second)
 	p.admit("raised", fivePerSecond, 5)
 
-	// Room in the bucket is there at once.
+	// A larger burst counts at once.
 	p.admit("more burst", policy(ratelimit.PerMinute(60).WithBurst(1)), 1)
 	p.deny("more burst", policy(ratelimit.PerMinute(60).WithBurst(1)), 1)
 	p.admit("more burst", perMinute, 59)
@@ -49,12 +49,12 @@ func checkLowered(p *probe) {
 func checkClampStored(p *probe) {
 	p.admit("clamp", oncePerHour, 1)
 	p.deny("clamp", fivePerSecond, 5)
-	// A clamp that was only read would clamp again: 1 s, again and again.
+	// A clamp that was not stored would clamp to 1 s again and again.
 	p.advance(300 * time.Millisecond)
 	p.state("0.3 s after a denial that clamped", "clamp", fivePerSecond, micros(700_000))
 	p.state("0.3 s after a denial that clamped", "clamp", oncePerHour, micros(700_000))
 
-	// Of several limits, the clamp of one does not wait for the others.
+	// The clamp of one limit is stored whatever the other limits decide.
 	both := policy(ratelimit.PerSecond(5), ratelimit.PerHour(1).Named("other"))
 	p.admit("clamp one", oncePerHour, 1)
 	p.admit("clamp one", policy(ratelimit.PerHour(1).Named("other")), 1)
@@ -62,11 +62,11 @@ func checkClampStored(p *probe) {
 	p.advance(900 * time.Millisecond)
 	p.state("0.9 s after a denial that clamped", "clamp one", both, micros(100_000), micros(3_599_100_000))
 
-	// An answer that tells the state clamps as well.
-	p.admit("clamp by a look", oncePerHour, 1)
-	p.state("when the limit was raised", "clamp by a look", fivePerSecond, micros(1_000_000))
+	// A call of cost 0 stores the clamp as well.
+	p.admit("clamp at cost 0", oncePerHour, 1)
+	p.state("when the limit was raised", "clamp at cost 0", fivePerSecond, micros(1_000_000))
 	p.advance(600 * time.Millisecond)
-	p.admit("clamp by a look", fivePerSecond, 3)
+	p.admit("clamp at cost 0", fivePerSecond, 3)
 }
 
 func checkTimeDebt(p *probe) {
@@ -83,13 +83,13 @@ func checkDenominator(p *probe) {
 	three, seven := policy(ratelimit.PerSecond(3)), policy(ratelimit.PerSecond(7))
 	p.admit("denominator", three, 1)
 	p.state("of 333333 1/3", "denominator", seven, micros(333_334))
-	p.state("when nothing was written meanwhile", "denominator", three, of(333_333, 1))
+	p.state("after a call that wrote nothing", "denominator", three, of(333_333, 1))
 	p.debts("in a denial", seven, p.deny("denominator", seven, 7), micros(333_334))
 	p.state("after a denial", "denominator", three, of(333_333, 1))
 	p.debts("after a call", seven, p.admit("denominator", seven, 1), of(333_334+142_857, 1))
 	p.debts("after a call", three, p.admit("denominator", three, 1), of(476_192+333_333, 1))
 
-	// To the last part: a fraction that would be the whole of the debt.
+	// A debt that is a fraction alone is rounded up, too.
 	tiny := policy(ratelimit.Limit{Rate: maxRate, Period: time.Microsecond})
 	p.debts("after a call", tiny, p.admit("tiny", tiny, 1), of(0, 1))
 	p.state("of a part of a microsecond", "tiny", three, micros(1))

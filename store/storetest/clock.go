@@ -7,8 +7,8 @@ import (
 )
 
 var clockClauses = []clause{
-	{name: "NowIsTheInstant", promise: "Decision.Now is the store's clock, and debts age by it", check: checkNow},
-	{name: "ClockSetBack", promise: "a clock that is set back gives nobody a token and makes nobody wait longer than one refill", check: checkSetBack, setsBack: true},
+	{name: "NowIsTheClock", promise: "Decision.Now is the store's clock, and debts age by it", check: checkNow},
+	{name: "ClockSetBack", promise: "a clock that is set back adds no token, and no key waits longer than one refill", check: checkSetBack, setsBack: true},
 }
 
 func checkNow(p *probe) {
@@ -21,11 +21,11 @@ func checkNow(p *probe) {
 		p.advance(d)
 		now := p.deny("now", three, 30)
 		if passed := time.Duration(now.Now-before.Now) * time.Microsecond; passed != d {
-			p.fail("Decision.Now went on by %v in %v", passed, d)
+			p.fail("Decision.Now advanced by %v in %v", passed, d)
 		}
 		want := before.Debts[0]
 		want.Micros -= int64(d / time.Microsecond)
-		p.debts("as the clock went on", three, now, want)
+		p.debts("after the clock advanced", three, now, want)
 		before = now
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 var modelClauses = []clause{
-	{name: "Model", promise: "every answer is the model's", check: checkModel},
+	{name: "Model", promise: "every answer equals the model's", check: checkModel},
 }
 
 // checkModel compares the store with the model over random histories.
@@ -29,44 +29,44 @@ func checkModel(p *probe) {
 	for i := range histories {
 		h := NewHistory(rand.NewPCG(seed, uint64(i)), HistoryConfig{
 			Prefix: fmt.Sprintf("model %d/", i),
-			// Clocks that count nanoseconds in 64 bits reach 292 years.
+			// A clock of 64 bits in nanoseconds reaches 292 years.
 			Span: thousandYears / 10 / int64(histories),
 		})
-		p.advance(time.Microsecond) // no history begins at the instant of another's reset
+		p.advance(time.Microsecond) // no history begins in the microsecond of a Reset
 		if err := p.follow(m, h, 100); err != nil {
 			p.fail("KEYRATE_SEED=%#x, history %d: %v", seed, i, err)
 		}
 	}
 }
 
-// follow takes the store and the model through the steps of a history.
+// follow performs the steps of a history on the store and the model.
 func (p *probe) follow(m *Model, h *History, steps int) error {
-	var told trail
+	var done trail
 	for range steps {
 		s := h.Next()
-		told.add(s)
+		done.add(s)
 		p.advance(s.Wait)
 		if s.Reset {
 			p.reset(s.Request.Key, s.Request.Policy)
-			// The model needs to know when that was.
+			// The model needs the time of the Reset.
 			d := p.take(s.Request.Key, s.Request.Policy, 0)
 			m.Reset(d.Now, s.Request.Key, s.Request.Policy)
-			p.advance(time.Microsecond) // what is seen from now on is later than the reset
+			p.advance(time.Microsecond) // observations from now on are later than the Reset
 			h.Saw(s, d)
 			continue
 		}
 		got := p.request(s.Request)
 		want := m.Take(got.Now, s.Request)
 		if err := Compare(s.Request.Policy, got, want); err != nil {
-			return fmt.Errorf("%w\nafter the steps\n%s", err, &told)
+			return fmt.Errorf("%w\nafter the steps\n%s", err, &done)
 		}
 		h.Saw(s, got)
 	}
 	return nil
 }
 
-// Compare returns nil if an answer is the one that is wanted: the decision, its
-// instant and every debt. Overflow is not compared.
+// Compare returns an error unless got and want have the same Allowed, Now and Debts. It
+// does not compare Overflow.
 func Compare(policy *ratelimit.Policy, got, want ratelimit.Decision) error {
 	if got.Allowed == want.Allowed && got.Debts == want.Debts && got.Now == want.Now {
 		return nil
@@ -75,7 +75,7 @@ func Compare(policy *ratelimit.Policy, got, want ratelimit.Decision) error {
 		got.Allowed, debts(policy, got), got.Now, want.Allowed, debts(policy, want), want.Now)
 }
 
-// A trail is the last steps of a history.
+// A trail holds the last steps of a history.
 type trail struct {
 	steps []Step
 	count int

@@ -10,17 +10,17 @@ import (
 )
 
 var concurrentClauses = []clause{
-	{name: "ConcurrentCalls", promise: "64 callers of one key get exactly the burst, and no error", check: checkConcurrent},
-	{name: "ConcurrentLimits", promise: "several limits are charged together, whoever calls meanwhile", check: checkConcurrentLimits},
-	{name: "ConcurrentReset", promise: "calls, looks and resets at once leave the bucket in order", check: checkConcurrentReset},
+	{name: "ConcurrentCalls", promise: "64 concurrent callers of one key get exactly the burst, and no error", check: checkConcurrent},
+	{name: "ConcurrentLimits", promise: "several limits are charged together, also under concurrent calls", check: checkConcurrentLimits},
+	{name: "ConcurrentReset", promise: "concurrent calls and resets keep the bucket consistent", check: checkConcurrentReset},
 	{name: "CancelledContext", promise: "a call whose context has ended is decided or fails, and is charged at most once", check: checkCancelled},
 }
 
-// callers is how many goroutines call at once.
+// callers is the number of goroutines that call at once.
 const callers = 64
 
-// together runs call on all callers at once and returns the sum of what it
-// returned. An error of any of them ends the clause.
+// together runs call on all callers at once and returns the sum of the results. If one
+// returns an error, the clause ends.
 func (p *probe) together(call func(caller int) (int64, error)) int64 {
 	var sum atomic.Int64
 	errs := make(chan error, callers)
@@ -46,7 +46,7 @@ func (p *probe) together(call func(caller int) (int64, error)) int64 {
 	return sum.Load()
 }
 
-// admitted makes n calls of cost 1 and returns how many were admitted.
+// admitted makes n calls of cost 1 and returns the number of admitted ones.
 func (p *probe) admitted(key string, policy *ratelimit.Policy, n int) (admitted int64, err error) {
 	for range n {
 		d, err := p.try(p.ctx, ratelimit.Request{Key: key, Policy: policy, Cost: 1})
@@ -72,10 +72,10 @@ func checkConcurrent(p *probe) {
 	if n := p.together(func(i int) (int64, error) { return p.admitted(key(i), many, 50) }); n != 1600 {
 		p.fail("%d of %d calls were admitted by 16 keys with a burst of 100 each", n, callers*50)
 	}
-	// A limit far away denies nobody.
+	// A high limit denies no call.
 	far := policy(ratelimit.PerHour(1_000_000))
 	if n := p.together(func(int) (int64, error) { return p.admitted("far", far, 50) }); n != callers*50 {
-		p.fail("%d of %d calls were admitted by a limit that is far away", n, callers*50)
+		p.fail("%d of %d calls were admitted by a burst of 1000000", n, callers*50)
 	}
 }
 
@@ -86,7 +86,7 @@ func checkConcurrentLimits(p *probe) {
 	d := p.take("limits", policies[0], 0)
 	owed := d.Debts[1].Micros / 86_400_000
 	if n != owed {
-		p.fail("%d calls were admitted, but the limit that all of them name was charged for %d", n, owed)
+		p.fail("%d calls were admitted, but the limit of all of them was charged for %d", n, owed)
 	}
 	d = p.take("limits", policy(small), 0)
 	if taken := d.Debts[0].Micros / 12_000_000; taken > 300 || n < 300 {
@@ -109,7 +109,7 @@ func checkConcurrentReset(p *probe) {
 				return 0, fmt.Errorf("take returned an error: %w", err)
 			}
 			if d.Debts[0].Micros%90_000_000 != 0 || hour.Bucket(0).Capacity().Less(d.Debts[0]) {
-				return 0, fmt.Errorf("a debt of %d µs was answered; all debts must be whole tokens of 90 s, 40 at most", d.Debts[0].Micros)
+				return 0, fmt.Errorf("a debt of %d µs was returned; all debts must be whole tokens of 90 s, at most 40", d.Debts[0].Micros)
 			}
 		}
 		return 0, nil
@@ -132,7 +132,7 @@ func checkCancelled(p *probe) {
 		case err != nil:
 			failed++
 		case !d.Allowed:
-			p.fail("a call was denied though there were tokens for it")
+			p.fail("a call was denied although there were tokens for it")
 		default:
 			admitted++
 		}
@@ -146,7 +146,7 @@ func checkCancelled(p *probe) {
 		p.state("after a reset that returned no error", "ended", hour, micros(0))
 	}
 
-	// Contexts that end while others are at it.
+	// Contexts that end during concurrent calls.
 	n := p.together(func(i int) (int64, error) {
 		ctx, cancel := context.WithCancel(p.ctx)
 		defer cancel()

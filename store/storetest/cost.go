@@ -8,9 +8,9 @@ import (
 )
 
 var costClauses = []clause{
-	{name: "CostZeroChargesNothing", promise: "a cost of 0 tells the state and charges nothing", check: checkZero},
+	{name: "CostZeroChargesNothing", promise: "a call of cost 0 returns the state and charges nothing", check: checkZero},
 	{name: "CostAboveBurst", promise: "a cost above the burst is denied and charges nothing", check: checkAbove},
-	{name: "NegativeCost", promise: "a negative cost is denied and no gain", check: checkNegative},
+	{name: "NegativeCost", promise: "a negative cost is denied and adds no token", check: checkNegative},
 	{name: "CostsAddUp", promise: "a call of cost n is charged n tokens", check: checkCosts},
 }
 

@@ -11,7 +11,7 @@ import (
 var fractionClauses = []clause{
 	{name: "FractionsAreExact", promise: "no fraction of a token is lost or gained at any rate", check: checkFractions},
 	{name: "ThirdsOfASecond", promise: "at 3 per second a token takes 333333 1/3 microseconds", check: checkThirds},
-	{name: "FractionsBelowTheDenominator", promise: "the parts of a microsecond are less than a whole one", check: checkParts},
+	{name: "FractionsBelowTheDenominator", promise: "a fraction of a microsecond is less than a whole one", check: checkParts},
 }
 
 func checkThirds(p *probe) {
@@ -25,10 +25,10 @@ func checkThirds(p *probe) {
 	p.debts("after a call", three, p.admit("thirds", three, 1), of(999_999, 1))
 }
 
-// maxRate is the highest rate that an int can hold, which has 32 bits on some machines.
+// maxRate is the highest rate that fits into an int, which may have 32 bits.
 const maxRate = min(ratelimit.MaxRate, math.MaxInt)
 
-// greedyLimits are spent as fast as they allow.
+// greedyLimits are limits for a caller that takes every token as soon as it can.
 var greedyLimits = []ratelimit.Limit{
 	{Rate: 3, Period: time.Second},
 	{Rate: 3, Period: time.Second, Burst: 1},
@@ -44,8 +44,8 @@ var greedyLimits = []ratelimit.Limit{
 	{Rate: 100, Period: time.Second, Burst: 10},
 }
 
-// checkFractions takes whatever is there, at odd moments. What was admitted in
-// all must then be Burst + floor(elapsed * Rate / Period), to the token.
+// checkFractions takes all tokens, at odd moments. The sum of the admitted tokens must be
+// exactly Burst + floor(elapsed * Rate / Period).
 func checkFractions(p *probe) {
 	for _, l := range greedyLimits {
 		one, key := policy(l), "greedy "+l.String()
@@ -55,7 +55,7 @@ func checkFractions(p *probe) {
 		admitted := new(big.Int).SetInt64(int64(b.Limit().Burst))
 		d := first
 		for i := range int64(200) {
-			// About a token, or a few; never more than fills the bucket.
+			// About one to three tokens, but never longer than until the bucket is full.
 			wait := min(token.Micros*(1+i%3)+i%7, d.Debts[0].Micros)
 			p.advance(time.Duration(wait) * time.Microsecond)
 			n := b.Remaining(p.take(key, one, 0).Debts[0])

@@ -11,8 +11,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// Seed returns the seed of the random runs: the value of the environment variable
-// KEYRATE_SEED, else a new one.
+// Seed returns the seed for random runs: the value of the environment variable
+// KEYRATE_SEED or, if that is not set, a new one.
 func Seed() (uint64, error) {
 	s := os.Getenv("KEYRATE_SEED")
 	if s == "" {
@@ -20,19 +20,19 @@ func Seed() (uint64, error) {
 	}
 	seed, err := strconv.ParseUint(s, 0, 64)
 	if err != nil {
-		return 0, fmt.Errorf("KEYRATE_SEED %q must be a whole number, as a failed test prints it", s)
+		return 0, fmt.Errorf("KEYRATE_SEED %q must be an integer, as a failed test prints it", s)
 	}
 	return seed, nil
 }
 
 // A Step is one step of a [History].
 type Step struct {
-	Wait    time.Duration // what passes before it, in whole microseconds; negative: the clock is set back
-	Reset   bool          // it fills the buckets of Request.Key, of Request.Policy; else it is a decision
+	Wait    time.Duration // the time before it, in whole microseconds; negative: the clock is set back
+	Reset   bool          // a Reset of Request.Key and Request.Policy instead of a decision
 	Request ratelimit.Request
 }
 
-// String tells the step for a message of a failed test.
+// String describes the step for the message of a failed test.
 func (s Step) String() string {
 	what := "take " + strconv.Itoa(s.Request.Cost)
 	if s.Reset {
@@ -45,8 +45,8 @@ func (s Step) String() string {
 	return text
 }
 
-// DeniedInPart tells whether the answer d refuses the call of the step because of some of
-// its limits, while others have room: where none of these may be charged.
+// DeniedInPart reports whether the answer d denies the call of the step because of some of
+// its limits, while others have room. Then none may be charged.
 func (s Step) DeniedInPart(d ratelimit.Decision) bool {
 	full := 0
 	for i := range s.Request.Policy.Len() {
@@ -57,35 +57,35 @@ func (s Step) DeniedInPart(d ratelimit.Decision) bool {
 	return !d.Allowed && full > 0 && full < s.Request.Policy.Len()
 }
 
-// HistoryConfig is what [NewHistory] can be told.
+// HistoryConfig configures [NewHistory].
 type HistoryConfig struct {
-	// Prefix begins every key, so that histories may share a store.
+	// Prefix begins every key, so that histories can share a store.
 	Prefix string
-	// Span bounds the time that all steps take together. 0 means a thousand years.
+	// Span is the longest time of all steps together. 0 means a thousand years.
 	Span int64 // in microseconds
-	// SetBack lets the clock be set back.
+	// SetBack permits steps that set the clock back.
 	SetBack bool
-	// Steady keeps to one limit for each name.
+	// Steady uses one limit for each name.
 	Steady bool
 }
 
-// A History makes up steps: limits at the extremes of what is permitted, changed
-// while they are in use; several at once; costs about the tokens that are left;
-// waits about those that are needed; true, false and outdated knowledge. It is
-// repeatable: the same source gives the same steps to the same answers.
+// A History makes up steps: limits at the extremes, limits that change, several limits at
+// once; costs near the tokens that are left; waits near those that are needed; true, false
+// and outdated knowledge. With the same source and the same answers it makes the same
+// steps.
 type History struct {
 	config   HistoryConfig
 	rand     *rand.Rand
 	left     int64 // of the span
 	keys     []string
 	policies []*ratelimit.Policy
-	seen     []sight
+	seen     []observation
 	last     ratelimit.Decision
 	now      int64
 }
 
-// A sight is one bucket as a decision showed it.
-type sight struct {
+// An observation is the state of one bucket in a decision.
+type observation struct {
 	key, limit string
 	debt       ratelimit.Debt
 	tat        ratelimit.TAT
@@ -95,7 +95,7 @@ type sight struct {
 // thousandYears is in microseconds.
 const thousandYears = 1000 * 365 * 24 * int64(time.Hour/time.Microsecond)
 
-// NewHistory returns a history that takes its choices from src.
+// NewHistory returns a history that makes its random choices with src.
 func NewHistory(src rand.Source, c HistoryConfig) *History {
 	h := &History{config: c, rand: rand.New(src), left: c.Span}
 	if h.left == 0 {
@@ -145,8 +145,7 @@ func (h *History) Next() Step {
 	return s
 }
 
-// Saw tells the history what the answer to a decision was. Later steps will be
-// aimed at what it showed.
+// Saw informs the history of the answer to a step, at which it aims later steps.
 func (h *History) Saw(s Step, d ratelimit.Decision) {
 	h.last, h.now = d, d.Now
 	if s.Reset {
@@ -157,11 +156,11 @@ func (h *History) Saw(s Step, d ratelimit.Decision) {
 		if len(h.seen) == 32 {
 			h.seen = h.seen[16:]
 		}
-		h.seen = append(h.seen, sight{s.Request.Key, b.Limit().Name, d.Debts[i], b.TATAt(d.Debts[i], d.Now), d.Now})
+		h.seen = append(h.seen, observation{s.Request.Key, b.Limit().Name, d.Debts[i], b.TATAt(d.Debts[i], d.Now), d.Now})
 	}
 }
 
-// wait makes up what passes before a step, in microseconds.
+// wait makes up the time before a step, in microseconds.
 func (h *History) wait(b *ratelimit.Bucket) int64 {
 	token, _ := b.Cost(1)
 	var wait int64
@@ -172,7 +171,7 @@ func (h *History) wait(b *ratelimit.Bucket) int64 {
 		wait = 1
 	case 4, 5: // about a token
 		wait = token.Micros + h.rand.Int64N(3) - 1
-	case 6, 7: // about the debt that was seen last, or the refill
+	case 6, 7: // about the last debt
 		wait = h.last.Debts[0].Micros + h.rand.Int64N(3) - 1
 	case 8:
 		wait = b.Capacity().Micros + h.rand.Int64N(3) - 1
@@ -209,7 +208,7 @@ func (h *History) cost(b *ratelimit.Bucket) int {
 		return -1
 	case 9:
 		return [...]int{math.MinInt, math.MaxInt, -burst}[h.rand.IntN(3)]
-	case 10, 11: // about the tokens that were left, if it was this bucket
+	case 10, 11: // about the tokens that are left, if the last debt was of this bucket
 		d := min(h.last.Debts[0].Micros, b.Capacity().Micros-1)
 		return min(b.Remaining(ratelimit.Debt{Micros: max(d, 0)}), math.MaxInt-1) + h.rand.IntN(3) - 1
 	case 12, 13:
@@ -219,7 +218,7 @@ func (h *History) cost(b *ratelimit.Bucket) int {
 	}
 }
 
-// knowledge makes up what the caller knows of the buckets.
+// knowledge makes up what the caller knows about the buckets.
 func (h *History) knowledge(r *ratelimit.Request) *ratelimit.Knowledge {
 	var all ratelimit.Knowledge
 	for i := range r.Policy.Len() {
@@ -245,8 +244,8 @@ func (h *History) knowledge(r *ratelimit.Request) *ratelimit.Knowledge {
 	return &all
 }
 
-// recall makes k something that was seen of the bucket b, of any limit of that
-// name. It returns false if nothing was.
+// recall sets k to an observation of the bucket, under any limit of that name. It returns
+// false if there is none.
 func (h *History) recall(k *ratelimit.Known, b *ratelimit.Bucket, key string) bool {
 	if len(h.seen) == 0 {
 		return false
@@ -261,7 +260,7 @@ func (h *History) recall(k *ratelimit.Known, b *ratelimit.Bucket, key string) bo
 		if s.tat.Den != b.Denominator() && k.Debt.Frac != 0 { // a caller must convert
 			k.Debt = ratelimit.Debt{Micros: k.Debt.Micros + 1}
 		}
-		k.Debt.Micros = max(0, k.Debt.Micros-h.rand.Int64N(3)) // aged a little
+		k.Debt.Micros = max(0, k.Debt.Micros-h.rand.Int64N(3)) // a little older
 		if h.rand.IntN(4) == 0 {
 			k.TAT = ratelimit.TAT{}
 		}
@@ -270,7 +269,7 @@ func (h *History) recall(k *ratelimit.Known, b *ratelimit.Bucket, key string) bo
 	return false
 }
 
-// upTo returns a number from 0 to n, all orders of magnitude alike.
+// upTo returns a number from 0 to n; each order of magnitude is equally likely.
 func (h *History) upTo(n int64) int64 {
 	if n <= 0 {
 		return 0
@@ -279,7 +278,7 @@ func (h *History) upTo(n int64) int64 {
 	return h.rand.Int64N(1<<bits-1) % (n + 1)
 }
 
-// extremes are limits at and beyond what other libraries can do.
+// extremes are limits near and beyond the bounds of other libraries.
 var extremes = []ratelimit.Limit{
 	{Rate: 1, Period: 1900 * time.Millisecond},
 	{Rate: 3, Period: time.Second},

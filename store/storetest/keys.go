@@ -8,9 +8,9 @@ import (
 )
 
 var keyClauses = []clause{
-	{name: "AnyKey", promise: "any bytes are a key, limited, and independent of every other", check: checkKeys},
-	{name: "KeyAndNameDoNotBlur", promise: "no key and limit name together are mistaken for another key and name", check: checkJoin},
-	{name: "ManyKeys", promise: "a thousand keys do not disturb each other", check: checkMany},
+	{name: "AnyKey", promise: "any bytes are a key with a limit of its own", check: checkKeys},
+	{name: "KeyAndNameStaySeparate", promise: "no key and limit name share a bucket with another key and name", check: checkJoin},
+	{name: "ManyKeys", promise: "a thousand keys are independent of each other", check: checkMany},
 }
 
 // mebibyte is the longest key that a store must take.
@@ -29,11 +29,11 @@ func checkKeys(p *probe) {
 		long, long + "k", long[:mebibyte-1], long[:mebibyte-1] + "l", "l" + long[1:], long[:mebibyte/2] + "l" + long[mebibyte/2+1:],
 	}
 	two := policy(ratelimit.PerHour(2))
-	// All in turn, twice, so that each meets the traces of all others.
+	// Twice all in turn, so that each would meet the buckets of the others.
 	for range 2 {
 		for i, key := range keys {
 			if d := p.take(key, two, 1); !d.Allowed {
-				p.fail("key %s was denied with a debt that is not its own: %v", shown(i, key), debts(two, d))
+				p.fail("key %s was denied with the debt of another key: %v", shown(i, key), debts(two, d))
 			}
 		}
 	}
@@ -46,7 +46,7 @@ func checkKeys(p *probe) {
 	}
 }
 
-// shown writes a key for a message.
+// shown returns a key for a message.
 func shown(i int, key string) string {
 	if len(key) > 20 {
 		return fmt.Sprintf("number %d of %d bytes", i, len(key))
@@ -66,7 +66,7 @@ func checkJoin(p *probe) {
 			one := policy(limit.Named(pair.name))
 			key := sep + "\n" + pair.key // each separator on its own
 			if d := p.take(key, one, 1); !d.Allowed {
-				p.fail("key %q under limit %q found the bucket of another pair", key, pair.name)
+				p.fail("key %q under limit %q shares the bucket of another pair", key, pair.name)
 			}
 			p.deny(key, one, 1)
 		}

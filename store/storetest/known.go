@@ -7,19 +7,19 @@ import (
 )
 
 var knownClauses = []clause{
-	{name: "KnownDebtDenies", promise: "a debt that the caller knows counts as if it were the bucket's own", check: checkKnownDenies},
+	{name: "KnownDebtDenies", promise: "a known debt counts like the bucket's own", check: checkKnownDenies},
 	{name: "KnownDebtIsCharged", promise: "an admitted call leaves the known debt and its cost in the bucket", check: checkKnownCharged},
-	{name: "KnownLessThanOwn", promise: "what is known counts only if it is more than the bucket's own debt", check: checkKnownLess},
-	{name: "KnownAboveCapacity", promise: "no knowledge makes a wait of more than one refill", check: checkKnownAbove},
+	{name: "KnownLessThanOwn", promise: "a known debt counts only if it is larger than the bucket's own", check: checkKnownLess},
+	{name: "KnownAboveCapacity", promise: "a known debt above the capacity counts as the capacity", check: checkKnownAbove},
 	{name: "KnownDebtAndTAT", promise: "of a known debt and a known TAT the smaller debt counts", check: checkKnownBoth},
 	{name: "KnownTATDenominator", promise: "a known TAT of another denominator is rounded up to a microsecond", check: checkKnownDenominator},
 	{name: "KnownOfSeveralLimits", promise: "knowledge counts for its own limit, in the order of the policy", check: checkKnownSeveral},
-	{name: "KnownIsOnlyRead", promise: "the caller's knowledge is not written to", check: checkKnownRead},
+	{name: "KnownIsOnlyRead", promise: "the store does not change the caller's knowledge", check: checkKnownRead},
 }
 
 func debt(d ratelimit.Debt) ratelimit.Known { return ratelimit.Known{Debt: d} }
 
-// tat is what is known from a bucket that owed d at the instant now.
+// tat returns knowledge of a bucket that owed d at the time now.
 func tat(b *ratelimit.Bucket, claimed, d ratelimit.Debt, now int64) ratelimit.Known {
 	return ratelimit.Known{Debt: claimed, TAT: b.TATAt(d, now)}
 }
@@ -28,16 +28,16 @@ func checkKnownDenies(p *probe) {
 	for range 3 {
 		d := p.knowing("known", fivePerSecond, 1, debt(micros(1_000_000)))
 		if d.Allowed {
-			p.fail("a call was admitted though its caller knew that the bucket was empty")
+			p.fail("a call was admitted although its caller knew that the bucket was empty")
 		}
 		p.debts("in the denial", fivePerSecond, d, micros(1_000_000))
 	}
 	if d := p.knowing("known", fivePerSecond, 1, debt(micros(800_001))); d.Allowed {
-		p.fail("a call was admitted though its caller knew of a debt of 800001 µs")
+		p.fail("a call was admitted although its caller knew of a debt of 800001 µs")
 	}
-	p.state("after denials by what was known, which write nothing", "known", fivePerSecond, micros(0))
+	p.state("after denials by knowledge, which write nothing", "known", fivePerSecond, micros(0))
 	if d := p.knowing("known", fivePerSecond, 1, debt(micros(800_000))); !d.Allowed {
-		p.fail("a call was denied though what its caller knew left room for it")
+		p.fail("a call was denied although the known debt left room for it")
 	}
 	p.deny("known", fivePerSecond, 1)
 }
@@ -48,8 +48,8 @@ func checkKnownCharged(p *probe) {
 	p.advance(100 * time.Millisecond)
 	p.state("0.1 s later", "carried", fivePerSecond, micros(500_001))
 
-	p.debts("in a call of cost 0", fivePerSecond, p.knowing("looked at", fivePerSecond, 0, debt(micros(400_000))), micros(400_000))
-	p.state("after a call of cost 0, which writes nothing", "looked at", fivePerSecond, micros(0))
+	p.debts("in a call of cost 0", fivePerSecond, p.knowing("cost 0", fivePerSecond, 0, debt(micros(400_000))), micros(400_000))
+	p.state("after a call of cost 0, which writes nothing", "cost 0", fivePerSecond, micros(0))
 
 	three := policy(ratelimit.PerSecond(3))
 	p.debts("after a call", three, p.knowing("carried thirds", three, 1, debt(of(333_333, 2))), of(666_667, 0))
@@ -72,7 +72,7 @@ func checkKnownAbove(p *probe) {
 	for _, known := range []ratelimit.Known{debt(hour), debt(of(1_000_000, 0)), debt(micros(1_000_001)), tat(oncePerHour.Bucket(0), hour, hour, now)} {
 		d := p.knowing("too much", fivePerSecond, 1, known)
 		if d.Allowed {
-			p.fail("a call was admitted though its caller knew that the bucket was empty")
+			p.fail("a call was admitted although its caller knew that the bucket was empty")
 		}
 		p.debts("in the denial", fivePerSecond, d, micros(1_000_000))
 	}
@@ -90,8 +90,8 @@ func checkKnownBoth(p *probe) {
 	}{
 		{"knowing of a debt of 0.3 s, and by its TAT of 0.5 s", tat(b, micros(300_000), micros(500_000), now), 300_000},
 		{"knowing of a debt of 0.5 s, and by its TAT of 0.3 s", tat(b, micros(500_000), micros(300_000), now), 300_000},
-		{"knowing of a debt of 0.5 s, and of a TAT that is over", tat(b, micros(500_000), micros(300_000), now-400_000), 0},
-		{"knowing of no debt, but of a TAT", tat(b, micros(0), micros(300_000), now), 0},
+		{"knowing of a debt of 0.5 s, and of a TAT in the past", tat(b, micros(500_000), micros(300_000), now-400_000), 0},
+		{"knowing of no debt and of a TAT", tat(b, micros(0), micros(300_000), now), 0},
 		{"knowing of a debt of an hour, and of a TAT 0.2 s away", tat(b, micros(3_600_000_000), micros(200_000), now), 200_000},
 		{"knowing of a debt of 0.1 s, and of a TAT an hour away", tat(b, micros(100_000), micros(3_600_000_000), now), 100_000},
 		{"knowing of a debt of 0.4 s alone", debt(micros(400_000)), 400_000},
@@ -119,14 +119,14 @@ func checkKnownSeveral(p *probe) {
 	request := ratelimit.Request{Key: "several", Policy: both, Cost: 1, Known: &ratelimit.Knowledge{{}, debt(micros(60_000_000))}}
 	d := p.request(request)
 	if d.Allowed {
-		p.fail("a call was admitted though its caller knew that the second bucket was empty")
+		p.fail("a call was admitted although its caller knew that the second bucket was empty")
 	}
 	p.debts("in the denial", both, d, micros(0), micros(60_000_000))
 	request.Known[1].Debt = micros(5_000_000)
 	request.Known[0].Debt = micros(100_000)
 	p.debts("after a call", both, p.request(request), micros(300_000), micros(6_000_000))
 	p.state("after the call", "several", both, micros(300_000), micros(6_000_000))
-	// What is known beyond the policy is nothing.
+	// Knowledge beyond the limits of the policy is ignored.
 	request.Policy, request.Known = perMinute, &ratelimit.Knowledge{{}, debt(micros(60_000_000)), debt(micros(60_000_000)), debt(micros(60_000_000))}
 	p.debts("after a call", perMinute, p.request(request), micros(1_300_000))
 }

@@ -8,17 +8,17 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A Model is the contract as arithmetic on fractions of unbounded size. It shares
-// no computation with package ratelimit, forgets nothing and is slow.
+// A Model is the contract as arithmetic on fractions of unbounded size. It shares no
+// computation with package ratelimit, keeps every bucket and is slow.
 //
-// A bucket is the instant at which it will be full again. Its debt is how far
-// that is away, 0 once it has passed, and a token is worth T = Period/Rate:
+// A bucket is the time at which it will be full again. Its debt is the time until then, or
+// 0, and a token takes T = Period/Rate:
 //
-//   - a call is admitted if the debt and its cost, n*T, are at most Burst*T in
-//     every limit; then each bucket owes n*T more
-//   - a debt above Burst*T counts as Burst*T, and is that from then on
-//   - a debt that the caller knows, the smaller of Debt and TAT - now, counts if
-//     it is larger than the bucket's own; it stays if the call is charged
+//   - a call of cost n is admitted if the debt plus n*T is at most Burst*T in every limit;
+//     then each bucket owes n*T more
+//   - a debt above Burst*T counts as Burst*T, and is stored so
+//   - a debt that the caller knows, the smaller of Debt and TAT - now, counts if it is
+//     larger than the bucket's own; if the call is charged, it is stored
 //   - a limit whose T has another denominator rounds the debt up to a microsecond
 //
 // A Model is not safe for concurrent use.
@@ -28,20 +28,20 @@ type Model struct {
 
 	buckets map[bucketName]*modelBucket
 	terms   map[ratelimit.Limit]*terms
-	reset   int64 // the last of any key
+	reset   int64 // the last one of any key
 }
 
-// bucketName is what tells buckets apart.
+// bucketName identifies a bucket.
 type bucketName struct{ key, limit string }
 
 type modelBucket struct {
-	full  *big.Rat // the instant, in microseconds
+	full  *big.Rat // when it is full, in microseconds
 	den   *big.Int // of the limit that wrote it
 	reset int64    // the last one; 0: never
-	until int64    // how long it is remembered, if that is not for ever
+	until int64    // with BriefReset, when it is forgotten
 }
 
-// terms are what a limit says, in microseconds.
+// terms are the terms of a limit, in microseconds.
 type terms struct {
 	token    *big.Rat // T
 	capacity *big.Rat // Burst*T
@@ -53,12 +53,12 @@ func NewModel() *Model {
 	return &Model{buckets: map[bucketName]*modelBucket{}, terms: map[ratelimit.Limit]*terms{}}
 }
 
-// Take answers what a store must answer at the instant now, in microseconds.
+// Take returns the decision of a correct store at the time now, in microseconds.
 func (m *Model) Take(now int64, r ratelimit.Request) ratelimit.Decision {
 	return m.take(now, r, true)
 }
 
-// Peek is Take, but charges nothing though it may admit.
+// Peek is Take without the charge.
 func (m *Model) Peek(now int64, r ratelimit.Request) ratelimit.Decision {
 	return m.take(now, r, false)
 }
@@ -98,7 +98,7 @@ func (m *Model) take(now int64, r ratelimit.Request, charge bool) ratelimit.Deci
 	return d
 }
 
-// Reset fills the buckets of a key at the instant now.
+// Reset fills the buckets of a key at the time now.
 func (m *Model) Reset(now int64, key string, p *ratelimit.Policy) {
 	m.reset = now
 	for i := range p.Len() {
@@ -126,8 +126,8 @@ func (m *Model) termsOf(l ratelimit.Limit) *terms {
 	return t
 }
 
-// debt returns the debt of a bucket at the instant now, and makes one that was
-// above the capacity stay at it.
+// debt returns the debt of a bucket at the time now. If it is above the capacity, debt
+// returns and stores the capacity.
 func (m *Model) debt(now int64, key, limit string, t *terms) *big.Rat {
 	b := m.buckets[bucketName{key, limit}]
 	if b == nil {
@@ -141,7 +141,7 @@ func (m *Model) debt(now int64, key, limit string, t *terms) *big.Rat {
 	return d
 }
 
-// store makes a bucket owe d at the instant now.
+// store makes a bucket owe d at the time now.
 func (m *Model) store(now int64, key, limit string, d *big.Rat, t *terms) {
 	b := m.buckets[bucketName{key, limit}]
 	if b == nil {
@@ -153,9 +153,9 @@ func (m *Model) store(now int64, key, limit string, d *big.Rat, t *terms) {
 	b.den = t.token.Denom()
 }
 
-// outdated tells whether a reset came after something was seen. What was seen at
-// 0, nobody knows when, always counts; a reset wins over what was seen in the same
-// microsecond.
+// outdated reports whether a bucket ignores an observation because of a reset. Seen 0, an
+// observation without a date, always counts. An observation in the microsecond of the reset
+// counts as older.
 func (m *Model) outdated(now int64, key, limit string, seen int64) bool {
 	reset := int64(0)
 	if m.CoarseReset {
@@ -166,7 +166,7 @@ func (m *Model) outdated(now int64, key, limit string, seen int64) bool {
 	return seen != 0 && seen <= reset
 }
 
-// knownDebt returns what is known, at most the capacity.
+// knownDebt returns the known debt, at most the capacity.
 func knownDebt(now int64, k ratelimit.Known, t *terms) *big.Rat {
 	d := new(big.Rat).SetFrac(big.NewInt(int64(k.Debt.Frac)), t.token.Denom())
 	d.Add(d, new(big.Rat).SetInt64(k.Debt.Micros))
@@ -183,13 +183,13 @@ func knownDebt(now int64, k ratelimit.Known, t *terms) *big.Rat {
 	return d
 }
 
-// until returns how far the instant full is away, at least 0. If it was written
-// with another denominator than that of t it is rounded up to a microsecond.
+// until returns the time from now until full, or 0 if full has passed. If full was stored
+// with another denominator than that of t, until rounds up to a microsecond.
 func until(full *big.Rat, den *big.Int, now int64, t *terms) *big.Rat {
 	d := new(big.Rat).SetInt64(now)
 	d.Sub(full, d)
 	if den.Cmp(t.token.Denom()) != 0 && !d.IsInt() {
-		whole := new(big.Int).Div(d.Num(), d.Denom()) // rounds down, the divisor being positive
+		whole := new(big.Int).Div(d.Num(), d.Denom()) // rounds down, since the divisor is positive
 		d.SetInt(whole.Add(whole, big.NewInt(1)))
 	}
 	if d.Sign() < 0 {
@@ -198,12 +198,12 @@ func until(full *big.Rat, den *big.Int, now int64, t *terms) *big.Rat {
 	return d
 }
 
-// parts writes d as whole microseconds and parts of one by den.
+// parts returns d in whole microseconds and parts of 1/den microseconds.
 func parts(d *big.Rat, den *big.Int) ratelimit.Debt {
 	n := new(big.Int).Mul(d.Num(), den)
 	n, rest := n.QuoRem(n, d.Denom(), new(big.Int))
 	if rest.Sign() != 0 {
-		panic(fmt.Sprintf("storetest: the model holds a debt of %v, which is no multiple of 1/%v", d, den))
+		panic(fmt.Sprintf("storetest: the model has a debt of %v, which is not a multiple of 1/%v", d, den))
 	}
 	whole, frac := n.QuoRem(n, den, rest)
 	return ratelimit.Debt{Micros: whole.Int64(), Frac: uint32(frac.Uint64())}

@@ -9,7 +9,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// TestModel holds the model to numbers that were worked out by hand.
+// TestModel compares the model with numbers that were computed by hand.
 func TestModel(t *testing.T) {
 	three, seven := policy(ratelimit.PerSecond(3)), policy(ratelimit.PerSecond(7))
 	hour := policy(ratelimit.PerHour(1))
@@ -58,7 +58,7 @@ func TestModel(t *testing.T) {
 		r := ratelimit.Request{Key: step.key, Policy: step.p, Cost: step.cost, Known: step.known}
 		want := ratelimit.Decision{Allowed: step.want.allowed, Now: step.now, Debts: step.want.debts}
 		if got := m.Peek(step.now, r); got != want {
-			t.Errorf("step %d, a look: %+v; want %+v", i, got, want)
+			t.Errorf("step %d, Peek: %+v; want %+v", i, got, want)
 		}
 		if got := m.Take(step.now, r); got != want {
 			t.Errorf("step %d: %+v; want %+v", i, got, want)
@@ -69,16 +69,16 @@ func TestModel(t *testing.T) {
 	for seenAt, want := range map[int64]int64{0: 7, 1: 0, 6_000_000: 0, 6_000_001: 7} {
 		r := ratelimit.Request{Key: "known", Policy: three, Known: seen(7, 0, seenAt)}
 		if got := m.Take(6_000_002, r).Debts[0]; got != micros(want) {
-			t.Errorf("what was seen at %d counts as %+v after a reset at 6000000; want %d µs", seenAt, got, want)
+			t.Errorf("an observation at %d counts as %+v after a reset at 6000000; want %d µs", seenAt, got, want)
 		}
 		r.Key = "other"
 		if got := m.Take(6_000_002, r).Debts[0]; got != micros(7) {
-			t.Errorf("what was seen at %d of another key counts as %+v after a reset; want 7 µs", seenAt, got)
+			t.Errorf("an observation of another key at %d counts as %+v after a reset; want 7 µs", seenAt, got)
 		}
 	}
 }
 
-// TestBriefReset: a reset is remembered for one refill, if the model is told so.
+// TestBriefReset: with BriefReset the model remembers a reset for one refill.
 func TestBriefReset(t *testing.T) {
 	three := policy(ratelimit.PerSecond(3).WithBurst(1)) // 333333 1/3 µs
 	known := &ratelimit.Knowledge{{Debt: micros(7), Seen: 500}}
@@ -92,16 +92,15 @@ func TestBriefReset(t *testing.T) {
 			}
 			got := m.Take(now, ratelimit.Request{Key: "k", Policy: three, Known: known})
 			if got.Debts[0] != micros(want) {
-				t.Errorf("brief %v: what was seen before a reset counts as %+v at %d; want %d µs", brief, got.Debts[0], now, want)
+				t.Errorf("brief %v: an observation from before a reset counts as %+v at %d; want %d µs", brief, got.Debts[0], now, want)
 			}
 		}
 	}
 }
 
-// TestHistory: the same seed makes the same steps, and these reach what they are
-// meant to reach.
+// TestHistory: the same seed makes the same steps, and all kinds of steps occur.
 func TestHistory(t *testing.T) {
-	tell := func(c HistoryConfig) (steps []Step, seen map[string]int) {
+	play := func(c HistoryConfig) (steps []Step, seen map[string]int) {
 		seen = map[string]int{}
 		for i := range uint64(200) {
 			h, m := NewHistory(rand.NewPCG(1, i), c), NewModel()
@@ -128,7 +127,7 @@ func TestHistory(t *testing.T) {
 				case without.Debts != d.Debts:
 					seen["known"]++
 				case s.Request.Known != nil:
-					seen["known in vain"]++
+					seen["known, without effect"]++
 				}
 				if s.Request.Policy.Len() > 1 {
 					seen["several"]++
@@ -150,21 +149,21 @@ func TestHistory(t *testing.T) {
 		}
 		return steps, seen
 	}
-	steps, seen := tell(HistoryConfig{SetBack: true})
-	again, _ := tell(HistoryConfig{SetBack: true})
+	steps, seen := play(HistoryConfig{SetBack: true})
+	again, _ := play(HistoryConfig{SetBack: true})
 	if !reflect.DeepEqual(steps, again) {
 		t.Error("the same seed made other steps")
 	}
-	for _, what := range []string{"set back", "reset", "known", "known in vain", "several", "admitted", "negative", "above", "denied", "fraction"} {
+	for _, what := range []string{"set back", "reset", "known", "known, without effect", "several", "admitted", "negative", "above", "denied", "fraction"} {
 		if seen[what]*200 < seen["steps"] {
-			t.Errorf("%q was seen in %d of %d steps; want one in 200", what, seen[what], seen["steps"])
+			t.Errorf("%q occurred in %d of %d steps; want one in 200", what, seen[what], seen["steps"])
 		}
 	}
 	t.Log(seen)
 
-	steps, seen = tell(HistoryConfig{Steady: true})
+	steps, seen = play(HistoryConfig{Steady: true})
 	if seen["set back"] > 0 {
-		t.Error("the clock is set back, though HistoryConfig does not say so")
+		t.Error("the clock is set back without HistoryConfig.SetBack")
 	}
 	limits := map[string]ratelimit.Limit{}
 	for i, s := range steps {
@@ -194,7 +193,7 @@ func TestSpan(t *testing.T) {
 			}
 		}
 		if total > span {
-			t.Fatalf("the steps took %d µs; want %d at most", total, span)
+			t.Fatalf("the steps took %d µs; want at most %d", total, span)
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 var policyClauses = []clause{
 	{name: "SeveralLimitsTogether", promise: "either all limits of a policy admit a call, or none is charged", check: checkTogether},
 	{name: "SharedLimit", promise: "two policies that name the same limit share its bucket", check: checkShared},
-	{name: "NamesSeparate", promise: "limits of different names are different buckets", check: checkNames},
+	{name: "NamesSeparate", promise: "limits with different names have different buckets", check: checkNames},
 	{name: "NoPolicy", promise: "a policy that is nil, zero or Unlimited is an error, of Take and of Reset, and charges nothing", check: checkNoPolicy},
-	{name: "DebtsInOrder", promise: "the debts of a decision are in the order of the policy, and nothing follows them", check: checkOrder},
+	{name: "DebtsInOrder", promise: "the debts of a decision are in the order of the policy, and the rest are 0", check: checkOrder},
 }
 
 func checkTogether(p *probe) {
@@ -44,7 +44,7 @@ func checkTogether(p *probe) {
 		want("after a call", p.admit(order.key, order.policy, 1), 100_000, 4_600_000)
 	}
 
-	// Each of four limits denies in its turn.
+	// Each of four limits can deny.
 	for at := range ratelimit.MaxLimits {
 		limits := make([]ratelimit.Limit, ratelimit.MaxLimits)
 		for i, name := range []string{"a", "b", "c", "d"} {
@@ -100,7 +100,7 @@ func checkOrder(p *probe) {
 			d := p.take("order", few, cost)
 			for i := few.Len(); i < len(d.Debts); i++ {
 				if d.Debts[i] != micros(0) {
-					p.fail("a policy of %d limits was answered with a debt of %+v in place %d", few.Len(), d.Debts[i], i)
+					p.fail("the answer for a policy of %d limits has a debt of %+v in place %d", few.Len(), d.Debts[i], i)
 				}
 			}
 		}

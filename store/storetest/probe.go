@@ -10,14 +10,14 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A failure is what a probe panics with: it ends a clause that has failed.
+// A failure is the panic with which a probe ends a clause that has failed.
 type failure struct{ error }
 
-// A probe is a clause under way: a store, and a hand on its clock. All of its
-// methods end the clause if the store returns an error.
+// A probe is a running clause: a store, and the control of its clock. If the store returns
+// an error, the methods of the probe end the clause.
 type probe struct {
 	t       *testing.T
-	ctx     context.Context //nolint:containedctx // of the test, which the probe does not outlive
+	ctx     context.Context //nolint:containedctx // the probe ends before the test does
 	harness Harness
 	store   ratelimit.Store
 }
@@ -27,23 +27,23 @@ func (p *probe) fail(format string, args ...any) {
 	panic(failure{fmt.Errorf(format, args...)})
 }
 
-// advance lets time pass.
+// advance moves the clock forward.
 func (p *probe) advance(d time.Duration) {
 	if d > 0 {
 		p.harness.Advance(p.t, d)
 	}
 }
 
-// answerTime is the Timeout of all requests: for every sound store more than enough,
-// on a busy machine too.
+// answerTime is the Timeout of all requests: more than enough for a correct store, also on
+// a busy machine.
 const answerTime = 10 * time.Second
 
-// take asks the store for one decision.
+// take asks the store for a decision.
 func (p *probe) take(key string, policy *ratelimit.Policy, cost int) ratelimit.Decision {
 	return p.request(ratelimit.Request{Key: key, Policy: policy, Cost: cost})
 }
 
-// knowing is take, for a caller who knows something of the first limit's bucket.
+// knowing is take with knowledge of the first limit's bucket.
 func (p *probe) knowing(key string, policy *ratelimit.Policy, cost int, known ratelimit.Known) ratelimit.Decision {
 	return p.request(ratelimit.Request{Key: key, Policy: policy, Cost: cost, Known: &ratelimit.Knowledge{known}})
 }
@@ -53,10 +53,13 @@ func (p *probe) request(r ratelimit.Request) ratelimit.Decision {
 	if err != nil {
 		p.fail("Take returned an error: %v", err)
 	}
+	if d.Now <= 0 {
+		p.fail("Decision.Now is %d; the clock of a store must start at 1, because 0 marks an observation without a date", d.Now)
+	}
 	return d
 }
 
-// try is request, for callers that look at the error themselves.
+// try is request, but returns the error.
 func (p *probe) try(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
 	r.Timeout = answerTime
 	d, err := p.store.Take(ctx, r)
@@ -79,12 +82,12 @@ func (p *probe) admit(key string, policy *ratelimit.Policy, cost int) ratelimit.
 func (p *probe) deny(key string, policy *ratelimit.Policy, cost int) ratelimit.Decision {
 	d := p.take(key, policy, cost)
 	if d.Allowed {
-		p.fail("a call of cost %d was admitted, which made the debts %v; it must be denied", cost, debts(policy, d))
+		p.fail("a call of cost %d was admitted, with the debts %v; it must be denied", cost, debts(policy, d))
 	}
 	return d
 }
 
-// state takes nothing and fails unless the debts are as wanted.
+// state makes a call of cost 0 and fails unless the debts are as wanted.
 func (p *probe) state(when, key string, policy *ratelimit.Policy, want ...ratelimit.Debt) {
 	p.debts(when, policy, p.take(key, policy, 0), want...)
 }
@@ -106,7 +109,7 @@ func (p *probe) reset(key string, policy *ratelimit.Policy) {
 	}
 }
 
-// policy compiles limits that are known to be sound.
+// policy compiles valid limits.
 func policy(limits ...ratelimit.Limit) *ratelimit.Policy {
 	p, err := ratelimit.NewPolicy(limits...)
 	if err != nil {
@@ -115,13 +118,13 @@ func policy(limits ...ratelimit.Limit) *ratelimit.Policy {
 	return p
 }
 
-// micros is a debt of n whole microseconds.
+// micros returns a debt of n microseconds.
 func micros(n int64) ratelimit.Debt { return ratelimit.Debt{Micros: n} }
 
-// of is a debt of n whole microseconds and frac parts of one.
+// of returns a debt of n microseconds and frac parts of one.
 func of(n int64, frac uint32) ratelimit.Debt { return ratelimit.Debt{Micros: n, Frac: frac} }
 
-// debts writes the debts of a decision as text.
+// debts returns the debts of a decision as text.
 func debts(policy *ratelimit.Policy, d ratelimit.Decision) []string {
 	all := make([]string, policy.Len())
 	for i := range all {
@@ -130,7 +133,7 @@ func debts(policy *ratelimit.Policy, d ratelimit.Decision) []string {
 	return all
 }
 
-// text writes a debt as "333333 1/3 µs".
+// text returns a debt as text such as "333333 1/3 µs".
 func text(b *ratelimit.Bucket, d ratelimit.Debt) string {
 	if d.Frac == 0 {
 		return fmt.Sprintf("%d µs", d.Micros)

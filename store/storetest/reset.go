@@ -7,11 +7,11 @@ import (
 )
 
 var resetClauses = []clause{
-	{name: "ResetFills", promise: "Reset fills the buckets of the key and the policy, and no other", check: checkReset},
-	{name: "ResetWinsOverOlderKnowledge", promise: "what was seen before a Reset is ignored", check: checkResetWins},
-	{name: "ResetAtOnce", promise: "a Reset wins over what was seen in the same microsecond, on a new store too", check: checkResetAtOnce},
-	{name: "LaterKnowledgeCounts", promise: "what was seen after a Reset counts", check: checkLaterKnowledge},
-	{name: "UndatedKnowledgeCounts", promise: "what nobody knows when it was seen counts after a Reset, too", check: checkUndated},
+	{name: "ResetFills", promise: "Reset fills the buckets of the key and the policy, and no others", check: checkReset},
+	{name: "ResetWinsOverOlderKnowledge", promise: "observations from before a Reset are ignored", check: checkResetWins},
+	{name: "ResetInTheSameMicrosecond", promise: "an observation in the microsecond of a Reset counts as older, also on a new store", check: checkResetAtOnce},
+	{name: "LaterKnowledgeCounts", promise: "observations from after a Reset count", check: checkLaterKnowledge},
+	{name: "UndatedKnowledgeCounts", promise: "an observation without a date (Seen is 0) always counts, also after a Reset", check: checkUndated},
 }
 
 func checkReset(p *probe) {
@@ -32,13 +32,13 @@ func checkReset(p *probe) {
 	p.state("after a reset of the hourly limit alone", "reset", both, micros(0), micros(2*28_800_000_000))
 	p.admit("reset", both, 1)
 
-	// By name: whatever the limit was when the debt was made.
+	// The name counts: the limit may have changed since.
 	p.admit("reset by name", oncePerHour, 1)
 	p.reset("reset by name", fivePerSecond)
 	p.admit("reset by name", oncePerHour, 1)
 }
 
-// spent empties a bucket and returns what its caller then knows.
+// spent empties a bucket and returns the caller's observation of it.
 func (p *probe) spent(key string, policy *ratelimit.Policy) ratelimit.Known {
 	d := p.admit(key, policy, policy.Bucket(0).Limit().Burst)
 	return ratelimit.Known{Debt: d.Debts[0], TAT: policy.Bucket(0).TATAt(d.Debts[0], d.Now), Seen: d.Now}
@@ -52,13 +52,13 @@ func checkResetWins(p *probe) {
 	p.advance(time.Minute)
 	d := p.knowing("wins", oncePerHour, 1, old)
 	if !d.Allowed {
-		p.fail("a call was denied by what was known from before the reset: %v", debts(oncePerHour, d))
+		p.fail("a call was denied by an observation from before the reset: %v", debts(oncePerHour, d))
 	}
 	p.debts("after a call", oncePerHour, d, micros(3_600_000_000))
 	p.reset("wins", oncePerHour)
 	p.debts("in a call of cost 0", oncePerHour, p.knowing("wins", oncePerHour, 0, old), micros(0))
 
-	// Also of a bucket that the store never had, and for as long as it could last.
+	// Also for a bucket that the store never had, and as long as such a debt could last.
 	p.reset("wins, unseen", oncePerHour)
 	p.advance(59 * time.Minute)
 	p.debts("59 minutes after the reset", oncePerHour, p.knowing("wins, unseen", oncePerHour, 0, old), micros(0))
@@ -77,7 +77,7 @@ func checkResetAtOnce(p *probe) {
 	old := p.spent("at once", oncePerHour)
 	p.reset("at once", oncePerHour)
 	if d := p.knowing("at once", oncePerHour, 1, old); !d.Allowed {
-		p.fail("a call was denied by what was seen at %d, before the reset in the same microsecond: %v", old.Seen, debts(oncePerHour, d))
+		p.fail("a call was denied by an observation at %d, the microsecond of the reset, which counts as older: %v", old.Seen, debts(oncePerHour, d))
 	}
 }
 
@@ -88,7 +88,7 @@ func checkLaterKnowledge(p *probe) {
 	d := p.take("later", oncePerHour, 0)
 	p.advance(time.Minute)
 	if d := p.knowing("later", oncePerHour, 1, ratelimit.Known{Debt: micros(600_000_000), Seen: d.Now}); d.Allowed {
-		p.fail("a call was admitted though its caller knew of a debt that was made after the reset")
+		p.fail("a call was admitted although its caller knew of a debt from after the reset")
 	}
 	now := p.spent("later", oncePerHour)
 	p.advance(time.Minute)
@@ -99,6 +99,6 @@ func checkUndated(p *probe) {
 	p.reset("undated", oncePerHour)
 	p.advance(time.Minute)
 	if d := p.knowing("undated", oncePerHour, 1, debt(micros(600_000_000))); d.Allowed {
-		p.fail("a call was admitted though its caller knew of a debt")
+		p.fail("a call was admitted although its caller knew of a debt without a date")
 	}
 }

@@ -8,38 +8,40 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A Harness makes the stores that are tested and moves their clock.
+// A Harness makes the stores under test and moves their clock.
 type Harness struct {
-	// New returns a new store without any bucket. What must be closed, it closes
-	// in t.Cleanup. Required.
+	// New returns a new store without buckets. It closes what must be closed with
+	// t.Cleanup. Required.
 	New func(t *testing.T) ratelimit.Store
 
-	// Advance lets d, a whole number of microseconds, pass on the clock of the
-	// store that New made last. Between calls the clock must stand still.
+	// Advance moves the clock of the store that New made last forward by d, a whole
+	// number of microseconds. Between calls the clock must stand still, and it must
+	// never be 0: see [ratelimit.Decision].
 	//
-	// nil means that the store reads package time: then each clause, New included,
-	// runs in a bubble of testing/synctest, in which every goroutine that the
-	// store starts must end.
+	// If Advance is nil, the store must read package time. Then each clause, New
+	// included, runs in a bubble of testing/synctest, in which every goroutine of the
+	// store must end.
 	Advance func(t *testing.T, d time.Duration)
 
-	// SetBack sets the store's clock back by d. nil means that it cannot be set
-	// back, and leaves out the clauses about it.
+	// SetBack sets the store's clock back by d. If SetBack is nil, the clauses about it
+	// are left out.
 	SetBack func(t *testing.T, d time.Duration)
 
-	// CoarseReset says that a Reset of one key makes the store ignore what was
-	// known of any key before it. Without it, only of that key's buckets.
+	// CoarseReset permits the store to ignore, after a Reset of one key, what was known
+	// of any key before the Reset. Otherwise it may ignore only what was known of the
+	// buckets that were reset.
 	CoarseReset bool
 
-	// BriefReset says that a Reset is remembered for one refill of the limit that it
-	// was given: nobody can know of an older debt by then. What claims to counts again.
+	// BriefReset permits the store to remember a Reset for only one refill of the limit:
+	// by then no older debt can be left. A claim of one counts again.
 	BriefReset bool
 
-	// Histories is how many random histories are compared with the [Model]. 0
+	// Histories is the number of random histories that are compared with the [Model]. 0
 	// means 100.
 	Histories int
 }
 
-// Run holds the stores that h makes to the contract of [ratelimit.Store], in one
+// Run tests the stores that h makes against the contract of [ratelimit.Store], with one
 // subtest for each promise.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
@@ -59,7 +61,7 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-// A clause is one promise and the way to test it.
+// A clause is one promise and its test.
 type clause struct {
 	name     string
 	promise  string
@@ -72,14 +74,14 @@ func clauses() []clause {
 	var all []clause
 	for _, part := range [][]clause{
 		bucketClauses, costClauses, policyClauses, keyClauses, fractionClauses, changeClauses,
-		knownClauses, resetClauses, clockClauses, concurrentClauses, windowClauses, healthClauses, modelClauses,
+		knownClauses, resetClauses, clockClauses, concurrentClauses, windowClauses, modelClauses,
 	} {
 		all = append(all, part...)
 	}
 	return all
 }
 
-// run tests one clause on a new store and returns what is wrong with it.
+// run tests one clause on a new store and returns the fault of the store, if any.
 func (c clause) run(t *testing.T, h Harness) (err error) {
 	if h.Advance != nil {
 		return c.try(t, h)
@@ -89,7 +91,7 @@ func (c clause) run(t *testing.T, h Harness) (err error) {
 	return err
 }
 
-// try is run, where the clock can be moved.
+// try is run with a Harness whose Advance is set.
 func (c clause) try(t *testing.T, h Harness) (err error) {
 	defer func() {
 		switch v := recover().(type) {

@@ -9,11 +9,11 @@ import (
 )
 
 var windowClauses = []clause{
-	{name: "EveryWindow", promise: "in no window of any length T more than Burst + Rate*T is admitted", check: checkWindow},
+	{name: "EveryWindow", promise: "in a window of any length T at most Burst + Rate*T is admitted", check: checkWindow},
 }
 
-// checkWindow calls at random moments, often about those at which a fixed window
-// would begin, and looks at all windows between two admitted calls.
+// checkWindow calls at random times, often near the start of a fixed window, and checks
+// all windows between two admitted calls.
 func checkWindow(p *probe) {
 	seed, err := Seed()
 	if err != nil {
@@ -49,7 +49,7 @@ func checkWindow(p *probe) {
 			}
 		}
 		if total <= burst {
-			p.fail("under %v, of 400 calls over many periods only %d tokens were admitted", l, total)
+			p.fail("under %v, only %d tokens were admitted in 400 calls over many periods", l, total)
 		}
 		for i := range calls {
 			sum := int64(0)

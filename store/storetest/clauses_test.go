@@ -17,14 +17,14 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A modelStore is a store that is right: the model behind a lock. Its fields make
-// it wrong in one way.
+// A modelStore is a correct store: the model behind a lock. Its fields make it wrong in
+// one way.
 type modelStore struct {
 	mu    sync.Mutex
 	m     *Model
 	clock func() int64 // in microseconds
 
-	none  func(r ratelimit.Request) (ratelimit.Decision, error) // what it does without a policy
+	none  func(r ratelimit.Request) (ratelimit.Decision, error) // decides without a policy
 	take  func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision
 	reset func(s *modelStore, now int64, key string, p *ratelimit.Policy)
 }
@@ -61,7 +61,7 @@ func (s *modelStore) Reset(_ context.Context, key string, p *ratelimit.Policy) e
 	return nil
 }
 
-// without is what a call without a policy comes to; of Reset the cost is -1.
+// without decides a call without a policy; a Reset has cost -1.
 func (s *modelStore) without(r ratelimit.Request) (ratelimit.Decision, error) {
 	if s.none != nil {
 		return s.none(r)
@@ -80,13 +80,13 @@ func (s *modelStore) owe(now int64, r ratelimit.Request, i int, d *big.Rat) {
 	s.m.store(now, r.Key, l.Name, d, s.m.termsOf(l))
 }
 
-// rat is a debt as a fraction.
+// rat returns a debt as a fraction.
 func rat(b *ratelimit.Bucket, d ratelimit.Debt) *big.Rat {
 	f := big.NewRat(int64(d.Frac), int64(b.Denominator()))
 	return f.Add(f, new(big.Rat).SetInt64(d.Micros))
 }
 
-// renamed is a policy of one limit under another name; other policies stay.
+// renamed returns a policy of one limit with another name, and other policies as they are.
 func renamed(p *ratelimit.Policy, name func(string) string) *ratelimit.Policy {
 	if p.Len() != 1 {
 		return p
@@ -97,7 +97,7 @@ func renamed(p *ratelimit.Policy, name func(string) string) *ratelimit.Policy {
 
 func constant(s string) func(string) string { return func(string) string { return s } }
 
-// A floatStore keeps its instants in floating point.
+// A floatStore computes in floating point.
 type floatStore struct {
 	*modelStore
 	full map[bucketName]float64 // in seconds
@@ -154,7 +154,7 @@ func (s *windowStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.De
 	return d, nil
 }
 
-// A raceStore looks, lets others go first, and then charges.
+// A raceStore reads, yields to other goroutines, and then charges.
 type raceStore struct{ *modelStore }
 
 func (s raceStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
@@ -172,7 +172,7 @@ func (s raceStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decis
 	return d, nil
 }
 
-// A busyStore fails when two call at once.
+// A busyStore fails when two goroutines call at once.
 type busyStore struct {
 	*modelStore
 	busy sync.Mutex
@@ -204,7 +204,7 @@ func (s *busyStore) Reset(ctx context.Context, key string, p *ratelimit.Policy) 
 	return s.modelStore.Reset(ctx, key, p)
 }
 
-// A retryStore sends a call whose context has ended twice.
+// A retryStore charges a call twice if its context has ended.
 type retryStore struct{ *modelStore }
 
 func (s retryStore) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
@@ -216,7 +216,7 @@ func (s retryStore) Take(ctx context.Context, r ratelimit.Request) (ratelimit.De
 	return d, err
 }
 
-// A control is a store that is wrong, and clauses that must find it.
+// A control is a wrong store, and the clauses that must find it.
 type control struct {
 	name    string
 	clauses string
@@ -224,7 +224,7 @@ type control struct {
 }
 
 func controls() []control {
-	// changed is the model with another Take.
+	// changed returns the model with another Take.
 	changed := func(take func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision) func() ratelimit.Store {
 		return func() ratelimit.Store {
 			s := newModelStore()
@@ -232,14 +232,14 @@ func controls() []control {
 			return s
 		}
 	}
-	// asked is the model, asked something else.
+	// asked returns the model with changed requests.
 	asked := func(change func(s *modelStore, now int64, r *ratelimit.Request)) func() ratelimit.Store {
 		return changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
 			change(s, now, &r)
 			return s.m.Take(now, r)
 		})
 	}
-	// answered is the model, giving another answer.
+	// answered returns the model with changed answers.
 	answered := func(change func(r ratelimit.Request, d *ratelimit.Decision)) func() ratelimit.Store {
 		return changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
 			d := s.m.Take(now, r)
@@ -247,7 +247,7 @@ func controls() []control {
 			return d
 		})
 	}
-	// knows is the model, told something else of what the caller knows.
+	// knows returns the model with changed knowledge.
 	knows := func(change func(s *modelStore, now int64, r *ratelimit.Request, i int, k *ratelimit.Known)) func() ratelimit.Store {
 		return asked(func(s *modelStore, now int64, r *ratelimit.Request) {
 			if r.Known == nil {
@@ -260,11 +260,11 @@ func controls() []control {
 			r.Known = &known
 		})
 	}
-	// keyed is the model, under another key.
+	// keyed returns the model with changed keys.
 	keyed := func(key func(string) string) func() ratelimit.Store {
 		return asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Key = key(r.Key) })
 	}
-	// resets is the model with another Reset.
+	// resets returns the model with another Reset.
 	resets := func(reset func(s *modelStore, now int64, key string, p *ratelimit.Policy)) func() ratelimit.Store {
 		return func() ratelimit.Store {
 			s := newModelStore()
@@ -272,7 +272,7 @@ func controls() []control {
 			return s
 		}
 	}
-	// without is the model, doing something else where there is no policy.
+	// without returns the model with other decisions without a policy.
 	without := func(none func(r ratelimit.Request) (ratelimit.Decision, error)) func() ratelimit.Store {
 		return func() ratelimit.Store {
 			s := newModelStore()
@@ -308,7 +308,7 @@ func controls() []control {
 			}
 			return d
 		})},
-		{"forgets the debt on a denial", "DenialChargesNothing WaitingAsToldAdmits Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		{"forgets the debt on a denial", "DenialChargesNothing WaitAdmits Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
 			d := s.m.Take(now, r)
 			if !d.Allowed {
 				s.m.Reset(now, r.Key, r.Policy)
@@ -328,7 +328,7 @@ func controls() []control {
 			}
 			return d
 		})},
-		{"charges one token for a look", "CostZeroChargesNothing Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+		{"charges one token for cost 0", "CostZeroChargesNothing Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
 			if r.Cost == 0 {
 				r.Cost = 1
 			}
@@ -346,14 +346,14 @@ func controls() []control {
 		{"admits a negative cost", "NegativeCost Model", answered(func(r ratelimit.Request, d *ratelimit.Decision) { d.Allowed = d.Allowed || r.Cost < 0 })},
 		{"charges one token for any cost", "CostsAddUp CostAboveBurst Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Cost = min(r.Cost, 1) })},
 		{"decides one limit after the other", "SeveralLimitsTogether ConcurrentLimits Model", oneByOne},
-		{"has buckets of each policy's own", "SharedLimit Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Key += fmt.Sprint(r.Policy.Limits()) })},
+		{"has separate buckets for each policy", "SharedLimit Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Key += fmt.Sprint(r.Policy.Limits()) })},
 		{"ignores names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Policy = renamed(r.Policy, constant("x")) })},
 		{"ignores the case of names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Policy = renamed(r.Policy, strings.ToLower) })},
 		{"cuts names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
 			r.Policy = renamed(r.Policy, func(name string) string { return name[:min(len(name), 60)] })
 		})},
-		{"answers debts the other way round", "DebtsInOrder SeveralLimitsTogether", answered(func(r ratelimit.Request, d *ratelimit.Decision) { slices.Reverse(d.Debts[:r.Policy.Len()]) })},
-		{"answers debts of limits that are not there", "DebtsInOrder Model", answered(func(r ratelimit.Request, d *ratelimit.Decision) {
+		{"returns debts in reverse order", "DebtsInOrder SeveralLimitsTogether", answered(func(r ratelimit.Request, d *ratelimit.Decision) { slices.Reverse(d.Debts[:r.Policy.Len()]) })},
+		{"returns debts of limits that do not exist", "DebtsInOrder Model", answered(func(r ratelimit.Request, d *ratelimit.Decision) {
 			if r.Policy.Len() < len(d.Debts) {
 				d.Debts[3] = d.Debts[0]
 			}
@@ -379,13 +379,13 @@ func controls() []control {
 		{"ignores the case of keys", "AnyKey", keyed(strings.ToLower)},
 		{"trims keys", "AnyKey", keyed(strings.TrimSpace)},
 		{"cuts keys at 64 KiB", "AnyKey", keyed(func(key string) string { return key[:min(len(key), 1<<16)] })},
-		{"mends keys that are not UTF-8", "AnyKey", keyed(func(key string) string { return strings.ToValidUTF8(key, "\ufffd") })},
+		{"repairs keys that are not UTF-8", "AnyKey", keyed(func(key string) string { return strings.ToValidUTF8(key, "\ufffd") })},
 		{"unquotes keys", "AnyKey", keyed(func(key string) string { return strings.ReplaceAll(key, "%20", " ") })},
-		{"joins key and name", "KeyAndNameDoNotBlur", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+		{"joins key and name", "KeyAndNameStaySeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
 			r.Key += "|" + r.Policy.Bucket(0).Limit().Name
 			r.Policy = renamed(r.Policy, constant("x"))
 		})},
-		{"joins key and name without a separator", "KeyAndNameDoNotBlur", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+		{"joins key and name without a separator", "KeyAndNameStaySeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
 			r.Key += r.Policy.Bucket(0).Limit().Name
 			r.Policy = renamed(r.Policy, constant("x"))
 		})},
@@ -394,7 +394,7 @@ func controls() []control {
 			_, _ = h.Write([]byte(key))
 			return string(rune(h.Sum32() % 256))
 		})},
-		{"throws buckets away to make room", "ManyKeys", asked(func(s *modelStore, _ int64, _ *ratelimit.Request) {
+		{"drops buckets to make room", "ManyKeys", asked(func(s *modelStore, _ int64, _ *ratelimit.Request) {
 			if len(s.m.buckets) > 500 {
 				clear(s.m.buckets)
 			}
@@ -410,7 +410,7 @@ func controls() []control {
 			}
 			r.Policy = policy(limits...)
 		})},
-		{"answers improper fractions", "FractionsBelowTheDenominator Model", answered(func(r ratelimit.Request, d *ratelimit.Decision) {
+		{"returns improper fractions", "FractionsBelowTheDenominator Model", answered(func(r ratelimit.Request, d *ratelimit.Decision) {
 			if d.Debts[0].Micros > 0 {
 				d.Debts[0].Micros--
 				d.Debts[0].Frac += r.Policy.Bucket(0).Denominator()
@@ -447,8 +447,8 @@ func controls() []control {
 				b.full = new(big.Rat).SetInt(new(big.Int).Div(b.full.Num(), b.full.Denom()))
 			}
 		})},
-		{"ignores what is known", "KnownDebtDenies KnownDebtIsCharged KnownOfSeveralLimits UndatedKnowledgeCounts Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Known = nil })},
-		{"forgets what was known when it charges", "KnownDebtIsCharged Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		{"ignores knowledge", "KnownDebtDenies KnownDebtIsCharged KnownOfSeveralLimits UndatedKnowledgeCounts Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Known = nil })},
+		{"does not store a known debt when it charges", "KnownDebtIsCharged Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
 			d := s.m.Peek(now, r)
 			if d.Allowed {
 				r.Known = nil
@@ -456,53 +456,53 @@ func controls() []control {
 			}
 			return d
 		})},
-		{"keeps what is known when it denies", "KnownDebtDenies Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		{"stores a known debt when it denies", "KnownDebtDenies Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
 			d := s.m.Take(now, r)
 			for i := range r.Policy.Len() {
 				s.owe(now, r, i, rat(r.Policy.Bucket(i), d.Debts[i]))
 			}
 			return d
 		})},
-		{"believes what is known more than its own bucket", "KnownLessThanOwn Model", asked(func(s *modelStore, now int64, r *ratelimit.Request) {
+		{"prefers a known debt to its own bucket", "KnownLessThanOwn Model", asked(func(s *modelStore, now int64, r *ratelimit.Request) {
 			if r.Known != nil {
 				for i := range r.Policy.Len() {
 					s.owe(now, *r, i, knownDebt(now, r.Known[i], s.m.termsOf(r.Policy.Bucket(i).Limit())))
 				}
 			}
 		})},
-		{"does not clamp what is known", "KnownAboveCapacity Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		{"does not clamp a known debt", "KnownAboveCapacity Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
 			if r.Known != nil && r.Policy.Bucket(0).Capacity().Less(r.Known[0].Debt) {
 				return ratelimit.Decision{Now: now, Debts: [ratelimit.MaxLimits]ratelimit.Debt{r.Known[0].Debt}}
 			}
 			return s.m.Take(now, r)
 		})},
-		{"carries the aged debt alone", "KnownDebtAndTAT KnownTATDenominator Model", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
+		{"ignores the known TAT", "KnownDebtAndTAT KnownTATDenominator Model", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
 			k.TAT = ratelimit.TAT{}
 		})},
-		{"carries the TAT alone", "KnownDebtAndTAT Model", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
+		{"ignores the known debt", "KnownDebtAndTAT Model", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
 			if k.TAT.Den != 0 {
 				k.Debt = micros(math.MaxInt64 / 2)
 			}
 		})},
-		{"takes a fraction of another denominator for its own", "KnownTATDenominator", knows(func(_ *modelStore, _ int64, r *ratelimit.Request, i int, k *ratelimit.Known) {
+		{"reads a fraction of another denominator as one of its own", "KnownTATDenominator", knows(func(_ *modelStore, _ int64, r *ratelimit.Request, i int, k *ratelimit.Known) {
 			if k.TAT.Den != 0 {
 				k.TAT.Den = r.Policy.Bucket(i).Denominator()
 				k.TAT.Frac = min(k.TAT.Frac, k.TAT.Den-1)
 			}
 		})},
-		{"takes what is known of one limit for all", "KnownOfSeveralLimits Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+		{"uses the knowledge of one limit for all", "KnownOfSeveralLimits Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
 			if r.Known != nil {
 				k := r.Known[0]
 				r.Known = &ratelimit.Knowledge{k, k, k, k}
 			}
 		})},
-		{"writes into what is known", "KnownIsOnlyRead", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+		{"changes the caller's knowledge", "KnownIsOnlyRead", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
 			if r.Known != nil {
 				r.Known[0].Debt = micros(min(r.Known[0].Debt.Micros, 1_000_000))
 			}
 		})},
 		{"does not reset", "ResetFills ResetWinsOverOlderKnowledge ConcurrentReset ProvesItself Model", resets(func(*modelStore, int64, string, *ratelimit.Policy) {})},
-		{"resets everybody", "ResetFills Model", resets(func(s *modelStore, now int64, key string, p *ratelimit.Policy) {
+		{"resets all keys", "ResetFills Model", resets(func(s *modelStore, now int64, key string, p *ratelimit.Policy) {
 			clear(s.m.buckets)
 			s.m.Reset(now, key, p)
 		})},
@@ -514,34 +514,34 @@ func controls() []control {
 			}
 			s.m.Reset(now, key, p)
 		})},
-		{"forgets that there was a reset", "ResetWinsOverOlderKnowledge ResetAtOnce Model", resets(func(s *modelStore, _ int64, key string, p *ratelimit.Policy) {
+		{"forgets the reset", "ResetWinsOverOlderKnowledge ResetInTheSameMicrosecond Model", resets(func(s *modelStore, _ int64, key string, p *ratelimit.Policy) {
 			for _, l := range p.Limits() {
 				delete(s.m.buckets, bucketName{key, l.Name})
 			}
 		})},
-		{"lets a reset lose against the same microsecond", "ResetAtOnce", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
+		{"counts an observation in the microsecond of a reset as later", "ResetInTheSameMicrosecond", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
 			if k.Seen != 0 {
 				k.Seen++
 			}
 		})},
-		{"ignores for ever what is known of a bucket that was reset", "LaterKnowledgeCounts UndatedKnowledgeCounts Model", knows(func(s *modelStore, _ int64, r *ratelimit.Request, _ int, k *ratelimit.Known) {
+		{"ignores all knowledge of a bucket after a reset", "LaterKnowledgeCounts UndatedKnowledgeCounts Model", knows(func(s *modelStore, _ int64, r *ratelimit.Request, _ int, k *ratelimit.Known) {
 			if b := s.bucket(*r); b != nil && b.reset != 0 {
 				*k = ratelimit.Known{}
 			}
 		})},
-		{"ignores after a reset what has no date", "UndatedKnowledgeCounts Model", knows(func(s *modelStore, _ int64, r *ratelimit.Request, _ int, k *ratelimit.Known) {
+		{"ignores knowledge without a date after a reset", "UndatedKnowledgeCounts Model", knows(func(s *modelStore, _ int64, r *ratelimit.Request, _ int, k *ratelimit.Known) {
 			if b := s.bucket(*r); b != nil && b.reset != 0 && k.Seen == 0 {
 				*k = ratelimit.Known{}
 			}
 		})},
-		{"lets a reset of one key win over knowledge of all", "ResetWinsOverOlderKnowledge", func() ratelimit.Store {
+		{"ignores older knowledge of all keys after a reset of one", "ResetWinsOverOlderKnowledge", func() ratelimit.Store {
 			s := newModelStore()
 			s.m.CoarseReset = true
 			return s
 		}},
-		{"tells the time in milliseconds", "NowIsTheInstant", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Now = d.Now / 1000 * 1000 })},
-		{"does not tell the time", "NowIsTheInstant", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Now = 0 })},
-		{"has a slow clock", "NowIsTheInstant RefillToFullOnly WaitingAsToldAdmits", func() ratelimit.Store {
+		{"returns the time in milliseconds", "NowIsTheClock", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Now = d.Now / 1000 * 1000 })},
+		{"returns no time", "NowIsTheClock", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Now = 0 })},
+		{"has a slow clock", "NowIsTheClock RefillToFullOnly WaitAdmits", func() ratelimit.Store {
 			s := newModelStore()
 			clock := s.clock
 			s.clock = func() int64 { return clock() / 2 }
@@ -550,14 +550,14 @@ func controls() []control {
 		{"reads, then writes", "ConcurrentCalls", func() ratelimit.Store { return raceStore{newModelStore()} }},
 		{"fails when it is busy", "ConcurrentCalls ConcurrentLimits ConcurrentReset", func() ratelimit.Store { return &busyStore{modelStore: newModelStore()} }},
 		{"charges twice when the context has ended", "CancelledContext", func() ratelimit.Store { return retryStore{newModelStore()} }},
-		{"counts in windows", "EveryWindow RefillToFullOnly WaitingAsToldAdmits", func() ratelimit.Store {
+		{"counts in windows", "EveryWindow RefillToFullOnly WaitAdmits", func() ratelimit.Store {
 			return &windowStore{newModelStore(), map[string]int{}}
 		}},
 	}
 }
 
-// TestWrongStoresFail runs the clauses against stores that break them. A clause
-// that no wrong store fails would not be worth having.
+// TestWrongStoresFail runs the clauses against stores that break them. Each clause must
+// find at least one wrong store.
 func TestWrongStoresFail(t *testing.T) {
 	tested := map[string]bool{"ClockSetBack": true} // by TestClockSetBack
 	for _, c := range controls() {
@@ -582,7 +582,7 @@ func TestWrongStoresFail(t *testing.T) {
 	}
 }
 
-// TestRightStorePasses: the model itself, in a bubble and with a steered clock.
+// TestRightStorePasses: the model itself passes, in a bubble and with a steered clock.
 func TestRightStorePasses(t *testing.T) {
 	t.Run("bubble", func(t *testing.T) {
 		Run(t, Harness{New: func(*testing.T) ratelimit.Store { return newModelStore() }})
@@ -592,8 +592,7 @@ func TestRightStorePasses(t *testing.T) {
 	})
 }
 
-// steered returns a harness for stores that are told the time, which is that of a
-// host with a wall clock.
+// steered returns a harness for stores whose clock is set, to the wall clock of a host.
 func steered(spoil func(s *modelStore)) Harness {
 	now := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 	return Harness{
@@ -608,8 +607,8 @@ func steered(spoil func(s *modelStore)) Harness {
 	}
 }
 
-// TestClockSetBack: a store whose time stands still until the clock is again
-// where it was, one that does not clamp, and one that starts anew, are found.
+// TestClockSetBack: the clause finds a store whose time stands still until the clock has
+// caught up, one that does not clamp, and one that drops its buckets.
 func TestClockSetBack(t *testing.T) {
 	at := slices.IndexFunc(clauses(), func(c clause) bool { return c.setsBack })
 	for name, spoil := range map[string]func(s *modelStore){
@@ -631,7 +630,7 @@ func TestClockSetBack(t *testing.T) {
 				return d
 			}
 		},
-		"starts anew": func(s *modelStore) {
+		"drops its buckets": func(s *modelStore) {
 			latest := int64(0)
 			s.take = func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
 				if now < latest {
