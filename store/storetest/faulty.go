@@ -1,0 +1,66 @@
+package storetest
+
+import (
+	"context"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// A Faulty is a store that fails, for tests of what a program does then. Each call of Take
+// or Reset waits for Delay, then panics with Panic or returns Err if one is set. Otherwise
+// Take returns Answer if that is set, and Store answers:
+//
+//	var down atomic.Bool
+//	store := storetest.Faulty{Store: memstore.New(memstore.Config{}), When: down.Load, Err: errors.New("connection refused")}
+//
+// It is safe for concurrent use while its fields do not change.
+type Faulty struct {
+	Store  ratelimit.Store     // answers without a fault; may be nil if Panic, Err or Answer is set
+	When   func() bool         // reports whether the fault occurs now; nil: always
+	Delay  time.Duration       // ends early with the context, and then the call returns the context's error
+	Panic  any                 // if not nil
+	Err    error               // if not nil
+	Answer *ratelimit.Decision // of Take, if not nil; with it Reset does nothing
+}
+
+// Take implements [ratelimit.Store].
+func (f Faulty) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	occurs, err := f.occur(ctx)
+	switch {
+	case err != nil:
+		return ratelimit.Decision{}, err
+	case occurs && f.Answer != nil:
+		return *f.Answer, nil
+	}
+	return f.Store.Take(ctx, r)
+}
+
+// Reset implements [ratelimit.Store].
+func (f Faulty) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
+	occurs, err := f.occur(ctx)
+	if err != nil || occurs && f.Answer != nil {
+		return err
+	}
+	return f.Store.Reset(ctx, key, p)
+}
+
+// occur reports whether the fault occurs now, after its delay, panic or error.
+func (f Faulty) occur(ctx context.Context) (bool, error) {
+	if f.When != nil && !f.When() {
+		return false, nil
+	}
+	if f.Delay > 0 {
+		timer := time.NewTimer(f.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return true, ctx.Err()
+		}
+	}
+	if f.Panic != nil {
+		panic(f.Panic)
+	}
+	return true, f.Err
+}

@@ -1,0 +1,99 @@
+package storetest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/storetest"
+)
+
+// A test switches a fault on and off.
+func ExampleFaulty() {
+	var down atomic.Bool
+	limiter, err := ratelimit.New(storetest.Faulty{
+		Store: memstore.New(memstore.Config{}),
+		When:  down.Load,
+		Err:   errors.New("connection refused"),
+	}, ratelimit.PerSecond(5), ratelimit.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, fault := range []bool{false, true, false} {
+		down.Store(fault)
+		_, err := limiter.Allow(context.Background(), "key-a")
+		fmt.Println(err != nil)
+	}
+	// Output:
+	// false
+	// true
+	// false
+}
+
+// TestFaulty: each fault occurs in Take and in Reset, and without one the store answers.
+func TestFaulty(t *testing.T) {
+	errDown := errors.New("down")
+	limits, err := ratelimit.NewPolicy(ratelimit.PerHour(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := ratelimit.Request{Key: "k", Policy: limits, Cost: 1, Timeout: time.Second}
+	never := func() bool { return false }
+	for _, test := range []struct {
+		name  string
+		store storetest.Faulty
+		now   int64 // of the decision; -1: that of the memory
+		err   error
+		took  time.Duration
+		panic any
+	}{
+		{"no fault", storetest.Faulty{}, -1, nil, 0, nil},
+		{"error", storetest.Faulty{Err: errDown}, 0, errDown, 0, nil},
+		{"panic", storetest.Faulty{Panic: "p"}, 0, nil, 0, "p"},
+		{"delay", storetest.Faulty{Delay: time.Millisecond}, -1, nil, time.Millisecond, nil},
+		{"delay beyond the context", storetest.Faulty{Delay: time.Hour}, 0, context.DeadlineExceeded, time.Second, nil},
+		{"delayed error", storetest.Faulty{Delay: time.Millisecond, Err: errDown}, 0, errDown, time.Millisecond, nil},
+		{"answer", storetest.Faulty{Answer: &ratelimit.Decision{Now: 7}}, 7, nil, 0, nil},
+		{"not now", storetest.Faulty{When: never, Delay: time.Hour, Err: errDown, Panic: "p", Answer: new(ratelimit.Decision)}, -1, nil, 0, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				test.store.Store = memstore.New(memstore.Config{})
+				for name, call := range map[string]func(ctx context.Context) error{
+					"Take": func(ctx context.Context) error {
+						d, err := test.store.Take(ctx, r)
+						if err == nil && test.now >= 0 && d.Now != test.now || test.now < 0 && d.Now == 0 {
+							t.Errorf("Take returned the time %d", d.Now)
+						}
+						return err
+					},
+					"Reset": func(ctx context.Context) error { return test.store.Reset(ctx, "k", limits) },
+				} {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					start := time.Now()
+					func() {
+						defer func() {
+							if v := recover(); v != test.panic {
+								t.Errorf("%s panicked with %v; want %v", name, v, test.panic)
+							}
+						}()
+						if err := call(ctx); !errors.Is(err, test.err) {
+							t.Errorf("%s returned %v; want %v", name, err, test.err)
+						}
+					}()
+					if took := time.Since(start); took != test.took {
+						t.Errorf("%s took %v; want %v", name, took, test.took)
+					}
+					cancel()
+				}
+			})
+		})
+	}
+}
