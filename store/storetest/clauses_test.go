@@ -406,7 +406,7 @@ func controls() []control {
 			limits := r.Policy.Limits()
 			for i, l := range limits {
 				limits[i].Rate, limits[i].Period = 1, max(time.Microsecond, (l.Period/time.Duration(l.Rate)).Truncate(time.Microsecond))
-				limits[i].Burst = min(l.Burst, int(ratelimit.MaxRefill/limits[i].Period))
+				limits[i].Burst = int(min(int64(l.Burst), int64(ratelimit.MaxRefill/limits[i].Period)))
 			}
 			r.Policy = policy(limits...)
 		})},
