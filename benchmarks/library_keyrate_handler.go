@@ -11,5 +11,9 @@ func keyrateHandler(s setting, next http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return middleware.RateLimit(l, middleware.Config{Key: middleware.Header(keyHeader)})(next), nil
+	limit, err := middleware.RateLimit(l, middleware.Config{Key: middleware.Header(keyHeader)})
+	if err != nil {
+		return nil, err
+	}
+	return limit(next), nil
 }

@@ -14,7 +14,11 @@ func outageKeyrate(address string, to limit, next http.Handler) (http.Handler, e
 	if err != nil {
 		return nil, err
 	}
-	return middleware.RateLimit(k.limiter, middleware.Config{Key: middleware.Header(keyHeader)})(next), nil
+	limit, err := middleware.RateLimit(k.limiter, middleware.Config{Key: middleware.Header(keyHeader)})
+	if err != nil {
+		return nil, err
+	}
+	return limit(next), nil
 }
 
 func openMirrored(s redisSetting) (redisLimiter, error) { return mirrored(s.Address, s.Limit) }

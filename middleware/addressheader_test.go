@@ -59,7 +59,7 @@ func TestUnixSocket(t *testing.T) {
 			if c.peer == "-" {
 				r.RemoteAddr = ""
 			}
-			for _, key := range []middleware.KeyFunc{nil, middleware.ClientIP(), middleware.Header("X-API-Key")} {
+			for _, key := range []middleware.Key{{}, middleware.ClientIP(), middleware.Header("X-API-Key")} {
 				c.config.Key = key
 				if got, _ := keySeen(t, c.config, r); got != c.want {
 					t.Errorf("%q, want %q", got, c.want)
@@ -136,14 +136,14 @@ func TestAddressHeader(t *testing.T) {
 // TestAmbiguousAddress is answered with what is wrong, and not with an address.
 func TestAmbiguousAddress(t *testing.T) {
 	config := quiet(middleware.Config{TrustedProxies: prefixes("10.0.0.0/8"), AddressHeader: "X-Real-IP"})
-	h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), config)(hello)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), config))(hello)
 	w := wantStatus(t, h, call{peer: "10.0.0.1:1", header: http.Header{"X-Real-Ip": {"203.0.113.7", "203.0.113.8"}}}, http.StatusBadRequest)
 	if body := w.Body.String(); !strings.Contains(body, "more than one client address") || strings.Contains(body, "203.0.113") {
 		t.Errorf("body %s", body)
 	}
 	// A key comes before the address.
 	config.Key = middleware.Header("X-API-Key")
-	h = middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), config)(hello)
+	h = middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), config))(hello)
 	wantStatus(t, h, call{key: "k", peer: "10.0.0.1:1", header: http.Header{"X-Real-Ip": {"a", "b"}}}, http.StatusOK)
 }
 

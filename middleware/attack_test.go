@@ -68,7 +68,7 @@ func TestAttackForgedForwardedFor(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), c.config)(hello)
+				h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), c.config))(hello)
 				served := 0
 				for i := range 200 {
 					header := forge(i)
@@ -89,7 +89,7 @@ func TestAttackForgedForwardedFor(t *testing.T) {
 
 func TestAttackCredentialSpelling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Key: middleware.Bearer()})(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Key: middleware.Bearer()}))(hello)
 		served := 0
 		for i := range 100 {
 			for _, spelling := range []string{
@@ -124,10 +124,10 @@ type identity struct{}
 // make no buckets, and however a good one is spelled it is one bucket.
 func TestAttackVerifiedIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limit := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Key: func(r *http.Request) string {
+		limit := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Key: keyFunc(func(r *http.Request) string {
 			user, _ := r.Context().Value(identity{}).(string)
 			return user
-		}})(hello)
+		})}))(hello)
 		auth := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.Header.Get("Authorization"), "K") { // as lax as can be
 				r = r.WithContext(context.WithValue(r.Context(), identity{}, "alice"))
@@ -151,17 +151,17 @@ func TestAttackVerifiedIdentity(t *testing.T) {
 }
 
 func TestAttackNoKey(t *testing.T) {
-	for name, key := range map[string]middleware.KeyFunc{
-		"nil":    nil,
+	for name, key := range map[string]middleware.Key{
+		"zero":   {},
 		"Header": middleware.Header("X-API-Key"),
 		"Bearer": middleware.Bearer(),
 		"First":  middleware.First(middleware.Header("X-API-Key"), middleware.Bearer()),
 		"none":   middleware.First(),
-		"blank":  func(*http.Request) string { return " \t " },
+		"blank":  keyFunc(func(*http.Request) string { return " \t " }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Key: key})(hello)
+				h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Key: key}))(hello)
 				for _, peer := range []string{"192.0.2.1:1", "192.0.2.2:1", "@"} {
 					if n := (call{peer: peer}).exhaust(t, h); n != 5 {
 						t.Errorf("%d calls without a key served from %s, want 5", n, peer)
@@ -175,7 +175,7 @@ func TestAttackNoKey(t *testing.T) {
 func TestAttackTwoKeys(t *testing.T) {
 	limiter := newLimiter(t, five, ratelimit.Config{})
 	reached := false
-	h := middleware.RateLimit(limiter, middleware.Config{Key: middleware.First(middleware.Header("X-API-Key"), middleware.Bearer())})(
+	h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Key: middleware.First(middleware.Header("X-API-Key"), middleware.Bearer())}))(
 		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
 	for _, header := range []http.Header{
 		{"X-API-Key": {"mine", "victim"}},
@@ -188,7 +188,7 @@ func TestAttackTwoKeys(t *testing.T) {
 	if reached {
 		t.Error("the handler was reached")
 	}
-	for _, key := range []string{"mine", "victim", middleware.Ambiguous, "", middleware.AddressKey(call{}.addr())} {
+	for _, key := range []string{"mine", "victim", "", middleware.AddressKey(call{}.addr())} {
 		if r, err := limiter.Peek(t.Context(), key); err != nil || r.Remaining != 5 {
 			t.Errorf("key %q was charged (error %v)", key, err)
 		}
@@ -197,7 +197,7 @@ func TestAttackTwoKeys(t *testing.T) {
 
 func TestAttackStrangeKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey)(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
 		mebibyte := strings.Repeat("k", 1<<20)
 		keys := []string{
 			mebibyte, mebibyte + "k", mebibyte[1:] + "l", "\x00", "\x00\x00", "a\x00", "a\x00b", "a\tb", "a b", "a\r\nb", "{}", "*", "a*", "\xff", "\xff\xfe",
@@ -244,8 +244,8 @@ func TestAttackAmbiguousJoin(t *testing.T) {
 
 	// The same through the door, with a KeyFunc that passes on any bytes.
 	synctest.Test(t, func(t *testing.T) {
-		raw := middleware.Config{Key: func(r *http.Request) string { return r.URL.Query().Get("key") }}
-		h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), raw)(hello)
+		raw := middleware.Config{Key: keyFunc(func(r *http.Request) string { return r.URL.Query().Get("key") })}
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), raw))(hello)
 		for _, query := range []string{"%20ip%20192.0.2.1", "ip%20192.0.2.1", "%00ip%20192.0.2.1", "192.0.2.1"} {
 			for range 9 {
 				call{target: "/?key=" + query, peer: "203.0.113.7:1"}.to(h)
@@ -257,7 +257,7 @@ func TestAttackAmbiguousJoin(t *testing.T) {
 
 func TestAttackIPv6Rotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{})(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{}))(hello)
 		served := 0
 		for i := range 200 {
 			if (call{peer: fmt.Sprintf("[2001:db8::%x:%x%%eth%d]:%d", i, i*7, i, 1024+i)}).to(h).Code == http.StatusOK {
@@ -279,7 +279,7 @@ func TestAttackIPv6Rotation(t *testing.T) {
 
 func TestAttackPathSpelling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey)(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
 		served := 0
 		for i := range 20 {
 			for _, target := range []string{"/x", "//x", "/%78", "/./x", "/x/", "/x?", "/X", fmt.Sprintf("/x?n=%d", i), fmt.Sprintf("/x/../%d", i), "http://other/x"} {
@@ -294,7 +294,7 @@ func TestAttackPathSpelling(t *testing.T) {
 	})
 	t.Run("by pattern", func(t *testing.T) { // a limit of a route's own
 		synctest.Test(t, func(t *testing.T) {
-			limit := middleware.RateLimit(newLimiter(t, five.Named("x"), ratelimit.Config{}), byKey)
+			limit := middleware.Must(middleware.RateLimit(newLimiter(t, five.Named("x"), ratelimit.Config{}), byKey))
 			mux := http.NewServeMux()
 			mux.Handle("GET /x", limit(hello))
 			served := 0
@@ -314,7 +314,7 @@ func TestAttackPathSpelling(t *testing.T) {
 
 func TestAttackUnlimitedMethods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey)(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
 		served := 0
 		for range 20 {
 			for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "get"} {
@@ -337,7 +337,7 @@ func TestAttackManyOperations(t *testing.T) {
 		limiter := newLimiter(t, five, ratelimit.Config{})
 		config := byKey
 		config.Cost = func(r *http.Request) int { return len(r.URL.Query()["op"]) }
-		h := middleware.RateLimit(limiter, config)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := middleware.Must(middleware.RateLimit(limiter, config))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Query().Has("more") {
 				result, err := limiter.AllowN(r.Context(), middleware.BucketKey(r.Header.Get("X-API-Key")), 2)
 				if err != nil || !result.Allowed {
@@ -359,7 +359,7 @@ func TestAttackManyOperations(t *testing.T) {
 // and writes nothing into the log.
 func TestAttackAmplifier(t *testing.T) {
 	var r recorder
-	h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), r.watch(middleware.Config{Key: middleware.Header("X-API-Key"), RequireKey: true}))(hello)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), r.watch(middleware.Config{Key: middleware.Header("X-API-Key"), RequireKey: true})))(hello)
 	for _, c := range []call{{key: "k"}, {}, {header: http.Header{"X-API-Key": {"a", "b"}}}} {
 		for range 1000 {
 			if n := len(dump(c.to(h))); n > 800 {
@@ -377,7 +377,7 @@ func TestAttackCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r recorder
 		cost := 0
-		h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), r.watch(middleware.Config{Cost: func(*http.Request) int { return cost }}))(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), r.watch(middleware.Config{Cost: func(*http.Request) int { return cost }})))(hello)
 		for i, step := range []struct {
 			cost, status int
 		}{{most, 429}, {6, 429}, {-1, 200}, {-most - 1, 200}, {3, 200}, {-5, 429}, {1, 429}, {most, 429}} {
@@ -395,7 +395,7 @@ func TestAttackCost(t *testing.T) {
 // TestAttackRandomKeys: keys without end, however long, take no memory here and a
 // bounded amount in the store.
 func TestAttackRandomKeys(t *testing.T) {
-	h := middleware.RateLimit(limiterOn(t, memstore.New(memstore.Config{MaxKeys: 1000}), ratelimit.PerHour(5), ratelimit.Config{}), byKey)(hello)
+	h := middleware.Must(middleware.RateLimit(limiterOn(t, memstore.New(memstore.Config{MaxKeys: 1000}), ratelimit.PerHour(5), ratelimit.Config{}), byKey))(hello)
 	victim := call{key: "victim"}
 	victim.exhaust(t, h)
 	w, r := &sink{header: http.Header{}}, call{}.request()
@@ -409,14 +409,14 @@ func TestAttackRandomKeys(t *testing.T) {
 
 func TestAttackMetricLabels(t *testing.T) {
 	var r recorder
-	h := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), r.watch(middleware.Config{
-		Key: func(r *http.Request) string {
+	h := middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), r.watch(middleware.Config{
+		Key: keyFunc(func(r *http.Request) string {
 			if len(r.URL.Path)%2 == 0 {
 				panic(r.URL.Path)
 			}
 			return r.URL.Path
-		},
-	}))(hello)
+		}),
+	})))(hello)
 	w, q := &sink{header: http.Header{}}, call{}.request()
 	calls := testkit.Count(10_000, 100_000)
 	for i := range calls {
@@ -475,7 +475,7 @@ func TestAttackSilentFailOpen(t *testing.T) {
 	limiter := limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{
 		Observe: func(_ context.Context, e ratelimit.Event) { events = append(events, e) },
 	})
-	h := middleware.RateLimit(limiter, r.watch(middleware.Config{}))(hello)
+	h := middleware.Must(middleware.RateLimit(limiter, r.watch(middleware.Config{})))(hello)
 	for range 100 {
 		wantNoHeaders(t, wantStatus(t, h, call{}, http.StatusOK).Header())
 	}
@@ -495,11 +495,11 @@ func TestAttackSilentFailOpen(t *testing.T) {
 // TestConcurrent is for the race detector: all parts at once, from many goroutines.
 func TestConcurrent(t *testing.T) {
 	var r recorder
-	limit := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(300), ratelimit.Config{}), r.watch(middleware.Config{
+	limit := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(300), ratelimit.Config{}), r.watch(middleware.Config{
 		Key: middleware.First(middleware.Header("X-API-Key"), middleware.ClientIP()), ResultInContext: true, ResetHeader: middleware.ResetAsTime,
 		Cost:   func(r *http.Request) int { return len(r.URL.Path) - 2 },
 		Denied: func(http.ResponseWriter, *http.Request, ratelimit.Result) { panic("denied") },
-	}))
+	})))
 	h := limit(http.HandlerFunc(limit(hello).ServeHTTP))
 	done := make(chan int)
 	for i := range 8 {

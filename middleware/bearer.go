@@ -5,31 +5,23 @@ import (
 	"strings"
 )
 
-// Bearer returns a KeyFunc that takes the token from an Authorization header of
+// Bearer returns a Key that takes the token from an Authorization header of
 // exactly the form of RFC 6750, section 2.1: the scheme Bearer in any case, spaces,
 // one token68 (RFC 9110, section 11.2), and nothing else. Anything else is no key,
 // so that the spellings of one token do not make several buckets. Requests with two
-// Authorization headers are [Ambiguous].
+// Authorization headers are [ErrAmbiguous].
 //
 // It does not know which tokens are genuine: each made-up one has a bucket. Where
 // that matters, limit behind authentication, by what it has verified.
-func Bearer() KeyFunc {
-	header := Header("Authorization")
-	return func(r *http.Request) string {
-		value := header(r)
-		if value == Ambiguous {
-			return value
-		}
+func Bearer() Key {
+	return Key{find: func(r *http.Request, _ *proxies) (string, error) {
+		value, err := oneValue(r, "Authorization")
 		scheme, token, _ := strings.Cut(value, " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return ""
+		if token = strings.TrimLeft(token, " "); !strings.EqualFold(scheme, "Bearer") || !isToken68(token) {
+			return "", err
 		}
-		token = strings.TrimLeft(token, " ")
-		if !isToken68(token) {
-			return ""
-		}
-		return token
-	}
+		return BucketKey(token), nil
+	}}
 }
 
 // isToken68 tells whether s is 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" /

@@ -58,7 +58,7 @@ var allMeasured = []measured{
 	// once more, and that is all.
 	{name: "mux", handler: func(next http.Handler) http.Handler { return muxTo(next, "GET /{$}") }},
 	{name: "mux/allowed", allocs: 2, handler: func(next http.Handler) http.Handler {
-		return middleware.RateLimit(memory(plenty), byKey)(muxTo(next, "GET /{$}"))
+		return middleware.Must(middleware.RateLimit(memory(plenty), byKey))(muxTo(next, "GET /{$}"))
 	}},
 	{name: "route/none/allowed", allocs: 2, handler: func(next http.Handler) http.Handler {
 		return routed(muxTo(next, "GET /{$}", "GET /other"), middleware.Route{Pattern: "GET /other", Cost: 2})
@@ -70,13 +70,13 @@ var allMeasured = []measured{
 		return routed(muxTo(next, "GET /{$}"), middleware.Route{Pattern: "GET /{$}", Limits: []ratelimit.Limit{plenty}, Instead: true})
 	}},
 	{name: "two limits/allowed", allocs: 2, handler: func(next http.Handler) http.Handler {
-		return middleware.RateLimit(memory(policyOf(plenty, plenty.Named("two"))), byKey)(muxTo(next, "GET /{$}"))
+		return middleware.Must(middleware.RateLimit(memory(policyOf(plenty, plenty.Named("two"))), byKey))(muxTo(next, "GET /{$}"))
 	}},
 	{name: "route/two limits/allowed", allocs: 2, handler: func(next http.Handler) http.Handler {
 		return routed(muxTo(next, "GET /{$}"), middleware.Route{Pattern: "GET /{$}", Limits: []ratelimit.Limit{plenty}})
 	}},
 	{name: "two limits/denied", allocs: 5, handler: func(next http.Handler) http.Handler {
-		return middleware.RateLimit(memory(policyOf(plenty, scarce.Named("two"))), byKey)(muxTo(next, "GET /{$}"))
+		return middleware.Must(middleware.RateLimit(memory(policyOf(plenty, scarce.Named("two"))), byKey))(muxTo(next, "GET /{$}"))
 	}},
 	{name: "route/two limits/denied", allocs: 5, handler: func(next http.Handler) http.Handler {
 		return routed(muxTo(next, "GET /{$}"), middleware.Route{Pattern: "GET /{$}", Limits: []ratelimit.Limit{scarce}})
@@ -123,7 +123,7 @@ func (m measured) serve(t testing.TB) func() {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wrap = middleware.RateLimit(limiter, m.config)
+		wrap = middleware.Must(middleware.RateLimit(limiter, m.config))
 	}
 	handler := wrap(bare)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)

@@ -40,7 +40,7 @@ func shown(t *testing.T, c faultCase, next http.Handler) (ours, events string) {
 	config := r.watch(c.config)
 	text := config.Logger.Handler()
 	config.Logger = slog.New(slog.NewMultiHandler(text, slog.NewJSONHandler(&jsonLog, nil)))
-	h := middleware.RateLimit(limiter, config)(next)
+	h := middleware.Must(middleware.RateLimit(limiter, config))(next)
 	var all strings.Builder
 	for range c.before + 1 {
 		all.WriteString(dump(c.call.to(h)))

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -8,10 +9,9 @@ import (
 	"strings"
 )
 
-// ClientIP returns a KeyFunc that takes the client's address. Without arguments it
-// finds the bucket that a request without a key gets, and trusts whom Config trusts:
-// see [Config.TrustedProxies]. With arguments it trusts the X-Forwarded-For of those
-// alone.
+// ClientIP returns a Key that is the client's address. Without arguments it is the zero
+// Key, and trusts the proxies that the Config does: see [Config.TrustedProxies]. With
+// arguments it trusts the X-Forwarded-For of those alone.
 //
 // The address is the address of the peer, [http.Request.RemoteAddr]: headers can be
 // forged. If the peer is in one of the trusted prefixes, X-Forwarded-For is walked
@@ -19,33 +19,27 @@ import (
 // not trusted. That one is the client. A hop that does not parse ends the walk, and
 // so do the hundredth hop and the 8 KiB that are read at most; the hop before counts
 // as the client. Trust only the addresses of your own proxies: whatever connects from
-// a trusted address can name any other. A prefix too wide for that is a fault, which
-// [Config.Validate] reports; it is not used.
+// a trusted address can name any other. A prefix too wide for that is an error of
+// [RateLimit].
 //
 // [AddressKey] says which addresses share a bucket.
-func ClientIP(trusted ...netip.Prefix) KeyFunc {
-	mark := addressMark
+func ClientIP(trusted ...netip.Prefix) Key {
 	if len(trusted) == 0 {
-		mark = peerMark // RateLimit knows whom to trust
+		return Key{}
 	}
-	p := proxies{prefixes: usablePrefixes(trusted)}
-	key := func(r *http.Request) string {
-		var space [128]byte
-		client, _ := p.clientAddr(r) // of X-Forwarded-For, no number of lines is ambiguous
-		b := appendAddressKey(append(space[:0], mark...), client)
-		return string(append(b, addressMark...)) // or what is appended could make it another address
-	}
+	own := proxies{prefixes: unmapPrefixes(trusted)}
+	key := Key{find: func(r *http.Request, _ *proxies) (string, error) { return own.key(r) }}
 	for i, t := range trusted {
-		if tooWide(unmapPrefix(t)) {
-			return faulty(fmt.Errorf("ClientIP: trusted[%d] %v %s", i, t, wantNarrow), key)
+		if want := prefixFault(t); want != "" {
+			key.faults = append(key.faults, fmt.Errorf("ClientIP: trusted[%d] %v %s", i, t, want))
 		}
 	}
 	return key
 }
 
 // AddressKey returns the key by which a limiter behind [RateLimit] knows a client
-// that is limited by its address: see [BucketKey]. It is not for a KeyFunc to return:
-// there it would be a key like any other, which a caller can send, too.
+// that is limited by its address: see [BucketKey]. A function for [KeyFunc] must not return
+// it: there it would be a key like any other, which a client can send, too.
 //
 // An IPv6 client is known by its /64, without the zone. An IPv6 address that a translator
 // or a tunnel made from an IPv4 address counts as that one: IPv4-mapped and -compatible
@@ -88,16 +82,25 @@ type proxies struct {
 	header   string // where they say it, in canonical form; "" means X-Forwarded-For
 }
 
-// usablePrefixes makes IPv4-mapped prefixes into IPv4 ones, as is done with addresses,
-// and leaves those out that trust everybody.
-func usablePrefixes(trusted []netip.Prefix) []netip.Prefix {
-	var usable []netip.Prefix
-	for _, t := range trusted {
-		if t = unmapPrefix(t); !tooWide(t) {
-			usable = append(usable, t)
-		}
+// errAddresses is for a request with several addresses, where one is right.
+var errAddresses = errors.New("middleware: the request has more than one client address")
+
+// key returns the key of the client's address, or errAddresses.
+func (p *proxies) key(r *http.Request) (string, error) {
+	client, ok := p.clientAddr(r)
+	if !ok {
+		return "", errAddresses
 	}
-	return usable
+	return AddressKey(client), nil
+}
+
+// unmapPrefixes makes IPv4-mapped prefixes into IPv4 ones, as is done with addresses.
+func unmapPrefixes(trusted []netip.Prefix) []netip.Prefix {
+	prefixes := make([]netip.Prefix, len(trusted))
+	for i, t := range trusted {
+		prefixes[i] = unmapPrefix(t)
+	}
+	return prefixes
 }
 
 func unmapPrefix(p netip.Prefix) netip.Prefix {
@@ -107,13 +110,20 @@ func unmapPrefix(p netip.Prefix) netip.Prefix {
 	return p
 }
 
-// tooWide reports whether a prefix holds addresses that cannot all be a program's own
-// proxies: the widest that can are 10.0.0.0/8 and fc00::/7.
-func tooWide(p netip.Prefix) bool {
-	if p.Addr().Is4() {
-		return p.Bits() < 8
+// prefixFault returns what a prefix to trust must be instead, or "". The widest prefixes
+// whose addresses can all be a program's own proxies are 10.0.0.0/8 and fc00::/7.
+func prefixFault(p netip.Prefix) string {
+	if !p.IsValid() {
+		return `must be a prefix, such as netip.MustParsePrefix("10.0.0.0/8")`
 	}
-	return p.Bits() < 7
+	widest := 7
+	if p = unmapPrefix(p); p.Addr().Is4() {
+		widest = 8
+	}
+	if p.Bits() < widest {
+		return "must hold the addresses of your own proxies and no others, so at least /8 of IPv4 or /7 of IPv6: a trusted peer can name any address"
+	}
+	return ""
 }
 
 // trust reports whether to believe a peer, or a hop, with the address a: the zero Addr is

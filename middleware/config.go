@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,19 +14,18 @@ import (
 // MaxJitter is the largest Config.Jitter.
 const MaxJitter = time.Hour
 
-// Config is what [RateLimit] can be told. Its zero value limits each client
+// Config configures [RateLimit] and [Routes]. Its zero value limits each client
 // address, lets calls pass while the store fails, and logs that to slog.Default.
 //
 // The functions in it are called for every request, concurrently, and must not change
 // it. One that panics is recovered, and counted as a fault.
 type Config struct {
-	// Key tells whose bucket a request takes from. nil means the client's address,
-	// as for every request without a key. If it panics, the address is used.
-	Key KeyFunc
+	// Key finds whose bucket a request takes from. The zero Key is the client's address,
+	// which is also used for a request without a key, and if a [KeyFunc] panics.
+	Key Key
 	// TrustedProxies are the peers whose X-Forwarded-For is believed when a request
 	// is limited by its address: see [ClientIP]. Empty means that no header is believed. A
-	// prefix shorter than /8 of IPv4 or /7 of IPv6 holds strangers: it is a fault, and
-	// not used.
+	// prefix shorter than /8 of IPv4 or /7 of IPv6 holds strangers: it is an error.
 	TrustedProxies []netip.Prefix
 	// TrustUnixSocket trusts peers without an address as well, those of a Unix socket,
 	// whose RemoteAddr is "@", "" or a path. Set it if only your own proxy can open the
@@ -123,22 +121,17 @@ const (
 	ResetAsTime
 )
 
-// Validate returns nil, or all faults of c, joined. [RateLimit] works with a
-// faulty Config, too: it logs what Validate says and takes the default instead; with
-// RequireKey but no Key it answers every request with 401.
-func (c Config) Validate() error {
-	var faults []error
+// faults returns everything that is wrong with c.
+func (c *Config) faults() (faults []error) {
 	fault := func(field string, value any, want string) {
 		faults = append(faults, fmt.Errorf("middleware: Config.%s %v %s", field, value, want))
 	}
-	if err := keyFault(c.Key); err != nil {
+	for _, err := range c.Key.faults {
 		faults = append(faults, fmt.Errorf("middleware: Config.Key: %w", err))
 	}
 	for i, p := range c.TrustedProxies {
-		if !p.IsValid() {
-			fault(fmt.Sprintf("TrustedProxies[%d]", i), p, `must be a prefix, such as netip.MustParsePrefix("10.0.0.0/8")`)
-		} else if tooWide(unmapPrefix(p)) {
-			fault(fmt.Sprintf("TrustedProxies[%d]", i), p, wantNarrow)
+		if want := prefixFault(p); want != "" {
+			fault(fmt.Sprintf("TrustedProxies[%d]", i), p, want)
 		}
 	}
 	if c.AddressHeader != "" && !isToken(c.AddressHeader) {
@@ -147,7 +140,7 @@ func (c Config) Validate() error {
 	if c.AddressHeader != "" && len(c.TrustedProxies) == 0 && !c.TrustUnixSocket {
 		fault("AddressHeader", fmt.Sprintf("%q", c.AddressHeader), "needs TrustedProxies or TrustUnixSocket: it is believed only if they send it")
 	}
-	if c.RequireKey && c.Key == nil {
+	if c.RequireKey && c.Key.find == nil && c.Key.faults == nil {
 		fault("RequireKey", true, `needs a Key, such as middleware.Header("X-API-Key")`)
 	}
 	if !validChallenge(c.Challenge) {
@@ -162,29 +155,7 @@ func (c Config) Validate() error {
 	if c.Jitter < 0 || c.Jitter > MaxJitter {
 		fault("Jitter", c.Jitter, fmt.Sprintf("must be from 0 to %v", MaxJitter))
 	}
-	return errors.Join(faults...)
-}
-
-// wantNarrow is what would be right instead of a prefix that trusts everybody.
-const wantNarrow = "must hold the addresses of your own proxies and no others, so at least /8 of IPv4 or /7 of IPv6: a trusted peer can name any address"
-
-// withDefaults fills in what zero values stand for, and replaces what Validate
-// refuses.
-func (c Config) withDefaults() Config {
-	if c.RequireKey && c.Key == nil {
-		c.Key = func(*http.Request) string { return "" } // a guard stays shut
-	}
-	if c.Challenge == "" || !validChallenge(c.Challenge) {
-		c.Challenge = "ApiKey"
-	}
-	if c.LimitHeader != LimitAsPeriod {
-		c.LimitHeader = LimitAsCount
-	}
-	if c.ResetHeader < ResetOff || c.ResetHeader > ResetAsTime {
-		c.ResetHeader = ResetOff
-	}
-	c.Jitter = min(max(c.Jitter, 0), MaxJitter)
-	return c
+	return faults
 }
 
 // validChallenge keeps whatever could end a header line out of one.

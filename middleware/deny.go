@@ -78,7 +78,7 @@ func (g *gate) denied(w http.ResponseWriter, r *http.Request, result *ratelimit.
 	a := &answer{ResponseWriter: w}
 	returned := g.userDenied(a, r, result)
 	if returned && !a.begun {
-		g.faults.report(r, FaultDeniedSilent, "answered with the default")
+		g.faults.report(r.Context(), FaultDeniedSilent, "answered with the default")
 	}
 	return a.begun
 }
@@ -95,7 +95,7 @@ func (g *gate) userDenied(a *answer, r *http.Request, result *ratelimit.Result) 
 		if a.begun {
 			outcome = "left as it was written"
 		}
-		g.faults.report(r, FaultDeniedPanic, outcome)
+		g.faults.report(r.Context(), FaultDeniedPanic, outcome)
 		if v == http.ErrAbortHandler && a.begun { //nolint:errorlint // net/http compares so, too
 			panic(v)
 		}

@@ -75,7 +75,7 @@ func TestEmbeddedIPv4(t *testing.T) {
 			t.Errorf("%s: %q, want %q", address, got, " ip "+want)
 		}
 		peer := netip.AddrPortFrom(netip.MustParseAddr(address), 443).String()
-		if got := middleware.BucketKey(middleware.ClientIP()(call{peer: peer}.request())); got != " ip "+want {
+		if got := addressOf(t, middleware.ClientIP(), call{peer: peer}); got != " ip "+want {
 			t.Errorf("peer %s: %q, want %q", peer, got, " ip "+want)
 		}
 	}
@@ -84,7 +84,7 @@ func TestEmbeddedIPv4(t *testing.T) {
 // TestNAT64ClientsAreApart: one call each, whichever way they come.
 func TestNAT64ClientsAreApart(t *testing.T) {
 	config := quiet(middleware.Config{TrustedProxies: prefixes("10.0.0.0/8")})
-	h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), config)(hello)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), config))(hello)
 	for _, step := range []struct {
 		peer, forwarded string
 		want            int
@@ -116,7 +116,7 @@ func TestEmbeddedIPv4IsNotTrusted(t *testing.T) {
 		"64:ff9b:1::10.0.0.1": " ip 10.0.0.1",
 	} {
 		c := call{peer: "[" + peer + "]:1", header: http.Header{"X-Forwarded-For": {"203.0.113.7"}}}
-		if got := middleware.BucketKey(middleware.ClientIP(prefixes("10.0.0.0/8", "192.0.2.0/24")...)(c.request())); got != want {
+		if got := addressOf(t, middleware.ClientIP(prefixes("10.0.0.0/8", "192.0.2.0/24")...), c); got != want {
 			t.Errorf("%s: %q, want %q", peer, got, want)
 		}
 	}

@@ -88,7 +88,7 @@ func (g *gate) observe(a arrival, outcome Outcome, served bool, result *ratelimi
 	}
 	defer func() {
 		if recover() != nil {
-			g.faults.report(a.Request, FaultObservePanic, "the outcome stands")
+			g.faults.report(a.Context(), FaultObservePanic, "the outcome stands")
 		}
 	}()
 	g.config.Observe(a.Request, e)

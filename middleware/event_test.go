@@ -74,7 +74,7 @@ func TestEvents(t *testing.T) {
 				seen.add(r, e)
 			}
 			next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { served = true; w.WriteHeader(http.StatusOK) })
-			h := middleware.RateLimit(limiter, quiet(c.config))(next)
+			h := middleware.Must(middleware.RateLimit(limiter, quiet(c.config)))(next)
 			for range c.before {
 				c.call.to(h)
 				served = false
@@ -103,7 +103,7 @@ func TestEvents(t *testing.T) {
 // TestEventJSON is what a log line of an event looks like.
 func TestEventJSON(t *testing.T) {
 	var seen events
-	h := middleware.RateLimit(newLimiter(t, ratelimit.PerDay(1), ratelimit.Config{}), middleware.Config{Observe: seen.add})(hello)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerDay(1), ratelimit.Config{}), middleware.Config{Observe: seen.add}))(hello)
 	call{}.to(h)
 	e := seen[0]
 	e.Took = 1500
@@ -129,7 +129,7 @@ func TestEventPattern(t *testing.T) {
 		t.Fatal(err)
 	}
 	inside := http.NewServeMux()
-	inside.Handle("GET /export/{id}", middleware.RateLimit(newLimiter(t, ratelimit.PerSecond(1000), ratelimit.Config{}), config)(hello))
+	inside.Handle("GET /export/{id}", middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerSecond(1000), ratelimit.Config{}), config))(hello))
 	for _, c := range []struct {
 		handler http.Handler
 		call    call
@@ -145,7 +145,7 @@ func TestEventPattern(t *testing.T) {
 		{routes, call{target: "/tree/" + canary}, "/tree/{name}/"},
 		{routes, call{target: "/tree/" + canary, method: http.MethodConnect}, ""},
 		{inside, call{target: "/export/7"}, "GET /export/{id}"},
-		{middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), config)(mux), call{target: "/export/7"}, ""},
+		{middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), config))(mux), call{target: "/export/7"}, ""},
 	} {
 		seen = nil
 		c.call.to(c.handler)
@@ -159,7 +159,7 @@ func TestEventPattern(t *testing.T) {
 func TestObservePanics(t *testing.T) {
 	var r recorder
 	config := r.watch(middleware.Config{Observe: func(*http.Request, middleware.Event) { panic(canary) }, Key: middleware.Header("X-API-Key"), RequireKey: true})
-	h := middleware.RateLimit(newLimiter(t, ratelimit.PerDay(1), ratelimit.Config{}), config)(hello)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerDay(1), ratelimit.Config{}), config))(hello)
 	wantStatus(t, h, call{key: "k"}, http.StatusOK)
 	wantStatus(t, h, call{key: "k"}, http.StatusTooManyRequests)
 	wantStatus(t, h, call{}, http.StatusUnauthorized)
@@ -173,7 +173,7 @@ func TestObservePanics(t *testing.T) {
 // allocates.
 func TestObserveAllocatesNothing(t *testing.T) {
 	allocations := func(config middleware.Config) float64 {
-		h := middleware.RateLimit(newLimiter(t, ratelimit.PerSecond(1000), ratelimit.Config{}), config)(bare)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerSecond(1000), ratelimit.Config{}), config))(bare)
 		r, w := call{}.request(), &sink{header: http.Header{}}
 		return testing.AllocsPerRun(200, func() { clear(w.header); h.ServeHTTP(w, r) })
 	}

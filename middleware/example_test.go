@@ -47,7 +47,7 @@ func ExampleRateLimit() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	limit := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	limit := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")}))
 
 	h := limit(api)
 	ask(h, "X-API-Key: a")
@@ -105,9 +105,9 @@ func ExampleMergeUpstream() {
 		log.Fatal(err)
 	}
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
-	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(2)), middleware.Config{})
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(2)), middleware.Config{}))
 
-	for _, h := range []http.Handler{limit(proxy), limit(middleware.MergeUpstream(proxy))} {
+	for _, h := range []http.Handler{limit(proxy), limit(middleware.Must(middleware.MergeUpstream(proxy)))} {
 		header := ask(h)
 		fmt.Println("remaining:", header["X-Rate-Limit-Remaining"], header["X-Ratelimit-Remaining"])
 	}
@@ -132,7 +132,7 @@ func ExampleRouteName() {
 }
 
 func ExampleHeader() {
-	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{Key: middleware.Header("X-API-Key")})
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{Key: middleware.Header("X-API-Key")}))
 	h := limit(api)
 	ask(h, "X-API-Key: a")
 	ask(h, "X-API-Key: a", "X-API-Key: b") // which of them would the application use?
@@ -144,7 +144,7 @@ func ExampleHeader() {
 // The common mistake: X-Forwarded-For is what the client says. Whoever invents a new
 // address for each request is never refused. ExampleClientIP does it right.
 func ExampleHeader_incorrect() {
-	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{Key: middleware.Header("X-Forwarded-For")})
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{Key: middleware.Header("X-Forwarded-For")}))
 	h := limit(api)
 	ask(h, "X-Forwarded-For: 203.0.113.1")
 	ask(h, "X-Forwarded-For: 203.0.113.2")
@@ -154,11 +154,11 @@ func ExampleHeader_incorrect() {
 }
 
 func ExampleBearer() {
-	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{
 		Key:        middleware.Bearer(),
 		RequireKey: true,
 		Challenge:  "Bearer",
-	})
+	}))
 	h := limit(api)
 	ask(h, "Authorization: Bearer abc")
 	ask(h, "Authorization: bearer  abc")
@@ -172,7 +172,7 @@ func ExampleBearer() {
 // Behind a proxy in 192.0.2.0/24, which appends the client's address.
 func ExampleClientIP() {
 	proxies := netip.MustParsePrefix("192.0.2.0/24") // httptest's requests come from there
-	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{Key: middleware.ClientIP(proxies)})
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{Key: middleware.ClientIP(proxies)}))
 	h := limit(api)
 	ask(h, "X-Forwarded-For: 203.0.113.7")
 	ask(h, "X-Forwarded-For: 198.51.100.1, 203.0.113.7") // the first is invented
@@ -184,9 +184,9 @@ func ExampleClientIP() {
 }
 
 func ExampleFirst() {
-	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{
 		Key: middleware.First(middleware.Header("X-API-Key"), middleware.Bearer()),
-	})
+	}))
 	h := limit(api)
 	ask(h, "X-API-Key: a")
 	ask(h, "Authorization: Bearer a")
@@ -207,12 +207,12 @@ func ExampleKeyFunc() {
 			next.ServeHTTP(w, r)
 		})
 	}
-	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{
-		Key: func(r *http.Request) string {
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{
+		Key: middleware.KeyFunc(func(r *http.Request) (string, error) {
 			name, _ := r.Context().Value(user{}).(string)
-			return name // "" for a stranger, who is limited by the address
-		},
-	})
+			return name, nil // "" for a stranger, who is limited by the address
+		}),
+	}))
 	h := authenticate(limit(api))
 	ask(h, "Authorization: Basic YWxpY2U6c2VjcmV0") // alice:secret
 	ask(h, "Authorization: Basic YWxpY2U6Z3Vlc3M=") // alice:guess
@@ -224,7 +224,7 @@ func ExampleKeyFunc() {
 }
 
 func ExampleConfig() {
-	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(10)), middleware.Config{
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(10)), middleware.Config{
 		Key:         middleware.Header("X-API-Key"),
 		Skip:        func(r *http.Request) bool { return r.URL.Path == "/healthz" },
 		Cost:        func(r *http.Request) int { return max(1, len(r.URL.Query()["id"])) },
@@ -233,7 +233,7 @@ func ExampleConfig() {
 		ResetHeader: middleware.ResetAsDelta,
 		Jitter:      time.Second,
 		OnFault:     func(_ context.Context, class string) { fmt.Println("count a fault of class", class) },
-	})
+	}))
 	header := ask(limit(api), "X-API-Key: a")
 	fmt.Println("X-Rate-Limit-Limit:", header.Get("X-Rate-Limit-Limit"))
 	fmt.Println("X-Rate-Limit-Reset:", header.Get("X-Rate-Limit-Reset"))
@@ -245,13 +245,13 @@ func ExampleConfig() {
 
 // An answer of one's own. The rate-limit headers are set already.
 func ExampleConfig_denied() {
-	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{
 		Denied: func(w http.ResponseWriter, _ *http.Request, result ratelimit.Result) {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			w.WriteHeader(http.StatusTooManyRequests)
 			fmt.Fprintf(w, "slow down: %v\n", result.Limit)
 		},
-	})
+	}))
 	h := limit(api)
 	ask(h)
 	header := ask(h)
@@ -262,8 +262,9 @@ func ExampleConfig_denied() {
 	// text/plain; charset=utf-8 60
 }
 
-func ExampleConfig_Validate() {
-	err := middleware.Config{RequireKey: true, Jitter: -time.Second}.Validate()
+// All faults are reported at once.
+func ExampleRateLimit_incorrect() {
+	_, err := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(10)), middleware.Config{RequireKey: true, Jitter: -time.Second})
 	fmt.Println(err)
 	// Output:
 	// middleware: Config.RequireKey true needs a Key, such as middleware.Header("X-API-Key")
@@ -271,7 +272,7 @@ func ExampleConfig_Validate() {
 }
 
 func ExampleResultFrom() {
-	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(10)), middleware.Config{ResultInContext: true})
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(10)), middleware.Config{ResultInContext: true}))
 	ask(limit(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if result, ok := middleware.ResultFrom(r.Context()); ok && result.Remaining < 10 {
 			fmt.Println("only", result.Remaining, "calls left")
@@ -292,7 +293,7 @@ func ExampleHeaders() {
 			next.ServeHTTP(w, r)
 		})
 	}
-	limit := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(10)), middleware.Config{})
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(10)), middleware.Config{}))
 	fmt.Println(ask(cors(limit(api))).Get("Access-Control-Expose-Headers"))
 	// Output:
 	// 200 OK
@@ -302,7 +303,7 @@ func ExampleHeaders() {
 // An operator forgives a caller, by key or by address.
 func ExampleBucketKey() {
 	limiter := mustLimiter(ratelimit.PerMinute(1))
-	h := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})(api)
+	h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")}))(api)
 	ask(h, "X-API-Key: a")
 	ask(h, "X-API-Key: a")
 	if err := limiter.Reset(context.Background(), middleware.BucketKey("a")); err != nil {
@@ -328,7 +329,7 @@ func ExampleAddressKey() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	h := middleware.RateLimit(mustLimiter(table), middleware.Config{Key: middleware.Header("X-API-Key")})(api)
+	h := middleware.Must(middleware.RateLimit(mustLimiter(table), middleware.Config{Key: middleware.Header("X-API-Key")}))(api)
 	fmt.Printf("%q\n", ask(h).Get(middleware.HeaderRemaining))
 	fmt.Printf("%q\n", ask(h, "X-API-Key: a").Get(middleware.HeaderRemaining))
 	// Output:
@@ -354,7 +355,7 @@ func ExampleIsAddressKey() {
 		}
 		return plan, nil
 	})
-	h := middleware.RateLimit(mustLimiter(limits), middleware.Config{Key: middleware.Header("X-API-Key")})(api)
+	h := middleware.Must(middleware.RateLimit(mustLimiter(limits), middleware.Config{Key: middleware.Header("X-API-Key")}))(api)
 	fmt.Println(ask(h).Get(middleware.HeaderLimit))
 	fmt.Println(ask(h, "X-API-Key: a").Get(middleware.HeaderLimit))
 	// Output:

@@ -3,7 +3,6 @@ package middleware
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -11,7 +10,8 @@ import (
 // The classes of faults that are not the store's. Those of a decision have the
 // class that [ratelimit.ErrorClass] gives to its error.
 const (
-	FaultKeyPanic     = "key-panic"     // Config.Key panicked; the address was used
+	FaultKey          = "key"           // a KeyFunc returned an error; the request counts as one without a key
+	FaultKeyPanic     = "key-panic"     // a KeyFunc panicked; the address was used
 	FaultCostPanic    = "cost-panic"    // Config.Cost panicked; the request cost 1
 	FaultNegativeCost = "negative-cost" // Config.Cost returned less than 0; the request cost 1
 	FaultSkipPanic    = "skip-panic"    // Config.Skip panicked; the request was limited
@@ -33,13 +33,13 @@ type faults struct {
 }
 
 // report tells of a fault of one class, and of what became of the request.
-func (f *faults) report(r *http.Request, class, outcome string) {
+func (f *faults) report(ctx context.Context, class, outcome string) {
 	if f.hook != nil {
-		ignorePanic(func() { f.hook(r.Context(), class) })
+		ignorePanic(func() { f.hook(ctx, class) })
 	}
 	if suppressed, ok := f.mayLog(time.Now()); ok {
 		ignorePanic(func() {
-			f.log().LogAttrs(r.Context(), slog.LevelError, "keyrate: rate limiting failed",
+			f.log().LogAttrs(ctx, slog.LevelError, "keyrate: rate limiting failed",
 				slog.String("class", class), slog.String("outcome", outcome), slog.Int("suppressed", suppressed))
 		})
 	}
@@ -55,14 +55,6 @@ func (f *faults) mayLog(now time.Time) (suppressed int, ok bool) {
 	}
 	suppressed, f.suppressed, f.logged = f.suppressed, 0, now
 	return suppressed, true
-}
-
-// misconfigured tells of a faulty Config, once. Nothing of a request is in it.
-func (f *faults) misconfigured(err error) {
-	ignorePanic(func() {
-		f.log().LogAttrs(context.Background(), slog.LevelError, "keyrate: the middleware is configured wrongly",
-			slog.String("error", err.Error()))
-	})
 }
 
 func (f *faults) log() *slog.Logger {

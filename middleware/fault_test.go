@@ -57,8 +57,9 @@ func faultCases() []faultCase {
 		{name: "self-timed store panic closed", class: ratelimit.ClassPanic, status: 503, store: brokenSelfTimed{brokenStore{panic: text}}, config: refused(served), call: k},
 		{name: "limits error", class: ratelimit.ClassLimits, status: 200, limits: limits(text), config: served, call: k},
 		{name: "limits panic", class: ratelimit.ClassLimits, status: 503, limits: limits(nil), config: refused(served), call: k},
-		{name: "Key panic", class: middleware.FaultKeyPanic, status: 200, config: middleware.Config{Key: boom}, call: k},
-		{name: "Key panic with RequireKey", class: middleware.FaultKeyPanic, status: 200, config: middleware.Config{Key: boom, RequireKey: true}, call: k},
+		{name: "Key panic", class: middleware.FaultKeyPanic, status: 200, config: middleware.Config{Key: keyFunc(boom)}, call: k},
+		{name: "Key panic with RequireKey", class: middleware.FaultKeyPanic, status: 200, config: middleware.Config{Key: keyFunc(boom), RequireKey: true}, call: k},
+		{name: "Key error", class: middleware.FaultKey, status: 200, config: middleware.Config{Key: middleware.KeyFunc(func(*http.Request) (string, error) { return "", text })}, call: k},
 		{name: "Cost panic", class: middleware.FaultCostPanic, status: 200, config: middleware.Config{Key: key, Cost: func(r *http.Request) int { panic(boom(r)) }}, call: k},
 		{name: "Cost negative", class: middleware.FaultNegativeCost, status: 200, config: middleware.Config{Key: key, Cost: func(*http.Request) int { return -7 }}, call: k},
 		{name: "Skip panic", class: middleware.FaultSkipPanic, status: 200, config: middleware.Config{Key: key, Skip: func(r *http.Request) bool { panic(boom(r)) }}, call: k},
@@ -84,7 +85,7 @@ func (c faultCase) handler(t testing.TB, r *recorder) http.Handler {
 	if c.store != nil {
 		limiter = limiterOn(t, c.store, c.limits, ratelimit.Config{})
 	}
-	return middleware.RateLimit(limiter, r.watch(c.config))(hello)
+	return middleware.Must(middleware.RateLimit(limiter, r.watch(c.config)))(hello)
 }
 
 // TestFaults: each fault is answered as promised, counted in exactly one class, and
@@ -133,7 +134,7 @@ func TestPanickingFunctionsLimit(t *testing.T) {
 func TestDeniedFallsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limiter := newLimiter(t, five, ratelimit.Config{})
-		standard := middleware.RateLimit(limiter, middleware.Config{DisableQueue: true})(hello)
+		standard := middleware.Must(middleware.RateLimit(limiter, middleware.Config{DisableQueue: true}))(hello)
 		call{}.exhaust(t, standard)
 		want := dump(call{}.to(standard))
 		for name, denied := range map[string]func(http.ResponseWriter, *http.Request, ratelimit.Result){
@@ -148,7 +149,7 @@ func TestDeniedFallsBack(t *testing.T) {
 			},
 			"informational only": func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) { w.WriteHeader(http.StatusEarlyHints) },
 		} {
-			h := middleware.RateLimit(limiter, quiet(middleware.Config{Denied: denied}))(hello)
+			h := middleware.Must(middleware.RateLimit(limiter, quiet(middleware.Config{Denied: denied})))(hello)
 			if got := dump(call{}.to(h)); got != want && name != "informational only" {
 				t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
 			} else if !strings.HasSuffix(got, `"retry_after_ms":200}`+"\n") {
@@ -173,7 +174,7 @@ func TestDeniedAnswers(t *testing.T) {
 			}
 		},
 	} {
-		h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), quiet(middleware.Config{Denied: denied}))(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), quiet(middleware.Config{Denied: denied})))(hello)
 		call{}.to(h)
 		w := call{}.to(h)
 		if body := w.Body.String(); body != "" && body != "mine" {
@@ -189,7 +190,7 @@ func TestDeniedAnswers(t *testing.T) {
 func TestLogRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r recorder
-		limit := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), r.watch(middleware.Config{}))
+		limit := middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), r.watch(middleware.Config{})))
 		one, two := limit(hello), limit(hello) // handlers of one middleware share its log
 		for range 3000 {
 			wantStatus(t, one, call{}, http.StatusOK)
@@ -217,12 +218,11 @@ func TestHooksThatPanic(t *testing.T) {
 		{OnFault: func(context.Context, string) { panic("hook") }, Logger: r.watch(middleware.Config{}).Logger},
 		{OnFault: r.fault, Logger: slog.New(panickingLog{})},
 	} {
-		config.Jitter = -1 // that is logged, too
-		h := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), config)(hello)
+		h := middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), config))(hello)
 		wantStatus(t, h, call{}, http.StatusOK)
 	}
-	if len(r.faults()) != 1 || r.logged() != 2 {
-		t.Errorf("%d faults told, %d lines; want 1 and 2: one hook's panic is not the other's", len(r.faults()), r.logged())
+	if len(r.faults()) != 1 || r.logged() != 1 {
+		t.Errorf("%d faults told, %d lines; want 1 each: one hook's panic is not the other's", len(r.faults()), r.logged())
 	}
 }
 
@@ -233,7 +233,7 @@ func (panickingLog) Enabled(context.Context, slog.Level) bool { panic("log") }
 // TestDefaultLogger: without a Logger, faults are in the default log, whichever
 // that is by then.
 func TestDefaultLogger(t *testing.T) {
-	h := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), middleware.Config{})(hello)
+	h := middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), middleware.Config{}))(hello)
 	var r recorder
 	before := slog.Default()
 	defer slog.SetDefault(before)
@@ -248,9 +248,9 @@ func TestDefaultLogger(t *testing.T) {
 func TestFaultContext(t *testing.T) {
 	type id struct{}
 	var got any
-	h := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), quiet(middleware.Config{
+	h := middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), quiet(middleware.Config{
 		OnFault: func(ctx context.Context, _ string) { got = ctx.Value(id{}) },
-	}))(hello)
+	})))(hello)
 	call{ctx: context.WithValue(t.Context(), id{}, "request 7")}.to(h)
 	if got != "request 7" {
 		t.Errorf("the hook's context holds %v", got)

@@ -48,7 +48,7 @@ func TestCallersSeeNothingOfShadowLimits(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := quiet(c)
 				behind := func(next http.Handler, limits ...ratelimit.Limit) http.Handler {
-					return middleware.RateLimit(newLimiter(t, policy(t, limits...), ratelimit.Config{}), c)(next)
+					return middleware.Must(middleware.RateLimit(newLimiter(t, policy(t, limits...), ratelimit.Config{}), c))(next)
 				}
 				outer := ratelimit.PerMinute(2).Named("outer")
 				for pair, h := range map[string][2]http.Handler{
@@ -95,7 +95,7 @@ func TestCallersSeeTheDate(t *testing.T) {
 				}
 				return once, nil
 			})
-			h := middleware.RateLimit(newLimiter(t, of, ratelimit.Config{}), quiet(middleware.Config{}))(hello)
+			h := middleware.Must(middleware.RateLimit(newLimiter(t, of, ratelimit.Config{}), quiet(middleware.Config{})))(hello)
 			for range 1500 {
 				w := wantStatus(t, h, call{}, http.StatusOK)
 				if got := w.Header().Get(middleware.HeaderPolicy); strings.Contains(got, "new") || got == "" {

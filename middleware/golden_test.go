@@ -115,10 +115,10 @@ func TestGolden(t *testing.T) {
 							return newLimiter(t, policy(t, g.limits...), ratelimit.Config{Shadow: g.shadow})
 						}
 					}
-					h = middleware.RateLimit(g.limiter(t), quiet(g.config))(hello)
+					h = middleware.Must(middleware.RateLimit(g.limiter(t), quiet(g.config)))(hello)
 				}
 				if g.outer != nil {
-					h = middleware.RateLimit(newLimiter(t, *g.outer, ratelimit.Config{}), middleware.Config{ResetHeader: middleware.ResetAsDelta})(h)
+					h = middleware.Must(middleware.RateLimit(newLimiter(t, *g.outer, ratelimit.Config{}), middleware.Config{ResetHeader: middleware.ResetAsDelta}))(h)
 				}
 				for range g.before {
 					call{}.to(h)

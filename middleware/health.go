@@ -20,11 +20,8 @@ import (
 //
 // Names and classes are those of the stores, with the address of a server of a Redis
 // Cluster; no key and no error text is in it.
-// Health panics if limiter is nil or the zero Limiter.
+// A limiter that is nil or the zero Limiter decides nothing, so its health is "failed".
 func Health(limiter *ratelimit.Limiter) http.Handler {
-	if what := unusable(limiter); what != "" {
-		panic("middleware: Health: limiter is " + what + "; make one with ratelimit.New, and look at its error")
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
@@ -48,7 +45,7 @@ func Health(limiter *ratelimit.Limiter) http.Handler {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(status)
 		if r.Method != http.MethodHead {
-			_, _ = w.Write(body) // whoever hung up needs no answer
+			_, _ = w.Write(body) // a client that hung up needs no answer
 		}
 	})
 }

@@ -59,7 +59,7 @@ func TestHealth(t *testing.T) {
 // the way of health checks.
 func TestHealthWhileDenied(t *testing.T) {
 	limiter := newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{})
-	h := middleware.RateLimit(limiter, middleware.Config{})(hello)
+	h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{}))(hello)
 	wantStatus(t, middleware.Health(limiter), call{}, http.StatusOK)
 	wantStatus(t, h, call{}, http.StatusOK)
 	wantStatus(t, h, call{}, http.StatusTooManyRequests)

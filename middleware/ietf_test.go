@@ -26,7 +26,7 @@ func TestWindowBelowASecond(t *testing.T) {
 		{ratelimit.PerDay(1000).WithBurst(4), `"default";q=4;w=346`}, // by a thousandth
 		{ratelimit.PerMinute(100).WithBurst(35), `"default";q=35;w=21`},
 	} {
-		h := middleware.RateLimit(newLimiter(t, policy(t, c.limit), ratelimit.Config{}), middleware.Config{})(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, policy(t, c.limit), ratelimit.Config{}), middleware.Config{}))(hello)
 		if got := (call{}).to(h).Header().Get(middleware.HeaderPolicy); got != c.want {
 			t.Errorf("%v: %s, want %s", c.limit, got, c.want)
 		}

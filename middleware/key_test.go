@@ -1,26 +1,40 @@
 package middleware_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// keyCase is a request and what a KeyFunc is to make of it.
+// keyCase is a request and the key that it must have: "" for none, ambiguous for several.
 type keyCase struct {
 	name   string
 	header http.Header
 	want   string
 }
 
-func checkKeys(t *testing.T, key middleware.KeyFunc, cases []keyCase) {
+const ambiguous = "\x00ambiguous"
+
+func checkKeys(t *testing.T, key middleware.Key, cases []keyCase) {
 	t.Helper()
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if got := key(call{header: c.header}.request()); got != c.want {
-				t.Errorf("%v: key %q, want %q", c.header, got, c.want)
+			got, status := keySeen(t, middleware.Config{Key: key, RequireKey: true}, call{header: c.header}.request())
+			wantStatus := http.StatusOK
+			switch c.want {
+			case "":
+				wantStatus = http.StatusUnauthorized
+			case ambiguous:
+				wantStatus, c.want = http.StatusBadRequest, ""
+			}
+			if got != middleware.BucketKey(c.want) || status != wantStatus {
+				t.Errorf("%v: key %q, status %d, want %q, %d", c.header, got, status, c.want, wantStatus)
 			}
 		})
 	}
@@ -36,9 +50,9 @@ func TestHeader(t *testing.T) {
 		{"trimmed", http.Header{"X-Api-Key": {"\t k l  "}}, "k l"},
 		{"exact bytes", http.Header{"X-Api-Key": {"\u00a0k\xff\r"}}, "\u00a0k\xff\r"},
 		{"a list is one key", http.Header{"X-Api-Key": {"a, b"}}, "a, b"},
-		{"two", http.Header{"X-Api-Key": {"a", "b"}}, middleware.Ambiguous},
-		{"twice the same", http.Header{"X-Api-Key": {"a", "a"}}, middleware.Ambiguous},
-		{"one empty", http.Header{"X-Api-Key": {"", "a"}}, middleware.Ambiguous},
+		{"two", http.Header{"X-Api-Key": {"a", "b"}}, ambiguous},
+		{"twice the same", http.Header{"X-Api-Key": {"a", "a"}}, ambiguous},
+		{"one empty", http.Header{"X-Api-Key": {"", "a"}}, ambiguous},
 		{"another header", http.Header{"X-Api-Keys": {"a"}}, ""},
 	})
 }
@@ -70,8 +84,8 @@ func TestBearer(t *testing.T) {
 		{"longer scheme", authorization("xBearer abc"), ""},
 		{"another scheme", authorization("Basic abc"), ""},
 		{"kelvin sign", authorization("Bearer \u212a"), ""},
-		{"two headers", authorization("Bearer abc", "Bearer abc"), middleware.Ambiguous},
-		{"another and Bearer", authorization("Basic abc", "Bearer abc"), middleware.Ambiguous},
+		{"two headers", authorization("Bearer abc", "Bearer abc"), ambiguous},
+		{"another and Bearer", authorization("Basic abc", "Bearer abc"), ambiguous},
 	})
 }
 
@@ -81,8 +95,8 @@ func TestFirst(t *testing.T) {
 		{"the first", http.Header{"A": {"a"}, "B": {"b"}}, "a"},
 		{"the second", http.Header{"B": {"b"}}, "b"},
 		{"the first is blank", http.Header{"A": {" "}, "B": {"b"}}, "b"},
-		{"the first is ambiguous", http.Header{"A": {"a", "a"}, "B": {"b"}}, middleware.Ambiguous},
-		{"the second is ambiguous", http.Header{"B": {"b", "b"}}, middleware.Ambiguous},
+		{"the first is ambiguous", http.Header{"A": {"a", "a"}, "B": {"b"}}, ambiguous},
+		{"the second is ambiguous", http.Header{"B": {"b", "b"}}, ambiguous},
 		{"the second does not matter", http.Header{"A": {"a"}, "B": {"b", "b"}}, "a"},
 	})
 	checkKeys(t, middleware.First(), []keyCase{{name: "of none"}})
@@ -96,7 +110,7 @@ func TestBucketKey(t *testing.T) {
 		{"trimmed", " \tkey\t ", "key"},
 		{"as long as may be", long, long},
 		{"trimmed to as long as may be", " " + long + " ", long},
-		{"ambiguous", middleware.Ambiguous, middleware.Ambiguous},
+		{"any bytes", ambiguous, ambiguous},
 	} {
 		if got := middleware.BucketKey(c.key); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
@@ -117,17 +131,51 @@ func TestBucketKey(t *testing.T) {
 	}
 }
 
-// TestKeyBuiltOnClientIP shows that a key which a user made of an address is the
-// same in every process, and still no address.
-func TestKeyBuiltOnClientIP(t *testing.T) {
-	clientIP := middleware.ClientIP()
-	key := middleware.BucketKey("tenant:" + clientIP(call{}.request()))
-	if want := "tenant: ip 192.0.2.1"; key != want {
-		t.Errorf("key %q, want %q", key, want)
-	}
-	for _, forged := range []string{clientIP(call{}.request()) + clientIP(call{}.request()), " ip 192.0.2.1"} {
-		if key := middleware.BucketKey(strings.TrimPrefix(forged, "\x00")); key == middleware.AddressKey(call{}.addr()) {
-			t.Errorf("%q names an address", forged)
-		}
+// TestKeyFunc: what the function returns, and what becomes of the request.
+func TestKeyFunc(t *testing.T) {
+	const address = " ip 192.0.2.1"
+	secret := errors.New("no row for " + canary)
+	for _, c := range []struct {
+		name    string
+		key     string
+		err     error
+		require bool
+		want    string // the key of the limiter
+		status  int
+		class   string // of the fault
+	}{
+		{"a key", "k", nil, false, "k", 200, ""},
+		{"none", "", nil, false, address, 200, ""},
+		{"blank", " \t", nil, false, address, 200, ""},
+		{"none, but required", "", nil, true, "", 401, ""},
+		{"an address as a key", address, nil, true, "ip 192.0.2.1", 200, ""},
+		{"ambiguous", "k", middleware.ErrAmbiguous, false, "", 400, ""},
+		{"ambiguous, wrapped", "", fmt.Errorf("%w: %w", secret, middleware.ErrAmbiguous), true, "", 400, ""},
+		{"an error", "k", secret, false, address, 200, middleware.FaultKey},
+		{"an error, but required", "k", secret, true, "", 401, middleware.FaultKey},
+		{"an error that panics", "", (*chainError)(nil), false, address, 200, middleware.FaultKeyPanic},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for name, key := range map[string]middleware.Key{
+				"alone":    middleware.KeyFunc(func(*http.Request) (string, error) { return c.key, c.err }),
+				"in First": middleware.First(middleware.Bearer(), middleware.KeyFunc(func(*http.Request) (string, error) { return c.key, c.err })),
+			} {
+				var r recorder
+				config := r.watch(middleware.Config{Key: key, RequireKey: c.require})
+				seen := ""
+				limits := ratelimit.LimitsFunc(func(_ context.Context, k string) (*ratelimit.Policy, error) {
+					seen = k
+					return ratelimit.Unlimited, nil
+				})
+				w := wantStatus(t, middleware.Must(middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), config))(hello), call{}, c.status)
+				if seen != c.want {
+					t.Errorf("%s: key %q, want %q", name, seen, c.want)
+				}
+				if got := strings.Join(r.faults(), ","); got != c.class {
+					t.Errorf("%s: faults %q, want %q", name, got, c.class)
+				}
+				wantAbsent(t, dump(w)+r.log(), canary)
+			}
+		})
 	}
 }

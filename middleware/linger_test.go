@@ -22,7 +22,7 @@ func TestLinger(t *testing.T) {
 	byKey := middleware.Header("X-API-Key")
 	deny := func(c middleware.Config) func(*testing.T) http.Handler {
 		return func(t *testing.T) http.Handler {
-			h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), quiet(c))(hello)
+			h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), quiet(c)))(hello)
 			call{key: "k"}.to(h)
 			return h
 		}
@@ -46,7 +46,7 @@ func TestLinger(t *testing.T) {
 		{"400", deny(middleware.Config{Key: byKey}), "X-API-Key: k\r\nX-API-Key: l", 400},
 		{"401", deny(middleware.Config{Key: byKey, RequireKey: true}), "X-Nothing: k", 401},
 		{"503", func(t *testing.T) http.Handler {
-			return middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), quiet(middleware.Config{FailClosed: true}))(hello)
+			return middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), quiet(middleware.Config{FailClosed: true})))(hello)
 		}, "X-API-Key: k", 503},
 	}
 	heads := []struct{ name, head string }{
@@ -99,7 +99,7 @@ func TestLingerUnwrapEndless(t *testing.T) {
 	self.inner = &self
 	for name, inner := range map[string]http.ResponseWriter{"itself": &self, "a circle": &first, "nil": nil} {
 		t.Run(name, func(t *testing.T) {
-			h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), middleware.Config{})(hello)
+			h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), middleware.Config{}))(hello)
 			for _, want := range []int{http.StatusOK, http.StatusTooManyRequests} {
 				w := httptest.NewRecorder()
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader("x"))
@@ -122,12 +122,12 @@ func (c *circular) Unwrap() http.ResponseWriter { return c.inner }
 
 // TestLingerDeniedReads: Config.Denied can still read the body.
 func TestLingerDeniedReads(t *testing.T) {
-	h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), middleware.Config{
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), middleware.Config{
 		Denied: func(w http.ResponseWriter, r *http.Request, _ ratelimit.Result) {
 			w.WriteHeader(http.StatusTooManyRequests)
 			_, _ = io.Copy(w, r.Body)
 		},
-	})(hello)
+	}))(hello)
 	protocols(t, h, func(t *testing.T, s *httptest.Server) {
 		for range 3 {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL, strings.NewReader("all of it"))

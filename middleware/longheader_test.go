@@ -32,7 +32,7 @@ func sendLongHeaders(t *testing.T, long int, most int64) {
 	spaces, zeros := strings.Repeat(" ", long), strings.Repeat("0", long)
 	keys := []struct {
 		name  string
-		key   middleware.KeyFunc
+		key   middleware.Key
 		field string
 		value func(i int) string
 	}{
@@ -43,7 +43,7 @@ func sendLongHeaders(t *testing.T, long int, most int64) {
 		{"Bearer, a long token", middleware.Bearer(), "Authorization", func(i int) string { return fmt.Sprint("Bearer t", i, zeros) }},
 		{"First", middleware.First(middleware.Header("X-None"), middleware.Bearer()), "Authorization", func(i int) string { return fmt.Sprint("Bearer", spaces, "t", i) }},
 		{"ClientIP", middleware.ClientIP(prefixes("192.0.2.0/24")...), "X-Forwarded-For", func(i int) string { return fmt.Sprintf("%s, 10.0.%d.%d", spaces, i/256, i%256) }},
-		{"a function", func(r *http.Request) string { return strings.TrimSpace(r.Header.Get("X-Mine")) }, "X-Mine", func(i int) string { return fmt.Sprint(spaces, "m", i) }},
+		{"a function", keyFunc(func(r *http.Request) string { return strings.TrimSpace(r.Header.Get("X-Mine")) }), "X-Mine", func(i int) string { return fmt.Sprint(spaces, "m", i) }},
 	}
 	limit := ratelimit.PerHour(1)
 	policy, err := ratelimit.NewPolicy(limit)
@@ -81,7 +81,7 @@ func sendLongHeaders(t *testing.T, long int, most int64) {
 		t.Run(k.name, func(t *testing.T) {
 			handlers := map[string]http.Handler{}
 			for name, limiter := range behind {
-				handlers[name] = middleware.RateLimit(limiter, quiet(middleware.Config{Key: k.key}))(hello)
+				handlers[name] = middleware.Must(middleware.RateLimit(limiter, quiet(middleware.Config{Key: k.key})))(hello)
 			}
 			before := heapInUse()
 			for i := range calls {

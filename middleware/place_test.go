@@ -70,9 +70,9 @@ func TestPlaces(t *testing.T) {
 	} {
 		t.Run(c.limit.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := middleware.RateLimit(newLimiter(t, c.limit, ratelimit.Config{}), middleware.Config{
+				h := middleware.Must(middleware.RateLimit(newLimiter(t, c.limit, ratelimit.Config{}), middleware.Config{
 					Key: middleware.Header("X-API-Key"), Cost: func(*http.Request) int { return c.cost },
-				})(hello)
+				}))(hello)
 				for range c.calls {
 					wantStatus(t, h, call{key: "a"}, http.StatusOK)
 				}
@@ -88,7 +88,7 @@ func TestPlacesAreKept(t *testing.T) {
 	for _, unit := range []time.Duration{time.Millisecond, time.Second} {
 		t.Run(unit.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey)(hello)
+				h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
 				call{key: "k"}.drain(h)
 				waits := call{key: "k"}.toldTimes(t, h, 6)
 				var wg sync.WaitGroup
@@ -126,8 +126,8 @@ func TestPlacesLoneCaller(t *testing.T) {
 			t.Run(name+" "+limit.String(), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					store := memstore.New(memstore.Config{})
-					queue := middleware.RateLimit(limiterOn(t, store, limit, ratelimit.Config{}), byKey)(hello)
-					plain := middleware.RateLimit(limiterOn(t, store, limit, ratelimit.Config{}), middleware.Config{Key: byKey.Key, DisableQueue: true})(hello)
+					queue := middleware.Must(middleware.RateLimit(limiterOn(t, store, limit, ratelimit.Config{}), byKey))(hello)
+					plain := middleware.Must(middleware.RateLimit(limiterOn(t, store, limit, ratelimit.Config{}), middleware.Config{Key: byKey.Key, DisableQueue: true}))(hello)
 					for range 200 {
 						w := call{key: "k"}.to(queue)
 						if w.Code == http.StatusOK {
@@ -149,7 +149,7 @@ func TestPlacesLoneCaller(t *testing.T) {
 // moves nobody else's.
 func TestPlacesEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := middleware.RateLimit(newLimiter(t, ratelimit.PerMinute(10), ratelimit.Config{}), byKey)(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerMinute(10), ratelimit.Config{}), byKey))(hello)
 		for range 10 {
 			call{key: "k"}.to(h)
 		}
@@ -168,7 +168,7 @@ func TestPlacesEarly(t *testing.T) {
 // TestPlacesForgotten: a queue is over when the bucket has had room for all in it.
 func TestPlacesForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey)(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
 		call{key: "k"}.drain(h)
 		call{key: "k"}.toldTimes(t, h, 20)
 		time.Sleep(3 * time.Second)
@@ -183,7 +183,7 @@ func TestPlacesHammered(t *testing.T) {
 	served := map[bool]int{}
 	for _, disable := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Key: byKey.Key, DisableQueue: disable})(hello)
+			h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Key: byKey.Key, DisableQueue: disable}))(hello)
 			end := time.Now().Add(time.Minute)
 			var wg sync.WaitGroup
 			wg.Go(func() {
@@ -227,14 +227,14 @@ func TestPlacesApart(t *testing.T) {
 		wantStatus(t, h, call{key: "third", target: "/b"}, http.StatusOK)
 		wantTold(t, "b's own limit", []int{told(t, h, call{key: "third", target: "/b"})}, []int{1000})
 
-		costly := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Cost: func(*http.Request) int { return 6 }})(hello)
+		costly := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Cost: func(*http.Request) int { return 6 }}))(hello)
 		for range 3 {
 			w := wantStatus(t, costly, call{}, http.StatusTooManyRequests)
 			if _, ok := w.Header()[middleware.HeaderRetryAfter]; ok {
 				t.Error("a cost above the burst has a Retry-After")
 			}
 		}
-		shadow := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{Shadow: true}), middleware.Config{})(hello)
+		shadow := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{Shadow: true}), middleware.Config{}))(hello)
 		for range 20 {
 			wantNoHeaders(t, wantStatus(t, shadow, call{}, http.StatusOK).Header())
 		}
@@ -245,11 +245,11 @@ func TestPlacesApart(t *testing.T) {
 func TestPlacesResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var result ratelimit.Result
-		h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{
 			Key: byKey.Key, Jitter: 50 * time.Millisecond,
 			Denied: func(_ http.ResponseWriter, _ *http.Request, r ratelimit.Result) { result = r },
 			Logger: quiet(middleware.Config{}).Logger,
-		})(hello)
+		}))(hello)
 		call{key: "k"}.drain(h)
 		for i, ms := range (call{key: "k"}).toldTimes(t, h, 6) {
 			if least := 200 * (i + 1); ms < least || ms > least+50 {
@@ -265,7 +265,7 @@ func TestPlacesResult(t *testing.T) {
 // TestPlacesBounded: the queues of very many keys take bounded memory, and the oldest go.
 func TestPlacesBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), byKey)(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), byKey))(hello)
 		deny := func(key string) int {
 			call{key: key}.to(h)
 			return told(t, h, call{key: key})
@@ -288,7 +288,7 @@ func TestPlacesBounded(t *testing.T) {
 
 // TestPlacesConcurrent: callers of many keys at once, for the race detector.
 func TestPlacesConcurrent(t *testing.T) {
-	h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), byKey)(hello)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), byKey))(hello)
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {

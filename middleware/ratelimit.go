@@ -1,6 +1,8 @@
 package middleware
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"net/http"
 
@@ -8,25 +10,22 @@ import (
 )
 
 // RateLimit returns a middleware that lets a request pass to the handler if limiter
-// allows it, and answers 429 if not. The package comment tells the whole way.
+// allows it, and answers 429 if not. The package comment describes the whole way.
 //
 // Handlers that one such middleware wraps share the limits of limiter. Where two of
 // these middlewares are nested, a request must pass both, and the response has the
 // headers of the one with less room; if their limiters share a store, their limits
 // need names of their own ([ratelimit.Limit.Named]), or they share buckets, too. The same
 // middleware around a handler twice charges each call twice, which is reported once, as
-// [FaultChargedTwice]. Where one is directly around the other, the inner one does nothing,
-// and that is logged.
+// [FaultChargedTwice]. Where one is directly around the other, that is reported at once,
+// and the inner one does nothing.
 //
-// RateLimit panics if limiter is nil or the zero Limiter. A fault of c is logged, and the
-// default holds in its place; call [Config.Validate] to see them first.
-func RateLimit(limiter *ratelimit.Limiter, c Config) func(http.Handler) http.Handler {
-	if what := unusable(limiter); what != "" {
-		panic("middleware: RateLimit: limiter is " + what + "; make one with ratelimit.New, and look at its error")
-	}
-	template := newGate(limiter, c)
-	if err := c.Validate(); err != nil {
-		template.faults.misconfigured(err)
+// The error joins all faults of c and limiter, each with the field, its value and what it
+// must be. See [Must] for a program that cannot go on without its limits.
+func RateLimit(limiter *ratelimit.Limiter, c Config) (func(http.Handler) http.Handler, error) {
+	template, err := newGate(limiter, c)
+	if err != nil {
+		return nil, err
 	}
 	return func(next http.Handler) http.Handler {
 		if next == nil {
@@ -36,23 +35,36 @@ func RateLimit(limiter *ratelimit.Limiter, c Config) func(http.Handler) http.Han
 		g.next = next
 		g.twice = template.twice.all.add()
 		if inner, ok := next.(*gate); ok && inner.twice.all == g.twice.all {
-			g.faults.misconfigured(errors.New("middleware: RateLimit: the same middleware is around a handler twice; the inner one does nothing"))
+			g.faults.report(context.Background(), FaultChargedTwice, "the inner one of two does nothing")
 			g.next = inner.next
 			inner.twice.leave()
 		}
 		return &g
-	}
+	}, nil
 }
 
-// unusable returns what a limiter is if it cannot decide: nil, or zero. Otherwise "".
-func unusable(limiter *ratelimit.Limiter) string {
+// Must returns v, and panics if err is not nil. It is for the start of a program that
+// cannot go on without its limits, as [html/template.Must] is:
+//
+//	limit := middleware.Must(middleware.RateLimit(limiter, middleware.Config{}))
+//
+// It is the one function of this package that panics.
+func Must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// unusable returns an error if a limiter is nil or zero and cannot decide.
+func unusable(limiter *ratelimit.Limiter) error {
 	switch {
 	case limiter == nil:
-		return "nil"
+		return errors.New("middleware: limiter is nil; make one with ratelimit.New, and look at its error")
 	case limiter.ShadowReport().Since.IsZero(): // any other counts since it was made
-		return "the zero Limiter"
+		return errors.New("middleware: limiter is the zero Limiter; make one with ratelimit.New, and look at its error")
 	}
-	return ""
+	return nil
 }
 
 // A gate is a handler behind a limiter.
@@ -67,13 +79,15 @@ type gate struct {
 	twice    twice
 }
 
-// newGate returns a gate that leads nowhere yet. Copies of it share what it remembers.
-func newGate(limiter *ratelimit.Limiter, c Config) *gate {
-	c = c.withDefaults()
+// newGate returns a gate that leads nowhere yet. Copies of it share what it remembers. The
+// error joins all faults of limiter and c.
+func newGate(limiter *ratelimit.Limiter, c Config) (*gate, error) {
+	err := errors.Join(append(c.faults(), unusable(limiter))...)
+	c.Challenge = cmp.Or(c.Challenge, "ApiKey")
 	g := &gate{
 		limiter:  limiter,
 		config:   c,
-		trusted:  proxies{usablePrefixes(c.TrustedProxies), c.TrustUnixSocket, http.CanonicalHeaderKey(c.AddressHeader)},
+		trusted:  proxies{unmapPrefixes(c.TrustedProxies), c.TrustUnixSocket, http.CanonicalHeaderKey(c.AddressHeader)},
 		faults:   &faults{hook: c.OnFault, logger: c.Logger},
 		wordings: &wordings{form: c.LimitHeader},
 	}
@@ -81,7 +95,7 @@ func newGate(limiter *ratelimit.Limiter, c Config) *gate {
 	if !c.DisableQueue {
 		g.places = newPlaces()
 	}
-	return g
+	return g, err
 }
 
 // ServeHTTP decides, and then serves or refuses. It recovers no panic of the
@@ -101,9 +115,9 @@ func (g *gate) serve(w http.ResponseWriter, r *http.Request, pattern string) {
 		g.next.ServeHTTP(w, r)
 		return
 	}
-	key := g.key(r)
-	if key == "" || key == Ambiguous || key == ambiguousAddress {
-		g.refuseKey(w, a, key)
+	key, err := g.key(r)
+	if key == "" {
+		g.withoutKey(w, a, err)
 		return
 	}
 	var result ratelimit.Result
@@ -115,7 +129,7 @@ func (g *gate) serve(w http.ResponseWriter, r *http.Request, pattern string) {
 	if result.Allowed && result.Cost > 0 && !result.Exempt() && g.twice.all.waiting.Load() > 0 {
 		var found bool
 		if r, found = g.twice.look(r, key); found {
-			g.faults.report(r, FaultChargedTwice, "charged by the same middleware twice")
+			g.faults.report(r.Context(), FaultChargedTwice, "charged by the same middleware twice")
 		}
 	}
 	if !result.Allowed {
@@ -144,52 +158,37 @@ func (g *gate) skip(r *http.Request) (skip bool) {
 	}
 	defer func() {
 		if recover() != nil {
-			g.faults.report(r, FaultSkipPanic, "limited all the same")
+			g.faults.report(r.Context(), FaultSkipPanic, "limited all the same")
 			skip = false
 		}
 	}()
 	return g.config.Skip(r)
 }
 
-// ambiguousAddress stands for the address of a request that has several, where one is
-// right. No KeyFunc can return it: see BucketKey.
-var ambiguousAddress = addressMark + "ambiguous"
-
-// key returns the key for the limiter, or "", Ambiguous or ambiguousAddress for a request
-// to deny.
-func (g *gate) key(r *http.Request) string {
-	if g.config.Key == nil {
-		return g.addressKey(r)
-	}
-	key, ok := g.userKey(r)
-	if !ok || key == "" && !g.config.RequireKey {
-		return g.addressKey(r)
-	}
-	return key
-}
-
-// addressKey returns the key of the client's address, or ambiguousAddress.
-func (g *gate) addressKey(r *http.Request) string {
-	client, ok := g.trusted.clientAddr(r)
-	if !ok {
-		return ambiguousAddress
-	}
-	return AddressKey(client)
-}
-
-// userKey returns what Config.Key says, and false if it panicked or leaves the
-// address to Config.TrustedProxies.
-func (g *gate) userKey(r *http.Request) (key string, ok bool) {
+// key returns the key for the limiter, or "" for a request to deny: with ErrAmbiguous or
+// errAddresses, or without an error because it has no key.
+func (g *gate) key(r *http.Request) (key string, err error) {
 	defer func() {
 		if recover() != nil {
-			g.faults.report(r, FaultKeyPanic, "limited by address")
+			g.faults.report(r.Context(), FaultKeyPanic, "limited by address")
+			key, err = g.trusted.key(r)
 		}
 	}()
-	key = g.config.Key(r)
-	if _, peer, _ := unmark(key); peer {
-		return "", false
+	key, err = g.config.Key.of(r, &g.trusted)
+	switch {
+	case err == nil:
+	case errors.Is(err, errAddresses):
+		return "", errAddresses
+	case errors.Is(err, ErrAmbiguous):
+		return "", ErrAmbiguous
+	default:
+		g.faults.report(r.Context(), FaultKey, "treated as without a key")
+		key = ""
 	}
-	return BucketKey(key), true
+	if key == "" && !g.config.RequireKey {
+		return g.trusted.key(r)
+	}
+	return key, nil
 }
 
 func (g *gate) cost(r *http.Request) (n int) {
@@ -198,12 +197,12 @@ func (g *gate) cost(r *http.Request) (n int) {
 	}
 	defer func() {
 		if recover() != nil {
-			g.faults.report(r, FaultCostPanic, "counted as 1")
+			g.faults.report(r.Context(), FaultCostPanic, "counted as 1")
 			n = 1
 		}
 	}()
 	if n = g.config.Cost(r); n < 0 {
-		g.faults.report(r, FaultNegativeCost, "counted as 1")
+		g.faults.report(r.Context(), FaultNegativeCost, "counted as 1")
 		n = 1
 	}
 	return n
@@ -226,32 +225,32 @@ func (g *gate) undecided(w http.ResponseWriter, a arrival, err error, shadow boo
 	class := ratelimit.ErrorClass(err)
 	if !shadow && ratelimit.FailsClosed(err, g.config.FailClosed) {
 		g.observe(a, OutcomeFailedClosed, false, nil, class)
-		g.faults.report(a.Request, class, "refused with 503")
+		g.faults.report(a.Context(), class, "refused with 503")
 		g.unavailable(w, a.Request)
 		return
 	}
 	g.observe(a, OutcomeFailedOpen, true, nil, class)
-	g.faults.report(a.Request, class, "served without a limit")
+	g.faults.report(a.Context(), class, "served without a limit")
 	g.next.ServeHTTP(w, a.Request)
 }
 
-// refuseKey answers a request whose key is missing or ambiguous. In shadow mode it
+// withoutKey answers a request that is ambiguous or has no key. In shadow mode it
 // is served: no decision is made about it either way.
-func (g *gate) refuseKey(w http.ResponseWriter, a arrival, key string) {
+func (g *gate) withoutKey(w http.ResponseWriter, a arrival, err error) {
 	outcome, shadow := OutcomeNoKey, g.limiter.Shadow()
-	if key != "" {
+	if err != nil {
 		outcome = OutcomeAmbiguous
 	}
 	g.observe(a, outcome, shadow, nil, "")
 	switch {
 	case shadow:
 		g.next.ServeHTTP(w, a.Request)
-	case key == Ambiguous:
-		badRequest(w, a.Request, twoKeysBody)
-	case key == ambiguousAddress:
-		badRequest(w, a.Request, twoAddressesBody)
-	default:
+	case err == nil:
 		g.unauthorized(w, a.Request)
+	case errors.Is(err, ErrAmbiguous):
+		badRequest(w, a.Request, twoKeysBody)
+	default:
+		badRequest(w, a.Request, twoAddressesBody)
 	}
 }
 

@@ -17,31 +17,15 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-func TestNilLimiter(t *testing.T) {
-	for name, call := range map[string]func(){
-		"RateLimit": func() { middleware.RateLimit(nil, middleware.Config{}) },
-		"Health":    func() { middleware.Health(nil) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			defer func() {
-				if want := "middleware: " + name + ": limiter is nil; make one with ratelimit.New, and look at its error"; recover() != want {
-					t.Errorf("did not panic with %q", want)
-				}
-			}()
-			call()
-		})
-	}
-}
-
 // TestNilHandler serves what http.Server would.
 func TestNilHandler(t *testing.T) {
-	wantStatus(t, middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{})(nil), call{target: "/no/such"}, http.StatusNotFound)
+	wantStatus(t, middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{}))(nil), call{target: "/no/such"}, http.StatusNotFound)
 }
 
 // TestTwoKeys: two keys do not disturb each other, nor the bucket of the address.
 func TestTwoKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey)(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
 		for _, c := range []call{{key: "a"}, {key: "b"}, {}} {
 			if n := c.exhaust(t, h); n != 5 {
 				t.Errorf("key %q: %d calls admitted, want 5", c.key, n)
@@ -65,7 +49,7 @@ func TestWaitIsEnough(t *testing.T) {
 		for _, header := range []string{middleware.HeaderRetryAfter, middleware.HeaderRetryAfterMs} {
 			t.Run(limit.String()+" "+header, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					h := middleware.RateLimit(newLimiter(t, limit, ratelimit.Config{}), middleware.Config{})(hello)
+					h := middleware.Must(middleware.RateLimit(newLimiter(t, limit, ratelimit.Config{}), middleware.Config{}))(hello)
 					unit := time.Millisecond
 					if header == middleware.HeaderRetryAfter {
 						unit = time.Second
@@ -109,7 +93,7 @@ func TestPreflight(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			limiter := newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{})
-			h := middleware.RateLimit(limiter, middleware.Config{RequireKey: true, Key: middleware.Header("X-API-Key")})(hello)
+			h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{RequireKey: true, Key: middleware.Header("X-API-Key")}))(hello)
 			if !c.free {
 				c.call.key = "k"
 			}
@@ -139,7 +123,7 @@ func TestCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cost := 0
 		limiter := newLimiter(t, five, ratelimit.Config{})
-		h := middleware.RateLimit(limiter, middleware.Config{Cost: func(*http.Request) int { return cost }})(hello)
+		h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Cost: func(*http.Request) int { return cost }}))(hello)
 		for _, step := range []struct {
 			cost, status int
 			remaining    string
@@ -157,7 +141,7 @@ func TestCost(t *testing.T) {
 
 func TestSkip(t *testing.T) {
 	skip := func(r *http.Request) bool { return r.URL.Path == "/health" }
-	h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), middleware.Config{Skip: skip})(hello)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), middleware.Config{Skip: skip}))(hello)
 	for range 3 {
 		wantNoHeaders(t, wantStatus(t, h, call{target: "/health"}, http.StatusOK).Header())
 	}
@@ -168,7 +152,7 @@ func TestSkip(t *testing.T) {
 func TestRequireKey(t *testing.T) {
 	config := byKey
 	config.RequireKey = true
-	h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), config)(hello)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), config))(hello)
 	wantStatus(t, h, call{key: "k"}, http.StatusOK)
 	wantStatus(t, h, call{}, http.StatusUnauthorized)
 	wantStatus(t, h, call{key: " \t"}, http.StatusUnauthorized)
@@ -197,7 +181,7 @@ func TestShadow(t *testing.T) {
 			if c.store != nil {
 				limiter = limiterOn(t, c.store, five, ratelimit.Config{Shadow: true})
 			}
-			h := middleware.RateLimit(limiter, quiet(config))(hello)
+			h := middleware.Must(middleware.RateLimit(limiter, quiet(config)))(hello)
 			want := dump(c.call.to(hello))
 			for range 10 {
 				if got := dump(c.call.to(h)); got != want {
@@ -208,7 +192,7 @@ func TestShadow(t *testing.T) {
 	}
 
 	t.Run("a limit that is shadow, and the store failed", func(t *testing.T) {
-		h := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five.Shadowed(), ratelimit.Config{}), quiet(config))(hello)
+		h := middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five.Shadowed(), ratelimit.Config{}), quiet(config)))(hello)
 		if got, want := dump(call{key: "k"}.to(h)), dump(call{key: "k"}.to(hello)); got != want {
 			t.Errorf("response:\n%s\nwant, as without the middleware:\n%s", got, want)
 		}
@@ -217,10 +201,10 @@ func TestShadow(t *testing.T) {
 	t.Run("would deny what enforcement denies", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var would []bool
-			shadow := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{Shadow: true, Observe: func(_ context.Context, e ratelimit.Event) {
+			shadow := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{Shadow: true, Observe: func(_ context.Context, e ratelimit.Event) {
 				would = append(would, e.Result.WouldDeny)
-			}}), byKey)(hello)
-			enforced := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey)(hello)
+			}}), byKey))(hello)
+			enforced := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
 			for i := range 40 {
 				c := call{key: strconv.Itoa(i % 3)}
 				wantStatus(t, shadow, c, http.StatusOK)
@@ -238,29 +222,29 @@ func TestResultInContext(t *testing.T) {
 	var ok bool
 	look := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, ok = middleware.ResultFrom(r.Context()) })
 	limiter := newLimiter(t, five, ratelimit.Config{})
-	call{}.to(middleware.RateLimit(limiter, middleware.Config{})(look))
+	call{}.to(middleware.Must(middleware.RateLimit(limiter, middleware.Config{}))(look))
 	if ok {
 		t.Error("there is a result, though nobody asked for it")
 	}
 	on := middleware.Config{ResultInContext: true}
-	call{}.to(middleware.RateLimit(limiter, on)(look))
+	call{}.to(middleware.Must(middleware.RateLimit(limiter, on))(look))
 	if !ok || got.Remaining != 3 || got.Limit != five.WithBurst(5).Named("default") {
 		t.Errorf("result %+v, %v; want 3 of 5 remaining", got, ok)
 	}
 	inner := newLimiter(t, ratelimit.PerDay(100), ratelimit.Config{})
-	call{}.to(middleware.RateLimit(limiter, on)(middleware.RateLimit(inner, on)(look)))
+	call{}.to(middleware.Must(middleware.RateLimit(limiter, on))(middleware.Must(middleware.RateLimit(inner, on))(look)))
 	if !ok || got.Remaining != 99 {
 		t.Errorf("result %+v, %v; want the innermost", got, ok)
 	}
-	call{}.to(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{Shadow: true}), on)(look))
+	call{}.to(middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{Shadow: true}), on))(look))
 	if !ok || !got.Shadow {
 		t.Errorf("result %+v, %v; want one in shadow mode, too", got, ok)
 	}
-	call{}.to(middleware.RateLimit(newLimiter(t, ratelimit.Unlimited, ratelimit.Config{}), on)(look))
+	call{}.to(middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.Unlimited, ratelimit.Config{}), on))(look))
 	if !ok || !got.Exempt() {
 		t.Errorf("result %+v, %v; want one for an exempt key, too", got, ok)
 	}
-	call{}.to(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), quiet(on))(look))
+	call{}.to(middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), quiet(on)))(look))
 	if ok {
 		t.Errorf("result %+v, though nothing was decided", got)
 	}
@@ -280,19 +264,19 @@ func TestDecisionContext(t *testing.T) {
 		}
 		return ratelimit.Unlimited, nil
 	})
-	wantStatus(t, middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), middleware.Config{})(hello), call{ctx: ctx}, http.StatusOK)
+	wantStatus(t, middleware.Must(middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), middleware.Config{}))(hello), call{ctx: ctx}, http.StatusOK)
 	if !seen {
 		t.Error("nobody was asked")
 	}
 	store := selfTimed{&heedful{Store: memstore.New(memstore.Config{})}} // gets the context as it is
-	h := middleware.RateLimit(limiterOn(t, store, five, ratelimit.Config{}), quiet(middleware.Config{FailClosed: true}))(hello)
+	h := middleware.Must(middleware.RateLimit(limiterOn(t, store, five, ratelimit.Config{}), quiet(middleware.Config{FailClosed: true})))(hello)
 	wantStatus(t, h, call{ctx: ctx}, http.StatusOK)
 }
 
 // TestNotWrapped: the handler gets the ResponseWriter and the request as they came.
 func TestNotWrapped(t *testing.T) {
 	w, r := httptest.NewRecorder(), call{}.request()
-	middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{})(
+	middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{}))(
 		http.HandlerFunc(func(gotW http.ResponseWriter, gotR *http.Request) {
 			if gotW != http.ResponseWriter(w) || gotR != r {
 				t.Error("the handler got something else than what came in")
@@ -305,7 +289,7 @@ func TestNotWrapped(t *testing.T) {
 
 // TestPanicsPassThrough: a panic of the handler is none of ours.
 func TestPanicsPassThrough(t *testing.T) {
-	h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{})
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{}))
 	for _, value := range []any{http.ErrAbortHandler, errors.New("some error"), "text"} {
 		func() {
 			defer func() {
@@ -328,7 +312,7 @@ func TestManyPolicies(t *testing.T) {
 		}
 		return ratelimit.NewPolicy(ratelimit.PerHour(n), ratelimit.PerMinute(n).WithBurst(5).Named("k"+key)) // a new one each time
 	})
-	h := middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), byKey)(hello)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), byKey))(hello)
 	for i := range 2500 {
 		n := i%1200 + 10
 		header := wantStatus(t, h, call{key: strconv.Itoa(n)}, http.StatusOK).Header()
@@ -356,7 +340,7 @@ func TestPlansAllocateNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := middleware.RateLimit(newLimiter(t, table, ratelimit.Config{}), byKey)(bare)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, table, ratelimit.Config{}), byKey))(bare)
 	w, r, i := &sink{header: http.Header{}}, call{key: "x"}.request(), 0
 	serve := func() {
 		r.Header["X-Api-Key"][0] = keys[i%len(keys)]
@@ -392,7 +376,7 @@ func TestNested(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			outer := newLimiter(t, c.outer, ratelimit.Config{Shadow: c.shadow == "outer"})
 			inner := newLimiter(t, c.inner, ratelimit.Config{Shadow: c.shadow == "inner"})
-			h := middleware.RateLimit(outer, middleware.Config{})(middleware.RateLimit(inner, middleware.Config{})(hello))
+			h := middleware.Must(middleware.RateLimit(outer, middleware.Config{}))(middleware.Must(middleware.RateLimit(inner, middleware.Config{}))(hello))
 			header := wantStatus(t, h, call{}, http.StatusOK).Header()
 			if got := header[middleware.HeaderPolicy]; !slices.Equal(got, []string{c.want}) {
 				t.Errorf("policies %q, want one line %q", got, c.want)
@@ -406,7 +390,7 @@ func TestNested(t *testing.T) {
 	}
 
 	t.Run("same limiter", func(t *testing.T) {
-		limit := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), quiet(middleware.Config{}))
+		limit := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), quiet(middleware.Config{})))
 		header := wantStatus(t, limit(http.HandlerFunc(limit(hello).ServeHTTP)), call{}, http.StatusOK).Header()
 		if got := header.Get(middleware.HeaderRemaining); got != "3" {
 			t.Errorf("%s remain, want 3: both have charged", got)
@@ -418,7 +402,7 @@ func TestNested(t *testing.T) {
 	})
 
 	t.Run("headers of somebody else", func(t *testing.T) {
-		limit := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(100), ratelimit.Config{}), middleware.Config{})(hello)
+		limit := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(100), ratelimit.Config{}), middleware.Config{}))(hello)
 		for _, header := range []http.Header{
 			{middleware.HeaderRemaining: {"1"}},
 			{middleware.HeaderRemaining: {"1", "1"}, middleware.HeaderRateLimit: {`"a";r=1`}},
@@ -441,7 +425,7 @@ func TestNested(t *testing.T) {
 // TestHeadersAreSeparate: adding to one header does not change another one, though
 // their values share an array.
 func TestHeadersAreSeparate(t *testing.T) {
-	h := middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{})(
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{}))(
 		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			for _, name := range middleware.Headers() {
 				w.Header().Add(name, "more")
@@ -464,7 +448,7 @@ func TestHeadersAreSeparate(t *testing.T) {
 // own limit, does not stay on a 429.
 func TestOuterHeaders(t *testing.T) {
 	limiter := newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{})
-	h := middleware.RateLimit(limiter, middleware.Config{})(hello)
+	h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{}))(hello)
 	call{}.to(h)
 	w := httptest.NewRecorder()
 	for _, name := range []string{"Content-Length", "Content-Type", "Cache-Control", middleware.HeaderReset, middleware.HeaderRetryAfter} {

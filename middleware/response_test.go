@@ -284,7 +284,7 @@ func TestExtremes(t *testing.T) {
 		l.Name = strings.Repeat("!", ratelimit.MaxName)
 		p := policy(t, l)
 		for _, cost := range []int{0, 1, l.Burst/2 + 1, l.Burst, 1<<63 - 1} {
-			h := middleware.RateLimit(newLimiter(t, p, ratelimit.Config{}), middleware.Config{Cost: func(*http.Request) int { return cost }})(hello)
+			h := middleware.Must(middleware.RateLimit(newLimiter(t, p, ratelimit.Config{}), middleware.Config{Cost: func(*http.Request) int { return cost }}))(hello)
 			for range 3 {
 				w := call{}.to(h)
 				checkResponse(t, w, p, cost)
@@ -305,7 +305,7 @@ func TestBodySize(t *testing.T) {
 			p := policy(t, l.Named(name))
 			for _, cost := range []int{1, min(l.Burst, 1<<62) + 1} {
 				limiter := newLimiter(t, p, ratelimit.Config{})
-				h := middleware.RateLimit(limiter, middleware.Config{Jitter: middleware.MaxJitter, Cost: func(*http.Request) int { return cost }})(hello)
+				h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Jitter: middleware.MaxJitter, Cost: func(*http.Request) int { return cost }}))(hello)
 				if _, err := limiter.AllowN(t.Context(), middleware.AddressKey(call{}.addr()), l.Burst); err != nil {
 					t.Fatal(err)
 				}
@@ -329,7 +329,7 @@ func TestWrongStore(t *testing.T) {
 			for _, l := range append([]ratelimit.Limit{five}, extremes...) {
 				decision := ratelimit.Decision{Allowed: allowed, Debts: [ratelimit.MaxLimits]ratelimit.Debt{debt, debt}}
 				p := policy(t, l, ratelimit.PerHour(7).Named("other"))
-				h := middleware.RateLimit(limiterOn(t, selfTimed{wrongStore{decision: decision}}, p, ratelimit.Config{}), quiet(middleware.Config{}))(hello)
+				h := middleware.Must(middleware.RateLimit(limiterOn(t, selfTimed{wrongStore{decision: decision}}, p, ratelimit.Config{}), quiet(middleware.Config{})))(hello)
 				if w := (call{}).to(h); w.Code != http.StatusOK && w.Code != http.StatusTooManyRequests {
 					t.Errorf("%v, debt %v: status %d", l, debt, w.Code)
 				}
@@ -363,7 +363,7 @@ func TestPeriodHeader(t *testing.T) {
 		7 * 24 * time.Hour:        "7d",
 		time.Hour + 1*time.Second: "3601s",
 	} {
-		h := middleware.RateLimit(newLimiter(t, ratelimit.Limit{Rate: 5, Period: period}, ratelimit.Config{}), middleware.Config{LimitHeader: middleware.LimitAsPeriod})(hello)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.Limit{Rate: 5, Period: period}, ratelimit.Config{}), middleware.Config{LimitHeader: middleware.LimitAsPeriod}))(hello)
 		if got := (call{}).to(h).Header().Get(middleware.HeaderLimit); got != want {
 			t.Errorf("%v: %q, want %q", period, got, want)
 		}
@@ -375,7 +375,7 @@ func TestPeriodHeader(t *testing.T) {
 func TestJitter(t *testing.T) {
 	p := policy(t, ratelimit.PerHour(1))
 	seen := map[string]bool{}
-	h := middleware.RateLimit(newLimiter(t, p, ratelimit.Config{}), middleware.Config{Jitter: 10 * time.Second, DisableQueue: true})(hello)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, p, ratelimit.Config{}), middleware.Config{Jitter: 10 * time.Second, DisableQueue: true}))(hello)
 	call{}.to(h)
 	for range 200 {
 		w := wantStatus(t, h, call{}, http.StatusTooManyRequests)
@@ -390,7 +390,7 @@ func TestJitter(t *testing.T) {
 		t.Errorf("only %d different waits", len(seen))
 	}
 
-	closed := middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, p, ratelimit.Config{}), quiet(middleware.Config{Jitter: 10 * time.Second, FailClosed: true}))(hello)
+	closed := middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, p, ratelimit.Config{}), quiet(middleware.Config{Jitter: 10 * time.Second, FailClosed: true})))(hello)
 	clear(seen)
 	for range 200 {
 		w := wantStatus(t, closed, call{}, http.StatusServiceUnavailable)

@@ -47,19 +47,16 @@ type Route struct {
 // store share the bucket of a key and a name, as ever: so do two muxes with the same
 // pattern, unless the limits of one are named.
 //
-// The error joins all faults, each with its route, and those that [Config.Validate] finds.
+// The error joins all faults, those of c and limiter included.
 func Routes(limiter *ratelimit.Limiter, mux *http.ServeMux, c Config, routes ...Route) (http.Handler, error) {
-	var faults []error
-	if what := unusable(limiter); what != "" {
-		faults = append(faults, errors.New("middleware: Routes: limiter is "+what+"; make one with ratelimit.New, and look at its error"))
-	}
-	if err := c.Validate(); err != nil {
-		faults = append(faults, err)
-	}
 	if mux == nil {
 		mux = http.DefaultServeMux
 	}
-	own := newGate(limiter, c)
+	var faults []error
+	own, err := newGate(limiter, c)
+	if err != nil {
+		faults = append(faults, err)
+	}
 	own.next = mux
 	h := &routed{mux: mux, own: own, routes: make(map[string]*route, len(routes))}
 	for i, r := range routes {

@@ -363,7 +363,7 @@ func TestRoutesAreOtherwiseAsRateLimit(t *testing.T) {
 		"skip":      {Key: byKey.Key, Skip: skips},
 		"required":  {Key: byKey.Key, RequireKey: true, Challenge: "x"},
 		"forms":     {Key: byKey.Key, LimitHeader: middleware.LimitAsPeriod, ResetHeader: middleware.ResetAsDelta},
-		"panics":    {Key: func(*http.Request) string { panic("key") }, Skip: func(*http.Request) bool { panic("skip") }, Cost: panics},
+		"panics":    {Key: keyFunc(func(*http.Request) string { panic("key") }), Skip: func(*http.Request) bool { panic("skip") }, Cost: panics},
 		"closed":    {Key: byKey.Key, FailClosed: true},
 		"in-memory": {Key: byKey.Key, ResultInContext: true},
 	} {
@@ -381,7 +381,7 @@ func TestRoutesAreOtherwiseAsRateLimit(t *testing.T) {
 					return newLimiter(t, ratelimit.PerMinute(2), ratelimit.Config{})
 				}
 				var one, other recorder
-				plain := middleware.RateLimit(limiter(), one.watch(c))(mux)
+				plain := middleware.Must(middleware.RateLimit(limiter(), one.watch(c)))(mux)
 				routed, err := middleware.Routes(limiter(), mux, other.watch(c), middleware.Route{Pattern: "/x", Limits: []ratelimit.Limit{ratelimit.PerSecond(1000).Shadowed()}})
 				if err != nil {
 					t.Fatal(err)
@@ -424,7 +424,7 @@ func TestRoutesShareTheLog(t *testing.T) {
 func TestRoutesNested(t *testing.T) {
 	inner := routesOf(t, newLimiter(t, ratelimit.PerHour(50), ratelimit.Config{}), muxOf("/a", "/b"), middleware.Config{},
 		middleware.Route{Pattern: "/a", Limits: []ratelimit.Limit{ratelimit.PerHour(3)}})
-	h := middleware.RateLimit(newLimiter(t, ratelimit.PerHour(10).Named("outer"), ratelimit.Config{}), middleware.Config{})(inner)
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(10).Named("outer"), ratelimit.Config{}), middleware.Config{}))(inner)
 	for target, want := range map[string][]string{"/a": {"/a", "default"}, "/b": {"outer"}} {
 		w := call{target: target}.to(h)
 		if got := listed(w.Header()); !slices.Equal(got, want) || len(w.Header()[middleware.HeaderPolicy]) != 1 {

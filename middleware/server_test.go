@@ -36,7 +36,7 @@ func protocols(t *testing.T, h http.Handler, test func(*testing.T, *httptest.Ser
 }
 
 func limited(t *testing.T, limit ratelimit.Limit, next http.HandlerFunc) http.Handler {
-	return middleware.RateLimit(newLimiter(t, limit, ratelimit.Config{}), byKey)(next)
+	return middleware.Must(middleware.RateLimit(newLimiter(t, limit, ratelimit.Config{}), byKey))(next)
 }
 
 // get makes a request, checks the status, and returns headers, length and body.
@@ -201,7 +201,7 @@ func TestAttackRapidReset(t *testing.T) {
 	limiter := limiterOn(t, &heedful{Store: memstore.New(memstore.Config{})}, ratelimit.PerHour(10), ratelimit.Config{})
 	var mu sync.Mutex
 	served, done := 0, make(chan bool, 100)
-	h := middleware.RateLimit(limiter, quiet(byKey))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	h := middleware.Must(middleware.RateLimit(limiter, quiet(byKey)))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		served++

@@ -48,6 +48,11 @@ var hello = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("hello\n"))
 })
 
+// keyFunc is a Key that never fails.
+func keyFunc(f func(*http.Request) string) middleware.Key {
+	return middleware.KeyFunc(func(r *http.Request) (string, error) { return f(r), nil })
+}
+
 // quiet is a Config whose log goes nowhere.
 func quiet(c middleware.Config) middleware.Config {
 	c.Logger = slog.New(slog.DiscardHandler)

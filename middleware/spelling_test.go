@@ -40,7 +40,7 @@ func TestCanaryInEverySpelling(t *testing.T) {
 			c.call = call{key: testkit.Canary}
 			ours, observed := shown(t, c, hello)
 			if c.limits != nil {
-				handler := middleware.RateLimit(newLimiter(t, c.limits, observe), quiet(c.config))(hello)
+				handler := middleware.Must(middleware.RateLimit(newLimiter(t, c.limits, observe), quiet(c.config)))(hello)
 				observed += dump(c.call.to(handler))
 			}
 			for _, text := range []string{ours, observed, events.String()} {

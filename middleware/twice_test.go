@@ -25,18 +25,18 @@ func TestChargedTwice(t *testing.T) {
 		found bool
 	}{
 		{"under a mux", func(_ *testing.T, l *ratelimit.Limiter, c middleware.Config) http.Handler {
-			limit := middleware.RateLimit(l, c)
+			limit := middleware.Must(middleware.RateLimit(l, c))
 			return limit(under(limit(hello)))
 		}, true},
 		{"behind another middleware", func(_ *testing.T, l *ratelimit.Limiter, c middleware.Config) http.Handler {
-			limit := middleware.RateLimit(l, c)
+			limit := middleware.Must(middleware.RateLimit(l, c))
 			return limit(http.StripPrefix("/", limit(hello)))
 		}, true},
 		{"once", func(_ *testing.T, l *ratelimit.Limiter, c middleware.Config) http.Handler {
-			return middleware.RateLimit(l, c)(under(hello))
+			return middleware.Must(middleware.RateLimit(l, c))(under(hello))
 		}, false},
 		{"side by side", func(_ *testing.T, l *ratelimit.Limiter, c middleware.Config) http.Handler {
-			limit := middleware.RateLimit(l, c)
+			limit := middleware.Must(middleware.RateLimit(l, c))
 			mux := http.NewServeMux()
 			mux.Handle("/a", limit(hello))
 			mux.Handle("/", limit(hello))
@@ -44,20 +44,20 @@ func TestChargedTwice(t *testing.T) {
 		}, false},
 		{"by key and by address", func(_ *testing.T, l *ratelimit.Limiter, c middleware.Config) http.Handler {
 			byAddress := c
-			byAddress.Key = nil
-			return middleware.RateLimit(l, byAddress)(middleware.RateLimit(l, c)(hello))
+			byAddress.Key = middleware.Key{}
+			return middleware.Must(middleware.RateLimit(l, byAddress))(middleware.Must(middleware.RateLimit(l, c))(hello))
 		}, false},
 		{"another limiter", func(t *testing.T, l *ratelimit.Limiter, c middleware.Config) http.Handler {
-			return middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), c)(middleware.RateLimit(l, c)(hello))
+			return middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), c))(middleware.Must(middleware.RateLimit(l, c))(hello))
 		}, false},
 		{"a request that a handler makes", func(_ *testing.T, l *ratelimit.Limiter, c middleware.Config) http.Handler {
-			limit := middleware.RateLimit(l, c)
+			limit := middleware.Must(middleware.RateLimit(l, c))
 			inner := limit(hello)
 			return limit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.ServeHTTP(w, r.Clone(r.Context())) }))
 		}, false},
 		{"the same gate again", func(_ *testing.T, l *ratelimit.Limiter, c middleware.Config) http.Handler {
 			var gate http.Handler
-			gate = middleware.RateLimit(l, c)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			gate = middleware.Must(middleware.RateLimit(l, c))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/a" {
 					r.URL.Path = "/b"
 					gate.ServeHTTP(w, r)
@@ -96,12 +96,12 @@ func TestChargedTwice(t *testing.T) {
 // TestSameMiddlewareDirectlyTwice: it charges once, and says so.
 func TestSameMiddlewareDirectlyTwice(t *testing.T) {
 	var r recorder
-	limit := middleware.RateLimit(newLimiter(t, ratelimit.PerDay(5), ratelimit.Config{}), r.watch(middleware.Config{}))
+	limit := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerDay(5), ratelimit.Config{}), r.watch(middleware.Config{})))
 	h := limit(limit(limit(hello)))
 	if n := (call{}).exhaust(t, h); n != 5 {
 		t.Errorf("%d calls were served, want 5", n)
 	}
-	if r.logged() != 2 || len(r.faults()) != 0 {
+	if want := []string{middleware.FaultChargedTwice, middleware.FaultChargedTwice}; r.logged() != 1 || !slices.Equal(r.faults(), want) {
 		t.Errorf("log %q, faults %q", r.log(), r.faults())
 	}
 }

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"math"
 	"net/http"
 	"net/http/httputil"
@@ -22,10 +23,10 @@ import (
 //
 // A call that RateLimit did not decide, or whose key is exempt or only watched, has the
 // upstream's set as it is. The ModifyResponse of proxy is called with the result. proxy
-// must not be changed later. MergeUpstream panics if proxy is nil.
-func MergeUpstream(proxy *httputil.ReverseProxy) http.Handler {
+// must not be changed later. MergeUpstream returns an error if proxy is nil.
+func MergeUpstream(proxy *httputil.ReverseProxy) (http.Handler, error) {
 	if proxy == nil {
-		panic("middleware: MergeUpstream: proxy is nil; pass the ReverseProxy that forwards to the API")
+		return nil, errors.New("middleware: MergeUpstream: proxy is nil; pass the ReverseProxy that forwards to the API")
 	}
 	merging := *proxy
 	merging.ModifyResponse = func(response *http.Response) error {
@@ -40,7 +41,7 @@ func MergeUpstream(proxy *httputil.ReverseProxy) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		merging.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), ownKey{}, newOwnSet(w.Header()))))
-	})
+	}), nil
 }
 
 // ownKey is the key of an ownSet in the context of a request.

@@ -15,7 +15,7 @@ import (
 )
 
 // behindLimit returns a proxy to upstream behind five calls a minute.
-func behindLimit(t *testing.T, c ratelimit.Config, upstream http.HandlerFunc, wrap func(*httputil.ReverseProxy) http.Handler) http.Handler {
+func behindLimit(t *testing.T, c ratelimit.Config, upstream http.HandlerFunc, wrap func(*httputil.ReverseProxy) (http.Handler, error)) http.Handler {
 	t.Helper()
 	s := httptest.NewServer(upstream)
 	t.Cleanup(s.Close)
@@ -24,7 +24,7 @@ func behindLimit(t *testing.T, c ratelimit.Config, upstream http.HandlerFunc, wr
 		t.Fatal(err)
 	}
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
-	return middleware.RateLimit(newLimiter(t, ratelimit.PerMinute(5), c), byKey)(wrap(proxy))
+	return middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerMinute(5), c), byKey))(middleware.Must(wrap(proxy)))
 }
 
 // TestMergeUpstream: of two sets of headers the tighter one stays, whole.
@@ -155,7 +155,7 @@ func TestMergeUpstreamInformational(t *testing.T) {
 func TestMergeUpstreamModifies(t *testing.T) {
 	upstream := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Ratelimit-Remaining", "99") }
 	for _, fault := range []error{nil, http.ErrNotSupported} {
-		h := behindLimit(t, ratelimit.Config{}, upstream, func(p *httputil.ReverseProxy) http.Handler {
+		h := behindLimit(t, ratelimit.Config{}, upstream, func(p *httputil.ReverseProxy) (http.Handler, error) {
 			p.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
 			p.ModifyResponse = func(r *http.Response) error {
 				if got := r.Header.Get("X-Ratelimit-Remaining"); got != "" {
@@ -174,10 +174,7 @@ func TestMergeUpstreamModifies(t *testing.T) {
 }
 
 func TestMergeUpstreamOfNil(t *testing.T) {
-	defer func() {
-		if text, _ := recover().(string); !strings.Contains(text, "proxy is nil") {
-			t.Errorf("MergeUpstream(nil) panicked with %q; want a text that names the proxy", text)
-		}
-	}()
-	middleware.MergeUpstream(nil)
+	if h, err := middleware.MergeUpstream(nil); h != nil || err == nil || !strings.Contains(err.Error(), "proxy is nil") {
+		t.Errorf("%v, error %v; want a text that names the proxy", h, err)
+	}
 }

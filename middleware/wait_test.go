@@ -18,7 +18,7 @@ func TestWaitForPeople(t *testing.T) {
 		time.Minute: "1m", 90 * time.Second: "1m30s", 30 * time.Minute: "30m", time.Hour: "1h", 24 * time.Hour: "1d", 24*time.Hour - time.Millisecond: "1d", 86_399 * time.Second: "23h59m59s", 25*time.Hour + 500*time.Millisecond: "1d1h1s", 30 * 24 * time.Hour: "30d",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			h := middleware.RateLimit(newLimiter(t, ratelimit.Limit{Rate: 1, Period: period, Burst: 1}, ratelimit.Config{}), middleware.Config{})(hello)
+			h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.Limit{Rate: 1, Period: period, Burst: 1}, ratelimit.Config{}), middleware.Config{}))(hello)
 			(call{}).to(h)
 			body := (call{}).to(h).Body.String()
 			if !strings.Contains(body, " exceeded; retry after "+want+`.","`) || !strings.HasSuffix(body, "}\n") || strings.Count(body, "\n") != 1 {

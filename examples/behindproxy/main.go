@@ -30,10 +30,13 @@ func run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	limit := middleware.RateLimit(limiter, middleware.Config{
+	limit, err := middleware.RateLimit(limiter, middleware.Config{
 		// Your proxies and nobody else: whoever calls from there can name any address.
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
+	if err != nil {
+		return err
+	}
 	api := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	server := httptest.NewServer(limit(api)) // in earnest an http.Server with timeouts, as in examples/quickstart
 	defer server.Close()

@@ -18,7 +18,10 @@ func newAPI(limit ratelimit.Limit) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	limited := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	limited, err := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	if err != nil {
+		return nil, err
+	}
 	return limited(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "hello\n")
 	})), nil

@@ -59,7 +59,10 @@ func newAPI(s setup) (*api, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	limited := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key"), Logger: s.logger})
+	limited, err := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key"), Logger: s.logger})
+	if err != nil {
+		return nil, errors.Join(err, a.close())
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/", limited(http.HandlerFunc(hello)))
 	// While Redis is away it says "degraded", and still 200: this node decides. In

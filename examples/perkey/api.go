@@ -18,7 +18,10 @@ func newAPI(file *limitsfile.File) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	limit, err := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", hello)
 	return limit(mux), nil

@@ -10,9 +10,9 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// apiKey finds the key of a request. A request without one is limited by its
+// keyHeader has the key of a request. A request without one is limited by its
 // address.
-var apiKey = middleware.Header("X-API-Key")
+const keyHeader = "X-API-Key"
 
 // newAPI returns the API: all of it is behind the limit, but for the health check.
 // Each decision becomes a line in decisions.
@@ -21,7 +21,10 @@ func newAPI(limit ratelimit.Limit, decisions *log.Logger) (http.Handler, error) 
 	if err != nil {
 		return nil, err
 	}
-	limited := middleware.RateLimit(limiter, middleware.Config{Key: apiKey})
+	limited, err := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header(keyHeader)})
+	if err != nil {
+		return nil, err
+	}
 
 	api := http.NewServeMux()
 	api.HandleFunc("GET /{$}", hello)

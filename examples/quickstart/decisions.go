@@ -45,7 +45,7 @@ var labelSecret = []byte(rand.Text())
 // label tells callers apart in a log without showing an API key. A program that
 // knows its customers would print the customer's number instead.
 func label(r *http.Request) string {
-	key := apiKey(r)
+	key := r.Header.Get(keyHeader)
 	if key == "" {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		return "no key, from " + host

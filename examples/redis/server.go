@@ -48,12 +48,16 @@ func startServer(ctx context.Context, redisURL string) (*server, error) {
 		s.stop()
 		return nil, err
 	}
-	limited := middleware.RateLimit(limiter, middleware.Config{
+	limited, err := middleware.RateLimit(limiter, middleware.Config{
 		Key: middleware.Header("X-API-Key"),
 		// Here a fault must not pass for an admission. In production you may prefer
 		// to serve callers while Redis is away, as the default is.
 		FailClosed: true,
 	})
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		s.stop()

@@ -16,7 +16,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
@@ -170,18 +169,6 @@ func TestKeyBodies(t *testing.T) {
 		if w := d.ask(t, "POST", "/key/state", `{"key":"`+key+`"}`); w.Code != 200 {
 			t.Errorf("%.20s: %d: %s", key, w.Code, w.Body)
 		}
-	}
-}
-
-// TestKeyIsAnAddressMark: what ClientIP returns, which nobody outside can know, is told as
-// the address, and nothing of it is shown.
-func TestKeyIsAnAddressMark(t *testing.T) {
-	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
-	mark := middleware.ClientIP()(r)
-	d := newDesk(t)
-	w := d.ask(t, "POST", "/key/state", fmt.Sprintf(`{"key":%q}`, mark))
-	if w.Code != 200 || d.last().Key != ratelimit.HashKey(" ip 192.0.2.1") || strings.Contains(w.Body.String(), mark[:20]) {
-		t.Errorf("%d: %s, %+v", w.Code, w.Body, d.last())
 	}
 }
 

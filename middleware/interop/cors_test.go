@@ -53,7 +53,7 @@ func TestCORS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key"), ResetHeader: middleware.ResetAsDelta})
+	limit := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key"), ResetHeader: middleware.ResetAsDelta}))
 	mux := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })
 	right := httptest.NewServer(corsAround(limit, mux))
 	defer right.Close()

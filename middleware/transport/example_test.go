@@ -22,7 +22,7 @@ func limitedAPI(limits ratelimit.Limits) *httptest.Server {
 	if err != nil {
 		panic(err)
 	}
-	limit := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	limit := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")}))
 	return httptest.NewServer(limit(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })))
 }
 
@@ -91,7 +91,7 @@ func ExampleConfig_key() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	limit := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-Customer")})
+	limit := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-Customer")}))
 	server := httptest.NewServer(limit(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 	defer server.Close()
 

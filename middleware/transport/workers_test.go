@@ -51,7 +51,7 @@ func keyrateServer(t testing.TB, limits ratelimit.Limits, c middleware.Config) h
 	if err != nil {
 		t.Fatal(err)
 	}
-	return middleware.RateLimit(limiter, c)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return middleware.Must(middleware.RateLimit(limiter, c))(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("hello\n"))
 	}))
 }

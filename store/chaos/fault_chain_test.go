@@ -108,14 +108,14 @@ func (s *chain) handler(t testing.TB, c chainConfig) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit := middleware.RateLimit(limiter, middleware.Config{
+	limit := middleware.Must(middleware.RateLimit(limiter, middleware.Config{
 		Key: middleware.Header("X-API-Key"), Logger: slog.New(slog.DiscardHandler),
 		OnFault: func(_ context.Context, class string) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.faults[class]++
 		},
-	})
+	}))
 	if c.Health == nil {
 		c.Health = middleware.Health(limiter)
 	}

@@ -17,7 +17,7 @@ func Limit(api http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := middleware.RateLimit(limiter, middleware.Config{
+	limit, err := middleware.RateLimit(limiter, middleware.Config{
 		Key:             middleware.Header("X-API-Key"),
 		ResultInContext: true,
 		Denied: func(w http.ResponseWriter, _ *http.Request, result ratelimit.Result) {
@@ -25,6 +25,9 @@ func Limit(api http.Handler) (http.Handler, error) {
 			http.Error(w, "Limit exceeded", http.StatusTooManyRequests)
 		},
 	})
+	if err != nil {
+		return nil, err
+	}
 	return limit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if result, ok := middleware.ResultFrom(r.Context()); ok {
 			setOldHeaders(w.Header(), result)

@@ -20,6 +20,9 @@ func Watch(limited http.Handler, observe func(context.Context, ratelimit.Event))
 	if err != nil {
 		return nil, err
 	}
-	watch := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	watch, err := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	if err != nil {
+		return nil, err
+	}
 	return watch(limited), nil
 }

@@ -45,10 +45,10 @@ func startAPI(t *testing.T, limit ratelimit.Limit, falsify func(http.Header)) *a
 	if err != nil {
 		t.Fatal(err)
 	}
-	limited := middleware.RateLimit(limiter, middleware.Config{
+	limited := middleware.Must(middleware.RateLimit(limiter, middleware.Config{
 		Key:        middleware.Header("X-API-Key"),
 		RequireKey: true,
-	})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	}))(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("hello\n"))
 	}))
 	a := &api{limit: limit, answers: map[string][]answer{}}

@@ -94,7 +94,7 @@ func startLimited(t *testing.T, disable bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key"), DisableQueue: disable})
+	limit := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key"), DisableQueue: disable}))
 	server := httptest.NewServer(limit(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })))
 	t.Cleanup(server.Close)
 	return server.URL

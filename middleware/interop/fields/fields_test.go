@@ -35,7 +35,7 @@ func TestFields(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := middleware.RateLimit(limiter, middleware.Config{})(http.NotFoundHandler())
+		h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{}))(http.NotFoundHandler())
 		for range 10 { // some of them denied
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	handler := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})(
+	handler := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")}))(
 		http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	request := func() error {
 		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)

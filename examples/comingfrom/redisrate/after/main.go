@@ -40,7 +40,10 @@ func handler(client redis.UniversalClient, secret []byte) (http.Handler, error) 
 	if err != nil {
 		return nil, err
 	}
-	limit := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	limit, err := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	if err != nil {
+		return nil, err
+	}
 	return limit(http.HandlerFunc(hello)), nil
 }
 

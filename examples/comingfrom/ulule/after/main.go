@@ -25,7 +25,10 @@ func handler(store ratelimit.Store) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	limit, err := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	if err != nil {
+		return nil, err
+	}
 	return limit(http.HandlerFunc(hello)), nil
 }
 
