@@ -11,29 +11,18 @@ import (
 const ClassDown = "down"
 
 var (
-	errNoPolicy = &ratelimit.StoreError{
-		Class: ratelimit.ClassOther, NotCharged: true,
-		Err: errors.New("mirror: the policy is nil, zero or ratelimit.Unlimited; make one with ratelimit.NewPolicy"),
-	}
-	errZero = &ratelimit.StoreError{
-		Class: ratelimit.ClassOther, NotCharged: true,
-		Err: errors.New("mirror: this is the zero Store; make one with mirror.New"),
-	}
-	errDown = &ratelimit.StoreError{
-		Class: ClassDown, NotCharged: true,
-		Err: errors.New("mirror: the shared store is down"),
-	}
-	errUnsent = &ratelimit.StoreError{
-		Class: ratelimit.ClassTimeout, NotCharged: true,
-		Err: errors.New("mirror: the timeout of the request was over before the shared store was asked"),
-	}
-	errNotReset = &ratelimit.StoreError{
-		Class: ClassDown,
-		Err:   errors.New("mirror: the shared store is down; the key's buckets were filled on this node only"),
-	}
+	errNoPolicy = failed(ratelimit.ClassOther, "the policy is nil, zero or ratelimit.Unlimited; make one with ratelimit.NewPolicy")
+	errZero     = failed(ratelimit.ClassOther, "this is the zero Store; make one with mirror.New")
+	errDown     = failed(ClassDown, "the shared store is down")
+	errNotReset = failed(ClassDown, "the shared store is down; the key's buckets were filled on this node only")
+	errUnsent   = failed(ratelimit.ClassTimeout, "the timeout of the request was over before the shared store was asked")
 )
 
-// usable returns an error for what nothing can be decided with.
+func failed(class, text string) *ratelimit.StoreError {
+	return &ratelimit.StoreError{Class: class, NotCharged: true, Err: errors.New("mirror: " + text)}
+}
+
+// usable returns an error if nothing can be decided.
 func (s *Store) usable(p *ratelimit.Policy) error {
 	switch {
 	case p == nil || p.Len() == 0:

@@ -53,7 +53,7 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	if !decides {
 		h.Decides = ""
 	}
-	local := s.checkLocal(ctx)
+	local, _ := check(ctx, PartLocal, s.memory.Local(), breaker.RandomKey(), ratelimit.DefaultTimeout)
 	if !decides && local.OK && !s.noShare {
 		h.Decides = PartLocal
 		local.Since = since
@@ -89,44 +89,37 @@ func (s *Store) checkShared(ctx context.Context) (h ratelimit.Health) {
 		h.Parts, h.Warnings = slices.Clone(h.Parts), slices.Clone(h.Warnings) // the store may keep its own
 		return h
 	}
-	timeout := max(s.breaker.Timeout(), ratelimit.DefaultTimeout)
+	timeout, full := max(s.breaker.Timeout(), ratelimit.DefaultTimeout), false
+	add := func(name, key string) {
+		part, overflow := check(ctx, name, s.asked, key, timeout)
+		h.Parts, full = append(h.Parts, part), full || overflow
+	}
 	for _, p := range s.breaker.Parts()[1:] {
 		if key, ok := p.Key(); ok { // else it has no keys any more
-			part, warnings := s.check(ctx, p.Name, s.asked, key, timeout)
-			h.Parts, h.Warnings = append(h.Parts, part), append(h.Warnings, warnings...)
+			add(p.Name, key)
 		}
 	}
 	if len(h.Parts) == 0 {
-		part, warnings := s.check(ctx, PartShared, s.asked, breaker.RandomKey(), timeout)
-		h.Parts, h.Warnings = append(h.Parts, part), warnings
+		add(PartShared, breaker.RandomKey())
 	}
 	h.Status = ratelimit.StatusFailed
-	for _, part := range h.Parts {
-		if part.OK {
-			h.Status, h.Decides = ratelimit.StatusOK, PartShared
-		}
+	if slices.ContainsFunc(h.Parts, func(p ratelimit.PartHealth) bool { return p.OK }) {
+		h.Status, h.Decides = ratelimit.StatusOK, PartShared
+	}
+	if full {
+		h.Warnings = []string{"the store is full: new keys share buckets"}
 	}
 	return h
 }
 
-// checkLocal probes this node's share. A store that is full of debts is no reason to warn:
-// it is asked only when it is needed.
-func (s *Store) checkLocal(ctx context.Context) ratelimit.PartHealth {
-	part, _ := s.check(ctx, PartLocal, s.memory.Local(), breaker.RandomKey(), ratelimit.DefaultTimeout)
-	return part
-}
-
-// check makes real decisions through one part.
-func (s *Store) check(ctx context.Context, name string, store ratelimit.Store, key string, timeout time.Duration) (part ratelimit.PartHealth, warnings []string) {
+// check makes real decisions through one part. full reports that it has no room for new keys.
+func check(ctx context.Context, name string, store ratelimit.Store, key string, timeout time.Duration) (part ratelimit.PartHealth, full bool) {
 	part.Name = name
 	full, err := breaker.Probe(ctx, store, key, timeout)
 	if err != nil {
 		part.Class = failure(err).Class
-		return part, nil
-	}
-	if full {
-		warnings = []string{"the store is full: new keys share buckets"}
+		return part, false
 	}
 	part.OK, part.Proved = true, time.Now()
-	return part, warnings
+	return part, full
 }

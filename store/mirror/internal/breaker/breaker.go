@@ -4,6 +4,7 @@
 package breaker
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sync"
@@ -23,10 +24,14 @@ type Breaker struct {
 	callbacks
 	longest atomic.Int64 // the longest timeout of any request so far, in nanoseconds
 
-	whole Part
-	mu    sync.RWMutex
-	named map[string]*Part
-	ended bool // parts that are met from now on never count as down
+	whole  Part
+	mu     sync.RWMutex
+	named  map[string]*Part
+	closed bool // parts that are met from now on never count as down
+
+	ctx     context.Context //nolint:containedctx // ends with Close, not with a request
+	cancel  context.CancelFunc
+	probing sync.WaitGroup
 }
 
 // maxParts bounds how many parts have a breaker of their own.
@@ -37,6 +42,7 @@ const maxParts = 1024
 func New(store, guarded ratelimit.Store, clock clock.Node, onTransition func(Transition), onStep func(part string, by time.Duration)) *Breaker {
 	b := &Breaker{shared: guarded, clock: clock, callbacks: callbacks{onTransition: onTransition, onStep: onStep}, named: map[string]*Part{}}
 	b.whole.breaker = b
+	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if partitioned, ok := store.(ratelimit.Partitioned); ok {
 		b.partition = partitioned.Partition
 	}
@@ -64,8 +70,7 @@ func (b *Breaker) Part(key string) *Part {
 		if len(b.named) == maxParts {
 			return &b.whole
 		}
-		part = &Part{Name: name, breaker: b}
-		part.ended = b.ended
+		part = &Part{Name: name, breaker: b, closed: b.closed}
 		b.named[name] = part
 	}
 	return part
@@ -98,12 +103,16 @@ func (b *Breaker) Timeout() time.Duration { return time.Duration(b.longest.Load(
 // Panics returns how often a function of the user has panicked.
 func (b *Breaker) Panics() int64 { return b.panics.Load() }
 
-// Close ends all probing. Parts keep their states from then on.
+// Close ends all probing. The breakers stay as they are from then on.
 func (b *Breaker) Close() {
 	b.mu.Lock()
-	b.ended = true
+	b.closed = true
 	b.mu.Unlock()
 	for _, part := range b.Parts() {
-		part.end()
+		part.mu.Lock()
+		part.closed = true
+		part.mu.Unlock()
 	}
+	b.cancel()
+	b.probing.Wait()
 }

@@ -1,6 +1,7 @@
 package breaker
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -9,21 +10,29 @@ import (
 )
 
 // A Part of the shared store fails and comes back by itself: one primary of a Cluster, or
-// the whole of a store that is not [ratelimit.Partitioned].
+// the whole of a store that is not [ratelimit.Partitioned]. Failures in a row open its
+// breaker. Then a goroutine probes it, and ends when it closes the breaker.
 type Part struct {
-	// Name is "" for the whole, and for keys whose part the store does not know.
-	Name string
-	// Clock is the clock of the part, as its answers show it.
-	Clock clock.Shared
+	Name  string       // "" for the whole, and for keys whose part the store does not know
+	Clock clock.Shared // as its answers show it
 
 	breaker *Breaker
-	state
-
+	// epoch counts the transitions and is odd while the breaker is open. A failure that began
+	// in an earlier epoch does not count.
+	epoch    atomic.Uint64
+	failures atomic.Int64 // in a row
 	// unanswered is when the first attempt was sent that was too short to count and got no
 	// answer, since any other got one; 0 if there is none.
 	unanswered atomic.Int64
 	probeKey   atomic.Value // a random key that this part has
 	wanted     atomic.Bool  // a request for it came while it was down
+
+	mu     sync.Mutex
+	since  time.Time // the last transition; zero if there was none
+	class  string    // of the failure that opened the breaker
+	probes int       // in a row that close it
+	closed bool      // by Close: the breaker opens no more
+	done   chan struct{}
 }
 
 // Allow reports whether the part is asked, for a request that waits at most timeout. Its
@@ -32,11 +41,12 @@ func (p *Part) Allow(timeout time.Duration) (epoch uint64, ok bool) {
 	if longest := &p.breaker.longest; int64(timeout) > longest.Load() {
 		longest.Store(int64(timeout))
 	}
-	epoch, open := p.current()
-	if open && p.Name != "" && !p.wanted.Load() {
+	epoch = p.epoch.Load()
+	ok = epoch%2 == 0
+	if !ok && p.Name != "" && !p.wanted.Load() {
 		p.wanted.Store(true)
 	}
-	return epoch, !open
+	return epoch, ok
 }
 
 // Succeeded counts an attempt that was answered, and takes in what its answer shows of the
@@ -51,22 +61,17 @@ func (p *Part) Succeeded(shared, asked, answered int64) {
 	p.breaker.step(p.Name, p.Clock.Observe(shared, asked, answered))
 }
 
-// Failed counts an attempt that failed with an error of a class. The last failure of a row
-// opens the breaker.
+// Failed counts an attempt that failed with an error of a class. An attempt that timed out
+// says nothing about the part if it lasted less than half of the usual timeout, and
+// meanwhile others were answered.
 func (p *Part) Failed(epoch uint64, class string, asked int64) {
-	if class == ratelimit.ClassTimeout && p.tooShort(asked) {
+	usual, now := min(p.breaker.longest.Load(), int64(ratelimit.DefaultTimeout)), p.breaker.clock.Now()
+	if class == ratelimit.ClassTimeout && now-asked < usual/2 && !p.silent(asked, now, usual) {
 		return
 	}
-	if o, began := p.fail(epoch, class); began {
+	if o, opened := p.open(epoch, class); opened {
 		go p.watch(o)
 	}
-}
-
-// tooShort reports whether an attempt that timed out says nothing about the part: it lasted
-// less than half of the usual timeout, and meanwhile others were answered.
-func (p *Part) tooShort(asked int64) bool {
-	usual, now := min(p.breaker.longest.Load(), int64(ratelimit.DefaultTimeout)), p.breaker.clock.Now()
-	return now-asked < usual/2 && !p.silent(asked, now, usual)
 }
 
 // silent reports whether no attempt has been answered for at least usual.

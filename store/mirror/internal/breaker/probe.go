@@ -21,32 +21,25 @@ const (
 
 // watch reports an outage, and probes the part until it is back or the breaker is closed.
 func (p *Part) watch(o outage) {
+	b := p.breaker
+	defer b.probing.Done()
 	defer close(o.done)
 	if o.prev != nil {
 		<-o.prev // it may still report that the part came back
 	}
-	p.breaker.transition(Transition{Down: true, Part: p.Name, Class: o.class, At: o.began})
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	<-pause.C
-	for passed := 0; ; {
-		pause.Reset(minPause + rand.N(pauseSpread))
+	b.transition(o.began)
+	for passed := 0; passed < o.probes; {
 		select {
-		case <-o.ctx.Done():
+		case <-b.ctx.Done():
 			return
-		case <-pause.C:
+		case <-time.After(minPause + rand.N(pauseSpread)):
 		}
-		if p.probe(o.ctx) != nil {
+		if passed++; p.probe(b.ctx) != nil {
 			passed = 0
-			continue
 		}
-		if passed++; passed >= o.probes && o.ctx.Err() == nil {
-			p.unanswered.Store(0)
-			t := p.close()
-			t.Part = p.Name
-			p.breaker.transition(t)
-			return
-		}
+	}
+	if b.ctx.Err() == nil {
+		b.transition(p.shut())
 	}
 }
 

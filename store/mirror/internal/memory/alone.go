@@ -17,15 +17,7 @@ func (m *Memory) Alone(r *ratelimit.Request, a *Attempt) ratelimit.Decision {
 	defer sh.mu.Unlock()
 	sh.end(r, a)
 	now := m.clock.Now()
-	var known ratelimit.Knowledge
-	debts := sh.debts(r, a, now)
-	for i := range r.Policy.Len() {
-		debt := debts[i]
-		if debt.Frac != 0 && share.Bucket(i).Denominator() != r.Policy.Bucket(i).Denominator() {
-			debt = ratelimit.Debt{Micros: debt.Micros + 1}
-		}
-		known[i].Debt = debt
-	}
+	known := sh.debts(r, share, a, now)
 	// A memstore never waits, and with a policy it never fails.
 	d, _ := m.local.Take(context.Background(), ratelimit.Request{Key: r.Key, Policy: share, Cost: r.Cost, Known: &known})
 	d.Now, d.Source = now/1000, ratelimit.FromShare

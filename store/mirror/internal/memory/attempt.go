@@ -37,22 +37,17 @@ type carried struct {
 }
 
 // start counts the attempt as in flight in the slots of the key's buckets.
-func (sh *shard) start(r *ratelimit.Request, a *Attempt, slots *[ratelimit.MaxLimits]*slot) {
-	moved := false // by a put, which may grow the shard
+func (sh *shard) start(r *ratelimit.Request, a *Attempt) {
 	for i := range r.Policy.Len() {
 		b := r.Policy.Bucket(i)
-		slot := slots[i]
-		if moved && slot != nil {
-			slot = sh.find(a.key.of(b))
-		}
+		id := a.key.of(b)
+		slot := sh.find(id)
 		if slot == nil {
 			// A full bucket, seen too long ago to conclude anything from it.
 			nothing := observation{den: b.Denominator(), asked: a.Asked - int64(staleAfter) - 1}
-			slot = sh.put(a.key.of(b), nothing, a.Asked)
-			moved = true
-		}
-		if slot == nil {
-			continue
+			if slot = sh.put(id, nothing, a.Asked); slot == nil {
+				continue
+			}
 		}
 		if slot.unreported && slot.inFlight == 0 {
 			a.carried[i] = carried{slot.debt(), slot.asked}

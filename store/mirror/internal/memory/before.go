@@ -39,7 +39,6 @@ func (m *Memory) Before(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision)
 	}
 	r.Known = nil
 	all, denied := true, false
-	var slots [ratelimit.MaxLimits]*slot
 	var crowded *slot // whose attempts in flight leave no room
 	mustWait := false // however often it has waited
 	sh := m.shard(a.key)
@@ -53,7 +52,6 @@ func (m *Memory) Before(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision)
 			all = false
 			continue
 		}
-		slots[i] = slot
 		debt, exact := slot.atLeast(b, a.Asked)
 		d.Debts[i] = debt
 		d.Now = max(d.Now, slot.at+slot.age(a.Asked))
@@ -86,7 +84,7 @@ func (m *Memory) Before(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision)
 		a.Ended = sh.wait(crowded)
 		return Wait
 	default:
-		sh.start(r, a, &slots)
+		sh.start(r, a)
 	}
 	return Ask
 }

@@ -43,24 +43,29 @@ func (s *slot) add(b *ratelimit.Bucket, cost ratelimit.Debt, now int64) {
 	s.replace(o)
 }
 
-// debts returns the debts by which a request is decided alone. They include the attempts in
-// flight only where these leave no room for it: whether they are admitted is not known.
-func (sh *shard) debts(r *ratelimit.Request, a *Attempt, now int64) (debts [ratelimit.MaxLimits]ratelimit.Debt) {
+// debts returns what is known of the key's buckets, as debts of this node's share, for a
+// decision on a request. They include the attempts in flight only where these leave no room
+// for it: whether they are admitted is not known.
+func (sh *shard) debts(r *ratelimit.Request, share *ratelimit.Policy, a *Attempt, now int64) (known ratelimit.Knowledge) {
 	for i := range r.Policy.Len() {
 		b := r.Policy.Bucket(i)
 		slot := sh.find(a.key.of(b))
 		if slot == nil {
 			continue
 		}
-		if debts[i] = slot.atMost(b, now); slot.inFlight == 0 {
-			continue
-		}
-		cost, _ := b.Cost(r.Cost)
-		if most := withInFlight(b, debts[i], slot.inFlight); !b.Fits(b.Add(most, cost)) {
-			if debts[i] = most; !b.Fits(most) {
-				debts[i] = b.Capacity()
+		debt := slot.atMost(b, now)
+		if slot.inFlight > 0 {
+			cost, _ := b.Cost(r.Cost)
+			if most := withInFlight(b, debt, slot.inFlight); !b.Fits(most) {
+				debt = b.Capacity()
+			} else if !b.Fits(b.Add(most, cost)) {
+				debt = most
 			}
 		}
+		if debt.Frac != 0 && share.Bucket(i).Denominator() != b.Denominator() {
+			debt = ratelimit.Debt{Micros: debt.Micros + 1}
+		}
+		known[i].Debt = debt
 	}
-	return debts
+	return known
 }
