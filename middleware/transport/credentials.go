@@ -9,35 +9,18 @@ import (
 
 // credentialNames are headers with a credential whose names end in none of
 // credentialEndings.
-var credentialNames = map[string]bool{
-	"authorization":        true,
-	"circle-token":         true, // CircleCI
-	"deploy-token":         true, // GitLab, as the next two
-	"job-token":            true,
-	"private-token":        true,
-	"fastly-key":           true,
-	"token":                true,
-	"x-authorization":      true,
-	"x-consul-token":       true, // HashiCorp, as the next two
-	"x-nomad-token":        true,
-	"x-vault-token":        true,
-	"x-emby-token":         true,
-	"x-figma-token":        true,
-	"x-honeycomb-team":     true,
-	"x-ibm-client-id":      true,
-	"x-insert-key":         true, // New Relic, as the next one
-	"x-query-key":          true,
-	"x-jfrog-art-api":      true,
-	"x-mashape-key":        true, // RapidAPI, as the next one
-	"x-rapidapi-key":       true,
-	"x-ovh-application":    true,
-	"x-plex-token":         true,
-	"x-riot-token":         true,
-	"x-sf-token":           true, // Splunk Observability
-	"x-storageapi-token":   true, // Keboola
-	"x-subscription-token": true, // Brave
-	"x-tableau-auth":       true,
-	"x-token":              true,
+var credentialNames = []string{
+	"authorization", "x-authorization", "token", "x-token",
+	"circle-token",                               // CircleCI
+	"deploy-token", "job-token", "private-token", // GitLab
+	"x-consul-token", "x-nomad-token", "x-vault-token", // HashiCorp
+	"x-insert-key", "x-query-key", // New Relic
+	"x-mashape-key", "x-rapidapi-key", // RapidAPI
+	"x-sf-token",           // Splunk Observability
+	"x-storageapi-token",   // Keboola
+	"x-subscription-token", // Brave
+	"fastly-key", "x-emby-token", "x-figma-token", "x-honeycomb-team", "x-ibm-client-id", "x-jfrog-art-api",
+	"x-ovh-application", "x-plex-token", "x-riot-token", "x-tableau-auth",
 }
 
 // credentialEndings are the endings of most names: DD-API-KEY, xi-api-key,
@@ -53,10 +36,7 @@ var credentialEndings = []string{
 // credential.
 func isCredential(name string, query bool) bool {
 	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
-	if !query && credentialNames[name] {
-		return true
-	}
-	return slices.ContainsFunc(credentialEndings, func(ending string) bool { return strings.HasSuffix(name, ending) })
+	return !query && slices.Contains(credentialNames, name) || slices.ContainsFunc(credentialEndings, func(ending string) bool { return strings.HasSuffix(name, ending) })
 }
 
 // credentials is the default Key. It returns "" for a request without credentials.

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// A clock computes how far away an instant of the server is.
+// A clock computes the time until an instant of the server.
 type clock struct {
 	now  time.Time // of this machine, when the response arrived
-	date time.Time // of the server, in whole seconds; zero if it is not known
+	date time.Time // of the server, in whole seconds; zero if unknown
 }
 
 func clockOf(h http.Header, now time.Time) clock {
@@ -18,13 +18,13 @@ func clockOf(h http.Header, now time.Time) clock {
 	return c
 }
 
-// read reads the time until something happens, in any of the forms in use: a number
-// of units, a duration with its own units, a date, or a Unix time in seconds,
-// milliseconds, microseconds or nanoseconds. What is over is 0. What cannot be read, or
-// is further away than MaxTime, makes no sense: then ok is false.
+// read reads the time until an event in any form in use: a number of units, a duration with
+// its own units, a date, or a Unix time in seconds, milliseconds, microseconds or
+// nanoseconds. It returns 0 for the past, and false for text that it cannot read or an
+// instant beyond MaxTime.
 //
-// No form can be taken for another: a number is a Unix time only if as a delay it is
-// longer than MaxTime.
+// The forms are distinct: a number is a Unix time only if as a delay it is longer than
+// MaxTime.
 func (c clock) read(s string, unit time.Duration) (d time.Duration, ok bool) {
 	s = strings.TrimSpace(s)
 	number, isDate := strings.CutPrefix(s, "@") // RFC 9651, section 3.3.7
@@ -41,14 +41,14 @@ func (c clock) read(s string, unit time.Duration) (d time.Duration, ok bool) {
 	switch {
 	case !ok:
 		return 0, false
-	case isISO(s):
+	case isISO(s) || c.date.IsZero():
 		return within(c.until(at))
 	}
-	return within(c.untilDate(at))
+	return within(at.Sub(c.date)) // an HTTP date: both are in whole seconds, so the wait is rather too long
 }
 
-// epoch returns a Unix time, in the unit that its magnitude shows: in a finer one it
-// would be in 1973 or before, and in a coarser one in the year 5138 or after.
+// epoch returns a Unix time, in the unit that its magnitude shows: in a finer one it would
+// be in 1973 or before, in a coarser one in the year 5138 or after.
 func epoch(whole, billionths int64) time.Time {
 	switch {
 	case whole >= 1e17:
@@ -61,7 +61,7 @@ func epoch(whole, billionths int64) time.Time {
 	return time.Unix(whole, billionths)
 }
 
-// within returns the time until something happens if that makes sense.
+// within returns d, at least 0, unless it is more than MaxTime.
 func within(d time.Duration) (time.Duration, bool) {
 	if d > MaxTime {
 		return 0, false
@@ -69,17 +69,8 @@ func within(d time.Duration) (time.Duration, bool) {
 	return max(d, 0), true
 }
 
-// untilDate returns the time until an HTTP date, by the server's own clock if that is
-// known: both are in whole seconds, so that the wait is rather too long.
-func (c clock) untilDate(at time.Time) time.Duration {
-	if c.date.IsZero() {
-		return at.Sub(c.now)
-	}
-	return at.Sub(c.date)
-}
-
-// until returns the time until an instant. The clock of this machine is finer than
-// Date, so it is preferred as long as both can be right.
+// until returns the time until an instant. The clock of this machine is finer than Date, so
+// it counts as long as both may be right.
 func (c clock) until(at time.Time) time.Duration {
 	if ahead := c.now.Sub(c.date); c.date.IsZero() || ahead > -50*time.Millisecond && ahead < 1500*time.Millisecond {
 		return at.Sub(c.now)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// parseDate reads an instant that is written as a date and a time of day:
+// parseDate reads a date and a time of day:
 //
 //	Mon, 05 Jan 2026 12:05:00 GMT          RFC 9110, its obsolete forms, and with a day
 //	                                       of one digit, a numeric zone, or without seconds
@@ -14,8 +14,8 @@ import (
 //	                                       in its basic form, or with a space for the T
 //	Mon Jan 05 2026 12:05:00 GMT+0000 (…)  JavaScript
 //
-// Without a zone it is in UTC. A date without a time of day is midnight. A zone of an
-// unknown name makes no sense.
+// A date without a zone is in UTC, one without a time of day at midnight. A zone with an
+// unknown name is invalid.
 func parseDate(s string) (time.Time, bool) {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), " (")
 	if len(s) < len("20060102") || len(s) > maxText {
@@ -64,8 +64,8 @@ func parseISO(s string) (time.Time, bool) {
 		"20060102T150405-0700", "20060102T1504-0700")
 }
 
-// withZone returns a time of day, with or without a date before it, with the zone at
-// its end as an offset of four digits. Where there is none, it is +0000.
+// withZone returns a time of day, with or without a date before it, with its zone as an
+// offset of four digits, +0000 if it has none.
 func withZone(s string) string {
 	end := strings.LastIndexAny(s, ":0123456789")
 	if end < 0 {
@@ -79,7 +79,7 @@ func withZone(s string) string {
 		}
 		return text + offset
 	}
-	// The sign of an offset stands after the colon of the time of day.
+	// The sign of an offset follows the colon of the time of day.
 	colon := strings.IndexByte(text, ':')
 	sign := strings.LastIndexAny(text, "+-")
 	if sign <= colon || strings.IndexByte(text[sign:], ' ') >= 0 {
@@ -96,7 +96,7 @@ func withZone(s string) string {
 	return text + offset
 }
 
-// zones are those that RFC 5322 names, and UTC.
+// zones are the names of RFC 5322, and UTC.
 var zones = map[string]string{
 	"Z": "+0000", "UT": "+0000", "UTC": "+0000", "GMT": "+0000",
 	"EST": "-0500", "EDT": "-0400", "CST": "-0600", "CDT": "-0500",

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// A Denial is what a response says of the request that it answers.
+// A Denial is what a response says of its request.
 type Denial struct {
 	Denied  bool
-	Limited bool          // because of a limit, so that the request was surely not served
+	Limited bool          // because of a limit, so that the request was not served
 	Final   bool          // the server wants no other attempt
-	Wait    time.Duration // as told, 0 if it was not
+	Wait    time.Duration // as reported, 0 if it is not
 }
 
 const (
-	statusShopifySecurity     = 430 // Shopify: too many requests that look suspicious
+	statusShopifySecurity     = 430 // too many suspicious requests
 	statusAnthropicOverloaded = 529
 )
 
-// DenialOf reads a response and the limits in it.
+// DenialOf reads the status of a response that reports l.
 func DenialOf(response *http.Response, l Limits) Denial {
 	d := Denial{
 		Final: strings.EqualFold(response.Header.Get("X-Should-Retry"), "false"),
@@ -27,16 +27,14 @@ func DenialOf(response *http.Response, l Limits) Denial {
 	}
 	switch response.StatusCode {
 	case http.StatusTooManyRequests:
-		d.Denied, d.Limited = true, true
-	case http.StatusForbidden:
-		// GitHub; others' 403 have to do with other things, whatever limits they tell.
-		d.Denied = l.RetryAfter > 0 || response.Header.Get("X-RateLimit-Remaining") == "0"
-		d.Limited = d.Denied
-	case http.StatusTeapot, statusShopifySecurity: // Binance has banned the address
-		d.Denied = l.RetryAfter > 0
-		d.Limited = d.Denied
+		d.Limited = true
+	case http.StatusForbidden: // GitHub; a 403 of others has other reasons, whatever limits it reports
+		d.Limited = d.Wait > 0 || response.Header.Get("X-RateLimit-Remaining") == "0"
+	case http.StatusTeapot, statusShopifySecurity: // 418: Binance banned the address
+		d.Limited = d.Wait > 0
 	case http.StatusServiceUnavailable, statusAnthropicOverloaded:
-		d.Denied = l.RetryAfter > 0
+		d.Denied = d.Wait > 0
 	}
+	d.Denied = d.Denied || d.Limited
 	return d
 }

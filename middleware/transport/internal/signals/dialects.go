@@ -2,14 +2,14 @@ package signals
 
 import "time"
 
-// dialects are who reports limits in which headers. To add a vendor, add a row and, to
-// TestDialects, what it sends. Rows may share headers: what they say of one limit is
-// read together. Of several forms of the same thing, the one of an earlier row counts.
+// dialects say who reports limits in which headers. To add a vendor, add a row here and
+// what it sends to TestDialects. Rows may share headers: what they say of one limit is
+// read together. Of several forms of the same value, the one in the earlier row counts.
 //
-// A name that elsewhere means something else, or whose unit is not known for sure, has
-// no row: what is not read does no harm.
+// A header that means something else elsewhere, or whose unit is uncertain, has no row:
+// what is not read does no harm.
 var dialects = []dialect{
-	// How long to wait, the more precise forms first.
+	// The wait, the more precise forms first.
 	{"OpenAI, to wait", "https://github.com/openai/openai-python", []fields{{headers: headers{waitMs: "Retry-After-Ms"}}}},
 	{"Azure, to wait", "https://learn.microsoft.com/rest/api/cosmos-db/common-cosmosdb-rest-response-headers", []fields{{headers: headers{waitMs: "X-Ms-Retry-After-Ms"}}}},
 	{"Traefik", "https://doc.traefik.io/traefik/middlewares/http/ratelimit/", []fields{{headers: headers{waitMs: "X-Retry-In"}}}},
@@ -19,7 +19,7 @@ var dialects = []dialect{
 	{"OpenSky, Bucket4j", "https://openskynetwork.github.io/opensky-api/rest.html", []fields{{headers: headers{waitFor: "X-Rate-Limit-Retry-After-Seconds"}}}},
 	{"Contentful, to wait", "https://www.contentful.com/developers/docs/references/content-management-api/#/introduction/api-rate-limits", []fields{{headers: headers{waitFor: "X-Contentful-RateLimit-Reset"}}}},
 
-	// The forms that many send, and what some add to them.
+	// The common forms, and what some add to them.
 	{"IETF", "https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/", []fields{
 		{three: "RateLimit-*", headers: headers{states: "RateLimit", policies: "RateLimit-Policy"}, common: true},
 	}},
@@ -33,7 +33,7 @@ var dialects = []dialect{
 		{three: "X-RateLimit-*", headers: headers{used: "X-RateLimit-Used", title: "X-RateLimit-Resource"}, common: true},
 	}},
 	{"Akamai", "https://techdocs.akamai.com/adaptive-media-delivery/reference/rate-limiting", []fields{
-		{three: "X-RateLimit-*", headers: headers{resetMs: "X-RateLimit-Next"}}, // sent when none remain
+		{three: "X-RateLimit-*", headers: headers{resetMs: "X-RateLimit-Next"}}, // sent if none remain
 	}},
 	{"Discord", "https://discord.com/developers/docs/topics/rate-limits", []fields{
 		{three: "X-RateLimit-*", headers: headers{resetIn: "X-RateLimit-Reset-After", title: "X-RateLimit-Bucket"}},

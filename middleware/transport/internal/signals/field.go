@@ -1,26 +1,29 @@
 package signals
 
 import (
+	"iter"
 	"strings"
-	"time"
 )
 
-// A member is one member of a list or a dictionary of RFC 9651, as text. What the
-// limits need is read, and no more: no inner lists, no byte sequences.
+// A member is one member of a list or a dictionary of RFC 9651, as text. Inner lists and
+// byte sequences are not read.
 type member struct {
 	key    string // of a dictionary; "" in a list
 	value  string // of a string without its quotes
-	params string // as they stand there, with the semicolon before the first
+	params string // as sent, with the semicolon before the first
 }
 
-// maxField is how much of a field is read, in bytes: all of its lines together.
-const maxField = 8 << 10
+const (
+	// maxField is how much of a field is read, in bytes: all of its lines together.
+	maxField = 8 << 10
+	// maxTried is how many members of a field are read, invalid ones included.
+	maxTried = 4 * maxLimits
+	// maxText is how long a number, a time or a name may be, in bytes.
+	maxText = 64
+)
 
-// maxTried is how many members of a field are read, with those that make no sense.
-const maxTried = 4 * maxLimits
-
-// members reads the lines of a field. Members that cannot be read are left out: a
-// limit that is understood is of use beside one that is not.
+// members reads the lines of a field. It omits invalid members: a limit that is understood
+// is of use beside one that is not.
 func members(lines []string) []member {
 	var found []member
 	left, tried := maxField, 0
@@ -40,8 +43,8 @@ func members(lines []string) []member {
 	return found
 }
 
-// appendParts appends a member, or its parts if it is a list of another kind:
-// 300/3000/12000, of Lightspeed eCom.
+// appendParts appends a member, or its parts if it is a list of another kind, as Lightspeed
+// eCom sends it: 300/3000/12000.
 func appendParts(found []member, m member) []member {
 	if strings.Count(m.value, "/") < 2 || strings.Trim(m.value, "0123456789/") != "" || strings.Contains("/"+m.value+"/", "//") ||
 		strings.Contains("/"+m.value, "/0") && !strings.Contains("/"+m.value+"/", "/0/") { // 05/01/2026 is a date
@@ -73,66 +76,27 @@ func parseMember(s string) (m member, ok bool) {
 			m.key, s = strings.Trim(key, " \t"), strings.Trim(value, " \t")
 		}
 	}
-	m.value, ok = bare(s)
+	m.value, ok = unquote(s)
 	return m, ok && len(m.key) <= maxText
 }
 
-// param returns the value of a parameter, "" if there is none. Of several the last
-// counts (RFC 9651, section 4.2.3.2).
+// param returns the value of a parameter, "" if there is none. Of several the last counts
+// (RFC 9651, section 4.2.3.2).
 func (m member) param(name string) string {
 	var found string
 	for part := range split(m.params, ';') {
 		key, value, _ := strings.Cut(part, "=")
 		if strings.Trim(key, " \t") == name {
-			found, _ = bare(strings.Trim(value, " \t"))
+			found, _ = unquote(strings.Trim(value, " \t"))
 		}
 	}
 	return found
 }
 
-// window returns the window that a member of a quota policy states, 0 if it does not.
-// "window" is the name in draft-ietf-httpapi-ratelimit-headers-00.
-func (m member) window() time.Duration {
-	for _, name := range []string{"w", "window"} {
-		if d, ok := parsePeriod(m.param(name), time.Second); ok {
-			return m.exact(d)
-		}
-	}
-	return 0
-}
-
-// exact returns a window as keyrate itself says it, beside one that is rounded up to
-// seconds.
-func (m member) exact(window time.Duration) time.Duration {
-	n, ok := parseCount(m.param("keyrate-window-us"))
-	if d := time.Duration(n) * time.Microsecond; ok && d > 0 && d < window && window-d < time.Second {
-		return d
-	}
-	return window
-}
-
-// names reports whether a policy is the one of that name, although it should stand
-// before all parameters: `"fixed window";"api";q=500;w=300`.
-func (m member) names(name string) bool {
-	for part := range split(m.params, ';') {
-		part = strings.Trim(part, " \t")
-		if !strings.HasPrefix(part, `"`) {
-			continue
-		}
-		if text, ok := bare(part); ok && text == name {
-			return true
-		}
-	}
-	return false
-}
-
-// bare returns a string without its quotes and escapes, and anything else as it is.
-func bare(s string) (string, bool) {
-	if s == "" {
-		return "", false
-	}
-	if s[0] != '"' {
-		return s, len(s) <= maxText
+// unquote returns a string without its quotes and escapes, and anything else as it is.
+func unquote(s string) (string, bool) {
+	if s == "" || s[0] != '"' {
+		return s, s != "" && len(s) <= maxText
 	}
 	if len(s) < 2 || len(s) > maxText+len(`""`) || s[len(s)-1] != '"' {
 		return "", false
@@ -151,10 +115,9 @@ func bare(s string) (string, bool) {
 	return b.String(), true
 }
 
-// split yields what is between the separators that are not within quotes. Of several
-// commas in a row all but one are skipped. A date parts from its weekday, which says
-// nothing.
-func split(s string, separator byte) func(yield func(string) bool) {
+// split yields what is between the separators outside quotes. It skips all but one of
+// several commas in a row. A date is parted from its weekday, which says nothing.
+func split(s string, separator byte) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		start, quoted := skip(s, 0, separator), false
 		for i := start; i < len(s); i++ {
@@ -175,7 +138,7 @@ func split(s string, separator byte) func(yield func(string) bool) {
 	}
 }
 
-// skip returns where the next member begins that is not empty.
+// skip returns the index of the next member that is not empty.
 func skip(s string, i int, separator byte) int {
 	for separator == ',' && i < len(s) && (s[i] == ',' || s[i] == ' ') {
 		i++

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// This file is all that knows draft-ietf-httpapi-ratelimit-headers. Its versions
-// say the same in three ways:
+// This file and dictionary.go read draft-ietf-httpapi-ratelimit-headers. Its versions say
+// the same in three ways, of which counts.go reads the last:
 //
 //	RateLimit-Policy: "default";q=5;w=1            11
 //	RateLimit: "default";r=4;t=1
@@ -19,8 +19,8 @@ import (
 //	RateLimit-Remaining: 4
 //	RateLimit-Reset: 1
 
-// readStates reads RateLimit, with what RateLimit-Policy says of the same limits, and
-// then the limits of which there is only a policy.
+// readStates reads RateLimit with the policies of the same limits, and then the policies
+// without a state.
 func (f *family) readStates(h http.Header, policies []member, c clock) []Limit {
 	states := f.members(h, states)
 	if len(states) == 0 {
@@ -32,7 +32,8 @@ func (f *family) readStates(h http.Header, policies []member, c clock) []Limit {
 	var limits []Limit
 	var owners []int // the policy of each limit, or -1
 	claimed := make([]bool, len(policies))
-	for i, s := range states {
+	seen := make(map[string]int) // how many states have a name
+	for _, s := range states {
 		if s.key != "" {
 			continue
 		}
@@ -42,8 +43,8 @@ func (f *family) readStates(h http.Header, policies []member, c clock) []Limit {
 			l.Remaining = n
 		}
 		l.Reset, _ = c.read(s.param("t"), time.Second)
-		owner := policyOf(policies, s.value, occurrences(states[:i], s.value))
-		if owner >= 0 {
+		owner := policyOf(policies, s.value, seen[s.value])
+		if seen[s.value]++; owner >= 0 {
 			claimed[owner] = true
 		}
 		limits, owners = append(limits, l), append(owners, owner)
@@ -68,23 +69,12 @@ func (f *family) readStates(h http.Header, policies []member, c clock) []Limit {
 	return found
 }
 
-// occurrences returns how many of the states have the name.
-func occurrences(states []member, name string) int {
-	n := 0
-	for _, s := range states {
-		if s.key == "" && s.value == name {
-			n++
-		}
-	}
-	return n
-}
-
-// policyOf returns the policy of a name, or -1. Where there are several, as behind a
-// proxy that has limits of its own, they stand in the order of the states.
+// policyOf returns the index of the policy of a name, or -1. If there are several, as
+// behind a proxy with limits of its own, they are in the order of the states.
 func policyOf(policies []member, name string, number int) int {
 	found := -1
 	for i, p := range policies {
-		if p.key == "" && (p.value == name || p.names(name)) {
+		if p.key == "" && p.named(name) {
 			if found = i; number == 0 {
 				break
 			}
@@ -94,9 +84,9 @@ func policyOf(policies []member, name string, number int) int {
 	return found
 }
 
-// pairRest gives states the policies that are left over, in their order: where the names
-// of both do not match, they do not say what they should. A policy that a state does not
-// fit, because it has more left or takes longer, is that of another limit.
+// pairRest gives the other states the unclaimed policies, in their order: if no names match,
+// the server sends other names than it should. A policy that a state does not fit, because
+// more remains or its reset is later, is that of another limit.
 func pairRest(limits []Limit, owners []int, policies []member, claimed []bool) {
 	for i, l := range limits {
 		for n, p := range policies {
@@ -111,8 +101,8 @@ func pairRest(limits []Limit, owners []int, policies []member, claimed []bool) {
 	}
 }
 
-// apply takes over what a policy says of l. It returns false if that is a quota of 0,
-// which says nothing about a rate.
+// apply takes over a policy of l. It returns false if its quota is 0, which says nothing
+// about a rate.
 func (l *Limit) apply(p member) bool {
 	n, ok := p.quota()
 	l.Quota, l.Window = n, cmp.Or(p.window(), l.Window)
@@ -122,15 +112,7 @@ func (l *Limit) apply(p member) bool {
 	return !ok || n > 0
 }
 
-// quota returns the quota of a policy: "a";q=5, or in version 07 5;w=1.
-func (m member) quota() (int, bool) {
-	if n, ok := parseCount(m.param("q")); ok {
-		return n, true
-	}
-	return parseCount(m.value)
-}
-
-// readPolicies reads the limits of which there are only policies.
+// readPolicies reads policies without states.
 func (f *family) readPolicies(policies []member) []Limit {
 	var found []Limit
 	for _, p := range policies {
@@ -143,69 +125,4 @@ func (f *family) readPolicies(policies []member) []Limit {
 		}
 	}
 	return found
-}
-
-// readDictionary reads the form of version 07, also with semicolons for the commas. A
-// key that comes again begins another limit.
-func (f *family) readDictionary(states, policies []member, c clock) []Limit {
-	var found []Limit
-	var set map[string]string
-	finish := func() {
-		l := f.blank()
-		n, limited := parseCount(set["limit"])
-		if limited && n == 0 {
-			return
-		}
-		l.Quota, l.Window = n, cmp.Or(windowOf(policies, n), l.Window)
-		if n, ok := parseCount(set["remaining"]); ok {
-			l.Remaining = n
-		}
-		l.Reset, _ = c.read(set["reset"], time.Second)
-		if l.Quota > 0 || l.Remaining != Unknown {
-			found = add(found, l)
-		}
-	}
-	note := func(key, value string) {
-		switch key {
-		case "total": // Zendesk
-			key = "limit"
-		case "resets":
-			key = "reset"
-		case "limit", "remaining", "reset":
-		default:
-			return
-		}
-		if value == "" {
-			return
-		}
-		if _, again := set[key]; again || set == nil {
-			finish()
-			set = make(map[string]string)
-		}
-		set[key] = value
-	}
-	for _, s := range states {
-		if s.key == "" {
-			continue
-		}
-		note(s.key, s.value)
-		for _, key := range []string{"limit", "total", "remaining", "reset", "resets"} {
-			note(key, s.param(key))
-		}
-	}
-	finish()
-	return found
-}
-
-// windowOf returns the window of the policy with the given quota, "5;w=1", 0 if
-// there is none.
-func windowOf(policies []member, quota int) time.Duration {
-	for _, p := range policies {
-		if n, ok := p.quota(); ok && n == quota {
-			if w := p.window(); w > 0 {
-				return w
-			}
-		}
-	}
-	return 0
 }

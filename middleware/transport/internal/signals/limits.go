@@ -1,3 +1,19 @@
+// Package signals reads from the headers of a response which limits of an API it reports,
+// and from its status whether it is a denial.
+//
+// [Parse] looks up the headers in a table of dialects. The rows that speak of one limit
+// form a family. All families read their members, counts, durations, dates and Unix times
+// in all forms in use. A file calls down this list, never up:
+//
+//	limits.go, denial.go              what a response reports
+//	counts.go, ietf.go, dictionary.go,
+//	vendorforms.go                    the forms of a limit
+//	values.go                         the values of a family's headers
+//	table.go, dialects.go, vendors.go which headers those are
+//	merge.go                          several reports of one limit
+//	policy.go                         a member of a quota policy
+//	clock.go                          the time until an instant
+//	field.go, duration.go, date.go, number.go
 package signals
 
 import (
@@ -6,55 +22,32 @@ import (
 	"time"
 )
 
-// Limits is what a response reports of the limits of an API. The zero value is a
-// response that reports nothing.
+// Limits is what a response reports. The zero value reports nothing.
 type Limits struct {
-	// RetryAfter is how long the response asks to wait, 0 if it does not. It is at most
-	// a year, and it may stand in a response of any status.
 	RetryAfter time.Duration
-	// All has the limits in the order in which they were sent, at most 16, and no two
-	// of one name and unit. Where a server lists several, the first is usually the one
-	// that decides.
-	All []Limit
+	All        []Limit
 }
 
-// A Limit is one limit of an API, as a response reports it.
+// A Limit is one limit of an API. The package transport documents its fields.
 type Limit struct {
-	// Name is what the server calls the limit: the name of its policy, GitHub's
-	// resource, Discord's bucket, "requests" or "tokens", "second" or "daily"; often "".
-	Name string
-	// Unit is what is counted. "" means requests.
-	Unit string
-	// Quota is how many of the unit there are in a window, or in a full bucket. 0
-	// means that it is not known.
-	Quota int
-	// Window is the time for which Quota holds; with Refill, the time in which that
-	// many come back. 0 means that it is not known.
-	Window time.Duration
-	// Remaining is how many are left, or [Unknown].
+	Name      string
+	Unit      string
+	Quota     int
+	Window    time.Duration
 	Remaining int
-	// Reset is the time until the window ends or, with Refills, until the bucket is
-	// full. 0 means that it is not known, or over.
-	Reset time.Duration
-	// Refills reports that the limit is said to be a bucket which fills up all the time
-	// and is full after Reset, as with OpenAI and Anthropic. Not every server that says
-	// so behaves so.
-	Refills bool
-	// Refill is how many come back in each Window, for a bucket whose size is not its
-	// rate: Confluence's holds 10 and gets 2 a minute. 0 means Quota. A limit with a
-	// Refill has a Window, and Refills.
-	Refill int
+	Reset     time.Duration
+	Refills   bool
+	Refill    int
 }
 
 // Unknown is the Remaining of a limit for which it is not known.
 const Unknown = -1
 
-// maxLimits is how many limits are read from one response: more than anybody has.
+// maxLimits is how many limits are read from one response: more than any API has.
 const maxLimits = 16
 
-// Parse reads the limits from the headers of a response that arrived now.
-//
-// Most responses report nothing: their headers are looked up, and no more.
+// Parse reads the limits from the headers of a response that arrived now. Most responses
+// report nothing: then it looks up their headers, and no more.
 func Parse(h http.Header, now time.Time) Limits {
 	var seen [maxFamilies]bool
 	known := false
@@ -76,15 +69,14 @@ func Parse(h http.Header, now time.Time) Limits {
 		f := &spoken.families[i]
 		found := f.read(h, c)
 		if f.common && len(found) > 0 {
-			switch n := worth(found); {
-			case n <= best:
+			n := worth(found)
+			if n <= best {
 				continue
-			case best == 0:
-				l.All = nil // only the end of something that is now known better
-				fallthrough
-			default:
-				best = n
 			}
+			if best == 0 {
+				l.All = nil // only the end of something that is now known better
+			}
+			best = n
 		}
 		for _, limit := range found {
 			l.All = add(l.All, limit)
@@ -95,21 +87,16 @@ func Parse(h http.Header, now time.Time) Limits {
 
 // stored reports whether a cache sent the response.
 func stored(h http.Header) bool {
-	for _, m := range members(h["Age"]) {
-		if age, ok := parseCount(m.value); ok && age > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(members(h["Age"]), func(m member) bool {
+		age, ok := parseCount(m.value)
+		return ok && age > 0
+	})
 }
 
-// wait returns how long the response asks to wait, in the first form that makes sense.
+// wait returns how long the response asks to wait, in the first form that is valid.
 func (f *family) wait(h http.Header, c clock) time.Duration {
-	for _, form := range []struct {
-		as   role
-		unit time.Duration
-	}{{waitMs, time.Millisecond}, {waitFor, time.Second}} {
-		for _, name := range f.names[form.as] {
+	for _, form := range waitForms {
+		for _, name := range f.names[form.role] {
 			if d := slices.Max(append(times(h[name], c, form.unit), 0)); d > 0 {
 				return d
 			}
@@ -118,8 +105,33 @@ func (f *family) wait(h http.Header, c clock) time.Duration {
 	return 0
 }
 
-// Requests returns the limits that count requests, and of which more is known than when
-// they end: those that a pace can heed.
+// read reads the limits of a family that has headers in the response.
+func (f *family) read(h http.Header, c clock) []Limit {
+	switch {
+	case len(f.names[pairs]) > 0:
+		return f.readPairs(h, c)
+	case len(f.names[ratio]) > 0:
+		return f.readRatio(h)
+	}
+	policies := f.members(h, policies)
+	if found := f.readStates(h, policies, c); len(found) > 0 {
+		return found
+	}
+	if l, ok := f.readJSON(h, c); ok {
+		return []Limit{l}
+	}
+	listed := f.members(h, quota)
+	if l, ok := f.readCounts(h, c, listed, policies); ok {
+		return []Limit{l}
+	}
+	if len(listed) > 0 {
+		return nil // a limit that says nothing
+	}
+	return f.readPolicies(policies)
+}
+
+// Requests returns the limits that count requests and report more than their end: those
+// that a pace can follow.
 func (l Limits) Requests() []Limit {
 	var found []Limit
 	for _, limit := range l.All {
@@ -130,15 +142,14 @@ func (l Limits) Requests() []Limit {
 	return found
 }
 
-// Next returns the time until the first of what is used up comes back, 0 if it is not
-// known.
+// Next returns the time until the first of what is used up comes back, 0 if unknown.
 func (l Limit) Next() time.Duration {
 	switch {
 	case l.Refill > 0:
 		return l.Window / time.Duration(l.Refill)
 	case l.Refills && l.Quota > 0:
-		// In a bucket it comes back much sooner than all of them; but the Reset of a
-		// fixed window is often reported in these words, and a second is cheap.
+		// In a bucket it comes back much sooner than all of them; but some servers report
+		// the reset of a fixed window in this form, and a second is cheap.
 		return max(l.Reset/time.Duration(l.Quota), min(l.Reset, time.Second))
 	}
 	return l.Reset

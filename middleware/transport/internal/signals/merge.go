@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// add adds a limit to others. A limit of the same name and unit is the same one,
-// reported by two who do not know of each other: the tighter counts, with its own
-// quota. A limit with the same numbers is the same one in another form, and one form
-// may say what the other leaves out.
+// add adds a limit to others. A limit of the same name and unit is the same one, reported
+// by two servers: the tighter counts, with its own quota. A limit with the same numbers is
+// the same one in another form, and one form may report what the other omits.
 func add(limits []Limit, l Limit) []Limit {
 	for i := range limits {
 		is := &limits[i]
 		switch {
 		case is.Unit != l.Unit:
 		case is.same(l):
-			is.fill(l)
+			is.complete(l)
 			return limits
 		case is.Name == l.Name:
 			if l.tighter(*is) {
@@ -38,8 +37,8 @@ func (l Limit) same(o Limit) bool {
 		(l.Reset == 0 || o.Reset == 0 || (l.Reset-o.Reset).Abs() < 2*time.Second)
 }
 
-// fill takes from o what is not known of l.
-func (l *Limit) fill(o Limit) {
+// complete takes from o what is unknown of l.
+func (l *Limit) complete(o Limit) {
 	l.Name = cmp.Or(l.Name, o.Name)
 	l.Window = cmp.Or(l.Window, o.Window)
 	l.Reset = cmp.Or(l.Reset, o.Reset)
@@ -48,21 +47,21 @@ func (l *Limit) fill(o Limit) {
 	}
 }
 
-// tighter reports whether less is left of l than of o or, if that is the same, whether
-// it takes longer until there is more.
+// tighter reports whether less remains of l than of o or, if that is equal, whether it
+// takes longer until there is more.
 func (l Limit) tighter(o Limit) bool {
 	left := func(l Limit) uint { return uint(l.Remaining) } // Unknown is the largest
-	pace := func(l Limit) float64 {
+	rate := func(l Limit) float64 {
 		if l.Window == 0 {
 			return float64(MaxCount)
 		}
 		return float64(cmp.Or(l.Refill, l.Quota)) / l.Window.Seconds()
 	}
-	return cmp.Or(cmp.Compare(left(l), left(o)), cmp.Compare(o.Reset, l.Reset), cmp.Compare(pace(l), pace(o))) < 0
+	return cmp.Or(cmp.Compare(left(l), left(o)), cmp.Compare(o.Reset, l.Reset), cmp.Compare(rate(l), rate(o))) < 0
 }
 
-// worth reports how much a form of a common limit says: 2 that it denies, 1 how many
-// there are, 0 only when it ends.
+// worth reports how much one form of a limit says: 2 that it denies, 1 how many there are,
+// 0 only when it ends.
 func worth(limits []Limit) int {
 	most := 0
 	for _, l := range limits {

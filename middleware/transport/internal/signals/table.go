@@ -7,26 +7,28 @@ import (
 	"time"
 )
 
-// A dialect is how one vendor reports its limits: a row of the table of dialects.
+// A dialect is how one vendor reports its limits: a row of the table.
 type dialect struct {
 	who    string // sends it
 	source string // its documentation, or where it was seen
 	limits []fields
 }
 
-// fields are the headers in which one limit stands. Rows that name the same limit or
-// remaining header speak of the same limit, and are read as one.
+// fields are the headers of one limit. Rows that share a header speak of the same limit,
+// and are read as one.
 type fields struct {
-	// three stands for the three most common headers, with Limit, Remaining and Reset
-	// in the place of *.
-	three   string
+	three   string // the three most common headers, with * for Limit, Remaining and Reset
 	headers headers
-	name    string        // of the limit, where no header has it
+	name    string        // of the limit, if no header has it
 	unit    string        // "" for requests
-	per     time.Duration // the window, where it is documented and not sent
+	per     time.Duration // the window, if it is documented and not sent
 	bucket  bool          // Reset is when a bucket is full
 	common  bool          // many send it, as one of several forms of the same limit
 }
+
+// headers are names of headers by their roles, with spaces between those of one role. Of
+// several, the first that is present and valid counts.
+type headers map[role]string
 
 // A role is what a header says of a limit.
 type role int
@@ -34,7 +36,7 @@ type role int
 const (
 	quota     role = iota // a count, a period such as "15m", or a quota policy "10;w=60"
 	remaining             // a count
-	used                  // a count, or of what was used
+	used                  // a count
 	resetMs               // when the window ends: a number is in milliseconds
 	resetIn               // more precisely than reset
 	reset                 // a number is in seconds
@@ -53,12 +55,8 @@ const (
 	roles
 )
 
-// headers are names of headers by their roles, with spaces between those of one role.
-// Of several the first counts that is there and makes sense.
-type headers map[role]string
-
-// A family is what all rows together say of one limit. Its fields are those of the
-// first of them.
+// A family is what all rows together say of one limit. Its fields are those of the first
+// row.
 type family struct {
 	fields
 	names [roles][]string // canonical
@@ -67,7 +65,7 @@ type family struct {
 // waits is the family of the headers that say only how long to wait.
 const waits = 0
 
-// A table is the dialects, ready to be read.
+// A table is the dialects, compiled.
 type table struct {
 	families []family
 	index    map[string]int // of the family, by header
@@ -76,7 +74,7 @@ type table struct {
 // maxFamilies is how many families there may be.
 const maxFamilies = 128
 
-// spoken is the table in use. The names that many use come first.
+// spoken is the table in use. The most common names come first.
 var spoken = compile(slices.Concat(dialects, vendors))
 
 func compile(rows []dialect) table {
@@ -92,11 +90,9 @@ func compile(rows []dialect) table {
 func (t *table) add(f fields) {
 	names := f.expand()
 	at := len(t.families)
-	for _, of := range names {
-		for _, name := range of {
-			if i, ok := t.index[name]; ok {
-				at = i
-			}
+	for _, name := range slices.Concat(names[:]...) {
+		if i, ok := t.index[name]; ok {
+			at = i
 		}
 	}
 	if len(names[waitMs])+len(names[waitFor]) > 0 {
@@ -115,7 +111,7 @@ func (t *table) add(f fields) {
 	}
 }
 
-// expand returns the canonical names of the headers, by their roles.
+// expand returns the canonical names of the headers by their roles.
 func (f fields) expand() [roles][]string {
 	var names [roles][]string
 	for as, text := range f.headers {
@@ -132,47 +128,4 @@ func (f fields) expand() [roles][]string {
 		}
 	}
 	return names
-}
-
-// members returns the members of the first header of a role that has any.
-func (f *family) members(h http.Header, as role) []member {
-	for _, name := range f.names[as] {
-		if lines := h[name]; len(lines) > 0 {
-			if found := members(lines); len(found) > 0 {
-				return found
-			}
-		}
-	}
-	return nil
-}
-
-// times returns the times of the first header of a role that has any that make sense.
-func (f *family) times(h http.Header, c clock, as role, unit time.Duration) []time.Duration {
-	for _, name := range f.names[as] {
-		if found := times(h[name], c, unit); len(found) > 0 {
-			return found
-		}
-	}
-	return nil
-}
-
-func times(lines []string, c clock, unit time.Duration) []time.Duration {
-	var found []time.Duration
-	for _, m := range members(lines) {
-		if d, ok := c.read(m.value, unit); ok && m.key == "" {
-			found = append(found, d)
-		}
-	}
-	return found
-}
-
-// counts returns the counts of the first header of a role that has any.
-func (f *family) counts(h http.Header, as role) []int {
-	var found []int
-	for _, m := range f.members(h, as) {
-		if n, ok := parseCount(m.value); ok {
-			found = append(found, n)
-		}
-	}
-	return found
 }

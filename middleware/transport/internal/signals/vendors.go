@@ -2,9 +2,9 @@ package signals
 
 import "time"
 
-// vendors are the dialects of those who use names of their own.
+// vendors are the dialects with names of their own.
 var vendors = []dialect{
-	// Language models. Their buckets refill all the time.
+	// Language models, whose buckets refill all the time.
 	{"OpenAI, Azure OpenAI, Groq", "https://platform.openai.com/docs/guides/rate-limits", []fields{
 		{three: "X-RateLimit-*-Requests", name: "requests", bucket: true},
 		{three: "X-RateLimit-*-Tokens", name: "tokens", unit: "tokens", bucket: true},
@@ -61,7 +61,7 @@ var vendors = []dialect{
 
 	// Business.
 	{"HubSpot", "https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines", []fields{
-		// The limit by the second is sent, too, but has no effect any more.
+		// A limit by the second is still sent, but has no effect.
 		{headers: headers{quota: "X-HubSpot-RateLimit-Max", remaining: "X-HubSpot-RateLimit-Remaining", windowMs: "X-HubSpot-RateLimit-Interval-Milliseconds"}},
 		{headers: headers{quota: "X-HubSpot-RateLimit-Daily", remaining: "X-HubSpot-RateLimit-Daily-Remaining"}, name: "daily", per: day},
 	}},

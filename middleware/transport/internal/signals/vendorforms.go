@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// This file reads what is not one value in one header, or several of an IETF list.
+// This file reads forms that are neither one value in one header nor those of the IETF.
 
-// readRatio reads how many calls are in a bucket that leaks, and how many it holds:
-// "32/40". Where nothing says how fast it leaks, that is 2 a second for a bucket of 40,
-// and more for larger ones, which are empty in 20 seconds like that one.
+// readRatio reads how many calls are in a leaky bucket, and how many it holds: "32/40". If
+// nothing says how fast it leaks, that is 2 a second for a bucket of 40, and faster for a
+// larger one, which is empty in 20 seconds, too.
 //
 //	https://shopify.dev/docs/api/admin-rest/usage/rate-limits
 func (f *family) readRatio(h http.Header) []Limit {
@@ -33,9 +33,9 @@ func (f *family) readRatio(h http.Header) []Limit {
 	return found
 }
 
-// readPairs reads several quotas with their windows in seconds, "20:1,100:120", and
-// what was used of each, "1:1,2:120". A third number there is how much longer a denial
-// lasts. The name of each is that of the family and its window.
+// readPairs reads several quotas with their windows in seconds, "20:1,100:120", and what
+// was used of each, "1:1,2:120". A third number there is how much longer a denial lasts.
+// Each is named after the family and its window.
 //
 //	https://developer.riotgames.com/docs/portal#web-apis_rate-limiting
 //	https://www.pathofexile.com/developer/docs/index#ratelimits
@@ -46,7 +46,7 @@ func (f *family) readPairs(h http.Header, c clock) []Limit {
 		most, seconds, _ := cutPair(m.value)
 		l := f.blank()
 		l.Quota, _ = parseCount(most)
-		l.Window, _ = parseSeconds(seconds)
+		l.Window, _ = parseDecimal(seconds, time.Second)
 		if l.Quota == 0 || l.Window == 0 {
 			continue
 		}
@@ -71,26 +71,22 @@ func cutPair(s string) (count, seconds, rest string) {
 	return count, seconds, rest
 }
 
-// readJSON reads a limit that is an object, in the header that elsewhere is a count.
+// readJSON reads a limit that is an object, in a header that is a count elsewhere.
 //
 //	https://github.com/basecamp/bc3-api#rate-limiting
 func (f *family) readJSON(h http.Header, c clock) (Limit, bool) {
 	for _, name := range f.names[quota] {
-		lines := h[name]
-		if len(lines) == 0 {
+		if len(h[name]) == 0 {
 			continue
 		}
-		text := strings.TrimSpace(lines[0])
-		if !strings.HasPrefix(text, "{") || len(text) > maxField {
-			continue
-		}
+		text := strings.TrimSpace(h[name][0])
 		var o struct {
 			Name                     string
 			Period, Limit, Remaining json.Number
 			Until                    string
 			Seconds                  json.Number `json:"until_seconds"`
 		}
-		if json.Unmarshal([]byte(text), &o) != nil {
+		if !strings.HasPrefix(text, "{") || len(text) > maxField || json.Unmarshal([]byte(text), &o) != nil {
 			continue
 		}
 		l := f.blank()
