@@ -79,3 +79,36 @@ func TestClockThatDrifts(t *testing.T) {
 		})
 	}
 }
+
+// moving is a part whose keys are answered by two servers, while slots move: their clocks
+// differ.
+type moving struct {
+	*faulty
+	n atomic.Int64
+}
+
+func (*moving) Partition(string) string { return "redis 10.0.0.1:6379" }
+
+func (m *moving) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	d, err := m.faulty.Take(ctx, r)
+	if m.n.Add(1)%2 == 0 {
+		d.Now += (2 * time.Second).Microseconds() // a redirection was followed
+	}
+	return d, err
+}
+
+// TestRedirectionsAreNoSteps of a clock: while slots move, answers of one part come from two servers.
+func TestRedirectionsAreNoSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		steps := 0
+		s := newMirror(t, &moving{faulty: newFaulty()}, mirror.Config{OnStep: func(string, time.Duration) { steps++ }})
+		p := policy(t, ratelimit.PerSecond(5))
+		for range 100 {
+			take(t, s, "key", p, 0)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if steps > 2 {
+			t.Errorf("OnStep was called %d times for clocks that nobody set", steps)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -191,3 +192,5 @@ func searchOne(t *testing.T, seed uint64) {
 		}
 	}
 }
+
+var errUnknown = error(&ratelimit.StoreError{Class: "lost", Err: errors.New("connection reset")})

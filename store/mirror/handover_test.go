@@ -2,9 +2,8 @@ package mirror_test
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
-	"sync/atomic"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,69 +45,6 @@ func TestLostData(t *testing.T) {
 	}
 }
 
-// TestResetWinsOverCarry, on the node that did not hear of it, once its knowledge is a
-// second old.
-func TestResetWinsOverCarry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		shared := newFaulty()
-		here, there := newMirror(t, shared, mirror.Config{Nodes: 2}), newMirror(t, shared, mirror.Config{Nodes: 2})
-		hour := policy(t, ratelimit.PerHour(10))
-		take(t, here, "key", hour, 10)
-		time.Sleep(5 * time.Second)
-		if err := there.Reset(t.Context(), "key", hour); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Second)
-		if d := take(t, here, "key", hour, 10); !d.Allowed {
-			t.Errorf("the key is denied after the reset, with the debts %v", d.Debts)
-		}
-	})
-}
-
-// TestResetWinsOverWhatWasAdmittedAlone by a node that began while the shared store was
-// out of its reach: what it admitted is dated by the proof that found the store.
-func TestResetWinsOverWhatWasAdmittedAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		shared := newFaulty()
-		shared.trip = func() time.Duration { return time.Millisecond }
-		l := &link{faulty: shared, t: t, ideal: &ideal{token: time.Hour}, told: new(atomic.Int64)}
-		time.Sleep(time.Hour)
-		here, there := newMirror(t, l, mirror.Config{Nodes: 2}), newMirror(t, shared, mirror.Config{Nodes: 2})
-		day := policy(t, ratelimit.PerDay(10).Named("daily"))
-		l.cut.Store(true)
-		for _, reset := range []bool{true, false} {
-			for range 5 {
-				if !take(t, here, "key", day, 1).Allowed {
-					t.Error("a call was not admitted alone")
-				}
-			}
-			if !reset {
-				break
-			}
-			time.Sleep(time.Second)
-			if err := there.Reset(t.Context(), "key", day); err != nil {
-				t.Fatal(err)
-			}
-			l.cut.Store(false)
-			time.Sleep(time.Second)
-			if d := take(t, here, "key", day, 0); d.Debts[0] != (ratelimit.Debt{}) {
-				t.Errorf("the debts are %v after the reset", d.Debts)
-			}
-			// Without a reset it counts.
-			l.cut.Store(true)
-			if !errors.Is(here.Reset(t.Context(), "key", day), errRefused) {
-				t.Error("the reset reached the shared store")
-			}
-		}
-		l.cut.Store(false)
-		time.Sleep(time.Second)
-		d := take(t, here, "key", day, 0)
-		if left := day.Bucket(0).Remaining(d.Debts[0]); left != 5 {
-			t.Errorf("%d tokens are left; want 5", left)
-		}
-	})
-}
-
 // TestNothingIsLearnedFromOverflow: a bucket that keys share says nothing of one of them.
 func TestNothingIsLearnedFromOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -136,4 +72,70 @@ func (o *overflowing) Take(ctx context.Context, r ratelimit.Request) (ratelimit.
 	d, err := o.faulty.Take(ctx, r)
 	d.Overflow = true
 	return d, err
+}
+
+// TestHandOverCarriesWhatWasAdmittedAlone, of a key that the shared store never saw.
+func TestHandOverCarriesWhatWasAdmittedAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		here, there := newMirror(t, shared, mirror.Config{Nodes: 2}), newMirror(t, shared, mirror.Config{Nodes: 2})
+		hour := policy(t, ratelimit.PerHour(10))
+		shared.down()
+		for range 10 {
+			take(t, here, "key", hour, 1)
+		}
+		shared.up()
+		time.Sleep(time.Second)
+		take(t, here, "key", hour, 1) // admitted, and told
+		d := take(t, there, "key", hour, 0)
+		if left := hour.Bucket(0).Remaining(d.Debts[0]); left != 10-6 {
+			t.Errorf("%d tokens are left; want 4: five were granted alone, and one since", left)
+		}
+	})
+}
+
+// spy shows what is sent.
+type spy struct {
+	*faulty
+	see func(r ratelimit.Request)
+}
+
+func (s spy) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	s.see(r)
+	return s.faulty.Take(ctx, r)
+}
+
+// TestCallInABuffer: a call that a hung server executes a minute later brings knowledge
+// that is a minute old, and is charged no more than its token.
+func TestCallInABuffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		shared.trip = func() time.Duration { return time.Millisecond }
+		var parked *ratelimit.Request
+		s := newMirror(t, spy{shared, func(r ratelimit.Request) {
+			if shared.hangs.Load() && parked == nil && r.Known != nil && !strings.HasPrefix(r.Key, "probe ") {
+				known := *r.Known
+				r.Known = &known
+				parked = &r
+			}
+		}}, mirror.Config{})
+		p := policy(t, ratelimit.PerMinute(10))
+		time.Sleep(time.Hour)
+		take(t, s, "other", p, 1)
+		shared.down()
+		take(t, s, "key", p, 9)
+		shared.up()
+		shared.hangs.Store(true)
+		take(t, s, "key", p, 1) // waits in the buffer
+		time.Sleep(time.Minute)
+		shared.hangs.Store(false)
+		if parked == nil {
+			t.Fatal("nothing was sent with knowledge")
+		}
+		parked.Key = shared.key(parked.Key)
+		d, _ := shared.store.Take(t.Context(), *parked)
+		if n := left(p, d); n != 9 {
+			t.Errorf("%d tokens are left; want 9", n)
+		}
+	})
 }

@@ -83,3 +83,36 @@ func randomPolicies(t *testing.T, random *rand.Rand, stay bool) (policies []*rat
 	}
 	return policies
 }
+
+// TestLimitRaisedElsewhere: what was owed under the old limit is cut to what the new
+// one can owe, at the instant when it was seen.
+func TestLimitRaisedElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there, _ := pair(t, mirror.Config{Nodes: 2})
+		old, raised := policy(t, ratelimit.PerDay(10)), policy(t, ratelimit.PerHour(10))
+		take(t, here, "key", old, 10)
+		time.Sleep(time.Minute)
+		take(t, there, "key", raised, 1)
+		time.Sleep(2 * time.Hour)
+		if !take(t, here, "key", raised, 1).Allowed {
+			t.Error("denied two hours after the limit was raised, with an empty debt")
+		}
+	})
+}
+
+// TestLimitRaised helps at once on the node that has the new limit, whatever it knows.
+func TestLimitRaised(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMirror(t, newFaulty(), mirror.Config{})
+		hour, second := policy(t, ratelimit.PerHour(10)), policy(t, ratelimit.PerSecond(10))
+		take(t, s, "key", hour, 10)
+		if d := take(t, s, "key", hour, 1); d.Allowed {
+			t.Fatal("an empty bucket admitted a call")
+		}
+		take(t, s, "key", second, 1)
+		time.Sleep(100 * time.Millisecond)
+		if d := take(t, s, "key", second, 1); !d.Allowed {
+			t.Errorf("the key is denied under the raised limit, with the debts %v", d.Debts)
+		}
+	})
+}

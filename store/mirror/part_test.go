@@ -146,3 +146,58 @@ func TestManyParts(t *testing.T) {
 type many struct{ *faulty }
 
 func (many) Partition(key string) string { return key }
+
+// sparse is a store of two parts, of which one has few keys, and is down.
+type sparse struct {
+	*faulty
+	down atomic.Bool
+}
+
+func few(key string) bool {
+	var h uint32 = 2166136261
+	for i := range len(key) {
+		h = (h ^ uint32(key[i])) * 16777619
+	}
+	return key == "few" || h%16384 == 7
+}
+
+func (s *sparse) Partition(key string) string {
+	if few(key) {
+		return "few"
+	}
+	return "many"
+}
+
+func (s *sparse) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	if s.down.Load() && few(r.Key) {
+		return ratelimit.Decision{}, errRefused
+	}
+	return s.faulty.Take(ctx, r)
+}
+
+// TestPartWithFewKeys: a server of a Cluster with one slot is not back while it is down.
+func TestPartWithFewKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := &sparse{faulty: newFaulty()}
+		var mu sync.Mutex
+		back := 0
+		s := newMirror(t, shared, mirror.Config{OnChange: func(c mirror.Change) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !c.Down {
+				back++
+			}
+		}})
+		p := policy(t, ratelimit.PerSecond(5))
+		shared.down.Store(true)
+		for range 1000 {
+			take(t, s, "few", p, 1)
+			time.Sleep(10 * time.Millisecond)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if back > 0 {
+			t.Errorf("in 10 s of an outage it was told %d times that the part is back", back)
+		}
+	})
+}

@@ -99,7 +99,8 @@ func (f *faulty) fail(ctx context.Context, timeout time.Duration) error {
 var errRefused = error(&ratelimit.StoreError{Class: "connect", NotCharged: true, Err: errors.New("connection refused")})
 
 func (f *faulty) down() { f.fault.Store(&errRefused) }
-func (f *faulty) up()   { f.fault.Store(nil); f.hangs.Store(false) }
+
+func (f *faulty) up() { f.fault.Store(nil); f.hangs.Store(false) }
 
 func newMirror(t testing.TB, shared ratelimit.Store, c mirror.Config) *mirror.Store {
 	t.Helper()
@@ -142,4 +143,36 @@ func offer(t testing.TB, s ratelimit.Store, p *ratelimit.Policy, every, during t
 		slowest = max(slowest, time.Since(before))
 	}
 	return admitted, slowest
+}
+
+// check fails unless a limiter can make a result of the decision.
+func check(t *testing.T, p *ratelimit.Policy, cost int, d ratelimit.Decision) {
+	t.Helper()
+	refused := false
+	for i := range p.Len() {
+		b := p.Bucket(i)
+		debt := d.Debts[i]
+		if debt.Micros < 0 || debt.Frac >= b.Denominator() || !b.Fits(debt) {
+			t.Fatalf("a debt of %v was told, of at most %v", debt, b.Capacity())
+		}
+		refused = refused || b.RetryAfter(debt, cost) > 0
+		if own, ok := b.Cost(cost); d.Allowed && (!ok || debt.Less(own)) {
+			t.Fatalf("a call of cost %d was admitted with a debt of %v", cost, debt)
+		}
+	}
+	if !d.Allowed && !refused {
+		t.Fatalf("a call of cost %d was denied with the debts %v, which leave room for it", cost, d.Debts)
+	}
+}
+
+func left(p *ratelimit.Policy, d ratelimit.Decision) int { return p.Bucket(0).Remaining(d.Debts[0]) }
+
+// pair is two nodes on one shared store, of which the first can be cut off.
+func pair(t *testing.T, c mirror.Config) (here, there *mirror.Store, cut *atomic.Bool) {
+	t.Helper()
+	shared := newFaulty()
+	shared.trip = func() time.Duration { return time.Millisecond }
+	l := &link{faulty: shared, t: t, ideal: &ideal{token: time.Hour}, told: new(atomic.Int64)}
+	time.Sleep(time.Hour) // no clock begins with 0
+	return newMirror(t, l, c), newMirror(t, shared, c), &l.cut
 }

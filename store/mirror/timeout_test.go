@@ -2,9 +2,12 @@ package mirror_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,6 +152,70 @@ func TestDeafStoreIsAway(t *testing.T) {
 		}
 		if slow != 3 {
 			t.Errorf("%d of 60 calls waited; want 3", slow)
+		}
+	})
+}
+
+// TestOnePatientCaller: one call with a long Timeout, ever, keeps nobody waiting for a store that hangs, or for one that is well.
+func TestOnePatientCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		s := newMirror(t, shared, mirror.Config{})
+		p := policy(t, ratelimit.PerSecond(5))
+		if _, err := s.Take(t.Context(), ratelimit.Request{Key: "batch", Policy: p, Cost: 1, Timeout: 10 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		shared.hangs.Store(true)
+		var slow atomic.Int64
+		calls := 0
+		var wg sync.WaitGroup
+		start := time.Now()
+		for i := 0; time.Since(start) < 15*time.Second; i++ {
+			calls++
+			wg.Go(func() {
+				before := time.Now()
+				take(t, s, fmt.Sprint(i%10), p, 1)
+				if time.Since(before) > 10*time.Millisecond {
+					slow.Add(1)
+				}
+			})
+			time.Sleep(5 * time.Millisecond)
+		}
+		wg.Wait()
+		// reference/faults.md: slow <= rps*D + 3 (+20%)
+		if slow.Load() > 16 {
+			t.Errorf("of %d calls %d were slow", calls, slow.Load())
+		}
+		shared.up()
+		start = time.Now()
+		for time.Since(start) < 30*time.Second && s.Check(t.Context()).Status != ratelimit.StatusOK {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("it was back %v after it was well", took)
+		}
+	})
+}
+
+// TestCallersWithoutTime tell nothing of the store: nothing is sent for them.
+func TestCallersWithoutTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		shared.trip = func() time.Duration { return time.Millisecond }
+		var changes atomic.Int64
+		s := newMirror(t, heedful{shared}, mirror.Config{OnChange: func(mirror.Change) { changes.Add(1) }})
+		p := policy(t, ratelimit.PerSecond(5))
+		take(t, s, "key", p, 1)
+		for range 4 {
+			time.Sleep(time.Minute)
+			ctx, cancel := context.WithDeadline(t.Context(), time.Now())
+			_, _ = s.Take(ctx, ratelimit.Request{Key: "key", Policy: p, Cost: 1, Timeout: 50 * time.Millisecond})
+			cancel()
+		}
+		time.Sleep(time.Second)
+		if changes := changes.Load(); changes != 0 {
+			t.Errorf("a store that works counted as away: %d changes", changes)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package mirror_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -110,4 +111,74 @@ func TestPanicLeavesNobodyWaiting(t *testing.T) {
 			t.Errorf("somebody waited for %v", took)
 		}
 	})
+}
+
+// TestNoHerdAfterManyLandings: followers do not all go at once, however often they have waited.
+func TestNoHerdAfterManyLandings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := newFaulty()
+		shared.trip = func() time.Duration { return time.Millisecond + rand.N(10*time.Millisecond) }
+		s := newMirror(t, shared, mirror.Config{})
+		day := policy(t, ratelimit.PerDay(50))
+		var wg sync.WaitGroup
+		var admitted atomic.Int64
+		for range 2000 {
+			wg.Go(func() {
+				if take(t, s, "key", day, 1).Allowed {
+					admitted.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if asked := shared.asked.Load(); asked > 60 {
+			t.Errorf("of 2000 callers who want the 50 tokens of a key, %d made the trip (%d admitted)", asked, admitted.Load())
+		}
+	})
+}
+
+// TestDearCallsAreNotStarved by cheap ones that are on their way all the time.
+func TestDearCallsAreNotStarved(t *testing.T) {
+	for _, fail := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			shared := newFaulty()
+			shared.trip = func() time.Duration { return 5*time.Millisecond + rand.N(5*time.Millisecond) }
+			s := newMirror(t, shared, mirror.Config{})
+			p := policy(t, ratelimit.PerSecond(5000).WithBurst(100))
+			var wg sync.WaitGroup
+			end := time.Now().Add(10 * time.Second)
+			for range 60 {
+				wg.Go(func() {
+					for time.Now().Before(end) {
+						take(t, s, "key", p, 1)
+						time.Sleep(5 * time.Millisecond)
+					}
+				})
+			}
+			time.Sleep(time.Second)
+			if fail {
+				shared.down()
+				take(t, s, "key", p, 1)
+				shared.up()
+			}
+			admitted, knowledge, share := 0, 0, 0
+			for range 50 {
+				d := take(t, s, "key", p, 70)
+				if d.Allowed {
+					admitted++
+				}
+				switch d.Source {
+				case ratelimit.FromKnowledge:
+					knowledge++
+				case ratelimit.FromShare:
+					share++
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			wg.Wait()
+			t.Logf("failure %v: of 50 dear calls, %d were admitted, %d refused from knowledge, %d by the share", fail, admitted, knowledge, share)
+			if admitted < 40 {
+				t.Errorf("failure %v: of 50 dear calls, %d were admitted, %d refused from knowledge, %d by the share", fail, admitted, knowledge, share)
+			}
+		})
+	}
 }
