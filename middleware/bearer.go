@@ -3,6 +3,8 @@ package middleware
 import (
 	"net/http"
 	"strings"
+
+	"github.com/keyrate/keyrate/middleware/internal/address"
 )
 
 // Bearer returns a Key that takes the token from an Authorization header of
@@ -14,7 +16,7 @@ import (
 // It does not know which tokens are genuine: each made-up one has a bucket. Where
 // that matters, limit behind authentication, by what it has verified.
 func Bearer() Key {
-	return Key{find: func(r *http.Request, _ *proxies) (string, error) {
+	return Key{find: func(r *http.Request, _ *address.Proxies) (string, error) {
 		value, err := oneValue(r, "Authorization")
 		scheme, token, _ := strings.Cut(value, " ")
 		if token = strings.TrimLeft(token, " "); !strings.EqualFold(scheme, "Bearer") || !isToken68(token) {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"slices"
-	"strings"
+
+	"github.com/keyrate/keyrate/middleware/internal/address"
 )
 
 // ClientIP returns a Key that is the client's address. Without arguments it is the zero
@@ -27,14 +27,26 @@ func ClientIP(trusted ...netip.Prefix) Key {
 	if len(trusted) == 0 {
 		return Key{}
 	}
-	own := proxies{prefixes: unmapPrefixes(trusted)}
-	key := Key{find: func(r *http.Request, _ *proxies) (string, error) { return own.key(r) }}
+	own := address.NewProxies(trusted, false, "")
+	key := Key{find: func(r *http.Request, _ *address.Proxies) (string, error) { return addressOf(r, &own) }}
 	for i, t := range trusted {
-		if want := prefixFault(t); want != "" {
+		if want := address.Fault(t); want != "" {
 			key.faults = append(key.faults, fmt.Errorf("ClientIP: trusted[%d] %v %s", i, t, want))
 		}
 	}
 	return key
+}
+
+// errAddresses is for a request with several addresses, where one is right.
+var errAddresses = errors.New("middleware: the request has more than one client address")
+
+// addressOf returns the key of the client's address, or errAddresses.
+func addressOf(r *http.Request, trusted *address.Proxies) (string, error) {
+	client, ok := trusted.Client(r.RemoteAddr, r.Header)
+	if !ok {
+		return "", errAddresses
+	}
+	return address.Key(client), nil
 }
 
 // AddressKey returns the key by which a limiter behind [RateLimit] knows a client
@@ -49,203 +61,10 @@ func ClientIP(trusted ...netip.Prefix) Key {
 // with a prefix of its network's own count as IPv6. The zero Addr stands for all clients
 // without an address, such as those of a Unix socket: they share one bucket.
 func AddressKey(a netip.Addr) string {
-	var space [64]byte
-	return string(appendAddressKey(space[:0], a))
+	return address.Key(a)
 }
 
 // IsAddressKey reports whether a key that a limiter is asked about is that of an
 // address, and not what a caller gave as its key. It is for [ratelimit.Limits] that
 // hold callers without a key to another policy.
-func IsAddressKey(key string) bool { return strings.HasPrefix(key, addressPrefix) }
-
-// appendAddressKey appends " ip 192.0.2.1", " ip 2001:db8::/64" or " ip unknown".
-func appendAddressKey(b []byte, a netip.Addr) []byte {
-	b = append(b, addressPrefix...)
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		a = embeddedIPv4(a)
-	}
-	switch {
-	case a.Is4():
-		return a.AppendTo(b)
-	case a.Is6():
-		return netip.PrefixFrom(a, 64).Masked().AppendTo(b)
-	default:
-		return append(b, "unknown"...)
-	}
-}
-
-// proxies are those whose word on a client's address is taken.
-type proxies struct {
-	prefixes []netip.Prefix
-	unix     bool   // peers without an address, too
-	header   string // where they say it, in canonical form; "" means X-Forwarded-For
-}
-
-// errAddresses is for a request with several addresses, where one is right.
-var errAddresses = errors.New("middleware: the request has more than one client address")
-
-// key returns the key of the client's address, or errAddresses.
-func (p *proxies) key(r *http.Request) (string, error) {
-	client, ok := p.clientAddr(r)
-	if !ok {
-		return "", errAddresses
-	}
-	return AddressKey(client), nil
-}
-
-// unmapPrefixes makes IPv4-mapped prefixes into IPv4 ones, as is done with addresses.
-func unmapPrefixes(trusted []netip.Prefix) []netip.Prefix {
-	prefixes := make([]netip.Prefix, len(trusted))
-	for i, t := range trusted {
-		prefixes[i] = unmapPrefix(t)
-	}
-	return prefixes
-}
-
-func unmapPrefix(p netip.Prefix) netip.Prefix {
-	if p.Addr().Is4In6() && p.Bits() >= 96 {
-		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-	}
-	return p
-}
-
-// prefixFault returns what a prefix to trust must be instead, or "". The widest prefixes
-// whose addresses can all be a program's own proxies are 10.0.0.0/8 and fc00::/7.
-func prefixFault(p netip.Prefix) string {
-	if !p.IsValid() {
-		return `must be a prefix, such as netip.MustParsePrefix("10.0.0.0/8")`
-	}
-	widest := 7
-	if p = unmapPrefix(p); p.Addr().Is4() {
-		widest = 8
-	}
-	if p.Bits() < widest {
-		return "must hold the addresses of your own proxies and no others, so at least /8 of IPv4 or /7 of IPv6: a trusted peer can name any address"
-	}
-	return ""
-}
-
-// trust reports whether to believe a peer, or a hop, with the address a: the zero Addr is
-// that of a peer without one.
-func (p *proxies) trust(a netip.Addr) bool {
-	return !a.IsValid() || slices.ContainsFunc(p.prefixes, func(t netip.Prefix) bool { return t.Contains(a) })
-}
-
-// What is read of the headers with the hops of a request, at most.
-const (
-	mostHops  = 100
-	mostBytes = 8 << 10
-)
-
-// clientAddr returns the address of the client, the zero Addr if it has none. It returns
-// false if a trusted peer gives several addresses where one is right.
-func (p *proxies) clientAddr(r *http.Request) (client netip.Addr, ok bool) {
-	client = parsePeer(r.RemoteAddr)
-	switch {
-	case !client.IsValid() && !(p.unix && isUnixPeer(r.RemoteAddr)), !p.trust(client):
-		return client, true
-	case p.header == "", p.header == headerForwardedFor:
-		return p.walk(client, r.Header[headerForwardedFor], nextForwardedFor), true
-	case p.header == headerForwarded:
-		return p.walk(client, r.Header[headerForwarded], nextForwarded), true
-	}
-	return single(client, r.Header[p.header])
-}
-
-// The headers with a list of hops; all others hold one address.
-const (
-	headerForwardedFor = "X-Forwarded-For"
-	headerForwarded    = "Forwarded"
-)
-
-// walk goes from hop to hop, as long as the last one is trusted. Several lines of a header
-// are one list, in their order: RFC 9110, section 5.3.
-func (p *proxies) walk(client netip.Addr, lines []string, next func(string) (netip.Addr, string, bool)) netip.Addr {
-	hops, left := mostHops, mostBytes
-	for _, rest := range slices.Backward(lines) {
-		if left <= 0 {
-			return client
-		}
-		if cut := len(rest) - left; cut > 0 {
-			// What is read must begin with a whole hop, so the first one is left out.
-			comma := strings.IndexByte(rest[cut:], ',')
-			if comma < 0 {
-				return client
-			}
-			rest, left = rest[cut+comma:], 0
-		}
-		left -= len(rest)
-		for more := true; more; hops-- {
-			if hops == 0 || !p.trust(client) {
-				return client
-			}
-			var hop netip.Addr
-			if hop, rest, more = next(rest); !hop.IsValid() {
-				return client
-			}
-			client = hop
-		}
-	}
-	return client
-}
-
-// nextForwardedFor reads the last hop of a list, and returns what is in front of it.
-func nextForwardedFor(list string) (hop netip.Addr, rest string, more bool) {
-	i := strings.LastIndexByte(list, ',')
-	return parseHop(trimSpace(list[i+1:])), list[:max(i, 0)], i >= 0
-}
-
-// single reads a header that holds one address. Where a proxy adds a line instead of
-// replacing what its client sent, it is not known which one is the proxy's.
-func single(peer netip.Addr, lines []string) (client netip.Addr, ok bool) {
-	if len(lines) == 0 {
-		return peer, true
-	}
-	value := lines[0][:min(len(lines[0]), mostBytes)]
-	if len(lines) > 1 || strings.Contains(value, ",") {
-		return peer, false
-	}
-	if client = parseHop(trimSpace(value)); !client.IsValid() {
-		return peer, true
-	}
-	return client, true
-}
-
-// isUnixPeer reports whether a RemoteAddr is that of a Unix socket: nothing or "@" for
-// one without a name, as clients have, else an abstract name or a path.
-func isUnixPeer(s string) bool { return s == "" || s[0] == '@' || s[0] == '/' }
-
-// parsePeer reads http.Request.RemoteAddr, which has a port unless a middleware
-// has replaced it.
-func parsePeer(s string) netip.Addr {
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().Unmap().WithZone("")
-	}
-	return parseAddr(s)
-}
-
-// longestHop is the length of the longest address with a zone and a port that is read. An
-// error of netip would quote more.
-const longestHop = 64
-
-// parseHop reads a hop of X-Forwarded-For. Some proxies write a port, too.
-func parseHop(s string) netip.Addr {
-	if len(s) > longestHop {
-		return netip.Addr{}
-	}
-	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
-		s = inner[:len(inner)-1]
-	}
-	if a := parseAddr(s); a.IsValid() {
-		return a
-	}
-	ap, _ := netip.ParseAddrPort(s)
-	return ap.Addr().Unmap().WithZone("")
-}
-
-// parseAddr returns the zero Addr if s is not an address.
-func parseAddr(s string) netip.Addr {
-	a, _ := netip.ParseAddr(s)
-	return a.Unmap().WithZone("")
-}
+func IsAddressKey(key string) bool { return address.IsKey(key) }

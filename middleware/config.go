@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/keyrate/keyrate/middleware/internal/address"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -130,7 +131,7 @@ func (c *Config) faults() (faults []error) {
 		faults = append(faults, fmt.Errorf("middleware: Config.Key: %w", err))
 	}
 	for i, p := range c.TrustedProxies {
-		if want := prefixFault(p); want != "" {
+		if want := address.Fault(p); want != "" {
 			fault(fmt.Sprintf("TrustedProxies[%d]", i), p, want)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/keyrate/keyrate/middleware/internal/address"
 )
 
 // A Key finds whose bucket a request takes from. The zero Key is the client's address,
@@ -22,12 +24,12 @@ type Key struct {
 
 // A finder returns the key of a request as the limiter gets it: see BucketKey. It returns
 // "" if the request has none. trusted are the proxies of the Config.
-type finder func(r *http.Request, trusted *proxies) (string, error)
+type finder func(r *http.Request, trusted *address.Proxies) (string, error)
 
 // of returns the key of r. Only the key of an address is never "".
-func (k Key) of(r *http.Request, trusted *proxies) (string, error) {
+func (k Key) of(r *http.Request, trusted *address.Proxies) (string, error) {
 	if k.find == nil {
-		return trusted.key(r)
+		return addressOf(r, trusted)
 	}
 	return k.find(r, trusted)
 }
@@ -53,7 +55,7 @@ func KeyFunc(f func(*http.Request) (string, error)) Key {
 	if f == nil {
 		return Key{faults: []error{errors.New("KeyFunc: f must not be nil; for the client's address, use ClientIP()")}}
 	}
-	return Key{find: func(r *http.Request, _ *proxies) (string, error) {
+	return Key{find: func(r *http.Request, _ *address.Proxies) (string, error) {
 		key, err := f(r)
 		return BucketKey(key), err
 	}}
@@ -67,7 +69,7 @@ func Header(name string) Key {
 		return Key{faults: []error{fmt.Errorf("Header(%q) must be given the name of a header, such as %q", name, "X-API-Key")}}
 	}
 	name = http.CanonicalHeaderKey(name)
-	return Key{find: func(r *http.Request, _ *proxies) (string, error) {
+	return Key{find: func(r *http.Request, _ *address.Proxies) (string, error) {
 		value, err := oneValue(r, name)
 		return BucketKey(value), err
 	}}
@@ -95,7 +97,7 @@ func First(keys ...Key) Key {
 	for _, key := range keys {
 		faults = append(faults, key.faults...)
 	}
-	return Key{faults: faults, find: func(r *http.Request, trusted *proxies) (string, error) {
+	return Key{faults: faults, find: func(r *http.Request, trusted *address.Proxies) (string, error) {
 		for _, key := range keys {
 			if k, err := key.of(r, trusted); k != "" || err != nil {
 				return k, err
@@ -105,13 +107,9 @@ func First(keys ...Key) Key {
 	}}
 }
 
-// What the limiter gets to see. A key is trimmed, so it never begins with a space;
-// whatever is not a caller's key as it came does, and the word behind the space
-// keeps these apart. So no two different things are ever one bucket.
-const (
-	hashedPrefix  = " sha256 "
-	addressPrefix = " ip "
-)
+// hashedPrefix stands in front of the hash of a long key. A key is trimmed, so it never
+// begins with a space, and an address has another word there: see package address.
+const hashedPrefix = " sha256 "
 
 // BucketKey returns the key by which a limiter behind [RateLimit] knows the key of a
 // request: for calls to its methods, such as Reset, and for the keys of a

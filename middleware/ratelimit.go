@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/keyrate/keyrate/middleware/internal/address"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -71,7 +72,7 @@ func unusable(limiter *ratelimit.Limiter) error {
 type gate struct {
 	limiter  *ratelimit.Limiter
 	config   Config
-	trusted  proxies
+	trusted  address.Proxies
 	faults   *faults
 	wordings *wordings
 	places   *places // nil with Config.DisableQueue
@@ -87,7 +88,7 @@ func newGate(limiter *ratelimit.Limiter, c Config) (*gate, error) {
 	g := &gate{
 		limiter:  limiter,
 		config:   c,
-		trusted:  proxies{unmapPrefixes(c.TrustedProxies), c.TrustUnixSocket, http.CanonicalHeaderKey(c.AddressHeader)},
+		trusted:  address.NewProxies(c.TrustedProxies, c.TrustUnixSocket, http.CanonicalHeaderKey(c.AddressHeader)),
 		faults:   &faults{hook: c.OnFault, logger: c.Logger},
 		wordings: &wordings{form: c.LimitHeader},
 	}
@@ -171,7 +172,7 @@ func (g *gate) key(r *http.Request) (key string, err error) {
 	defer func() {
 		if recover() != nil {
 			g.faults.report(r.Context(), FaultKeyPanic, "limited by address")
-			key, err = g.trusted.key(r)
+			key, err = addressOf(r, &g.trusted)
 		}
 	}()
 	key, err = g.config.Key.of(r, &g.trusted)
@@ -186,7 +187,7 @@ func (g *gate) key(r *http.Request) (key string, err error) {
 		key = ""
 	}
 	if key == "" && !g.config.RequireKey {
-		return g.trusted.key(r)
+		return addressOf(r, &g.trusted)
 	}
 	return key, nil
 }

@@ -1,4 +1,4 @@
-package middleware
+package address
 
 import (
 	"net/netip"
@@ -17,7 +17,7 @@ func nextForwarded(list string) (hop netip.Addr, rest string, more bool) {
 	for next := true; next; {
 		var pair string
 		element, pair, next, _ = cutLast(element, ';')
-		name, value, _ := strings.Cut(trimSpace(pair), "=")
+		name, value, _ := strings.Cut(trim(pair), "=")
 		if !strings.EqualFold(name, "for") {
 			continue
 		}

@@ -1,4 +1,4 @@
-package middleware
+package address
 
 import "net/netip"
 

@@ -1,0 +1,137 @@
+package address
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Proxies are the peers that may name the address of a client: see middleware.Config. The
+// zero value trusts nobody.
+type Proxies struct {
+	prefixes []netip.Prefix
+	unix     bool   // peers without an address, too
+	header   string // where they name it, in canonical form; "" means X-Forwarded-For
+}
+
+// NewProxies trusts the peers in prefixes, which may not have a Fault, and if unix is set
+// those without an address. They name the client in header, whose name is in canonical
+// form; "" means X-Forwarded-For.
+func NewProxies(prefixes []netip.Prefix, unix bool, header string) Proxies {
+	unmapped := make([]netip.Prefix, len(prefixes))
+	for i, p := range prefixes {
+		unmapped[i] = unmap(p)
+	}
+	return Proxies{unmapped, unix, header}
+}
+
+// unmap makes an IPv4-mapped prefix into an IPv4 one, as is done with addresses.
+func unmap(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p
+}
+
+// Fault returns what a prefix to trust must be instead, or "". The widest prefixes whose
+// addresses can all be a program's own proxies are 10.0.0.0/8 and fc00::/7.
+func Fault(p netip.Prefix) string {
+	if !p.IsValid() {
+		return `must be a prefix, such as netip.MustParsePrefix("10.0.0.0/8")`
+	}
+	shortest := 7
+	if p = unmap(p); p.Addr().Is4() {
+		shortest = 8
+	}
+	if p.Bits() < shortest {
+		return "must hold the addresses of your own proxies and no others, so at least /8 of IPv4 or /7 of IPv6: a trusted peer can name any address"
+	}
+	return ""
+}
+
+// trust reports whether to trust a peer or a hop with the address a. The zero Addr is that
+// of a peer without one.
+func (p *Proxies) trust(a netip.Addr) bool {
+	return !a.IsValid() || slices.ContainsFunc(p.prefixes, func(t netip.Prefix) bool { return t.Contains(a) })
+}
+
+// What is read of the headers with the hops of a request, at most.
+const (
+	mostHops  = 100
+	mostBytes = 8 << 10
+)
+
+// Client returns the address of the client, or the zero Addr if it has none. peer is the
+// address and port of the peer, as in net/http. Client returns false if a trusted peer
+// names several addresses where one is right.
+func (p *Proxies) Client(peer string, header map[string][]string) (client netip.Addr, ok bool) {
+	client = parsePeer(peer)
+	switch {
+	case !client.IsValid() && !(p.unix && isUnixPeer(peer)), !p.trust(client):
+		return client, true
+	case p.header == "", p.header == forwardedFor:
+		return p.walk(client, header[forwardedFor], nextForwardedFor), true
+	case p.header == forwarded:
+		return p.walk(client, header[forwarded], nextForwarded), true
+	}
+	return single(client, header[p.header])
+}
+
+// The headers with a list of hops; all others hold one address.
+const (
+	forwardedFor = "X-Forwarded-For"
+	forwarded    = "Forwarded"
+)
+
+// walk goes from hop to hop, as long as the last one is trusted. Several lines of a header
+// are one list, in their order: RFC 9110, section 5.3.
+func (p *Proxies) walk(client netip.Addr, lines []string, next func(string) (netip.Addr, string, bool)) netip.Addr {
+	hops, left := mostHops, mostBytes
+	for _, rest := range slices.Backward(lines) {
+		if left <= 0 {
+			return client
+		}
+		if cut := len(rest) - left; cut > 0 {
+			// What is read must begin with a whole hop, so the first one is left out.
+			comma := strings.IndexByte(rest[cut:], ',')
+			if comma < 0 {
+				return client
+			}
+			rest, left = rest[cut+comma:], 0
+		}
+		left -= len(rest)
+		for more := true; more; hops-- {
+			if hops == 0 || !p.trust(client) {
+				return client
+			}
+			var hop netip.Addr
+			if hop, rest, more = next(rest); !hop.IsValid() {
+				return client
+			}
+			client = hop
+		}
+	}
+	return client
+}
+
+// nextForwardedFor reads the last hop of a list, and returns what is in front of it.
+func nextForwardedFor(list string) (hop netip.Addr, rest string, more bool) {
+	i := strings.LastIndexByte(list, ',')
+	return parseHop(trim(list[i+1:])), list[:max(i, 0)], i >= 0
+}
+
+// single reads a header that holds one address. Where a proxy adds a line instead of
+// replacing what its client sent, it is not known which one is the proxy's.
+func single(peer netip.Addr, lines []string) (client netip.Addr, ok bool) {
+	if len(lines) == 0 {
+		return peer, true
+	}
+	value := lines[0][:min(len(lines[0]), mostBytes)]
+	if len(lines) > 1 || strings.Contains(value, ",") {
+		return peer, false
+	}
+	if client = parseHop(trim(value)); !client.IsValid() {
+		return peer, true
+	}
+	return client, true
+}
