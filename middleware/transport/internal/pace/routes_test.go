@@ -1,57 +1,225 @@
-package pace
+package pace_test
 
 import (
 	"fmt"
-	"maps"
+	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/middleware/transport"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// TestRoutesAreBounded: however many routes and limits an API has, the last ones are
-// remembered, and what most routes have holds the others.
-func TestRoutesAreBounded(t *testing.T) {
-	p := &Pace{maxWait: time.Minute}
-	now := time.Now()
-	for i := range 10_000 {
-		w := &waiter{Ticket: Ticket{route: Route(i)}}
-		w.set = p.routes.of(w.route)
-		told := signals.Limits{All: []signals.Limit{
-			{Name: "core", Quota: 100, Window: time.Second, Remaining: 99, Reset: time.Second},
-			{Name: fmt.Sprint(i), Quota: 10, Window: time.Second, Remaining: 9, Reset: time.Second},
+// newGitHub has a limit for searches and one for all else, each told by its name.
+func newGitHub() http.Handler {
+	limit := func(resource string, quota int, window time.Duration) http.Handler {
+		return &windowServer{quota: quota, window: window, status: http.StatusForbidden, tell: func(h http.Header, quota, remaining int, ends time.Time, refused bool) {
+			tellGitHub(h, quota, remaining, ends, refused)
+			h.Set("X-RateLimit-Resource", resource)
 		}}
-		p.Learn(p.grant(w, now), told, signals.Denial{}, 1, now)
-		if n := len(p.routes.byKey); n > maxRoutes || n != p.routes.order.Len() || len(p.routes.sets) > maxRoutes+1 || len(p.limiters) > maxLimiters {
-			t.Fatalf("%d routes, %d in order, %d sets, %d limits", n, p.routes.order.Len(), len(p.routes.sets), len(p.limiters))
-		}
-		rest := p.routes.rest
-		if i > 0 && (rest == nil || len(rest.limiters) != 1 || rest.limiters[0].name != "core") {
-			t.Fatalf("after %d routes the others are held by %+v", i+1, rest)
-		}
-		if own := p.routes.of(w.route); len(own.limiters) != 2 {
-			t.Fatalf("the last route is held by %d limits", len(own.limiters))
-		}
 	}
-	for _, l := range p.limiters {
-		n := 0
-		for _, r := range p.routes.byKey {
-			if r.set.has(l) {
-				n++
+	search, code, core := limit("search", 3, time.Minute), limit("code_search", 1, time.Minute), limit("core", 5000, time.Hour)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/search/code"):
+			code.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, "/search"):
+			search.ServeHTTP(w, r)
+		default:
+			core.ServeHTTP(w, r)
+		}
+	})
+}
+
+// newRoutes is an API of keyrate with a limit for one of its routes.
+func newRoutes(t *testing.T) http.Handler {
+	t.Helper()
+	mux := http.NewServeMux()
+	hello := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello\n")) }
+	for _, pattern := range []string{"GET /export/{id}", "GET /items", "GET /users/{id}", "POST /items"} {
+		mux.HandleFunc(pattern, hello)
+	}
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerSecond(5), ratelimit.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := middleware.Routes(limiter, mux, middleware.Config{Key: middleware.Header("X-API-Key")}, middleware.Route{Pattern: "GET /export/{id}", Limits: []ratelimit.Limit{ratelimit.PerMinute(2)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// TestRoutes: one limit that is used up holds up only requests that count against it.
+func TestRoutes(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		server func(t *testing.T) http.Handler
+		calls  []string // a path, or "!" and the path of a call that must wait
+	}{
+		{"GitHub", func(*testing.T) http.Handler { return newGitHub() }, []string{
+			"/repos/a/b", "/search/issues", "/search/issues", "/search/issues", "/repos/a/b", "/repos/a/b", "!/search/issues", "/repos/a/b",
+		}},
+		{"GitHub, routes that are not known", func(*testing.T) http.Handler { return newGitHub() }, []string{
+			"/repos/a/b", "/user", "/search/issues", "/search/issues", "/search/issues", "/orgs/a", "/gists", "!/search/issues",
+		}},
+		{"GitHub, two limits used up", func(*testing.T) http.Handler { return newGitHub() }, []string{
+			"/repos/a/b", "/user", "/search/code", "/search/issues", "/search/issues", "/search/issues", "/orgs/a", "!/search/code", "/user",
+		}},
+		{"GitHub, nothing else is known", func(*testing.T) http.Handler { return newGitHub() }, []string{
+			"/search/issues", "/search/issues", "/search/issues", "!/user", "/user",
+		}},
+		{"keyrate", newRoutes, []string{
+			"/items", "/export/1", "/export/2", "/items", "/users/1", "/items", "!/export/3", "/items",
+		}},
+		{"keyrate, the route with the limit comes first", newRoutes, []string{
+			"/export/1", "/items", "/export/2", "/users/1", "/items", "!/export/1", "/users/2",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := mustNew(t, network{c.server(t), time.Millisecond, time.Millisecond}, transport.Config{MaxWait: 2 * time.Minute})
+				for i, path := range c.calls {
+					path, held := strings.CutPrefix(path, "!")
+					began := time.Now()
+					if status, _ := do(t, tr, request(t, "https://api.example.com"+path)); status != http.StatusOK {
+						t.Errorf("call %d, %s: status %d", i, path, status)
+					}
+					if waited := time.Since(began); (waited > 5*time.Second) != held {
+						t.Errorf("call %d, %s: waited %v", i, path, waited)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestRoutesSideBySide: requests that wait for a limit that is used up do not hold
+// up others, whether it was a denial that told or not, and are served in turn.
+func TestRoutesSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := mustNew(t, network{newGitHub(), time.Millisecond, 3 * time.Millisecond}, transport.Config{MaxWait: 5 * time.Minute})
+		do(t, tr, request(t, "https://api.example.com/repos/a/b"))
+		do(t, tr, request(t, "https://api.example.com/user"))
+		var mu sync.Mutex
+		var order []int
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				if status, _ := do(t, tr, request(t, "https://api.example.com/search/issues")); status != http.StatusOK {
+					t.Errorf("status %d", status)
+				}
+				mu.Lock()
+				order = append(order, i)
+				mu.Unlock()
+			})
+			time.Sleep(10 * time.Millisecond)
+		}
+		began := time.Now()
+		for range 50 {
+			do(t, tr, request(t, "https://api.example.com/repos/a/b"))
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("50 requests that count against another limit took %v", took)
+		}
+		wg.Wait()
+		if !slices.IsSorted(order) {
+			t.Errorf("served in the order %v", order)
+		}
+	})
+}
+
+// TestRoutesAreUsed: workers on routes that are known to have different limits use all
+// of each.
+func TestRoutesAreUsed(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		server      func(t *testing.T) http.Handler
+		wide, tight string // paths
+		least       [2]int // served in ten minutes
+	}{
+		{"GitHub", func(*testing.T) http.Handler { return newGitHub() }, "/repos/a/b", "/search/issues", [2]int{1000, 28}},
+		{"keyrate", newRoutes, "/items", "/export/1", [2]int{2700, 19}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var served [2]int
+				denied, sent := 0, 0
+				tr := mustNew(t, network{c.server(t), 5 * time.Millisecond, 15 * time.Millisecond}, transport.Config{MaxWait: 10 * time.Minute, Observe: observer(func(e transport.Event) {
+					mu.Lock()
+					defer mu.Unlock()
+					switch e.Action {
+					case transport.Sent:
+						sent++
+					case transport.Denied, transport.Returned:
+						denied++
+					}
+				})})
+				// A route that is not known yet waits in turn for the limits that are: each
+				// /export that came before the first /items would cost it half a minute.
+				for _, path := range []string{c.wide, c.tight} {
+					do(t, tr, request(t, "https://api.example.com"+path))
+				}
+				var wg sync.WaitGroup
+				end := time.Now().Add(10 * time.Minute)
+				for i := range 20 {
+					wg.Go(func() {
+						path := []string{c.wide, c.tight}[i%2]
+						for time.Now().Before(end) {
+							status, _ := do(t, tr, request(t, "https://api.example.com"+path))
+							if time.Now().Before(end) && status == http.StatusOK {
+								mu.Lock()
+								served[i%2]++
+								mu.Unlock()
+							}
+						}
+					})
+				}
+				wg.Wait()
+				t.Logf("served %v, %d sent, %d denied", served, sent, denied)
+				if served[0] < c.least[0] || served[1] < c.least[1] || denied > sent/100 {
+					t.Errorf("want %v served at least, and a hundredth denied at most", c.least)
+				}
+			})
+		})
+	}
+}
+
+// TestManyPaths: an API whose paths are all different is held to its limit.
+func TestManyPaths(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		refused, served := 0, 0
+		tr := mustNew(t, network{keyrateServer(t, ratelimit.PerSecond(5), middleware.Config{}), time.Millisecond, 3 * time.Millisecond}, transport.Config{Observe: observer(func(e transport.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch e.Action {
+			case transport.Denied, transport.Returned:
+				refused++
+			case transport.Answered:
+				served++
 			}
+		})})
+		var wg sync.WaitGroup
+		end := time.Now().Add(time.Minute)
+		for i := range 20 {
+			wg.Go(func() {
+				for n := 0; time.Now().Before(end); n++ {
+					path := strings.Repeat("a", i+1) + "/" + strings.Repeat("b", n+1)
+					do(t, tr, request(t, fmt.Sprintf("https://api.example.com/%s", path)))
+				}
+			})
 		}
-		if n != l.routes {
-			t.Errorf("%s counts %d routes and has %d", l.name, l.routes, n)
+		wg.Wait()
+		if refused > 3 || served < 285 {
+			t.Errorf("%d refused, %d served", refused, served)
 		}
-	}
-	// Told nothing any more, none holds.
-	later := now.Add(time.Hour)
-	for _, key := range slices.Collect(maps.Keys(p.routes.byKey)) {
-		w := &waiter{Ticket: Ticket{route: key}, set: p.routes.of(key)}
-		p.Learn(p.grant(w, later), signals.Limits{}, signals.Denial{}, 1, later)
-	}
-	if len(p.routes.byKey) > 0 || p.routes.rest != nil || len(p.routes.sets) > 0 {
-		t.Errorf("%d routes, %d sets and %+v remain", len(p.routes.byKey), len(p.routes.sets), p.routes.rest)
-	}
+	})
 }

@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/http"
 	"reflect"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,21 +15,6 @@ import (
 
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
-
-// headers makes a header of "Name: value" lines.
-func headers(lines ...string) http.Header {
-	h := http.Header{}
-	for _, line := range lines {
-		name, value, _ := strings.Cut(line, ":")
-		h.Add(name, strings.TrimSpace(value))
-	}
-	return h
-}
-
-// year is the longest time that makes sense.
-const year = 365 * 24 * time.Hour
-
-func one(l signals.Limit) []signals.Limit { return []signals.Limit{l} }
 
 // TestParse has the headers that are in the field. The time is that of a bubble,
 // 2000-01-01T00:00:00Z, which is 946684800.
@@ -238,40 +222,6 @@ func checkRange(t *testing.T, l signals.Limits) {
 		for _, other := range l.All[:i] {
 			if other.Name == limit.Name && other.Unit == limit.Unit {
 				t.Errorf("two limits of one name: %+v", l.All)
-			}
-		}
-	}
-}
-
-// TestPartOfADay: "0.5d" is twelve hours, and no sum of a header overflows.
-func TestPartOfADay(t *testing.T) {
-	for text, want := range map[string]time.Duration{
-		"0.5d":         12 * time.Hour,
-		"1.25d":        30 * time.Hour,
-		"0.999999999d": 86399999913600,
-		"364.9d":       364*24*time.Hour + 21*time.Hour + 36*time.Minute,
-		"365d":         year,
-		"365.5d":       0, // more than a year makes no sense
-	} {
-		if got := signals.Parse(headers("X-Rate-Limit-Limit: "+text, "X-Rate-Limit-Remaining: 1"), time.Now()).All[0].Window; got != want {
-			t.Errorf("%s is %v, want %v", text, got, want)
-		}
-	}
-}
-
-// TestLongLinesCostNothing: of a long line nothing is copied, whatever it
-// is in.
-func TestLongLinesCostNothing(t *testing.T) {
-	for _, unit := range []string{"9", ",", ";", `"`, `\`, "=", "a=1;", `"a";r=1,`, " ", "Mon, ", "1:1,", "{"} {
-		line := []string{strings.Repeat(unit, 1<<20/len(unit))}
-		for _, name := range slices.Concat(names, signals.Names()) {
-			h := http.Header{name: line}
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			signals.Parse(h, time.Now())
-			runtime.ReadMemStats(&after)
-			if n := after.TotalAlloc - before.TotalAlloc; n > 100_000 {
-				t.Errorf("%s of %q: %d bytes", name, unit, n)
 			}
 		}
 	}

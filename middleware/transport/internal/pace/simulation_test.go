@@ -1,15 +1,15 @@
-package transport_test
+package pace_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/keyrate/keyrate/middleware"
@@ -255,136 +255,42 @@ func (c *tally) total() int {
 	return sum
 }
 
-// TestTwoProcesses: two that know nothing of each other share a limit, for which
-// each is refused now and then.
-func TestTwoProcesses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := network{keyrateServer(t, ratelimit.PerSecond(5), middleware.Config{}), 5 * time.Millisecond, 15 * time.Millisecond}
-		got := workIn(t, 2, n, 40, time.Minute)
-		t.Logf("%d finished, %d sent, %d refused, %d errors", got.total(), got.sent, got.refused, got.errors)
-		if got.errors > 0 || got.total() < 285 || got.refused > got.sent/10 {
-			t.Error("want no errors, at least 285 finished, and at most a tenth refused")
-		}
-	})
-}
-
-// TestSlowServer: responses that take longer than tokens to come in do not keep
-// anybody from the limit.
-func TestSlowServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		limited := keyrateServer(t, ratelimit.PerSecond(5), middleware.Config{})
-		slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			limited.ServeHTTP(w, r)
-			time.Sleep(500*time.Millisecond + rand.N(500*time.Millisecond))
-		})
-		got := work(t, network{slow, 5 * time.Millisecond, 15 * time.Millisecond}, 20, time.Minute)
-		t.Logf("%d finished, %d sent, %d refused, %d errors", got.total(), got.sent, got.refused, got.errors)
-		if got.errors > 0 || got.total() < 270 || got.refused > got.sent/50 {
-			t.Error("want no errors, at least 270 finished, and at most a fiftieth refused")
-		}
-	})
-}
-
-// TestTwentyWorkers holds the transport to what it promises: at a limit of 5 a
-// second, for a minute, hardly a call is refused, hardly any of the limit is left
-// unused, and no worker starves.
-func TestTwentyWorkers(t *testing.T) {
-	five := ratelimit.PerSecond(5)
-	spread := ratelimit.PerMinute(300) // the same rate, in a bucket of 300
-	key := middleware.Config{Key: middleware.Header("X-API-Key")}
-	epoch, period := key, key
-	epoch.ResetHeader = middleware.ResetAsEpoch
-	period.LimitHeader = middleware.LimitAsPeriod
-	window := func(quota int, long time.Duration, status int, tell func(http.Header, int, int, time.Time, bool)) func(testing.TB) http.Handler {
-		return func(testing.TB) http.Handler {
-			return &windowServer{quota: quota, window: long, status: status, tell: tell}
-		}
-	}
-	bucket := func(l ratelimit.Limits, tell func(http.Header, ratelimit.Result)) func(testing.TB) http.Handler {
-		return func(t testing.TB) http.Handler { return telling(t, l, tell) }
-	}
-	keyrate := func(l ratelimit.Limits, c middleware.Config) func(testing.TB) http.Handler {
-		return func(t testing.TB) http.Handler { return keyrateServer(t, l, c) }
-	}
-	two, err := ratelimit.NewPolicy(five, ratelimit.PerHour(1000).Named("hourly"))
+func mustNew(t testing.TB, base http.RoundTripper, c transport.Config) *transport.Transport {
+	t.Helper()
+	tr, err := transport.New(base, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tellPolicy := func(h http.Header, quota, remaining int, ends time.Time, refused bool) {
-		left := (time.Until(ends) + time.Second - 1) / time.Second
-		h.Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=10`, quota))
-		h.Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%d`, remaining, left))
-		if refused {
-			h.Set("Retry-After", strconv.Itoa(int(left)))
-		}
+	return tr
+}
+
+func request(t testing.TB, url string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		name    string
-		server  func(testing.TB) http.Handler
-		refused float64 // at most, of the calls
-		used    float64 // at least, of the limit
-		near    bool    // by short ways only
-	}{
-		{"keyrate", keyrate(five, key), 0.01, 0.95, false},
-		{"keyrate, two limits", keyrate(two, key), 0.01, 0.95, false},
-		{"keyrate, with a period", keyrate(five, period), 0.01, 0.95, false},
-		{"keyrate, with an epoch", keyrate(five, epoch), 0.01, 0.95, false},
-		{"keyrate, with a larger bucket", keyrate(five.WithBurst(20), key), 0.01, 0.95, false},
-		// It looks like a bucket until the first refusal, with which the first window is over.
-		{"a window with a policy", window(50, 10*time.Second, 429, tellPolicy), 0.02, 0.85, false},
-		{"GitHub, a minute", window(300, time.Minute, 403, tellGitHub), 0.01, 0.95, false},
-		{"GitHub, ten seconds", window(50, 10*time.Second, 429, tellGitHub), 0.01, 0.95, false},
-		{"GitHub, a second", window(5, time.Second, 429, tellGitHub), 0.01, 0.95, false},
-		// A server may mean the time when its bucket is full, although it says it in the
-		// way of a window. That is found out, if not by those who are far away.
-		{"GitHub's headers for a bucket", bucket(five, tellGitHubOfBucket), 0.01, 0.95, true},
-		{"OpenAI", bucket(spread, tellOpenAI), 0.01, 0.95, false},
-		{"OpenAI, a small bucket", bucket(five, tellOpenAI), 0.01, 0.95, false},
-		{"Anthropic", bucket(spread, tellAnthropic), 0.01, 0.95, false},
-		{"Anthropic, a small bucket", bucket(five, tellAnthropic), 0.01, 0.95, false},
-		{"Shopify", bucket(five.WithBurst(100), tellShopify), 0.01, 0.95, false},
-		{"Shopify, a smaller bucket", bucket(five.WithBurst(40), tellShopify), 0.01, 0.95, false},
-		{"Shopify, a small bucket", bucket(five, tellShopify), 0.01, 0.95, false},
-		{"what remains and no time", bucket(five, tellRemaining), 0.01, 0.95, false},
-		{"Retry-After", bucket(five, tellRetryAfter), 0.15, 0.80, false},
-	} {
-		for _, way := range []struct {
-			name        string
-			least, most time.Duration
-		}{
-			{"in 2 ms", time.Millisecond, time.Millisecond},
-			{"in 20 ms", 5 * time.Millisecond, 15 * time.Millisecond},
-			{"in 200 ms", 80 * time.Millisecond, 120 * time.Millisecond},
-		} {
-			if c.near && way.most > 50*time.Millisecond {
-				continue
-			}
-			t.Run(c.name+" "+way.name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					time.Sleep(rand.N(time.Second)) // not at the beginning of a window
-					const workers, limit = 20, 300
-					got := work(t, network{c.server(t), way.least, way.most}, workers, time.Minute)
-					total := got.total()
-					t.Logf("%d finished (%.1f%% of the limit), %d sent, %d refused (%.2f%%), %d errors, a worker %d to %d",
-						total, 100*float64(total)/limit, got.sent, got.refused, 100*float64(got.refused)/float64(got.sent), got.errors,
-						slices.Min(got.finished), slices.Max(got.finished))
-					if got.errors > 0 {
-						t.Errorf("%d calls were lost", got.errors)
-					}
-					if float64(got.refused) > c.refused*float64(got.sent) {
-						t.Errorf("%d of %d were refused, want at most %g of them", got.refused, got.sent, c.refused)
-					}
-					if float64(total) < c.used*limit {
-						t.Errorf("%d of %d finished, want at least %g of them", total, limit, c.used)
-					}
-					share := float64(total) / workers
-					for i, n := range got.finished {
-						if float64(n) < 0.7*share || float64(n) > 1.3*share {
-							t.Errorf("worker %d finished %d, its share is %.1f", i, n, share)
-						}
-					}
-				})
-			})
-		}
+	r.Header.Set("X-API-Key", "key")
+	return r
+}
+
+func observer(f func(transport.Event)) func(context.Context, transport.Event) {
+	return func(_ context.Context, e transport.Event) { f(e) }
+}
+
+// do sends a request and returns the status and the body.
+func do(t *testing.T, tr http.RoundTripper, r *http.Request) (int, string) {
+	t.Helper()
+	response, err := tr.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
 	}
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
 }

@@ -1,4 +1,4 @@
-package transport_test
+package pace_test
 
 import (
 	"net/http"

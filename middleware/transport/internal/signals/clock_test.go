@@ -10,19 +10,6 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// noon is the Date of the responses in these tests, 1767614400. That is over, so that
-// instants are compared with it, whatever the clock of this machine says.
-const noon = "Mon, 05 Jan 2026 12:00:00 GMT"
-
-// parseAt parses lines of a response that was sent at noon, unless they say when.
-func parseAt(lines ...string) signals.Limits {
-	h := headers(lines...)
-	if h.Get("Date") == "" {
-		h.Set("Date", noon)
-	}
-	return signals.Parse(h, time.Now())
-}
-
 // times are what waits and resets look like, and how long that is from noon.
 var times = map[string]time.Duration{
 	// Numbers, and units.

@@ -1,16 +1,13 @@
-package transport_test
+package pace_test
 
 import (
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -164,68 +161,4 @@ func TestReplicas(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestGuessCostsNoCall: requests are not given up for a rate that nobody told, if the
-// limit is reset in time for them.
-func TestGuessCostsNoCall(t *testing.T) {
-	for _, reset := range []int{45, 50, 59} {
-		synctest.Test(t, func(t *testing.T) {
-			with := func(remaining, reset int, takes time.Duration) answer {
-				return answer{status: http.StatusOK, takes: takes, header: headers(
-					"X-RateLimit-Limit: 300", "X-RateLimit-Remaining: "+strconv.Itoa(remaining), "X-RateLimit-Reset: "+strconv.Itoa(reset))}
-			}
-			s := new(script)
-			for i := range 8 { // it seems to be a bucket, with 3 tokens in 5 seconds
-				s.answers = append(s.answers, with(2+2*i, reset-5*i, time.Millisecond))
-			}
-			s.answers = append(s.answers, with(290, reset-40, time.Second))
-			tr := mustNew(t, s, transport.Config{})
-			for range 8 {
-				do(t, tr, request(t, "https://api.example.com/"))
-				time.Sleep(5*time.Second - time.Millisecond)
-			}
-			var wg sync.WaitGroup
-			for range 100 {
-				wg.Go(func() {
-					if err := errorOf(t, tr, request(t, "https://api.example.com/")); err != nil {
-						t.Errorf("reset in %d s: %v", reset, err)
-					}
-				})
-			}
-			wg.Wait()
-		})
-	}
-}
-
-// TestOvertakenDenial: a denial that comes after the response to a later request shows
-// that a window is one, as any other: from then on no request goes before its end when
-// none remains.
-func TestOvertakenDenial(t *testing.T) {
-	const ms, s = time.Millisecond, time.Second
-	synctest.Test(t, func(t *testing.T) {
-		told := func(a answer, remaining string, takes time.Duration) answer {
-			a.takes = takes
-			a.header = headers(`RateLimit-Policy: "default";q=4;w=10`, `RateLimit: "default";r=`+remaining+`;t=10`)
-			if a.status == http.StatusTooManyRequests {
-				a.header.Set("Retry-After", "10")
-			}
-			return a
-		}
-		server := &script{answers: []answer{
-			told(ok, "3", 0), told(refusal(), "0", 100*ms), told(ok, "0", 50*ms),
-			told(ok, "0", 0), told(ok, "3", 0),
-		}}
-		tr := mustNew(t, server, transport.Config{})
-		do(t, tr, request(t, "https://api.example.com/"))
-		var wg sync.WaitGroup
-		wg.Go(func() { do(t, tr, request(t, "https://api.example.com/")) })
-		time.Sleep(ms)
-		do(t, tr, request(t, "https://api.example.com/"))
-		wg.Wait()
-		do(t, tr, request(t, "https://api.example.com/"))
-		if want := []time.Duration{0, 0, ms, 10*s + 100*ms, 20*s + 100*ms}; !slices.EqualFunc(server.times, want, near) {
-			t.Errorf("sent at %v, want %v", server.times, want)
-		}
-	})
 }
