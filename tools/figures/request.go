@@ -29,7 +29,7 @@ func request(ctx context.Context, root string, out io.Writer) (err error) {
 	if _, err := output(ctx, root, "go", "build", "-cover", "-covermode=atomic", "-coverpkg=./...", "-o", program, "./tools/figures/request"); err != nil {
 		return err
 	}
-	for _, store := range []string{"memory", "redis"} {
+	for _, store := range []string{"memory", "redis", "down"} {
 		counters, text := filepath.Join(dir, store), filepath.Join(dir, store+".txt")
 		if err := os.Mkdir(counters, 0o700); err != nil {
 			return err

@@ -1,8 +1,9 @@
-// Command request is measured by tools/figures: it sends two identical requests through
-// the middleware and writes which statements the second one executed.
+// Command request is measured by tools/figures: it sends identical requests through the
+// middleware and writes which statements the last one executed.
 //
 //	request memory DIR    decides in memory
 //	request redis DIR     decides on a Redis in this program, with a mirror in front of it
+//	request down DIR      decides alone, after the Redis behind the mirror went down
 //
 // It must be built with -cover and -covermode=atomic.
 package main
@@ -33,15 +34,17 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) != 2 {
-		return fmt.Errorf("arguments %q: want memory or redis, and a folder", args)
+		return fmt.Errorf("arguments %q: want memory, redis or down, and a folder", args)
 	}
 	var store ratelimit.Store = memstore.New(memstore.Config{})
-	if args[0] == "redis" {
+	stop := func() {}
+	if args[0] != "memory" {
 		server, err := miniredis.Run()
 		if err != nil {
 			return err
 		}
 		defer server.Close()
+		stop = server.Close
 		client, err := redisstore.NewClient("redis://" + server.Addr())
 		if err != nil {
 			return err
@@ -54,7 +57,7 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	limiter, err := ratelimit.New(store, ratelimit.PerSecond(5), ratelimit.Config{})
+	limiter, err := ratelimit.New(store, ratelimit.PerSecond(10), ratelimit.Config{})
 	if err != nil {
 		return err
 	}
@@ -71,6 +74,14 @@ func run(ctx context.Context, args []string) error {
 	}
 	if err := request(); err != nil {
 		return err
+	}
+	if args[0] == "down" {
+		stop()
+		for range 4 { // after three failures Redis is down
+			if err := request(); err != nil {
+				return err
+			}
+		}
 	}
 	if err := coverage.ClearCounters(); err != nil {
 		return err
