@@ -11,7 +11,7 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// instant is a shared store that admits at once: what a decision takes is the mirror's.
+// instant is a shared store that admits at once, so that a benchmark measures the mirror.
 type instant struct{ debt ratelimit.Debt }
 
 func (instant) SelfTimed() {}
@@ -20,7 +20,7 @@ func (i instant) Take(context.Context, ratelimit.Request) (ratelimit.Decision, e
 }
 func (instant) Reset(context.Context, string, *ratelimit.Policy) error { return nil }
 
-// calls are decisions of each kind.
+// calls returns decisions of each kind.
 func calls(t testing.TB) map[string]func(ctx context.Context, key string) {
 	hour := policy(t, ratelimit.PerHour(1000))
 	two := policy(t, ratelimit.PerHour(1_000_000_000), ratelimit.PerDay(1_000_000_000).Named("daily"))
@@ -45,7 +45,7 @@ func calls(t testing.TB) map[string]func(ctx context.Context, key string) {
 	}
 }
 
-// TestAllocs: a decision allocates nothing, whoever makes it.
+// TestAllocs: no kind of decision allocates.
 func TestAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -60,8 +60,8 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// BenchmarkTake: what "asks" takes longer than "direct" is what the mirror adds to a
-// decision of the shared store.
+// BenchmarkTake: the difference of "asks" and "direct" is what the mirror adds to a decision
+// of the shared store.
 func BenchmarkTake(b *testing.B) {
 	for _, keys := range []int{1, 10_000, 1_000_000} {
 		for name, call := range calls(b) {

@@ -15,14 +15,14 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// ideal is the bucket of one key as it would be, had no call that was admitted anywhere
-// escaped the shared store. Its debt knows no bound.
+// ideal is the bucket of one key if every admitted request had reached the shared store. Its
+// debt has no bound.
 type ideal struct {
 	mu    sync.Mutex
 	token time.Duration
 	full  time.Time
 
-	undated atomic.Bool // a debt without a date was carried
+	undated atomic.Bool // a debt without a date was handed over
 }
 
 func (i *ideal) charge(n int) {
@@ -40,14 +40,14 @@ func (i *ideal) debt() time.Duration {
 	return max(time.Until(i.full), 0)
 }
 
-// link is one node's way to the shared store, which can be cut. It looks at what is
-// carried.
+// link connects one node to the shared store, and can be cut. It checks the knowledge that
+// the node hands over.
 type link struct {
 	*faulty
 	t     *testing.T
 	cut   atomic.Bool
 	ideal *ideal
-	told  *atomic.Int64 // debts that were carried
+	debts *atomic.Int64 // that were handed over
 }
 
 func (l *link) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
@@ -61,19 +61,19 @@ func (l *link) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 		now, _ := l.store.Take(ctx, ratelimit.Request{Key: "clock", Policy: r.Policy})
 		b, k := r.Policy.Bucket(0), r.Known[0]
 		if k.Seen > now.Now {
-			l.t.Errorf("a debt was carried that was seen at %d; now it is %d", k.Seen, now.Now)
+			l.t.Errorf("a debt was handed over that was seen at %d; it is %d now", k.Seen, now.Now)
 		}
 		slack := time.Microsecond
 		if k.Seen == 0 && k.Debt != (ratelimit.Debt{}) {
-			l.ideal.undated.Store(true) // from before the store was ever seen: too large by this trip, there too
+			l.ideal.undated.Store(true) // from before the first answer: too large by this trip
 		}
 		if l.ideal.undated.Load() {
 			slack = longestTrip
 		}
 		if debt := b.Merge(ratelimit.Debt{}, k, now.Now).Duration(); debt > l.ideal.debt()+slack {
-			l.t.Errorf("a debt of %v was carried; had the store never been away it would be %v", debt, l.ideal.debt())
+			l.t.Errorf("a debt of %v was handed over; if the store had never been down it would be %v", debt, l.ideal.debt())
 		} else if debt > 0 {
-			l.told.Add(1)
+			l.debts.Add(1)
 		}
 	})
 }
@@ -106,9 +106,9 @@ func (l *link) Reset(ctx context.Context, key string, p *ratelimit.Policy) error
 
 const longestTrip = 3 * time.Millisecond
 
-// TestBoundsOfManyNodes: nodes lose the shared store and find it again, at random. What
-// they carry is always a lower bound, and together they admit no more than the limit and
-// the shares of those who were alone.
+// TestBoundsOfManyNodes: nodes are cut off from the shared store and connected again, at
+// random. What they hand over is always a lower bound. Together they admit no more than the
+// limit and the shares of the nodes that were cut off.
 func TestBoundsOfManyNodes(t *testing.T) {
 	seed, err := storetest.Seed()
 	if err != nil {
@@ -116,16 +116,16 @@ func TestBoundsOfManyNodes(t *testing.T) {
 	}
 	t.Logf("KEYRATE_SEED=%#x", seed)
 	histories := testkit.Count(20, 100)
-	var told atomic.Int64
+	var debts atomic.Int64
 	for i := range uint64(histories) {
-		synctest.Test(t, func(t *testing.T) { manyNodes(t, rand.New(rand.NewPCG(seed, i)), &told) })
+		synctest.Test(t, func(t *testing.T) { manyNodes(t, rand.New(rand.NewPCG(seed, i)), &debts) })
 	}
-	if told.Load() < 10*int64(histories) {
-		t.Errorf("only %d debts were carried", told.Load())
+	if debts.Load() < 10*int64(histories) {
+		t.Errorf("only %d debts were handed over", debts.Load())
 	}
 }
 
-func manyNodes(t *testing.T, random *rand.Rand, told *atomic.Int64) {
+func manyNodes(t *testing.T, random *rand.Rand, debts *atomic.Int64) {
 	limit := []ratelimit.Limit{ratelimit.PerSecond(5), ratelimit.PerMinute(60), ratelimit.PerSecond(100).WithBurst(10)}[random.IntN(3)]
 	p := policy(t, limit)
 	burst, token := p.Bucket(0).Limit().Burst, p.Bucket(0).Limit().Period/time.Duration(limit.Rate)
@@ -139,7 +139,7 @@ func manyNodes(t *testing.T, random *rand.Rand, told *atomic.Int64) {
 	outages := 0
 	for range nodes {
 		random := rand.New(rand.NewPCG(random.Uint64(), 0)) // of this node
-		l := &link{faulty: shared, t: t, ideal: bucket, told: told}
+		l := &link{faulty: shared, t: t, ideal: bucket, debts: debts}
 		s := newMirror(t, l, mirror.Config{Nodes: nodes})
 		for range 2 {
 			wg.Go(func() {
@@ -163,7 +163,7 @@ func manyNodes(t *testing.T, random *rand.Rand, told *atomic.Int64) {
 		for range random.IntN(3) {
 			cuts = append(cuts, time.Duration(1+random.IntN(5000))*time.Millisecond)
 			outages++
-			alone += cuts[len(cuts)-1] + 200*time.Millisecond // until it is found
+			alone += cuts[len(cuts)-1] + 200*time.Millisecond // until a probe notices
 		}
 		wg.Go(func() {
 			for _, cut := range cuts {

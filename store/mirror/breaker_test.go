@@ -12,8 +12,8 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// TestTransitions: OnChange is told of each transition once, in order, however many
-// callers meet the fault at once; and away and back it goes as often as it happens.
+// TestTransitions: OnChange is called once for each transition, in order, however many
+// requests fail at once and however often the store goes down.
 func TestTransitions(t *testing.T) {
 	for name, begin := range outages {
 		t.Run(name, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestTransitions(t *testing.T) {
 						t.Errorf("change %d is %+v", i, c)
 					}
 					if !c.Down && c.Took != c.At.Sub(changes[i-1].At) {
-						t.Errorf("change %d is %+v; it was away since %v", i, c, changes[i-1].At)
+						t.Errorf("change %d is %+v; it was down since %v", i, c, changes[i-1].At)
 					}
 				}
 			})
@@ -54,7 +54,7 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// TestThreeInARow: a call that is decided begins the count anew.
+// TestThreeInARow: a request that the shared store decides resets the count of failures.
 func TestThreeInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
@@ -84,7 +84,7 @@ func TestThreeInARow(t *testing.T) {
 	})
 }
 
-// TestStragglers of an outage, who fail when it is over, begin no other.
+// TestStragglers: requests of an outage that fail after its end start no other outage.
 func TestStragglers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
@@ -108,8 +108,8 @@ func TestStragglers(t *testing.T) {
 	})
 }
 
-// TestOnChangeHoldsUpNobody, not even if it never returns or panics.
-func TestOnChangeHoldsUpNobody(t *testing.T) {
+// TestOnChangeDelaysNoRequest, even if it never returns or panics.
+func TestOnChangeDelaysNoRequest(t *testing.T) {
 	for name, onChange := range map[string]func(hold <-chan struct{}){
 		"hangs":  func(hold <-chan struct{}) { <-hold },
 		"panics": func(<-chan struct{}) { panic("of the caller's") },
@@ -120,7 +120,7 @@ func TestOnChangeHoldsUpNobody(t *testing.T) {
 				s := newMirror(t, shared, mirror.Config{OnChange: func(mirror.Change) { onChange(hold) }})
 				shared.down()
 				if _, slowest := offer(t, s, policy(t, ratelimit.PerSecond(5)), time.Millisecond, time.Second); slowest > 0 {
-					t.Errorf("a call took %v", slowest)
+					t.Errorf("a request took %v", slowest)
 				}
 				if h := s.Check(t.Context()); name == "panics" && len(h.Warnings) != 2 {
 					t.Errorf("Check warns of %q; want also of the panic", h.Warnings)
@@ -131,8 +131,8 @@ func TestOnChangeHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// TestClose ends the search, waits for its end, and starts no other: the bubble would
-// not end with a goroutine in it.
+// TestClose: Close ends the probing, waits until it has ended, and nothing starts it again:
+// the bubble would not end with a goroutine in it.
 func TestClose(t *testing.T) {
 	for name, begin := range outages {
 		t.Run(name, func(t *testing.T) {
@@ -168,8 +168,8 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestSlowStoreComesBack: one that takes longer than the default for an answer, but not
-// longer than its callers wait, is not kept away for ever.
+// TestSlowStoreComesBack: a store that answers more slowly than the default timeout, but in
+// the time that requests wait, does not stay down.
 func TestSlowStoreComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
@@ -186,12 +186,12 @@ func TestSlowStoreComesBack(t *testing.T) {
 		shared.up()
 		time.Sleep(2 * time.Second)
 		if n := changes.Load(); n != 2 {
-			t.Errorf("OnChange was called %d times; want 2, away and back", n)
+			t.Errorf("OnChange was called %d times; want 2, down and back", n)
 		}
 	})
 }
 
-// TestOnChangeThatEndsItsGoroutine ends no search.
+// TestOnChangeThatEndsItsGoroutine does not end the probing.
 func TestOnChangeThatEndsItsGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
@@ -208,7 +208,7 @@ func TestOnChangeThatEndsItsGoroutine(t *testing.T) {
 	})
 }
 
-// TestRelapse: a store that decides one call of two is not away and back ten times a
+// TestRelapse: a store that decides every other request is not down and back ten times a
 // second.
 func TestRelapse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestRelapse(t *testing.T) {
 		s := newMirror(t, &some{faulty: newFaulty()}, mirror.Config{OnChange: func(mirror.Change) { changes.Add(1) }})
 		offer(t, s, policy(t, ratelimit.PerSecond(1000)), time.Millisecond, time.Minute)
 		if n := changes.Load(); n > 100 {
-			t.Errorf("it went and came %d times in a minute", n)
+			t.Errorf("%d transitions in a minute; want 100 at most", n)
 		}
 	})
 }

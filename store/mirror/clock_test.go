@@ -13,11 +13,11 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// clocked is a store whose clock can be set, and need not run as ours does.
+// clocked is a store whose clock can be set, and may drift.
 type clocked struct {
 	*faulty
-	set   atomic.Int64 // by so many microseconds
-	drift int64        // and loses one in so many; 0: none
+	set   atomic.Int64 // in microseconds, by how much
+	drift int64        // it loses one microsecond in so many; 0: none
 }
 
 func (c *clocked) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
@@ -29,7 +29,7 @@ func (c *clocked) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Deci
 	return d, err
 }
 
-// TestClockThatIsSet: who operates the shared store is told, once each time.
+// TestClockThatIsSet: OnStep and Check report each step of the shared clock once.
 func TestClockThatIsSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := &clocked{faulty: newFaulty()}
@@ -53,9 +53,9 @@ func TestClockThatIsSet(t *testing.T) {
 				want = append(want, by)
 			}
 			h := s.Check(t.Context())
-			told := strings.Contains(strings.Join(h.Warnings, "\n"), "the clock of the shared store was set by")
-			if told != (len(want) > 0) {
-				t.Errorf("set by %v, Check warns of it: %v; %q", by, told, h.Warnings)
+			warned := strings.Contains(strings.Join(h.Warnings, "\n"), "the clock of the shared store was set by")
+			if warned != (len(want) > 0) {
+				t.Errorf("set by %v, Check warns of it: %v; %q", by, warned, h.Warnings)
 			}
 		}
 		if len(steps) != len(want) || steps[0] != want[0] || steps[1] != want[1] {
@@ -68,7 +68,7 @@ func TestClockThatIsSet(t *testing.T) {
 	})
 }
 
-// TestClockThatDrifts is no clock that was set, however long it does.
+// TestClockThatDrifts does not count as set, however long it drifts.
 func TestClockThatDrifts(t *testing.T) {
 	for _, drift := range []int64{10_000, -10_000} {
 		synctest.Test(t, func(t *testing.T) {
@@ -80,8 +80,7 @@ func TestClockThatDrifts(t *testing.T) {
 	}
 }
 
-// moving is a part whose keys are answered by two servers, while slots move: their clocks
-// differ.
+// moving is a part whose keys two servers answer while slots move. Their clocks differ.
 type moving struct {
 	*faulty
 	n atomic.Int64
@@ -97,7 +96,7 @@ func (m *moving) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decis
 	return d, err
 }
 
-// TestRedirectionsAreNoSteps of a clock: while slots move, answers of one part come from two servers.
+// TestRedirectionsAreNoSteps of a clock: while slots move, two servers answer for one part.
 func TestRedirectionsAreNoSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		steps := 0
@@ -108,7 +107,7 @@ func TestRedirectionsAreNoSteps(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		if steps > 2 {
-			t.Errorf("OnStep was called %d times for clocks that nobody set", steps)
+			t.Errorf("OnStep was called %d times though no clock was set", steps)
 		}
 	})
 }

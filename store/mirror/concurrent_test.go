@@ -14,9 +14,9 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// TestTorture does all at once, in real time, for the race detector: answers are
-// possible ones, transitions come in turn, and no goroutine is left.
-func TestTorture(t *testing.T) {
+// TestConcurrentUse does everything at once, in real time, for the race detector: answers
+// are possible, transitions alternate, and no goroutine is left.
+func TestConcurrentUse(t *testing.T) {
 	before := runtime.NumGoroutine()
 	policies := []*ratelimit.Policy{
 		policy(t, ratelimit.PerSecond(5)),
@@ -25,7 +25,7 @@ func TestTorture(t *testing.T) {
 		policy(t, ratelimit.PerSecond(700).Named("m")),
 	}
 	for nodes := range 3 {
-		tortureNode(t, nodes+1, policies)
+		useNode(t, nodes+1, policies)
 	}
 	for wait := time.Millisecond; runtime.NumGoroutine() > before && wait < time.Minute; wait *= 2 {
 		time.Sleep(wait)
@@ -35,15 +35,15 @@ func TestTorture(t *testing.T) {
 	}
 }
 
-func tortureNode(t *testing.T, nodes int, policies []*ratelimit.Policy) {
+func useNode(t *testing.T, nodes int, policies []*ratelimit.Policy) {
 	shared := newFaulty()
 	var last atomic.Bool
-	var telling atomic.Int64
+	var running atomic.Int64
 	s, err := mirror.New(shared, mirror.Config{Nodes: nodes, MaxKeys: 64, OnChange: func(c mirror.Change) {
-		if telling.Add(1) != 1 || last.Swap(c.Down) == c.Down {
-			t.Error("OnChange was called twice at once, or told the same twice")
+		if running.Add(1) != 1 || last.Swap(c.Down) == c.Down {
+			t.Error("OnChange ran twice at once, or reported the same twice")
 		}
-		telling.Add(-1)
+		running.Add(-1)
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func tortureNode(t *testing.T, nodes int, policies []*ratelimit.Policy) {
 	wg.Wait()
 }
 
-// anything makes a call of some kind.
+// anything makes a random request.
 func anything(t *testing.T, s *mirror.Store, key string, p *ratelimit.Policy) {
 	r := ratelimit.Request{Key: key, Policy: p, Cost: rand.IntN(5) - 1, Timeout: 5 * time.Millisecond}
 	switch rand.IntN(40) {

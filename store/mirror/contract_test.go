@@ -9,11 +9,11 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// plain is a store that is no more than that: it needs a deadline and a guard.
+// plain hides all but the methods of a store: it needs a deadline and a guard.
 type plain struct{ ratelimit.Store }
 
-// TestContract: in front of a store that keeps the contract, the mirror keeps it, to
-// the last fraction of every debt, whether it asks or denies by itself.
+// TestContract: in front of a store that keeps the contract, the mirror keeps it to the last
+// fraction of every debt, whether it asks or denies by itself.
 func TestContract(t *testing.T) {
 	for name, c := range map[string]struct {
 		config mirror.Config

@@ -14,10 +14,10 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// TestDeniesOnlyWhatTheSharedStoreWould: three nodes, trips of any length, clocks that
-// tick at different moments. Whenever a node denies a call without asking, the shared
-// store is asked at the same instant: it must have no room either, and owe no less than
-// was told.
+// TestDeniesOnlyWhatTheSharedStoreWould: three nodes, trips of any length, clocks that tick
+// at different moments. Whenever a node denies a request without asking, the test asks the
+// shared store at the same instant: it must have no room either, and its debts must not be
+// smaller than those of the denial.
 func TestDeniesOnlyWhatTheSharedStoreWould(t *testing.T) {
 	seed, err := storetest.Seed()
 	if err != nil {
@@ -32,9 +32,9 @@ func TestDeniesOnlyWhatTheSharedStoreWould(t *testing.T) {
 			asked, own = asked+a, own+o
 		})
 	}
-	t.Logf("%d calls went to the shared store, %d were denied without it", asked, own)
+	t.Logf("%d requests asked the shared store, %d were denied without it", asked, own)
 	if own < 25*histories || asked < 25*histories {
-		t.Errorf("%d calls went to the shared store and %d were denied without it; each must be %d or more for the test to mean anything", asked, own, 25*histories)
+		t.Errorf("%d requests asked the shared store and %d were denied without it; want at least %d of each", asked, own, 25*histories)
 	}
 }
 
@@ -49,7 +49,7 @@ func denyAlone(t *testing.T, random *rand.Rand) (asked, own int) {
 		policy(t, ratelimit.PerHour(7200).WithBurst(20).Named("y"), ratelimit.PerSecond(20).WithBurst(5).Named("x"), ratelimit.PerSecond(3).WithBurst(4).Named("third"), ratelimit.PerMinute(70).Named("slow")),
 	}
 	var mu sync.Mutex
-	chance := func(n int64) int64 { // of many goroutines
+	chance := func(n int64) int64 { // for many goroutines
 		mu.Lock()
 		defer mu.Unlock()
 		return random.Int64N(n)
@@ -83,7 +83,7 @@ func denyAlone(t *testing.T, random *rand.Rand) (asked, own int) {
 						continue
 					}
 					if d.Allowed {
-						t.Error("a call was admitted without the shared store")
+						t.Error("a request was admitted without the shared store")
 					}
 					truth, _ := shared.store.Take(t.Context(), ratelimit.Request{Key: shared.key("key"), Policy: r.Policy})
 					room := true
@@ -91,11 +91,11 @@ func denyAlone(t *testing.T, random *rand.Rand) (asked, own int) {
 						b := r.Policy.Bucket(i)
 						room = room && b.RetryAfter(truth.Debts[i], r.Cost) == 0
 						if truth.Debts[i].Less(d.Debts[i]) {
-							t.Errorf("the debt of %v was told as %v, but it is %v", b.Limit(), d.Debts[i], truth.Debts[i])
+							t.Errorf("the debt of %v was reported as %v, but it is %v", b.Limit(), d.Debts[i], truth.Debts[i])
 						}
 					}
 					if room {
-						t.Errorf("a call of cost %d was denied; the shared store would have admitted it at that instant, by the debts %v", r.Cost, truth.Debts)
+						t.Errorf("a request of cost %d was denied, but the shared store would have admitted it, with the debts %v", r.Cost, truth.Debts)
 					}
 				}
 			})
@@ -105,19 +105,19 @@ func denyAlone(t *testing.T, random *rand.Rand) (asked, own int) {
 	return asked, own
 }
 
-// TestDenialsCostTheSharedStoreNothing: of a key that is called too often, one call a
-// second asks, and those that may be admitted.
+// TestDenialsCostTheSharedStoreNothing: of a key over its limit, one request a second asks,
+// and those that may be admitted.
 func TestDenialsCostTheSharedStoreNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		s := newMirror(t, shared, mirror.Config{})
 		p := policy(t, ratelimit.PerMinute(6).WithBurst(2))
 		admitted, _ := offer(t, s, p, time.Millisecond, time.Minute)
-		if admitted != 2+5 { // one every 10 s; that of the last instant is not asked for
-			t.Errorf("%d calls were admitted; want 7", admitted)
+		if admitted != 2+5 { // one every 10 s; the minute ends before the last
+			t.Errorf("%d requests were admitted; want 7", admitted)
 		}
 		if n := shared.asked.Load(); n > 60+7 {
-			t.Errorf("the shared store was asked %d times in a minute for 60000 calls; want 67 at most", n)
+			t.Errorf("the shared store was asked %d times in a minute for 60000 requests; want 67 at most", n)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// lossy decides calls, and loses the answers of some.
+// lossy decides requests, and loses some of the answers.
 type lossy struct {
 	*faulty
 	lose func() bool
@@ -32,9 +32,9 @@ func (l lossy) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 	return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
 }
 
-// TestLostAnswer: the shared store charged the call, another answer told of that, and
-// then it is decided here. It may be paid for twice, and not more often; and it is never
-// for free.
+// TestLostAnswer: the shared store charged a request, another answer included that, and then
+// the node decides the request. It may be charged twice, but not more often, and not less
+// than once.
 func TestLostAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
@@ -57,16 +57,16 @@ func TestLostAnswer(t *testing.T) {
 		}
 		n.Store(1)
 		if owed := 100 - left(day, take(t, s, "key", day, 0)); owed < int(admitted.Load()) || owed > int(admitted.Load())+10 {
-			t.Errorf("%d tokens are owed for %d calls, of which 10 answers were lost", owed, admitted.Load())
+			t.Errorf("%d tokens are owed for %d requests, 10 of them with lost answers", owed, admitted.Load())
 		}
 	})
 }
 
-// some fails some calls at once: every so many, or half of them by chance.
+// some fails some requests at once: one in so many, or half of them at random.
 type some struct {
 	*faulty
 	n     atomic.Int64
-	every int64 // 0: by chance
+	every int64 // 0: at random
 }
 
 func (s *some) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
@@ -77,9 +77,9 @@ func (s *some) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 	return s.faulty.Take(ctx, r)
 }
 
-// TestFailingCallsKeepToTheLimit: of many callers at once, some calls fail and are
-// decided here while others are on their way. One node admits what its limit allows.
-func TestFailingCallsKeepToTheLimit(t *testing.T) {
+// TestFailingRequestsKeepToTheLimit: of many concurrent requests, some fail and are decided
+// here while others are in flight. One node admits what its limit allows.
+func TestFailingRequestsKeepToTheLimit(t *testing.T) {
 	const trip = 4 * time.Millisecond
 	during := time.Duration(testkit.Count(4, 20)) * time.Second
 	for _, every := range []int64{0, 2, 3, 10} {
@@ -118,8 +118,9 @@ func TestFailingCallsKeepToTheLimit(t *testing.T) {
 	}
 }
 
-// TestNothingIsLostInPassing: a day's limit, of which half of the calls fail.
-func TestNothingIsLostInPassing(t *testing.T) {
+// TestEveryTokenIsUsedOnce: half of the requests under a daily limit fail, and still exactly
+// the limit is admitted.
+func TestEveryTokenIsUsedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		shared.trip = func() time.Duration { return 5 * time.Millisecond }
@@ -138,7 +139,7 @@ func TestNothingIsLostInPassing(t *testing.T) {
 			wg.Wait()
 		}
 		if n := admitted.Load(); n != 100 {
-			t.Errorf("%d calls were admitted; want 100", n)
+			t.Errorf("%d requests were admitted; want 100", n)
 		}
 	})
 }

@@ -18,15 +18,15 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// wild is a shared store that fails in every way that there is.
+// wild is a shared store that fails in every possible way.
 type wild struct {
 	*faulty
 	rnd     *rand.Rand
 	mu      sync.Mutex
 	away    atomic.Bool
-	unknown bool // failures of unknown fate too
-	late    bool // late executions too
-	p       int  // failures per cent
+	unknown bool // some fail after they were charged, perhaps
+	late    bool // some are executed after they failed
+	p       int  // failures, in per cent
 	unk     atomic.Int64
 	later   sync.WaitGroup
 }
@@ -80,17 +80,17 @@ func (w *wild) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 	return d, err
 }
 
-// TestWildStore: whatever the shared store does to the calls of one node, with limits of
-// any kind, up to four of them together, the node admits what each of its limits allows, and
-// answers in time.
-func TestWildStore(t *testing.T) {
+// TestAnyFaultKeepsToTheLimit: whatever the shared store does to the requests of one node,
+// with up to four limits of any kind, the node admits what each limit allows, and answers in
+// time.
+func TestAnyFaultKeepsToTheLimit(t *testing.T) {
 	seed, err := storetest.Seed()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("KEYRATE_SEED=%#x", seed)
 	for i := range uint64(testkit.Count(8, 40)) {
-		synctest.Test(t, func(t *testing.T) { searchOne(t, seed+i) })
+		synctest.Test(t, func(t *testing.T) { anyFault(t, seed+i) })
 	}
 }
 
@@ -100,7 +100,7 @@ type event struct {
 	policy *ratelimit.Policy
 }
 
-func searchOne(t *testing.T, seed uint64) {
+func anyFault(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 77))
 	burst := 5 + rnd.IntN(200)
 	limit := []ratelimit.Limit{ratelimit.PerDay(burst), ratelimit.PerDay(burst), ratelimit.PerSecond(1 + rnd.IntN(100)).WithBurst(burst)}[rnd.IntN(3)]
@@ -111,7 +111,7 @@ func searchOne(t *testing.T, seed uint64) {
 		ratelimit.PerHour(1 + rnd.IntN(5000)).WithBurst(1 + rnd.IntN(200)).Named("h"),
 	}
 	policies := []*ratelimit.Policy{policy(t, limit)}
-	for n := rnd.IntN(4); n > 0; n-- { // each time some of the others, in any order, around the first
+	for n := rnd.IntN(4); n > 0; n-- { // some of the other limits, in any order, around the first
 		some := []ratelimit.Limit{limit}
 		for _, i := range rnd.Perm(3)[:1+rnd.IntN(3)] {
 			some = slices.Insert(some, rnd.IntN(len(some)+1), all[1+i])
@@ -119,7 +119,7 @@ func searchOne(t *testing.T, seed uint64) {
 		policies = append(policies, policy(t, some...))
 	}
 	w := &wild{faulty: newFaulty(), rnd: rnd, unknown: rnd.IntN(2) == 0, late: rnd.IntN(2) == 0, p: []int{0, 2, 20, 50, 90}[rnd.IntN(5)]}
-	s := newMirror(t, w, mirror.Config{}) // of wild, the way takes 6 ms whatever the timeout
+	s := newMirror(t, w, mirror.Config{}) // wild takes 6 ms for a round trip, whatever the timeout
 	maxCost := 1 + rnd.IntN(4)
 	workers := 1 + rnd.IntN(20)
 	pause := time.Duration(1+rnd.IntN(20)) * time.Millisecond
@@ -185,7 +185,7 @@ func searchOne(t *testing.T, seed uint64) {
 			total += e.cost
 		}
 		excess := most - float64(l.Burst)
-		allowed := rate * 0.006 // a call is counted when it is answered, up to a trip after it was decided
+		allowed := rate * 0.006 // a request counts when it is answered, up to a round trip after the decision
 		if excess > allowed+1e-6 {
 			t.Errorf("seed %d: %v, policies %v, unknown %v late %v p %d, outages %d, maxCost %d, workers %d, pause %v: excess %.2f, allowed %.2f (unknown %d, failed %d, total %d)",
 				seed, l, policies, w.unknown, w.late, w.p, outages, maxCost, workers, pause, excess, allowed, w.unk.Load(), failed, total)

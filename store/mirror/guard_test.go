@@ -12,7 +12,7 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// odd is a store that was written elsewhere.
+// odd is a foreign store.
 type odd struct {
 	take func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error)
 }
@@ -26,7 +26,7 @@ type typedError struct{}
 
 func (*typedError) Error() string { panic("nil") }
 
-// TestOddStores: whatever a shared store does, the call is decided, in time.
+// TestOddStores: whatever the shared store does, a request is decided in time.
 func TestOddStores(t *testing.T) {
 	hour := policy(t, ratelimit.PerHour(3))
 	for name, c := range map[string]struct {
@@ -77,24 +77,24 @@ func TestOddStores(t *testing.T) {
 					}
 				}
 				if admitted != 3 {
-					t.Errorf("%d calls were admitted; want 3", admitted)
+					t.Errorf("%d requests were admitted; want 3", admitted)
 				}
 				time.Sleep(10 * time.Second)
 				if err := limiter.Reset(t.Context(), "key"); ratelimit.ErrorClass(err) != mirror.ClassDown {
-					t.Errorf("Reset returned %v; want an error of class away", err)
+					t.Errorf("Reset returned %v; want an error of class down", err)
 				}
 				if err := s.Close(); err != nil {
 					t.Error(err)
 				}
 				if len(classes) != 1 || classes[0] != c.class {
-					t.Errorf("OnChange was told of %q; want %q", classes, c.class)
+					t.Errorf("OnChange reported %q; want %q", classes, c.class)
 				}
 			})
 		})
 	}
 }
 
-// TestResetPanics is an error of the store.
+// TestResetPanics: a panic of Reset is an error of the store.
 func TestResetPanics(t *testing.T) {
 	s := newMirror(t, odd{}, mirror.Config{})
 	if err := s.Reset(t.Context(), "key", policy(t, ratelimit.PerHour(3))); ratelimit.ErrorClass(err) != ratelimit.ClassPanic {
@@ -110,8 +110,8 @@ func (f failing) Take(context.Context, ratelimit.Request) (ratelimit.Decision, e
 }
 func (f failing) Reset(context.Context, string, *ratelimit.Policy) error { return f.err }
 
-// TestTypedNil: an error that panics when it is asked is a panic of the store, whoever
-// asks.
+// TestTypedNil: an error that panics when it is inspected is a panic of the store, in Reset
+// and in Check.
 func TestTypedNil(t *testing.T) {
 	s := newMirror(t, failing{(*ratelimit.StoreError)(nil)}, mirror.Config{})
 	p := policy(t, ratelimit.PerHour(3))
@@ -120,25 +120,24 @@ func TestTypedNil(t *testing.T) {
 		t.Errorf("Reset returned %v; want an error of class panic", err)
 	}
 	if h := s.Check(t.Context()); h.Parts[0].Class != ratelimit.ClassPanic {
-		t.Errorf("Check says %+v; want class panic", h)
+		t.Errorf("Check returned %+v; want class panic", h)
 	}
 }
 
-// TestClassesAreWords: a class becomes a metric label, and a store may put anything
-// into it.
+// TestClassesAreWords: a class becomes a metric label, whatever the store puts into it.
 func TestClassesAreWords(t *testing.T) {
 	for _, class := range []string{"no such key sk_live_SECRET", "", strings.Repeat("x", 1000)} {
 		synctest.Test(t, func(t *testing.T) {
-			told := make(chan string, 1)
-			s := newMirror(t, failing{&ratelimit.StoreError{Class: class}}, mirror.Config{OnChange: func(c mirror.Change) { told <- c.Class }})
+			classes := make(chan string, 1)
+			s := newMirror(t, failing{&ratelimit.StoreError{Class: class}}, mirror.Config{OnChange: func(c mirror.Change) { classes <- c.Class }})
 			for range 3 {
 				take(t, s, "key", policy(t, ratelimit.PerHour(3)), 1)
 			}
-			if got := <-told; got != ratelimit.ClassOther {
-				t.Errorf("OnChange was told of class %.40q; want other", got)
+			if got := <-classes; got != ratelimit.ClassOther {
+				t.Errorf("OnChange reported class %.40q; want other", got)
 			}
 			if got := s.Check(t.Context()).Parts[0].Class; got != ratelimit.ClassOther {
-				t.Errorf("Check tells of class %.40q; want other", got)
+				t.Errorf("Check reported class %.40q; want other", got)
 			}
 		})
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// TestLostData: a shared store that loses its data every second gives one node nothing,
-// for 17 s at 5/s; without the mirror it gives half as much again.
+// TestLostData: a shared store that loses its data every second, 17 s long, makes one node
+// admit no more than 5/s. Without the mirror half as much again is admitted.
 func TestLostData(t *testing.T) {
 	p := policy(t, ratelimit.PerSecond(5))
 	for name, c := range map[string]struct {
@@ -38,14 +38,14 @@ func TestLostData(t *testing.T) {
 					shared.lost.Add(1)
 				}
 				if admitted < c.least || admitted > c.most {
-					t.Errorf("%d calls were admitted; want %d to %d", admitted, c.least, c.most)
+					t.Errorf("%d requests were admitted; want %d to %d", admitted, c.least, c.most)
 				}
 			})
 		})
 	}
 }
 
-// TestNothingIsLearnedFromOverflow: a bucket that keys share says nothing of one of them.
+// TestNothingIsLearnedFromOverflow: a bucket that keys share proves nothing about one key.
 func TestNothingIsLearnedFromOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := &overflowing{newFaulty()}
@@ -60,7 +60,7 @@ func TestNothingIsLearnedFromOverflow(t *testing.T) {
 		}
 		shared.lost.Add(1)
 		if !take(t, s, "key", hour, 1).Allowed {
-			t.Error("a debt of a shared bucket was carried")
+			t.Error("a debt of a shared bucket was handed over")
 		}
 	})
 }
@@ -74,8 +74,8 @@ func (o *overflowing) Take(ctx context.Context, r ratelimit.Request) (ratelimit.
 	return d, err
 }
 
-// TestHandOverCarriesWhatWasAdmittedAlone, of a key that the shared store never saw.
-func TestHandOverCarriesWhatWasAdmittedAlone(t *testing.T) {
+// TestHandOverOfWhatWasAdmittedAlone, for a key that the shared store has never seen.
+func TestHandOverOfWhatWasAdmittedAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		here, there := newMirror(t, shared, mirror.Config{Nodes: 2}), newMirror(t, shared, mirror.Config{Nodes: 2})
@@ -86,7 +86,7 @@ func TestHandOverCarriesWhatWasAdmittedAlone(t *testing.T) {
 		}
 		shared.up()
 		time.Sleep(time.Second)
-		take(t, here, "key", hour, 1) // admitted, and told
+		take(t, here, "key", hour, 1) // admitted, and hands over the debt
 		d := take(t, there, "key", hour, 0)
 		if left := hour.Bucket(0).Remaining(d.Debts[0]); left != 10-6 {
 			t.Errorf("%d tokens are left; want 4: five were granted alone, and one since", left)
@@ -94,7 +94,7 @@ func TestHandOverCarriesWhatWasAdmittedAlone(t *testing.T) {
 	})
 }
 
-// spy shows what is sent.
+// spy sees each request that is sent.
 type spy struct {
 	*faulty
 	see func(r ratelimit.Request)
@@ -105,9 +105,9 @@ func (s spy) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision,
 	return s.faulty.Take(ctx, r)
 }
 
-// TestCallInABuffer: a call that a hung server executes a minute later brings knowledge
+// TestRequestInABuffer: a request that a hung server executes a minute later brings knowledge
 // that is a minute old, and is charged no more than its token.
-func TestCallInABuffer(t *testing.T) {
+func TestRequestInABuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		shared.trip = func() time.Duration { return time.Millisecond }

@@ -10,7 +10,7 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// checked is a shared store that knows of its health itself.
+// checked is a shared store that reports its health itself.
 type checked struct {
 	*faulty
 	health func() ratelimit.Health
@@ -18,7 +18,7 @@ type checked struct {
 
 func (c checked) Check(context.Context) ratelimit.Health { return c.health() }
 
-// TestCheck: both parts are reported, and which decides since when.
+// TestCheck: Check reports both parts, and which one decides since when.
 func TestCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
@@ -47,7 +47,7 @@ func TestCheck(t *testing.T) {
 		want("at the start", ratelimit.StatusOK, mirror.PartShared, true, time.Time{}, 0)
 		time.Sleep(time.Hour)
 		shared.down()
-		// Nobody has called: the next call will fail, and be decided here.
+		// No request has failed yet. The next one will, and be decided here.
 		want("when the shared store is down", ratelimit.StatusDegraded, mirror.PartLocal, false, time.Time{}, 0)
 		away := time.Now()
 		for range 3 {
@@ -56,21 +56,21 @@ func TestCheck(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Hour)
-		want("while it is away", ratelimit.StatusDegraded, mirror.PartLocal, false, away, 1)
+		want("while it is down", ratelimit.StatusDegraded, mirror.PartLocal, false, away, 1)
 		shared.up()
-		want("just before it is found", ratelimit.StatusDegraded, mirror.PartLocal, true, away, 1)
+		want("just before a probe", ratelimit.StatusDegraded, mirror.PartLocal, true, away, 1)
 		time.Sleep(119 * time.Millisecond)
 		synctest.Wait()
 		h := limiter.Check(t.Context())
 		if back := time.Since(h.Parts[0].Since); back > 119*time.Millisecond {
-			t.Errorf("it is back since %v ago", back)
+			t.Errorf("it has been back for %v", back)
 		}
 		want("when it is back", ratelimit.StatusOK, mirror.PartShared, true, h.Parts[0].Since, 0)
 	})
 }
 
-// TestCheckAsksAChecker: a shared store with parts of its own reports them itself, and
-// its panic is a failure.
+// TestCheckAsksAChecker: a shared store that is a Checker reports its parts itself, and its
+// panic is a failure.
 func TestCheckAsksAChecker(t *testing.T) {
 	shared := checked{newFaulty(), func() ratelimit.Health {
 		return ratelimit.Health{Status: ratelimit.StatusDegraded, Decides: "redis", Warnings: []string{"may evict"},
@@ -79,19 +79,19 @@ func TestCheckAsksAChecker(t *testing.T) {
 	s := newMirror(t, shared, mirror.Config{})
 	h := s.Check(t.Context())
 	if h.Status != ratelimit.StatusDegraded || h.Decides != "redis" || len(h.Parts) != 3 || h.Parts[2].Name != mirror.PartLocal || len(h.Warnings) != 1 {
-		t.Errorf("Check says %+v", h)
+		t.Errorf("Check returned %+v", h)
 	}
 	if n := shared.asked.Load(); n != 0 {
-		t.Errorf("the shared store was asked %d times besides", n)
+		t.Errorf("the shared store was asked %d times as well", n)
 	}
 	s = newMirror(t, checked{newFaulty(), func() ratelimit.Health { panic("check") }}, mirror.Config{})
 	if h := s.Check(t.Context()); h.Status != ratelimit.StatusDegraded || h.Parts[0].Class != ratelimit.ClassPanic || h.Decides != mirror.PartLocal {
-		t.Errorf("Check says %+v of a store whose Check panics", h)
+		t.Errorf("Check returned %+v for a store whose Check panics", h)
 	}
 }
 
-// TestCheckKeepsOffItsShares: a Checker may return what it keeps.
-func TestCheckKeepsOffItsShares(t *testing.T) {
+// TestCheckCopies what a Checker returns, which may keep it.
+func TestCheckCopies(t *testing.T) {
 	kept := ratelimit.Health{
 		Status: ratelimit.StatusOK, Decides: "redis",
 		Parts: make([]ratelimit.PartHealth, 1, 4), Warnings: make([]string, 0, 4),
@@ -104,6 +104,6 @@ func TestCheckKeepsOffItsShares(t *testing.T) {
 	}
 	s.Check(t.Context())
 	if kept.Parts[0] != (ratelimit.PartHealth{}) || kept.Warnings[:1][0] != "" || kept.Parts[:2][1] != (ratelimit.PartHealth{}) {
-		t.Errorf("Check wrote into what is not its own: %+v", kept)
+		t.Errorf("Check wrote into the Checker's own slices: %+v", kept)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// TestLimitsThatChange: limits of a key that change from call to call, failures, and
-// memories that are far too small. Answers are possible ones; and with limits that stay,
-// and no failure, a refusal without a trip is one that the shared store would have given.
+// TestLimitsThatChange from request to request, with failures and with memories that are far
+// too small. Answers are possible. If limits stay and nothing fails, the shared store would
+// give each denial as well.
 func TestLimitsThatChange(t *testing.T) {
 	for range 500 {
 		seed := rand.Uint64()
@@ -48,16 +48,16 @@ func changing(t *testing.T, random *rand.Rand) {
 		for i := range p.Len() {
 			room = room && p.Bucket(i).RetryAfter(truth.Debts[i], cost) == 0
 			if truth.Debts[i].Less(d.Debts[i]) {
-				t.Errorf("limit %d owes %v, and was told to owe %v", i, truth.Debts[i], d.Debts[i])
+				t.Errorf("limit %d owes %v, and was reported to owe %v", i, truth.Debts[i], d.Debts[i])
 			}
 		}
 		if room {
-			t.Errorf("a cost of %d was refused, for which the shared store has room: %v", cost, truth.Debts)
+			t.Errorf("a cost of %d was denied, for which the shared store has room: %v", cost, truth.Debts)
 		}
 	}
 }
 
-// randomPolicies of up to three limits, whose names mean the same limit if they stay.
+// randomPolicies have up to three limits. If stay is set, a name always means the same limit.
 func randomPolicies(t *testing.T, random *rand.Rand, stay bool) (policies []*ratelimit.Policy) {
 	defined := map[string]ratelimit.Limit{}
 	for len(policies) < 3 {
@@ -84,8 +84,8 @@ func randomPolicies(t *testing.T, random *rand.Rand, stay bool) (policies []*rat
 	return policies
 }
 
-// TestLimitRaisedElsewhere: what was owed under the old limit is cut to what the new
-// one can owe, at the instant when it was seen.
+// TestLimitRaisedElsewhere: a debt under the old limit is clamped to what the new limit can
+// owe, at the instant when it was observed.
 func TestLimitRaisedElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there, _ := pair(t, mirror.Config{Nodes: 2})
@@ -100,14 +100,15 @@ func TestLimitRaisedElsewhere(t *testing.T) {
 	})
 }
 
-// TestLimitRaised helps at once on the node that has the new limit, whatever it knows.
+// TestLimitRaised: a raised limit takes effect at once on the node that has it, whatever it
+// knows.
 func TestLimitRaised(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMirror(t, newFaulty(), mirror.Config{})
 		hour, second := policy(t, ratelimit.PerHour(10)), policy(t, ratelimit.PerSecond(10))
 		take(t, s, "key", hour, 10)
 		if d := take(t, s, "key", hour, 1); d.Allowed {
-			t.Fatal("an empty bucket admitted a call")
+			t.Fatal("an empty bucket admitted a request")
 		}
 		take(t, s, "key", second, 1)
 		time.Sleep(100 * time.Millisecond)

@@ -27,7 +27,7 @@ type Config struct {
 	NoShare bool
 	// MaxKeys is about how many buckets are remembered, one for each key and limit. A bucket
 	// takes 64 bytes, and at most as many again while the shared store is down. MaxKeys is
-	// rounded up, to less than the double. Buckets are kept in small sets, some of which are
+	// rounded up, to less than the double. Buckets are kept in small sets, and some sets are
 	// full before others: with half of MaxKeys in use one bucket in 25 is forgotten, with all
 	// of it one in 5, those with the smallest debts of their sets. 0 means [DefaultMaxKeys].
 	MaxKeys int

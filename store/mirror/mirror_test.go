@@ -10,15 +10,15 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// TestNewTellsAllFaults of its arguments at once.
-func TestNewTellsAllFaults(t *testing.T) {
+// TestNewReportsAllFaults of its arguments at once.
+func TestNewReportsAllFaults(t *testing.T) {
 	_, err := mirror.New(nil, mirror.Config{Nodes: -1, MaxKeys: -1})
 	if err == nil {
 		t.Fatal("there is no error")
 	}
 	for _, word := range []string{"shared", "Config.Nodes -1", "Config.MaxKeys -1"} {
 		if !strings.Contains(err.Error(), word) {
-			t.Errorf("the error does not tell of %s: %v", word, err)
+			t.Errorf("the error does not name %s: %v", word, err)
 		}
 	}
 	if _, err := mirror.New((*memstore.Store)(nil), mirror.Config{}); err == nil {
@@ -26,7 +26,7 @@ func TestNewTellsAllFaults(t *testing.T) {
 	}
 }
 
-// TestNilPolicy is an error, not a panic.
+// TestNilPolicy: a nil policy is an error, not a panic.
 func TestNilPolicy(t *testing.T) {
 	s := newMirror(t, memstore.New(memstore.Config{}), mirror.Config{})
 	if _, err := s.Take(t.Context(), ratelimit.Request{Key: "key", Cost: 1}); err == nil {
@@ -37,7 +37,7 @@ func TestNilPolicy(t *testing.T) {
 	}
 }
 
-// TestPrintsNothing: neither seeds nor keys.
+// TestPrintsNothing: a Store prints neither seeds nor keys.
 func TestPrintsNothing(t *testing.T) {
 	s := newMirror(t, memstore.New(memstore.Config{}), mirror.Config{})
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
@@ -47,7 +47,7 @@ func TestPrintsNothing(t *testing.T) {
 	}
 }
 
-// TestZeroStore answers with an error.
+// TestZeroStore: a zero Store answers with an error.
 func TestZeroStore(t *testing.T) {
 	s := new(mirror.Store)
 	five, err := ratelimit.NewPolicy(ratelimit.PerSecond(5))

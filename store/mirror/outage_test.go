@@ -11,16 +11,16 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// outages are ways to be away.
+// outages are the ways to be down.
 var outages = map[string]func(f *faulty){
 	"refuses":            func(f *faulty) { f.down() },
 	"hangs":              func(f *faulty) { f.hangs.Store(true) },
 	"hangs, and charges": func(f *faulty) { f.hangs.Store(true); f.late.Store(true) },
 }
 
-// TestTakeOverAndBack: a single node admits what its limit says, through an outage of
-// ten seconds, whether the shared store keeps its data or not; nobody waits longer than
-// the timeout, few wait so long, and the shared store is soon asked again.
+// TestTakeOverAndBack: a single node keeps to its limit through an outage of ten seconds,
+// whether the shared store keeps its data or not. No request waits longer than the timeout,
+// few wait that long, and the shared store is soon asked again.
 func TestTakeOverAndBack(t *testing.T) {
 	p := policy(t, ratelimit.PerSecond(5))
 	for name, begin := range outages {
@@ -36,13 +36,13 @@ func TestTakeOverAndBack(t *testing.T) {
 					n, slowest := offer(t, s, p, 5*time.Millisecond, 10*time.Second)
 					admitted += n
 					if slowest > ratelimit.DefaultTimeout {
-						t.Errorf("a call took %v; the timeout is %v", slowest, ratelimit.DefaultTimeout)
+						t.Errorf("a request took %v; the timeout is %v", slowest, ratelimit.DefaultTimeout)
 					}
-					if asked := shared.asked.Load() - before; asked > 3+100*2 { // a proof is one call that fails
-						t.Errorf("the shared store was asked %d times while it was away", asked)
+					if asked := shared.asked.Load() - before; asked > 3+100*2 { // a failing probe asks once
+						t.Errorf("the shared store was asked %d times while it was down", asked)
 					}
 					if h := s.Check(t.Context()); h.Status != ratelimit.StatusDegraded || h.Decides != mirror.PartLocal {
-						t.Errorf("Check says %+v; want degraded, decided here", h)
+						t.Errorf("Check returned %+v; want degraded, decided here", h)
 					}
 
 					if lose {
@@ -52,13 +52,13 @@ func TestTakeOverAndBack(t *testing.T) {
 					n, _ = offer(t, s, p, 5*time.Millisecond, 200*time.Millisecond)
 					admitted += n
 					if h := s.Check(t.Context()); h.Status != ratelimit.StatusOK || h.Decides != mirror.PartShared {
-						t.Errorf("0.2 s after the shared store was well, Check says %+v", h)
+						t.Errorf("0.2 s after the shared store works again, Check returned %+v", h)
 					}
 					n, _ = offer(t, s, p, 5*time.Millisecond, 5*time.Second)
 					admitted += n
-					// B + r*T, of 18.2 s; and the last 20 ms or so of Check in an outage.
+					// B + r*T, with T = 18.2 s and the 20 ms or so of Check in an outage.
 					if admitted < 90 || admitted > 5+5*18+2 {
-						t.Errorf("%d calls were admitted; want 90 to 97", admitted)
+						t.Errorf("%d requests were admitted; want 90 to 97", admitted)
 					}
 				})
 			})
@@ -66,7 +66,8 @@ func TestTakeOverAndBack(t *testing.T) {
 	}
 }
 
-// TestOnOneFailure the call is decided here, though the shared store is not away yet.
+// TestOnOneFailure: a request that fails is decided here, though the shared store is not down
+// yet.
 func TestOnOneFailure(t *testing.T) {
 	for name, begin := range outages {
 		t.Run(name, func(t *testing.T) {
@@ -78,14 +79,14 @@ func TestOnOneFailure(t *testing.T) {
 				for range 2 {
 					begin(shared)
 					if !take(t, s, "key", hour, 1).Allowed {
-						t.Error("a call was denied though nobody had called")
+						t.Error("the first request was denied")
 					}
 					shared.up()
 					take(t, s, "other", hour, 1)
 				}
-				// Both calls are in the debt that is carried, once.
+				// The debt that is handed over includes both requests once.
 				if d := take(t, s, "key", hour, 0); d.Debts[0].Duration() > time.Hour || d.Debts[0].Duration() < time.Hour-time.Second {
-					t.Errorf("the debt is %v after two calls of half an hour each", d.Debts[0].Duration())
+					t.Errorf("the debt is %v after two requests of half an hour each", d.Debts[0].Duration())
 				}
 				if changes != 0 {
 					t.Errorf("OnChange was called %d times", changes)
@@ -95,8 +96,8 @@ func TestOnOneFailure(t *testing.T) {
 	}
 }
 
-// TestGaveUp: a caller who cancels gets an error, and is no failure.
-func TestGaveUp(t *testing.T) {
+// TestCanceled: a request that is canceled gets an error, and is no failure.
+func TestCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		s := newMirror(t, shared, mirror.Config{OnChange: func(c mirror.Change) { t.Errorf("OnChange(%+v)", c) }})
@@ -111,7 +112,7 @@ func TestGaveUp(t *testing.T) {
 			}
 			cancel()
 		}
-		// So it is with one who had less time than half of the timeout; he is answered.
+		// A request with less time than half of the timeout is decided, and is no failure either.
 		for range 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			if _, err := s.Take(ctx, ratelimit.Request{Key: "other", Policy: hour, Cost: 1, Timeout: 50 * time.Millisecond}); err != nil {

@@ -13,12 +13,12 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// split is a store of three servers, of which some may be down.
+// split is a store of three servers. Some may be down.
 type split struct {
 	*faulty
 	down  [3]atomic.Bool
-	hangs bool        // a server that is down does not answer, instead of refusing
-	two   atomic.Bool // the third has no keys any more: they are the second's
+	hangs bool        // a server that is down does not answer; otherwise it refuses
+	two   atomic.Bool // the second server has the third's keys now
 }
 
 func (s *split) server(key string) int {
@@ -46,7 +46,7 @@ func (s *split) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 	}
 }
 
-// TestOneServerOfThree is away: its keys are decided here, the others know nothing of it.
+// TestOneServerOfThree is down: its keys are decided here, and the others are not affected.
 func TestOneServerOfThree(t *testing.T) {
 	for _, hangs := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestOneServerOfThree(t *testing.T) {
 					if time.Since(before) > 10*time.Millisecond {
 						slow++
 					}
-					if away := shared.down[shared.server(key)].Load(); (d.Source == ratelimit.FromStore) == away {
+					if down := shared.down[shared.server(key)].Load(); (d.Source == ratelimit.FromStore) == down {
 						elsewhere++
 					}
 				}
@@ -76,13 +76,13 @@ func TestOneServerOfThree(t *testing.T) {
 			shared.down[2].Store(true)
 			slow, elsewhere := calls(2000)
 			if slow > 3 || elsewhere > 0 {
-				t.Errorf("hangs %v: %d calls were slow, %d decided by the wrong one; want 3 and 0 at most", hangs, slow, elsewhere)
+				t.Errorf("hangs %v: %d requests were slow, %d had the wrong source; want 3 and 0 at most", hangs, slow, elsewhere)
 			}
 			h := s.Check(t.Context())
 			if h.Status != ratelimit.StatusDegraded || h.Decides != mirror.PartShared || len(h.Warnings) != 1 {
-				t.Errorf("Check says %+v; want degraded, and one warning", h)
+				t.Errorf("Check returned %+v; want degraded, and one warning", h)
 			}
-			// It is back, or its keys are another's: then nothing is asked of it.
+			// Either it comes back, or another server takes its keys and it is not asked.
 			if hangs {
 				shared.two.Store(true)
 			} else {
@@ -90,18 +90,18 @@ func TestOneServerOfThree(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			if slow, elsewhere := calls(100); slow+elsewhere > 0 {
-				t.Errorf("hangs %v: afterwards %d calls were slow, %d decided by the wrong one", hangs, slow, elsewhere)
+				t.Errorf("hangs %v: afterwards %d requests were slow, %d had the wrong source", hangs, slow, elsewhere)
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			if len(changes) != 2 || !changes[0].Down || changes[1].Down || changes[0].Part != "server 2" || changes[1].Part != "server 2" {
-				t.Errorf("the changes are %+v; want server 2 to go and to come", changes)
+				t.Errorf("the changes are %+v; want server 2 down, then back", changes)
 			}
 		})
 	}
 }
 
-// TestAllServers are away: then nothing but the share decides.
+// TestAllServers are down: only the share decides.
 func TestAllServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := &split{faulty: newFaulty()}
@@ -112,21 +112,21 @@ func TestAllServers(t *testing.T) {
 		p := policy(t, ratelimit.PerSecond(1000))
 		for i := range 100 {
 			if d := take(t, s, fmt.Sprint("key", i), p, 1); d.Source != ratelimit.FromShare {
-				t.Fatalf("decided by the %v", d.Source)
+				t.Fatalf("decided by the %v; want the share", d.Source)
 			}
 		}
 		_ = s.Close()
-		// Nothing that is met from now on counts as away: nobody would look for it.
+		// Parts that are met from now on never count as down: they would not be probed.
 		take(t, s, "key", p, 1)
 	})
 }
 
-// unnamed panics when it is asked for its part.
+// unnamed panics in Partition.
 type unnamed struct{ *faulty }
 
 func (unnamed) Partition(string) string { panic("no part") }
 
-// TestPartitionPanics: the store is taken for one part.
+// TestPartitionPanics: the store counts as one part.
 func TestPartitionPanics(t *testing.T) {
 	s := newMirror(t, unnamed{newFaulty()}, mirror.Config{})
 	if !take(t, s, "key", policy(t, ratelimit.PerSecond(1)), 1).Allowed {
@@ -134,7 +134,7 @@ func TestPartitionPanics(t *testing.T) {
 	}
 }
 
-// TestManyParts: a store that names a new part for each key is bounded.
+// TestManyParts: a store that names a new part for each key does not use up the memory.
 func TestManyParts(t *testing.T) {
 	s := newMirror(t, many{newFaulty()}, mirror.Config{})
 	p := policy(t, ratelimit.PerSecond(1))
@@ -147,7 +147,7 @@ type many struct{ *faulty }
 
 func (many) Partition(key string) string { return key }
 
-// sparse is a store of two parts, of which one has few keys, and is down.
+// sparse is a store of two parts. One has few keys, and may be down.
 type sparse struct {
 	*faulty
 	down atomic.Bool
@@ -175,7 +175,8 @@ func (s *sparse) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decis
 	return s.faulty.Take(ctx, r)
 }
 
-// TestPartWithFewKeys: a server of a Cluster with one slot is not back while it is down.
+// TestPartWithFewKeys: a server of a Cluster with one slot does not come back while it is
+// down.
 func TestPartWithFewKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := &sparse{faulty: newFaulty()}
@@ -197,7 +198,7 @@ func TestPartWithFewKeys(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if back > 0 {
-			t.Errorf("in 10 s of an outage it was told %d times that the part is back", back)
+			t.Errorf("in an outage of 10 s, OnChange reported %d times that the part is back", back)
 		}
 	})
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// TestResetOfAnotherKeyVoidsNothing that is on its way.
-func TestResetOfAnotherKeyVoidsNothing(t *testing.T) {
+// TestResetOfAnotherKey ignores no answer of a request in flight.
+func TestResetOfAnotherKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		shared.trip = func() time.Duration { return 5 * time.Millisecond }
@@ -46,8 +46,8 @@ func TestResetOfAnotherKeyVoidsNothing(t *testing.T) {
 	})
 }
 
-// TestResetsOfOtherKeys: a login that resets its key, as is common, a hundred times a second; what is known of another still
-// refuses it.
+// TestResetsOfOtherKeys: logins reset their keys hundreds of times a second, as is common.
+// What is known of another key still denies its requests.
 func TestResetsOfOtherKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
@@ -77,13 +77,14 @@ func TestResetsOfOtherKeys(t *testing.T) {
 		close(stop)
 		wg.Wait()
 		if asked := shared.asked.Load() - before; asked > 20 {
-			t.Errorf("of 200 calls of a key whose 10 tokens are spent, %d made the trip", asked)
+			t.Errorf("of 200 requests for a key whose 10 tokens are spent, %d asked the shared store", asked)
 		}
 	})
 }
 
-// TestLostCallUndoesNoReset: a call that was sent before a reset, and is lost after it, brings nothing back.
-func TestLostCallUndoesNoReset(t *testing.T) {
+// TestLostRequestUndoesNoReset: a request that was sent before a reset, and is lost after it,
+// brings no debt back.
+func TestLostRequestUndoesNoReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		time.Sleep(time.Second)
@@ -103,13 +104,13 @@ func TestLostCallUndoesNoReset(t *testing.T) {
 		wg.Wait()
 		shared.down()
 		if d := take(t, s, "key", day, 1); !d.Allowed {
-			t.Errorf("after a Reset and two calls of 10, a call is refused: %d tokens are left", left(day, d))
+			t.Errorf("after a Reset and two requests under a limit of 10, a request is denied: %d tokens are left", left(day, d))
 		}
 	})
 }
 
-// TestOneFailureUndoesNoReset of another node: what a call adds here is dated as the
-// debt was that it is added to, and a reset since then wins over both.
+// TestOneFailureUndoesNoReset of another node: the cost of a request that is admitted here gets
+// the date of the debt to which it is added, and a reset since then wins over both.
 func TestOneFailureUndoesNoReset(t *testing.T) {
 	for _, outage := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -134,15 +135,15 @@ func TestOneFailureUndoesNoReset(t *testing.T) {
 			time.Sleep(time.Second)
 			take(t, here, "key", day, 1)
 			if n := left(day, take(t, there, "key", day, 0)); n < 8 {
-				t.Errorf("with an outage %v, %d tokens are left after a reset and two calls; want 8", outage, n)
+				t.Errorf("with an outage %v, %d tokens are left after a reset and two requests; want 8", outage, n)
 			}
 		})
 	}
 }
 
-// TestFirstCallOfAKeyFails: nothing was seen of the key, but the store's clock is known,
-// and a reset wins all the same.
-func TestFirstCallOfAKeyFails(t *testing.T) {
+// TestFirstRequestOfAKeyFails: nothing is known of the key, but the store's clock is known, and
+// a reset wins.
+func TestFirstRequestOfAKeyFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there, cut := pair(t, mirror.Config{})
 		day := policy(t, ratelimit.PerDay(10).Named("daily"))
@@ -161,7 +162,7 @@ func TestFirstCallOfAKeyFails(t *testing.T) {
 	})
 }
 
-// TestResetElsewhere is seen within a second.
+// TestResetElsewhere: a reset on another node is noticed within a second.
 func TestResetElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
@@ -180,7 +181,7 @@ func TestResetElsewhere(t *testing.T) {
 	})
 }
 
-// TestResetOvertakesAnAnswer: what was decided before a Reset is not learned after it.
+// TestResetOvertakesAnAnswer: an answer from before a Reset is ignored after it.
 func TestResetOvertakesAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
@@ -200,9 +201,8 @@ func TestResetOvertakesAnAnswer(t *testing.T) {
 	})
 }
 
-// TestResetWinsOverCarry, on the node that did not hear of it, once its knowledge is a
-// second old.
-func TestResetWinsOverCarry(t *testing.T) {
+// TestResetWinsOverKnowledge of another node, once that is a second old.
+func TestResetWinsOverKnowledge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		here, there := newMirror(t, shared, mirror.Config{Nodes: 2}), newMirror(t, shared, mirror.Config{Nodes: 2})
@@ -219,13 +219,13 @@ func TestResetWinsOverCarry(t *testing.T) {
 	})
 }
 
-// TestResetWinsOverWhatWasAdmittedAlone by a node that began while the shared store was
-// out of its reach: what it admitted is dated by the proof that found the store.
+// TestResetWinsOverWhatWasAdmittedAlone by a node that started while it could not reach the
+// shared store: the first probe that reaches it dates what the node admitted.
 func TestResetWinsOverWhatWasAdmittedAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		shared.trip = func() time.Duration { return time.Millisecond }
-		l := &link{faulty: shared, t: t, ideal: &ideal{token: time.Hour}, told: new(atomic.Int64)}
+		l := &link{faulty: shared, t: t, ideal: &ideal{token: time.Hour}, debts: new(atomic.Int64)}
 		time.Sleep(time.Hour)
 		here, there := newMirror(t, l, mirror.Config{Nodes: 2}), newMirror(t, shared, mirror.Config{Nodes: 2})
 		day := policy(t, ratelimit.PerDay(10).Named("daily"))
@@ -233,7 +233,7 @@ func TestResetWinsOverWhatWasAdmittedAlone(t *testing.T) {
 		for _, reset := range []bool{true, false} {
 			for range 5 {
 				if !take(t, here, "key", day, 1).Allowed {
-					t.Error("a call was not admitted alone")
+					t.Error("a request was not admitted alone")
 				}
 			}
 			if !reset {
@@ -248,7 +248,7 @@ func TestResetWinsOverWhatWasAdmittedAlone(t *testing.T) {
 			if d := take(t, here, "key", day, 0); d.Debts[0] != (ratelimit.Debt{}) {
 				t.Errorf("the debts are %v after the reset", d.Debts)
 			}
-			// Without a reset it counts.
+			// Without a reset the debt counts.
 			l.cut.Store(true)
 			if !errors.Is(here.Reset(t.Context(), "key", day), errRefused) {
 				t.Error("the reset reached the shared store")
@@ -263,8 +263,8 @@ func TestResetWinsOverWhatWasAdmittedAlone(t *testing.T) {
 	})
 }
 
-// TestResetWhileAway acts here, and says that it does no more.
-func TestResetWhileAway(t *testing.T) {
+// TestResetWhileDown: Reset fills the buckets of this node, and returns an error that says so.
+func TestResetWhileDown(t *testing.T) {
 	for _, nodes := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			shared := newFaulty()
@@ -274,7 +274,7 @@ func TestResetWhileAway(t *testing.T) {
 			shared.down()
 			for i, class := range []string{"connect", mirror.ClassDown} {
 				if take(t, s, "key", hour, 1).Allowed {
-					t.Error("an empty bucket admitted a call alone")
+					t.Error("an empty bucket admitted a request alone")
 				}
 				err := s.Reset(t.Context(), "key", hour)
 				if failed, ok := errors.AsType[*ratelimit.StoreError](err); !ok || failed.Class != class {

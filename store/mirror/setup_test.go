@@ -17,14 +17,14 @@ import (
 // faulty is a shared store that can fail, hang, be slow and lose its data.
 type faulty struct {
 	store *memstore.Store
-	probe *memstore.Store       // for probes: a Reset of theirs makes memstore ignore what was known of any key
-	fault atomic.Pointer[error] // what calls return, if not nil
-	hangs atomic.Bool           // calls wait for their timeout
-	late  atomic.Bool           // those that hang are charged all the same
-	trip  func() time.Duration  // how long each way takes; nil: no time
+	probe *memstore.Store       // for probes: their Reset makes memstore ignore older knowledge of any key
+	fault atomic.Pointer[error] // what requests return, if not nil
+	hangs atomic.Bool           // requests wait for their timeout
+	late  atomic.Bool           // requests that hang are charged
+	trip  func() time.Duration  // how long each direction takes; nil: no time
 	lost  atomic.Int64          // how often the data was lost
 
-	asked  atomic.Int64 // calls that came
+	asked  atomic.Int64 // requests that arrived
 	denied atomic.Int64
 }
 
@@ -41,10 +41,10 @@ func (f *faulty) of(key string) *memstore.Store {
 
 func (*faulty) SelfTimed() {}
 
-// key is another one after each loss: all buckets are full, and the clock goes on.
+// key returns another key after each loss of data: all buckets are full, and the clock goes on.
 func (f *faulty) key(key string) string { return fmt.Sprintf("%d %s", f.lost.Load(), key) }
 
-// askedKey is the key of a context for a *bool that is set if the shared store is asked.
+// askedKey is a context key. Its value, a *bool, is set if the shared store is asked.
 type askedKey struct{}
 
 func (f *faulty) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
@@ -121,7 +121,7 @@ func policy(t testing.TB, limits ...ratelimit.Limit) *ratelimit.Policy {
 	return p
 }
 
-// take makes one call with the default timeout.
+// take makes one request with the default timeout.
 func take(t testing.TB, s ratelimit.Store, key string, p *ratelimit.Policy, cost int) ratelimit.Decision {
 	t.Helper()
 	d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: ratelimit.DefaultTimeout})
@@ -131,8 +131,8 @@ func take(t testing.TB, s ratelimit.Store, key string, p *ratelimit.Policy, cost
 	return d
 }
 
-// offer makes calls of cost 1 for a time, one every so often, and returns how many were
-// admitted and the longest that one took.
+// offer makes requests of cost 1 at an interval, during a time. It returns how many were
+// admitted, and how long the slowest took.
 func offer(t testing.TB, s ratelimit.Store, p *ratelimit.Policy, every, during time.Duration) (admitted int, slowest time.Duration) {
 	t.Helper()
 	for start := time.Now(); time.Since(start) < during; time.Sleep(every) {
@@ -145,34 +145,34 @@ func offer(t testing.TB, s ratelimit.Store, p *ratelimit.Policy, every, during t
 	return admitted, slowest
 }
 
-// check fails unless a limiter can make a result of the decision.
+// check fails the test unless a limiter can turn the decision into a result.
 func check(t *testing.T, p *ratelimit.Policy, cost int, d ratelimit.Decision) {
 	t.Helper()
-	refused := false
+	denied := false
 	for i := range p.Len() {
 		b := p.Bucket(i)
 		debt := d.Debts[i]
 		if debt.Micros < 0 || debt.Frac >= b.Denominator() || !b.Fits(debt) {
-			t.Fatalf("a debt of %v was told, of at most %v", debt, b.Capacity())
+			t.Fatalf("a debt of %v was reported, of at most %v", debt, b.Capacity())
 		}
-		refused = refused || b.RetryAfter(debt, cost) > 0
+		denied = denied || b.RetryAfter(debt, cost) > 0
 		if own, ok := b.Cost(cost); d.Allowed && (!ok || debt.Less(own)) {
-			t.Fatalf("a call of cost %d was admitted with a debt of %v", cost, debt)
+			t.Fatalf("a request of cost %d was admitted with a debt of %v", cost, debt)
 		}
 	}
-	if !d.Allowed && !refused {
-		t.Fatalf("a call of cost %d was denied with the debts %v, which leave room for it", cost, d.Debts)
+	if !d.Allowed && !denied {
+		t.Fatalf("a request of cost %d was denied with the debts %v, which leave room for it", cost, d.Debts)
 	}
 }
 
 func left(p *ratelimit.Policy, d ratelimit.Decision) int { return p.Bucket(0).Remaining(d.Debts[0]) }
 
-// pair is two nodes on one shared store, of which the first can be cut off.
+// pair returns two nodes on one shared store. The first can be cut off.
 func pair(t *testing.T, c mirror.Config) (here, there *mirror.Store, cut *atomic.Bool) {
 	t.Helper()
 	shared := newFaulty()
 	shared.trip = func() time.Duration { return time.Millisecond }
-	l := &link{faulty: shared, t: t, ideal: &ideal{token: time.Hour}, told: new(atomic.Int64)}
-	time.Sleep(time.Hour) // no clock begins with 0
+	l := &link{faulty: shared, t: t, ideal: &ideal{token: time.Hour}, debts: new(atomic.Int64)}
+	time.Sleep(time.Hour) // the shared clock does not start at 0
 	return newMirror(t, l, c), newMirror(t, shared, c), &l.cut
 }

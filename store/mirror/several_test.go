@@ -15,7 +15,7 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// fourLimits have tokens of whole microseconds, and no two fill up in the same time.
+// fourLimits have tokens of whole microseconds, and different refill times.
 var fourLimits = []ratelimit.Limit{
 	ratelimit.PerSecond(10),
 	ratelimit.PerMinute(120).WithBurst(30).Named("minute"),
@@ -23,7 +23,7 @@ var fourLimits = []ratelimit.Limit{
 	ratelimit.PerDay(8640).WithBurst(80).Named("day"),
 }
 
-// severalLimits returns policies of two to four of the four, in any order.
+// severalLimits returns policies of two to four of them, in any order.
 func severalLimits(t *testing.T, random *rand.Rand, n int) (policies []*ratelimit.Policy) {
 	for range n {
 		var limits []ratelimit.Limit
@@ -35,10 +35,9 @@ func severalLimits(t *testing.T, random *rand.Rand, n int) (policies []*ratelimi
 	return policies
 }
 
-// TestSeveralLimitsTogether: one node, whose shared store comes and goes, decides two to
-// four limits exactly as one store would that is never away: all of them admit, or none
-// is charged, whoever decides. So whatever is known of each limit, and was admitted alone,
-// is carried when the shared store is back.
+// TestSeveralLimitsTogether: one node, whose shared store goes down and comes back, decides
+// two to four limits exactly as one store would that is never down: all limits admit, or none
+// is charged. So the node hands over what it knows of each limit and what it admitted alone.
 func TestSeveralLimitsTogether(t *testing.T) {
 	seed, err := storetest.Seed()
 	if err != nil {
@@ -47,27 +46,27 @@ func TestSeveralLimitsTogether(t *testing.T) {
 	t.Logf("KEYRATE_SEED=%#x", seed)
 	histories := testkit.Count(60, 200)
 	of := map[ratelimit.Source]int{}
-	refused := map[string]int{} // by the name of the limit
+	denied := map[string]int{} // by the name of the limit
 	for i := range uint64(histories) {
-		synctest.Test(t, func(t *testing.T) { together(t, rand.New(rand.NewPCG(seed, i)), of, refused) })
+		synctest.Test(t, func(t *testing.T) { together(t, rand.New(rand.NewPCG(seed, i)), of, denied) })
 		if t.Failed() {
 			t.Fatalf("history %d", i)
 		}
 	}
-	t.Logf("decided by: %v; refused by: %v", of, refused)
+	t.Logf("decided by: %v; denied by: %v", of, denied)
 	for _, source := range []ratelimit.Source{ratelimit.FromStore, ratelimit.FromKnowledge, ratelimit.FromShare} {
 		if of[source] < 5*histories {
-			t.Errorf("%d decisions were founded on %v; each must be %d or more for the test to mean anything", of[source], source, 5*histories)
+			t.Errorf("%d decisions had the source %v; want at least %d", of[source], source, 5*histories)
 		}
 	}
 	for _, l := range policy(t, fourLimits...).Limits() {
-		if refused[l.Name] < histories/2 {
-			t.Errorf("%d calls were refused by %v; each must be %d or more", refused[l.Name], l, histories/2)
+		if denied[l.Name] < histories/2 {
+			t.Errorf("%d requests were denied by %v; want at least %d", denied[l.Name], l, histories/2)
 		}
 	}
 }
 
-func together(t *testing.T, random *rand.Rand, of map[ratelimit.Source]int, refused map[string]int) {
+func together(t *testing.T, random *rand.Rand, of map[ratelimit.Source]int, denied map[string]int) {
 	shared, truth := newFaulty(), memstore.New(memstore.Config{})
 	s := newMirror(t, shared, mirror.Config{})
 	policies := severalLimits(t, random, 3)
@@ -93,28 +92,28 @@ func together(t *testing.T, random *rand.Rand, of map[ratelimit.Source]int, refu
 				return
 			}
 			if !want.Allowed && p.Bucket(i).RetryAfter(want.Debts[i], cost) > 0 {
-				refused[p.Bucket(i).Limit().Name]++
+				denied[p.Bucket(i).Limit().Name]++
 			}
 		}
 	}
 }
 
-// TestSeveralLimitsOfManyCallers: three nodes on one store, whose callers call under
-// policies of two to four limits at once. What each limit owes at the end is what was
-// admitted under the policies that have it, to the token: nothing was charged in part.
-func TestSeveralLimitsOfManyCallers(t *testing.T) {
+// TestSeveralLimitsConcurrently: three nodes on one store decide concurrent requests under
+// policies of two to four limits. In the end each limit owes exactly what was admitted under
+// the policies that have it: no request was charged in part.
+func TestSeveralLimitsConcurrently(t *testing.T) {
 	seed, err := storetest.Seed()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("KEYRATE_SEED=%#x", seed)
 	for i := range uint64(30) {
-		synctest.Test(t, func(t *testing.T) { manyCallers(t, rand.New(rand.NewPCG(seed, i))) })
+		synctest.Test(t, func(t *testing.T) { concurrently(t, rand.New(rand.NewPCG(seed, i))) })
 	}
 }
 
-func manyCallers(t *testing.T, random *rand.Rand) {
-	// A token takes half a day or more, so that none comes back meanwhile.
+func concurrently(t *testing.T, random *rand.Rand) {
+	// A token takes half a day or more: none comes back during the test.
 	var limits []ratelimit.Limit
 	for i, name := range []string{"a", "b", "c", "d"} {
 		limits = append(limits, ratelimit.PerDay(1+i%2).WithBurst(40+random.IntN(100)).Named(name))
@@ -176,6 +175,6 @@ func manyCallers(t *testing.T, random *rand.Rand) {
 		full = full || owes > l.Burst-3
 	}
 	if !full || denied < 10 {
-		t.Errorf("%d calls were denied: too few for the test to mean anything", denied)
+		t.Errorf("%d requests were denied; want at least 10, and a limit that is used up", denied)
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// TestShadowThroughFaults: limits that are only watched would refuse just those calls that
-// they refuse when enforced, also while the shared store is away, refuses, hangs or is
-// back; and where the mirror does not decide, nobody is refused.
+// TestShadowThroughFaults: limits in shadow would deny exactly the requests that they deny when
+// enforced, whether the shared store works, refuses, hangs or is down. Where the mirror does
+// not decide, no request is denied.
 func TestShadowThroughFaults(t *testing.T) {
 	for _, noShare := range []bool{false, true} {
 		t.Run(fmt.Sprintf("NoShare %v", noShare), func(t *testing.T) {
@@ -36,13 +36,13 @@ func TestShadowThroughFaults(t *testing.T) {
 					}
 				}
 				rng := rand.New(rand.NewPCG(1, 0))
-				var decided, undecided, refused int
-				var refusals int64
+				var decided, undecided, denied int
+				var denials int64
 				for range 30 {
 					for _, f := range shared {
 						f.up()
 					}
-					time.Sleep(10 * time.Second) // whoever was away is back
+					time.Sleep(10 * time.Second) // the shared store is back
 					switch fault := rng.IntN(3); fault {
 					case 1:
 						shared[0].down()
@@ -80,24 +80,24 @@ func TestShadowThroughFaults(t *testing.T) {
 							t.Fatalf("%+v; enforced %+v", got, want)
 						}
 						if !want.Allowed {
-							refused++
-							refusals++
+							denied++
+							denials++
 						}
 					}
 				}
 				report := limiters[1].ShadowReport()
-				if report.WouldDeny != refusals || report.Decisions != int64(decided) {
-					t.Errorf("%d refusals of %d: %+v", refusals, decided, report)
+				if report.WouldDeny != denials || report.Decisions != int64(decided) {
+					t.Errorf("%d denials of %d: %+v", denials, decided, report)
 				}
-				if refused == 0 || (undecided > 0) != (noShare) {
-					t.Errorf("%d were refused and %d not decided: this proves nothing", refused, undecided)
+				if denied == 0 || (undecided > 0) != (noShare) {
+					t.Errorf("%d were denied and %d not decided: this proves nothing", denied, undecided)
 				}
 			})
 		})
 	}
 }
 
-// slow is a shared store of 20 ms a trip: for two there is time, for three there is not.
+// slow is a shared store that takes 20 ms: there is time for two questions, but not for three.
 type slow struct{ *faulty }
 
 func (s slow) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
@@ -110,8 +110,8 @@ func (s slow) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision
 	return s.faulty.Take(ctx, r)
 }
 
-// TestShadowBesideThroughFaults: a limit that is watched beside others costs no caller more
-// than the time that a decision may take, and refuses nobody, whatever the shared store does.
+// TestShadowBesideThroughFaults: limits in shadow beside an enforced one take no more than the
+// time that a decision may take, and deny no request, whatever the shared store does.
 func TestShadowBesideThroughFaults(t *testing.T) {
 	for _, noShare := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -133,16 +133,16 @@ func TestShadowBesideThroughFaults(t *testing.T) {
 				start := time.Now()
 				r, err := l.Allow(t.Context(), "k")
 				if took := time.Since(start); took > ratelimit.DefaultTimeout {
-					t.Fatalf("NoShare %v: call %d took %v", noShare, i, took)
+					t.Fatalf("NoShare %v: request %d took %v", noShare, i, took)
 				}
 				if (err != nil) != (noShare && !r.Allowed) || err == nil && !r.Allowed || r.Shadow {
-					t.Fatalf("NoShare %v: call %d: %+v, %v", noShare, i, r, err)
+					t.Fatalf("NoShare %v: request %d: %+v, %v", noShare, i, r, err)
 				}
 				if err != nil && (i < 30 || i >= 95) {
-					t.Errorf("NoShare %v: call %d: %v", noShare, i, err)
+					t.Errorf("NoShare %v: request %d: %v", noShare, i, err)
 				}
 				if (i < 30 || i >= 95) && r.Source != ratelimit.FromStore {
-					t.Errorf("NoShare %v: call %d: watching sends the shared store away: %+v", noShare, i, r)
+					t.Errorf("NoShare %v: request %d: limits in shadow open the breaker: %+v", noShare, i, r)
 				}
 				time.Sleep(200 * time.Millisecond)
 			}

@@ -11,8 +11,8 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// TestShares: three nodes that decide alone admit their shares, and no more, however
-// much of the shared bucket is left; and the debt that is known counts.
+// TestShares: nodes that decide alone admit their shares and no more, however much of the
+// shared bucket is left. The known debt counts.
 func TestShares(t *testing.T) {
 	for _, c := range []struct {
 		limit ratelimit.Limit
@@ -47,21 +47,21 @@ func TestShares(t *testing.T) {
 					check(t, p, 1, d)
 				}
 				if burst != c.burst {
-					t.Errorf("%d calls were admitted at once; want %d", burst, c.burst)
+					t.Errorf("%d requests were admitted at once; want %d", burst, c.burst)
 				}
 				time.Sleep(100 * time.Microsecond)
 				later, _ := offer(t, s, p, 100*time.Millisecond, time.Minute)
 				if later < c.later-1 || later > c.later {
-					t.Errorf("%d calls were admitted in the next minute; want %d, or one less", later, c.later)
+					t.Errorf("%d requests were admitted in the next minute; want %d, or one less", later, c.later)
 				}
 			})
 		})
 	}
 }
 
-// TestToldWaitIsTheShares: while the store is away, who waits as told and is alone is
-// admitted next, by one node of several too.
-func TestToldWaitIsTheShares(t *testing.T) {
+// TestRetryAfterIsTheShares: while the store is down, a single client that waits for RetryAfter
+// is admitted next, by one of several nodes as well.
+func TestRetryAfterIsTheShares(t *testing.T) {
 	for _, nodes := range []int{1, 3, 5, 7} {
 		synctest.Test(t, func(t *testing.T) {
 			shared := newFaulty()
@@ -81,22 +81,22 @@ func TestToldWaitIsTheShares(t *testing.T) {
 				}
 				denied++
 				if state := r.State(0); state.RetryAfter != r.RetryAfter {
-					t.Errorf("the deciding limit tells %v, and the result %v", state.RetryAfter, r.RetryAfter)
+					t.Errorf("the deciding limit says %v, and the result %v", state.RetryAfter, r.RetryAfter)
 				}
 				time.Sleep(r.RetryAfter)
 				if r, _ = limiter.Allow(t.Context(), "key"); !r.Allowed {
-					t.Fatalf("%d nodes: refused after the told wait", nodes)
+					t.Fatalf("%d nodes: denied after the wait", nodes)
 				}
 			}
 			if denied < 90 {
-				t.Errorf("only %d calls were denied", denied)
+				t.Errorf("only %d requests were denied", denied)
 			}
 			// More than the share holds: not before the store is back.
 			if r, _ := limiter.AllowN(t.Context(), "another", 5); nodes > 1 && (r.Allowed || r.RetryAfter == ratelimit.Never || r.RetryAfter <= 0) {
-				t.Errorf("%d nodes: a call of all tokens has %+v", nodes, r)
+				t.Errorf("%d nodes: a request for all tokens has %+v", nodes, r)
 			}
 			if r, _ := limiter.AllowN(t.Context(), "another", 6); r.RetryAfter != ratelimit.Never {
-				t.Errorf("%d nodes: a call of more than the burst is told to wait for %v", nodes, r.RetryAfter)
+				t.Errorf("%d nodes: a request for more than the burst waits for %v", nodes, r.RetryAfter)
 			}
 		})
 	}
@@ -119,7 +119,7 @@ func TestNoShare(t *testing.T) {
 			}
 		}
 		if admitted != 2 {
-			t.Errorf("%d calls were admitted; want 2", admitted)
+			t.Errorf("%d requests were admitted; want 2", admitted)
 		}
 		for _, cost := range []int{3, -1} {
 			if take(t, s, "key", two, cost).Allowed {
@@ -127,7 +127,7 @@ func TestNoShare(t *testing.T) {
 			}
 		}
 		if h := s.Check(t.Context()); h.Decides != mirror.PartLocal {
-			t.Errorf("Check says that %q decides; want %q", h.Decides, mirror.PartLocal)
+			t.Errorf("Check reports that %q decides; want %q", h.Decides, mirror.PartLocal)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// heedful gives up with its context, on its way.
+// heedful gives up with its context.
 type heedful struct{ *faulty }
 
 func (h heedful) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
@@ -28,9 +28,9 @@ func (h heedful) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decis
 	return d, err
 }
 
-// TestShortTimeoutsKeepNobodyElseOut: callers who wait less than the store takes find
-// it away; when one comes who waits longer, it is back.
-func TestShortTimeoutsKeepNobodyElseOut(t *testing.T) {
+// TestShortTimeouts: requests that wait for less than the store takes open the breaker. After a
+// request that waits longer, the store is back.
+func TestShortTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		shared.trip = func() time.Duration { return 2 * time.Millisecond }
@@ -47,7 +47,7 @@ func TestShortTimeoutsKeepNobodyElseOut(t *testing.T) {
 		}
 		take(t, s, "key", p, 1)
 		time.Sleep(time.Second)
-		// Now the hasty ones are among others, and tell nothing.
+		// Now the hasty requests are among others, and prove nothing.
 		for range 100 {
 			hasty()
 			if d := take(t, s, strconv.Itoa(rand.Int()), p, 1); d.Source != ratelimit.FromStore {
@@ -57,9 +57,9 @@ func TestShortTimeoutsKeepNobodyElseOut(t *testing.T) {
 	})
 }
 
-// TestHurriedCallersFindAHungStore: each has less than half of the Timeout, and together
-// they have heard nothing for longer than that.
-func TestHurriedCallersFindAHungStore(t *testing.T) {
+// TestShortTimeoutsDetectAHungStore: each request has less than half of the timeout, and
+// together they have got no answer for longer than that.
+func TestShortTimeoutsDetectAHungStore(t *testing.T) {
 	for name, limit := range map[string]func(ctx context.Context, s *mirror.Store, p *ratelimit.Policy) func(){
 		"deadline": func(ctx context.Context, s *mirror.Store, p *ratelimit.Policy) func() {
 			return func() {
@@ -96,7 +96,7 @@ func TestHurriedCallersFindAHungStore(t *testing.T) {
 				}
 			}
 			if slow > 8 {
-				t.Errorf("%s: %d of 200 calls waited for a hung store", name, slow)
+				t.Errorf("%s: %d of 200 requests waited for a hung store", name, slow)
 			}
 			if h := s.Check(t.Context()); h.Decides != mirror.PartLocal {
 				t.Errorf("%s: %q decides; want %q", name, h.Decides, mirror.PartLocal)
@@ -105,8 +105,8 @@ func TestHurriedCallersFindAHungStore(t *testing.T) {
 	}
 }
 
-// TestSlowButWorking: a store that takes longer than the default Timeout, and less than
-// its callers', is healthy.
+// TestSlowButWorking: a store that takes longer than the default timeout, but less than that of
+// its requests, is healthy.
 func TestSlowButWorking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
@@ -120,7 +120,7 @@ func TestSlowButWorking(t *testing.T) {
 			t.Error(err)
 		}
 		if h := l.Check(t.Context()); h.Status != ratelimit.StatusOK {
-			t.Errorf("Check says %+v", h)
+			t.Errorf("Check returned %+v", h)
 		}
 	})
 }
@@ -137,8 +137,8 @@ func (d deaf) Reset(ctx context.Context, key string, p *ratelimit.Policy) error 
 	return d.store.Reset(ctx, key, p)
 }
 
-// TestDeafStoreIsAway, though it answers: nobody waits for it a fourth time.
-func TestDeafStoreIsAway(t *testing.T) {
+// TestDeafStoreIsDown, though it answers: no fourth request waits for it.
+func TestDeafStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMirror(t, deaf{memstore.New(memstore.Config{})}, mirror.Config{})
 		p := policy(t, ratelimit.PerSecond(5))
@@ -151,13 +151,14 @@ func TestDeafStoreIsAway(t *testing.T) {
 			}
 		}
 		if slow != 3 {
-			t.Errorf("%d of 60 calls waited; want 3", slow)
+			t.Errorf("%d of 60 requests waited; want 3", slow)
 		}
 	})
 }
 
-// TestOnePatientCaller: one call with a long Timeout, ever, keeps nobody waiting for a store that hangs, or for one that is well.
-func TestOnePatientCaller(t *testing.T) {
+// TestOneLongTimeout: a single request with a long timeout makes no other wait for a store that
+// hangs, or for one that works again.
+func TestOneLongTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		s := newMirror(t, shared, mirror.Config{})
@@ -183,9 +184,9 @@ func TestOnePatientCaller(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 		wg.Wait()
-		// reference/faults.md: slow <= rps*D + 3 (+20%)
+		// At most rate*D + 3 requests wait, with a fifth to spare.
 		if slow.Load() > 16 {
-			t.Errorf("of %d calls %d were slow", calls, slow.Load())
+			t.Errorf("of %d requests %d were slow", calls, slow.Load())
 		}
 		shared.up()
 		start = time.Now()
@@ -193,13 +194,13 @@ func TestOnePatientCaller(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		if took := time.Since(start); took > time.Second {
-			t.Errorf("it was back %v after it was well", took)
+			t.Errorf("it was back %v after it worked again", took)
 		}
 	})
 }
 
-// TestCallersWithoutTime tell nothing of the store: nothing is sent for them.
-func TestCallersWithoutTime(t *testing.T) {
+// TestRequestsWithoutTime are not sent, and prove nothing about the store.
+func TestRequestsWithoutTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		shared.trip = func() time.Duration { return time.Millisecond }
@@ -215,7 +216,7 @@ func TestCallersWithoutTime(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if changes := changes.Load(); changes != 0 {
-			t.Errorf("a store that works counted as away: %d changes", changes)
+			t.Errorf("a store that works counted as down: %d changes", changes)
 		}
 	})
 }

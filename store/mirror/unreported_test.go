@@ -12,8 +12,9 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// TestPassingKeepsTheLedger: one caller who brings knowledge of his own does not make the mirror forget what it admitted.
-func TestPassingKeepsTheLedger(t *testing.T) {
+// TestForeignKnowledge: a request that brings its own knowledge does not make the mirror forget
+// what it admitted.
+func TestForeignKnowledge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		s := newMirror(t, shared, mirror.Config{})
@@ -41,8 +42,9 @@ func TestPassingKeepsTheLedger(t *testing.T) {
 	})
 }
 
-// TestLedgerEnds: a failed call begins a ledger, which ends though calls of the key overlap; then what is known refuses again.
-func TestLedgerEnds(t *testing.T) {
+// TestUnreportedDebtEnds: a failed request makes the debt of its key unreported. That ends
+// although requests of the key overlap, and knowledge denies again.
+func TestUnreportedDebtEnds(t *testing.T) {
 	for _, fail := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			shared := newFaulty()
@@ -52,7 +54,7 @@ func TestLedgerEnds(t *testing.T) {
 			take(t, s, "key", p, 5000)
 			var wg sync.WaitGroup
 			end := time.Now().Add(20 * time.Second)
-			for range 20 { // some 800 a second
+			for range 20 { // about 800 a second
 				wg.Go(func() {
 					for time.Now().Before(end) {
 						take(t, s, "key", p, 1)
@@ -82,22 +84,22 @@ func TestLedgerEnds(t *testing.T) {
 				time.Sleep(10 * time.Millisecond)
 			}
 			wg.Wait()
-			t.Logf("after a failure: %v; of 200 calls that are known to be refused, %d asked; slowest %v", fail, asked, slowest)
+			t.Logf("after a failure: %v; of 200 requests that knowledge denies, %d asked; slowest %v", fail, asked, slowest)
 			if asked > 20 {
-				t.Errorf("after a failure: %v; of 200 calls that are known to be refused, %d asked; slowest %v", fail, asked, slowest)
+				t.Errorf("after a failure: %v; of 200 requests that knowledge denies, %d asked; slowest %v", fail, asked, slowest)
 			}
 		})
 	}
 }
 
-// TestSlowAnswer: what a slow answer tells was owed when it was decided, and not when it came.
+// TestSlowAnswer: the debt of a slow answer is dated by its decision, not by its arrival.
 func TestSlowAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
-		time.Sleep(time.Second) // so the shared clock is ahead
+		time.Sleep(time.Second) // the shared clock is ahead
 		s := newMirror(t, shared, mirror.Config{})
 		p := policy(t, ratelimit.PerSecond(1000).WithBurst(30))
-		take(t, s, "another", p, 1) // at once: so the clock is known
+		take(t, s, "another", p, 1) // at once: the clock is known
 		there := true
 		shared.trip = func() time.Duration {
 			if there = !there; there {

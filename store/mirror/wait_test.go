@@ -13,7 +13,7 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// crowd makes calls of one key at once and returns how many were admitted.
+// crowd makes requests for one key at once and returns how many were admitted.
 func crowd(t *testing.T, s *mirror.Store, p *ratelimit.Policy, n int) int {
 	var admitted atomic.Int64
 	var wg sync.WaitGroup
@@ -28,8 +28,8 @@ func crowd(t *testing.T, s *mirror.Store, p *ratelimit.Policy, n int) int {
 	return int(admitted.Load())
 }
 
-// TestCrowd: of many callers of one key, as many make the trip as may be admitted. The
-// others hear of it when those land.
+// TestCrowd: of many requests for one key, as many ask as may be admitted. The others are
+// denied by their answers.
 func TestCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
@@ -43,19 +43,19 @@ func TestCrowd(t *testing.T) {
 				t.Errorf("round %d: %d were admitted; want %d", round, n, want)
 			}
 			if n := shared.asked.Load() - before; n > int64(2*want) {
-				t.Errorf("round %d: %d calls made the trip for %d admitted; want twice as many at most", round, n, want)
+				t.Errorf("round %d: %d requests asked for %d admitted; want twice as many at most", round, n, want)
 			}
 			if took := time.Since(start) - time.Duration(round)*205*time.Millisecond; took > 10*time.Millisecond {
-				t.Errorf("round %d: somebody waited for %v, where a trip takes 2ms", round, took)
+				t.Errorf("round %d: a request waited for %v, where a round trip takes 2ms", round, took)
 			}
 			time.Sleep(205*time.Millisecond*time.Duration(round+1) - time.Since(start))
 		}
 	})
 }
 
-// TestNobodyFollowsForLong: those who follow calls that hang wait no longer than those,
-// and tell nothing of the store.
-func TestNobodyFollowsForLong(t *testing.T) {
+// TestWaitEnds: requests that wait for others that hang wait no longer than those, and are no
+// failures of the store.
+func TestWaitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		s := newMirror(t, shared, mirror.Config{})
@@ -69,10 +69,10 @@ func TestNobodyFollowsForLong(t *testing.T) {
 			t.Errorf("it took %v; want %v", took, ratelimit.DefaultTimeout)
 		}
 		if n := shared.asked.Load(); n != 2 {
-			t.Errorf("%d calls made the trip; want 2", n)
+			t.Errorf("%d requests asked; want 2", n)
 		}
 	})
-	// One who gives up meanwhile is told so.
+	// A request that is canceled while it waits returns.
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		s := newMirror(t, shared, mirror.Config{})
@@ -90,14 +90,14 @@ func TestNobodyFollowsForLong(t *testing.T) {
 	})
 }
 
-// TestPanicLeavesNobodyWaiting: a call whose store panics has landed.
-func TestPanicLeavesNobodyWaiting(t *testing.T) {
+// TestPanicEndsAnAttempt: no request waits for one whose store panicked.
+func TestPanicEndsAnAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		panics := true
 		s := newMirror(t, spy{shared, func(ratelimit.Request) {
 			if panics {
-				panic("a store that says that it does not")
+				panic("a SelfTimed store that panics")
 			}
 		}}, mirror.Config{})
 		p := policy(t, ratelimit.PerHour(2))
@@ -108,13 +108,13 @@ func TestPanicLeavesNobodyWaiting(t *testing.T) {
 			t.Errorf("%d were admitted; want 1", n)
 		}
 		if took := time.Since(start); took != 0 {
-			t.Errorf("somebody waited for %v", took)
+			t.Errorf("a request waited for %v", took)
 		}
 	})
 }
 
-// TestNoHerdAfterManyLandings: followers do not all go at once, however often they have waited.
-func TestNoHerdAfterManyLandings(t *testing.T) {
+// TestNoHerd: waiting requests do not all ask at once, however often they have waited.
+func TestNoHerd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		shared.trip = func() time.Duration { return time.Millisecond + rand.N(10*time.Millisecond) }
@@ -131,13 +131,13 @@ func TestNoHerdAfterManyLandings(t *testing.T) {
 		}
 		wg.Wait()
 		if asked := shared.asked.Load(); asked > 60 {
-			t.Errorf("of 2000 callers who want the 50 tokens of a key, %d made the trip (%d admitted)", asked, admitted.Load())
+			t.Errorf("of 2000 requests for the 50 tokens of a key, %d asked (%d admitted)", asked, admitted.Load())
 		}
 	})
 }
 
-// TestDearCallsAreNotStarved by cheap ones that are on their way all the time.
-func TestDearCallsAreNotStarved(t *testing.T) {
+// TestExpensiveRequestsAreNotStarved by cheap ones that are always in flight.
+func TestExpensiveRequestsAreNotStarved(t *testing.T) {
 	for _, fail := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			shared := newFaulty()
@@ -175,9 +175,9 @@ func TestDearCallsAreNotStarved(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 			wg.Wait()
-			t.Logf("failure %v: of 50 dear calls, %d were admitted, %d refused from knowledge, %d by the share", fail, admitted, knowledge, share)
+			t.Logf("failure %v: of 50 expensive requests, %d were admitted, %d denied from knowledge, %d by the share", fail, admitted, knowledge, share)
 			if admitted < 40 {
-				t.Errorf("failure %v: of 50 dear calls, %d were admitted, %d refused from knowledge, %d by the share", fail, admitted, knowledge, share)
+				t.Errorf("failure %v: of 50 expensive requests, %d were admitted, %d denied from knowledge, %d by the share", fail, admitted, knowledge, share)
 			}
 		})
 	}

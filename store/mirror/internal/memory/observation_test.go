@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// TestReplaces: which of two answers is the later one.
+// TestReplaces: replaces reports which of two answers is the later one.
 func TestReplaces(t *testing.T) {
 	old := observation{micros: 100, den: 1, asked: 1000, answered: 2000, at: 50}
 	for name, c := range map[string]struct {
@@ -13,13 +13,13 @@ func TestReplaces(t *testing.T) {
 	}{
 		"asked afterwards": {observation{micros: 1, den: 1, asked: 2000, answered: 3000, at: 60}, true},
 		"asked afterwards, of a clock that was set back": {observation{micros: 1, den: 1, asked: 2000, answered: 3000, at: 1}, true},
-		"asked meanwhile, decided later":                 {observation{micros: 1, den: 1, asked: 1500, answered: 3000, at: 51}, true},
-		"asked meanwhile, decided earlier":               {observation{micros: 999, den: 1, asked: 1500, answered: 3000, at: 49}, false},
+		"asked before that, decided later":               {observation{micros: 1, den: 1, asked: 1500, answered: 3000, at: 51}, true},
+		"asked before that, decided earlier":             {observation{micros: 999, den: 1, asked: 1500, answered: 3000, at: 49}, false},
 		"decided together, the larger debt":              {observation{micros: 101, den: 1, asked: 1000, answered: 3000, at: 50}, true},
 		"decided together, the smaller debt":             {observation{micros: 99, den: 1, asked: 1000, answered: 3000, at: 50}, false},
 	} {
 		if got := c.next.replaces(&old); got != c.want {
-			t.Errorf("%s: it takes the place of the old one: %v; want %v", name, got, c.want)
+			t.Errorf("%s: replaces reports %v; want %v", name, got, c.want)
 		}
 	}
 }

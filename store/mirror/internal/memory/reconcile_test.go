@@ -7,8 +7,8 @@ import (
 	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
-// TestChargeOutlivesAnAnswer: a call that is decided here while another is on its way
-// is still owed when that is answered.
+// TestChargeOutlivesAnAnswer: a request that was decided here while another was in flight is
+// still owed when that is answered.
 func TestChargeOutlivesAnAnswer(t *testing.T) {
 	m := New(1000, 1, clock.Start())
 	r := ratelimit.Request{Key: "key", Policy: mustPolicy(t, ratelimit.PerHour(10)), Cost: 1}

@@ -42,7 +42,7 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// TestSharesAreKept, up to a bound.
+// TestSharesAreKept up to a bound.
 func TestSharesAreKept(t *testing.T) {
 	s := shares{nodes: 1}
 	p := mustPolicy(t, ratelimit.PerSecond(10))

@@ -19,20 +19,20 @@ func mustPolicy(t testing.TB, limits ...ratelimit.Limit) *ratelimit.Policy {
 	return p
 }
 
-// TestSlotSize: Config.MaxKeys says what a bucket takes.
+// TestSlotSize: a bucket takes what Config.MaxKeys says.
 func TestSlotSize(t *testing.T) {
 	if n := unsafe.Sizeof(slot{}); n != 64 {
 		t.Errorf("a slot takes %d bytes; want 64", n)
 	}
 }
 
-// observedAt is the observation of a debt of so many microseconds at an instant.
+// observedAt returns the observation of a debt in microseconds, at an instant.
 func observedAt(b *ratelimit.Bucket, micros, at int64) observation {
 	return observe(b, ratelimit.Debt{Micros: micros}, at, at, 1)
 }
 
-// TestMemoryIsBounded: of ever more keys, so many are remembered as there is room, and
-// no more; a key with a larger debt than they have is not forgotten for them.
+// TestMemoryIsBounded: of ever more keys, as many are remembered as there is room for. A key
+// with a larger debt is not forgotten for them.
 func TestMemoryIsBounded(t *testing.T) {
 	b := mustPolicy(t, ratelimit.PerHour(10)).Bucket(0)
 	for _, maxKeys := range []int{1, 4, 5, 100, 1000, 10_000, testkit.Count(20_000, 300_000)} {
@@ -64,7 +64,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestMemoryGrows without losing or blurring what it holds.
+// TestMemoryGrows without losing or changing what it holds.
 func TestMemoryGrows(t *testing.T) {
 	p := mustPolicy(t, ratelimit.PerHour(10), ratelimit.PerDay(10).Named("daily"))
 	m := newTable(100_000)
@@ -92,7 +92,7 @@ func TestMemoryGrows(t *testing.T) {
 	}
 }
 
-// TestFullBucketsGiveWay at once, to whatever comes.
+// TestFullBucketsGiveWay at once to any other bucket.
 func TestFullBucketsGiveWay(t *testing.T) {
 	b := mustPolicy(t, ratelimit.PerHour(10)).Bucket(0)
 	m := newTable(1)
