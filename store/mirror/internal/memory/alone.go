@@ -12,7 +12,7 @@ import (
 // between. If there was an attempt, it has ended.
 func (m *Memory) Alone(r *ratelimit.Request, a *Attempt) ratelimit.Decision {
 	share := m.shares.of(r.Policy)
-	sh := m.shard(a.key)
+	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.end(r, a)

@@ -7,18 +7,18 @@ func (m *Memory) Answered(r *ratelimit.Request, a *Attempt, d *ratelimit.Decisio
 	if a.foreign {
 		// The answer repeats what the request brought, be it true or not: it proves nothing, and
 		// may have changed what was known.
-		m.forget(a.key, r.Policy, 0)
+		m.forget(a.id, r.Policy, 0)
 		return
 	}
 	n := r.Policy.Len()
-	sh := m.shard(a.key)
+	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	// It may be older than a reset, or about buckets that keys share.
-	void := a.Asked < sh.reset || d.Overflow
+	void := sh.resets.since(a.id.key, a.Asked) || d.Overflow
 	for i := range n {
 		b := r.Policy.Bucket(i)
-		id := a.key.of(b)
+		id := a.id.of(b)
 		slot := sh.find(id)
 		sh.endOne(slot, a, i, r.Cost)
 		if void {

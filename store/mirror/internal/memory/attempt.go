@@ -16,8 +16,8 @@ type Attempt struct {
 	Ended <-chan struct{}
 
 	clock *clock.Shared // of the part of the shared store that has the key
-	key   id
-	waits int // how often the request has waited for other attempts
+	id    id            // of the key
+	waits int           // how often the request has waited for other attempts
 	// known is what the request hands over. It is here, behind a pointer that is used again:
 	// the shared store is an interface, and a new one would be allocated.
 	known ratelimit.Knowledge
@@ -40,7 +40,7 @@ type carried struct {
 func (sh *shard) start(r *ratelimit.Request, a *Attempt) {
 	for i := range r.Policy.Len() {
 		b := r.Policy.Bucket(i)
-		id := a.key.of(b)
+		id := a.id.of(b)
 		slot := sh.find(id)
 		if slot == nil {
 			// A full bucket, seen too long ago to conclude anything from it.
@@ -65,7 +65,7 @@ func (sh *shard) end(r *ratelimit.Request, a *Attempt) {
 		return
 	}
 	for i := range r.Policy.Len() {
-		sh.endOne(sh.find(a.key.of(r.Policy.Bucket(i))), a, i, r.Cost)
+		sh.endOne(sh.find(a.id.of(r.Policy.Bucket(i))), a, i, r.Cost)
 	}
 	a.counted = 0
 }

@@ -41,13 +41,13 @@ func (m *Memory) Before(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision)
 	all, denied := true, false
 	var crowded *slot // whose attempts in flight leave no room
 	mustWait := false // however often it has waited
-	sh := m.shard(a.key)
+	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for i := range r.Policy.Len() {
 		a.known[i], a.carried[i] = ratelimit.Known{}, carried{}
 		b := r.Policy.Bucket(i)
-		slot := sh.find(a.key.of(b))
+		slot := sh.find(a.id.of(b))
 		if slot == nil {
 			all = false
 			continue

@@ -37,7 +37,7 @@ func New(maxKeys, nodes int, clock clock.Node) *Memory {
 // Begin prepares an attempt for a request whose key belongs to the part of the shared store
 // that has this clock.
 func (m *Memory) Begin(r *ratelimit.Request, a *Attempt, clock *clock.Shared) {
-	a.clock, a.key, a.waits, a.foreign, a.counted = clock, m.hash(r.Key), 0, r.Known != nil, 0
+	a.clock, a.id, a.waits, a.foreign, a.counted = clock, m.hash(r.Key), 0, r.Known != nil, 0
 }
 
 // Abandoned ends an attempt whose request is not decided.
@@ -45,7 +45,7 @@ func (m *Memory) Abandoned(r *ratelimit.Request, a *Attempt) {
 	if a.counted == 0 {
 		return
 	}
-	sh := m.shard(a.key)
+	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.end(r, a)

@@ -44,12 +44,12 @@ type slot struct {
 }
 
 type shard struct {
-	mu    sync.Mutex
-	slots []slot
-	ends  map[id]chan struct{} // of awaited slots; closed when an attempt ends
-	reset int64                // when a key was last reset, on this node's clock
-	most  int                  // slots
-	_     [8]byte              // one cache line each
+	mu     sync.Mutex
+	slots  []slot
+	ends   map[id]chan struct{} // of awaited slots; closed when an attempt ends
+	resets *resets              // nil: there was none
+	most   int                  // slots
+	_      [8]byte              // one cache line each
 }
 
 func newTable(maxKeys int) table {
@@ -81,7 +81,12 @@ func (t *table) forget(key id, p *ratelimit.Policy, resetAt int64) {
 	sh := t.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.reset = max(sh.reset, resetAt)
+	if resetAt != 0 {
+		if sh.resets == nil {
+			sh.resets = new(resets)
+		}
+		sh.resets.add(key.key, resetAt)
+	}
 	for i := range p.Len() {
 		if slot := sh.find(key.of(p.Bucket(i))); slot != nil && (resetAt != 0 || !slot.unreported) {
 			sh.empty(slot)

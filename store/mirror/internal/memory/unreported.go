@@ -14,7 +14,7 @@ import "github.com/keyrate/keyrate/ratelimit"
 func (sh *shard) charge(r *ratelimit.Request, a *Attempt, now int64) {
 	for i := range r.Policy.Len() {
 		b := r.Policy.Bucket(i)
-		id := a.key.of(b)
+		id := a.id.of(b)
 		cost, _ := b.Cost(r.Cost)
 		if slot := sh.find(id); slot != nil {
 			slot.add(b, cost, now)
@@ -49,7 +49,7 @@ func (s *slot) add(b *ratelimit.Bucket, cost ratelimit.Debt, now int64) {
 func (sh *shard) debts(r *ratelimit.Request, share *ratelimit.Policy, a *Attempt, now int64) (known ratelimit.Knowledge) {
 	for i := range r.Policy.Len() {
 		b := r.Policy.Bucket(i)
-		slot := sh.find(a.key.of(b))
+		slot := sh.find(a.id.of(b))
 		if slot == nil {
 			continue
 		}
