@@ -14,15 +14,15 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport"
 )
 
-// TestBodies shows which requests with a body are sent again, and that every body
-// is closed.
+// TestBodies checks which requests with a body are sent again, and that every body is
+// closed.
 func TestBodies(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		method  string
 		getBody bool
 		never   bool // the base does not read it
-		status  int  // of the refusal
+		status  int  // of the denial
 		header  http.Header
 		sent    int
 	}{
@@ -71,7 +71,8 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// TestBodyOfUnsent shows that the body of a request is closed though it is not sent.
+// TestBodyOfUnsent checks that the body of a request is closed although the request is
+// not sent.
 func TestBodyOfUnsent(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -86,14 +87,14 @@ func TestBodyOfUnsent(t *testing.T) {
 	}
 }
 
-// TestGetBodyFails returns the error of GetBody.
+// TestGetBodyFails checks that the error of GetBody is returned.
 func TestGetBodyFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := errors.New("the file is gone")
 		r := request(t, "https://api.example.com/")
 		r.Body = &trackedBody{Reader: strings.NewReader("a body")}
 		r.GetBody = func() (io.ReadCloser, error) { return nil, gone }
-		s := &script{answers: []answer{refusal("Retry-After: 1"), ok}}
+		s := &script{answers: []answer{denial("Retry-After: 1"), ok}}
 		if err := errorOf(t, mustNew(t, s, transport.Config{}), r); !errors.Is(err, gone) {
 			t.Error(err)
 		}

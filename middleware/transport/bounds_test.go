@@ -17,9 +17,9 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport"
 )
 
-// evil has headers that no server should send. The time is that of a bubble,
-// 2000-01-01T00:00:00Z, which is 946684800.
-var evil = map[string]http.Header{
+// hostile has headers that no server should send. In a synctest bubble the time is
+// 2000-01-01T00:00:00Z, 946684800.
+var hostile = map[string]http.Header{
 	"exponents":                  headers("Retry-After: 1e308", "RateLimit-Policy: \"a\";q=1e308;w=1e-308", "RateLimit: \"a\";r=1e308;t=1e308"),
 	"no numbers":                 headers("Retry-After: NaN", "RateLimit-Policy: \"a\";q=NaN;w=-Inf", "RateLimit: \"a\";r=Inf;t=NaN"),
 	"negative ones":              headers("Retry-After: -1", "Retry-After-Ms: -9223372036854775808", "RateLimit-Policy: \"a\";q=-5;w=-1", "RateLimit: \"a\";r=-5;t=-1"),
@@ -31,7 +31,7 @@ var evil = map[string]http.Header{
 	"a quota of 0, alone":        headers("RateLimit-Policy: \"a\";q=0;w=1"),
 	"more left than there is":    headers("RateLimit-Policy: \"a\";q=5;w=1", "RateLimit: \"a\";r=2147483647;t=1"),
 	"dates long ago":             headers("Date: Mon, 01 Jan 0001 00:00:00 GMT", "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 9999-12-31T23:59:59Z"),
-	"dates far away":             headers("Date: Fri, 31 Dec 9999 23:59:59 GMT", "Retry-After: Mon, 01 Jan 0001 00:00:00 GMT", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 0001-01-01T00:00:00Z"),
+	"dates in the far future":             headers("Date: Fri, 31 Dec 9999 23:59:59 GMT", "Retry-After: Mon, 01 Jan 0001 00:00:00 GMT", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 0001-01-01T00:00:00Z"),
 	"a date that does not exist": headers("Retry-After: Thu, 31 Feb 2000 25:61:61 GMT"),
 	"an epoch at the end":        headers("X-RateLimit-Limit: 5", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 999999999999999999"),
 	"vendors that disagree": headers("RateLimit-Policy: \"a\";q=5;w=1", "RateLimit: \"a\";r=0;t=1", "RateLimit-Limit: 1", "RateLimit-Remaining: 0", "RateLimit-Reset: 3600",
@@ -58,12 +58,12 @@ func many(format string) string {
 	return b.String()
 }
 
-// TestEvilHeaders: whatever is sent, with whatever status, no call takes longer than
-// the cap, none is sent for ever, and when the server comes to its senses, all are
-// served again.
-func TestEvilHeaders(t *testing.T) {
+// TestHostileHeaders checks that whatever headers a server sends, with any status, no
+// call takes longer than MaxWait or is sent too often, and that calls are served again
+// once the server sends sensible ones.
+func TestHostileHeaders(t *testing.T) {
 	const maxWait = 7 * time.Second
-	for name, h := range evil {
+	for name, h := range hostile {
 		for _, status := range []int{200, 429, 503, 403} {
 			t.Run(fmt.Sprint(name, " with ", status), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestEvilHeaders(t *testing.T) {
 					}
 					s.answers = []answer{ok}
 					time.Sleep(maxWait)
-					for range 3 { // the first may still have to ask
+					for range 3 { // the first may still have to probe
 						_, _ = call()
 					}
 					if status, err := call(); status != 200 || err != nil {
@@ -110,9 +110,9 @@ func TestEvilHeaders(t *testing.T) {
 	}
 }
 
-// TestClockIsSet: a server's clock that jumps between responses costs nobody more
-// than the cap.
-func TestClockIsSet(t *testing.T) {
+// TestServerClockJumps checks that no call takes longer than MaxWait if the server's
+// clock jumps between responses.
+func TestServerClockJumps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const maxWait = 10 * time.Second
 		tr := mustNew(t, network{handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -138,7 +138,8 @@ func TestClockIsSet(t *testing.T) {
 	})
 }
 
-// TestManyHosts: a hundred times as many hosts and keys take the memory of MaxPaces.
+// TestManyHosts checks that a hundred times as many hosts and keys take no more memory
+// than MaxPaces of them.
 func TestManyHosts(t *testing.T) {
 	const maxPaces = 100
 	heap := func() uint64 {
@@ -166,8 +167,8 @@ func TestManyHosts(t *testing.T) {
 	runtime.KeepAlive(tr)
 }
 
-// TestLongLinesAreForgotten: of a header as long as a server may send, no more stays in
-// memory than the name of the limit.
+// TestLongLinesAreForgotten checks that of a long header only the name of the limit
+// stays in memory.
 func TestLongLinesAreForgotten(t *testing.T) {
 	const limits, line = 60, 1 << 20
 	heap := func() int64 {
@@ -192,11 +193,11 @@ func TestLongLinesAreForgotten(t *testing.T) {
 	runtime.KeepAlive(tr)
 }
 
-// TestToldTooLong: while a wait is told that nobody has the time for, requests fail
-// at once, and one in each MaxWait asks whether it still holds.
-func TestToldTooLong(t *testing.T) {
+// TestWaitBeyondMaxWait checks that while a denial asks for more than MaxWait, requests
+// fail at once and one in each MaxWait probes.
+func TestWaitBeyondMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []answer{refusal("Retry-After: 3600"), refusal("Retry-After: 3600"), ok}}
+		s := &script{answers: []answer{denial("Retry-After: 3600"), denial("Retry-After: 3600"), ok}}
 		tr := mustNew(t, s, transport.Config{})
 		for round := range 3 {
 			began := time.Now()
@@ -218,10 +219,11 @@ func TestToldTooLong(t *testing.T) {
 	})
 }
 
-// TestAskerIsRefused: the newest word on a wait holds, if it is a shorter one, too.
-func TestAskerIsRefused(t *testing.T) {
+// TestProbeIsDenied checks that the denial of a probe replaces the wait, also by a
+// shorter one.
+func TestProbeIsDenied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []answer{refusal("Retry-After: 3600"), refusal("Retry-After: 10"), ok}}
+		s := &script{answers: []answer{denial("Retry-After: 3600"), denial("Retry-After: 10"), ok}}
 		tr := mustNew(t, s, transport.Config{})
 		do(t, tr, request(t, "https://api.example.com/"))
 		time.Sleep(time.Minute)
@@ -231,7 +233,7 @@ func TestAskerIsRefused(t *testing.T) {
 	})
 }
 
-// TestLimitsAreGone: limits that are not told any more hold nobody back for ever.
+// TestLimitsAreGone checks that limits are forgotten once they are no longer reported.
 func TestLimitsAreGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limited := ok
@@ -247,8 +249,8 @@ func TestLimitsAreGone(t *testing.T) {
 	})
 }
 
-// FuzzMaxWait: whatever a server sends, no call takes longer than the cap, and none
-// is sent for ever.
+// FuzzMaxWait checks that whatever a server sends, no call takes longer than MaxWait or
+// is sent too often.
 func FuzzMaxWait(f *testing.F) {
 	names := []string{
 		"Date", "Retry-After", "Retry-After-Ms", "Ratelimit", "Ratelimit-Policy", "Ratelimit-Limit", "Ratelimit-Remaining", "Ratelimit-Reset",

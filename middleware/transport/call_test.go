@@ -13,10 +13,12 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport"
 )
 
-// noon is the Date of responses in these tests, so that dates in them are compared with it.
+// noon is the Date of responses in these tests, 1767614400. It is past, so instants are
+// compared with it and not with the clock of this machine.
 const noon = "Mon, 05 Jan 2026 12:00:00 GMT"
 
-// TestWaitsInUse: what a denied request waits, of what real APIs send.
+// TestWaitsInUse checks how long a denied request waits, by headers that real APIs
+// send.
 func TestWaitsInUse(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines []string
@@ -27,7 +29,7 @@ func TestWaitsInUse(t *testing.T) {
 		"a unit":                     {[]string{"Retry-After: 30s"}, 30 * time.Second},
 		"a Unix time for seconds":    {[]string{`RateLimit: "default";r=0;t=1767614430`}, 30 * time.Second},
 		"years":                      {[]string{`RateLimit: "default";r=0;t=99999999`}, time.Second},
-		"a wait that makes no sense": {[]string{"Retry-After: 99999999999", "X-RateLimit-Limit: 9", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 30"}, 30 * time.Second},
+		"an invalid wait": {[]string{"Retry-After: 99999999999", "X-RateLimit-Limit: 9", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 30"}, 30 * time.Second},
 		"two waits":                  {[]string{"Retry-After: 5, 120"}, 2 * time.Minute},
 		"two counts":                 {[]string{"X-RateLimit-Limit: 10", "X-RateLimit-Remaining: 9, 0", "X-RateLimit-Reset: 20"}, 20 * time.Second},
 		"Anthropic":                  {[]string{"anthropic-ratelimit-requests-limit: 5", "anthropic-ratelimit-requests-remaining: 0", "anthropic-ratelimit-requests-reset: 2026-01-05T12:00:01Z", "anthropic-ratelimit-tokens-limit: 25000", "anthropic-ratelimit-tokens-remaining: 16000", "anthropic-ratelimit-tokens-reset: 2026-01-05T12:00:01Z", "x-should-retry: true"}, time.Second},
@@ -42,7 +44,7 @@ func TestWaitsInUse(t *testing.T) {
 		"an API behind a proxy":      {[]string{`RateLimit-Policy: "default";q=5;w=1`, `RateLimit-Policy: "default";q=2;w=1`, `RateLimit: "default";r=4;t=9`, `RateLimit: "default";r=0;t=2`}, 2 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &script{answers: []answer{refusal(append(c.lines, "Date: "+noon)...), ok}}
+			s := &script{answers: []answer{denial(append(c.lines, "Date: "+noon)...), ok}}
 			if status, _ := do(t, mustNew(t, s, transport.Config{MaxWait: 3 * time.Hour}), request(t, "https://api.example.com/")); status != 200 {
 				t.Errorf("%s: status %d", name, status)
 			}
@@ -53,8 +55,9 @@ func TestWaitsInUse(t *testing.T) {
 	}
 }
 
-// TestBaseBreaksItsContract: whatever base returns, the caller gets a response with a
-// body, or an error; what is dropped is closed, and the next request is sent.
+// TestBaseBreaksItsContract checks that whatever base returns, the caller gets a
+// response with a body or an error, dropped responses are closed, and the next request
+// is sent.
 func TestBaseBreaksItsContract(t *testing.T) {
 	reset := errors.New("the connection was reset")
 	for _, c := range []struct {
@@ -67,10 +70,10 @@ func TestBaseBreaksItsContract(t *testing.T) {
 	}{
 		{"nothing at all", 0, false, nil, 0, 1},
 		{"both", 200, false, reset, 0, 1},
-		{"a refusal and an error", 429, false, reset, 0, 1},
+		{"a denial and an error", 429, false, reset, 0, 1},
 		{"an error, and a response without a body", 200, true, reset, 0, 1},
 		{"no body", 200, true, nil, 200, 1},
-		{"refusals without a body", 429, true, nil, 429, 6},
+		{"denials without a body", 429, true, nil, 429, 6},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -118,16 +121,16 @@ func TestBaseBreaksItsContract(t *testing.T) {
 	}
 }
 
-// TestBasePanics: the panic is the caller's, the bodies are closed, and the next
-// request need not wait.
+// TestBasePanics checks that the caller gets the panic, the bodies are closed, and the
+// next request need not wait.
 func TestBasePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refused := &trackedBody{Reader: io.LimitReader(endless{}, 1<<20)}
+		denied := &trackedBody{Reader: io.LimitReader(endless{}, 1<<20)}
 		attempts := 0
 		tr := mustNew(t, roundTripper(func(r *http.Request) (*http.Response, error) {
 			defer func() { _ = r.Body.Close() }()
 			if attempts++; attempts == 1 {
-				return &http.Response{StatusCode: http.StatusTooManyRequests, Body: refused, Header: headers("Retry-After: 1"), Request: r}, nil
+				return &http.Response{StatusCode: http.StatusTooManyRequests, Body: denied, Header: headers("Retry-After: 1"), Request: r}, nil
 			}
 			panic("a base")
 		}), transport.Config{})
@@ -142,7 +145,7 @@ func TestBasePanics(t *testing.T) {
 			}()
 			t.Error("want a panic, and not", errorOf(t, tr, r))
 		}()
-		if body.closed.Load() == 0 || refused.closed.Load() == 0 {
+		if body.closed.Load() == 0 || denied.closed.Load() == 0 {
 			t.Error("a body is open")
 		}
 		if attempts != 2 {
@@ -151,12 +154,12 @@ func TestBasePanics(t *testing.T) {
 	})
 }
 
-// An endless reader is that.
+// An endless is a reader that never ends.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
-// TestWaits shows how long a refused request waits, and what becomes of it.
+// TestWaits checks how long a denied request waits, and what its caller gets.
 func TestWaits(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -165,25 +168,25 @@ func TestWaits(t *testing.T) {
 		status  int
 		times   []time.Duration // when it was sent
 	}{
-		{"as told in seconds", transport.Config{}, []answer{refusal("Retry-After: 7"), ok}, 200, []time.Duration{0, 7 * time.Second}},
-		{"as told in milliseconds", transport.Config{}, []answer{refusal("Retry-After: 1", "Retry-After-Ms: 300"), ok}, 200, []time.Duration{0, 300 * time.Millisecond}},
-		{"until the reset of what is used up", transport.Config{}, []answer{refusal("X-RateLimit-Limit: 50", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 20"), ok}, 200, []time.Duration{0, 20 * time.Second}},
-		{"until the first token of a full bucket", transport.Config{}, []answer{refusal("X-RateLimit-Limit-Requests: 60", "X-RateLimit-Remaining-Requests: 0", "X-RateLimit-Reset-Requests: 5m"), ok}, 200, []time.Duration{0, 5 * time.Second}},
-		{"longer and longer if nothing is told", transport.Config{}, []answer{refusal(), refusal(), refusal(), ok}, 200, []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second}},
+		{"as asked, in seconds", transport.Config{}, []answer{denial("Retry-After: 7"), ok}, 200, []time.Duration{0, 7 * time.Second}},
+		{"as asked, in milliseconds", transport.Config{}, []answer{denial("Retry-After: 1", "Retry-After-Ms: 300"), ok}, 200, []time.Duration{0, 300 * time.Millisecond}},
+		{"until the reset of what is used up", transport.Config{}, []answer{denial("X-RateLimit-Limit: 50", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 20"), ok}, 200, []time.Duration{0, 20 * time.Second}},
+		{"until the first token of a full bucket", transport.Config{}, []answer{denial("X-RateLimit-Limit-Requests: 60", "X-RateLimit-Remaining-Requests: 0", "X-RateLimit-Reset-Requests: 5m"), ok}, 200, []time.Duration{0, 5 * time.Second}},
+		{"longer and longer without a Retry-After", transport.Config{}, []answer{denial(), denial(), denial(), ok}, 200, []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second}},
 		{"503 with a wait", transport.Config{}, []answer{{status: 503, header: headers("Retry-After: 2")}, ok}, 200, []time.Duration{0, 2 * time.Second}},
 		{"503 without one", transport.Config{}, []answer{{status: 503}, ok}, 503, []time.Duration{0}},
 		{"GitHub's secondary limit", transport.Config{}, []answer{{status: 403, header: headers("Retry-After: 30")}, ok}, 200, []time.Duration{0, 30 * time.Second}},
 		{"GitHub's primary limit", transport.Config{}, []answer{{status: 403, header: headers("X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 30")}, ok}, 200, []time.Duration{0, 30 * time.Second}},
 		{"forbidden for another reason", transport.Config{}, []answer{{status: 403, header: headers(`RateLimit: "default";r=0;t=1`)}, ok}, 403, []time.Duration{0}},
-		{"no longer than the cap", transport.Config{}, []answer{refusal("Retry-After: 61"), ok}, 429, []time.Duration{0}},
-		{"no longer than another cap", transport.Config{MaxWait: 2 * time.Second}, []answer{refusal("Retry-After: 3"), ok}, 429, []time.Duration{0}},
-		{"no longer than the cap in all", transport.Config{MaxWait: 5 * time.Second}, []answer{refusal("Retry-After: 3"), refusal("Retry-After: 3"), ok}, 429, []time.Duration{0, 3 * time.Second}},
-		{"as long as a larger cap", transport.Config{MaxWait: 2 * time.Hour}, []answer{refusal("Retry-After: 3600"), ok}, 200, []time.Duration{0, time.Hour}},
-		{"not for months", transport.Config{}, []answer{refusal("Retry-After: 9999999"), ok}, 429, []time.Duration{0}},
-		{"not for a time that makes no sense", transport.Config{}, []answer{refusal("Retry-After: 99999999999999999999"), ok}, 200, []time.Duration{0, time.Second}},
-		{"not too often", transport.Config{MaxRetries: 2}, []answer{refusal("Retry-After: 1")}, 429, []time.Duration{0, time.Second, 2 * time.Second}},
-		{"never again", transport.Config{MaxRetries: -1}, []answer{refusal("Retry-After: 1"), ok}, 429, []time.Duration{0}},
-		{"by stored responses, of which nothing holds", transport.Config{}, []answer{refusal("Retry-After: 30", "Age: 1"), ok}, 200, []time.Duration{0, time.Second}},
+		{"no longer than the cap", transport.Config{}, []answer{denial("Retry-After: 61"), ok}, 429, []time.Duration{0}},
+		{"no longer than another cap", transport.Config{MaxWait: 2 * time.Second}, []answer{denial("Retry-After: 3"), ok}, 429, []time.Duration{0}},
+		{"no longer than the cap in all", transport.Config{MaxWait: 5 * time.Second}, []answer{denial("Retry-After: 3"), denial("Retry-After: 3"), ok}, 429, []time.Duration{0, 3 * time.Second}},
+		{"as long as a larger cap", transport.Config{MaxWait: 2 * time.Hour}, []answer{denial("Retry-After: 3600"), ok}, 200, []time.Duration{0, time.Hour}},
+		{"not for months", transport.Config{}, []answer{denial("Retry-After: 9999999"), ok}, 429, []time.Duration{0}},
+		{"not for an invalid time", transport.Config{}, []answer{denial("Retry-After: 99999999999999999999"), ok}, 200, []time.Duration{0, time.Second}},
+		{"not too often", transport.Config{MaxRetries: 2}, []answer{denial("Retry-After: 1")}, 429, []time.Duration{0, time.Second, 2 * time.Second}},
+		{"never again", transport.Config{MaxRetries: -1}, []answer{denial("Retry-After: 1"), ok}, 429, []time.Duration{0}},
+		{"not by a stored response", transport.Config{}, []answer{denial("Retry-After: 30", "Age: 1"), ok}, 200, []time.Duration{0, time.Second}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -193,7 +196,7 @@ func TestWaits(t *testing.T) {
 				case 200:
 					want = "hello\n"
 				case 429:
-					want = "refused\n"
+					want = "denied\n"
 				}
 				status, body := do(t, mustNew(t, s, c.config), request(t, "https://api.example.com/"))
 				if status != c.status || body != want {

@@ -10,7 +10,7 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport"
 )
 
-// TestKeyPanics: the credentials count, as if there were no Key.
+// TestKeyPanics checks that the credentials count if Key panics.
 func TestKeyPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: []answer{{status: 200, header: headers(`RateLimit-Policy: "default";q=1;w=10`, `RateLimit: "default";r=0;t=10`)}}}
@@ -33,7 +33,8 @@ func TestNewFaults(t *testing.T) {
 	}
 }
 
-// TestShared shows whose requests share a pace: those to one host with one key.
+// TestShared checks that requests to one host with one key share a pace, and no others
+// do.
 func TestShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limited := false

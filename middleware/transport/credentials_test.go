@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 )
 
-// known are headers from which well-known APIs take their keys.
+// known are headers of well-known APIs that hold a credential.
 var known = []string{
 	"Authorization", "X-API-Key", "Api-Key", "ApiKey", "X-ApiKey", "Ocp-Apim-Subscription-Key", "PRIVATE-TOKEN", "JOB-TOKEN",
 	"X-Auth-Token", "X-Auth-Key", "X-Access-Token", "X-Goog-Api-Key", "X-Shopify-Access-Token", "X-Shopify-Storefront-Access-Token",
@@ -18,11 +18,11 @@ var known = []string{
 	"X-License-Key", "X-Algolia-API-Key", "X-Typesense-Api-Key", "X-Riot-Token", "X-Subscription-Token", "X-CMC_PRO_API_KEY",
 	"x-cg-demo-api-key", "X-MBX-APIKEY", "CB-ACCESS-KEY", "OK-ACCESS-KEY", "KC-API-KEY", "X-BAPI-API-KEY", "X-GEMINI-APIKEY",
 	"X-N8N-API-KEY", "X-Redmine-API-Key", "X-Plex-Token", "X-JFrog-Art-Api", "Fastly-Key", "X-Tableau-Auth", "X-Cybozu-API-Token",
-	"X-Hasura-Admin-Secret", "X-IBM-Client-Id", "X-StorageApi-Token", "X-SF-Token", "Token", "X-Some-Vendor-Nobody-Knows-Api-Key",
+	"X-Hasura-Admin-Secret", "X-IBM-Client-Id", "X-StorageApi-Token", "X-SF-Token", "Token", "X-Some-Unknown-Vendor-Api-Key",
 }
 
-// TestCredentials: each header that APIs take keys from makes a key of its own, which
-// depends on its value and on no other header.
+// TestCredentials checks that each header with a credential makes a key of its own,
+// which depends on its value and no other header.
 func TestCredentials(t *testing.T) {
 	seen := map[string]string{}
 	for _, name := range append([]string{""}, known...) {
@@ -52,8 +52,8 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// TestCredentialsElsewhere: which requests have the same key, by other things than the
-// name of a header.
+// TestCredentialsElsewhere checks which requests have the same key by their query, user
+// or signature.
 func TestCredentialsElsewhere(t *testing.T) {
 	const aws = "AWS4-HMAC-SHA256 Credential=%s/%s/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=%s"
 	with := func(url, authorization string) *http.Request {
@@ -95,8 +95,8 @@ func TestCredentialsElsewhere(t *testing.T) {
 	}
 }
 
-// TestNoCredential: the first 401 or 429 to a request without a credential that is
-// known reports that all such requests to the host share a pace, and only the first.
+// TestNoCredential checks that only the first 401 or 429 to a request without a known
+// credential reports that such requests share a pace.
 func TestNoCredential(t *testing.T) {
 	const api = "https://api.example.com/"
 	for _, c := range []struct {

@@ -16,17 +16,17 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport"
 )
 
-// denying is a response with a status that denies, or not.
+// denying returns a response with a status that may be a denial.
 func denying(status int, lines ...string) answer {
 	return answer{status: status, header: headers(lines...), body: "denied\n"}
 }
 
-// linear denies by 400 and what remains, as Linear does.
+// linear denies by status 400 and what remains, as Linear does.
 func linear(r *http.Response) (time.Duration, bool) {
 	return 0, r.StatusCode == http.StatusBadRequest && r.Header.Get("X-RateLimit-Requests-Remaining") == "0"
 }
 
-// TestDenied shows which responses are denials, and for how long.
+// TestDenied checks which responses are denials, and for how long.
 func TestDenied(t *testing.T) {
 	const s = time.Second
 	// A bubble begins at 946684800.
@@ -37,7 +37,7 @@ func TestDenied(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		config transport.Config
-		first  []answer // and then it is served
+		first  []answer // then it is served
 		status int
 		times  []time.Duration // when it was sent
 	}{
@@ -59,14 +59,14 @@ func TestDenied(t *testing.T) {
 		{"503 that wants no other attempt", transport.Config{}, []answer{denying(503, "Retry-After: 3", "x-should-retry: False")}, 503, []time.Duration{0}},
 		{"the second wants none", transport.Config{}, []answer{denying(429, "Retry-After: 3"), denying(429, "Retry-After: 3", "x-should-retry: false")}, 429, []time.Duration{0, 3 * s}},
 
-		{"as told, with a limit of which only the window is known", transport.Config{}, []answer{
+		{"as asked, with a limit without a quota", transport.Config{}, []answer{
 			denying(429, "X-MinLimit-Remaining: 0", "X-DayLimit-Remaining: 4000", "X-Rate-Limit-Problem: minute", "Retry-After: 21"),
 		}, 200, []time.Duration{0, 21 * s}},
-		{"as told, twice", transport.Config{}, []answer{
+		{"as asked, twice", transport.Config{}, []answer{
 			denying(429, "X-MinLimit-Remaining: 0", "Retry-After: 5"), denying(429, "X-MinLimit-Remaining: 0", "Retry-After: 12"),
 		}, 200, []time.Duration{0, 5 * s, 17 * s}},
-		{"as told, with nothing but that none remain", transport.Config{}, []answer{denying(429, "X-RateLimit-Remaining: 0", "Retry-After-Ms: 300")}, 200, []time.Duration{0, 300 * time.Millisecond}},
-		{"as told, with a window without a limit", transport.Config{}, []answer{
+		{"as asked, with nothing but that none remain", transport.Config{}, []answer{denying(429, "X-RateLimit-Remaining: 0", "Retry-After-Ms: 300")}, 200, []time.Duration{0, 300 * time.Millisecond}},
+		{"as asked, with a window without a limit", transport.Config{}, []answer{
 			denying(429, "X-RateLimit-Window: 3600", "X-RateLimit-Remaining: 0", "Retry-After: 7"),
 		}, 200, []time.Duration{0, 7 * s}},
 		{"another limit is used up, which is not reported", transport.Config{}, []answer{
@@ -81,7 +81,7 @@ func TestDenied(t *testing.T) {
 		{"a window in the words of a bucket", transport.Config{}, []answer{
 			denying(429, "anthropic-ratelimit-requests-limit: 50", "anthropic-ratelimit-requests-remaining: 0", "anthropic-ratelimit-requests-reset: 2000-01-01T00:00:30Z"),
 			denying(429, "anthropic-ratelimit-requests-limit: 50", "anthropic-ratelimit-requests-remaining: 0", "anthropic-ratelimit-requests-reset: 2000-01-01T00:00:30Z"),
-		}, 200, []time.Duration{0, 2 * 600 * time.Millisecond, 30 * s}}, // one share is spared
+		}, 200, []time.Duration{0, 2 * 600 * time.Millisecond, 30 * s}}, // one token is spared
 		{"a window in OpenAI's words", transport.Config{}, []answer{
 			denying(429, "X-RateLimit-Limit-Requests: 10", "X-RateLimit-Remaining-Requests: 0", "X-RateLimit-Reset-Requests: 40s"),
 			denying(429, "X-RateLimit-Limit-Requests: 10", "X-RateLimit-Remaining-Requests: 0", "X-RateLimit-Reset-Requests: 36s"),
@@ -123,8 +123,8 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// TestDeniedIsSentAgain: what Config.Denied calls denied was not served, so a request
-// that is not idempotent is sent again; one that met an overload is not.
+// TestDeniedIsSentAgain checks that a request is sent again after Config.Denied reports
+// a denial, also if it is not idempotent; after an overload it is not.
 func TestDeniedIsSentAgain(t *testing.T) {
 	for status, want := range map[int]int{400: 2, 418: 2, 430: 2, 503: 1, 529: 1} {
 		synctest.Test(t, func(t *testing.T) {
@@ -139,7 +139,8 @@ func TestDeniedIsSentAgain(t *testing.T) {
 	}
 }
 
-// TestLastAttempt: x-should-retry ends one request, and the wait holds for the others.
+// TestLastAttempt checks that x-should-retry: false ends one request, and that the wait
+// holds for the others.
 func TestLastAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: []answer{denying(429, "Retry-After: 10", "x-should-retry: false"), ok}}
@@ -153,15 +154,15 @@ func TestLastAttempt(t *testing.T) {
 	})
 }
 
-// TestLimitOfZeroSaysNoWait: a denial with a limit of 0 backs off as if no limit were
-// reported.
+// TestLimitOfZeroSaysNoWait checks that a denial with a limit of 0 backs off as if no
+// limit were reported.
 func TestLimitOfZeroSaysNoWait(t *testing.T) {
 	for _, lines := range [][]string{
 		{"X-Rate-Limit-Limit: 0", "X-Rate-Limit-Remaining: 0", "X-Rate-Limit-Reset: 30"},
 		{"RateLimit: limit=0, remaining=0, reset=30"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &script{answers: []answer{refusal(lines...), refusal(lines...), ok}}
+			s := &script{answers: []answer{denial(lines...), denial(lines...), ok}}
 			if status, _ := do(t, mustNew(t, s, transport.Config{}), request(t, "https://api.example.com/")); status != 200 {
 				t.Errorf("%q: status %d", lines, status)
 			}
@@ -172,7 +173,7 @@ func TestLimitOfZeroSaysNoWait(t *testing.T) {
 	}
 }
 
-// A stalled body does not end until it is closed.
+// A stalled is a body that blocks until it is closed.
 type stalled struct {
 	closed chan struct{}
 	n      atomic.Int32
@@ -190,9 +191,9 @@ func (s *stalled) Close() error {
 	return nil
 }
 
-// TestRefusalIsSlow: a refusal whose body does not come keeps nobody for longer than
-// there is time.
-func TestRefusalIsSlow(t *testing.T) {
+// TestSlowDenial checks that a denial whose body does not arrive delays its caller no
+// longer than there is time.
+func TestSlowDenial(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		maxWait time.Duration
@@ -235,149 +236,18 @@ func TestRefusalIsSlow(t *testing.T) {
 	}
 }
 
-// TestOvertakenDenial: a denial that comes after the response to a later request shows
-// that a window is one, as any other: from then on no request goes before its end when
-// none remains.
-func TestOvertakenDenial(t *testing.T) {
-	const ms, s = time.Millisecond, time.Second
+// TestDenialIsKept checks that the caller of a denied request gets the denial with its
+// body if the request cannot wait again.
+func TestDenialIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told := func(a answer, remaining string, takes time.Duration) answer {
-			a.takes = takes
-			a.header = headers(`RateLimit-Policy: "default";q=4;w=10`, `RateLimit: "default";r=`+remaining+`;t=10`)
-			if a.status == http.StatusTooManyRequests {
-				a.header.Set("Retry-After", "10")
-			}
-			return a
-		}
-		server := &script{answers: []answer{
-			told(ok, "3", 0), told(refusal(), "0", 100*ms), told(ok, "0", 50*ms),
-			told(ok, "0", 0), told(ok, "3", 0),
-		}}
-		tr := mustNew(t, server, transport.Config{})
-		do(t, tr, request(t, "https://api.example.com/"))
-		var wg sync.WaitGroup
-		wg.Go(func() { do(t, tr, request(t, "https://api.example.com/")) })
-		time.Sleep(ms)
-		do(t, tr, request(t, "https://api.example.com/"))
-		wg.Wait()
-		do(t, tr, request(t, "https://api.example.com/"))
-		if want := []time.Duration{0, 0, ms, 10*s + 100*ms, 20*s + 100*ms}; !slices.EqualFunc(server.times, want, near) {
-			t.Errorf("sent at %v, want %v", server.times, want)
-		}
-	})
-}
-
-// TestDenialOfOneLimit: a denial that names a limit keeps those waiting that count
-// against it; one that names none keeps all.
-func TestDenialOfOneLimit(t *testing.T) {
-	for name, c := range map[string]struct {
-		denied answer
-		held   bool // the others
-	}{
-		"names the limit that is used up": {denying(429, "Retry-After: 30", "X-RateLimit-Limit: 30", "X-RateLimit-Remaining: 0", "X-RateLimit-Resource: search"), false},
-		"IETF, of two limits":             {denying(429, "Retry-After: 30", `RateLimit-Policy: "search";q=30;w=60, "core";q=5000;w=3600`, `RateLimit: "search";r=0;t=30, "core";r=4000;t=3000`), false},
-		"names a limit that is not":       {denying(403, "Retry-After: 30", "X-RateLimit-Limit: 30", "X-RateLimit-Remaining: 7", "X-RateLimit-Resource: search"), true},
-		"names none":                      {denying(429, "Retry-After: 30"), true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				tr := mustNew(t, roundTripper(func(r *http.Request) (*http.Response, error) {
-					a := answer{status: 200, header: headers("X-RateLimit-Limit: 5000", "X-RateLimit-Remaining: 4000", "X-RateLimit-Reset: 3000", "X-RateLimit-Resource: core")}
-					if strings.HasPrefix(r.URL.Path, "/search") {
-						a = c.denied
-					}
-					return (&script{answers: []answer{a}}).RoundTrip(r)
-				}), transport.Config{MaxRetries: -1})
-				core := func() time.Duration {
-					began := time.Now()
-					do(t, tr, request(t, "https://api.example.com/repos/a/b"))
-					do(t, tr, request(t, "https://api.example.com/user"))
-					return time.Since(began)
-				}
-				core()
-				do(t, tr, request(t, "https://api.example.com/search/issues"))
-				if waited := core(); (waited > 20*time.Second) != c.held {
-					t.Errorf("the others waited %v", waited)
-				}
-			})
-		})
-	}
-}
-
-// TestFirstAfterADenialGoesAlone: what came back during the wait may be in use by
-// another process, so the others wait for the response to one request, for a second.
-func TestFirstAfterADenialGoesAlone(t *testing.T) {
-	const ms, s = time.Millisecond, time.Second
-	slow := func(a answer, takes time.Duration) answer {
-		a.takes = takes
-		return a
-	}
-	limited := []string{"X-RateLimit-Limit: 50", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 1", "Retry-After: 1"}
-	for _, c := range []struct {
-		name    string
-		answers []answer // the last one is that of all others
-		times   []time.Duration
-	}{
-		{"it is admitted", []answer{refusal("Retry-After: 1"), slow(ok, 300*ms), ok}, []time.Duration{0, s, 1300 * ms, 1300 * ms, 1300 * ms}},
-		{"after a denial by a limit", []answer{refusal(limited...), slow(ok, 300*ms), ok}, []time.Duration{0, s, 1300 * ms, 1300 * ms, 1300 * ms}},
-		{"it is denied again", []answer{refusal("Retry-After: 1"), slow(refusal("Retry-After: 2"), 300*ms), slow(ok, 100*ms), ok}, []time.Duration{0, s, 3300 * ms, 3400 * ms, 3400 * ms, 3400 * ms}},
-		{"its response takes long", []answer{refusal("Retry-After: 1"), slow(ok, 5*s), ok}, []time.Duration{0, s, 2 * s, 2 * s, 2 * s}},
-		{"at once, where nothing was denied", []answer{ok}, []time.Duration{0, 0, 0, 0}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				server := &script{answers: c.answers}
-				tr := mustNew(t, server, transport.Config{})
-				var wg sync.WaitGroup
-				for range 4 {
-					wg.Go(func() {
-						if status, _ := do(t, tr, request(t, "https://api.example.com/")); status != 200 {
-							t.Errorf("status %d", status)
-						}
-					})
-				}
-				wg.Wait()
-				if !slices.EqualFunc(server.times, c.times, near) {
-					t.Errorf("sent at %v, want %v", server.times, c.times)
-				}
-			})
-		})
-	}
-}
-
-// TestFirstAfterADenialFails: where that one gets no response, the others wait no longer
-// than a second.
-func TestFirstAfterADenialFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []answer{refusal("Retry-After: 1"), {}, ok}} // the second has no response
-		tr := mustNew(t, s, transport.Config{})
-		var wg sync.WaitGroup
-		for range 3 {
-			wg.Go(func() {
-				if response, err := tr.RoundTrip(request(t, "https://api.example.com/")); err == nil {
-					_ = response.Body.Close()
-				}
-			})
-		}
-		wg.Wait()
-		if n := len(s.times); n < 4 || s.times[n-1] > 2500*time.Millisecond {
-			t.Errorf("sent at %v, want the others a second after the one that failed", s.times)
-		}
-	})
-}
-
-// TestRefusalIsKept: if the queue turns out to be too long for a request that was
-// refused, its caller gets the refusal, with its body.
-func TestRefusalIsKept(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		long := strings.Repeat("refused\n", 20_000)
-		first := refusal("Retry-After: 2")
+		long := strings.Repeat("denied\n", 20_000)
+		first := denial("Retry-After: 2")
 		first.body = long
-		s := &script{answers: []answer{first, refusal("Retry-After: 60"), ok}}
+		s := &script{answers: []answer{first, denial("Retry-After: 60"), ok}}
 		tr := mustNew(t, s, transport.Config{MaxWait: 3 * time.Second})
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if status, body := do(t, tr, request(t, "https://api.example.com/")); status != 429 || body != "refused\n" {
+			if status, body := do(t, tr, request(t, "https://api.example.com/")); status != 429 || body != "denied\n" {
 				t.Errorf("status %d with %d bytes", status, len(body))
 			}
 		})

@@ -12,11 +12,12 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport"
 )
 
-// TestObservePanics: a hook that panics costs no call, and no other event.
+// TestObservePanics checks that a panic of Observe affects neither the call nor later
+// events.
 func TestObservePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := 0
-		s := &script{answers: []answer{refusal("Retry-After: 1"), ok, refusal("Retry-After: 90"), refusal("Retry-After: 90")}}
+		s := &script{answers: []answer{denial("Retry-After: 1"), ok, denial("Retry-After: 90"), denial("Retry-After: 90")}}
 		tr := mustNew(t, s, transport.Config{Observe: func(context.Context, transport.Event) {
 			told++
 			panic("a hook")
@@ -35,14 +36,14 @@ func TestObservePanics(t *testing.T) {
 	})
 }
 
-// TestObserve shows the events of a request that is refused once.
+// TestObserve checks the events of requests that are denied or canceled.
 func TestObserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
 		config := transport.Config{MaxRetries: 1, Observe: observer(func(e transport.Event) {
 			got = append(got, fmt.Sprintln(e.Action, e.Host, e.Attempt, e.Status, e.Wait.Round(time.Second), e.Err))
 		})}
-		s := &script{answers: []answer{refusal("Retry-After: 2"), ok, refusal("Retry-After: 2"), refusal("Retry-After: 2")}}
+		s := &script{answers: []answer{denial("Retry-After: 2"), ok, denial("Retry-After: 2"), denial("Retry-After: 2")}}
 		tr := mustNew(t, s, config)
 		do(t, tr, request(t, "https://user:secret@api.example.com/?secret"))
 		do(t, tr, request(t, "https://user:secret@api.example.com/?secret"))
@@ -54,7 +55,7 @@ func TestObserve(t *testing.T) {
 			"denied api.example.com 1 429 2s <nil>\n",
 			"sent api.example.com 2 0 2s <nil>\n",
 			"answered api.example.com 2 200 0s <nil>\n",
-			"sent api.example.com 1 0 0s <nil>\n", // one denial tells no rate
+			"sent api.example.com 1 0 0s <nil>\n", // one denial shows no rate
 			"denied api.example.com 1 429 2s <nil>\n",
 			"sent api.example.com 2 0 2s <nil>\n",
 			"returned api.example.com 2 429 2s <nil>\n",

@@ -42,8 +42,8 @@ func get(client *http.Client, url string) {
 	fmt.Println(response.Status)
 }
 
-// A client that makes calls without a pause to an API of 20 per second is never
-// refused: the transport waits.
+// A client calls an API of 20 per second without a pause, and is never denied: the
+// transport waits.
 func ExampleNew() {
 	server := limitedAPI(ratelimit.PerSecond(20).WithBurst(2))
 	defer server.Close()
@@ -63,7 +63,7 @@ func ExampleNew() {
 	// 200 OK
 }
 
-// What a transport did, for a log or a metric.
+// Observe receives what the transport does, for a log or a metric.
 func ExampleConfig_observe() {
 	server := limitedAPI(ratelimit.PerSecond(20))
 	defer server.Close()
@@ -84,8 +84,8 @@ func ExampleConfig_observe() {
 	// 200 OK
 }
 
-// An API that knows its customers by a header of its own. With a Key that names it,
-// each customer has a pace; without, all of them would share one.
+// An API identifies its customers by a header of its own. With a Key that returns it,
+// each customer has a pace; without one, all of them share a pace.
 func ExampleConfig_key() {
 	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerHour(1), ratelimit.Config{})
 	if err != nil {
@@ -127,7 +127,7 @@ func ExampleConfig_key() {
 	// alice cannot be served before the deadline: true
 }
 
-// The limits that a response tells, for those who only want to read them.
+// Parse reads the limits of a response without a Transport.
 func ExampleParse() {
 	h := http.Header{}
 	h.Set("RateLimit-Policy", `"default";q=5;w=1, "daily";q=1000;w=86400`)

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestFormat searches for the credential, its hash and the seed in every way to print
-// a Transport that has been used.
+// TestFormat searches for the credential, its hash and the seed in every way to print a
+// Transport that was used.
 func TestFormat(t *testing.T) {
 	const canary = "sk-canary-987"
 	tr, err := New(answering(http.StatusOK), Config{})
@@ -63,7 +63,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// answering is a base that answers with a status.
+// An answering is a base that answers with a status.
 type answering int
 
 func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestRouteOf: which requests have one route.
+// TestRouteOf checks which requests have one route.
 func TestRouteOf(t *testing.T) {
 	tr, err := New(nil, Config{})
 	if err != nil {

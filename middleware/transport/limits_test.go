@@ -13,7 +13,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// TestParseReadsKeyrate reads what keyrate sends, in each of its forms.
+// TestParseReadsKeyrate checks that Parse reads what keyrate's middleware sends.
 func TestParseReadsKeyrate(t *testing.T) {
 	two, err := ratelimit.NewPolicy(ratelimit.PerSecond(5), ratelimit.PerHour(1000).Named("hourly"))
 	if err != nil {
@@ -41,7 +41,8 @@ func TestParseReadsKeyrate(t *testing.T) {
 	})
 }
 
-// TestParseReadsTheLongestName: of a limit that keyrate names after a route, too.
+// TestParseReadsTheLongestName checks that Parse reads the longest names that keyrate
+// sends, those of routes included.
 func TestParseReadsTheLongestName(t *testing.T) {
 	for _, name := range []string{
 		strings.Repeat("n", ratelimit.MaxName), strings.Repeat("n", ratelimit.MaxName-1),

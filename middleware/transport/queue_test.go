@@ -21,12 +21,12 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// TestJitterCostsNoDeadline: what is added to a wait, so that processes do not fall
-// into step, does not make it too long for a request that has the time it was told.
+// TestJitterCostsNoDeadline checks that jitter does not make a wait too long for a
+// request that has just enough time for it.
 func TestJitterCostsNoDeadline(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
-			s := &script{answers: []answer{refusal("Retry-After: 10"), ok}}
+			s := &script{answers: []answer{denial("Retry-After: 10"), ok}}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second+20*time.Millisecond)
 			defer cancel()
 			if status, _ := do(t, mustNew(t, s, transport.Config{}), request(t, "https://api.example.com/").WithContext(ctx)); status != http.StatusOK {
@@ -36,8 +36,8 @@ func TestJitterCostsNoDeadline(t *testing.T) {
 	}
 }
 
-// TestGuessCostsNoCall: requests are not given up for a rate that nobody told, if the
-// limit is reset in time for them.
+// TestGuessCostsNoCall checks that no request fails because of a rate that is a guess,
+// if the limit resets in time.
 func TestGuessCostsNoCall(t *testing.T) {
 	for _, reset := range []int{45, 50, 59} {
 		synctest.Test(t, func(t *testing.T) {
@@ -68,8 +68,8 @@ func TestGuessCostsNoCall(t *testing.T) {
 	}
 }
 
-// TestManyGiveUp: callers whose contexts end at any time leave no place in the queue
-// taken, no timer and no goroutine behind, and do not keep the others from the limit.
+// TestManyGiveUp checks that requests whose contexts end leave no place in the queue,
+// no timer and no goroutine behind, and that the others use all of the limit.
 func TestManyGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := network{keyrateServer(t, ratelimit.PerSecond(5), middleware.Config{}), 5 * time.Millisecond, 15 * time.Millisecond}
@@ -108,7 +108,7 @@ func TestManyGiveUp(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		synctest.Wait() // and whoever were left would keep the bubble from ending
+		synctest.Wait() // a goroutine that is left would keep the bubble from ending
 		t.Logf("%d served, %d gave up", served.Load(), gaveUp.Load())
 		if served.Load() < 250 || gaveUp.Load() == 0 {
 			t.Errorf("%d served, %d gave up; want 250 served at least", served.Load(), gaveUp.Load())
@@ -116,8 +116,8 @@ func TestManyGiveUp(t *testing.T) {
 	})
 }
 
-// TestPatientIsServed: one who waits is served in turn, however many come after it and
-// give up.
+// TestPatientIsServed checks that a request is served in turn, however many come after
+// it and give up.
 func TestPatientIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := network{keyrateServer(t, ratelimit.PerSecond(5), middleware.Config{}), time.Millisecond, time.Millisecond}
@@ -157,7 +157,7 @@ func TestPatientIsServed(t *testing.T) {
 	})
 }
 
-// TestFirstGoesAlone: the others wait for what the first one learns.
+// TestFirstGoesAlone checks that requests wait for the response to the first one.
 func TestFirstGoesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := ok
@@ -176,7 +176,8 @@ func TestFirstGoesAlone(t *testing.T) {
 	})
 }
 
-// TestFirstIsSlow: it does not keep the others for longer than a second each.
+// TestFirstIsSlow checks that a slow response delays the next request for one second at
+// most.
 func TestFirstIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := ok
@@ -195,7 +196,7 @@ func TestFirstIsSlow(t *testing.T) {
 	})
 }
 
-// TestFirstFails: an error tells nothing, and costs nobody time.
+// TestFirstFails checks that an attempt without a response delays no other request.
 func TestFirstFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: []answer{{}, {}, ok}}
@@ -212,11 +213,11 @@ func TestFirstFails(t *testing.T) {
 	})
 }
 
-// TestOrder: those that wait are sent in the order in which they came, and one that
-// was refused goes first.
+// TestOrder checks that requests are sent in the order of their arrival, and that a
+// denied one goes first.
 func TestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []answer{ok, refusal("Retry-After: 1"), ok}, never: true}
+		s := &script{answers: []answer{ok, denial("Retry-After: 1"), ok}, never: true}
 		var order []string
 		var mu sync.Mutex
 		tr := mustNew(t, roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -238,8 +239,8 @@ func TestOrder(t *testing.T) {
 	})
 }
 
-// TestCancelled: a request whose context ends while it waits leaves its place to the
-// next one, and is not sent.
+// TestCancelled checks that a request whose context ends is not sent, and that the next
+// one takes its place.
 func TestCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: []answer{{status: 200, header: headers(`RateLimit-Policy: "default";q=1;w=10`, `RateLimit: "default";r=0;t=10`)}}}
@@ -264,10 +265,11 @@ func TestCancelled(t *testing.T) {
 	})
 }
 
-// TestDeadline: a request that cannot be sent before its deadline fails at once.
+// TestDeadline checks that a request that cannot be sent before its deadline fails at
+// once.
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []answer{{status: 200, header: headers(`RateLimit-Policy: "default";q=1;w=10`, `RateLimit: "default";r=0;t=10`)}, refusal("Retry-After: 10")}}
+		s := &script{answers: []answer{{status: 200, header: headers(`RateLimit-Policy: "default";q=1;w=10`, `RateLimit: "default";r=0;t=10`)}, denial("Retry-After: 10")}}
 		tr := mustNew(t, s, transport.Config{})
 		do(t, tr, request(t, "https://api.example.com/"))
 		ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
@@ -279,19 +281,19 @@ func TestDeadline(t *testing.T) {
 		if !found || !near(w.Wait, 10*time.Second) || w.Left != 9*time.Second || !errors.Is(err, context.DeadlineExceeded) || !isNet || !timeout.Timeout() || time.Since(began) > 0 {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
-		// One that was sent and refused gets the refusal, at once.
+		// A request that was sent and denied gets the denial, at once.
 		time.Sleep(11 * time.Second)
 		ctx, cancel = context.WithTimeout(t.Context(), 9*time.Second)
 		defer cancel()
 		began = time.Now()
-		if status, body := do(t, tr, request(t, "https://api.example.com/").WithContext(ctx)); status != 429 || body != "refused\n" || time.Since(began) > 0 {
+		if status, body := do(t, tr, request(t, "https://api.example.com/").WithContext(ctx)); status != 429 || body != "denied\n" || time.Since(began) > 0 {
 			t.Errorf("status %d with %q after %v", status, body, time.Since(began))
 		}
 	})
 }
 
-// TestQueueTooLong: a request behind so many others that it would wait for longer
-// than the cap fails at once, and says so.
+// TestQueueTooLong checks that a request fails at once if the queue before it takes
+// longer than MaxWait.
 func TestQueueTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := mustNew(t, network{handler: keyrateServer(t, ratelimit.PerSecond(5), middleware.Config{})}, transport.Config{MaxWait: 4 * time.Second})

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestIdempotent: which requests may be sent again though they may have been served.
+// TestIdempotent checks which requests may be sent again although they may have been
+// served.
 func TestIdempotent(t *testing.T) {
 	for _, c := range []struct {
 		method string
@@ -27,7 +28,7 @@ func TestIdempotent(t *testing.T) {
 		{http.MethodPost, http.Header{"Idempotency-Key": {"1"}}, true},
 		{http.MethodPost, http.Header{"X-Idempotency-Key": {"1"}}, true},
 		{http.MethodPatch, http.Header{"X-Idempotency-Key": {"1"}}, true},
-		{http.MethodPost, http.Header{"X-Idempotency-Key": {}}, true}, // as http.Transport has it: not sent, but said
+		{http.MethodPost, http.Header{"X-Idempotency-Key": {}}, true}, // as in http.Transport: an empty one is not sent, and counts
 		{http.MethodPost, http.Header{"X-Request-Id": {"1"}}, false},
 	} {
 		if got := idempotent(&http.Request{Method: c.method, Header: c.header}); got != c.want {

@@ -20,8 +20,8 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport"
 )
 
-// evilServer runs a real one.
-func evilServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *http.Client) {
+// newServer starts a server, and returns a client with a Transport of its own.
+func newServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *http.Client) {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
@@ -30,7 +30,7 @@ func evilServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *http
 	return server, &http.Client{Transport: mustNew(t, base, transport.Config{})}
 }
 
-// A reply is a response that was read.
+// A reply is a response whose body was read.
 type reply struct {
 	status  int
 	text    string
@@ -59,12 +59,12 @@ func post(t *testing.T, client *http.Client, url string, body io.Reader, change 
 	return reply{response.StatusCode, string(text), response.Trailer}
 }
 
-// TestEndlessRefusal: a refusal whose body does not end is left, and the request is
-// sent again.
-func TestEndlessRefusal(t *testing.T) {
+// TestEndlessDenial checks that a denial with an endless body is abandoned, and the
+// request is sent again.
+func TestEndlessDenial(t *testing.T) {
 	var calls atomic.Int32
 	gone := make(chan struct{})
-	server, client := evilServer(t, func(w http.ResponseWriter, _ *http.Request) {
+	server, client := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		if calls.Add(1) > 1 {
 			return
 		}
@@ -80,14 +80,14 @@ func TestEndlessRefusal(t *testing.T) {
 	if got := post(t, client, server.URL, nil, nil); got.status != http.StatusOK {
 		t.Errorf("%+v", got)
 	}
-	<-gone // the server was told that nobody reads
+	<-gone // the write fails: the client reads no more
 }
 
-// TestExpectContinue: a body that can be had once is sent again with a server which
-// refuses before it asks for it, and the server gets all of it.
+// TestExpectContinue checks that a body without GetBody is sent again, in full, if the
+// server denied the request before it asked for the body.
 func TestExpectContinue(t *testing.T) {
 	var calls atomic.Int32
-	server, client := evilServer(t, func(w http.ResponseWriter, r *http.Request) {
+	server, client := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if calls.Add(1) == 1 {
 			w.Header().Set("Retry-After-Ms", "1")
 			w.WriteHeader(http.StatusTooManyRequests)
@@ -106,11 +106,11 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
-// TestTrailer: trailers, and lengths that are not known, pass in both directions, also
-// when the request is sent again.
+// TestTrailer checks that trailers and unknown lengths pass in both directions, also if
+// the request is sent again.
 func TestTrailer(t *testing.T) {
 	var calls atomic.Int32
-	server, client := evilServer(t, func(w http.ResponseWriter, r *http.Request) {
+	server, client := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
 		if calls.Add(1) == 1 {
 			w.Header().Set("Retry-After-Ms", "1")
@@ -130,9 +130,9 @@ func TestTrailer(t *testing.T) {
 	}
 }
 
-// TestEarlyHints: responses of 1xx are those of the base, and no answer.
+// TestEarlyHints checks that 1xx responses reach the caller's trace, and are no answer.
 func TestEarlyHints(t *testing.T) {
-	server, client := evilServer(t, func(w http.ResponseWriter, _ *http.Request) {
+	server, client := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "3600")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Del("Retry-After")
@@ -153,9 +153,9 @@ func TestEarlyHints(t *testing.T) {
 	}
 }
 
-// TestUpgrade: a connection that is taken over is the caller's.
+// TestUpgrade checks that an upgraded connection belongs to the caller.
 func TestUpgrade(t *testing.T) {
-	server, client := evilServer(t, func(w http.ResponseWriter, _ *http.Request) {
+	server, client := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
@@ -184,11 +184,11 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestReset: connections that are reset, before or within the response, are errors
-// at once, and the next call is served.
+// TestReset checks that a reset connection, before or within the response, is an error
+// at once and the next call is served.
 func TestReset(t *testing.T) {
 	var calls atomic.Int32
-	server, client := evilServer(t, func(w http.ResponseWriter, _ *http.Request) {
+	server, client := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		n := calls.Add(1)
 		if n > 2 {
 			return
@@ -213,14 +213,14 @@ func TestReset(t *testing.T) {
 		_ = response.Body.Close()
 		t.Error("want the error of the reset")
 	}
-	// The second one is refused with half a body, which is no reason not to go on.
+	// The second one is denied with half a body, and is sent again all the same.
 	if got := post(t, client, server.URL, nil, nil); got.status != http.StatusOK || calls.Load() != 3 {
 		t.Errorf("%+v after %d calls", got, calls.Load())
 	}
 }
 
-// TestRedirect: each host of a chain of redirects has a pace of its own, and one that
-// is closed does not hold up the other.
+// TestRedirect checks that each host in a chain of redirects has its own pace, and that
+// a denial of one does not delay the other.
 func TestRedirect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		used := false
@@ -260,8 +260,8 @@ func TestRedirect(t *testing.T) {
 	})
 }
 
-// TestRealClient calls a real server, with the default base: one connection serves
-// it all, refusals included.
+// TestRealClient checks that one connection to a real server serves all calls, denials
+// included.
 func TestRealClient(t *testing.T) {
 	var calls, connections atomic.Int32
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -52,11 +52,11 @@ func headers(lines ...string) http.Header {
 	return h
 }
 
-// A script answers with one response after the other, and the last one for ever.
+// A script answers with its responses in order, and repeats the last one.
 type script struct {
 	mu      sync.Mutex
 	answers []answer
-	times   []time.Duration // when the requests came, since the first
+	times   []time.Duration // of the requests, since the first
 	bodies  []string
 	first   time.Time
 	never   bool // does not read bodies
@@ -103,13 +103,13 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: a.status, Header: h, Body: io.NopCloser(strings.NewReader(a.body)), Request: r}, nil
 }
 
-func refusal(lines ...string) answer {
-	return answer{status: 429, header: headers(lines...), body: "refused\n"}
+func denial(lines ...string) answer {
+	return answer{status: 429, header: headers(lines...), body: "denied\n"}
 }
 
 var ok = answer{status: 200, body: "hello\n"}
 
-// do sends a request and returns the status and the body.
+// do sends a request, and returns the status and the body of the response.
 func do(t *testing.T, tr http.RoundTripper, r *http.Request) (int, string) {
 	t.Helper()
 	response, err := tr.RoundTrip(r)
@@ -126,7 +126,8 @@ func do(t *testing.T, tr http.RoundTripper, r *http.Request) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// errorOf sends a request and returns the error, with which there is no response.
+// errorOf sends a request and returns its error. It fails the test if there is a
+// response, too.
 func errorOf(t *testing.T, tr http.RoundTripper, r *http.Request) error {
 	t.Helper()
 	response, err := tr.RoundTrip(r)
@@ -139,14 +140,14 @@ func errorOf(t *testing.T, tr http.RoundTripper, r *http.Request) error {
 	return err
 }
 
-// near allows for the jitter, which only adds, a tenth at most.
+// near reports whether got is want plus the jitter, a tenth at most.
 func near(got, want time.Duration) bool { return got >= want && got <= want+want/10+time.Millisecond }
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// A trackedBody knows what became of it.
+// A trackedBody records whether it was read and closed.
 type trackedBody struct {
 	io.Reader
 	read   atomic.Bool
@@ -163,8 +164,8 @@ func (b *trackedBody) Close() error {
 	return nil
 }
 
-// A network is the way to a handler in this process, and back: so that time is the
-// test's. Each way takes from least to most.
+// A network runs a handler without a connection, on the clock of the test.
+// Each way takes from least to most.
 type network struct {
 	handler     http.Handler
 	least, most time.Duration
@@ -189,7 +190,7 @@ func (n network) travel() {
 	}
 }
 
-// keyrateServer limits as keyrate does.
+// keyrateServer returns a handler behind keyrate's middleware.
 func keyrateServer(t testing.TB, limits ratelimit.Limits, c middleware.Config) http.Handler {
 	t.Helper()
 	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), limits, ratelimit.Config{})

@@ -8,7 +8,7 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport"
 )
 
-// closer counts how often its idle connections are closed.
+// A closer counts calls of CloseIdleConnections.
 type closer struct {
 	roundTripper
 	n int
@@ -23,7 +23,7 @@ func TestCloseIdleConnections(t *testing.T) {
 	if c.n != 1 {
 		t.Errorf("called %d times", c.n)
 	}
-	mustNew(t, roundTripper(func(*http.Request) (*http.Response, error) { return nil, http.ErrHandlerTimeout }), transport.Config{}).CloseIdleConnections() // which cannot
+	mustNew(t, roundTripper(func(*http.Request) (*http.Response, error) { return nil, http.ErrHandlerTimeout }), transport.Config{}).CloseIdleConnections() // base has no such method
 }
 
 // TestNewRejectsANilBase: a nil pointer or function in an interface would panic with the

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A countedBody counts how often it was closed.
+// A countedBody counts how often it is closed.
 type countedBody struct {
 	io.Reader
 	closed int
@@ -15,8 +15,8 @@ type countedBody struct {
 
 func (b *countedBody) Close() error { b.closed++; return nil }
 
-// TestUnreadIsClosed: whatever happens to a body that cannot be had twice, and in
-// whatever order, it is closed once there is no use for it, and only then.
+// TestUnreadIsClosed checks that an unread body is closed exactly when it is of no more
+// use, whatever happens to it in whatever order.
 func TestUnreadIsClosed(t *testing.T) {
 	read := func(t *testing.T, u *unread) {
 		t.Helper()
@@ -72,7 +72,8 @@ func TestUnreadIsClosed(t *testing.T) {
 	}
 }
 
-// TestUnreadIsNotHeld: a body of which a part is gone is of no use to another attempt.
+// TestUnreadIsNotHeld checks that a body that was read in part is not kept for another
+// attempt.
 func TestUnreadIsNotHeld(t *testing.T) {
 	u := &unread{body: io.NopCloser(strings.NewReader("a body"))}
 	if _, err := u.Read(make([]byte, 1)); err != nil {

@@ -10,17 +10,17 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-func tellRetryAfterOfWindow(h http.Header, _, _ int, ends time.Time, refused bool) {
-	if refused {
+func reportRetryAfterOfWindow(h http.Header, _, _ int, ends time.Time, denied bool) {
+	if denied {
 		h.Set("Retry-After", strconv.Itoa(int((time.Until(ends)+time.Second-1)/time.Second)))
 	}
 }
 
-// TestNoHistory: when a client starts, others may have used up the window or the bucket.
-// Of its first denial it learns when to come back, and no rate.
+// TestNoHistory checks that the first denial of a client sets a wait and no rate:
+// others may have used up the limit before.
 func TestNoHistory(t *testing.T) {
 	window := func(quota int, window time.Duration, used int) http.Handler {
-		return &windowServer{quota: quota, window: window, status: http.StatusTooManyRequests, tell: tellRetryAfterOfWindow, start: time.Now().Truncate(window), used: used}
+		return &windowServer{quota: quota, window: window, status: http.StatusTooManyRequests, report: reportRetryAfterOfWindow, start: time.Now().Truncate(window), used: used}
 	}
 	for _, c := range []struct {
 		name    string
@@ -35,7 +35,7 @@ func TestNoHistory(t *testing.T) {
 		{"20 in ten seconds, used up", func(*testing.T) http.Handler { return window(20, 10*time.Second, 20) }, 1, 300, 0.1},
 		{"1000 a minute, used up", func(*testing.T) http.Handler { return window(1000, time.Minute, 1000) }, 1, 2000, 0.1},
 		{"a bucket of 60, 1 a second, empty", func(t *testing.T) http.Handler {
-			server := telling(t, ratelimit.PerMinute(60), tellRetryAfter)
+			server := bucketServer(t, ratelimit.PerMinute(60), reportRetryAfter)
 			for range 60 {
 				do(t, network{handler: server}, request(t, "https://api.example.com/"))
 			}
@@ -46,9 +46,9 @@ func TestNoHistory(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(30 * time.Second) // half of the first minute is over
 				got := work(t, network{c.server(t), 5 * time.Millisecond, 15 * time.Millisecond}, c.workers, 3*time.Minute)
-				t.Logf("%d finished, %d sent, %d refused, %d errors", got.total(), got.sent, got.refused, got.errors)
-				if got.errors > 0 || got.total() < c.least || float64(got.refused) > c.denied*float64(got.sent) {
-					t.Errorf("want no errors, at least %d finished, and at most %g of all refused", c.least, c.denied)
+				t.Logf("%d finished, %d sent, %d denied, %d errors", got.total(), got.sent, got.denied, got.errors)
+				if got.errors > 0 || got.total() < c.least || float64(got.denied) > c.denied*float64(got.sent) {
+					t.Errorf("want no errors, at least %d finished, and at most %g of all denied", c.least, c.denied)
 				}
 			})
 		})

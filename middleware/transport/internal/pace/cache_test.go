@@ -8,7 +8,8 @@ import (
 
 func keyNumber(i int) Key { return Key{byte(i), byte(i >> 8)} }
 
-// TestPacesAreBounded: those that were used last are kept, and those in use.
+// TestPacesAreBounded checks that the paces that were used last, and those in use, are
+// kept.
 func TestPacesAreBounded(t *testing.T) {
 	ps := Cache{MaxPaces: 10, MaxWait: time.Minute}
 	busy := ps.Acquire(keyNumber(0))
@@ -26,7 +27,7 @@ func TestPacesAreBounded(t *testing.T) {
 		held = append(held, ps.Acquire(keyNumber(1000+i)))
 	}
 	if len(ps.byKey) != 31 || ps.idle.Len() != 0 {
-		t.Errorf("%d paces of which %d are searched for one to forget, and 31 are in use", len(ps.byKey), ps.idle.Len())
+		t.Errorf("%d paces, %d of them idle, and 31 are in use", len(ps.byKey), ps.idle.Len())
 	}
 	for _, p := range held {
 		ps.Release(p)
@@ -36,6 +37,7 @@ func TestPacesAreBounded(t *testing.T) {
 	}
 }
 
+// TestPacesExpire checks that an idle pace is forgotten.
 func TestPacesExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ps := Cache{MaxPaces: 1024, MaxWait: time.Minute}

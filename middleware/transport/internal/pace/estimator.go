@@ -23,7 +23,7 @@ type estimator struct {
 // estimateTime is after how long an estimator begins anew, for the rate may change.
 const estimateTime = 10 * time.Second
 
-// quota returns the least quota of which this much may remain.
+// quota returns a lower bound of the quota, given what remains.
 func (e *estimator) quota(remaining int) int {
 	e.most = max(e.most, min(remaining, signals.MaxCount-1)+1)
 	return e.most

@@ -45,8 +45,8 @@ func (p *Pace) Learn(a Attempt, limits signals.Limits, d signals.Denial, n int, 
 	return wait
 }
 
-// backOff delays the requests that a denial speaks of: those that count against the limits
-// of which it reports that nothing remains; if there are none, all.
+// backOff delays the requests that count against the limits with nothing remaining in a
+// denial; if there are none, all.
 func (p *Pace) backOff(reported []signals.Limit, now time.Time, wait time.Duration) {
 	named := false
 	for _, t := range reported {
@@ -60,8 +60,8 @@ func (p *Pace) backOff(reported []signals.Limit, now time.Time, wait time.Durati
 	}
 }
 
-// learnLimits takes over the limits that a response reports. From then on these, and no
-// others, hold its route.
+// learnLimits takes over the limits that a response reports: they, and no others, hold its
+// route from then on.
 func (p *Pace) learnLimits(a Attempt, reported []signals.Limit, d signals.Denial, now time.Time) {
 	var counted []*limiter // against which it counted, as far as was known
 	if p.remembers(a.number) {

@@ -10,8 +10,8 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// TestRoutesAreBounded: however many routes and limits an API has, the last ones are
-// remembered, and what most routes have holds the others.
+// TestRoutesAreBounded checks that the last routes and limits are remembered, and that
+// unknown routes have the limits of most.
 func TestRoutesAreBounded(t *testing.T) {
 	p := &Pace{maxWait: time.Minute}
 	now := time.Now()
@@ -45,7 +45,7 @@ func TestRoutesAreBounded(t *testing.T) {
 			t.Errorf("%s counts %d routes and has %d", l.name, l.routes, n)
 		}
 	}
-	// Told nothing any more, none holds.
+	// Without reports, none is left.
 	later := now.Add(time.Hour)
 	for _, key := range slices.Collect(maps.Keys(p.routes.byKey)) {
 		w := &waiter{Ticket: Ticket{route: key}, set: p.routes.of(key)}

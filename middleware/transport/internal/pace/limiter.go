@@ -10,7 +10,7 @@ import (
 //
 //   - A bucket, which refills all the time. Each response sets its tokens to what remains
 //     on the server, so a rate that is slightly wrong does no harm.
-//   - A window, of which only the end is reported. Requests are spread over it.
+//   - A window. Only its end is reported, and requests are spread over it.
 //
 // A limit is a window if only an end is reported, until more remains before that end than
 // a window would leave.
@@ -23,7 +23,7 @@ type limiter struct {
 	backoff backoff // after denials that name it
 
 	bucket  *rate.Limiter
-	limit   rate.Limit // the rate of all who share it, reported or found
+	limit   rate.Limit // the rate of all nodes together, reported or found
 	guess   bool       // it was found
 	quota   int
 	exact   time.Duration // the window, if it is reported more finely than in seconds

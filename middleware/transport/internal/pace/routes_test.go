@@ -16,11 +16,12 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// newGitHub has a limit for searches and one for all else, each told by its name.
+// newGitHub returns an API with a limit for searches, one for code searches and one for
+// everything else.
 func newGitHub() http.Handler {
 	limit := func(resource string, quota int, window time.Duration) http.Handler {
-		return &windowServer{quota: quota, window: window, status: http.StatusForbidden, tell: func(h http.Header, quota, remaining int, ends time.Time, refused bool) {
-			tellGitHub(h, quota, remaining, ends, refused)
+		return &windowServer{quota: quota, window: window, status: http.StatusForbidden, report: func(h http.Header, quota, remaining int, ends time.Time, denied bool) {
+			reportGitHub(h, quota, remaining, ends, denied)
 			h.Set("X-RateLimit-Resource", resource)
 		}}
 	}
@@ -37,7 +38,7 @@ func newGitHub() http.Handler {
 	})
 }
 
-// newRoutes is an API of keyrate with a limit for one of its routes.
+// newRoutes returns an API behind keyrate with a limit for one of its routes.
 func newRoutes(t *testing.T) http.Handler {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -56,7 +57,8 @@ func newRoutes(t *testing.T) http.Handler {
 	return h
 }
 
-// TestRoutes: one limit that is used up holds up only requests that count against it.
+// TestRoutes checks that a limit that is used up delays only requests that count
+// against it.
 func TestRoutes(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -100,8 +102,8 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestRoutesSideBySide: requests that wait for a limit that is used up do not hold
-// up others, whether it was a denial that told or not, and are served in turn.
+// TestRoutesSideBySide checks that requests that wait for one limit do not delay
+// others, and are served in turn.
 func TestRoutesSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := mustNew(t, network{newGitHub(), time.Millisecond, 3 * time.Millisecond}, transport.Config{MaxWait: 5 * time.Minute})
@@ -135,8 +137,8 @@ func TestRoutesSideBySide(t *testing.T) {
 	})
 }
 
-// TestRoutesAreUsed: workers on routes that are known to have different limits use all
-// of each.
+// TestRoutesAreUsed checks that workers on routes with different limits use all of
+// each.
 func TestRoutesAreUsed(t *testing.T) {
 	for _, c := range []struct {
 		name        string
@@ -162,8 +164,8 @@ func TestRoutesAreUsed(t *testing.T) {
 						denied++
 					}
 				})})
-				// A route that is not known yet waits in turn for the limits that are: each
-				// /export that came before the first /items would cost it half a minute.
+				// An unknown route waits in turn for the known limits: each /export before
+				// the first /items would cost it half a minute.
 				for _, path := range []string{c.wide, c.tight} {
 					do(t, tr, request(t, "https://api.example.com"+path))
 				}
@@ -192,17 +194,17 @@ func TestRoutesAreUsed(t *testing.T) {
 	}
 }
 
-// TestManyPaths: an API whose paths are all different is held to its limit.
+// TestManyPaths checks that an API whose paths all differ is held to its limit.
 func TestManyPaths(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
-		refused, served := 0, 0
+		denied, served := 0, 0
 		tr := mustNew(t, network{keyrateServer(t, ratelimit.PerSecond(5), middleware.Config{}), time.Millisecond, 3 * time.Millisecond}, transport.Config{Observe: observer(func(e transport.Event) {
 			mu.Lock()
 			defer mu.Unlock()
 			switch e.Action {
 			case transport.Denied, transport.Returned:
-				refused++
+				denied++
 			case transport.Answered:
 				served++
 			}
@@ -218,8 +220,8 @@ func TestManyPaths(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if refused > 3 || served < 285 {
-			t.Errorf("%d refused, %d served", refused, served)
+		if denied > 3 || served < 285 {
+			t.Errorf("%d denied, %d served", denied, served)
 		}
 	})
 }

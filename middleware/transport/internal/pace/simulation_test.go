@@ -18,8 +18,8 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// A network is the way to a handler in this process, and back: so that time is the
-// test's. Each way takes from least to most.
+// A network runs a handler without a connection, on the clock of the test.
+// Each way takes from least to most.
 type network struct {
 	handler     http.Handler
 	least, most time.Duration
@@ -44,7 +44,7 @@ func (n network) travel() {
 	}
 }
 
-// keyrateServer limits as keyrate does.
+// keyrateServer returns a handler behind keyrate's middleware.
 func keyrateServer(t testing.TB, limits ratelimit.Limits, c middleware.Config) http.Handler {
 	t.Helper()
 	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), limits, ratelimit.Config{})
@@ -56,8 +56,9 @@ func keyrateServer(t testing.TB, limits ratelimit.Limits, c middleware.Config) h
 	}))
 }
 
-// telling limits as keyrate does, and tells it in other words: those that tell puts.
-func telling(t testing.TB, limits ratelimit.Limits, tell func(http.Header, ratelimit.Result)) http.Handler {
+// bucketServer returns a handler that limits as keyrate does, and reports the limit in
+// other headers.
+func bucketServer(t testing.TB, limits ratelimit.Limits, report func(http.Header, ratelimit.Result)) http.Handler {
 	t.Helper()
 	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), limits, ratelimit.Config{})
 	if err != nil {
@@ -68,23 +69,23 @@ func telling(t testing.TB, limits ratelimit.Limits, tell func(http.Header, ratel
 		if err != nil {
 			t.Error(err)
 		}
-		tell(w.Header(), result)
+		report(w.Header(), result)
 		if !result.Allowed {
 			w.WriteHeader(http.StatusTooManyRequests)
 		}
 	})
 }
 
-// A windowServer admits so many in each window, beginning at a multiple of it.
+// A windowServer admits quota requests in each window.
 type windowServer struct {
 	mu     sync.Mutex
 	quota  int
 	window time.Duration
 	start  time.Time
 	used   int
-	status int // of a refusal
-	free   int // so many requests at the beginning are not charged, but answered with 304
-	tell   func(h http.Header, quota, remaining int, ends time.Time, refused bool)
+	status int // of a denial
+	free   int // so many requests at the start are not charged, and answered with 304
+	report func(h http.Header, quota, remaining int, ends time.Time, denied bool)
 }
 
 func (s *windowServer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
@@ -96,21 +97,21 @@ func (s *windowServer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	}
 	if s.free > 0 {
 		s.free--
-		s.tell(w.Header(), s.quota, s.quota-s.used, s.start.Add(s.window), false)
+		s.report(w.Header(), s.quota, s.quota-s.used, s.start.Add(s.window), false)
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	refused := s.used >= s.quota
-	if !refused {
+	denied := s.used >= s.quota
+	if !denied {
 		s.used++
 	}
-	s.tell(w.Header(), s.quota, s.quota-s.used, s.start.Add(s.window), refused)
-	if refused {
+	s.report(w.Header(), s.quota, s.quota-s.used, s.start.Add(s.window), denied)
+	if denied {
 		w.WriteHeader(s.status)
 	}
 }
 
-func tellGitHub(h http.Header, quota, remaining int, ends time.Time, _ bool) {
+func reportGitHub(h http.Header, quota, remaining int, ends time.Time, _ bool) {
 	h.Set("X-RateLimit-Limit", strconv.Itoa(quota))
 	h.Set("X-RateLimit-Remaining", strconv.Itoa(remaining))
 	h.Set("X-RateLimit-Used", strconv.Itoa(quota-remaining))
@@ -120,11 +121,11 @@ func tellGitHub(h http.Header, quota, remaining int, ends time.Time, _ bool) {
 
 func ceil(t time.Time) int64 { return t.Add(time.Second - 1).Unix() }
 
-func tellGitHubOfBucket(h http.Header, r ratelimit.Result) {
-	tellGitHub(h, r.Limit.Burst, r.Remaining, time.Now().Add(r.ResetAfter), false)
+func reportGitHubOfBucket(h http.Header, r ratelimit.Result) {
+	reportGitHub(h, r.Limit.Burst, r.Remaining, time.Now().Add(r.ResetAfter), false)
 }
 
-func tellOpenAI(h http.Header, r ratelimit.Result) {
+func reportOpenAI(h http.Header, r ratelimit.Result) {
 	h.Set("X-Ratelimit-Limit-Requests", strconv.Itoa(r.Limit.Burst))
 	h.Set("X-Ratelimit-Remaining-Requests", strconv.Itoa(r.Remaining))
 	h.Set("X-Ratelimit-Reset-Requests", r.ResetAfter.Round(time.Millisecond).String())
@@ -133,37 +134,37 @@ func tellOpenAI(h http.Header, r ratelimit.Result) {
 	h.Set("X-Ratelimit-Reset-Tokens", "6ms")
 }
 
-func tellAnthropic(h http.Header, r ratelimit.Result) {
+func reportAnthropic(h http.Header, r ratelimit.Result) {
 	h.Set("Anthropic-Ratelimit-Requests-Limit", strconv.Itoa(r.Limit.Burst))
 	h.Set("Anthropic-Ratelimit-Requests-Remaining", strconv.Itoa(r.Remaining))
 	h.Set("Anthropic-Ratelimit-Requests-Reset", time.Unix(ceil(time.Now().Add(r.ResetAfter)), 0).UTC().Format(time.RFC3339))
 }
 
-func tellShopify(h http.Header, r ratelimit.Result) {
+func reportShopify(h http.Header, r ratelimit.Result) {
 	h.Set("X-Shopify-Shop-Api-Call-Limit", fmt.Sprintf("%d/%d", r.Limit.Burst-r.Remaining, r.Limit.Burst))
 	if !r.Allowed {
 		h.Set("Retry-After", fmt.Sprintf("%.1f", r.RetryAfter.Seconds()+0.05))
 	}
 }
 
-func tellRetryAfter(h http.Header, r ratelimit.Result) {
+func reportRetryAfter(h http.Header, r ratelimit.Result) {
 	if !r.Allowed {
 		h.Set("Retry-After", strconv.FormatInt(int64((r.RetryAfter+time.Second-1)/time.Second), 10))
 	}
 }
 
-func tellRemaining(h http.Header, r ratelimit.Result) {
+func reportRemaining(h http.Header, r ratelimit.Result) {
 	h.Set("X-Rate-Limit-Limit", strconv.Itoa(r.Limit.Burst))
 	h.Set("X-Rate-Limit-Remaining", strconv.Itoa(r.Remaining))
-	tellRetryAfter(h, r)
+	reportRetryAfter(h, r)
 }
 
-// A tally is what became of the calls of workers.
+// A tally counts what became of the calls of workers.
 type tally struct {
 	mu       sync.Mutex
-	sent     int // to the server
-	refused  int // by it
-	errors   int // calls that got anything but 200
+	sent     int // attempts
+	denied   int // attempts
+	errors   int // calls without a 200
 	finished []int
 }
 
@@ -174,27 +175,27 @@ func (c *tally) observe(e transport.Event) {
 	case transport.Sent:
 		c.sent++
 	case transport.Denied, transport.Returned:
-		c.refused++
+		c.denied++
 	}
 }
 
-// work lets workers call for so long, in a bubble.
+// work runs workers that call for a time, in a synctest bubble.
 func work(t *testing.T, n network, workers int, long time.Duration) *tally {
 	t.Helper()
 	return workIn(t, 1, n, workers, long)
 }
 
-// workIn is work with the workers in several processes, as it were.
-func workIn(t *testing.T, processes int, n network, workers int, long time.Duration) *tally {
+// workIn is work with the workers on several nodes.
+func workIn(t *testing.T, nodes int, n network, workers int, long time.Duration) *tally {
 	t.Helper()
 	var all []*watched
-	for range processes {
+	for range nodes {
 		all = append(all, watch(t, n))
 	}
 	return workOn(t, workers, long, all...)
 }
 
-// A watched transport counts what it does, from one call of workOn to the next.
+// A watched is a Transport that counts its events into the tally of the current workOn.
 type watched struct {
 	*transport.Transport
 	tally *tally
@@ -207,7 +208,7 @@ func watch(t *testing.T, base http.RoundTripper) *watched {
 	return w
 }
 
-// workOn is work with transports that may have been used before.
+// workOn is work with Transports that may have been used before.
 func workOn(t *testing.T, workers int, long time.Duration, all ...*watched) *tally {
 	t.Helper()
 	c := &tally{finished: make([]int, workers)}
@@ -278,7 +279,7 @@ func observer(f func(transport.Event)) func(context.Context, transport.Event) {
 	return func(_ context.Context, e transport.Event) { f(e) }
 }
 
-// do sends a request and returns the status and the body.
+// do sends a request, and returns the status and the body of the response.
 func do(t *testing.T, tr http.RoundTripper, r *http.Request) (int, string) {
 	t.Helper()
 	response, err := tr.RoundTrip(r)

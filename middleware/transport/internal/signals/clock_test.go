@@ -10,7 +10,7 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// times are what waits and resets look like, and how long that is from noon.
+// times are the forms of waits and resets, and how long each is from noon.
 var times = map[string]time.Duration{
 	// Numbers, and units.
 	"30": 30 * time.Second, " 30 ": 30 * time.Second, "2.5": 2500 * time.Millisecond, ".5": 500 * time.Millisecond, `"30"`: 30 * time.Second,
@@ -26,7 +26,7 @@ var times = map[string]time.Duration{
 	"1767614430": 30 * time.Second, "1767614430.5": 30500 * time.Millisecond, "1767614700000": 5 * time.Minute, "1767614700000.5": 5*time.Minute + 500*time.Microsecond, "1767614700000000": 5 * time.Minute,
 	"1767614700000000000": 5 * time.Minute, "@1767614430": 30 * time.Second, "1767614399": 0,
 
-	// HTTP dates and their neighbours.
+	// HTTP dates, and similar ones.
 	"Mon, 05 Jan 2026 12:05:00 GMT": 5 * time.Minute, "Mon, 5 Jan 2026 12:05:00 GMT": 5 * time.Minute, "Mon, 5 Jan 2026 12:05:00 UTC": 5 * time.Minute,
 	"Mon, 05 Jan 2026 12:05:00 +0000": 5 * time.Minute, "Mon, 05 Jan 2026 13:05:00 +0100": 5 * time.Minute, "Mon, 05 Jan 2026 07:05:00 EST": 5 * time.Minute,
 	"Mon, 05 Jan 2026 04:05:00 PST": 5 * time.Minute, "Monday, 05-Jan-26 12:05:00 GMT": 5 * time.Minute, "Mon Jan  5 12:05:00 2026": 5 * time.Minute,
@@ -43,7 +43,7 @@ var times = map[string]time.Duration{
 	"2026-01-05T12:05:00Z[UTC]": 5 * time.Minute, "20260105T120500Z": 5 * time.Minute, "2026-01-06": 12 * time.Hour, "2026-01-05T12:05:00.000+0000": 5 * time.Minute, "2026-01-05T12:05:00 +00:00": 5 * time.Minute, "2026-01-05T07:05-05:00": 5 * time.Minute, "2026-01-05T14:00:00Z": 2 * time.Hour,
 }
 
-// nonsense are times that are as if they were not there.
+// nonsense are invalid times.
 var nonsense = []string{
 	"", " ", ".", "-1", "-30s", "+Inf", "NaN", "0x10", "1e3", "soon", "later", "30x", "s", "30s30", "1 2", "P", "PT", "P1M", "PT1D", "PTS", "1:2", "a:b:c", "30::",
 	"99999999999999999999", "31536001", "31536000.5", "1:2:3:4", "499999999", "9999999999", "366d", "8761h", "1800000000000", "Fri, 31 Dec 9999 23:59:59 GMT", "9999-12-31T23:59:59Z", "99999999:00:00",
@@ -51,7 +51,7 @@ var nonsense = []string{
 	"Mon", "Mon,", "Mon, ", "2026-01-0", "[]", "(", "12:05:00 GMT", strings.Repeat("9", 65), strings.Repeat("1s", 40),
 }
 
-// TestFormsOfTimes: each form is read wherever a time stands.
+// TestFormsOfTimes checks that each form is read in every header with a time.
 func TestFormsOfTimes(t *testing.T) {
 	for text, want := range times {
 		if got := parseAt("Retry-After: " + text).RetryAfter; got != want {
@@ -78,8 +78,8 @@ func TestFormsOfTimes(t *testing.T) {
 	}
 }
 
-// TestFormsOfMilliseconds: a number is in the unit of its header, and all else is as
-// elsewhere.
+// TestFormsOfMilliseconds checks that a number is in the unit of its header, and other
+// forms in their own.
 func TestFormsOfMilliseconds(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"200": 200 * time.Millisecond, "250.5": 250500 * time.Microsecond, "1500": 1500 * time.Millisecond, "2s": 2 * time.Second, "200, 300": 300 * time.Millisecond,
@@ -94,8 +94,7 @@ func TestFormsOfMilliseconds(t *testing.T) {
 	}
 }
 
-// TestNonsense: a wait of years never comes from a header that makes no sense, and what
-// stands beside it counts.
+// TestNonsense checks that an invalid value is ignored, and the values beside it count.
 func TestNonsense(t *testing.T) {
 	for _, text := range nonsense {
 		if got := parseAt("Retry-After: " + text); !reflect.DeepEqual(got, signals.Limits{}) {
@@ -113,7 +112,8 @@ func TestNonsense(t *testing.T) {
 	}
 }
 
-// TestRetryAfterOfUnixTime: a Unix time is compared with the Date of the response.
+// TestRetryAfterOfUnixTime checks that a Unix time is compared with the Date of the
+// response.
 func TestRetryAfterOfUnixTime(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"1746136938": time.Minute, "1746136938.25": 60250 * time.Millisecond, "1746136938000": time.Minute, "1746136878": 0, "1746136000": 0,
@@ -125,8 +125,8 @@ func TestRetryAfterOfUnixTime(t *testing.T) {
 	}
 }
 
-// TestSeveralTimes: of several values the longest counts, and the comma of a date does
-// not part two of them.
+// TestSeveralTimes checks that the longest of several values counts, and that the comma
+// of a date does not separate two of them.
 func TestSeveralTimes(t *testing.T) {
 	for want, lines := range map[time.Duration][][]string{
 		120 * time.Second: {{"5, 120"}, {"120, 5"}, {"5", "120"}, {"120, soon"}, {"x, 2m, 1"}, {"Mon, 05 Jan 2026 12:02:00 GMT, 5"}, {"5, Mon, 05 Jan 2026 12:02:00 GMT"}, {"5", "Mon, 05 Jan 2026 12:02:00 GMT"}, {"Monday, 05-Jan-26 12:02:00 GMT, Mon, 05 Jan 2026 12:01:00 GMT"}},

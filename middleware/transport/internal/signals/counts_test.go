@@ -8,8 +8,8 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// TestTighterOfSeveral: of several values of one field the tighter counts, whether they
-// are members of a list or lines of their own.
+// TestTighterOfSeveral checks that the tighter of several values of one field counts,
+// in one line or several.
 func TestTighterOfSeveral(t *testing.T) {
 	none := one(signals.Limit{Quota: 10, Remaining: 0, Reset: 30 * time.Second})
 	checkSent(t, []sent{
@@ -38,13 +38,14 @@ func TestTighterOfSeveral(t *testing.T) {
 	})
 }
 
-// TestCountsWithPeriods: a count may stand before the time for which it holds.
+// TestCountsWithPeriods checks counts that are followed by the time for which they
+// hold.
 func TestCountsWithPeriods(t *testing.T) {
 	for text, want := range map[string]signals.Limit{
 		"150/15m": {Quota: 150, Window: 15 * time.Minute}, "60/minute": {Quota: 60, Window: time.Minute}, "60 / hour": {Quota: 60, Window: time.Hour},
 		"10 per 1 minute": {Quota: 10, Window: time.Minute}, "5 per second": {Quota: 5, Window: time.Second}, "1000/1d": {Quota: 1000, Window: 24 * time.Hour},
 		"150/15m;burst=9": {Quota: 150, Window: 15 * time.Minute}, "15m": {Window: 15 * time.Minute},
-		// These make no sense.
+		// These are invalid.
 		"150/15": {}, "150/": {}, "/15m": {}, "150/fortnight": {}, "a/b/c": {}, "1//2": {}, "05/01/2026": {},
 	} {
 		want.Remaining = 3
@@ -54,8 +55,7 @@ func TestCountsWithPeriods(t *testing.T) {
 	}
 }
 
-// TestLimitOfNone: a limit of 0 says nothing about a rate, so that nothing is known of
-// it: not how long it lasts, either.
+// TestLimitOfNone checks that a limit of 0 is omitted, with its reset.
 func TestLimitOfNone(t *testing.T) {
 	checkSent(t, []sent{
 		{[]string{"X-Rate-Limit-Limit: 0", "X-Rate-Limit-Remaining: 0", "X-Rate-Limit-Reset: 1767614430"}, nil},

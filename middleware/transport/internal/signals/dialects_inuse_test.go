@@ -39,7 +39,7 @@ func (s *fluentServer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		admits = s.bucket
 	}
 	ok := admits(now)
-	s.Tell(w.Header(), s.State)
+	s.Report(w.Header(), s.State)
 	if ok {
 		s.served++
 		return
@@ -82,8 +82,8 @@ func (s *fluentServer) bucket(now time.Time) bool {
 	return ok
 }
 
-// admits returns when the server admits a request again, if it does so in time for one
-// that has so long. A few of the last may be under way.
+// admits reports whether the server admits another request within the given time after
+// began. A few of the last tokens may belong to requests under way.
 func (s *fluentServer) admits(began time.Time, long time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,14 +95,14 @@ func (s *fluentServer) admits(began time.Time, long time.Duration) bool {
 
 const (
 	fluentWorkers = 20
-	// fluentRounding is what resets in whole seconds may add to a wait, and the
-	// jitter after a denial.
+	// fluentRounding is what resets in whole seconds, and the jitter after a denial,
+	// may add to a wait.
 	fluentRounding = 3 * time.Second
 )
 
-// TestEachDialectInUse holds the transport to what it promises, row by row, where a limit
-// is reported: of the calls of 20 workers at most 1 % is denied, and none is given up while
-// the API would have answered in time.
+// TestEachDialectInUse checks, for each row that reports a limit, that at most 1 % of
+// the calls of 20 workers are denied, and that none fails although the API would have
+// answered in time.
 func TestEachDialectInUse(t *testing.T) { useEachDialect(t, 90*time.Second) }
 
 func TestEachDialectForTenMinutes(t *testing.T) {
@@ -112,7 +112,7 @@ func TestEachDialectForTenMinutes(t *testing.T) {
 
 func useEachDialect(t *testing.T, long time.Duration) {
 	for _, speaker := range signals.Speakers() {
-		if !speaker.Told {
+		if !speaker.Reports {
 			continue
 		}
 		t.Run(speaker.Who, func(t *testing.T) {
@@ -122,7 +122,7 @@ func useEachDialect(t *testing.T, long time.Duration) {
 				early := useFluently(t, s, long)
 				denied := float64(s.denied) / float64(s.served+s.denied)
 				t.Logf("%d served, %d denied (%.2f %%), %d given up too early", s.served, s.denied, 100*denied, early)
-				// While all is used up for longer than anybody waits, one request asks now and then.
+				// While a limit is used up for longer than MaxWait, one request probes now and then.
 				asked := int(long / (transport.DefaultMaxWait / 2))
 				if early > 0 || denied > 0.01 && s.denied > asked {
 					t.Error("want 1 % denied at most, and none given up too early")
@@ -146,8 +146,7 @@ func newFluentServer(speaker signals.Speaker) *fluentServer {
 	return s
 }
 
-// useFluently lets workers call for so long, and returns how many calls were given up too
-// early.
+// useFluently runs workers for a time, and returns how many calls failed too early.
 func useFluently(t *testing.T, s *fluentServer, long time.Duration) (early int) {
 	tr, err := transport.New(network{s}, transport.Config{})
 	if err != nil {
@@ -185,7 +184,7 @@ func useFluently(t *testing.T, s *fluentServer, long time.Duration) (early int) 
 	return early
 }
 
-// A network is the way to a server in this process and back, each of 5 to 15 ms.
+// A network runs a handler without a connection. Each way takes 5 to 15 ms.
 type network struct{ http.Handler }
 
 func (n network) RoundTrip(r *http.Request) (*http.Response, error) {

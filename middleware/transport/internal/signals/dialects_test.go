@@ -16,7 +16,7 @@ const (
 	day     = 24 * time.Hour
 )
 
-// A dialect is what a vendor sends at noon, and what is read of it.
+// A dialect is what a vendor sends at noon, and what Parse reads.
 type dialect struct {
 	lines []string
 	want  signals.Limits
@@ -201,7 +201,7 @@ var spoken = map[string][]dialect{
 	"Gate":   {{[]string{"X-Gate-RateLimit-Limit: 200", "X-Gate-RateLimit-Requests-Remain: 198", "X-Gate-RateLimit-Reset-Timestamp: 1767614410"}, all(signals.Limit{Quota: 200, Remaining: 198, Reset: 10 * time.Second})}},
 }
 
-// TestDialects: each row of the table, by what the vendor sends.
+// TestDialects checks each row of the table by what the vendor sends.
 func TestDialects(t *testing.T) {
 	for _, who := range signals.Vendors() {
 		cases := spoken[who]
@@ -219,7 +219,8 @@ func TestDialects(t *testing.T) {
 	}
 }
 
-// TestTableIsSound: a header says the same in all rows, and each row has a source.
+// TestTableIsSound checks that a header has the same role in all rows, and that each
+// row has a source.
 func TestTableIsSound(t *testing.T) {
 	if names := signals.Twice(); len(names) > 0 {
 		t.Errorf("of %q rows say different things", names)
@@ -234,7 +235,7 @@ func TestTableIsSound(t *testing.T) {
 	}
 }
 
-// TestOthersInUse has what APIs send that need no row of their own.
+// TestOthersInUse checks what APIs send that need no row of their own.
 func TestOthersInUse(t *testing.T) {
 	for who, c := range map[string]dialect{
 		"Docker Hub":            {[]string{"ratelimit-limit: 100;w=21600", "ratelimit-remaining: 76;w=21600", "docker-ratelimit-source: 192.0.2.1"}, all(signals.Limit{Quota: 100, Window: 6 * time.Hour, Remaining: 76})},
@@ -272,8 +273,8 @@ func TestOthersInUse(t *testing.T) {
 	}
 }
 
-// TestEachHeaderIsRead: without its neighbours no header does harm, and what makes no
-// sense in it is as if it were not there.
+// TestEachHeaderIsRead checks that each header alone, with any value, yields numbers in
+// their range.
 func TestEachHeaderIsRead(t *testing.T) {
 	texts := slices.Concat(nonsense, slices.Collect(maps.Keys(times)), []string{"5", "0", "5/9", "5:9", "5:9:3", `"a";q=5;w=1`, `{"limit":5}`})
 	for _, name := range signals.Names() {

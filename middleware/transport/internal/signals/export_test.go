@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// Vendors returns who has a row in the table of dialects, Families how many limits
-// there are in it, and Names the headers of all of them.
+// Vendors returns the vendors of the table.
 func Vendors() (names []string) {
 	for _, row := range slices.Concat(dialects, vendors) {
 		names = append(names, row.who)
@@ -16,6 +15,7 @@ func Vendors() (names []string) {
 	return names
 }
 
+// Sources returns the sources of the rows.
 func Sources() (urls []string) {
 	for _, row := range slices.Concat(dialects, vendors) {
 		urls = append(urls, row.source)
@@ -23,8 +23,10 @@ func Sources() (urls []string) {
 	return urls
 }
 
+// Families returns how many limits the table has, and how many it may have.
 func Families() (n, most int) { return len(spoken.families), maxFamilies }
 
+// Names returns the headers of the table.
 func Names() (names []string) {
 	for name := range spoken.index {
 		names = append(names, name)
@@ -33,7 +35,7 @@ func Names() (names []string) {
 	return names
 }
 
-// Twice returns the headers that rows use for different limits.
+// Twice returns the headers that have different roles in different rows.
 func Twice() (names []string) {
 	first := make(map[string]int)
 	for _, row := range slices.Concat(dialects, vendors) {
@@ -51,7 +53,7 @@ func Twice() (names []string) {
 	return names
 }
 
-// A State is what a server knows of a limit when it answers.
+// A State is the state of a limit when a server answers.
 type State struct {
 	Quota, Remaining int
 	Window           time.Duration
@@ -59,18 +61,18 @@ type State struct {
 	Refill           int           // how many come back in a window, of a bucket
 }
 
-// A Speaker reports a limit of requests in the words of a row.
+// A Speaker reports a limit of requests as a row describes it.
 type Speaker struct {
-	Who    string
-	Window time.Duration // if it is documented, and so not sent
-	Bucket bool          // it reports when the bucket is full
-	Refill bool          // it reports how fast the bucket fills up
-	Leaks  bool          // it reports how full the bucket is
-	Told   bool          // it reports how many there are, and in what time
-	Tell   func(h http.Header, s State)
+	Who     string
+	Window  time.Duration // if it is documented and not sent
+	Bucket  bool          // reports when the bucket is full
+	Refill  bool          // reports how fast the bucket refills
+	Leaks   bool          // reports how full the bucket is
+	Reports bool          // reports a quota and its time
+	Report  func(h http.Header, s State)
 }
 
-// Speakers returns those of all rows, for each limit that counts requests.
+// Speakers returns one Speaker for each limit of requests in the table.
 func Speakers() (all []Speaker) {
 	for _, row := range slices.Concat(dialects, vendors) {
 		for _, f := range row.limits {
@@ -81,16 +83,16 @@ func Speakers() (all []Speaker) {
 			}
 			all = append(all, Speaker{
 				Who: row.who + " " + f.name, Window: f.per, Bucket: f.bucket, Refill: says(refill), Leaks: says(ratio),
-				Told: says(states) || says(ratio) || says(pairs) || says(perSecond) ||
+				Reports: says(states) || says(ratio) || says(pairs) || says(perSecond) ||
 					says(quota) && (f.per > 0 || says(window) || says(windowMs) || says(reset) || says(resetMs) || says(resetIn)),
-				Tell: func(h http.Header, s State) { tell(h, names, s) },
+				Report: func(h http.Header, s State) { report(h, names, s) },
 			})
 		}
 	}
 	return all
 }
 
-func tell(h http.Header, names [roles][]string, s State) {
+func report(h http.Header, names [roles][]string, s State) {
 	set := func(as role, format string, values ...any) {
 		for _, name := range names[as] {
 			h.Set(name, fmt.Sprintf(format, values...))

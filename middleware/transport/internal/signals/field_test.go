@@ -12,8 +12,8 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// TestParametersAreIgnored: RFC 9651 permits them everywhere, and those that are not
-// known say nothing.
+// TestParametersAreIgnored checks that unknown parameters, which RFC 9651 permits
+// everywhere, are ignored.
 func TestParametersAreIgnored(t *testing.T) {
 	docker := one(signals.Limit{Quota: 100, Window: 6 * time.Hour, Remaining: 76})
 	api := one(signals.Limit{Name: "api", Quota: 5, Window: time.Second, Remaining: 4, Reset: time.Second})
@@ -33,7 +33,8 @@ func TestParametersAreIgnored(t *testing.T) {
 	})
 }
 
-// TestFirstPartOfAField: of a field its first 8 KB are read, and no number is cut.
+// TestFirstPartOfAField checks that the first 8 KB of a field are read, and that no
+// number is cut.
 func TestFirstPartOfAField(t *testing.T) {
 	const kilobyte = 1 << 10
 	member := "100" + strings.Repeat(" ", 97)
@@ -53,15 +54,15 @@ func TestFirstPartOfAField(t *testing.T) {
 			t.Errorf("%d bytes, %.20q...: got %+v, want %+v", len(c.value), c.value, got, c.want)
 		}
 	}
-	lines := []string{"7" + strings.Repeat(",", 8*kilobyte-1), "5"} // more than that, together
+	lines := []string{"7" + strings.Repeat(",", 8*kilobyte-1), "5"} // more than 8 KB together
 	h := http.Header{"X-Ratelimit-Remaining": lines}
 	if got := signals.Parse(h, time.Now()).All; !reflect.DeepEqual(got, one(signals.Limit{Remaining: 7})) {
 		t.Errorf("two lines of more than 8 KB: got %+v", got)
 	}
 }
 
-// TestLongLinesCostNothing: of a long line nothing is copied, whatever it
-// is in.
+// TestLongLinesCostNothing checks that a long line is not copied, whatever header it is
+// in.
 func TestLongLinesCostNothing(t *testing.T) {
 	for _, unit := range []string{"9", ",", ";", `"`, `\`, "=", "a=1;", `"a";r=1,`, " ", "Mon, ", "1:1,", "{"} {
 		line := []string{strings.Repeat(unit, 1<<20/len(unit))}

@@ -7,7 +7,7 @@ import (
 )
 
 // This file and dictionary.go read draft-ietf-httpapi-ratelimit-headers. Its versions say
-// the same in three ways, of which counts.go reads the last:
+// the same in three ways; counts.go reads the last one:
 //
 //	RateLimit-Policy: "default";q=5;w=1            11
 //	RateLimit: "default";r=4;t=1

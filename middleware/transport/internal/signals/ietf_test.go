@@ -7,8 +7,8 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// TestTwoSetsOfOneName: the response of an API through a proxy that has limits of its
-// own carries two sets. The one that denies counts, with its own quota.
+// TestTwoSetsOfOneName checks that of two sets with one name, as from an API behind a
+// proxy with limits of its own, the one that denies counts, with its own quota.
 func TestTwoSetsOfOneName(t *testing.T) {
 	denied := one(signals.Limit{Name: "default", Quota: 2, Window: time.Second, Remaining: 0, Reset: time.Second})
 	checkSent(t, []sent{
@@ -26,8 +26,8 @@ func TestTwoSetsOfOneName(t *testing.T) {
 	})
 }
 
-// TestLimitsThatDoNotExist: a policy of another name is the limit of the state beside
-// it, unless the numbers show that it is not.
+// TestLimitsThatDoNotExist checks that a policy with another name belongs to the state
+// beside it, unless the numbers contradict.
 func TestLimitsThatDoNotExist(t *testing.T) {
 	api := one(signals.Limit{Name: "api", Quota: 500, Window: 5 * time.Minute, Remaining: 489, Reset: 189 * time.Second})
 	checkSent(t, []sent{
@@ -43,14 +43,14 @@ func TestLimitsThatDoNotExist(t *testing.T) {
 		{[]string{`RateLimit: "default";r=500;t=30`, `RateLimit-Policy: "burst";q=100;w=60, "daily";q=1000;w=86400`}, []signals.Limit{
 			{Name: "default", Quota: 1000, Window: 24 * time.Hour, Remaining: 500, Reset: 30 * time.Second}, {Name: "burst", Quota: 100, Window: time.Minute, Remaining: signals.Unknown},
 		}},
-		// More is left than the policy has, or for longer: two limits.
+		// More remains than the policy has, or its reset is later: two limits.
 		{[]string{`RateLimit: "daily";r=500;t=30`, `RateLimit-Policy: "burst";q=100;w=60`}, []signals.Limit{
 			{Name: "daily", Remaining: 500, Reset: 30 * time.Second}, {Name: "burst", Quota: 100, Window: time.Minute, Remaining: signals.Unknown},
 		}},
 		{[]string{`RateLimit: "daily";r=50;t=3600`, `RateLimit-Policy: "burst";q=100;w=60`}, []signals.Limit{
 			{Name: "daily", Remaining: 50, Reset: time.Hour}, {Name: "burst", Quota: 100, Window: time.Minute, Remaining: signals.Unknown},
 		}},
-		// The same numbers, but for other times or other units.
+		// The same numbers, for other times or units.
 		{[]string{"RateLimit-Limit: 5, 5;w=1", "RateLimit-Remaining: 4", "X-RateLimit-Limit-Minute: 5", "X-RateLimit-Remaining-Minute: 4"}, []signals.Limit{
 			{Quota: 5, Window: time.Second, Remaining: 4}, {Name: "minute", Quota: 5, Window: time.Minute, Remaining: 4},
 		}},

@@ -9,8 +9,8 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// BenchmarkParse shows what a response costs. Most report no limit, so that theirs is
-// the price that all calls pay.
+// BenchmarkParse measures the cost of a response. Most report no limit; that cost
+// applies to all calls.
 func BenchmarkParse(b *testing.B) {
 	plain := []string{
 		"Date: " + noon, "Content-Type: application/json", "Content-Length: 123", "Server: nginx", "Etag: W/abc", "Vary: Accept", "Cache-Control: no-store",

@@ -16,8 +16,8 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// TestParse has the headers that are in the field. The time is that of a bubble,
-// 2000-01-01T00:00:00Z, which is 946684800.
+// TestParse checks the headers of real APIs. In a synctest bubble the time is
+// 2000-01-01T00:00:00Z, 946684800.
 func TestParse(t *testing.T) {
 	five := signals.Limit{Name: "default", Quota: 5, Window: time.Second, Remaining: 4, Reset: time.Second}
 	for _, c := range []struct {
@@ -75,7 +75,7 @@ func TestParse(t *testing.T) {
 		{"RFC 3339", headers("X-Rate-Limit-Limit: 5", "X-Rate-Limit-Remaining: 7", "X-Rate-Limit-Reset: 2000-01-01T01:00:03+01:00"), signals.Limits{All: one(signals.Limit{Quota: 5, Remaining: 7, Reset: 3 * time.Second})}},
 		{"HTTP date", headers("X-RateLimit-Remaining: 7", "X-RateLimit-Reset: Sat, 01 Jan 2000 00:00:07 GMT"), signals.Limits{All: one(signals.Limit{Remaining: 7, Reset: 7 * time.Second})}},
 		{"a reset in the past", headers("X-RateLimit-Remaining: 7", "X-RateLimit-Reset: 946684700"), signals.Limits{All: one(signals.Limit{Remaining: 7})}},
-		{"a reset that is too far away", headers("X-RateLimit-Remaining: 7", "X-RateLimit-Reset: 9999999999"), signals.Limits{All: one(signals.Limit{Remaining: 7})}},
+		{"a reset that is too late", headers("X-RateLimit-Remaining: 7", "X-RateLimit-Reset: 9999999999"), signals.Limits{All: one(signals.Limit{Remaining: 7})}},
 		{"AspNetCoreRateLimit", headers("X-Rate-Limit-Limit: 15m", "X-Rate-Limit-Remaining: 99", "X-Rate-Limit-Reset: 2000-01-01T00:15:00.0000000Z"), signals.Limits{All: one(signals.Limit{Window: 15 * time.Minute, Remaining: 99, Reset: 15 * time.Minute})}},
 		{"a period of a day", headers("X-Rate-Limit-Limit: 1d", "X-Rate-Limit-Remaining: 99"), signals.Limits{All: one(signals.Limit{Window: 24 * time.Hour, Remaining: 99})}},
 		{"below none", headers("X-RateLimit-Limit: 10", "X-RateLimit-Remaining: -3"), signals.Limits{All: one(signals.Limit{Quota: 10})}},
@@ -112,7 +112,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// names are the headers that are read.
+// names are headers that are read.
 var names = []string{
 	"Age", "Date", "Retry-After", "Retry-After-Ms", "X-Ms-Retry-After-Ms",
 	"Ratelimit", "Ratelimit-Policy", "Ratelimit-Limit", "Ratelimit-Remaining", "Ratelimit-Reset",
@@ -123,8 +123,8 @@ var names = []string{
 	"X-Shopify-Shop-Api-Call-Limit",
 }
 
-// headersOf puts a line each into the headers that are read; a line that begins
-// with + goes on in the header before.
+// headersOf puts one line into each of names; a line that begins with + is another
+// value of the header before.
 func headersOf(text string) http.Header {
 	h := http.Header{}
 	i := 0
@@ -141,7 +141,7 @@ func headersOf(text string) http.Header {
 	return h
 }
 
-// textOf undoes headersOf.
+// textOf is the inverse of headersOf.
 func textOf(h http.Header) string {
 	var lines []string
 	for _, name := range names {
@@ -168,7 +168,7 @@ func seed(f *testing.F) {
 	}
 }
 
-// FuzzParse: whatever a server sends, the numbers are in the range that is stated.
+// FuzzParse checks that all numbers are in their range, whatever a server sends.
 func FuzzParse(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, text string) {
@@ -182,8 +182,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzDialects: nor does any header of the table do harm, beside any other of them.
-// Each line is the number of a header and a value.
+// FuzzDialects checks the same for all headers of the table beside each other. A line
+// is the number of a header, and a value.
 func FuzzDialects(f *testing.F) {
 	all := signals.Names()
 	for i := range all {
@@ -202,7 +202,7 @@ func FuzzDialects(f *testing.F) {
 	})
 }
 
-// checkRange checks that all numbers are in the range that is stated.
+// checkRange checks that all numbers are in their range.
 func checkRange(t *testing.T, l signals.Limits) {
 	t.Helper()
 	if l.RetryAfter < 0 || l.RetryAfter > year || len(l.All) > 16 {

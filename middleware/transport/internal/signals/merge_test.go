@@ -9,7 +9,8 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// TestOtherFormDenies: of two forms that disagree the one that denies is heeded.
+// TestOtherFormDenies checks that of two forms that disagree, the one that denies
+// counts.
 func TestOtherFormDenies(t *testing.T) {
 	checkSent(t, []sent{
 		{[]string{`RateLimit: "default";r=4;t=1`, `RateLimit-Policy: "default";q=5;w=1`, "X-RateLimit-Limit: 100", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 30"}, []signals.Limit{
@@ -21,7 +22,7 @@ func TestOtherFormDenies(t *testing.T) {
 	})
 }
 
-// TestSoManyLimits: of all headers together no more are read than Limits says.
+// TestSoManyLimits checks that at most 16 limits are read from all headers together.
 func TestSoManyLimits(t *testing.T) {
 	var list []string
 	for i := range 20 {

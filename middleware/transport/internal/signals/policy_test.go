@@ -8,8 +8,8 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// TestExactWindow: keyrate's own parameter has the window where it fits the one in
-// seconds, which it only makes finer.
+// TestExactWindow checks that keyrate's own parameter refines a window that is rounded
+// to seconds, and no other.
 func TestExactWindow(t *testing.T) {
 	for params, want := range map[string]time.Duration{
 		"q=1;w=1;keyrate-window-us=200000":                    200 * time.Millisecond,
@@ -20,7 +20,7 @@ func TestExactWindow(t *testing.T) {
 		"q=1;w=1;keyrate-window-us=0":                         time.Second,
 		"q=1;w=1;keyrate-window-us=-200000":                   time.Second,
 		"q=1;w=1;keyrate-window-us=1000001":                   time.Second,
-		"q=1;w=3;keyrate-window-us=200000":                    3 * time.Second, // off by more than rounding
+		"q=1;w=3;keyrate-window-us=200000":                    3 * time.Second, // differs by more than rounding
 		"q=1;w=1;keyrate-window-us=99999999999999999999":      time.Second,
 		"q=1;w=1;keyrate-window-us=NaN":                       time.Second,
 		"q=1;w=1;acme-window-us=200000":                       time.Second,

@@ -10,7 +10,7 @@ import (
 	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
-// headers makes a header of "Name: value" lines.
+// headers returns a header with lines of the form "Name: value".
 func headers(lines ...string) http.Header {
 	h := http.Header{}
 	for _, line := range lines {
@@ -20,12 +20,12 @@ func headers(lines ...string) http.Header {
 	return h
 }
 
-// year is the longest time that makes sense.
+// year is the longest valid time.
 const year = 365 * 24 * time.Hour
 
 func one(l signals.Limit) []signals.Limit { return []signals.Limit{l} }
 
-// A sent is what a server sends, and what is read of it.
+// A sent is what a server sends, and what Parse reads.
 type sent struct {
 	lines []string
 	want  []signals.Limit
@@ -40,11 +40,11 @@ func checkSent(t *testing.T, cases []sent) {
 	}
 }
 
-// noon is the Date of the responses in these tests, 1767614400. That is over, so that
-// instants are compared with it, whatever the clock of this machine says.
+// noon is the Date of responses in these tests, 1767614400. It is past, so instants are
+// compared with it and not with the clock of this machine.
 const noon = "Mon, 05 Jan 2026 12:00:00 GMT"
 
-// parseAt parses lines of a response that was sent at noon, unless they say when.
+// parseAt parses a response that was sent at noon, unless the lines have a Date.
 func parseAt(lines ...string) signals.Limits {
 	h := headers(lines...)
 	if h.Get("Date") == "" {

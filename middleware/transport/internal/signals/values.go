@@ -19,7 +19,7 @@ var (
 	resetForms = []form{{resetMs, time.Millisecond}, {resetIn, time.Second}, {reset, time.Second}}
 )
 
-// blank returns the limit of the family, of which nothing is known yet.
+// blank returns the limit of the family without any number.
 func (f *family) blank() Limit {
 	return Limit{Name: f.name, Unit: f.unit, Window: f.per, Remaining: Unknown, Refills: f.bucket}
 }
