@@ -6,7 +6,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// enter makes what is known a ledger of calls admitted here, and enters one.
+// enter adds a cost that was admitted here to what is known, which becomes unreported.
 func (n *modelNode) enter(m *model, cost int) {
 	if !n.known || m.debt(n) == (ratelimit.Debt{}) {
 		n.seen = math.MinInt16
@@ -17,7 +17,7 @@ func (n *modelNode) enter(m *model, cost int) {
 	n.known, n.seenBucket.alone = true, true
 }
 
-// learn takes in the answer to a call, which was in that place.
+// learn takes in the answer to the request that was at this place.
 func (m *model) learn(n *modelNode, c *modelCall, place int) {
 	answer := seenBucket{known: true, sent: c.answer.shift(c.sent), came: c.answer, tat: c.answer.shift(c.exec), seen: c.exec}
 	old := &n.seenBucket
@@ -25,9 +25,9 @@ func (m *model) learn(n *modelNode, c *modelCall, place int) {
 	case !old.known:
 		n.seenBucket = answer
 	case old.alone:
-		m.settle(n, c, &answer)
+		m.reconcile(n, c, &answer)
 	case !c.crossed, c.exec > old.seen,
-		// Of two of one instant, the larger debt is the later one's.
+		// Of two answers of one instant, the one with the larger debt is later.
 		c.exec == old.seen && !m.bySendAt && !answer.tat.less(old.tat),
 		c.exec == old.seen && m.bySendAt && !answer.sent.less(old.sent):
 		n.seenBucket = answer
@@ -35,17 +35,17 @@ func (m *model) learn(n *modelNode, c *modelCall, place int) {
 	for i := range n.calls {
 		if other := &n.calls[i]; other.sendersWait() {
 			other.crossed = true
-			other.told = other.told || m.once == onceAny || m.once == onceLater && i < place
+			other.answered = other.answered || m.once == onceAny || m.once == onceLater && i < place
 		}
 	}
 }
 
-// settle takes in an answer while what is known is a ledger.
-func (m *model) settle(n *modelNode, c *modelCall, answer *seenBucket) {
+// reconcile takes in an answer while the debt is unreported.
+func (m *model) reconcile(n *modelNode, c *modelCall, answer *seenBucket) {
 	old := &n.seenBucket
 	switch m.adds {
 	case addsEntered:
-		// The shared store knew nothing of what was entered since the call was sent.
+		// The shared store did not know of what was admitted since the question was sent.
 		since := c.entered.debt()
 		old.sent = old.sent.later(m.most(m.plus(answer.sent, since)))
 		old.came = old.came.later(m.most(m.plus(answer.came, since)))
@@ -65,13 +65,13 @@ func (m *model) settle(n *modelNode, c *modelCall, answer *seenBucket) {
 	case endsByCame:
 		ended = !answer.came.less(old.sent)
 	case endsCovered:
-		flying := m.cost(m.flying(n))
+		flight := m.cost(m.inFlight(n))
 		if old.seen == math.MinInt16 {
-			ended = !answer.sent.less(m.plus(old.sent, flying))
+			ended = !answer.sent.less(m.plus(old.sent, flight))
 		} else {
-			ended = !answer.tat.less(m.plus(old.tat, flying))
+			ended = !answer.tat.less(m.plus(old.tat, flight))
 		}
-		ended = ended || !c.crossed && m.flying(n) == 0
+		ended = ended || !c.crossed && m.inFlight(n) == 0
 	}
 	if ended {
 		n.seenBucket = *answer

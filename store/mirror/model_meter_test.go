@@ -2,15 +2,15 @@ package mirror_test
 
 // The meter of a world is a bucket that has no bounds, never fails and forgets nothing.
 //
-// Either it is charged with all that is admitted: then its debt is the largest, over all
-// windows that end now, of what was admitted less what the rate makes in that time. It
-// stays within the burst if no more than B + r*T are admitted in any window T.
+// Either it is charged with all that is admitted. Then its debt is the largest, over all
+// windows that end now, of what was admitted less what the rate makes in that time. It stays
+// within the burst if no more than B + r*T is admitted in any window T.
 //
-// Or it is the ideal, charged with what the shared store charged and nobody heard of as
-// well: then nobody must claim to know of a larger debt.
+// Or it is the ideal: it is charged with requests whose answers were lost as well. Then no node
+// may claim to know of a larger debt.
 
-// charged counts a call: when it is executed, or is decided alone. heard tells whether
-// its caller is told that it was admitted.
+// charged counts a request when it is executed, or is decided alone. heard reports whether its
+// client gets the answer.
 func (m *model) charged(w *world, cost int, heard bool) {
 	switch {
 	case m.sound:
@@ -20,29 +20,29 @@ func (m *model) charged(w *world, cost int, heard bool) {
 	}
 }
 
-// grantLoss takes off what a loss of data may cost a single node: what is in flight.
+// grantLoss subtracts what a loss of data may cost a single node: what is in flight.
 func (m *model) grantLoss(w *world) {
 	if m.forgive {
-		flying := min(m.flying(&w.nodes[0]), m.full.Limit().Burst)
-		w.meter = max(w.meter-m.parts(m.cost(flying)), 0)
+		flight := min(m.inFlight(&w.nodes[0]), m.full.Limit().Burst)
+		w.meter = max(w.meter-m.parts(m.cost(flight)), 0)
 	}
 }
 
-// excess is by how many tokens more than the burst were admitted.
+// excess returns how many tokens more than the burst were admitted.
 func (m *model) excess(meter int32) float64 {
 	return float64(meter-m.parts(m.full.Capacity())) / float64(m.parts(m.cost(1)))
 }
 
 func (m *model) spared() int32 { return m.parts(m.cost(1)) * int32(m.spare) }
 
-// denied looks at a denial that was given without a trip.
+// denied checks a denial that was given without asking.
 func (m *model) denied(w *world, cost int) {
 	if m.sound && w.meter+m.spared()+m.parts(m.cost(cost)) <= m.parts(m.full.Capacity()) {
-		m.fault = "a call was denied that the shared store would have admitted"
+		m.fault = "a request was denied that the shared store would have admitted"
 	}
 }
 
-// check looks at a world that was reached.
+// check returns what is wrong with a world that was reached.
 func (m *model) check(w *world) string {
 	switch {
 	case m.fault != "":

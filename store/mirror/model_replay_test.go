@@ -17,7 +17,7 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// paced is a shared store of which each call is executed, and answered, when it is told.
+// paced is a shared store that executes and answers each request when the test says so.
 type paced struct {
 	store *memstore.Store
 	probe *memstore.Store // probes are decided at once
@@ -27,14 +27,14 @@ type paced struct {
 }
 
 type pacedCall struct {
-	exec, answer chan error // an error is what the caller is told instead
+	exec, answer chan error // an error is returned to the client instead
 	executed     bool
 	allowed      bool
 }
 
 var (
 	errNotExecuted = &ratelimit.StoreError{Class: "connect", Err: errRefused, NotCharged: true}
-	errNobodyKnows = &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
+	errNotAnswered = &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
 )
 
 func (*paced) SelfTimed() {}
@@ -64,16 +64,16 @@ func (p *paced) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 	return d, err
 }
 
-// replay is a node and its calls, in a bubble.
+// replay is a node and its requests, in a bubble.
 type replay struct {
-	t      *testing.T
-	shared *paced
-	node   *mirror.Store
-	policy *ratelimit.Policy
-	flying []*pacedCall
-	mu     sync.Mutex
-	full   time.Time // of a bucket that has no bounds: see the meter of the model
-	said   []string
+	t        *testing.T
+	shared   *paced
+	node     *mirror.Store
+	policy   *ratelimit.Policy
+	inFlight []*pacedCall
+	mu       sync.Mutex
+	full     time.Time // of a bucket without bounds: see the meter of the model
+	said     []string
 }
 
 func newReplay(t *testing.T, l ratelimit.Limit) *replay {
@@ -81,11 +81,11 @@ func newReplay(t *testing.T, l ratelimit.Limit) *replay {
 	time.Sleep(time.Second) // its clock is another one
 	r := &replay{t: t, shared: shared, node: newMirror(t, shared, mirror.Config{}), policy: policy(t, l)}
 	time.Sleep(time.Hour)
-	// A quick answer, on another key: from then on the shared clock is known as well as it can be.
+	// After a quick answer, on another key, the shared clock is known as exactly as it can be.
 	go func() { take(t, r.node, "another key", r.policy, 1) }()
 	r.settle()
-	r.exec(r.flying[0], true)
-	r.end(r.flying[0], nil)
+	r.exec(r.inFlight[0], true)
+	r.end(r.inFlight[0], nil)
 	return r
 }
 
@@ -94,8 +94,8 @@ func (r *replay) token() time.Duration {
 	return one.Duration()
 }
 
-// charge counts a call that is admitted now. It returns false if that is one too many:
-// clocks are read in whole microseconds, a quarter of a token is many of them.
+// charge counts a request that is admitted now, and reports whether the limit allows it. Clocks
+// are read in whole microseconds, far less than a quarter of a token.
 func (r *replay) charge() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,15 +106,15 @@ func (r *replay) charge() bool {
 	return time.Until(r.full) <= r.policy.Bucket(0).Capacity().Duration()+r.token()/4
 }
 
-// settle waits until nothing more happens by itself, and finds the calls that were sent.
+// settle waits until nothing more happens by itself, and finds the requests that were sent.
 func (r *replay) settle() {
 	synctest.Wait()
 	for len(r.shared.calls) > 0 {
-		r.flying = append(r.flying, <-r.shared.calls)
+		r.inFlight = append(r.inFlight, <-r.shared.calls)
 	}
 }
 
-// call makes a call. What the shared store decides is counted when it is executed.
+// call makes a request. If the shared store decides it, it counts when it is executed.
 func (r *replay) call(away bool) {
 	time.Sleep(time.Nanosecond) // no two things happen to a node at one instant
 	r.shared.away = away
@@ -128,7 +128,7 @@ func (r *replay) call(away bool) {
 	r.shared.away = false
 }
 
-// exec executes a call. If it is silent, nobody will hear of it.
+// exec executes a request. If it is silent, its answer will be lost.
 func (r *replay) exec(c *pacedCall, silent bool) {
 	c.exec <- nil
 	r.settle()
@@ -137,11 +137,11 @@ func (r *replay) exec(c *pacedCall, silent bool) {
 	}
 }
 
-// end ends a call's trip.
+// end ends a request.
 func (r *replay) end(c *pacedCall, err error) {
-	for i := range r.flying {
-		if r.flying[i] == c {
-			r.flying = append(r.flying[:i], r.flying[i+1:]...)
+	for i := range r.inFlight {
+		if r.inFlight[i] == c {
+			r.inFlight = append(r.inFlight[:i], r.inFlight[i+1:]...)
 			break
 		}
 	}
@@ -158,21 +158,21 @@ func (r *replay) say(format string, args ...any) {
 	r.said = append(r.said, fmt.Sprintf(format, args...))
 }
 
-// step takes a step at random.
+// step takes a random step.
 func (r *replay) step(random *rand.Rand) {
-	i := random.IntN(len(r.flying) + 3)
+	i := random.IntN(len(r.inFlight) + 3)
 	switch {
-	case i == len(r.flying):
+	case i == len(r.inFlight):
 		r.say("a tick")
 		time.Sleep(r.token() / time.Duration(1+random.IntN(2)))
-	case i == len(r.flying)+1 && len(r.flying) < 3:
-		r.say("a call, to the shared store")
+	case i == len(r.inFlight)+1 && len(r.inFlight) < 3:
+		r.say("a request, to the shared store")
 		r.call(false)
-	case i >= len(r.flying):
-		r.say("a call, refused")
+	case i >= len(r.inFlight):
+		r.say("a request, while the shared store is down")
 		r.call(true)
 	default:
-		c := r.flying[i]
+		c := r.inFlight[i]
 		switch what := random.IntN(8); {
 		case c.executed:
 			r.say("%d is answered", i)
@@ -182,11 +182,11 @@ func (r *replay) step(random *rand.Rand) {
 			r.end(c, errNotExecuted)
 		case what == 1:
 			r.say("%d is given up", i)
-			r.end(c, errNobodyKnows)
+			r.end(c, errNotAnswered)
 		case what == 2:
 			r.say("%d is executed, and given up", i)
 			r.exec(c, true)
-			r.end(c, errNobodyKnows)
+			r.end(c, errNotAnswered)
 		default:
 			r.say("%d is executed", i)
 			r.exec(c, false)
@@ -194,19 +194,19 @@ func (r *replay) step(random *rand.Rand) {
 	}
 }
 
-// finish ends all that is under way.
+// finish ends all requests.
 func (r *replay) finish() {
-	for r.settle(); len(r.flying) > 0; r.settle() {
+	for r.settle(); len(r.inFlight) > 0; r.settle() {
 		var err error
-		if !r.flying[0].executed {
+		if !r.inFlight[0].executed {
 			err = errNotExecuted
 		}
-		r.end(r.flying[0], err)
+		r.end(r.inFlight[0], err)
 	}
 }
 
-// TestModelReplayed: random ways through the model, gone by a real node: alone with its
-// shared store, it never admits more than the limit, whatever becomes of its calls.
+// TestModelReplayed: a real node, alone with its shared store, goes random ways through the
+// model. It never admits more than the limit, whatever happens to its requests.
 func TestModelReplayed(t *testing.T) {
 	seed, err := storetest.Seed()
 	if err != nil {
@@ -230,50 +230,50 @@ func TestModelReplayed(t *testing.T) {
 	}
 }
 
-// TestModelFound: the shortest ways to what the search of the model found.
-func TestModelFound(t *testing.T) {
+// TestModelShortestWays: the shortest ways to the faults that the search of the model found.
+func TestModelShortestWays(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		burst int
 		way   func(r *replay)
 	}{
-		{"what is known alone is dated by when it was asked for", 2, func(r *replay) {
+		{"what decides alone is dated by its question", 2, func(r *replay) {
 			r.call(false)
 			time.Sleep(r.token())
-			r.exec(r.flying[0], false)
-			r.end(r.flying[0], nil)
+			r.exec(r.inFlight[0], false)
+			r.end(r.inFlight[0], nil)
 			r.call(true)
 			r.call(true)
 		}},
-		{"an answer of the instant at which the ledger began", 3, func(r *replay) {
+		{"an answer of the instant at which the unreported debt began", 3, func(r *replay) {
 			r.call(false)
-			r.exec(r.flying[0], false)
-			r.end(r.flying[0], nil)
+			r.exec(r.inFlight[0], false)
+			r.end(r.inFlight[0], nil)
 			r.call(false)
-			r.exec(r.flying[0], false)
+			r.exec(r.inFlight[0], false)
 			r.call(true)
-			r.end(r.flying[0], nil)
+			r.end(r.inFlight[0], nil)
 			r.call(false)
-			if len(r.flying) > 0 {
-				r.exec(r.flying[0], false)
+			if len(r.inFlight) > 0 {
+				r.exec(r.inFlight[0], false)
 			}
 		}},
-		{"a call of unknown fate that no answer tells of", 2, func(r *replay) {
+		{"a lost answer that no other answer includes", 2, func(r *replay) {
 			r.call(false)
 			r.call(false)
-			r.exec(r.flying[0], false)
-			r.end(r.flying[0], nil)
-			r.end(r.flying[0], errNobodyKnows)
+			r.exec(r.inFlight[0], false)
+			r.end(r.inFlight[0], nil)
+			r.end(r.inFlight[0], errNotAnswered)
 			r.call(false)
-			if len(r.flying) > 0 {
-				r.exec(r.flying[0], false)
+			if len(r.inFlight) > 0 {
+				r.exec(r.inFlight[0], false)
 			}
 		}},
 		{"two answers of one instant that cross", 2, func(r *replay) {
 			r.call(false)
 			time.Sleep(r.token())
 			r.call(false)
-			first, second := r.flying[0], r.flying[1]
+			first, second := r.inFlight[0], r.inFlight[1]
 			r.exec(second, false)
 			r.exec(first, false)
 			r.end(first, nil)

@@ -7,23 +7,22 @@ import (
 	"strings"
 )
 
-// found is what a search came upon.
+// found is the result of a search.
 type found struct {
 	states int
-	steps  int      // of the longest of the shortest ways to a state
+	steps  int      // of the longest shortest way to a state
 	whole  bool     // there is no state beyond
 	worst  int32    // the meter, at its worst
 	fault  string   // the first that was found wrong
-	way    []string // the shortest to it, or to the worst
+	way    []string // the shortest way to it, or to the worst
 }
 
-// search visits all worlds that can be reached, the nearer ones first: so what is wrong
-// is found in the fewest steps. It gives up after so many.
+// search visits all worlds that can be reached, the nearest first: so it finds a fault in the
+// fewest steps. It gives up after most worlds.
 //
-// A world is known by a 64-bit hash: of a million, the chance that any two are taken for
-// one is one in thirty million. Of worlds that differ in the meter alone, one that is no
-// worse than another before it is not gone into: all that it leads to, the other does
-// too, and worse.
+// A 64-bit hash stands for a world: among a million, the chance that any two are taken for one
+// is one in thirty million. Of worlds that differ in the meter alone, one that is no worse than
+// an earlier one is skipped: the other leads to all that it leads to, and worse.
 func (m *model) search(most int) (f found) {
 	type came struct {
 		from int32
@@ -84,12 +83,12 @@ search:
 		way = append(way, ways[worst].by)
 	}
 	slices.Reverse(way)
-	f.way = m.tell(way)
+	f.way = m.describe(way)
 	return f
 }
 
-// tell goes a way once more, and says what happens. Nodes and calls keep their names.
-func (m *model) tell(way []modelStep) (said []string) {
+// describe goes a way again and returns what happens. Nodes and requests keep their names.
+func (m *model) describe(way []modelStep) (said []string) {
 	w := m.start()
 	var calls [modelNodes][modelCalls]uint8
 	names := [modelNodes]uint8{0, 1, 2}
@@ -160,12 +159,12 @@ func (m *model) knows(n *modelNode) string {
 		what += " to " + m.tokens(n.came)
 	}
 	if n.seenBucket.alone {
-		return "a ledger of " + what
+		return "an unreported debt of " + what
 	}
 	return what
 }
 
-// tokens is a debt in tokens.
+// tokens returns a debt in tokens.
 func (m *model) tokens(s span) string {
 	return fmt.Sprintf("%.3g", float64(m.parts(owed(m.full, s)))/float64(m.parts(m.cost(1))))
 }

@@ -8,51 +8,51 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// This is a model of the hand-over: the rules of this package, on one bucket, written
-// down a second time and as small as they can be, so that all their interleavings can be
-// searched. Its arithmetic is the real one, [ratelimit.Bucket].
+// This is a model of the mirror: its rules, on one bucket, written a second time and as small as
+// possible, so that all their interleavings can be searched. Its arithmetic is the real one,
+// [ratelimit.Bucket].
 //
-// All times are relative to now, and what is too long ago to matter is forgotten: so a
-// state in which the same is to come is the same state, whenever it is reached. There
-// are finitely many, and a search that ends has seen histories of any length.
+// All times are relative to now, and what is too old to matter is forgotten: so states with the
+// same future are the same state, whenever they are reached. There are finitely many, and a
+// search that ends has covered histories of any length.
 
-// A modelled is what a model is held to. The zero value of each rule is the one in
-// force; the others are there to show what it is for.
+// A modelled is the rules of a model. The zero value of each rule keeps all bounds. The other
+// values show what the rule is for.
 type modelled struct {
 	limit   ratelimit.Limit
 	nodes   int
-	away    int   // nodes that may find the shared store away; the others always reach it
+	away    int   // nodes that may find the shared store down; the others always reach it
 	tick    int16 // microseconds
-	costs   []int // of calls
-	flights int   // calls of a node that are on their way at most
+	costs   []int // of requests
+	flights int   // requests of a node in flight, at most
 	losses  int   // how often the shared store loses its data
-	unknown int   // calls of which the sender never learns whether they were executed
+	unknown int   // requests whose answers are lost, at most
 	ticks   int   // how long it all takes; 0: any time, -1: none
-	trip    int   // ticks that a call is on its way out at most, unless it is given up; -1: any number
+	trip    int   // ticks from question to execution, at most, unless it is given up; -1: any number
 
 	sound   bool // the meter is the ideal debt; otherwise it is what was admitted
-	forgive bool // of which is taken off what was in flight at a loss
+	forgive bool // less what was in flight at a loss of data
 	spare   int  // tokens by which the meter's bound may be exceeded
 
-	noCarry  bool       // nothing is sent along
-	noTAT    bool       // the aged debt alone is sent along
-	noFlight bool       // what is on its way does not count when a call is decided alone
+	noCarry  bool       // nothing is handed over
+	noTAT    bool       // the aged debt alone is handed over
+	noFlight bool       // what is in flight does not count when a request is decided alone
 	seldom   bool       // it counts only if something was known when it was sent
-	noDrain  bool       // calls are sent though others are on their way that did not take all along
-	follow   bool       // then at least one is not sent that does not fit with those on their way
-	bySend   bool       // what is known is always dated by when the call was sent that saw it
-	bySendAt bool       // so are, to tell the later one, two answers of one instant
-	adds     modelAdds  // what an answer adds to a ledger
-	ends     modelEnds  // when a ledger ends
-	once     modelSince // whether a call of unknown fate is counted once, if an answer may tell of it
+	noDrain  bool       // requests are sent while others are in flight that did not hand over everything
+	follow   bool       // then at least no request is sent that does not fit with those in flight
+	bySend   bool       // what is known is always dated by its question
+	bySendAt bool       // two answers of one instant are ordered by their questions
+	adds     modelAdds  // what an answer adds to an unreported debt
+	ends     modelEnds  // when an unreported debt ends
+	once     modelSince // whether a request whose answer was lost counts once, if another answer may include it
 }
 
 type modelAdds uint8
 
 const (
-	addsEntered modelAdds = iota // the answer and what was entered since the call was sent, if that is more
-	addsAfter                    // the cost, if the call was executed after what the ledger began with
-	addsSince                    // likewise, or at the same instant
+	addsEntered modelAdds = iota // the answer and what was admitted since its question, if that is more
+	addsAfter                    // the cost, if the request was executed after the unreported debt began
+	addsSince                    // the same, or at the same instant
 	addsNothing
 )
 
@@ -60,17 +60,17 @@ type modelEnds uint8
 
 const (
 	endsByTAT   modelEnds = iota // an answer that owes as much, on the shared store's clock
-	endsBySent                   // dated by when it was sent
-	endsByCame                   // dated by when it came
-	endsCovered                  // one that owes as much and what those in flight cost; or the last of all, if it took all along
+	endsBySent                   // dated by its question
+	endsByCame                   // dated by its arrival
+	endsCovered                  // one that owes as much and what is in flight; or the last in flight, if it handed over everything
 )
 
 type modelSince uint8
 
 const (
 	onceNever modelSince = iota
-	onceLater            // an answer to a call that was sent later
-	onceAny              // any answer that has come since
+	onceLater            // an answer to a request that was sent later
+	onceAny              // any answer since then
 )
 
 // span is a debt, or an instant relative to now: in microseconds and a fraction with the
@@ -80,9 +80,9 @@ type span struct{ us, frac int16 }
 // seenBucket is what a node knows of the bucket.
 type seenBucket struct {
 	known bool
-	alone bool // a ledger: it includes calls admitted here which the shared store has not seen
-	sent  span // when nothing is left of the debt, dated by when the call was sent that saw it: a lower bound
-	came  span // dated by when its answer came: an upper bound
+	alone bool // unreported: it includes requests that were admitted here
+	sent  span // when nothing is left of the debt, dated by its question: a lower bound
+	came  span // dated by the answer: an upper bound
 	tat   span // the same on the shared store's clock
 	seen  int16
 }
@@ -98,22 +98,22 @@ const (
 )
 
 type modelCall struct {
-	phase   modelPhase
-	cost    uint8
-	allowed bool
-	counted bool  // as one of those on their way
-	told    bool  // an answer has come that may tell of it
-	crossed bool  // what is known has changed since it was sent
-	bare    bool  // a call was admitted alone since it was sent
-	entered span  // what those cost
-	sent    int16 // when
-	exec    int16 // when it was executed
-	answer  span  // the debt that it was told
-	debt    span  // what it takes along
-	tat     span
+	phase    modelPhase
+	cost     uint8
+	allowed  bool
+	counted  bool  // as in flight
+	answered bool  // by another answer, which may include it
+	crossed  bool  // what is known has changed since it was sent
+	bare     bool  // a request was admitted alone since it was sent
+	entered  span  // what those requests cost
+	sent     int16 // when
+	exec     int16 // when it was executed
+	answer   span  // the debt of the answer
+	debt     span  // what it hands over
+	tat      span
 }
 
-// sendersWait tells whether the call's sender waits for an answer.
+// sendersWait reports whether the sender waits for the answer.
 func (c *modelCall) sendersWait() bool { return c.phase != nowhere && c.phase != lost }
 
 const (
@@ -124,7 +124,7 @@ const (
 type modelNode struct {
 	seenBucket
 	firm  bool // it always reaches the shared store
-	share span // when its share's bucket is full
+	share span // when the bucket of its share is full
 	calls [modelCalls]modelCall
 }
 
@@ -147,7 +147,7 @@ type model struct {
 	unit       int32  // parts of a microsecond
 	ideal      int32  // the most that the ideal owes
 	horizon    int16  // nothing longer ago than this matters
-	fault      string // what was found wrong at the step that was just made
+	fault      string // what was wrong with the last step
 }
 
 func newModel(t testing.TB, r modelled) *model {
@@ -161,12 +161,12 @@ func newModel(t testing.TB, r modelled) *model {
 	m := &model{modelled: r, full: whole.Bucket(0), part: part.Bucket(0), seed: maphash.MakeSeed()}
 	m.unit = int32(m.full.Denominator())
 	m.horizon = 2*int16(m.full.Capacity().Micros) + 2
-	// What is admitted beyond the limit is owed too; but not for ever, in a search that is to end.
+	// What is admitted beyond the limit is owed as well, up to a bound: the search must end.
 	m.ideal = 3 * m.parts(m.full.Capacity())
 	return m
 }
 
-// start is the world in which nothing has happened.
+// start returns the world in which nothing has happened.
 func (m *model) start() (w world) {
 	for i := range m.nodes {
 		w.nodes[i].firm = i >= m.away
@@ -183,7 +183,7 @@ func (s span) less(o span) bool { return s.us < o.us || s.us == o.us && s.frac <
 
 func (s span) shift(us int16) span { return span{s.us + us, s.frac} }
 
-// later is the later of two instants.
+// later returns the later of two instants.
 func (s span) later(o span) span {
 	if s.less(o) {
 		return o
@@ -191,12 +191,12 @@ func (s span) later(o span) span {
 	return s
 }
 
-// plus is an instant or a debt, and a debt more.
+// plus returns an instant or a debt, and a debt more.
 func (m *model) plus(s span, d ratelimit.Debt) span {
 	return spanOf(m.full.Add(ratelimit.Debt{Frac: uint32(s.frac)}, d)).shift(s.us)
 }
 
-// most is an instant, and no later than a bucket can be full.
+// most returns an instant, but no later than a bucket can be full.
 func (m *model) most(s span) span {
 	if capacity := spanOf(m.full.Capacity()); capacity.less(s) {
 		return capacity
@@ -204,7 +204,7 @@ func (m *model) most(s span) span {
 	return s
 }
 
-// owed is the debt at now of a bucket that is full then, clamped.
+// owed returns the debt now of a bucket that will be full at an instant, clamped.
 func owed(b *ratelimit.Bucket, full span) ratelimit.Debt {
 	d, _ := b.DebtAt(ratelimit.TAT{Micros: int64(full.us), Frac: uint32(full.frac), Den: b.Denominator()}, 0)
 	return d
@@ -219,8 +219,8 @@ func (m *model) cost(n int) ratelimit.Debt {
 
 func (m *model) parts(d ratelimit.Debt) int32 { return int32(d.Micros)*m.unit + int32(d.Frac) }
 
-// same makes worlds alike that have the same to come. Nodes are in no order; it returns
-// where each went.
+// same makes worlds with the same future equal. Nodes have no order; it returns where each
+// one went.
 func (m *model) same(w *world) (order [modelNodes]int) {
 	for i := range m.nodes {
 		w.nodes[i].forget(m)
@@ -240,7 +240,7 @@ func (m *model) same(w *world) (order [modelNodes]int) {
 	return order
 }
 
-// forget makes what is too long ago as long ago as can be.
+// forget makes what is too old as old as can be.
 func (n *modelNode) forget(m *model) {
 	k, first := 0, int16(0)
 	for _, c := range n.calls {
@@ -265,7 +265,7 @@ func (n *modelNode) forget(m *model) {
 
 func (c *modelCall) forget(m *model) {
 	if old := -m.horizon - c.sent; old > 0 {
-		// What was entered since may keep it from being forgotten.
+		// What was admitted since may keep it from being forgotten.
 		if c.sent += old; c.entered.us >= old && m.adds == addsEntered {
 			c.entered.us, c.exec = c.entered.us-old, min(c.exec+old, 0)
 		} else {

@@ -12,20 +12,20 @@ type modelKind uint8
 const (
 	didTick   modelKind = iota
 	didLose             // the shared store loses its data
-	didSend             // a node sends a call
-	didAlone            // a node decides a call without the shared store, which refused it or is known to be away
-	didExec             // a call is executed
-	didMute             // likewise, and its answer is lost
+	didSend             // a node sends a request
+	didAlone            // a node decides a request without the shared store, which refused it or is down
+	didExec             // a request is executed
+	didMute             // a request is executed, and its answer is lost
 	didArrive           // its answer arrives
-	didRefuse           // it was not executed, and the sender learns that
-	didExpire           // the sender gives it up, and does not know
+	didRefuse           // it was not executed, and the sender knows it
+	didExpire           // the sender gives it up, and does not know whether it was executed
 )
 
 // modelStep is one step of a model.
 type modelStep struct {
 	kind modelKind
 	node uint8
-	arg  uint8 // the cost, or the number of the call
+	arg  uint8 // the cost, or the number of the request
 }
 
 func (a modelStep) String() string {
@@ -36,13 +36,13 @@ func (a modelStep) String() string {
 	case didLose:
 		return "the shared store loses its data"
 	case didSend, didAlone:
-		return fmt.Sprintf("%s %s a call of %d", name, [...]string{"sends", "decides alone"}[a.kind-didSend], a.arg)
+		return fmt.Sprintf("%s %s a request of %d", name, [...]string{"sends", "decides alone"}[a.kind-didSend], a.arg)
 	default:
 		return fmt.Sprintf("%s%d %s", name, a.arg, [...]string{"is executed", "is executed, its answer lost", "is answered", "is refused", "is given up"}[a.kind-didExec])
 	}
 }
 
-// steps appends what can come next.
+// steps appends the steps that can come next.
 func (m *model) steps(w *world, all []modelStep) []modelStep {
 	if m.ticks == 0 || int(w.ticks) < m.ticks {
 		all = append(all, modelStep{kind: didTick})
@@ -61,7 +61,7 @@ func (m *model) steps(w *world, all []modelStep) []modelStep {
 func (m *model) stepsOf(w *world, i int, all []modelStep) []modelStep {
 	n := &w.nodes[i]
 	unsure := int(w.unknown) < m.unknown && !n.firm
-	flying, free := 0, false
+	flight, free := 0, false
 	for j := range n.calls {
 		c := &n.calls[j]
 		add := func(k modelKind, can bool) {
@@ -71,7 +71,7 @@ func (m *model) stepsOf(w *world, i int, all []modelStep) []modelStep {
 		}
 		free = free || c.phase == nowhere
 		if c.sendersWait() {
-			flying++
+			flight++
 		}
 		inTime := m.trip < 0 || int(c.sent)+m.trip*int(m.tick) >= 0
 		add(didExec, c.phase == out && inTime || c.phase == lost)
@@ -81,7 +81,7 @@ func (m *model) stepsOf(w *world, i int, all []modelStep) []modelStep {
 		add(didArrive, c.phase == done)
 	}
 	for _, cost := range m.costs {
-		if free && flying < m.flights {
+		if free && flight < m.flights {
 			all = append(all, modelStep{didSend, uint8(i), uint8(cost)})
 		}
 		if !n.firm {
@@ -91,7 +91,7 @@ func (m *model) stepsOf(w *world, i int, all []modelStep) []modelStep {
 	return all
 }
 
-// do makes a step. It returns false if that changes nothing.
+// do makes a step, and reports whether that changes anything.
 func (m *model) do(w *world, a modelStep) bool {
 	n := &w.nodes[a.node]
 	c := &n.calls[a.arg%modelCalls]
@@ -148,8 +148,7 @@ func (m *model) tickOn(w *world) {
 	}
 }
 
-// send asks the shared store, unless what is known proves that it would refuse, or the
-// call has to wait.
+// send asks the shared store, unless what is known denies the request, or it has to wait.
 func (m *model) send(w *world, n *modelNode, cost int) bool {
 	if !n.seenBucket.alone && !m.full.Fits(m.full.Add(owed(m.full, n.sent), m.cost(cost))) {
 		m.denied(w, cost)
@@ -175,7 +174,7 @@ func (m *model) send(w *world, n *modelNode, cost int) bool {
 	return true
 }
 
-// debt is what is known, as it is sent along and alone decided by.
+// debt returns what is known, as it is handed over and decides alone.
 func (m *model) debt(n *modelNode) ratelimit.Debt {
 	if m.bySend {
 		return owed(m.full, n.sent)
@@ -183,7 +182,7 @@ func (m *model) debt(n *modelNode) ratelimit.Debt {
 	return owed(m.full, n.came)
 }
 
-// execute is what the shared store does.
+// execute executes a request in the shared store.
 func (m *model) execute(w *world, c *modelCall, silent bool) {
 	known := ratelimit.Known{}
 	if c.debt != (span{}) && !m.noCarry {
@@ -213,20 +212,20 @@ func (m *model) execute(w *world, c *modelCall, silent bool) {
 	}
 }
 
-// expected is what is known, and what those will add that are on their way.
+// expected returns what is known, and what the requests in flight will add.
 func (m *model) expected(n *modelNode) ratelimit.Debt {
-	debt, flying := m.debt(n), m.flying(n)
-	if flying == 0 || m.noFlight {
+	debt, flight := m.debt(n), m.inFlight(n)
+	if flight == 0 || m.noFlight {
 		return debt
 	}
-	if debt = m.full.Add(debt, m.cost(flying)); flying > m.full.Limit().Burst || !m.full.Fits(debt) {
+	if debt = m.full.Add(debt, m.cost(flight)); flight > m.full.Limit().Burst || !m.full.Fits(debt) {
 		return m.full.Capacity()
 	}
 	return debt
 }
 
-// flying is what those of a node's calls cost that are on their way.
-func (m *model) flying(n *modelNode) (tokens int) {
+// inFlight returns what a node's requests in flight cost.
+func (m *model) inFlight(n *modelNode) (tokens int) {
 	for i := range n.calls {
 		if c := &n.calls[i]; c.counted {
 			tokens += int(c.cost)
@@ -235,9 +234,8 @@ func (m *model) flying(n *modelNode) (tokens int) {
 	return tokens
 }
 
-// alone decides a call without the shared store, by the bucket of the node's share, of
-// which the debt is at least what is expected, as a time. certain tells that the shared
-// store did not execute it.
+// alone decides a request by the bucket of the node's share, whose debt is at least the expected
+// one, as a time. certain reports that the shared store did not execute it.
 func (m *model) alone(w *world, n *modelNode, c *modelCall, certain bool) bool {
 	expected := m.expected(n)
 	if expected.Frac != 0 && m.part.Denominator() != m.full.Denominator() {
@@ -256,8 +254,8 @@ func (m *model) alone(w *world, n *modelNode, c *modelCall, certain bool) bool {
 			other.entered = m.plus(other.entered, m.cost(int(c.cost)))
 		}
 	}
-	if !certain && c.told && !n.seenBucket.alone {
-		// It may be among what was learned since: the larger of both.
+	if !certain && c.answered && !n.seenBucket.alone {
+		// A later answer may include it: the larger of both.
 		least := m.plus(c.debt, m.cost(int(c.cost))).shift(c.sent)
 		if n.sent.less(least) {
 			n.seenBucket = seenBucket{known: true, alone: true, sent: least, came: least, tat: least, seen: math.MinInt16}

@@ -11,8 +11,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// deeper is how much longer and wider the histories are than they need be for every day:
-// KEYRATE_MODEL_DEPTH, 0 if it is not set.
+// deeper returns by how much the histories are longer and wider than in an everyday run:
+// KEYRATE_MODEL_DEPTH, or 0 if it is not set.
 func deeper(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(os.Getenv("KEYRATE_MODEL_DEPTH"))
@@ -22,11 +22,11 @@ func deeper(t *testing.T) int {
 	return n
 }
 
-// mostStates bounds a search: some 100 MB.
+// mostStates bounds a search: about 100 MB.
 const mostStates = 500_000
 
-// states is how many states a search looks at: all, or in go test ./... the nearest
-// 18,000, which are all of most models.
+// states returns how many states a search visits: all or, in a plain go test ./..., the nearest
+// 18,000. That is all states of most models.
 func states(depth int) int {
 	if depth == 0 {
 		return testkit.Count(18_000, mostStates)
@@ -38,12 +38,12 @@ func perMicro(burst int) ratelimit.Limit {
 	return ratelimit.Limit{Rate: 1, Period: time.Microsecond, Burst: burst}
 }
 
-// uneven is a limit of which a token takes 3 1/3 microseconds.
+// uneven is a limit whose tokens take 3 1/3 microseconds.
 func uneven(burst int) ratelimit.Limit {
 	return ratelimit.Limit{Rate: 3, Period: 10 * time.Microsecond, Burst: burst}
 }
 
-// single is one node, two of whose calls are on their way at a time, for any time.
+// single is one node with up to two requests in flight, for any time.
 func single(l ratelimit.Limit, set func(*modelled)) modelled {
 	r := modelled{limit: l, nodes: 1, away: 1, tick: 1, costs: []int{1}, flights: 2, trip: -1}
 	if set != nil {
@@ -52,11 +52,12 @@ func single(l ratelimit.Limit, set func(*modelled)) modelled {
 	return r
 }
 
-// simpler are other rules for a ledger, which take less to remember: a call waits, or is
-// decided alone, unless it fits with those in flight; an answer adds its cost, if it was
-// executed when the ledger began or later; and the ledger ends with one that owes as much
-// and what is in flight. They keep to the limit; but what was executed before that is
-// added too may have been paid back since, so more may be known than is owed.
+// simpler are the rules of package memory for unreported debts, which need less state: a
+// request waits, or is decided alone, unless it fits with those in flight; an answer adds its
+// cost if it was executed when the unreported debt began, or later; and the debt is unreported
+// no more with an answer that owes as much as it and all in flight. These rules keep to the
+// limit. But a cost that was executed before may have been repaid since, so more may be known
+// than is owed.
 func simpler(l ratelimit.Limit, set func(*modelled)) modelled {
 	return single(l, func(r *modelled) {
 		r.noDrain, r.follow, r.adds, r.ends = true, true, addsSince, endsCovered
@@ -64,7 +65,7 @@ func simpler(l ratelimit.Limit, set func(*modelled)) modelled {
 	})
 }
 
-// several are nodes of which some may find the shared store away, for so many ticks.
+// several are nodes, some of them without the shared store at times, for so many ticks.
 func several(nodes, burst, away, ticks, losses, flights int) modelled {
 	if ticks == 0 {
 		ticks = -1
@@ -75,9 +76,9 @@ func several(nodes, burst, away, ticks, losses, flights int) modelled {
 	}
 }
 
-// bound is by how much more than the limit may be admitted, in tokens: with one node
-// what is in flight at a loss of data, and nothing else; with N, at each loss a burst,
-// and with k of them alone for t, k*s + k*(r/N)*t.
+// bound returns how many tokens more than the limit may be admitted. With one node: what is in
+// flight at each loss of data. With N nodes: a burst at each loss, and k*s + k*(r/N)*t if k of
+// them decide alone for a time t, where s is the burst of the share.
 func (m *model) bound() float64 {
 	b := m.full.Limit().Burst
 	if m.nodes == 1 {
@@ -91,7 +92,7 @@ func (m *model) bound() float64 {
 	return float64(m.losses*b+m.away*share) + float64(m.away)*rate
 }
 
-// TestModelOfTheBounds: of all histories, the one in which most is admitted.
+// TestModelOfTheBounds finds the history in which most is admitted, of all histories.
 func TestModelOfTheBounds(t *testing.T) {
 	depth := deeper(t)
 	for _, c := range []struct {
@@ -103,7 +104,7 @@ func TestModelOfTheBounds(t *testing.T) {
 		{"one node, three in flight", single(perMicro(2), func(r *modelled) { r.flights, r.trip = 3, 0 }), "0"},
 		{"one node, costs 1 and 2", single(perMicro(3), func(r *modelled) { r.costs, r.trip = []int{1, 2}, 0 }), "0"},
 		{"one node, 3 per 10 us", single(uneven(2), func(r *modelled) { r.tick, r.trip = 2, 1 }), "0"},
-		{"one node, fates unknown", single(perMicro(2), func(r *modelled) { r.unknown, r.trip = 1, 1 }), "0"},
+		{"one node, answers lost", single(perMicro(2), func(r *modelled) { r.unknown, r.trip = 1, 1 }), "0"},
 		{"one node, data lost, less what was in flight", single(perMicro(2), func(r *modelled) { r.losses, r.forgive = 2, true }), "0"},
 		{"one node, data lost", single(perMicro(2), func(r *modelled) { r.losses, r.spare = 1, 100 }), "2"},
 		{"one node, data lost twice", single(perMicro(2), func(r *modelled) { r.losses, r.spare = 2, 100 }), "4"},
@@ -111,7 +112,7 @@ func TestModelOfTheBounds(t *testing.T) {
 		{"one node, simpler", simpler(perMicro(2), func(*modelled) {}), "0"},
 		{"one node, simpler, burst 3", simpler(perMicro(3), func(r *modelled) { r.trip = 0 }), "0"},
 		{"one node, simpler, burst 3, slow", simpler(perMicro(3), func(r *modelled) { r.trip = 1 }), "0"},
-		{"one node, simpler, fates unknown", simpler(perMicro(2), func(r *modelled) { r.unknown, r.trip = 1, 1 }), "0"},
+		{"one node, simpler, answers lost", simpler(perMicro(2), func(r *modelled) { r.unknown, r.trip = 1, 1 }), "0"},
 		{"one node, simpler, data lost", simpler(perMicro(2), func(r *modelled) { r.losses, r.spare = 1, 100 }), "1"},
 		{"2 nodes, none alone", several(2, 2, 0, 3, 0, 1), "0"},
 		{"2 nodes, data lost", several(2, 2, 0, 2, 1, 1), "2"},
@@ -155,8 +156,8 @@ func TestModelOfTheBounds(t *testing.T) {
 	}
 }
 
-// TestModelOfWhatIsKnown: what is known, and what the shared store is told of it, is never
-// more than is owed; so a call that is denied here would have been denied there.
+// TestModelOfWhatIsKnown: what is known, and what is handed to the shared store, is never more
+// than is owed. So the shared store would deny each request that is denied here.
 func TestModelOfWhatIsKnown(t *testing.T) {
 	depth := deeper(t)
 	for _, c := range []struct {
@@ -168,10 +169,10 @@ func TestModelOfWhatIsKnown(t *testing.T) {
 		{"one node", single(perMicro(2), func(r *modelled) { r.trip = 0 })},
 		{"one node, 3 per 10 us", single(uneven(2), func(r *modelled) { r.trip, r.tick = 0, 2 })},
 		{"one node, data lost", single(perMicro(2), func(r *modelled) { r.trip, r.losses = 0, 2 })},
-		// With one charge more for each call that was executed and nobody heard of.
-		{"one node, fates unknown", single(perMicro(2), func(r *modelled) { r.trip, r.unknown, r.losses = 0, 1, 1 })},
-		// A call that is on its way out when another is decided alone is executed after that,
-		// which nobody can tell: too much is known by that trip, and no more.
+		// With one charge more for each request that was executed and whose answer was lost.
+		{"one node, answers lost", single(perMicro(2), func(r *modelled) { r.trip, r.unknown, r.losses = 0, 1, 1 })},
+		// A request that is on its way to the store while another is decided alone may be executed
+		// after that. The node cannot know it, so it knows too much by that trip, and no more.
 		{"one node, slow", single(perMicro(2), func(r *modelled) { r.trip, r.spare = 1, 1 })},
 		{"one node, slower", single(perMicro(3), func(r *modelled) { r.trip, r.spare = 2, 2 })},
 		{"2 nodes", several(2, 2, 2, 3, 1, 1)},
@@ -196,35 +197,35 @@ func TestModelOfWhatIsKnown(t *testing.T) {
 	}
 }
 
-// TestModelOfEachRule: without any of the rules there is a history that breaks a bound.
+// TestModelOfEachRule: without any one of the rules, some history breaks a bound.
 func TestModelOfEachRule(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		rules modelled
 	}{
-		{"nothing is carried", single(perMicro(2), func(r *modelled) { r.noCarry = true })},
-		{"the aged debt alone is carried", single(perMicro(2), func(r *modelled) { r.noTAT, r.sound, r.trip = true, true, 0 })},
-		{"the aged debt alone is carried, dated by the sending, and sits in a buffer", single(perMicro(3), func(r *modelled) {
+		{"nothing is handed over", single(perMicro(2), func(r *modelled) { r.noCarry = true })},
+		{"the aged debt alone is handed over", single(perMicro(2), func(r *modelled) { r.noTAT, r.sound, r.trip = true, true, 0 })},
+		{"the aged debt alone is handed over, dated by the question, and waits in a buffer", single(perMicro(3), func(r *modelled) {
 			r.noTAT, r.bySend, r.sound, r.unknown, r.trip, r.spare = true, true, true, 1, 0, 1
 		})},
-		{"those in flight do not count", single(perMicro(2), func(r *modelled) { r.noFlight = true })},
-		{"those in flight count only where something is known", single(perMicro(2), func(r *modelled) { r.seldom = true })},
-		{"calls are sent while others are bare", single(perMicro(2), func(r *modelled) { r.noDrain = true })},
-		{"calls are sent while others are bare, if they fit", single(perMicro(2), func(r *modelled) { r.noDrain, r.follow = true, true })},
-		{"what is known is dated by the sending", single(perMicro(2), func(r *modelled) { r.bySend, r.trip = true, 1 })},
-		{"answers of one instant are told apart by the sending", single(perMicro(2), func(r *modelled) { r.bySendAt, r.trip = true, 1 })},
-		{"an answer adds its cost to a ledger: too little", single(perMicro(3), func(r *modelled) { r.adds, r.trip = addsAfter, 0 })},
-		{"an answer adds its cost to a ledger: too much", single(perMicro(2), func(r *modelled) { r.adds, r.trip, r.sound = addsAfter, 0, true })},
-		{"an answer adds nothing to a ledger", single(perMicro(2), func(r *modelled) { r.adds = addsNothing })},
-		{"a ledger ends by the debt since the sending", single(perMicro(2), func(r *modelled) { r.ends = endsBySent })},
-		{"a ledger ends by the debt since the answer", single(perMicro(2), func(r *modelled) { r.ends, r.trip = endsByCame, 0 })},
-		{"simpler, and calls are sent that do not fit", simpler(perMicro(2), func(r *modelled) { r.follow, r.trip = false, 0 })},
+		{"requests in flight do not count", single(perMicro(2), func(r *modelled) { r.noFlight = true })},
+		{"requests in flight count only where something is known", single(perMicro(2), func(r *modelled) { r.seldom = true })},
+		{"requests are sent while others lack what was admitted since", single(perMicro(2), func(r *modelled) { r.noDrain = true })},
+		{"requests are sent while others lack what was admitted since, if they fit", single(perMicro(2), func(r *modelled) { r.noDrain, r.follow = true, true })},
+		{"what is known is dated by the question", single(perMicro(2), func(r *modelled) { r.bySend, r.trip = true, 1 })},
+		{"answers of one instant are ordered by their questions", single(perMicro(2), func(r *modelled) { r.bySendAt, r.trip = true, 1 })},
+		{"an answer adds its cost to an unreported debt: too little", single(perMicro(3), func(r *modelled) { r.adds, r.trip = addsAfter, 0 })},
+		{"an answer adds its cost to an unreported debt: too much", single(perMicro(2), func(r *modelled) { r.adds, r.trip, r.sound = addsAfter, 0, true })},
+		{"an answer adds nothing to an unreported debt", single(perMicro(2), func(r *modelled) { r.adds = addsNothing })},
+		{"an unreported debt ends by the debt since the question", single(perMicro(2), func(r *modelled) { r.ends = endsBySent })},
+		{"an unreported debt ends by the debt since the answer", single(perMicro(2), func(r *modelled) { r.ends, r.trip = endsByCame, 0 })},
+		{"simpler, and requests are sent that do not fit", simpler(perMicro(2), func(r *modelled) { r.follow, r.trip = false, 0 })},
 		{"simpler, but adds only what was executed later", simpler(perMicro(3), func(r *modelled) { r.adds, r.trip = addsAfter, 0 })},
 		{"simpler, but ends whatever is in flight", simpler(perMicro(3), func(r *modelled) { r.ends, r.trip = endsByTAT, 0 })},
-		{"simpler, but dated by the sending", simpler(perMicro(2), func(r *modelled) { r.bySend, r.trip = true, 1 })},
+		{"simpler, but dated by the question", simpler(perMicro(2), func(r *modelled) { r.bySend, r.trip = true, 1 })},
 		{"simpler, but what is known is less than it claims", simpler(perMicro(2), func(r *modelled) { r.sound, r.trip = true, 0 })},
-		{"a call is counted once, if one sent later was answered", single(perMicro(2), func(r *modelled) { r.once, r.unknown, r.trip = onceLater, 1, 0 })},
-		{"a call is counted once, if any was answered", single(perMicro(2), func(r *modelled) { r.once, r.unknown, r.trip = onceAny, 1, 0 })},
+		{"a request counts once, if one sent later was answered", single(perMicro(2), func(r *modelled) { r.once, r.unknown, r.trip = onceLater, 1, 0 })},
+		{"a request counts once, if any was answered", single(perMicro(2), func(r *modelled) { r.once, r.unknown, r.trip = onceAny, 1, 0 })},
 	} {
 		m := newModel(t, c.rules)
 		f := m.search(mostStates)
