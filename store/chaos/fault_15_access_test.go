@@ -75,7 +75,7 @@ func TestFaultNoAccess(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			inQuiet(t, func(t testing.TB) {
+			machine().Replay(t, slow, func(t testing.TB) {
 				client, witness := c.begin(t)
 				chain := startChain(t, chainConfig{Client: client})
 				load := startFire(t, chain, 1)

@@ -23,7 +23,7 @@ func slotKeys(t testing.TB, cluster *chaos.Cluster) (keys []string, slot int) {
 // TestFaultSlotHalfMoved: for nine seconds, half of a slot's buckets are on one master
 // and half on another. Each key is admitted exactly its limit.
 func TestFaultSlotHalfMoved(t *testing.T) {
-	inQuiet(t, func(t testing.TB) {
+	machine().Replay(t, slow, func(t testing.TB) {
 		cluster := chaos.StartCluster(t)
 		keys, slot := slotKeys(t, cluster)
 		from, to := cluster.Owner(slot), otherMaster(cluster, slot)
@@ -54,7 +54,7 @@ func TestFaultSlotHalfMoved(t *testing.T) {
 // TestFaultReshard: a slot moves from one master to another and back, again and again,
 // with its buckets.
 func TestFaultReshard(t *testing.T) {
-	inQuiet(t, func(t testing.TB) {
+	machine().Replay(t, slow, func(t testing.TB) {
 		cluster := chaos.StartCluster(t)
 		keys, slot := slotKeys(t, cluster)
 		from, to := cluster.Owner(slot), otherMaster(cluster, slot)

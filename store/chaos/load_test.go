@@ -2,12 +2,16 @@ package chaos_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"net"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/chaos"
@@ -32,6 +36,7 @@ type answer struct {
 	took    time.Duration
 	allowed bool
 	class   string // of the error, "" if there was none
+	late    bool   // it ran out of time: the call, or the dial for its connection
 }
 
 // startLoad lets callers call for each key, and pause in between. The test that
@@ -62,6 +67,8 @@ func (l *load) call(key string, p *ratelimit.Policy) {
 	start := time.Now()
 	d, err := l.store.Take(context.Background(), ratelimit.Request{Key: key, Policy: p, Cost: 1, Timeout: l.timeout}) // the end of the test must not look like an error
 	a := answer{at: time.Now(), took: time.Since(start), allowed: d.Allowed, class: ratelimit.ErrorClass(err)}
+	failed, isNet := errors.AsType[net.Error](err)
+	a.late = a.class == ratelimit.ClassTimeout || isNet && failed.Timeout() || errors.Is(err, redis.ErrPoolTimeout)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answers[key] = append(l.answers[key], a)
@@ -80,7 +87,8 @@ func (l *load) end() {
 type tally struct {
 	answered, admitted int
 	errors             map[string]int // by class
-	spoilt             int            // errors that a stall explains
+	late               int            // calls that ran out of time
+	spoilt             int            // of these, the calls that a stall explains
 	took               []time.Duration
 }
 
@@ -108,6 +116,9 @@ func (l *load) between(from, to time.Time, keys ...string) tally {
 			switch {
 			case a.class != "":
 				c.errors[a.class]++
+				if a.late {
+					c.late++
+				}
 				if l.spoilt(a) {
 					c.spoilt++
 				}

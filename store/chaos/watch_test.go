@@ -26,7 +26,7 @@ func (w *watch) within(bound time.Duration) time.Duration {
 
 // spoilt reports whether a call ran out of time because the machine stalled.
 func (w *watch) spoilt(a answer) bool {
-	return a.class == ratelimit.ClassTimeout && w.Worst(a.at.Add(-4*ratelimit.DefaultTimeout), a.at) > ratelimit.DefaultTimeout/3
+	return a.late && w.Worst(a.at.Add(-4*ratelimit.DefaultTimeout), a.at) > ratelimit.DefaultTimeout/3
 }
 
 // wantInBudget fails the test if calls took longer than their timeout, 20 ms and the
@@ -49,7 +49,7 @@ func (w *watch) wantInBudget(t testing.TB, took []time.Duration) {
 // the calls.
 func (w *watch) wantNoErrors(t testing.TB, c tally) {
 	t.Helper()
-	if n := c.errors[ratelimit.ClassTimeout]; n > 0 && n == count(c.errors) && (n-c.spoilt)*1000 <= c.answered && c.spoilt*2 <= c.answered {
+	if n := c.late; n > 0 && n == count(c.errors) && (n-c.spoilt)*1000 <= c.answered && c.spoilt*2 <= c.answered {
 		t.Logf("%d of %d calls ran out of time, %d of them in a stall", n, c.answered, c.spoilt)
 		return
 	}
