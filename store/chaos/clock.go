@@ -19,26 +19,27 @@ import (
 //go:embed clock.lua
 var clockText string
 
-// A Clock is what scripts take for Redis' clock, on the clients that it steers. The
-// scripts run on the real server and are untouched: what reads the time stands in
-// front of them, and so does what ends keys when their time has come.
+// A Clock replaces Redis' clock for the scripts of the clients that it steers. The scripts
+// run unchanged on the real server: a prefix replaces the commands that read the time and
+// that expire keys.
 //
-// Time passes in Advance only, unless it was told to Go. The clock may be read and moved while it is in use.
+// Time passes only in Advance, until Go is called. The clock may be read and moved while it
+// is in use.
 type Clock struct {
 	micros  atomic.Int64
-	started time.Time         // when it began to go, zero if it stands
-	scripts map[string]string // what a client sends, hash or text, to what is sent in its place
+	started time.Time         // when Go was called; zero: not yet
+	scripts map[string]string // the hash or text that a client sends, to its replacement
 	texts   []string
 }
 
 var _ redis.Hook = (*Clock)(nil)
 
-// clockStart is 2026-01-01, in microseconds since 1970: a time with as many digits
-// as those that production sees.
+// clockStart is 2026-01-01, in microseconds since 1970: with as many digits as in
+// production.
 const clockStart = 1_767_225_600_000_000
 
-// NewClock returns a clock for the scripts in files, the ones that the package under
-// test sends. Each must read the time once and in one way.
+// NewClock returns a clock for the scripts in files, which the package under test sends.
+// Each must read the time once, as redis.call('TIME').
 func NewClock(tb testing.TB, files ...string) *Clock {
 	tb.Helper()
 	c := &Clock{scripts: map[string]string{}}
@@ -50,7 +51,7 @@ func NewClock(tb testing.TB, files ...string) *Clock {
 		}
 		text := string(b)
 		if n := strings.Count(text, "redis.call('TIME')"); n != 1 || strings.Count(strings.ToUpper(text), "'TIME'") != n {
-			tb.Fatalf("%s asks for the time in %d places; it must do so once, as redis.call('TIME')", file, n)
+			tb.Fatalf("%s reads the time in %d places; it must do so once, as redis.call('TIME')", file, n)
 		}
 		steered := clockText + text
 		c.texts = append(c.texts, steered)
@@ -73,21 +74,21 @@ func (c *Clock) Now() int64 {
 	return c.micros.Load() + int64(time.Since(c.started)/time.Microsecond)
 }
 
-// Go lets time pass as it does elsewhere, from now on; Advance moves the clock besides.
-// It must not be in use yet.
+// Go starts the clock, which Advance then moves as well. Call it before the clock is in
+// use.
 func (c *Clock) Go() { c.started = time.Now() }
 
-// Advance lets d pass, a whole number of microseconds; below 0 it sets the clock back.
+// Advance moves the clock by d, a whole number of microseconds. A negative d sets it back.
 func (c *Clock) Advance(d time.Duration) { c.micros.Add(int64(d / time.Microsecond)) }
 
 // Set sets the clock.
 func (c *Clock) Set(micros int64) { c.micros.Store(micros) }
 
-// Steer makes the scripts of a client see this clock. It must not be in use yet.
-// Other scripts than those of NewClock fail from now on.
+// Steer makes the scripts of a client, which must not be in use yet, read this clock. All
+// scripts but those of NewClock then fail.
 func (c *Clock) Steer(client redis.UniversalClient) { client.AddHook(c) }
 
-// DialHook implements [redis.Hook], and changes nothing.
+// DialHook implements [redis.Hook] and changes nothing.
 func (c *Clock) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // ProcessHook implements [redis.Hook].
@@ -131,13 +132,13 @@ func (c *Clock) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-// A steeredCmd is sent in place of another. Like that, it is sent once.
+// A steeredCmd is sent in place of another command, and once, as that is.
 type steeredCmd struct{ *redis.Cmd }
 
-// NoRetry tells the client that it must not be sent twice.
+// NoRetry returns true: the client must not send the command twice.
 func (*steeredCmd) NoRetry() bool { return true }
 
-// answer hands the answer on to the command that is waited for.
+// answer copies the answer to the command of the caller.
 func (s *steeredCmd) answer(cmd redis.Cmder) {
 	err := s.Err()
 	switch cmd := cmd.(type) {
@@ -151,8 +152,7 @@ func (s *steeredCmd) answer(cmd redis.Cmder) {
 	cmd.SetErr(err)
 }
 
-// steered returns what is sent in place of a call of a script, nil for any other
-// command.
+// steered returns the command that replaces a script call, and nil for any other command.
 func (c *Clock) steered(ctx context.Context, cmd redis.Cmder) (*steeredCmd, error) {
 	if name := cmd.Name(); name != "eval" && name != "evalsha" {
 		return nil, nil

@@ -1,6 +1,6 @@
--- Stands in front of a script and makes it see another clock: the last of ARGV, in microseconds since 1970. The script
--- itself is untouched. TIME tells that clock, and keys end by it, in whole milliseconds as in Redis: a key that is set
--- with a life stays in Redis without one, beside a key that says when it ends.
+-- A prefix for a script that replaces Redis' clock with the last of ARGV, in microseconds since 1970. The script itself
+-- is unchanged. TIME returns that clock, and keys expire by it, in whole milliseconds as in Redis: a key with an expiry
+-- is stored without one, and a second key says when it expires.
 local redis = (function(real, micros)
 	local millis = math.floor(micros / 1000)
 	local function expire(key)
@@ -25,7 +25,7 @@ local redis = (function(real, micros)
 		end,
 		SET = function(call, key, value, option, life, ...)
 			if option ~= 'PX' or not tonumber(life) or select('#', ...) > 0 then
-				error('clock.lua knows SET with PX only')
+				error('clock.lua supports only SET with PX')
 			end
 			real.call('SET', key .. '|ends', string.format('%.0f', millis + life))
 			return call('SET', key, value)
@@ -37,7 +37,7 @@ local redis = (function(real, micros)
 	local function by(call)
 		return function(name, ...)
 			if not commands[name] then
-				error('clock.lua does not know ' .. name)
+				error('clock.lua does not support ' .. name)
 			end
 			return commands[name](call, ...)
 		end

@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// slots is how many hash slots a Redis Cluster has.
+// slots is the number of hash slots of a Redis Cluster.
 const slots = 16384
 
 // A Cluster is a Redis Cluster of three masters with a replica each.
 type Cluster struct {
-	Nodes []*Server // three masters and then their replicas, as it was at the start
+	Nodes []*Server // the three masters and then the three replicas of the start
 
 	tb  testing.TB
 	ids map[*Server]string
 }
 
-// A node that does not answer for so long has failed; production takes longer, and
-// the tests would, too.
+// clusterNodeTimeout is when a node that does not answer has failed. It is shorter than in
+// production, so that the tests are.
 const clusterNodeTimeout = time.Second
 
-// StartCluster starts six nodes and waits until all slots are served. While a
-// master is away, the slots of the others are still served.
+// StartCluster starts six nodes and waits until all slots are served. While a master is
+// down, the slots of the others are still served.
 func StartCluster(tb testing.TB) *Cluster {
 	tb.Helper()
 	c := &Cluster{tb: tb, ids: map[*Server]string{}}
@@ -66,7 +66,8 @@ func StartCluster(tb testing.TB) *Cluster {
 	return c
 }
 
-// owner returns which of the masters serves a slot at the start: each a third.
+// owner returns the index of the master that serves a slot at the start: each serves a
+// third.
 func owner(slot int) int { return slot * 3 / slots }
 
 func (c *Cluster) masters() []*Server { return c.Nodes[:3] }
@@ -89,7 +90,7 @@ func (s *Server) clusterInfo(field string) string {
 	return ""
 }
 
-// URL returns the addresses as redisstore.NewClient takes them.
+// URL returns a URL of all nodes for redisstore.NewClient.
 func (c *Cluster) URL() string {
 	var addrs []string
 	for _, node := range c.Nodes {
@@ -98,8 +99,7 @@ func (c *Cluster) URL() string {
 	return "redis://" + strings.Join(addrs, ",")
 }
 
-// Errors returns how often all nodes together have answered with an error, such as
-// "MOVED" or "ASK".
+// Errors returns the number of answers of all nodes with an error such as "MOVED" or "ASK".
 func (c *Cluster) Errors(name string) int {
 	n := 0
 	for _, node := range c.Nodes {
@@ -115,6 +115,6 @@ func (c *Cluster) Replica(master *Server) *Server {
 			return c.Nodes[3+i]
 		}
 	}
-	c.tb.Fatalf("%s was no master at the start", master.Addr)
+	c.tb.Fatalf("%s was not a master at the start", master.Addr)
 	return nil
 }

@@ -1,29 +1,29 @@
-// Package chaos starts real redis-server processes and does to them what happens
-// in production: it kills, hangs, restarts and fails them over, moves slots, slows
-// the network down and loses its answers. Its tests hold the shared store to its
-// promises under all of that.
+// Package chaos starts real redis-server processes and subjects them to the faults of
+// production: it kills, hangs, restarts and fails over servers, moves slots, slows the
+// network down and loses answers. Its tests check the promises of the shared store under
+// these faults.
 //
 //	s := chaos.StartServer(t)             // one redis-server
 //	s := chaos.StartSentinel(t)           // a primary, two replicas, three Sentinels
 //	c := chaos.StartCluster(t)            // three masters, three replicas
-//	p := chaos.StartProxy(t, s.Addr)      // a network in between that can be made bad
-//	k := chaos.NewClock(t, "take.lua")    // a clock for scripts that the test steers
+//	p := chaos.StartProxy(t, s.Addr, 1)   // a network in between that the test makes bad
+//	k := chaos.NewClock(t, "take.lua")    // a clock for scripts that the test moves
 //
-// Everything lives on loopback, in a folder and on ports of its own, and ends with
-// the test, by process id. What a server printed is shown if the test fails.
+// All servers use loopback, their own ports and folders, and end with the test, by process
+// id. If the test fails, it shows their output.
 //
-// redis-server is looked for on PATH. Where it is missing, tests are skipped, unless
-// KEYRATE_REQUIRE_REDIS=1 makes that a failure. The package needs a Unix system,
-// and the states of processes are read as Linux shows them.
+// redis-server must be on PATH. Without it the tests are skipped or, with
+// KEYRATE_REQUIRE_REDIS=1, fail. The package needs a Unix system, and reads the state of
+// processes as Linux shows it.
 //
-// The tests whose names begin with TestFault are a table of faults, each done to a whole
-// program under load, with controls that must be found out:
+// The tests whose names begin with TestFault are a table of faults. Each fault happens to a
+// whole program under load. Controls, which are programs with a known error, must fail.
 //
 //	go test -run TestFault -v ./...
 //
-// prints it. Their limits of time hold on a machine that others use, too: what stalls
-// cost is measured, and a row that they spoilt is played again. KEYRATE_SEED repeats a
-// run's order of requests.
+// prints the table. The time limits also hold on a busy machine: stalls are measured, and a
+// row that a stall has spoilt runs again. KEYRATE_SEED repeats the order of requests of a
+// run.
 //
-// This package imports testing, and is for tests only.
+// This package imports testing and is for tests only.
 package chaos

@@ -9,8 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The client writes a line for every connection that fails, and here they fail by
-	// the thousand.
+	// The client logs a line for each connection that fails; here thousands do.
 	redis.SetLogger(silence{})
 	code := m.Run()
 	printTable(os.Stdout)

@@ -2,7 +2,7 @@ package chaos
 
 import "syscall"
 
-// noOrphan ends a server with the test program, however that ends.
+// noOrphan makes a server end with the test program, even if that is killed.
 func noOrphan() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,5 +4,5 @@ package chaos
 
 import "syscall"
 
-// noOrphan does what it can: only Linux ends a child with its parent.
+// noOrphan does nothing: only Linux can end a child with its parent.
 func noOrphan() *syscall.SysProcAttr { return nil }

@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// keptOutput is how much of what a process printed is kept, in bytes.
+// keptOutput is how much output of a process is kept, in bytes.
 const keptOutput = 16 << 10
 
-// An output keeps the last of what a process printed.
+// An output keeps the end of the output of a process.
 type output struct {
 	mu   sync.Mutex
 	text []byte
@@ -24,7 +24,7 @@ func (o *output) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// String returns what was kept.
+// String returns the output that was kept.
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// Patience stretches a time limit where the race detector makes everything slower, or
-// all goroutines share one core.
+// Patience returns d, or four times d with the race detector or on one core.
 func Patience(d time.Duration) time.Duration {
 	if raceDetector || runtime.GOMAXPROCS(0) == 1 {
 		return 4 * d
@@ -15,8 +14,8 @@ func Patience(d time.Duration) time.Duration {
 	return d
 }
 
-// Until waits until done returns true. It ends the test if that takes longer than
-// limit, which Patience stretches, and returns how long it took.
+// Until waits until done returns true and returns the time that this took. It ends the test
+// after Patience(limit).
 func Until(tb testing.TB, limit time.Duration, what string, done func() bool) time.Duration {
 	tb.Helper()
 	start := time.Now()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// freePort returns a port that the kernel says is free. The port 10000 above it is
-// free, too: that is where a node of a Cluster talks to the others.
+// freePort returns a free port. The port 10000 above it is free, too: a node of a Cluster
+// uses it for the other nodes.
 func freePort(tb testing.TB) int {
 	tb.Helper()
 	for range 1000 {
@@ -23,7 +23,7 @@ func freePort(tb testing.TB) int {
 	return 0
 }
 
-// listenOnce tells whether a port is free; of 0 the kernel makes one that is.
+// listenOnce reports whether a port is free. For 0 it returns a free port.
 func listenOnce(tb testing.TB, port int) (int, bool) {
 	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// A Proxy is a network between a client and a server, on loopback, that can be made
-// bad while it is in use. Its methods are safe for concurrent use.
+// A Proxy is a network between a client and a server, on loopback. A test can make it bad
+// while it is in use. Its methods are safe for concurrent use.
 type Proxy struct {
 	Addr string // 127.0.0.1:PORT
 
 	target   string
 	delay    atomic.Int64 // each way, in nanoseconds
-	requests atomic.Int64 // one in so many is lost
+	requests atomic.Int64 // one in this many is lost; 0: none
 	replies  atomic.Int64
-	speed    atomic.Int64 // of the line, in bytes a second; 0: it is not limited
-	bytes    atomic.Int64 // of a reply that get through before the connection is reset; 0: all
+	speed    atomic.Int64 // in bytes per second; 0: without limit
+	bytes    atomic.Int64 // of a reply before the connection is reset; 0: no reset
 	random   struct {
 		sync.Mutex
 		*rand.Rand
@@ -30,9 +30,8 @@ type Proxy struct {
 	accepted, lostRequests, lostReplies, resets atomic.Int64
 }
 
-// StartProxy starts a proxy in front of a server, such as Server.Addr. It changes
-// nothing until it is told to. The seed makes what it loses repeatable, as far as
-// the order of the calls is.
+// StartProxy starts a proxy in front of a server, such as Server.Addr. At first it only
+// passes bytes on. With the same seed and the same order of calls it loses the same bytes.
 func StartProxy(tb testing.TB, target string, seed uint64) *Proxy {
 	tb.Helper()
 	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
@@ -61,16 +60,15 @@ func StartProxy(tb testing.TB, target string, seed uint64) *Proxy {
 	return p
 }
 
-// URL returns the address as redisstore.NewClient takes it.
+// URL returns a URL for redisstore.NewClient.
 func (p *Proxy) URL() string { return "redis://" + p.Addr }
 
-// Delay makes every byte take d longer, in each direction.
+// Delay delays every byte by d, in each direction.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
-// Lose loses one in so many requests before they arrive, and one in so many replies:
-// then the request was executed. 0 loses none. What comes later on the same
-// connection is lost, too; half of the clients see the connection end, the others
-// see nothing at all.
+// Lose loses one in so many requests before they arrive, and one in so many replies, whose
+// requests were executed. 0 loses none. All later bytes of the connection are lost, too.
+// Half of these connections end; the others stay open in silence.
 func (p *Proxy) Lose(requests, replies int) {
 	p.requests.Store(int64(requests))
 	p.replies.Store(int64(replies))
@@ -85,14 +83,14 @@ func (p *Proxy) Lost() (requests, replies int) {
 // it.
 func (p *Proxy) Throttle(bytes int) { p.speed.Store(int64(bytes)) }
 
-// Reset resets each connection when so many bytes of a reply have come through: then
-// the request was executed. 0 ends it.
+// Reset resets each connection after so many bytes of a reply, when the request was
+// executed. 0 ends that.
 func (p *Proxy) Reset(bytes int) { p.bytes.Store(int64(bytes)) }
 
-// Resets returns how many connections have been reset.
+// Resets returns the number of connections that were reset.
 func (p *Proxy) Resets() int { return int(p.resets.Load()) }
 
-// Accepted returns how many connections have been opened.
+// Accepted returns the number of connections that were opened.
 func (p *Proxy) Accepted() int { return int(p.accepted.Load()) }
 
 // serve carries one connection until either side ends it.
@@ -114,7 +112,7 @@ func (p *Proxy) serve(ctx context.Context, client net.Conn) {
 	both.Go(func() {
 		p.carry(client, server, &p.replies, &p.lostReplies, func() {
 			if tcp, ok := client.(*net.TCPConn); ok {
-				_ = tcp.SetLinger(0) // what is closed now is reset
+				_ = tcp.SetLinger(0) // Close resets the connection
 			}
 			p.resets.Add(1)
 			hangUp()
@@ -123,14 +121,14 @@ func (p *Proxy) serve(ctx context.Context, client net.Conn) {
 	both.Wait()
 }
 
-// A packet is what was read at once, and when it is due at the other end.
+// A packet is the bytes of one read, and when they are due at the other end.
 type packet struct {
 	bytes []byte
 	due   time.Time
 }
 
-// carry carries one direction. Reading goes on while packets are on their way, so
-// that a delay does not narrow the line. With reset, Reset is heeded.
+// carry copies one direction. It reads while packets are under way, so that a delay does
+// not limit the throughput. reset is nil for the direction that Reset does not affect.
 func (p *Proxy) carry(to io.Writer, from io.Reader, oneIn, lost *atomic.Int64, reset, hangUp func()) {
 	defer hangUp()
 	line := make(chan packet, 1024)
@@ -162,7 +160,7 @@ func (p *Proxy) carry(to io.Writer, from io.Reader, oneIn, lost *atomic.Int64, r
 				hangUp()
 			} else if cut {
 				broken = true
-				time.Sleep(time.Millisecond) // a reset takes along what was not read yet
+				time.Sleep(time.Millisecond) // a reset discards bytes that were not read yet
 				reset()
 			}
 		}
@@ -181,7 +179,7 @@ func (p *Proxy) carry(to io.Writer, from io.Reader, oneIn, lost *atomic.Int64, r
 	sent.Wait()
 }
 
-// write writes as fast as the line is.
+// write writes at the speed of the line.
 func (p *Proxy) write(to io.Writer, bytes []byte) error {
 	for len(bytes) > 0 {
 		n := len(bytes)
@@ -197,7 +195,7 @@ func (p *Proxy) write(to io.Writer, bytes []byte) error {
 	return nil
 }
 
-// chance is true one time in n, never for 0.
+// chance returns true one time in n, and never for 0.
 func (p *Proxy) chance(n int64) bool {
 	if n <= 0 {
 		return false

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Require returns the path of redis-server. Without one the test is skipped, or
-// fails if KEYRATE_REQUIRE_REDIS=1: there a skip would pass for a proof.
+// Require returns the path of redis-server. Without one it skips the test or, with
+// KEYRATE_REQUIRE_REDIS=1, fails it.
 func Require(tb testing.TB) string {
 	tb.Helper()
 	path, err := exec.LookPath("redis-server")

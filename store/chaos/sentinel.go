@@ -17,11 +17,11 @@ type Sentinel struct {
 	tb testing.TB
 }
 
-// sentinelName is what the Sentinels call the primary.
+// sentinelName is the name of the primary for the Sentinels.
 const sentinelName = "mymaster"
 
-// A primary that does not answer for so long is down; production takes longer, and
-// the tests would, too.
+// sentinelDownAfter is when a primary that does not answer is down. It is shorter than in
+// production, so that the tests are.
 const sentinelDownAfter = 500 * time.Millisecond
 
 // StartSentinel starts all six and waits until they know each other.
@@ -52,7 +52,7 @@ func StartSentinel(tb testing.TB) *Sentinel {
 func startOneSentinel(tb testing.TB, primary *Server) *Server {
 	tb.Helper()
 	one := newServer(tb)
-	file := filepath.Join(one.dir, "sentinel.conf") // a Sentinel insists on a file, and writes to it
+	file := filepath.Join(one.dir, "sentinel.conf") // a Sentinel requires a file, and writes to it
 	text := fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d 2\n"+
 		"sentinel down-after-milliseconds %s %d\n"+
 		"sentinel failover-timeout %s 3000\n",
@@ -65,7 +65,7 @@ func startOneSentinel(tb testing.TB, primary *Server) *Server {
 	return one
 }
 
-// URL returns the addresses as redisstore.NewClient takes them.
+// URL returns a URL of the Sentinels for redisstore.NewClient.
 func (s *Sentinel) URL() string {
 	var addrs []string
 	for _, one := range s.Sentinels {
@@ -74,8 +74,8 @@ func (s *Sentinel) URL() string {
 	return "redis://" + strings.Join(addrs, ",") + "?master_name=" + sentinelName
 }
 
-// Primary returns the server that the first Sentinel says is the primary, and that
-// says so itself; nil while there is none.
+// Primary returns the server that is the primary according to the first Sentinel and to
+// itself, or nil.
 func (s *Sentinel) Primary() *Server {
 	answer, err := s.Sentinels[0].Try("SENTINEL", "get-master-addr-by-name", sentinelName)
 	parts, ok := answer.([]any)

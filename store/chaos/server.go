@@ -16,11 +16,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// startTime is how long a server may take to start or to end, on a machine that stalls.
+// startTime is how long a server may take to start or to end, also on a busy machine.
 const startTime = 30 * time.Second
 
-// A Server is a redis-server process. Its methods end the test if they fail; they
-// are for the goroutine of the test, but for Do, Try and the counts.
+// A Server is a redis-server process. Its methods end the test if they fail, and must be
+// called on the goroutine of the test, except for Do, Try and the counts.
 type Server struct {
 	Addr string // 127.0.0.1:PORT
 	Port int
@@ -35,8 +35,8 @@ type Server struct {
 	admin   *redis.Client
 }
 
-// StartServer starts a redis-server that keeps nothing on disk. Options are those of
-// its command line, such as "--maxmemory", "4mb"; the last of a kind counts.
+// StartServer starts a redis-server without persistence. Options are those of its command
+// line, such as "--maxmemory", "4mb"; the last of a kind counts.
 func StartServer(tb testing.TB, options ...string) *Server {
 	tb.Helper()
 	s := newServer(tb, options...)
@@ -52,7 +52,7 @@ func newServer(tb testing.TB, options ...string) *Server {
 		s.Kill()
 		_ = s.admin.Close()
 		if tb.Failed() {
-			tb.Logf("redis-server on %s printed at last:\n%s", s.Addr, &s.output)
+			tb.Logf("redis-server on %s ended its output with:\n%s", s.Addr, &s.output)
 		}
 	})
 	return s
@@ -64,14 +64,14 @@ func (s *Server) take(port int) {
 		_ = s.admin.Close()
 	}
 	s.Port, s.Addr = port, fmt.Sprintf("127.0.0.1:%d", port)
-	// After PoolSize refused connections the client tries once a second only.
+	// After PoolSize refused connections the client dials only once a second.
 	s.admin = redis.NewClient(&redis.Options{
 		Addr: s.Addr, Protocol: 2, MaxRetries: -1, DialerRetries: 1, PoolSize: 1000, ContextTimeoutEnabled: true, DisableIdentity: true,
 	})
 }
 
-// start starts the process and waits until it answers. Between the moment a port
-// was free and now somebody may have taken it: then another is tried.
+// start starts the process and waits until it answers. If another program has taken the
+// port, it tries another one.
 func (s *Server) start() {
 	s.tb.Helper()
 	for range 5 {
@@ -88,7 +88,7 @@ func (s *Server) start() {
 	s.tb.Fatalf("redis-server does not answer on %s; it printed:\n%s", s.Addr, &s.output)
 }
 
-// launch starts the process and does not wait for anything.
+// launch starts the process without waiting for it.
 func (s *Server) launch() {
 	s.tb.Helper()
 	args := []string{
@@ -96,12 +96,12 @@ func (s *Server) launch() {
 		"--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0",
 	}
 	if len(s.options) > 0 && !strings.HasPrefix(s.options[0], "--") {
-		args = slices.Insert(args, 0, s.options[0]) // a file comes first, so that the rest overrides it
+		args = slices.Insert(args, 0, s.options[0]) // a file comes first, so that the other options override it
 		args = append(args, s.options[1:]...)
 	} else {
 		args = append(args, s.options...)
 	}
-	// A cleanup ends it, which is later than the end of the test's context.
+	// A cleanup ends the process, after the end of the test's context.
 	s.process = exec.CommandContext(context.Background(), s.path, args...)
 	s.process.Stdout, s.process.Stderr = &s.output, &s.output
 	s.process.SysProcAttr = noOrphan()
@@ -116,8 +116,8 @@ func (s *Server) launch() {
 	}()
 }
 
-// answers waits until the process answers, with whatever it may be, and returns
-// false if it ends before that.
+// answers waits until the process answers a PING, even with an error. It returns false if
+// the process ends.
 func (s *Server) answers() bool {
 	deadline := time.Now().Add(Patience(startTime))
 	for time.Now().Before(deadline) {
@@ -135,15 +135,13 @@ func (s *Server) answers() bool {
 	return false
 }
 
-// URL returns the address as redisstore.NewClient takes it.
+// URL returns a URL for redisstore.NewClient.
 func (s *Server) URL() string { return "redis://" + s.Addr }
 
-// Kill ends the process with SIGKILL and waits for its end. What it had in memory
-// is lost.
+// Kill ends the process with SIGKILL and waits for its end. Its memory is lost.
 func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 
-// Stop lets the process end in order: it writes its data down if it is told to keep
-// any.
+// Stop ends the process with SIGTERM: it saves its data if it is configured to.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 
 func (s *Server) end(signal syscall.Signal) {
@@ -171,12 +169,12 @@ func (s *Server) Restart(options ...string) {
 	})
 }
 
-// Hang stops the process in its tracks, as a machine that swaps or a hypervisor that
-// forgets does: its connections stay open and nothing is answered, until Resume.
+// Hang stops the process with SIGSTOP, as a machine that swaps may: until Resume its
+// connections stay open, and it answers nothing.
 func (s *Server) Hang() {
 	s.tb.Helper()
 	s.signal(syscall.SIGSTOP)
-	Until(s.tb, startTime, "redis-server stands still", func() bool { return s.State() == 'T' })
+	Until(s.tb, startTime, "redis-server has stopped", func() bool { return s.State() == 'T' })
 }
 
 // Resume ends Hang.
@@ -192,8 +190,8 @@ func (s *Server) signal(signal syscall.Signal) {
 	}
 }
 
-// State returns the state of the process as Linux shows it: R and S are alive, T
-// stands still, 0 is gone. It is the witness of Kill and Hang.
+// State returns the state of the process as Linux shows it: R or S if it is alive, T if it
+// is stopped, and 0 if it has ended. Tests check Kill and Hang with it.
 func (s *Server) State() byte {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.Process.Pid))
 	if err != nil {
@@ -206,9 +204,9 @@ func (s *Server) State() byte {
 	return 0
 }
 
-// Try sends a command on a connection apart from the ones under test.
+// Try sends a command on a connection of its own.
 func (s *Server) Try(args ...any) (any, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), Patience(5*time.Second)) // cleanups use it, after the context of the test has ended
+	ctx, cancel := context.WithTimeout(context.Background(), Patience(5*time.Second)) // cleanups use it after the end of the test's context
 	defer cancel()
 	return s.admin.Do(ctx, args...).Result()
 }
@@ -223,7 +221,7 @@ func (s *Server) Do(args ...any) any {
 	return answer
 }
 
-// Info returns a field of INFO, "" if it is not there.
+// Info returns a field of INFO, or "".
 func (s *Server) Info(field string) string {
 	text, err := s.Try("INFO", "everything")
 	if err != nil {
@@ -237,13 +235,13 @@ func (s *Server) Info(field string) string {
 	return ""
 }
 
-// Errors returns how often the server has answered with an error, such as "MOVED".
+// Errors returns the number of answers with an error such as "MOVED".
 func (s *Server) Errors(name string) int {
 	n, _ := strconv.Atoi(strings.TrimPrefix(s.Info("errorstat_"+name), "count="))
 	return n
 }
 
-// Calls returns how often the server has executed a command, such as "evalsha".
+// Calls returns how often the server has executed a command such as "evalsha".
 func (s *Server) Calls(command string) int {
 	calls, _, _ := strings.Cut(strings.TrimPrefix(s.Info("cmdstat_"+command), "calls="), ",")
 	n, _ := strconv.Atoi(calls)

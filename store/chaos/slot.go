@@ -11,7 +11,7 @@ func (c *Cluster) SlotOf(key string) int {
 	return int(slot)
 }
 
-// Owner returns the master of a slot, as it was at the start.
+// Owner returns the master that had a slot at the start.
 func (c *Cluster) Owner(slot int) *Server { return c.Nodes[owner(slot)] }
 
 // Keys returns the names of all keys on a node that begin with prefix.
@@ -26,8 +26,8 @@ func (s *Server) Keys(prefix string) []string {
 	return keys
 }
 
-// OpenSlot begins to move a slot: from now on the source answers ASK for keys that
-// it does not have.
+// OpenSlot begins to move a slot: the source then answers ASK for keys that it does not
+// have.
 func (c *Cluster) OpenSlot(slot int, from, to *Server) {
 	c.tb.Helper()
 	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", c.ids[from])
@@ -47,10 +47,10 @@ func (c *Cluster) MoveKeys(from, to *Server, keys ...string) {
 	from.Do(args...)
 }
 
-// CloseSlot ends the move: from now on the source answers MOVED.
+// CloseSlot ends the move: the source then answers MOVED.
 func (c *Cluster) CloseSlot(slot int, from, to *Server) {
 	c.tb.Helper()
-	for _, node := range []*Server{to, from} { // the new owner first, or the slot would be nobody's
+	for _, node := range []*Server{to, from} { // the new owner first, so that the slot always has one
 		node.Do("CLUSTER", "SETSLOT", slot, "NODE", c.ids[to])
 	}
 }
