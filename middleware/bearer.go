@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/keyrate/keyrate/middleware/internal/address"
+	"github.com/keyrate/keyrate/middleware/internal/gate"
 )
 
 // Bearer returns a Key that takes the token from an Authorization header of
@@ -22,7 +23,7 @@ func Bearer() Key {
 		if token = strings.TrimLeft(token, " "); !strings.EqualFold(scheme, "Bearer") || !isToken68(token) {
 			return "", err
 		}
-		return BucketKey(token), nil
+		return gate.Key(token), nil
 	}}
 }
 

@@ -1,12 +1,12 @@
 package middleware
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 
 	"github.com/keyrate/keyrate/middleware/internal/address"
+	"github.com/keyrate/keyrate/middleware/internal/gate"
 )
 
 // ClientIP returns a Key that is the client's address. Without arguments it is the zero
@@ -37,14 +37,11 @@ func ClientIP(trusted ...netip.Prefix) Key {
 	return key
 }
 
-// errAddresses is for a request with several addresses, where one is right.
-var errAddresses = errors.New("middleware: the request has more than one client address")
-
-// addressOf returns the key of the client's address, or errAddresses.
+// addressOf returns the key of the client's address, or gate.ErrAddresses.
 func addressOf(r *http.Request, trusted *address.Proxies) (string, error) {
 	client, ok := trusted.Client(r.RemoteAddr, r.Header)
 	if !ok {
-		return "", errAddresses
+		return "", gate.ErrAddresses
 	}
 	return address.Key(client), nil
 }

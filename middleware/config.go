@@ -94,34 +94,6 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// A LimitForm is a form of the X-Rate-Limit-Limit header.
-type LimitForm int
-
-// The forms of X-Rate-Limit-Limit.
-const (
-	// LimitAsCount is the number of tokens that the bucket holds, the burst: "5".
-	LimitAsCount LimitForm = iota
-	// LimitAsPeriod is the period of the limit, with its unit: "1s", "15m", "12h",
-	// "1d", as in AspNetCoreRateLimit.
-	LimitAsPeriod
-)
-
-// A ResetForm is a form of the X-Rate-Limit-Reset header: when the bucket will be
-// full again, rounded up to a second.
-type ResetForm int
-
-// The forms of X-Rate-Limit-Reset.
-const (
-	// ResetOff sends no such header.
-	ResetOff ResetForm = iota
-	// ResetAsDelta is a number of seconds from now: "12".
-	ResetAsDelta
-	// ResetAsEpoch is a number of seconds since 1970 UTC, by this machine's clock.
-	ResetAsEpoch
-	// ResetAsTime is an RFC 3339 time in UTC, by this machine's clock.
-	ResetAsTime
-)
-
 // faults returns everything that is wrong with c.
 func (c *Config) faults() (faults []error) {
 	fault := func(field string, value any, want string) {

@@ -1,91 +1,75 @@
 package middleware
 
 import (
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
-	"time"
 
+	"github.com/keyrate/keyrate/middleware/internal/gate"
+	"github.com/keyrate/keyrate/middleware/internal/reply"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// deny answers 429. Nothing is shared or locked while it writes: the reader may be
-// slow, or gone.
-func (g *gate) deny(w http.ResponseWriter, r *http.Request, key string, result *ratelimit.Result) {
-	wait := result.RetryAfter
-	if wait != ratelimit.Never {
-		if g.places != nil {
-			wait = g.places.wait(r, key, result)
-		}
-		wait = g.jittered(max(wait, time.Microsecond))
-	}
+// deny answers a request that is not served.
+func (h *handler) deny(w http.ResponseWriter, r *http.Request, call *gate.Call) {
 	dst := w.Header()
-	if len(dst) > 0 {
-		delete(dst, HeaderReset) // an outer middleware's
+	switch call.Outcome {
+	case gate.NoKey:
+		reply.Problem(dst)
+		dst["Www-Authenticate"] = []string{h.config.Challenge} // a must: RFC 9110, 15.5.2
+		respond(w, r, http.StatusUnauthorized, []byte(reply.NoKeyBody))
+	case gate.Ambiguous:
+		body := reply.TwoKeysBody
+		if call.Err == gate.ErrAddresses { //nolint:errorlint // it is never wrapped
+			body = reply.TwoAddressesBody
+		}
+		reply.Problem(dst)
+		respond(w, r, http.StatusBadRequest, []byte(body))
+	case gate.FailedClosed:
+		reply.Unavailable(dst, call.Wait)
+		respond(w, r, http.StatusServiceUnavailable, []byte(reply.UnavailableBody))
+	default:
+		h.tooMany(w, r, call)
 	}
-	words := g.wordings.of(result)
-	ms := g.setDenied(dst, words, result, wait)
-	if g.config.Denied != nil {
+}
+
+// tooMany answers 429. Nothing is shared or locked while it writes: the reader may be
+// slow, or gone.
+func (h *handler) tooMany(w http.ResponseWriter, r *http.Request, call *gate.Call) {
+	dst := w.Header()
+	h.reply.Denied(dst, &call.Result, call.Wait)
+	if h.config.Denied != nil {
 		linger(w, r)
-		if g.denied(w, r, result) {
+		if h.denied(w, r, &call.Result) {
 			return
 		}
-		ms = g.setDenied(dst, words, result, wait) // whatever Denied did to them
+		h.reply.Denied(dst, &call.Result, call.Wait) // Denied may have changed them
 		delete(dst, "Content-Encoding")
 		delete(dst, "Transfer-Encoding")
 	}
 	body, _ := bodies.Get().(*[384]byte)
-	respond(w, r, http.StatusTooManyRequests, appendDenial(body[:0], words, result, ms))
-	bodies.Put(body) // whoever is given bytes to write must not keep them: see io.Writer
+	respond(w, r, http.StatusTooManyRequests, h.reply.AppendBody(body[:0], &call.Result, call.Wait))
+	bodies.Put(body) // a Writer must not keep what it is given: see io.Writer
 }
 
-// bodies are arrays for the body of a 429, long enough for one limit, mostly. A
+// bodies are arrays for the body of a 429, nearly always long enough for one limit. A
 // request has its own until the body is written.
 var bodies = sync.Pool{New: func() any { return new([384]byte) }}
 
-// setDenied sets the headers of a 429, and returns the wait in milliseconds as they
-// tell it: "" if wait is ratelimit.Never, and waiting does not help.
-func (g *gate) setDenied(dst http.Header, words *wording, result *ratelimit.Result, wait time.Duration) (ms string) {
-	var space [128]byte
-	l := make(lines, 0, 5) // as many as there can be
-	setProblem(dst)
-	if wait == ratelimit.Never {
-		g.setLimits(dst, &l, words, result, space[:0], nil)
-		return ""
-	}
-	b := strconv.AppendInt(space[:0], ceilSeconds(wait), 10)
-	retry := b
-	b = strconv.AppendInt(b, ceil(wait, time.Millisecond), 10)
-	end := len(b)
-	text := g.setLimits(dst, &l, words, result, b, retry)
-	l.set(dst, HeaderRetryAfter, text[:len(retry)])
-	l.set(dst, HeaderRetryAfterMs, text[len(retry):end])
-	return text[len(retry):end]
-}
-
-// jittered adds the random part to a wait.
-func (g *gate) jittered(wait time.Duration) time.Duration {
-	if g.config.Jitter > 0 {
-		wait += rand.N(g.config.Jitter + 1)
-	}
-	return wait
-}
-
-// denied lets Config.Denied answer, and tells whether it did.
-func (g *gate) denied(w http.ResponseWriter, r *http.Request, result *ratelimit.Result) bool {
+// denied lets Config.Denied answer, and reports whether it did.
+func (h *handler) denied(w http.ResponseWriter, r *http.Request, result *ratelimit.Result) bool {
 	delete(w.Header(), "Content-Type") // that of the problem
 	a := &answer{ResponseWriter: w}
-	returned := g.userDenied(a, r, result)
+	returned := h.userDenied(a, r, result)
 	if returned && !a.begun {
-		g.faults.report(r.Context(), FaultDeniedSilent, "answered with the default")
+		h.gate.Report(r.Context(), FaultDeniedSilent, "answered with the default")
 	}
 	return a.begun
 }
 
 // userDenied returns false if Config.Denied panicked. An answer that it aborts with
 // http.ErrAbortHandler after it has begun stays aborted.
-func (g *gate) userDenied(a *answer, r *http.Request, result *ratelimit.Result) (returned bool) {
+func (h *handler) userDenied(a *answer, r *http.Request, result *ratelimit.Result) (returned bool) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -95,11 +79,26 @@ func (g *gate) userDenied(a *answer, r *http.Request, result *ratelimit.Result) 
 		if a.begun {
 			outcome = "left as it was written"
 		}
-		g.faults.report(r.Context(), FaultDeniedPanic, outcome)
+		h.gate.Report(r.Context(), FaultDeniedPanic, outcome)
 		if v == http.ErrAbortHandler && a.begun { //nolint:errorlint // net/http compares so, too
 			panic(v)
 		}
 	}()
-	g.config.Denied(a, r, *result)
+	h.config.Denied(a, r, *result)
 	return true
+}
+
+// respond writes a problem whose headers are set. A HEAD request gets the headers
+// of a GET, Content-Length included, which net/http sets where there is a body.
+func respond(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	linger(w, r)
+	h := w.Header()
+	if r.Method == http.MethodHead {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+		w.WriteHeader(status)
+		return
+	}
+	delete(h, "Content-Length") // an outer middleware's, of another body
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that hung up needs no answer
 }

@@ -2,9 +2,9 @@ package middleware
 
 import (
 	"encoding/json"
-	"net/http"
 	"time"
 
+	"github.com/keyrate/keyrate/middleware/internal/gate"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -33,16 +33,16 @@ type Outcome string
 
 // The outcomes. Each request has exactly one.
 const (
-	OutcomeAllowed      Outcome = "allowed"       // the handler was run
-	OutcomeDenied       Outcome = "denied"        // 429, or what Config.Denied answered
-	OutcomeShadow       Outcome = "shadow"        // decided, but not enforced: see Result.WouldDeny
-	OutcomeExempt       Outcome = "exempt"        // the key is Unlimited
-	OutcomeSkipped      Outcome = "skipped"       // by Config.Skip
-	OutcomePreflight    Outcome = "preflight"     // of CORS, which is free
-	OutcomeNoKey        Outcome = "no-key"        // 401, with Config.RequireKey
-	OutcomeAmbiguous    Outcome = "ambiguous"     // 400: two keys, or two addresses
-	OutcomeFailedOpen   Outcome = "failed-open"   // nothing could be decided; the handler was run
-	OutcomeFailedClosed Outcome = "failed-closed" // nothing could be decided; 503
+	OutcomeAllowed      Outcome = Outcome(gate.Allowed)      // the handler was run
+	OutcomeDenied       Outcome = Outcome(gate.Denied)       // 429, or what Config.Denied answered
+	OutcomeShadow       Outcome = Outcome(gate.Shadow)       // decided, but not enforced: see Result.WouldDeny
+	OutcomeExempt       Outcome = Outcome(gate.Exempt)       // the key is Unlimited
+	OutcomeSkipped      Outcome = Outcome(gate.Skipped)      // by Config.Skip
+	OutcomePreflight    Outcome = Outcome(gate.Preflight)    // of CORS, which is free
+	OutcomeNoKey        Outcome = Outcome(gate.NoKey)        // 401, with Config.RequireKey
+	OutcomeAmbiguous    Outcome = Outcome(gate.Ambiguous)    // 400: two keys, or two addresses
+	OutcomeFailedOpen   Outcome = Outcome(gate.FailedOpen)   // nothing could be decided; the handler was run
+	OutcomeFailedClosed Outcome = Outcome(gate.FailedClosed) // nothing could be decided; 503
 )
 
 // MarshalJSON writes e for a log, with the time taken in microseconds. A result is there
@@ -62,48 +62,21 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// An arrival is a request that is not decided yet.
-type arrival struct {
-	*http.Request
-	pattern string
-	at      time.Time // if Config.Observe is set
+// eventOf returns an Event of a gate as one of this package.
+func eventOf(e gate.Event) Event {
+	return Event{Outcome: Outcome(e.Outcome), Served: e.Served, Pattern: e.Pattern, Result: e.Result, Class: e.Class, Took: e.Took}
 }
 
-func (g *gate) arrive(r *http.Request, pattern string) arrival {
-	a := arrival{Request: r, pattern: pattern}
-	if g.config.Observe != nil {
-		a.at = time.Now()
-	}
-	return a
-}
-
-// observe calls Config.Observe. result is nil where there was no decision.
-func (g *gate) observe(a arrival, outcome Outcome, served bool, result *ratelimit.Result, class string) {
-	if g.config.Observe == nil {
-		return
-	}
-	e := Event{Outcome: outcome, Served: served, Pattern: a.pattern, Class: class, Took: time.Since(a.at)}
-	if result != nil {
-		e.Result = *result
-	}
-	defer func() {
-		if recover() != nil {
-			g.faults.report(a.Context(), FaultObservePanic, "the outcome stands")
-		}
-	}()
-	g.config.Observe(a.Request, e)
-}
-
-// outcomeOf returns the outcome of a request that was decided.
-func outcomeOf(r *ratelimit.Result) Outcome {
-	switch {
-	case r.Exempt():
-		return OutcomeExempt
-	case r.Shadow:
-		return OutcomeShadow
-	case r.Allowed:
-		return OutcomeAllowed
-	default:
-		return OutcomeDenied
-	}
-}
+// The classes of faults that are not the store's. Those of a decision have the
+// class that [ratelimit.ErrorClass] gives to its error.
+const (
+	FaultKey          = gate.FaultKey          // "key": a KeyFunc returned an error; the request is treated as one without a key
+	FaultKeyPanic     = gate.FaultKeyPanic     // "key-panic": a KeyFunc panicked; the address was used
+	FaultCostPanic    = gate.FaultCostPanic    // "cost-panic": Config.Cost panicked; the request cost 1
+	FaultNegativeCost = gate.FaultNegativeCost // "negative-cost": Config.Cost returned less than 0; the request cost 1
+	FaultSkipPanic    = gate.FaultSkipPanic    // "skip-panic": Config.Skip panicked; the request was limited
+	FaultObservePanic = gate.FaultObservePanic // "observe-panic": Config.Observe panicked; the outcome stands
+	FaultDeniedPanic  = "denied-panic"         // Config.Denied panicked
+	FaultDeniedSilent = "denied-silent"        // Config.Denied wrote nothing; the problem was sent
+	FaultChargedTwice = "charged-twice"        // the same middleware is around a handler twice; reported once
+)

@@ -1,7 +1,6 @@
 package middleware
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/keyrate/keyrate/middleware/internal/address"
+	"github.com/keyrate/keyrate/middleware/internal/gate"
 )
 
 // A Key finds whose bucket a request takes from. The zero Key is the client's address,
@@ -35,11 +35,11 @@ func (k Key) of(r *http.Request, trusted *address.Proxies) (string, error) {
 }
 
 // MaxKey is how long a key may be, in bytes, without being hashed.
-const MaxKey = 256
+const MaxKey = gate.MaxKey
 
 // ErrAmbiguous is what a function for [KeyFunc] returns for a request with several keys,
 // where the application might go by another one. The request is answered with 400.
-var ErrAmbiguous = errors.New("middleware: the request has more than one key")
+var ErrAmbiguous = gate.ErrKeys
 
 // KeyFunc returns a Key that calls f for each request, concurrently. f returns the key,
 // any bytes, or "" if the request has none. Spaces and tabs around a key do not count,
@@ -57,7 +57,7 @@ func KeyFunc(f func(*http.Request) (string, error)) Key {
 	}
 	return Key{find: func(r *http.Request, _ *address.Proxies) (string, error) {
 		key, err := f(r)
-		return BucketKey(key), err
+		return gate.Key(key), err
 	}}
 }
 
@@ -71,7 +71,7 @@ func Header(name string) Key {
 	name = http.CanonicalHeaderKey(name)
 	return Key{find: func(r *http.Request, _ *address.Proxies) (string, error) {
 		value, err := oneValue(r, name)
-		return BucketKey(value), err
+		return gate.Key(value), err
 	}}
 }
 
@@ -81,7 +81,7 @@ func oneValue(r *http.Request, name string) (string, error) {
 	case 0:
 		return "", nil
 	case 1:
-		return trimSpace(values[0]), nil
+		return gate.Trim(values[0]), nil
 	default:
 		return "", ErrAmbiguous
 	}
@@ -107,22 +107,11 @@ func First(keys ...Key) Key {
 	}}
 }
 
-// hashedPrefix stands in front of the hash of a long key. A key is trimmed, so it never
-// begins with a space, and an address has another word there: see package address.
-const hashedPrefix = " sha256 "
-
 // BucketKey returns the key by which a limiter behind [RateLimit] knows the key of a
 // request: for calls to its methods, such as Reset, and for the keys of a
 // [ratelimit.Table]. It is the key itself, trimmed, unless that is longer than
 // [MaxKey] bytes. For addresses there is [AddressKey].
-func BucketKey(key string) string {
-	key = trimSpace(key)
-	if len(key) > MaxKey {
-		sum := sha256.Sum256([]byte(key))
-		return hashedPrefix + string(sum[:])
-	}
-	return key
-}
+func BucketKey(key string) string { return gate.Key(key) }
 
 // isToken tells whether s is a token, RFC 9110, section 5.6.2, as names of headers
 // are.
@@ -136,15 +125,4 @@ func isToken(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// trimSpace removes the optional whitespace of RFC 9110, section 5.6.3.
-func trimSpace(s string) string {
-	for s != "" && (s[0] == ' ' || s[0] == '\t') {
-		s = s[1:]
-	}
-	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
-		s = s[:len(s)-1]
-	}
-	return s
 }

@@ -53,15 +53,16 @@ func Routes(limiter *ratelimit.Limiter, mux *http.ServeMux, c Config, routes ...
 		mux = http.DefaultServeMux
 	}
 	var faults []error
-	own, err := newGate(limiter, c)
+	own, err := newHandler(limiter, c)
 	if err != nil {
 		faults = append(faults, err)
+		own = &handler{} // for the faults of the routes
 	}
 	own.next = mux
 	h := &routed{mux: mux, own: own, routes: make(map[string]*route, len(routes))}
 	for i, r := range routes {
-		made, err := r.behind(own, mux)
-		if h.routes[r.Pattern] != nil {
+		made, err := r.behind(limiter, own, mux)
+		if _, twice := h.routes[r.Pattern]; twice {
 			err = errors.Join(err, errors.New("Route.Pattern must differ from those of the other routes; give all limits of a pattern in one Route"))
 		}
 		if err != nil {
@@ -75,9 +76,9 @@ func Routes(limiter *ratelimit.Limiter, mux *http.ServeMux, c Config, routes ...
 	return h, nil
 }
 
-// behind returns the route with a gate of its own, made after the one of all others. The
-// error joins all its faults.
-func (r *Route) behind(own *gate, mux *http.ServeMux) (*route, error) {
+// behind returns the route with a handler of its own, made after the one of all others.
+// The error joins all its faults.
+func (r *Route) behind(limiter *ratelimit.Limiter, own *handler, mux *http.ServeMux) (*route, error) {
 	var faults []error
 	registered, err := lookUp(mux, r.Pattern)
 	if err != nil {
@@ -89,21 +90,23 @@ func (r *Route) behind(own *gate, mux *http.ServeMux) (*route, error) {
 	if len(r.Limits) == 0 && (r.Cost == 0 || r.Instead) {
 		faults = append(faults, errors.New("Route.Limits must be given, or Route.Cost, and with Route.Instead always limits; to exempt requests, use Config.Skip"))
 	}
-	if own.limiter != nil {
-		faults = append(faults, r.neverAdmitted(own.limiter.Limits())...)
-	}
-	g := *own
-	if r.Cost > 0 {
-		g.config.Cost = func(*http.Request) int { return r.Cost }
-	}
-	if len(r.Limits) > 0 && own.limiter != nil {
-		if g.limiter, err = r.limiter(own.limiter); err != nil {
-			faults = append(faults, err)
+	h := *own
+	if unusable(limiter) == nil {
+		faults = append(faults, r.neverAdmitted(limiter.Limits())...)
+		if len(r.Limits) > 0 {
+			if limiter, err = r.limiter(limiter); err != nil {
+				faults = append(faults, err)
+			}
+			h.reply = own.config.newReply() // the policies of each route are remembered apart from the others'
 		}
-		// So the policies of each route are remembered apart from the others'.
-		g.wordings = &wordings{form: g.config.LimitHeader}
 	}
-	return &route{gate: &g, registered: registered}, errors.Join(faults...)
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	if own.gate != nil {
+		h.gate = own.gate.With(limiter, r.Cost)
+	}
+	return &route{handler: &h, registered: registered}, nil
 }
 
 // neverAdmitted returns a fault for each limit that has no room for the cost of the route,
@@ -153,15 +156,15 @@ func (r *Route) limiter(own *ratelimit.Limiter) (*ratelimit.Limiter, error) {
 	return own.With(limits...)
 }
 
-// routed serves a mux behind a gate for each route.
+// routed serves a mux behind a limiter for each route.
 type routed struct {
 	mux    *http.ServeMux
-	own    *gate             // where the key's own limits hold
+	own    *handler          // where the key's own limits hold
 	routes map[string]*route // by pattern
 }
 
 type route struct {
-	gate       *gate
+	handler    *handler
 	registered http.Handler
 }
 
@@ -171,15 +174,15 @@ var redirect = reflect.TypeOf(http.RedirectHandler("/", http.StatusTemporaryRedi
 
 func (h *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	found, pattern := h.mux.Handler(r)
-	g := h.own
+	to := h.own
 	isRedirect := reflect.TypeOf(found) == redirect
 	// The mux tells a redirect's pattern, too: unless it was registered so, it is no
 	// request to that route yet.
 	if at := h.routes[pattern]; at != nil && (!isRedirect || found == at.registered) {
-		g = at.gate
+		to = at.handler
 	}
 	if isRedirect && r.Method == http.MethodConnect {
 		pattern = "" // it may be the path that the caller sent
 	}
-	g.serve(w, r, pattern)
+	to.serve(w, r, pattern)
 }

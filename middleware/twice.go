@@ -7,30 +7,30 @@ import (
 	"sync/atomic"
 )
 
-// twice finds gates of one RateLimit around one handler: each call is charged twice, most
-// likely by mistake. A gate passes on what it has charged, in the context of a request.
-// That copies the request, so it is done only while another gate waits for its first one:
-// never in a program with one gate.
+// twice finds handlers of one RateLimit around one handler: each call is charged twice, most
+// likely by mistake. A handler passes on what it has charged, in the context of a request.
+// That copies the request, so it is done only while another one waits for its first one:
+// never in a program with one.
 type twice struct {
-	all *gates
-	had *atomic.Bool // a request; it also stands for the gate
+	all *handlers
+	had *atomic.Bool // a request; it also stands for the handler
 }
 
-// gates are all that one RateLimit made.
-type gates struct {
+// handlers are all that one RateLimit made.
+type handlers struct {
 	waiting atomic.Int64 // for their first request
 	passed  atomic.Int64 // how often one has passed on what it charged
 }
 
-// mostPassed bounds how often that is done while a gate waits for its first request.
+// mostPassed bounds how often that is done while a handler waits for its first request.
 const mostPassed = 1000
 
-func (g *gates) add() twice {
-	g.waiting.Add(1)
-	return twice{g, new(atomic.Bool)}
+func (all *handlers) add() twice {
+	all.waiting.Add(1)
+	return twice{all, new(atomic.Bool)}
 }
 
-// charged is what a gate has charged.
+// charged is what a handler has charged.
 type charged struct {
 	by     twice
 	key    string
@@ -39,8 +39,8 @@ type charged struct {
 
 type chargedKey struct{}
 
-// look returns the request for the handler, and reports whether an outer gate has charged
-// the same key for it, the first time that this gate has one.
+// look returns the request for the handler, and reports whether an outer handler has charged
+// the same key for it, the first time that this one has one.
 func (t twice) look(r *http.Request, key string) (_ *http.Request, found bool) {
 	mine := charged{t, key, reflect.ValueOf(r.Header).Pointer()}
 	if t.leave() {
@@ -53,7 +53,7 @@ func (t twice) look(r *http.Request, key string) (_ *http.Request, found bool) {
 	return r, found
 }
 
-// leave reports whether the gate was waiting, which it does no longer.
+// leave reports whether the handler was waiting, which it does no longer.
 func (t twice) leave() bool {
 	if t.had.Swap(true) {
 		return false

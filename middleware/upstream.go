@@ -8,6 +8,8 @@ import (
 	"net/http/httputil"
 	"strconv"
 	"strings"
+
+	"github.com/keyrate/keyrate/middleware/internal/reply"
 )
 
 // MergeUpstream returns a handler that serves proxy behind [RateLimit], where the API that
@@ -49,17 +51,14 @@ type ownKey struct{}
 
 // An ownSet is our set of headers in a response.
 type ownSet struct {
-	header http.Header               // of the response
-	values [len(ownHeaders)][]string // as RateLimit set them
+	header http.Header // of the response
+	values [][]string  // as RateLimit set them
 }
-
-// ownHeaders are the names of our set.
-var ownHeaders = [...]string{HeaderPolicy, HeaderRateLimit, HeaderLimit, HeaderRemaining, HeaderReset}
 
 func newOwnSet(h http.Header) *ownSet {
 	own := &ownSet{header: h}
-	for i, name := range ownHeaders {
-		own.values[i] = h[name]
+	for _, name := range reply.LimitNames {
+		own.values = append(own.values, h[name])
 	}
 	return own
 }
@@ -67,7 +66,7 @@ func newOwnSet(h http.Header) *ownSet {
 // restore puts our set back. The proxy clears the header of the response when the upstream
 // sends an informational one first, such as 100 Continue or 103 Early Hints.
 func (own *ownSet) restore() {
-	for i, name := range ownHeaders {
+	for i, name := range reply.LimitNames {
 		if own.values[i] != nil {
 			own.header[name] = own.values[i]
 		}
@@ -90,8 +89,8 @@ func mergeLimits(own http.Header, response *http.Response) {
 		}
 	}
 	switch {
-	case response.StatusCode == http.StatusTooManyRequests, found && !tighter(own, int(min(remaining, math.MaxInt))):
-		for _, name := range ownHeaders {
+	case response.StatusCode == http.StatusTooManyRequests, found && !reply.Tighter(own, int(min(remaining, math.MaxInt))):
+		for _, name := range reply.LimitNames {
 			delete(own, name)
 		}
 	default:

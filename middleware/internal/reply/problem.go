@@ -1,7 +1,6 @@
-package middleware
+package reply
 
 import (
-	"net/http"
 	"strconv"
 	"time"
 
@@ -11,13 +10,13 @@ import (
 // The bodies are problems of RFC 9457. The types of two of them are those of
 // draft-ietf-httpapi-ratelimit-headers-11, in the registry that RFC 9457 set up.
 const (
-	twoKeysBody = `{"type":"about:blank","title":"Bad Request","status":400,` +
+	TwoKeysBody = `{"type":"about:blank","title":"Bad Request","status":400,` +
 		`"detail":"The request has more than one API key; send one."}` + "\n"
-	twoAddressesBody = `{"type":"about:blank","title":"Bad Request","status":400,` +
+	TwoAddressesBody = `{"type":"about:blank","title":"Bad Request","status":400,` +
 		`"detail":"The request has more than one client address; a proxy in front must send one."}` + "\n"
-	unauthorizedBody = `{"type":"about:blank","title":"Unauthorized","status":401,` +
+	NoKeyBody = `{"type":"about:blank","title":"Unauthorized","status":401,` +
 		`"detail":"The request has no API key; send one."}` + "\n"
-	unavailableBody = `{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",` +
+	UnavailableBody = `{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",` +
 		`"title":"Temporary Reduced Capacity","status":503,` +
 		`"detail":"Rate limits cannot be checked at present; retry later."}` + "\n"
 )
@@ -28,53 +27,18 @@ var (
 	noStore     = []string{"no-store"}
 )
 
-// setProblem sets the headers that go with a problem.
-func setProblem(dst http.Header) {
-	dst["Content-Type"] = problemType
-	dst["X-Content-Type-Options"] = noSniff
-	dst["Cache-Control"] = noStore
+// Problem sets the headers that go with the body of a problem.
+func Problem(h map[string][]string) {
+	h["Content-Type"] = problemType
+	h["X-Content-Type-Options"] = noSniff
+	h["Cache-Control"] = noStore
 }
 
-// badRequest answers a request with several keys or addresses.
-func badRequest(w http.ResponseWriter, r *http.Request, body string) {
-	setProblem(w.Header())
-	respond(w, r, http.StatusBadRequest, []byte(body))
-}
-
-// unauthorized answers a request without a key, where one is required.
-func (g *gate) unauthorized(w http.ResponseWriter, r *http.Request) {
-	setProblem(w.Header())
-	w.Header()["Www-Authenticate"] = []string{g.config.Challenge} // a must: RFC 9110, 15.5.2
-	respond(w, r, http.StatusUnauthorized, []byte(unauthorizedBody))
-}
-
-// unavailable answers a request about which nothing could be decided.
-func (g *gate) unavailable(w http.ResponseWriter, r *http.Request) {
-	setProblem(w.Header())
-	w.Header()[HeaderRetryAfter] = []string{strconv.FormatInt(ceilSeconds(g.jittered(time.Second)), 10)}
-	respond(w, r, http.StatusServiceUnavailable, []byte(unavailableBody))
-}
-
-// respond writes a problem whose headers are set. A HEAD request gets the headers
-// of a GET, Content-Length included, which net/http sets where there is a body.
-func respond(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	linger(w, r)
-	h := w.Header()
-	if r.Method == http.MethodHead {
-		h["Content-Length"] = []string{strconv.Itoa(len(body))}
-		w.WriteHeader(status)
-		return
-	}
-	delete(h, "Content-Length") // an outer middleware's, of another body
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a caller that hung up needs no answer
-}
-
-// appendDenial appends the body of a 429: constants, numbers and names of limits,
-// none of which needs an escape in JSON. ms is what Retry-After-Ms tells, or ""
-// if waiting does not help.
-func appendDenial(b []byte, words *wording, r *ratelimit.Result, ms string) []byte {
-	if ms == "" {
+// AppendBody appends the body of a call that was denied: constants, numbers and names of
+// limits, which need no escapes in JSON. wait is as in Denied.
+func (p *Reply) AppendBody(b []byte, r *ratelimit.Result, wait time.Duration) []byte {
+	words, ms := p.wordings.of(r), ceil(wait, time.Millisecond)
+	if wait == ratelimit.Never {
 		b = append(b, neverDetail...)
 	} else {
 		b = append(b, words.detail...)
@@ -92,26 +56,25 @@ func appendDenial(b []byte, words *wording, r *ratelimit.Result, ms string) []by
 	for i := 1; i < r.Len(); i++ {
 		b = appendRemaining(append(b, ','), words.objects[i], r.State(i).Remaining)
 	}
-	if ms == "" {
+	if wait == ratelimit.Never {
 		b = append(b, `],"cost":`...)
 		b = strconv.AppendInt(b, int64(r.Cost), 10)
 		b = append(b, `,"max_cost":`...)
 		b = strconv.AppendInt(b, int64(maxCost(r)), 10)
 	} else {
 		b = append(b, `],"retry_after_ms":`...)
-		b = append(b, ms...)
+		b = strconv.AppendInt(b, ms, 10)
 	}
 	return append(b, "}\n"...)
 }
 
 // appendWait appends a wait of so many milliseconds for a person to read: below a second
 // as it is, else in seconds rounded up, as Retry-After has it, and written as "1d2h3m4s".
-func appendWait(b []byte, ms string) []byte {
-	n, err := strconv.ParseInt(ms, 10, 64)
-	if n < 1000 || err != nil {
-		return append(append(b, ms...), " ms"...)
+func appendWait(b []byte, ms int64) []byte {
+	if ms < 1000 {
+		return append(strconv.AppendInt(b, ms, 10), " ms"...)
 	}
-	seconds := (n-1)/1000 + 1
+	seconds := (ms-1)/1000 + 1
 	for _, unit := range []struct {
 		size int64
 		name byte

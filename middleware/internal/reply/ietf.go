@@ -1,9 +1,10 @@
-package middleware
+package reply
 
 import (
 	"strconv"
 	"time"
 
+	"github.com/keyrate/keyrate/middleware/internal/gate"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -45,7 +46,7 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 	b = append(b, ";q="...)
 	b = appendInteger(b, int64(l.Burst))
 	b = append(b, ";w="...)
-	exact := refill(l, l.Burst)
+	exact := gate.Refill(l, l.Burst)
 	window := max(1, ceilSeconds(exact))
 	b = appendInteger(b, window)
 	if whole := time.Duration(window) * time.Second; whole > exact && whole-exact >= exact/20 {
@@ -55,10 +56,9 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 	return b
 }
 
-// appendRateLimitField appends the value of RateLimit. remaining is what remains of
-// the limit that decides, as text. retry is the wait that the response tells, in
-// seconds, or nil.
-func appendRateLimitField(b []byte, r *ratelimit.Result, remaining, retry []byte) []byte {
+// appendRateLimitField appends the value of RateLimit. retry is the wait of the response
+// in seconds, or negative if it has none.
+func appendRateLimitField(b []byte, r *ratelimit.Result, retry int64) []byte {
 	for i := range r.Len() {
 		s := stateOf(r, i)
 		if i > 0 {
@@ -66,14 +66,10 @@ func appendRateLimitField(b []byte, r *ratelimit.Result, remaining, retry []byte
 		}
 		b = appendString(b, s.Limit.Name)
 		b = append(b, ";r="...)
-		if i == 0 && len(remaining) <= maxDigits {
-			b = append(b, remaining...) // spares the arithmetic
-		} else {
-			b = appendInteger(b, int64(s.Remaining))
-		}
+		b = appendInteger(b, int64(s.Remaining))
 		b = append(b, ";t="...)
-		if i == 0 && retry != nil {
-			b = append(b, retry...)
+		if i == 0 && retry >= 0 {
+			b = strconv.AppendInt(b, retry, 10)
 		} else {
 			b = appendInteger(b, max(1, seconds(r, i, &s)))
 		}
@@ -87,7 +83,7 @@ func seconds(r *ratelimit.Result, i int, s *ratelimit.LimitState) int64 {
 	case s.Violated && s.RetryAfter != ratelimit.Never:
 		return ceilSeconds(s.RetryAfter)
 	case s.Remaining > 0:
-		return refillSeconds(s.Limit, s.Remaining)
+		return ceilSeconds(gate.Refill(s.Limit, s.Remaining))
 	default:
 		return ceilSeconds(r.NextAfter(i))
 	}
@@ -116,31 +112,12 @@ func appendString(b []byte, name string) []byte {
 	return append(b, '"')
 }
 
-// maxInteger has maxDigits digits. RFC 9651, section 3.3.1, allows 15, but
-// github.com/dunglas/httpsfv v1.1.0 refuses such an integer unless it ends the
+// maxInteger has 14 digits. RFC 9651, section 3.3.1, allows 15, but
+// github.com/dunglas/httpsfv v1.1.0 rejects such an integer unless it ends the
 // field. More tokens than that are as good as that many.
-const (
-	maxInteger = 99_999_999_999_999
-	maxDigits  = 14
-)
+const maxInteger = 99_999_999_999_999
 
 // appendInteger appends n >= 0.
 func appendInteger(b []byte, n int64) []byte {
 	return strconv.AppendInt(b, min(n, maxInteger), 10)
-}
-
-// refillSeconds returns how long n tokens take to come back, rounded up to a second.
-// A store that has it wrong may claim that more remain than the bucket holds.
-func refillSeconds(l ratelimit.Limit, n int) int64 { return ceilSeconds(refill(l, n)) }
-
-// ceilSeconds rounds d up to whole seconds.
-func ceilSeconds(d time.Duration) int64 { return ceil(d, time.Second) }
-
-// ceil returns how many units d takes, begun ones included.
-func ceil(d, unit time.Duration) int64 {
-	n := d / unit
-	if d%unit > 0 {
-		n++
-	}
-	return int64(n)
 }

@@ -1,9 +1,8 @@
-package middleware
+package gate
 
 import (
 	"hash/maphash"
 	"math/bits"
-	"net/http"
 	"sync"
 	"time"
 
@@ -20,7 +19,7 @@ const (
 // come back when the bucket has one token, and all but one are denied again; few HTTP
 // clients retry more than three times.
 //
-// It is local to the process and reserves nothing: a call is decided by its bucket
+// It is local to the node and reserves nothing: a call is decided by its bucket
 // alone, whenever it comes.
 type places struct {
 	start time.Time
@@ -48,20 +47,20 @@ func newPlaces() *places {
 	return &places{start: time.Now(), seed: maphash.MakeSeed(), index: map[uint64]int{}}
 }
 
-// wait returns how long the response asks a denied caller to wait: at least result.RetryAfter, and at
+// wait returns how long a denied caller is asked to wait: at least result.RetryAfter, and at
 // most one refill of the bucket longer.
-func (p *places) wait(r *http.Request, key string, result *ratelimit.Result) time.Duration {
+func (p *places) wait(peer, key string, result *ratelimit.Result) time.Duration {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
 	_, _ = h.WriteString(result.Limit.Name)
 	_ = h.WriteByte(0) // no name holds one
 	_, _ = h.WriteString(key)
-	conn := uint64(1) << (maphash.String(p.seed, r.RemoteAddr) % 64)
+	conn := uint64(1) << (maphash.String(p.seed, peer) % 64)
 	d := denial{
 		wait:   result.RetryAfter,
-		cost:   refill(result.Limit, result.Cost),
-		token:  refill(result.Limit, 1),
-		refill: refill(result.Limit, result.Limit.Burst),
+		cost:   Refill(result.Limit, result.Cost),
+		token:  Refill(result.Limit, 1),
+		refill: Refill(result.Limit, result.Limit.Burst),
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,9 +137,9 @@ func (q *queue) crowded(d denial) bool {
 	return max(q.demand[0], q.demand[1]) > crowding*length
 }
 
-// refill returns the time in which n tokens come back, n * Period / Rate, rounded up to
+// Refill returns the time in which n tokens come back, n * Period / Rate, rounded up to
 // a microsecond. A valid limit keeps it within ten years, up to n = Burst.
-func refill(l ratelimit.Limit, n int) time.Duration {
+func Refill(l ratelimit.Limit, n int) time.Duration {
 	n = min(max(n, 0), l.Burst)
 	hi, lo := bits.Mul64(uint64(n), uint64(l.Period/time.Microsecond))
 	quo, rem := bits.Div64(hi, lo, uint64(l.Rate))

@@ -1,7 +1,6 @@
-package middleware
+package reply
 
 import (
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -63,7 +62,7 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 	for i, l := range limits {
 		found.texts[i] = wording{
 			policies: []string{string(appendPolicyField(nil, limits, i))},
-			limit:    []string{string(appendLimitHeader(nil, l, w.form))},
+			limit:    []string{string(appendLimit(nil, l, w.form))},
 			detail:   string(appendDetail(nil, l)),
 			objects:  []string{string(appendObject(nil, l))},
 		}
@@ -80,12 +79,4 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 	w.all.Store(p, found)
 	w.first.CompareAndSwap(nil, found)
 	return found
-}
-
-// appendLimitHeader appends the value of X-Rate-Limit-Limit.
-func appendLimitHeader(b []byte, l ratelimit.Limit, form LimitForm) []byte {
-	if form == LimitAsPeriod {
-		return appendPeriod(b, l.Period)
-	}
-	return strconv.AppendInt(b, int64(l.Burst), 10)
 }

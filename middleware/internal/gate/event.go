@@ -1,0 +1,49 @@
+package gate
+
+import (
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// An Event is what became of a call. Package middleware describes the fields, which its
+// Event has as well.
+type Event struct {
+	Outcome Outcome
+	Served  bool
+	Pattern string
+	Result  ratelimit.Result
+	Class   string
+	Took    time.Duration
+}
+
+// An Outcome is one of a fixed set of words.
+type Outcome string
+
+// The outcomes. Each call has exactly one.
+const (
+	Allowed      Outcome = "allowed"
+	Denied       Outcome = "denied"
+	Shadow       Outcome = "shadow" // decided, but not enforced
+	Exempt       Outcome = "exempt"
+	Skipped      Outcome = "skipped"
+	Preflight    Outcome = "preflight" // free by the protocol
+	NoKey        Outcome = "no-key"
+	Ambiguous    Outcome = "ambiguous"
+	FailedOpen   Outcome = "failed-open"
+	FailedClosed Outcome = "failed-closed"
+)
+
+// outcomeOf returns the outcome of a call that was decided.
+func outcomeOf(r *ratelimit.Result) Outcome {
+	switch {
+	case r.Exempt():
+		return Exempt
+	case r.Shadow:
+		return Shadow
+	case r.Allowed:
+		return Allowed
+	default:
+		return Denied
+	}
+}

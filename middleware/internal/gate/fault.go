@@ -1,0 +1,72 @@
+package gate
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// The classes of faults that are not the store's. Package middleware describes them.
+const (
+	FaultKey          = "key"
+	FaultKeyPanic     = "key-panic"
+	FaultCostPanic    = "cost-panic"
+	FaultNegativeCost = "negative-cost"
+	FaultSkipPanic    = "skip-panic"
+	FaultObservePanic = "observe-panic"
+)
+
+// Report reports a fault of one class, and what became of the call. Each fault goes to
+// Config.OnFault, and one a second to the log, so that an outage does not fill the disk.
+func (g *Gate[C]) Report(ctx context.Context, class, outcome string) {
+	g.faults.report(ctx, class, outcome)
+}
+
+// faults remembers when a fault was logged.
+type faults struct {
+	hook   func(context.Context, string)
+	logger *slog.Logger
+
+	mu         sync.Mutex
+	logged     time.Time // when the last line was written
+	suppressed int       // faults since then
+}
+
+func (f *faults) report(ctx context.Context, class, outcome string) {
+	if f.hook != nil {
+		panics(func() { f.hook(ctx, class) })
+	}
+	if suppressed, ok := f.mayLog(time.Now()); ok {
+		panics(func() {
+			f.log().LogAttrs(ctx, slog.LevelError, "keyrate: rate limiting failed",
+				slog.String("class", class), slog.String("outcome", outcome), slog.Int("suppressed", suppressed))
+		})
+	}
+}
+
+// mayLog lets one line pass a second, and returns how many did not since the last.
+func (f *faults) mayLog(now time.Time) (suppressed int, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.logged.IsZero() && now.Sub(f.logged) < time.Second {
+		f.suppressed++
+		return 0, false
+	}
+	suppressed, f.suppressed, f.logged = f.suppressed, 0, now
+	return suppressed, true
+}
+
+func (f *faults) log() *slog.Logger {
+	if f.logger == nil {
+		return slog.Default()
+	}
+	return f.logger
+}
+
+// panics calls a user's function and reports whether it panicked.
+func panics(call func()) (panicked bool) {
+	defer func() { panicked = recover() != nil }()
+	call()
+	return false
+}

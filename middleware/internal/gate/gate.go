@@ -1,0 +1,217 @@
+// Package gate takes a call from its key to a decision. It knows no HTTP: each door,
+// such as package middleware, says in a Config what a call of its protocol is, and
+// answers the call by what the Gate found out.
+//
+// A call goes one way: is it free, skipped, whose is it, what does it cost, what does the
+// limiter decide, and if it is denied, how long must it wait. Nothing that a user's
+// function or the store does wrong ends the call: it is a fault, which is reported.
+package gate
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// Config says what a Gate does with calls of type C. Key, Address and Peer are required.
+type Config[C any] struct {
+	// Key returns the key of a call as the limiter gets it, or "" if it has none. A call
+	// that has several fails with ErrKeys or ErrAddresses; any other error is a fault.
+	Key func(C) (string, error)
+	// Address returns the key of the address that a call comes from, or ErrAddresses.
+	Address func(C) (string, error)
+	// Peer returns a text that two calls have in common if they share a connection.
+	Peer func(C) string
+
+	Free         func(C) bool  // by the protocol, such as a CORS preflight; nil: no call is
+	Skip         func(C) bool  // nil: no call is skipped
+	Cost         func(C) int   // nil: each call costs 1
+	RequireKey   bool          // a call without a key is denied, not limited by its address
+	FailClosed   bool          // a call that cannot be decided is denied
+	DisableQueue bool          // all denied calls of a key wait equally long
+	Jitter       time.Duration // the most that is added to a wait, at random
+
+	Observe func(C, Event)                // nil: nothing is observed
+	OnFault func(context.Context, string) // receives the class of each fault; may be nil
+	Logger  *slog.Logger                  // nil: slog.Default()
+}
+
+// A Gate lets calls of type C pass as a limiter decides.
+type Gate[C any] struct {
+	limiter *ratelimit.Limiter
+	config  Config[C]
+	faults  *faults
+	places  *places // nil with Config.DisableQueue
+}
+
+// New returns a Gate.
+func New[C any](limiter *ratelimit.Limiter, c Config[C]) *Gate[C] {
+	g := &Gate[C]{limiter: limiter, config: c, faults: &faults{hook: c.OnFault, logger: c.Logger}}
+	if !c.DisableQueue {
+		g.places = newPlaces()
+	}
+	return g
+}
+
+// With returns a Gate like g for another limiter and, unless cost is 0, calls of that
+// cost. Both report faults and give places in the queue together.
+func (g *Gate[C]) With(limiter *ratelimit.Limiter, cost int) *Gate[C] {
+	other := *g
+	other.limiter = limiter
+	if cost > 0 {
+		other.config.Cost = func(C) int { return cost }
+	}
+	return &other
+}
+
+// A Call is what a Gate found out about a call.
+type Call struct {
+	Event
+	Key  string        // as the limiter got it; "" if the call has none or several
+	Err  error         // ErrKeys or ErrAddresses if it has several
+	Wait time.Duration // for a denied call, until it may come back; ratelimit.Never if it need not
+}
+
+// Decided reports whether the limiter made a decision.
+func (c *Call) Decided() bool {
+	return c.Outcome == Allowed || c.Outcome == Denied || c.Outcome == Shadow || c.Outcome == Exempt
+}
+
+// Decide decides about a call and sets the fields of call, which has a Pattern at most. The
+// context must not end before the decision is made: a caller that hangs up is charged.
+func (g *Gate[C]) Decide(ctx context.Context, of C, call *Call) {
+	if g.config.Observe == nil {
+		g.decide(ctx, of, call)
+		return
+	}
+	start := time.Now()
+	g.decide(ctx, of, call)
+	call.Took = time.Since(start)
+	if panics(func() { g.config.Observe(of, call.Event) }) {
+		g.Report(ctx, FaultObservePanic, "the outcome stands")
+	}
+}
+
+func (g *Gate[C]) decide(ctx context.Context, of C, call *Call) {
+	switch {
+	case g.config.Free != nil && g.config.Free(of):
+		call.Outcome, call.Served = Preflight, true
+		return
+	case g.skip(ctx, of):
+		call.Outcome, call.Served = Skipped, true
+		return
+	}
+	call.Key, call.Err = g.key(ctx, of)
+	if call.Key == "" {
+		// In shadow mode the call is served: no decision is made about it either way.
+		call.Outcome, call.Served = NoKey, g.limiter.Shadow()
+		if call.Err != nil {
+			call.Outcome = Ambiguous
+		}
+		return
+	}
+	if err := g.take(ctx, call.Key, g.cost(ctx, of), &call.Result); err != nil {
+		g.undecided(ctx, call, err)
+		return
+	}
+	call.Outcome, call.Served = outcomeOf(&call.Result), call.Result.Allowed
+	if !call.Served {
+		call.Wait = g.wait(of, call.Key, &call.Result)
+	}
+}
+
+func (g *Gate[C]) skip(ctx context.Context, of C) (skip bool) {
+	if g.config.Skip == nil {
+		return false
+	}
+	if panics(func() { skip = g.config.Skip(of) }) {
+		g.Report(ctx, FaultSkipPanic, "limited all the same")
+		return false
+	}
+	return skip
+}
+
+// key returns the key of a call, or "" for one to deny: with ErrKeys or ErrAddresses, or
+// without an error because it has no key.
+func (g *Gate[C]) key(ctx context.Context, of C) (key string, err error) {
+	if panics(func() {
+		if key, err = g.config.Key(of); err != nil {
+			key, err = "", kindOf(err)
+		}
+	}) {
+		g.Report(ctx, FaultKeyPanic, "limited by address")
+		return g.config.Address(of)
+	}
+	if errors.Is(err, errOther) {
+		g.Report(ctx, FaultKey, "treated as without a key")
+		err = nil
+	}
+	if key == "" && err == nil && !g.config.RequireKey {
+		return g.config.Address(of)
+	}
+	return key, err
+}
+
+func (g *Gate[C]) cost(ctx context.Context, of C) (n int) {
+	if g.config.Cost == nil {
+		return 1
+	}
+	if panics(func() { n = g.config.Cost(of) }) {
+		g.Report(ctx, FaultCostPanic, "counted as 1")
+		return 1
+	}
+	if n < 0 {
+		g.Report(ctx, FaultNegativeCost, "counted as 1")
+		return 1
+	}
+	return n
+}
+
+// take asks the limiter. A store that panics must not bring the call down.
+func (g *Gate[C]) take(ctx context.Context, key string, cost int, result *ratelimit.Result) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = &ratelimit.StoreError{Class: ratelimit.ClassPanic}
+		}
+	}()
+	*result, err = g.limiter.AllowN(ctx, key, cost)
+	return err
+}
+
+// undecided serves or denies a call about which nothing could be decided. Where nothing is
+// enforced, it is served.
+func (g *Gate[C]) undecided(ctx context.Context, call *Call, err error) {
+	shadow := call.Result.Shadow || g.limiter.Shadow()
+	call.Class, call.Result = ratelimit.ErrorClass(err), ratelimit.Result{}
+	if !shadow && ratelimit.FailsClosed(err, g.config.FailClosed) {
+		call.Outcome, call.Wait = FailedClosed, g.jittered(time.Second)
+		g.Report(ctx, call.Class, "denied with 503")
+		return
+	}
+	call.Outcome, call.Served = FailedOpen, true
+	g.Report(ctx, call.Class, "served without a limit")
+}
+
+// wait returns how long a denied call must wait.
+func (g *Gate[C]) wait(of C, key string, result *ratelimit.Result) time.Duration {
+	wait := result.RetryAfter
+	if wait == ratelimit.Never {
+		return wait
+	}
+	if g.places != nil {
+		wait = g.places.wait(g.config.Peer(of), key, result)
+	}
+	return g.jittered(max(wait, time.Microsecond))
+}
+
+// jittered adds the random part to a wait.
+func (g *Gate[C]) jittered(wait time.Duration) time.Duration {
+	if g.config.Jitter > 0 {
+		wait += rand.N(g.config.Jitter + 1)
+	}
+	return wait
+}

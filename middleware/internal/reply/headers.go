@@ -1,0 +1,90 @@
+package reply
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// The headers of a response, in canonical form. Package middleware describes them.
+const (
+	Policy       = "Ratelimit-Policy"
+	RateLimit    = "Ratelimit"
+	Limit        = "X-Rate-Limit-Limit"
+	Remaining    = "X-Rate-Limit-Remaining"
+	Reset        = "X-Rate-Limit-Reset"
+	RetryAfter   = "Retry-After"
+	RetryAfterMs = "Retry-After-Ms"
+)
+
+// Names are all of them, those that describe limits first.
+var Names = [...]string{Policy, RateLimit, Limit, Remaining, Reset, RetryAfter, RetryAfterMs}
+
+// LimitNames are those that describe limits.
+var LimitNames = Names[:5]
+
+// fields are the headers whose values differ from response to response. All values are
+// one string and share one array. The values that are the same in every response are
+// written once and shared by all; a slice in a header has no room, so Add copies it.
+type fields struct {
+	names [len(Names)]string
+	ends  [len(Names)]int // of the values, in the text
+	n     int
+}
+
+// end ends the value of a header, which is what the text got since the last one.
+func (f *fields) end(name string, text []byte) {
+	f.names[f.n], f.ends[f.n] = name, len(text)
+	f.n++
+}
+
+// set puts the headers into h.
+func (f *fields) set(h map[string][]string, text string) {
+	values, begin := make([]string, f.n), 0
+	for i, end := range f.ends[:f.n] {
+		values[i] = text[begin:end]
+		h[f.names[i]] = values[i : i+1 : i+1]
+		begin = end
+	}
+}
+
+// A LimitForm is a form of X-Rate-Limit-Limit.
+type LimitForm int
+
+// The forms of X-Rate-Limit-Limit.
+const (
+	LimitAsCount LimitForm = iota
+	LimitAsPeriod
+)
+
+// appendLimit appends the value of X-Rate-Limit-Limit.
+func appendLimit(b []byte, l ratelimit.Limit, form LimitForm) []byte {
+	if form == LimitAsPeriod {
+		return appendPeriod(b, l.Period)
+	}
+	return strconv.AppendInt(b, int64(l.Burst), 10)
+}
+
+// A ResetForm is a form of X-Rate-Limit-Reset.
+type ResetForm int
+
+// The forms of X-Rate-Limit-Reset.
+const (
+	ResetOff ResetForm = iota
+	ResetAsDelta
+	ResetAsEpoch
+	ResetAsTime
+)
+
+// appendReset appends when the time after is over, rounded up to a second.
+func appendReset(b []byte, form ResetForm, after time.Duration) []byte {
+	if form == ResetAsDelta {
+		return strconv.AppendInt(b, ceilSeconds(after), 10)
+	}
+	at := time.Now().Add(after + time.Second - 1) // the rest is cut off
+	if form == ResetAsEpoch {
+		return strconv.AppendInt(b, at.Unix(), 10)
+	}
+	return at.UTC().AppendFormat(b, time.RFC3339)
+}

@@ -1,0 +1,94 @@
+// Package reply writes what a limiter decided: a Result goes in, headers and a body come
+// out. It knows no HTTP server: headers are maps with canonical names.
+package reply
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// A Reply writes the responses of one limiter. It remembers the text that the responses
+// of a policy have in common.
+type Reply struct {
+	reset    ResetForm
+	wordings wordings
+}
+
+// New returns a Reply that writes X-Rate-Limit-Limit and X-Rate-Limit-Reset in these forms.
+func New(limit LimitForm, reset ResetForm) *Reply {
+	return &Reply{reset, wordings{form: limit}}
+}
+
+// Allowed sets the headers of a call that was allowed, unless h has those of an outer
+// limiter by which as little remains, or less. So a client sees one set of headers.
+func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
+	if len(h) > 0 {
+		if Tighter(h, r.Remaining) {
+			return
+		}
+		delete(h, Reset)
+	}
+	var space [128]byte
+	var f fields
+	f.set(h, string(p.limits(h, &f, space[:0], r, -1)))
+}
+
+// Denied sets the headers of a call that was denied, and those of the body: see
+// AppendBody. wait is the time until the client may come back, or ratelimit.Never.
+func (p *Reply) Denied(h map[string][]string, r *ratelimit.Result, wait time.Duration) {
+	if len(h) > 0 {
+		delete(h, Reset) // an outer limiter's
+	}
+	Problem(h)
+	var space [128]byte
+	var f fields
+	if wait == ratelimit.Never {
+		f.set(h, string(p.limits(h, &f, space[:0], r, -1)))
+		return
+	}
+	seconds := ceilSeconds(wait)
+	b := p.limits(h, &f, space[:0], r, seconds)
+	b = strconv.AppendInt(b, seconds, 10)
+	f.end(RetryAfter, b)
+	b = strconv.AppendInt(b, ceil(wait, time.Millisecond), 10)
+	f.end(RetryAfterMs, b)
+	f.set(h, string(b))
+}
+
+// limits sets the headers that describe a result, but for those whose values it appends
+// to b and ends in f. retry is the wait of the response in seconds, or negative if it has
+// none.
+func (p *Reply) limits(h map[string][]string, f *fields, b []byte, r *ratelimit.Result, retry int64) []byte {
+	words := p.wordings.of(r)
+	h[Policy] = words.policies
+	h[Limit] = words.limit
+	b = strconv.AppendInt(b, int64(r.Remaining), 10)
+	f.end(Remaining, b)
+	b = appendRateLimitField(b, r, retry)
+	f.end(RateLimit, b)
+	if p.reset != ResetOff {
+		b = appendReset(b, p.reset, r.ResetAfter)
+		f.end(Reset, b)
+	}
+	return b
+}
+
+// Unavailable sets the headers of a call that could not be decided and is denied, and
+// those of the body UnavailableBody.
+func Unavailable(h map[string][]string, wait time.Duration) {
+	Problem(h)
+	h[RetryAfter] = []string{strconv.FormatInt(ceilSeconds(wait), 10)}
+}
+
+// Tighter reports whether h has the headers of an outer limiter by which as little
+// remains, or less.
+func Tighter(h map[string][]string, remaining int) bool {
+	value := h[Remaining]
+	if len(value) != 1 || len(h[RateLimit]) != 1 {
+		return false
+	}
+	n, err := strconv.Atoi(value[0])
+	return err == nil && n <= remaining
+}
