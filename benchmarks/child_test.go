@@ -1,7 +1,6 @@
 package main
 
 import (
-	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -10,11 +9,7 @@ import (
 
 // TestMain lets the test's binary be a child, as the program can be.
 func TestMain(m *testing.M) {
-	workers := kinds{}
-	for _, s := range suites {
-		maps.Copy(workers, s.workers)
-	}
-	if code, ok := serveChild(workers); ok {
+	if code, ok := serveChild(memorySuite.workers); ok {
 		os.Exit(code)
 	}
 	os.Exit(m.Run())

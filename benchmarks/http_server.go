@@ -68,7 +68,7 @@ func withConstants(next, limited http.Handler) (http.Handler, error) {
 	request.Header[keyHeader] = []string{newKey(0)}
 	sink := newSink()
 	limited.ServeHTTP(sink, request)
-	if len(sink.header) == 0 {
+	if len(sink.Header()) == 0 {
 		return nil, errors.New("keyrate sets no headers")
 	}
 	type constant struct {
@@ -76,7 +76,7 @@ func withConstants(next, limited http.Handler) (http.Handler, error) {
 		values []string
 	}
 	var constants []constant
-	for name, values := range sink.header {
+	for name, values := range sink.Header() {
 		constants = append(constants, constant{name, values})
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -50,7 +50,7 @@ func TestConstantHeaders(t *testing.T) {
 		}
 		sink := newSink()
 		handler.ServeHTTP(sink, request)
-		sent[name] = sink.header
+		sent[name] = sink.Header()
 	}
 	if len(sent[ours]) == 0 || len(sent[ours]) != len(sent[headerServer]) {
 		t.Fatalf("got %v", sent)

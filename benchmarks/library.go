@@ -110,3 +110,6 @@ func withRole(roles ...role) []string {
 // keyHeader is the request header that holds the key. It is in canonical form, so
 // that nobody pays for making it so at each request.
 const keyHeader = "X-Api-Key"
+
+// byHandNote goes with every table of middlewares.
+const byHandNote = "x/time/rate has no middleware: it is written by hand and sends no headers"

@@ -62,7 +62,7 @@ func TestMiddlewaresDecide(t *testing.T) {
 				if got, want := sink.status, status(call >= 3); got != want {
 					t.Errorf("%s: call %d of key %d: status %d, want %d", l.name, call, n, got, want)
 				}
-				if l.role != byHand && len(sink.header) == 0 {
+				if l.role != byHand && len(sink.Header()) == 0 {
 					t.Errorf("%s sends no headers", l.name)
 				}
 			}

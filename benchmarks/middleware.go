@@ -158,7 +158,7 @@ func (w *handleWorker) do(args json.RawMessage) (any, error) {
 		"bare_ns":  bare.ns(),
 		"allocs":   floor(limited.mallocs, limited.calls),
 		"bytes":    floor(limited.bytes, limited.calls),
-		"headers":  float64(len(sink.header)),
+		"headers":  float64(len(sink.Header())),
 	}, nil
 }
 
@@ -226,9 +226,6 @@ func middlewareViews(*session) []view {
 	}
 	return views
 }
-
-// byHandNote goes with every table of middlewares.
-const byHandNote = "x/time/rate has no middleware: it is written by hand and sends no headers"
 
 func middlewareGoals(s *session) []goal {
 	var goals []goal

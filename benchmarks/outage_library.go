@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // An outageLibrary is one of those that limit an HTTP API on a Redis that may hang.
@@ -39,8 +39,8 @@ func outagePlace(name string) int {
 
 // defaultClient is the client that the documentation of the others shows. Its defaults
 // are what decides how long a caller waits for a Redis that hangs.
-func defaultClient(address string) *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: address})
+func defaultClient(address string) *goredis.Client {
+	return goredis.NewClient(&goredis.Options{Addr: address})
 }
 
 // outageEntries are the libraries of a view.

@@ -26,7 +26,7 @@ type hungCall struct {
 
 // hangUnder calls a server at a fixed rate, whether it answers or not, while Redis hangs
 // for a time. The latency of each call counts from when it was due.
-func hangUnder(ctx context.Context, address string, firstKey int, p hungPlan, redis *redisServer) (figures, error) {
+func hangUnder(ctx context.Context, address string, firstKey int, p hungPlan, server *redisServer) (figures, error) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: hungRate}, Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	calls := make([]hungCall, int((p.well+p.hung+p.after).Seconds()*hungRate))
@@ -37,10 +37,10 @@ func hangUnder(ctx context.Context, address string, firstKey int, p hungPlan, re
 		if failed = sleep(ctx, p.well); failed != nil {
 			return
 		}
-		if failed = redis.hang(); failed != nil {
+		if failed = server.hang(); failed != nil {
 			return
 		}
-		failed = errors.Join(sleep(ctx, p.hung), redis.resume()) // whatever happens
+		failed = errors.Join(sleep(ctx, p.hung), server.resume()) // whatever happens
 	})
 	var all sync.WaitGroup
 	for i := range calls {

@@ -11,6 +11,8 @@ import (
 	"testing"
 )
 
+const twoLimitsOfFake = "/two-limits"
+
 // fakeSuite measures nothing and knows everything.
 var fakeSuite = suite{
 	name: "fake",
@@ -19,13 +21,13 @@ var fakeSuite = suite{
 			s.add("fake", "keys=1/allow", "go-limiter", figures{"ns": 2 * ns, "allocs": 1, "bytes": 16})
 			s.add("fake", "keys=1/allow", ours, figures{"ns": ns, "allocs": 0, "bytes": 0})
 		}
-		s.add("fake", "keys=1/allow"+twoLimits, ours, figures{"ns": 55.5})
+		s.add("fake", "keys=1/allow"+twoLimitsOfFake, ours, figures{"ns": 55.5})
 		return nil
 	},
 	views: func(*session) []view {
 		return []view{
 			{
-				name: "fake", title: "A decision", variant: twoLimits, variantLabel: "keyrate, two limits",
+				name: "fake", title: "A decision", variant: twoLimitsOfFake, variantLabel: "keyrate, two limits",
 				columns: []column{
 					{label: "1 key", kase: "keys=1/allow", figure: "ns", unit: "ns"},
 					{label: "not measured", kase: "keys=2/allow", figure: "ns", unit: "ns"},
