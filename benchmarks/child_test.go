@@ -5,11 +5,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // TestMain lets the test's binary be a child, as the program can be.
 func TestMain(m *testing.M) {
-	if code, ok := serveChild(memorySuite.workers); ok {
+	if code, ok := child.Serve(memorySuite.workers); ok {
 		os.Exit(code)
 	}
 	os.Exit(m.Run())
@@ -21,20 +23,20 @@ func TestChildDecides(t *testing.T) {
 		if denied {
 			set.Limit = once
 		}
-		c, err := startChild(t.Context(), "decide", ours, decideSetting{ours, set, denied})
+		c, err := child.Start(t.Context(), "decide", ours, decideSetting{ours, set, denied})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, distribution := range []string{uniform, zipf} {
 			var found figures
-			if err := c.do(decideOrder{distribution, 2, time.Millisecond}, &found); err != nil {
+			if err := c.Do(decideOrder{distribution, 2, time.Millisecond}, &found); err != nil {
 				t.Fatal(err)
 			}
 			if found["ns"] <= 0 || found["allocs"] != 0 {
 				t.Errorf("denied %v, %s: %v", denied, distribution, found)
 			}
 		}
-		if err := c.stop(); err != nil {
+		if err := c.Stop(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -42,12 +44,12 @@ func TestChildDecides(t *testing.T) {
 
 // A wrong path must not be measured: here a key is denied that should be allowed.
 func TestChildReportsWrongAnswers(t *testing.T) {
-	c, err := startChild(t.Context(), "decide", ours, decideSetting{ours, setting{Limit: limit{Tokens: 2, Per: time.Hour}, Keys: 1}, false})
+	c, err := child.Start(t.Context(), "decide", ours, decideSetting{ours, setting{Limit: limit{Tokens: 2, Per: time.Hour}, Keys: 1}, false})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = c.stop() }()
-	err = c.do(decideOrder{uniform, 1, time.Millisecond}, nil)
+	defer func() { _ = c.Stop() }()
+	err = c.Do(decideOrder{uniform, 1, time.Millisecond}, nil)
 	if err == nil || !strings.Contains(err.Error(), "answers") {
 		t.Errorf("got %v, want an error about wrong answers", err)
 	}
@@ -55,7 +57,7 @@ func TestChildReportsWrongAnswers(t *testing.T) {
 
 func TestChildThatCannotStart(t *testing.T) {
 	for _, kind := range []string{"decide", "nothing"} {
-		if _, err := startChild(t.Context(), kind, "x", decideSetting{Library: "x"}); err == nil {
+		if _, err := child.Start(t.Context(), kind, "x", decideSetting{Library: "x"}); err == nil {
 			t.Errorf("%s: got no error", kind)
 		}
 	}
@@ -63,18 +65,18 @@ func TestChildThatCannotStart(t *testing.T) {
 
 func TestChildIsWeighed(t *testing.T) {
 	counts := []int{1000, 2000}
-	c, err := startChild(t.Context(), "footprint", ours, footprintSetting{ours, counts})
+	c, err := child.Start(t.Context(), "footprint", ours, footprintSetting{ours, counts})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var found footprint
-	if err := c.do("collect", &found); err != nil {
+	if err := c.Do("collect", &found); err != nil {
 		t.Fatal(err)
 	}
 	if len(found.Bytes) != len(counts) || found.Bytes[1] < 8 || len(found.Collections) == 0 {
 		t.Errorf("got %+v", found)
 	}
-	if err := c.stop(); err != nil {
+	if err := c.Stop(); err != nil {
 		t.Error(err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // httpSuite is a real server on loopback, in a process of its own, in which each
@@ -15,8 +17,8 @@ var httpSuite = suite{
 	run:   runHTTP,
 	views: httpViews,
 	goals: httpGoals,
-	workers: kinds{
-		"server": func() worker { return &serverWorker{} },
+	workers: child.Kinds{
+		"server": func() child.Worker { return &serverWorker{} },
 	},
 }
 
@@ -44,60 +46,60 @@ func runHTTP(ctx context.Context, s *session) error {
 	if s.quick {
 		rounds, closed, open = 5, 80*time.Millisecond, 100*time.Millisecond
 	}
-	var posts []post
+	var posts []child.Post
 	for _, name := range []string{bareServer, headerServer} {
-		posts = append(posts, post{name, name})
+		posts = append(posts, child.Post{Name: name, Args: name})
 	}
 	for _, l := range s.selected(libraries) {
 		if l.handler != nil {
-			posts = append(posts, post{l.name, l.name})
+			posts = append(posts, child.Post{Name: l.name, Args: l.name})
 		}
 	}
 	if !s.wants(closedCase) && !s.wants(openCase) {
 		return nil
 	}
 	s.logf("http: starting %d servers", len(posts))
-	c, err := hire(ctx, "server", posts)
+	c, err := child.Hire(ctx, "server", posts)
 	if err != nil {
 		return err
 	}
-	servers := map[*child]*target{}
+	servers := map[*child.Child]*target{}
 	defer func() {
 		for _, t := range servers {
-			t.close()
+			t.Close()
 		}
 	}()
 	for _, child := range c {
 		t, err := newTarget(ctx, child)
 		if err != nil {
-			return errors.Join(err, c.dismiss())
+			return errors.Join(err, c.Dismiss())
 		}
 		servers[child] = t
 	}
 	for n := range rounds {
 		s.logf("http: round %d of %d", n+1, rounds)
-		err := c.round(n, func(child *child) error {
+		err := c.Round(n, func(child *child.Child) error {
 			if s.wants(closedCase) {
 				found, err := servers[child].closed(ctx, closed)
 				if err != nil {
 					return err
 				}
-				s.add("http", closedCase, child.name, found)
+				s.add("http", closedCase, child.Name, found)
 			}
 			if s.wants(openCase) {
 				found, err := servers[child].open(ctx, open)
 				if err != nil {
 					return err
 				}
-				s.add("http", openCase, child.name, found)
+				s.add("http", openCase, child.Name, found)
 			}
 			return nil
 		})
 		if err != nil {
-			return errors.Join(err, c.dismiss())
+			return errors.Join(err, c.Dismiss())
 		}
 	}
-	return c.dismiss()
+	return c.Dismiss()
 }
 
 func httpViews(*session) []view {

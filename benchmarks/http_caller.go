@@ -37,7 +37,7 @@ func dial(ctx context.Context, address string) (*caller, error) {
 	}, nil
 }
 
-func (c *caller) close() { _ = c.connection.Close() }
+func (c *caller) Close() { _ = c.connection.Close() }
 
 // call sends one request with the key of that number, and reads the response,
 // whose status must be 200.

@@ -11,37 +11,39 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // A target is a server, with connections to it that stay open.
 type target struct {
-	server  *child
+	server  *child.Child
 	callers []*caller
 	next    int // of the keys
 }
 
-func newTarget(ctx context.Context, server *child) (*target, error) {
+func newTarget(ctx context.Context, server *child.Child) (*target, error) {
 	var u usage
-	if err := server.do("usage", &u); err != nil {
+	if err := server.Do("usage", &u); err != nil {
 		return nil, err
 	}
 	t := &target{server: server}
 	for n := range closedCallers {
 		c, err := dial(ctx, u.Address)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", server.name, err)
+			return nil, fmt.Errorf("%s: %w", server.Name, err)
 		}
 		t.callers = append(t.callers, c)
 		if err := c.call(n); err != nil {
-			return nil, fmt.Errorf("%s: %w", server.name, err)
+			return nil, fmt.Errorf("%s: %w", server.Name, err)
 		}
 	}
 	return t, nil
 }
 
-func (t *target) close() {
+func (t *target) Close() {
 	for _, c := range t.callers {
-		c.close()
+		c.Close()
 	}
 }
 
@@ -167,7 +169,7 @@ func (t *target) each(deadline time.Time, work func(c *caller, number int) error
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("%s: %w", t.server.name, err)
+		return fmt.Errorf("%s: %w", t.server.Name, err)
 	}
 	return nil
 }
@@ -176,7 +178,7 @@ func (t *target) each(deadline time.Time, work func(c *caller, number int) error
 // long that lasts.
 func (t *target) measure(work func() error) (cpu, took time.Duration, err error) {
 	var before, after usage
-	if err := t.server.do("usage", &before); err != nil {
+	if err := t.server.Do("usage", &before); err != nil {
 		return 0, 0, err
 	}
 	start := time.Now()
@@ -184,7 +186,7 @@ func (t *target) measure(work func() error) (cpu, took time.Duration, err error)
 		return 0, 0, err
 	}
 	took = time.Since(start)
-	if err := t.server.do("usage", &after); err != nil {
+	if err := t.server.Do("usage", &after); err != nil {
 		return 0, 0, err
 	}
 	return after.CPU - before.CPU, took, nil

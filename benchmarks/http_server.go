@@ -14,7 +14,7 @@ import (
 // A serverWorker is a server with one library in it, on one core.
 type serverWorker struct{ address string }
 
-func (w *serverWorker) setUp(args json.RawMessage) error {
+func (w *serverWorker) SetUp(args json.RawMessage) error {
 	runtime.GOMAXPROCS(1)
 	var name string
 	if err := json.Unmarshal(args, &name); err != nil {
@@ -94,7 +94,7 @@ type usage struct {
 	CPU     time.Duration // of the process so far, its own and the system's for it
 }
 
-func (w *serverWorker) do(json.RawMessage) (any, error) {
+func (w *serverWorker) Do(json.RawMessage) (any, error) {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
 		return nil, err

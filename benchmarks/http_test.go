@@ -4,11 +4,13 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 func TestServersAreMeasured(t *testing.T) {
 	for _, name := range []string{bareServer, headerServer, ours} {
-		c, err := startChild(t.Context(), "server", name, name)
+		c, err := child.Start(t.Context(), "server", name, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,8 +29,8 @@ func TestServersAreMeasured(t *testing.T) {
 		if closed["cpu_us"] <= 0 || closed["per_second"] <= 0 || open["p99_us"] < open["p50_us"] || open["p50_us"] <= 0 {
 			t.Errorf("%s: closed %v, open %v", name, closed, open)
 		}
-		server.close()
-		if err := c.stop(); err != nil {
+		server.Close()
+		if err := c.Stop(); err != nil {
 			t.Error(err)
 		}
 	}

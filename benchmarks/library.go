@@ -46,14 +46,14 @@ var libraries = []library{
 
 // A limiter is a library's call: it takes one token of a key's.
 type limiter interface {
-	allow(key string) bool
+	Allow(key string) bool
 }
 
 // A primer is a limiter that forgets a key as soon as its bucket is full again,
 // which with limits that allow everything is at once. So that its table is as
 // large as the others', prime takes half of what a key has beforehand.
 type primer interface {
-	prime(key string) error
+	Prime(key string) error
 }
 
 // A limit is what every library can express, though windows are not buckets: so

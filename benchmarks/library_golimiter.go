@@ -17,7 +17,7 @@ func newGoLimiter(s setting) (limiter, error) {
 	return goLimiter{store}, err
 }
 
-func (g goLimiter) allow(key string) bool {
+func (g goLimiter) Allow(key string) bool {
 	_, _, _, ok, err := g.store.Take(context.Background(), key)
 	return err == nil && ok
 }

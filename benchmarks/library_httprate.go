@@ -21,7 +21,7 @@ func newHTTPRate(s setting) (limiter, error) {
 	}, err
 }
 
-func (h httprateLimiter) allow(key string) bool { return !h.limiter.OnLimit(nil, h.request, key) }
+func (h httprateLimiter) Allow(key string) bool { return !h.limiter.OnLimit(nil, h.request, key) }
 
 func httprateHandler(s setting, next http.Handler) (http.Handler, error) {
 	key := func(r *http.Request) (string, error) { return r.Header.Get(keyHeader), nil }

@@ -17,12 +17,12 @@ func newKeyrate(s setting) (limiter, error) {
 	return keyrate{l, s.Limit.Tokens / 2}, err
 }
 
-func (k keyrate) allow(key string) bool {
+func (k keyrate) Allow(key string) bool {
 	result, err := k.limiter.Allow(context.Background(), key)
 	return err == nil && result.Allowed
 }
 
-func (k keyrate) prime(key string) error {
+func (k keyrate) Prime(key string) error {
 	_, err := k.limiter.AllowN(context.Background(), key, k.half)
 	return err
 }

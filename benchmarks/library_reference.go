@@ -38,7 +38,7 @@ func newTable(s setting) *reference {
 	return r
 }
 
-func (r *reference) allow(key string) bool {
+func (r *reference) Allow(key string) bool {
 	_, allowed := r.take(key)
 	return allowed
 }
@@ -92,11 +92,11 @@ type clock struct{ start time.Time }
 
 func newClock(setting) (limiter, error) { return &clock{start: time.Now()}, nil }
 
-func (c *clock) allow(string) bool { return time.Since(c.start) >= 0 }
+func (c *clock) Allow(string) bool { return time.Since(c.start) >= 0 }
 
 // machine does nothing at all: whatever wait is seen with it is the machine's.
 type machine struct{}
 
 func newMachine(setting) (limiter, error) { return machine{}, nil }
 
-func (machine) allow(string) bool { return true }
+func (machine) Allow(string) bool { return true }

@@ -25,7 +25,7 @@ func TestLibrariesDecide(t *testing.T) {
 			}
 			for _, n := range []int{1, 2} {
 				for call := range 5 {
-					if got, want := decider.allow(newKey(n)), call < 3; got != want {
+					if got, want := decider.Allow(newKey(n)), call < 3; got != want {
 						t.Errorf("%s, %+v: call %d of key %d: allowed %v", l.name, set, call, n, got)
 					}
 				}

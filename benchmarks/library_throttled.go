@@ -15,7 +15,7 @@ func newThrottled(s setting) (limiter, error) {
 	return throttledLimiter{l}, err
 }
 
-func (t throttledLimiter) allow(key string) bool {
+func (t throttledLimiter) Allow(key string) bool {
 	limited, _, err := t.limiter.RateLimitCtx(context.Background(), key, 1)
 	return err == nil && !limited
 }

@@ -12,7 +12,7 @@ type tollboothLimiter struct{ limiter *tollboothlimiter.Limiter }
 
 func newTollbooth(s setting) (limiter, error) { return tollboothLimiter{tollboothNew(s)}, nil }
 
-func (t tollboothLimiter) allow(key string) bool { return !t.limiter.LimitReached(key) }
+func (t tollboothLimiter) Allow(key string) bool { return !t.limiter.LimitReached(key) }
 
 func tollboothNew(s setting) *tollboothlimiter.Limiter {
 	var expire *tollboothlimiter.ExpirableOptions

@@ -14,7 +14,7 @@ type ulule struct{ limiter *ululelimiter.Limiter }
 
 func newUlule(s setting) (limiter, error) { return ulule{ululeLimiter(s)}, nil }
 
-func (u ulule) allow(key string) bool {
+func (u ulule) Allow(key string) bool {
 	c, err := u.limiter.Get(context.Background(), key)
 	return err == nil && !c.Reached
 }

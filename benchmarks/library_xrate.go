@@ -31,7 +31,7 @@ func newXRate(s setting) (limiter, error) {
 	return x, nil
 }
 
-func (x *xrate) allow(key string) bool {
+func (x *xrate) Allow(key string) bool {
 	x.mu.Lock()
 	l, ok := x.limiters[key]
 	if !ok {
@@ -72,7 +72,7 @@ func newVisitors(every rate.Limit, s setting) *visitors {
 	return v
 }
 
-func (v *visitors) allow(key string) bool {
+func (v *visitors) Allow(key string) bool {
 	v.mu.Lock()
 	entry, ok := v.entries[key]
 	if !ok {
@@ -92,7 +92,7 @@ func xrateHandler(s setting, next http.Handler) (http.Handler, error) {
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !l.allow(r.Header.Get(keyHeader)) {
+		if !l.Allow(r.Header.Get(keyHeader)) {
 			http.Error(w, http.StatusText(http.StatusTooManyRequests), http.StatusTooManyRequests)
 			return
 		}

@@ -7,17 +7,19 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // suites is every suite, in the order in which they run.
 var suites = []suite{memorySuite, middlewareSuite, httpSuite, redisSuite, outageSuite}
 
 func main() {
-	workers := kinds{}
+	workers := child.Kinds{}
 	for _, s := range suites {
 		maps.Copy(workers, s.workers)
 	}
-	if code, ok := serveChild(workers); ok {
+	if code, ok := child.Serve(workers); ok {
 		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

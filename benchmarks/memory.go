@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // memorySuite is decisions in the memory of one process: their time, what the
@@ -13,10 +15,10 @@ var memorySuite = suite{
 	run:   runMemory,
 	views: memoryViews,
 	goals: memoryGoals,
-	workers: kinds{
-		"decide":    func() worker { return &decideWorker{} },
-		"footprint": func() worker { return &footprintWorker{} },
-		"stall":     func() worker { return &stallWorker{} },
+	workers: child.Kinds{
+		"decide":    func() child.Worker { return &decideWorker{} },
+		"footprint": func() child.Worker { return &footprintWorker{} },
+		"stall":     func() child.Worker { return &stallWorker{} },
 	},
 }
 

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // A keySet is how many keys there are and how calls are spread over them.
@@ -83,19 +85,19 @@ func decideGroup(ctx context.Context, s *session, keys int, verdict string, roun
 	}
 	posts := decidePosts(s, keys, verdict)
 	s.logf("memory: decisions, %s keys, %s: filling %d tables", count(keys), verdicts[verdict], len(posts))
-	c, err := hire(ctx, "decide", posts)
+	c, err := child.Hire(ctx, "decide", posts)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = c.dismiss() }()
+	defer func() { _ = c.Dismiss() }()
 	for _, p := range parts {
 		kase := p.set.kase(p.cpus, verdict)
 		s.logf("memory: %s", kase)
 		for n := range rounds {
-			err := c.round(n, func(child *child) error {
+			err := c.Round(n, func(child *child.Child) error {
 				var found figures
-				err := child.do(decideOrder{p.set.distribution, p.cpus, span}, &found)
-				name, kase := child.name, kase
+				err := child.Do(decideOrder{p.set.distribution, p.cpus, span}, &found)
+				name, kase := child.Name, kase
 				if name == ours+twoLimits {
 					name, kase = ours, kase+twoLimits
 				}
@@ -109,26 +111,26 @@ func decideGroup(ctx context.Context, s *session, keys int, verdict string, roun
 			}
 		}
 	}
-	return c.dismiss()
+	return c.Dismiss()
 }
 
 // decidePosts returns the libraries that take part, keyrate with two limits among
 // them.
-func decidePosts(s *session, keys int, verdict string) []post {
+func decidePosts(s *session, keys int, verdict string) []child.Post {
 	set := setting{Limit: plenty, Keys: keys, Presized: true}
 	if verdict == "deny" {
 		set.Limit = once
 	}
-	var posts []post
+	var posts []child.Post
 	for _, l := range s.selected(libraries) {
 		if l.name == "machine" || l.name == "clock" && (keys > 1 || verdict == "deny") {
 			continue
 		}
-		posts = append(posts, post{l.name, decideSetting{l.name, set, verdict == "deny"}})
+		posts = append(posts, child.Post{Name: l.name, Args: decideSetting{l.name, set, verdict == "deny"}})
 		if l.role == own {
 			two := set
 			two.Two = true
-			posts = append(posts, post{l.name + twoLimits, decideSetting{l.name, two, verdict == "deny"}})
+			posts = append(posts, child.Post{Name: l.name + twoLimits, Args: decideSetting{l.name, two, verdict == "deny"}})
 		}
 	}
 	return posts
@@ -148,7 +150,7 @@ type reading struct {
 	offsets map[[2]int]int // by the number of callers and the caller
 }
 
-func (w *decideWorker) setUp(args json.RawMessage) error {
+func (w *decideWorker) SetUp(args json.RawMessage) error {
 	if err := json.Unmarshal(args, &w.decideSetting); err != nil {
 		return err
 	}
@@ -162,14 +164,14 @@ func (w *decideWorker) setUp(args json.RawMessage) error {
 	gc := debug.SetGCPercent(200) // filling is not what is measured
 	for _, n := range shuffled(w.Setting.Keys) {
 		if p, ok := w.limiter.(primer); ok && !w.Denied {
-			if err := p.prime(newKey(n)); err != nil {
+			if err := p.Prime(newKey(n)); err != nil {
 				return err
 			}
 		}
-		if !w.limiter.allow(newKey(n)) {
+		if !w.limiter.Allow(newKey(n)) {
 			return fmt.Errorf("the first call of key %d was denied", n)
 		}
-		if w.Denied && w.limiter.allow(newKey(n)) {
+		if w.Denied && w.limiter.Allow(newKey(n)) {
 			return fmt.Errorf("the second call of key %d was allowed", n)
 		}
 	}
@@ -184,7 +186,7 @@ func (w *decideWorker) setUp(args json.RawMessage) error {
 	return nil
 }
 
-func (w *decideWorker) do(args json.RawMessage) (any, error) {
+func (w *decideWorker) Do(args json.RawMessage) (any, error) {
 	var o decideOrder
 	if err := json.Unmarshal(args, &o); err != nil {
 		return nil, err
@@ -238,7 +240,7 @@ func (w *decideWorker) call(keys stream, offset int, deadline time.Time) (calls,
 	limiter, denied := w.limiter, w.Denied
 	for time.Now().Before(deadline) {
 		for range 512 {
-			if limiter.allow(keys.at(offset)) == denied {
+			if limiter.Allow(keys.at(offset)) == denied {
 				wrong++
 			}
 			if offset += keySize; offset == len(keys) {

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // footprintCounts are the numbers of keys at which every table is weighed.
@@ -41,27 +43,27 @@ func runFootprint(ctx context.Context, s *session) error {
 	if !s.wants(weightCase(most)) && !s.wants(collectionCase(most)) {
 		return nil
 	}
-	var posts []post
+	var posts []child.Post
 	for _, l := range s.selected(libraries) {
 		switch {
 		case l.role == own:
-			posts = append(posts, post{l.name, footprintSetting{l.name, ownCounts(s.quick)}})
+			posts = append(posts, child.Post{Name: l.name, Args: footprintSetting{l.name, ownCounts(s.quick)}})
 		case l.name != "clock":
-			posts = append(posts, post{l.name, footprintSetting{l.name, counts}})
+			posts = append(posts, child.Post{Name: l.name, Args: footprintSetting{l.name, counts}})
 		}
 	}
 	// As many tables at a time as can be filled at once: all of them would take
 	// gigabytes.
 	for some := range slices.Chunk(posts, runtime.NumCPU()) {
 		for _, p := range some {
-			s.logf("memory: weighing up to %s keys in %s", count(most), p.name)
+			s.logf("memory: weighing up to %s keys in %s", count(most), p.Name)
 		}
-		c, err := hire(ctx, "footprint", some)
+		c, err := child.Hire(ctx, "footprint", some)
 		if err != nil {
 			return err
 		}
-		err = c.round(0, func(child *child) error { return weigh(s, child) })
-		if err := errors.Join(err, c.dismiss()); err != nil {
+		err = c.Round(0, func(child *child.Child) error { return weigh(s, child) })
+		if err := errors.Join(err, c.Dismiss()); err != nil {
 			return err
 		}
 	}
@@ -69,17 +71,17 @@ func runFootprint(ctx context.Context, s *session) error {
 }
 
 // weigh takes what was found of one library.
-func weigh(s *session, child *child) error {
+func weigh(s *session, child *child.Child) error {
 	var found footprint
-	if err := child.do("collect", &found); err != nil {
+	if err := child.Do("collect", &found); err != nil {
 		return err
 	}
-	if child.name != "machine" {
+	if child.Name != "machine" {
 		for i, n := range found.Counts {
-			s.add("memory", weightCase(n), child.name, figures{"bytes": found.Bytes[i], "heap_inuse_bytes": found.InUse[i]})
+			s.add("memory", weightCase(n), child.Name, figures{"bytes": found.Bytes[i], "heap_inuse_bytes": found.InUse[i]})
 		}
 	}
-	s.add("memory", collectionCase(slices.Max(found.Counts)), child.name,
+	s.add("memory", collectionCase(slices.Max(found.Counts)), child.Name,
 		figures{"ns": slices.Min(found.Collections), "ns_median": median(found.Collections)})
 	return nil
 }
@@ -106,7 +108,7 @@ type footprintWorker struct {
 	found   footprint
 }
 
-func (w *footprintWorker) setUp(args json.RawMessage) error {
+func (w *footprintWorker) SetUp(args json.RawMessage) error {
 	var set footprintSetting
 	if err := json.Unmarshal(args, &set); err != nil {
 		return err
@@ -123,7 +125,7 @@ func (w *footprintWorker) setUp(args json.RawMessage) error {
 	n := 0
 	for _, count := range set.Counts {
 		for ; n < count; n++ {
-			if !w.limiter.allow(newKey(n)) {
+			if !w.limiter.Allow(newKey(n)) {
 				return fmt.Errorf("the first call of key %d was denied", n)
 			}
 		}
@@ -135,14 +137,14 @@ func (w *footprintWorker) setUp(args json.RawMessage) error {
 }
 
 // do times full collections while the other children wait.
-func (w *footprintWorker) do(json.RawMessage) (any, error) {
+func (w *footprintWorker) Do(json.RawMessage) (any, error) {
 	first := time.Now()
 	for n := 0; n < 3 || n < 7 && time.Since(first) < 2*time.Second; n++ {
 		start := time.Now()
 		runtime.GC()
 		w.found.Collections = append(w.found.Collections, float64(time.Since(start)))
 	}
-	if w.library.role != yardstick && w.limiter.allow(newKey(0)) {
+	if w.library.role != yardstick && w.limiter.Allow(newKey(0)) {
 		return nil, errors.New("the table has forgotten the first key")
 	}
 	return w.found, nil

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // stallKeys is how many keys are inserted at a time.
@@ -31,15 +33,15 @@ func runStall(ctx context.Context, s *session) error {
 				continue
 			}
 			s.logf("memory: %s, %s, round %d of %d", stallCase, l.name, n+1, rounds)
-			child, err := startChild(ctx, "stall", l.name, l.name)
+			child, err := child.Start(ctx, "stall", l.name, l.name)
 			if err != nil {
 				return err
 			}
 			var found figures
-			if err := child.do(expiry, &found); err != nil {
+			if err := child.Do(expiry, &found); err != nil {
 				return err
 			}
-			if err := child.stop(); err != nil {
+			if err := child.Stop(); err != nil {
 				return err
 			}
 			s.add("memory", stallCase, l.name, found)
@@ -52,7 +54,7 @@ func runStall(ctx context.Context, s *session) error {
 // other, a bystander, comes back now and then with keys of its own.
 type stallWorker struct{ library library }
 
-func (w *stallWorker) setUp(args json.RawMessage) error {
+func (w *stallWorker) SetUp(args json.RawMessage) error {
 	var name string
 	if err := json.Unmarshal(args, &name); err != nil {
 		return err
@@ -69,7 +71,7 @@ const (
 	bystanderPause = 20 * time.Microsecond
 )
 
-func (w *stallWorker) do(args json.RawMessage) (any, error) {
+func (w *stallWorker) Do(args json.RawMessage) (any, error) {
 	var expiry time.Duration
 	if err := json.Unmarshal(args, &expiry); err != nil {
 		return nil, err
@@ -137,7 +139,7 @@ func insert(l limiter, keys stream, start time.Time) (waits, error) {
 	denied := 0
 	last := time.Since(start)
 	for offset := 0; offset < len(keys); offset += keySize {
-		if !l.allow(keys.at(offset)) {
+		if !l.Allow(keys.at(offset)) {
 			denied++
 		}
 		now := time.Since(start)
@@ -160,7 +162,7 @@ func bystand(l limiter, keys stream, start time.Time, done <-chan struct{}) wait
 		default:
 		}
 		before := time.Since(start)
-		l.allow(keys.at(offset))
+		l.Allow(keys.at(offset))
 		w.add(time.Since(start) - before)
 		time.Sleep(bystanderPause)
 	}

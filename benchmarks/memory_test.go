@@ -18,7 +18,7 @@ func TestWaits(t *testing.T) {
 // sleeper is a limiter that holds every caller up now and then.
 type sleeper struct{ calls int }
 
-func (s *sleeper) allow(string) bool {
+func (s *sleeper) Allow(string) bool {
 	if s.calls++; s.calls%100 == 0 {
 		time.Sleep(5 * time.Millisecond)
 	}

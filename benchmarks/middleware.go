@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"runtime"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // middlewareSuite is each library's own middleware, over a handler that does
@@ -17,8 +19,8 @@ var middlewareSuite = suite{
 	run:   runMiddleware,
 	views: middlewareViews,
 	goals: middlewareGoals,
-	workers: kinds{
-		"handle": func() worker { return &handleWorker{} },
+	workers: child.Kinds{
+		"handle": func() child.Worker { return &handleWorker{} },
 	},
 }
 
@@ -62,31 +64,31 @@ func runMiddleware(ctx context.Context, s *session) error {
 			continue
 		}
 		s.logf("middleware: %s", h.kase())
-		var posts []post
+		var posts []child.Post
 		for _, l := range s.selected(libraries) {
 			if l.handler != nil {
-				posts = append(posts, post{l.name, handleSetting{l.name, h.setting(), h.verdict == "deny"}})
+				posts = append(posts, child.Post{Name: l.name, Args: handleSetting{l.name, h.setting(), h.verdict == "deny"}})
 			}
 		}
-		c, err := hire(ctx, "handle", posts)
+		c, err := child.Hire(ctx, "handle", posts)
 		if err != nil {
 			return err
 		}
 		for n := range rounds {
-			err := c.round(n, func(child *child) error {
+			err := c.Round(n, func(child *child.Child) error {
 				var found figures
-				err := child.do(span, &found)
+				err := child.Do(span, &found)
 				if err == nil {
-					s.add("middleware", h.kase(), child.name, found)
+					s.add("middleware", h.kase(), child.Name, found)
 				}
 				return err
 			})
 			if err != nil {
-				_ = c.dismiss()
+				_ = c.Dismiss()
 				return err
 			}
 		}
-		if err := c.dismiss(); err != nil {
+		if err := c.Dismiss(); err != nil {
 			return err
 		}
 	}
@@ -103,7 +105,7 @@ type handleWorker struct {
 	next          int
 }
 
-func (w *handleWorker) setUp(args json.RawMessage) error {
+func (w *handleWorker) SetUp(args json.RawMessage) error {
 	if err := json.Unmarshal(args, &w.handleSetting); err != nil {
 		return err
 	}
@@ -135,7 +137,7 @@ func (w *handleWorker) setUp(args json.RawMessage) error {
 
 // do measures both handlers in turn, in slices so short that whatever slows the
 // machine down slows both.
-func (w *handleWorker) do(args json.RawMessage) (any, error) {
+func (w *handleWorker) Do(args json.RawMessage) (any, error) {
 	var span time.Duration
 	if err := json.Unmarshal(args, &span); err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // outageSuite is an HTTP API whose limits are kept on Redis, when that is at its worst:
@@ -15,8 +17,8 @@ var outageSuite = suite{
 	run:   runOutage,
 	views: outageViews,
 	goals: outageGoals,
-	workers: kinds{
-		"outage": func() worker { return &outageWorker{} },
+	workers: child.Kinds{
+		"outage": func() child.Worker { return &outageWorker{} },
 	},
 }
 
@@ -44,17 +46,17 @@ func runOutage(ctx context.Context, s *session) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.close()) }()
+	defer func() { err = errors.Join(err, server.Close()) }()
 	s.logf("outage: Redis %s", server.version(ctx))
-	var posts []post
+	var posts []child.Post
 	for _, l := range chosen {
-		posts = append(posts, post{l.name, outageHire{l.name, server.tcp}})
+		posts = append(posts, child.Post{Name: l.name, Args: outageHire{l.name, server.tcp}})
 	}
-	c, err := hire(ctx, "outage", posts)
+	c, err := child.Hire(ctx, "outage", posts)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.dismiss()) }()
+	defer func() { err = errors.Join(err, c.Dismiss()) }()
 	key := 0 // no key is used twice: what is known of it would be of another round
 	for n := range rounds {
 		for _, kase := range append(slices.Clone(hammeredCases), hungCase) {
@@ -62,7 +64,7 @@ func runOutage(ctx context.Context, s *session) (err error) {
 				continue
 			}
 			s.logf("outage: round %d of %d, %s", n+1, rounds, kase)
-			err := c.round(n, func(child *child) error {
+			err := c.Round(n, func(child *child.Child) error {
 				key += hungKeys
 				var found figures
 				var err error
@@ -72,10 +74,10 @@ func runOutage(ctx context.Context, s *session) (err error) {
 					found, err = hammerChild(ctx, server, child, kase, outageOrder{Do: hammer, Key: key, Callers: hammerCallers, Span: span})
 				}
 				if err != nil {
-					return fmt.Errorf("%s, %s: %w", kase, child.name, err)
+					return fmt.Errorf("%s, %s: %w", kase, child.Name, err)
 				}
 				found["wrong"] = found["above"] + found["below"] + found["failed"]
-				s.add("outage", kase, child.name, found)
+				s.add("outage", kase, child.Name, found)
 				return ctx.Err()
 			})
 			if err != nil {
@@ -87,17 +89,17 @@ func runOutage(ctx context.Context, s *session) (err error) {
 }
 
 // hangChild measures a library while Redis hangs.
-func hangChild(ctx context.Context, server *redisServer, child *child, key int, p hungPlan) (figures, error) {
+func hangChild(ctx context.Context, server *redisServer, child *child.Child, key int, p hungPlan) (figures, error) {
 	var address string
-	if err := child.do(outageOrder{Do: tellAddress}, &address); err != nil {
+	if err := child.Do(outageOrder{Do: tellAddress}, &address); err != nil {
 		return nil, err
 	}
-	if err := child.do(outageOrder{Do: watchStalls}, nil); err != nil {
+	if err := child.Do(outageOrder{Do: watchStalls}, nil); err != nil {
 		return nil, err
 	}
 	found, err := hangUnder(ctx, address, key, p, server)
 	var stall time.Duration
-	if err := errors.Join(err, child.do(outageOrder{Do: tellStall}, &stall)); err != nil {
+	if err := errors.Join(err, child.Do(outageOrder{Do: tellStall}, &stall)); err != nil {
 		return nil, err
 	}
 	found["stall_us"] = max(us64(stall), found["late_us"])
@@ -108,9 +110,9 @@ func hangChild(ctx context.Context, server *redisServer, child *child, key int, 
 
 // hammerChild measures a library while one key is hammered, and counts what that costs
 // Redis.
-func hammerChild(ctx context.Context, server *redisServer, child *child, kase string, o outageOrder) (figures, error) {
+func hammerChild(ctx context.Context, server *redisServer, child *child.Child, kase string, o outageOrder) (figures, error) {
 	var address string
-	if err := child.do(outageOrder{Do: tellAddress}, &address); err != nil {
+	if err := child.Do(outageOrder{Do: tellAddress}, &address); err != nil {
 		return nil, err
 	}
 	before, err := readInfo(ctx, server.admin)
@@ -124,9 +126,9 @@ func hammerChild(ctx context.Context, server *redisServer, child *child, kase st
 		found, err = hammerOver(ctx, address, o)
 	case hammeredDecision:
 		o.Do = decide
-		err = child.do(o, &found)
+		err = child.Do(o, &found)
 	default:
-		err = child.do(o, &found)
+		err = child.Do(o, &found)
 	}
 	if err != nil {
 		return nil, err
@@ -136,7 +138,7 @@ func hammerChild(ctx context.Context, server *redisServer, child *child, kase st
 	if err != nil {
 		return nil, err
 	}
-	trips := after.since(before, suffixed(outageLibraries[outagePlace(child.name)].trips, ".calls")...)
+	trips := after.since(before, suffixed(outageLibraries[outagePlace(child.Name)].trips, ".calls")...)
 	found["above"], found["below"] = wrong(outageLimit, int(found["admitted"]), took)
 	found["trips_per_call"] = trips / found["calls"]
 	found["trips_per_admitted"] = trips / max(found["admitted"], 1)

@@ -139,7 +139,7 @@ func hammerOver(ctx context.Context, address string, o outageOrder) (figures, er
 	var callers []*caller
 	defer func() {
 		for _, c := range callers {
-			c.close()
+			c.Close()
 		}
 	}()
 	for range o.Callers {
@@ -162,7 +162,7 @@ func hammerOver(ctx context.Context, address string, o outageOrder) (figures, er
 			if err == nil {
 				continue
 			}
-			callers[i].close() // the server has, or the answer is not to be read
+			callers[i].Close() // the server has, or the answer is not to be read
 			next, err := dial(ctx, address)
 			if err != nil {
 				return err

@@ -41,7 +41,7 @@ type outageWorker struct {
 	stalls  *stalls
 }
 
-func (w *outageWorker) setUp(args json.RawMessage) error {
+func (w *outageWorker) SetUp(args json.RawMessage) error {
 	var h outageHire
 	if err := json.Unmarshal(args, &h); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (w *outageWorker) setUp(args json.RawMessage) error {
 	return nil
 }
 
-func (w *outageWorker) do(args json.RawMessage) (any, error) {
+func (w *outageWorker) Do(args json.RawMessage) (any, error) {
 	var o outageOrder
 	if err := json.Unmarshal(args, &o); err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (w *outageWorker) handling(key int) func() int {
 func (w *outageWorker) deciding(key int) func() int {
 	ctx, name := context.Background(), newKey(key)
 	return func() int {
-		allowed, err := w.limiter.allow(ctx, name)
+		allowed, err := w.limiter.Allow(ctx, name)
 		switch {
 		case err != nil:
 			return http.StatusInternalServerError

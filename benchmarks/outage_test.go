@@ -35,7 +35,7 @@ func TestOutageLibrariesDecide(t *testing.T) {
 				}
 			}
 		}
-		if err := limiter.close(); err != nil {
+		if err := limiter.Close(); err != nil {
 			t.Error(l.name, err)
 		}
 	}

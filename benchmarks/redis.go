@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // redisSuite is decisions that processes share on one real Redis: how many of them
@@ -15,8 +17,8 @@ var redisSuite = suite{
 	run:   runRedis,
 	views: redisViews,
 	goals: redisGoals,
-	workers: kinds{
-		"redis": func() worker { return &redisWorker{} },
+	workers: child.Kinds{
+		"redis": func() child.Worker { return &redisWorker{} },
 	},
 }
 
@@ -90,25 +92,25 @@ func runRedis(ctx context.Context, s *session) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.close()) }()
+	defer func() { err = errors.Join(err, server.Close()) }()
 	long, err := startLink(ctx, server.socket, linkDelay)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, long.close()) }()
+	defer func() { err = errors.Join(err, long.Close()) }()
 	s.logf("redis: Redis %s", server.version(ctx))
-	var posts []post
+	var posts []child.Post
 	for i, l := range chosen {
-		posts = append(posts, post{l.name, redisHire{
+		posts = append(posts, child.Post{Name: l.name, Args: redisHire{
 			Library: l.name, First: 2 * redisKeys * i,
 			Networks: map[string]string{tcp: server.tcp, unixSocket: server.socket, longLink: long.address},
 		}})
 	}
-	c, err := hire(ctx, "redis", posts)
+	c, err := child.Hire(ctx, "redis", posts)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.dismiss()) }()
+	defer func() { err = errors.Join(err, c.Dismiss()) }()
 	for n := range rounds {
 		for _, denied := range []bool{false, true} {
 			s.logf("redis: round %d of %d, %s", n+1, rounds, verdicts[verdict(denied)])
@@ -122,7 +124,7 @@ func runRedis(ctx context.Context, s *session) (err error) {
 
 // redisRound runs the cases of one verdict once, on a Redis that holds the keys of
 // all libraries and nothing else.
-func redisRound(ctx context.Context, s *session, server *redisServer, c crew, n int, o redisOrder) error {
+func redisRound(ctx context.Context, s *session, server *redisServer, c child.Crew, n int, o redisOrder) error {
 	cases := slices.DeleteFunc(redisCases(o.Denied, s.quick), func(c redisCase) bool { return !s.wants(c.String()) })
 	if len(cases) == 0 {
 		return nil
@@ -131,16 +133,16 @@ func redisRound(ctx context.Context, s *session, server *redisServer, c crew, n 
 		return err
 	}
 	for _, child := range c {
-		if l := redisLibraries[redisPlace(child.name)]; l.bare && o.Denied {
+		if l := redisLibraries[redisPlace(child.Name)]; l.bare && o.Denied {
 			continue
 		}
-		if err := child.do(redisOrder{Prime: true, Denied: o.Denied}, nil); err != nil {
+		if err := child.Do(redisOrder{Prime: true, Denied: o.Denied}, nil); err != nil {
 			return err
 		}
 	}
 	for i, kase := range cases {
-		err := c.round(n+i, func(child *child) error {
-			l := redisLibraries[redisPlace(child.name)]
+		err := c.Round(n+i, func(child *child.Child) error {
+			l := redisLibraries[redisPlace(child.Name)]
 			if !l.takes(kase) {
 				return nil
 			}
@@ -149,13 +151,13 @@ func redisRound(ctx context.Context, s *session, server *redisServer, c crew, n 
 				o.Pool = kase.callers
 			}
 			var found figures
-			if err := child.do(o, &found); err != nil {
+			if err := child.Do(o, &found); err != nil {
 				return fmt.Errorf("%s: %w", kase, err)
 			}
 			if failures := found["failures_ppm"]; failures > 0 {
-				s.logf("redis: %s, %s: %.0f of a million calls got no answer", kase, child.name, failures)
+				s.logf("redis: %s, %s: %.0f of a million calls got no answer", kase, child.Name, failures)
 			}
-			s.add("redis", kase.String(), child.name, found)
+			s.add("redis", kase.String(), child.Name, found)
 			return ctx.Err()
 		})
 		if err != nil {

@@ -50,8 +50,8 @@ var redisLibraries = []redisLibrary{
 
 // A redisLimiter is a library's call on Redis, with a client of its own.
 type redisLimiter interface {
-	allow(ctx context.Context, key string) (bool, error)
-	close() error
+	Allow(ctx context.Context, key string) (bool, error)
+	Close() error
 }
 
 // A redisSetting is how a library is to be set up.

@@ -15,7 +15,7 @@ func openBare(s redisSetting) (redisLimiter, error) {
 	return redisBare{redis.NewClient(s.options())}, nil
 }
 
-func (b redisBare) allow(ctx context.Context, key string) (bool, error) {
+func (b redisBare) Allow(ctx context.Context, key string) (bool, error) {
 	err := b.client.Get(ctx, "bare:"+key).Err()
 	if errors.Is(err, redis.Nil) {
 		err = b.client.Set(ctx, "bare:"+key, "1792000000000000", 0).Err()
@@ -23,4 +23,4 @@ func (b redisBare) allow(ctx context.Context, key string) (bool, error) {
 	return err == nil, err
 }
 
-func (b redisBare) close() error { return b.client.Close() }
+func (b redisBare) Close() error { return b.client.Close() }

@@ -36,9 +36,9 @@ func openKeyrate(s redisSetting) (redisLimiter, error) {
 	return redisKeyrate{client, l}, err
 }
 
-func (k redisKeyrate) allow(ctx context.Context, key string) (bool, error) {
+func (k redisKeyrate) Allow(ctx context.Context, key string) (bool, error) {
 	result, err := k.limiter.Allow(ctx, key)
 	return result.Allowed, err
 }
 
-func (k redisKeyrate) close() error { return k.client.Close() }
+func (k redisKeyrate) Close() error { return k.client.Close() }

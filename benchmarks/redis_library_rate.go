@@ -37,7 +37,7 @@ func newRedisRate(s redisSetting, client *redis.Client, l *redis_rate.Limiter) r
 	return redisRate{client, l, redis_rate.Limit{Rate: s.Limit.Tokens, Burst: s.Limit.Tokens, Period: s.Limit.Per}}
 }
 
-func (r redisRate) allow(ctx context.Context, key string) (bool, error) {
+func (r redisRate) Allow(ctx context.Context, key string) (bool, error) {
 	result, err := r.limiter.Allow(ctx, key, r.limit)
 	if err != nil {
 		return false, err
@@ -45,4 +45,4 @@ func (r redisRate) allow(ctx context.Context, key string) (bool, error) {
 	return result.Allowed == 1, nil
 }
 
-func (r redisRate) close() error { return r.client.Close() }
+func (r redisRate) Close() error { return r.client.Close() }

@@ -28,9 +28,9 @@ func openThrottled(s redisSetting) (redisLimiter, error) {
 	return redisThrottled{client, l}, nil
 }
 
-func (t redisThrottled) allow(ctx context.Context, key string) (bool, error) {
+func (t redisThrottled) Allow(ctx context.Context, key string) (bool, error) {
 	limited, _, err := t.limiter.RateLimitCtx(ctx, key, 1)
 	return err == nil && !limited, err
 }
 
-func (t redisThrottled) close() error { return t.client.Close() }
+func (t redisThrottled) Close() error { return t.client.Close() }

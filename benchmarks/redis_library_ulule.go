@@ -22,9 +22,9 @@ func openUlule(s redisSetting) (redisLimiter, error) {
 	return redisUlule{client, ululelimiter.New(store, ululelimiter.Rate{Period: s.Limit.Per, Limit: int64(s.Limit.Tokens)})}, nil
 }
 
-func (u redisUlule) allow(ctx context.Context, key string) (bool, error) {
+func (u redisUlule) Allow(ctx context.Context, key string) (bool, error) {
 	c, err := u.limiter.Get(ctx, key)
 	return err == nil && !c.Reached, err
 }
 
-func (u redisUlule) close() error { return u.client.Close() }
+func (u redisUlule) Close() error { return u.client.Close() }

@@ -111,7 +111,7 @@ func deliver(way <-chan parcel) {
 }
 
 // close ends the link and all connections over it. What is under way is lost.
-func (l *link) close() error {
+func (l *link) Close() error {
 	runtime.GOMAXPROCS(l.procs)
 	err := l.listener.Close()
 	l.mu.Lock()

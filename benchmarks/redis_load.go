@@ -43,7 +43,7 @@ type redisWorker struct {
 	keys    map[bool][]string // for calls that are denied, and that are not
 }
 
-func (w *redisWorker) setUp(args json.RawMessage) error {
+func (w *redisWorker) SetUp(args json.RawMessage) error {
 	if err := json.Unmarshal(args, &w.redisHire); err != nil {
 		return err
 	}
@@ -60,14 +60,14 @@ func (w *redisWorker) setUp(args json.RawMessage) error {
 	return nil
 }
 
-func (w *redisWorker) do(args json.RawMessage) (any, error) {
+func (w *redisWorker) Do(args json.RawMessage) (any, error) {
 	var o redisOrder
 	if err := json.Unmarshal(args, &o); err != nil {
 		return nil, err
 	}
 	ctx := context.Background()
 	if o.Prime {
-		return nil, w.prime(ctx, o.Denied)
+		return nil, w.Prime(ctx, o.Denied)
 	}
 	return w.measure(ctx, o)
 }
@@ -86,12 +86,12 @@ func (w *redisWorker) open(network string, denied bool, pool int) (redisLimiter,
 
 // prime makes the first call of each key, which must be allowed. Redis knows all
 // keys then, and denies further calls of those whose limit is one.
-func (w *redisWorker) prime(ctx context.Context, denied bool) (err error) {
+func (w *redisWorker) Prime(ctx context.Context, denied bool) (err error) {
 	l, err := w.open(unixSocket, denied, 0)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.close()) }()
+	defer func() { err = errors.Join(err, l.Close()) }()
 	const callers = 32
 	_, err = each(callers, func(caller int) error {
 		for n := caller; n < redisKeys; n += callers {
@@ -110,7 +110,7 @@ func first(ctx context.Context, l redisLimiter, key string) error {
 	var err error
 	for try := range 50 {
 		var allowed bool
-		if allowed, err = l.allow(ctx, key); err != nil {
+		if allowed, err = l.Allow(ctx, key); err != nil {
 			continue
 		}
 		if !allowed && try == 0 {
@@ -146,7 +146,7 @@ func (w *redisWorker) measure(ctx context.Context, o redisOrder) (found figures,
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, l.close()) }()
+	defer func() { err = errors.Join(err, l.Close()) }()
 	keys := w.keys[o.Denied][:o.Keys]
 	if _, err := w.hurry(ctx, l, keys, o, max(o.Span/5, 30*time.Millisecond)); err != nil {
 		return nil, err
@@ -230,7 +230,7 @@ func (w *redisWorker) hurry(ctx context.Context, l redisLimiter, keys []string, 
 		random := rand.New(rand.NewPCG(5, uint64(caller)))
 		for now, called := time.Now(), false; !called || now.Before(deadline); called = true {
 			key := keys[random.IntN(len(keys))]
-			allowed, err := l.allow(ctx, key)
+			allowed, err := l.Allow(ctx, key)
 			then := time.Now()
 			switch {
 			case err != nil:

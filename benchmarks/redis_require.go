@@ -20,7 +20,7 @@ func requireRedis(tb testing.TB) *redisServer {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := server.close(); err != nil {
+		if err := server.Close(); err != nil {
 			tb.Error(err)
 		}
 		if _, err := os.Stat(server.folder); err == nil {

@@ -78,7 +78,7 @@ func tryRedis(ctx context.Context, path string) (*redisServer, error) {
 	}()
 	s.admin = redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, MaxRetries: -1})
 	if err := s.ready(ctx); err != nil {
-		err = errors.Join(err, s.close())
+		err = errors.Join(err, s.Close())
 		return nil, fmt.Errorf("%w; redis-server said:\n%s", err, output.String())
 	}
 	return s, nil
@@ -110,7 +110,7 @@ func (s *redisServer) hang() error { return s.server.Signal(syscall.SIGSTOP) }
 func (s *redisServer) resume() error { return s.server.Signal(syscall.SIGCONT) }
 
 // close ends the server and removes its folder.
-func (s *redisServer) close() error {
+func (s *redisServer) Close() error {
 	err := s.admin.Close()
 	s.stop()
 	<-s.ended

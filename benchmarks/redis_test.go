@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // Every library, set up as the suite does it, must allow and deny as asked.
@@ -27,12 +29,12 @@ func TestRedisLibrariesDecide(t *testing.T) {
 			}
 			key := newKey(10*i + len(s.Network))
 			for call := range 5 {
-				got, err := limiter.allow(t.Context(), key)
+				got, err := limiter.Allow(t.Context(), key)
 				if err != nil || got != (call < 3) {
 					t.Errorf("%s, %s: call %d: allowed %v, %v", l.name, s.Network, call, got, err)
 				}
 			}
-			if err := limiter.close(); err != nil {
+			if err := limiter.Close(); err != nil {
 				t.Error(l.name, err)
 			}
 		}
@@ -46,15 +48,15 @@ func TestRedisIsMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.close() }()
+	defer func() { _ = l.Close() }()
 	networks := map[string]string{tcp: server.tcp, unixSocket: server.socket, longLink: l.address}
 	trips := map[string]float64{"redis_rate": 1, "ulule": 1, "throttled": 2, "bare GET": 1, autoPipeline: 1}
 	for i, name := range []string{ours, "redis_rate", autoPipeline, "throttled", "ulule", "bare GET"} {
-		c, err := startChild(t.Context(), "redis", name, redisHire{Library: name, First: 2 * redisKeys * i, Networks: networks})
+		c, err := child.Start(t.Context(), "redis", name, redisHire{Library: name, First: 2 * redisKeys * i, Networks: networks})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.do(redisOrder{Prime: true}, nil); err != nil {
+		if err := c.Do(redisOrder{Prime: true}, nil); err != nil {
 			t.Fatal(err)
 		}
 		for _, o := range []redisOrder{
@@ -64,7 +66,7 @@ func TestRedisIsMeasured(t *testing.T) {
 		} {
 			o.Span = 20 * time.Millisecond
 			var found figures
-			if err := c.do(o, &found); err != nil {
+			if err := c.Do(o, &found); err != nil {
 				t.Fatal(err)
 			}
 			if found["per_second"] <= 0 || found["p99_us"] < found["p50_us"] || found["p50_us"] <= 0 || found["redis_cpu_us"] <= 0 || found["connections"] < 1 {
@@ -80,7 +82,7 @@ func TestRedisIsMeasured(t *testing.T) {
 				t.Errorf("calls of keyrate share no trips: %v", found)
 			}
 		}
-		if err := c.stop(); err != nil {
+		if err := c.Stop(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -90,17 +92,17 @@ func TestRedisIsMeasured(t *testing.T) {
 // denied, as they were never called before.
 func TestRedisReportsWrongAnswers(t *testing.T) {
 	server := requireRedis(t)
-	c, err := startChild(t.Context(), "redis", ours, redisHire{Library: ours, Networks: map[string]string{tcp: server.tcp, unixSocket: server.socket}})
+	c, err := child.Start(t.Context(), "redis", ours, redisHire{Library: ours, Networks: map[string]string{tcp: server.tcp, unixSocket: server.socket}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = c.stop() }()
-	err = c.do(redisOrder{Callers: 1, Keys: redisKeys, Denied: true, Network: tcp, Span: time.Millisecond}, nil)
+	defer func() { _ = c.Stop() }()
+	err = c.Do(redisOrder{Callers: 1, Keys: redisKeys, Denied: true, Network: tcp, Span: time.Millisecond}, nil)
 	if err == nil || !regexp.MustCompile("wrong answers").MatchString(err.Error()) {
 		t.Errorf("got %v, want an error about wrong answers", err)
 	}
 	for range 2 {
-		err = errors.Join(err, c.do(redisOrder{Prime: true, Denied: true}, nil))
+		err = errors.Join(err, c.Do(redisOrder{Prime: true, Denied: true}, nil))
 	}
 	if err == nil {
 		t.Error("keys could be called for the first time twice")

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
 // A suite is one kind of work for all libraries, and how its results are shown.
@@ -16,7 +18,7 @@ type suite struct {
 	views func(*session) []view
 	goals func(*session) []goal // nil: the suite has none
 	// workers are those of the suite's children.
-	workers kinds
+	workers child.Kinds
 }
 
 // A session is one run of a suite: what was asked for and what was found.

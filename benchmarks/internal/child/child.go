@@ -1,4 +1,4 @@
-package main
+package child
 
 import (
 	"bufio"
@@ -19,13 +19,13 @@ const childVariable = "KEYRATE_BENCHMARKS_CHILD"
 
 // A worker is what a child does: set up with the first line, it answers each
 // line after that.
-type worker interface {
-	setUp(args json.RawMessage) error
-	do(args json.RawMessage) (any, error)
+type Worker interface {
+	SetUp(args json.RawMessage) error
+	Do(args json.RawMessage) (any, error)
 }
 
 // A kinds maps the names of kinds of child to functions that make their workers.
-type kinds map[string]func() worker
+type Kinds map[string]func() Worker
 
 // A reply is a child's line.
 type reply struct {
@@ -35,7 +35,7 @@ type reply struct {
 
 // serveChild does the work of a child if this process is one, on its standard input and
 // output, and returns its exit code; or it reports that the process is no child.
-func serveChild(workers kinds) (code int, isChild bool) {
+func Serve(workers Kinds) (code int, isChild bool) {
 	kind, isChild := os.LookupEnv(childVariable)
 	if !isChild {
 		return 0, false
@@ -49,7 +49,7 @@ func serveChild(workers kinds) (code int, isChild bool) {
 }
 
 // work answers each line of in until it ends, and returns the exit code.
-func work(hire func() worker, in io.Reader, out io.Writer) int {
+func work(hire func() Worker, in io.Reader, out io.Writer) int {
 	w := hire()
 	decoder, encoder := json.NewDecoder(bufio.NewReader(in)), json.NewEncoder(out)
 	for first := true; ; first = false {
@@ -60,9 +60,9 @@ func work(hire func() worker, in io.Reader, out io.Writer) int {
 		var value any
 		var err error
 		if first {
-			err = w.setUp(args)
+			err = w.SetUp(args)
 		} else {
-			value, err = w.do(args)
+			value, err = w.Do(args)
 		}
 		var r reply
 		if err == nil {
@@ -78,8 +78,8 @@ func work(hire func() worker, in io.Reader, out io.Writer) int {
 }
 
 // A child is a child process, seen from its parent.
-type child struct {
-	name    string
+type Child struct {
+	Name    string
 	command *exec.Cmd
 	in      io.WriteCloser
 	encoder *json.Encoder
@@ -88,7 +88,10 @@ type child struct {
 
 // startChild starts a child and sets it up. The child ends with stop, and with
 // the context.
-func startChild(ctx context.Context, kind, name string, args any) (*child, error) {
+func Start(ctx context.Context, kind, name string, args any) (*Child, error) {
+	if _, isChild := os.LookupEnv(childVariable); isChild {
+		return nil, errors.New("a child process must not start another; does its main or TestMain call Serve?")
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -108,24 +111,24 @@ func startChild(ctx context.Context, kind, name string, args any) (*child, error
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	c := &child{name: name, command: command, in: in, encoder: json.NewEncoder(in), decoder: json.NewDecoder(out)}
-	if err := c.do(args, nil); err != nil {
-		return nil, errors.Join(err, c.stop())
+	c := &Child{Name: name, command: command, in: in, encoder: json.NewEncoder(in), decoder: json.NewDecoder(out)}
+	if err := c.Do(args, nil); err != nil {
+		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
 }
 
 // do sends a line, waits for the answer and puts it into value.
-func (c *child) do(args, value any) error {
+func (c *Child) Do(args, value any) error {
 	if err := c.encoder.Encode(args); err != nil {
-		return fmt.Errorf("%s: %w", c.name, err)
+		return fmt.Errorf("%s: %w", c.Name, err)
 	}
 	var r reply
 	if err := c.decoder.Decode(&r); err != nil {
-		return fmt.Errorf("%s: the child process ended: %w", c.name, err)
+		return fmt.Errorf("%s: the child process ended: %w", c.Name, err)
 	}
 	if r.Error != "" {
-		return fmt.Errorf("%s: %s", c.name, r.Error)
+		return fmt.Errorf("%s: %s", c.Name, r.Error)
 	}
 	if value == nil {
 		return nil
@@ -134,12 +137,12 @@ func (c *child) do(args, value any) error {
 }
 
 // stop ends the child and waits for it.
-func (c *child) stop() error {
+func (c *Child) Stop() error {
 	err := c.in.Close()
 	killer := time.AfterFunc(10*time.Second, func() { _ = c.command.Process.Kill() })
 	defer killer.Stop()
 	if waited := c.command.Wait(); waited != nil {
-		return fmt.Errorf("%s: %w", c.name, waited)
+		return fmt.Errorf("%s: %w", c.Name, waited)
 	}
 	return err
 }

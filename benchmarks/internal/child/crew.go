@@ -1,4 +1,4 @@
-package main
+package child
 
 import (
 	"context"
@@ -8,37 +8,37 @@ import (
 )
 
 // A crew is a child for each of several libraries that are compared.
-type crew []*child
+type Crew []*Child
 
 // A post is a child to be: its library's name and its first line.
-type post struct {
-	name string
-	args any
+type Post struct {
+	Name string
+	Args any
 }
 
 // hire starts a child for each post, as many at a time as there are cores.
-func hire(ctx context.Context, kind string, posts []post) (crew, error) {
-	c := make(crew, len(posts))
+func Hire(ctx context.Context, kind string, posts []Post) (Crew, error) {
+	c := make(Crew, len(posts))
 	errs := make([]error, len(posts))
 	var wg sync.WaitGroup
 	free := make(chan struct{}, runtime.NumCPU())
 	for i, p := range posts {
 		free <- struct{}{}
 		wg.Go(func() {
-			c[i], errs[i] = startChild(ctx, kind, p.name, p.args)
+			c[i], errs[i] = Start(ctx, kind, p.Name, p.Args)
 			<-free
 		})
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return nil, errors.Join(err, c.dismiss())
+		return nil, errors.Join(err, c.Dismiss())
 	}
 	return c, nil
 }
 
 // round lets each child work once, one after the other, beginning with another
 // one each time so that no place in the order is always the same library's.
-func (c crew) round(n int, work func(*child) error) error {
+func (c Crew) Round(n int, work func(*Child) error) error {
 	for i := range c {
 		if err := work(c[(i+n)%len(c)]); err != nil {
 			return err
@@ -48,11 +48,11 @@ func (c crew) round(n int, work func(*child) error) error {
 }
 
 // dismiss ends all children.
-func (c crew) dismiss() error {
+func (c Crew) Dismiss() error {
 	var errs []error
 	for _, child := range c {
 		if child != nil {
-			errs = append(errs, child.stop())
+			errs = append(errs, child.Stop())
 		}
 	}
 	return errors.Join(errs...)
