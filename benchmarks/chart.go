@@ -12,6 +12,8 @@ import (
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // A chart draws a view: a panel per column, in each of them a bar per row with its
@@ -114,7 +116,7 @@ func (c *chart) draw(canvas draw.Canvas) {
 func (c *chart) names(canvas draw.Canvas, top vg.Length) {
 	for i, r := range c.rows {
 		at := vg.Point{X: margin + gutter - 10, Y: top - vg.Length(i)*rowHeight - rowHeight/2}
-		canvas.FillText(style(ink, labelSize, r.library == ours, draw.XRight), at, r.label)
+		canvas.FillText(style(ink, labelSize, r.library == library.Ours, draw.XRight), at, r.label)
 	}
 }
 
@@ -138,15 +140,15 @@ func (c *chart) panel(canvas draw.Canvas, column column, left, top vg.Length) {
 		bar := vg.Length(length(value)) * (panelWidth - valueWidth)
 		canvas.SetColor(c.barColor(r))
 		canvas.Fill(rectangle(left, y-barHeight/2, bar, barHeight))
-		canvas.FillText(style(ink, valueSize, r.library == ours, draw.XLeft), vg.Point{X: left + bar + 4, Y: y}, c.label(column, r, value))
+		canvas.FillText(style(ink, valueSize, r.library == library.Ours, draw.XLeft), vg.Point{X: left + bar + 4, Y: y}, c.label(column, r, value))
 	}
 }
 
 // label is what stands at the end of a bar.
 func (c *chart) label(column column, r row, value float64) string {
 	text := column.text(value)
-	base, found := column.find(c.session, row{library: ours}), column.find(c.session, r)
-	if v, ok := base.median(column.figure); !ok || v == 0 || column.plain || r.library == ours && r.variant == "" {
+	base, found := column.find(c.session, row{library: library.Ours}), column.find(c.session, r)
+	if v, ok := base.median(column.figure); !ok || v == 0 || column.plain || r.library == library.Ours && r.variant == "" {
 		return text
 	}
 	return fmt.Sprintf("%s  (%s)", text, times(ratio(found.samples[column.figure], base.samples[column.figure])))
@@ -174,11 +176,11 @@ func (c *chart) scale(column column) func(float64) float64 {
 
 func (c *chart) barColor(r row) color.Color {
 	switch role := c.view.role(r.library); {
-	case role == yardstick:
+	case role == library.Yardstick:
 		return yardstickColor
-	case role == own && r.variant == "":
+	case role == library.Own && r.variant == "":
 		return oursColor
-	case role == own:
+	case role == library.Own:
 		return variantColor
 	default:
 		return rivalColor

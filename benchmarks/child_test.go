@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // TestMain lets the test's binary be a child, as the program can be.
@@ -19,15 +20,15 @@ func TestMain(m *testing.M) {
 
 func TestChildDecides(t *testing.T) {
 	for _, denied := range []bool{false, true} {
-		set := setting{Limit: plenty, Keys: 100, Presized: true}
+		set := library.Setting{Limit: library.Plenty, Keys: 100, Presized: true}
 		if denied {
-			set.Limit = once
+			set.Limit = library.Once
 		}
-		c, err := child.Start(t.Context(), "decide", ours, decideSetting{ours, set, denied})
+		c, err := child.Start(t.Context(), "decide", library.Ours, decideSetting{library.Ours, set, denied})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, distribution := range []string{uniform, zipf} {
+		for _, distribution := range []string{library.Uniform, library.Zipf} {
 			var found figures
 			if err := c.Do(decideOrder{distribution, 2, time.Millisecond}, &found); err != nil {
 				t.Fatal(err)
@@ -44,12 +45,12 @@ func TestChildDecides(t *testing.T) {
 
 // A wrong path must not be measured: here a key is denied that should be allowed.
 func TestChildReportsWrongAnswers(t *testing.T) {
-	c, err := child.Start(t.Context(), "decide", ours, decideSetting{ours, setting{Limit: limit{Tokens: 2, Per: time.Hour}, Keys: 1}, false})
+	c, err := child.Start(t.Context(), "decide", library.Ours, decideSetting{library.Ours, library.Setting{Limit: library.Limit{Tokens: 2, Per: time.Hour}, Keys: 1}, false})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Stop() }()
-	err = c.Do(decideOrder{uniform, 1, time.Millisecond}, nil)
+	err = c.Do(decideOrder{library.Uniform, 1, time.Millisecond}, nil)
 	if err == nil || !strings.Contains(err.Error(), "answers") {
 		t.Errorf("got %v, want an error about wrong answers", err)
 	}
@@ -65,7 +66,7 @@ func TestChildThatCannotStart(t *testing.T) {
 
 func TestChildIsWeighed(t *testing.T) {
 	counts := []int{1000, 2000}
-	c, err := child.Start(t.Context(), "footprint", ours, footprintSetting{ours, counts})
+	c, err := child.Start(t.Context(), "footprint", library.Ours, footprintSetting{library.Ours, counts})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // A goal is a figure that keyrate sets itself, and what it came to.
@@ -48,7 +50,7 @@ func (s *session) atLeast(what string, factor float64, c column, others []string
 
 // against is the goal that a figure of keyrate is, by sign, so many times another's.
 func (s *session) against(what, sign string, factor float64, c column, other *measurement, called string) []goal {
-	own := s.find(c.kase, ours)
+	own := s.find(c.kase, library.Ours)
 	if own == nil || other == nil {
 		return nil
 	}
@@ -60,7 +62,7 @@ func (s *session) against(what, sign string, factor float64, c column, other *me
 	return []goal{{
 		what: what,
 		want: fmt.Sprintf("%s %g x %s", sign, factor, called),
-		got: fmt.Sprintf("%.2f x (%s, %s %s %s)", r, c.text(c.value(s, row{library: ours})), other.library,
+		got: fmt.Sprintf("%.2f x (%s, %s %s %s)", r, c.text(c.value(s, row{library: library.Ours})), other.library,
 			c.text(c.value(s, row{library: other.library})), c.unit),
 		met: met,
 	}}
@@ -68,7 +70,7 @@ func (s *session) against(what, sign string, factor float64, c column, other *me
 
 // below is the goal that a figure of keyrate is at most a bound.
 func (s *session) below(what string, bound float64, c column) []goal {
-	value := c.value(s, row{library: ours})
+	value := c.value(s, row{library: library.Ours})
 	if math.IsNaN(value) {
 		return nil
 	}

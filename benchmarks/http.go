@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // httpSuite is a real server on loopback, in a process of its own, in which each
@@ -50,9 +51,9 @@ func runHTTP(ctx context.Context, s *session) error {
 	for _, name := range []string{bareServer, headerServer} {
 		posts = append(posts, child.Post{Name: name, Args: name})
 	}
-	for _, l := range s.selected(libraries) {
-		if l.handler != nil {
-			posts = append(posts, child.Post{Name: l.name, Args: l.name})
+	for _, l := range s.selected(library.Libraries) {
+		if l.Handler != nil {
+			posts = append(posts, child.Post{Name: l.Name, Args: l.Name})
 		}
 	}
 	if !s.wants(closedCase) && !s.wants(openCase) {
@@ -106,7 +107,7 @@ func httpViews(*session) []view {
 	return []view{
 		{
 			name: "http-cpu", title: "A server on loopback: processor time per request",
-			note: byHandNote,
+			note: library.ByHandNote,
 			columns: []column{
 				{label: "busy all the time", kase: closedCase, figure: "cpu_us", unit: us, digits: 2},
 				{label: fmt.Sprintf("%d requests/s", openRate), kase: openCase, figure: "cpu_us", unit: us, digits: 1},
@@ -126,5 +127,5 @@ func httpViews(*session) []view {
 func httpGoals(s *session) []goal {
 	c := column{kase: closedCase, figure: "cpu_us", unit: us, digits: 2}
 	goals := s.atMost("processor time per request", 1.05, c, []string{headerServer}, "the same headers as constants")
-	return append(goals, s.atMost("processor time per request", 1, c, withRole(rival), "any other library")...)
+	return append(goals, s.atMost("processor time per request", 1, c, library.WithRole(library.Rival), "any other library")...)
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // A caller is one connection, over which it sends one request after the other. It
@@ -27,13 +29,13 @@ func dial(ctx context.Context, address string) (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	before := "GET / HTTP/1.1\r\nHost: " + address + "\r\nUser-Agent: benchmarks\r\nAccept: */*\r\n" + keyHeader + ": "
-	request := []byte(before + newKey(0) + "\r\n\r\n")
+	before := "GET / HTTP/1.1\r\nHost: " + address + "\r\nUser-Agent: benchmarks\r\nAccept: */*\r\n" + library.KeyHeader + ": "
+	request := []byte(before + library.NewKey(0) + "\r\n\r\n")
 	return &caller{
 		connection: connection,
 		reader:     bufio.NewReader(connection),
 		request:    request,
-		key:        request[len(before):][:keySize],
+		key:        request[len(before):][:library.KeySize],
 	}, nil
 }
 
@@ -52,7 +54,7 @@ func (c *caller) call(key int) error {
 // ask sends one request with the key of that number, and reads the response. It
 // returns its status.
 func (c *caller) ask(key int) (int, error) {
-	putKey(c.key, key)
+	library.PutKey(c.key, key)
 	if _, err := c.connection.Write(c.request); err != nil {
 		return 0, err
 	}

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // A serverWorker is a server with one library in it, on one core.
@@ -39,22 +41,22 @@ func newServerHandler(name string) (http.Handler, error) {
 	answer := []byte("ok\n")
 	bare := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) })
 	// A token takes longer to come back than a key to call again.
-	set := setting{Limit: limit{Tokens: 10_000, Per: 24 * time.Hour}, Keys: httpKeys, Presized: true}
+	set := library.Setting{Limit: library.Limit{Tokens: 10_000, Per: 24 * time.Hour}, Keys: httpKeys, Presized: true}
 	switch name {
 	case bareServer:
 		return bare, nil
 	case headerServer:
-		limited, err := keyrateHandler(set, bare)
+		limited, err := library.KeyrateHandler(set, bare)
 		if err != nil {
 			return nil, err
 		}
 		return withConstants(bare, limited)
 	}
-	l, err := named(name)
+	l, err := library.Named(name)
 	if err != nil {
 		return nil, err
 	}
-	return l.handler(set, bare)
+	return l.Handler(set, bare)
 }
 
 // withConstants returns a handler that sets the headers that limited sets, with
@@ -65,8 +67,8 @@ func withConstants(next, limited http.Handler) (http.Handler, error) {
 		return nil, err
 	}
 	request.RemoteAddr = "192.0.2.1:1234"
-	request.Header[keyHeader] = []string{newKey(0)}
-	sink := newSink()
+	request.Header[library.KeyHeader] = []string{library.NewKey(0)}
+	sink := library.NewSink()
 	limited.ServeHTTP(sink, request)
 	if len(sink.Header()) == 0 {
 		return nil, errors.New("keyrate sets no headers")

@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 func TestServersAreMeasured(t *testing.T) {
-	for _, name := range []string{bareServer, headerServer, ours} {
+	for _, name := range []string{bareServer, headerServer, library.Ours} {
 		c, err := child.Start(t.Context(), "server", name, name)
 		if err != nil {
 			t.Fatal(err)
@@ -42,22 +43,22 @@ func TestConstantHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set(keyHeader, newKey(0))
+	request.Header.Set(library.KeyHeader, library.NewKey(0))
 	request.RemoteAddr = "192.0.2.1:1234"
 	sent := map[string]http.Header{}
-	for _, name := range []string{headerServer, ours} {
+	for _, name := range []string{headerServer, library.Ours} {
 		handler, err := newServerHandler(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sink := newSink()
+		sink := library.NewSink()
 		handler.ServeHTTP(sink, request)
 		sent[name] = sink.Header()
 	}
-	if len(sent[ours]) == 0 || len(sent[ours]) != len(sent[headerServer]) {
+	if len(sent[library.Ours]) == 0 || len(sent[library.Ours]) != len(sent[headerServer]) {
 		t.Fatalf("got %v", sent)
 	}
-	for name, values := range sent[ours] {
+	for name, values := range sent[library.Ours] {
 		if sent[headerServer].Get(name) != values[0] {
 			t.Errorf("%s: %q as a constant, %q from keyrate", name, sent[headerServer].Get(name), values[0])
 		}

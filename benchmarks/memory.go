@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // memorySuite is decisions in the memory of one process: their time, what the
@@ -66,7 +67,7 @@ func memoryViews(s *session) []view {
 }
 
 func memoryGoals(s *session) []goal {
-	rivals := withRole(rival, byHand)
+	rivals := library.WithRole(library.Rival, library.ByHand)
 	var goals []goal
 	for _, verdict := range []string{"allow", "deny"} {
 		for _, set := range keySets {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // A keySet is how many keys there are and how calls are spread over them.
@@ -18,7 +19,7 @@ type keySet struct {
 	distribution string
 }
 
-var keySets = []keySet{{1, uniform}, {10_000, uniform}, {10_000, zipf}, {1_000_000, uniform}, {1_000_000, zipf}}
+var keySets = []keySet{{1, library.Uniform}, {10_000, library.Uniform}, {10_000, library.Zipf}, {1_000_000, library.Uniform}, {1_000_000, library.Zipf}}
 
 // kase returns the name of the case.
 func (k keySet) kase(cpus int, verdict string) string {
@@ -39,7 +40,7 @@ const twoLimits = "/two-limits"
 // A decideSetting is the first line of a child that decides.
 type decideSetting struct {
 	Library string
-	Setting setting
+	Setting library.Setting
 	Denied  bool
 }
 
@@ -98,8 +99,8 @@ func decideGroup(ctx context.Context, s *session, keys int, verdict string, roun
 				var found figures
 				err := child.Do(decideOrder{p.set.distribution, p.cpus, span}, &found)
 				name, kase := child.Name, kase
-				if name == ours+twoLimits {
-					name, kase = ours, kase+twoLimits
+				if name == library.Ours+twoLimits {
+					name, kase = library.Ours, kase+twoLimits
 				}
 				if err == nil {
 					s.add("memory", kase, name, found)
@@ -117,20 +118,20 @@ func decideGroup(ctx context.Context, s *session, keys int, verdict string, roun
 // decidePosts returns the libraries that take part, keyrate with two limits among
 // them.
 func decidePosts(s *session, keys int, verdict string) []child.Post {
-	set := setting{Limit: plenty, Keys: keys, Presized: true}
+	set := library.Setting{Limit: library.Plenty, Keys: keys, Presized: true}
 	if verdict == "deny" {
-		set.Limit = once
+		set.Limit = library.Once
 	}
 	var posts []child.Post
-	for _, l := range s.selected(libraries) {
-		if l.name == "machine" || l.name == "clock" && (keys > 1 || verdict == "deny") {
+	for _, l := range s.selected(library.Libraries) {
+		if l.Name == "machine" || l.Name == "clock" && (keys > 1 || verdict == "deny") {
 			continue
 		}
-		posts = append(posts, child.Post{Name: l.name, Args: decideSetting{l.name, set, verdict == "deny"}})
-		if l.role == own {
+		posts = append(posts, child.Post{Name: l.Name, Args: decideSetting{l.Name, set, verdict == "deny"}})
+		if l.Role == library.Own {
 			two := set
 			two.Two = true
-			posts = append(posts, child.Post{Name: l.name + twoLimits, Args: decideSetting{l.name, two, verdict == "deny"}})
+			posts = append(posts, child.Post{Name: l.Name + twoLimits, Args: decideSetting{l.Name, two, verdict == "deny"}})
 		}
 	}
 	return posts
@@ -139,14 +140,14 @@ func decidePosts(s *session, keys int, verdict string) []child.Post {
 // A decideWorker has one limiter in which every key is known.
 type decideWorker struct {
 	decideSetting
-	limiter limiter
+	limiter library.Limiter
 	streams map[string]*reading
 }
 
 // A reading is a stream, and where each caller has come to in it: a round goes on
 // where the last one stopped, so that it meets other keys.
 type reading struct {
-	keys    stream
+	keys    library.Stream
 	offsets map[[2]int]int // by the number of callers and the caller
 }
 
@@ -154,31 +155,31 @@ func (w *decideWorker) SetUp(args json.RawMessage) error {
 	if err := json.Unmarshal(args, &w.decideSetting); err != nil {
 		return err
 	}
-	l, err := named(w.Library)
+	l, err := library.Named(w.Library)
 	if err != nil {
 		return err
 	}
-	if w.limiter, err = l.limiter(w.Setting); err != nil {
+	if w.limiter, err = l.Limiter(w.Setting); err != nil {
 		return err
 	}
 	gc := debug.SetGCPercent(200) // filling is not what is measured
-	for _, n := range shuffled(w.Setting.Keys) {
-		if p, ok := w.limiter.(primer); ok && !w.Denied {
-			if err := p.Prime(newKey(n)); err != nil {
+	for _, n := range library.Shuffled(w.Setting.Keys) {
+		if p, ok := w.limiter.(library.Primer); ok && !w.Denied {
+			if err := p.Prime(library.NewKey(n)); err != nil {
 				return err
 			}
 		}
-		if !w.limiter.Allow(newKey(n)) {
+		if !w.limiter.Allow(library.NewKey(n)) {
 			return fmt.Errorf("the first call of key %d was denied", n)
 		}
-		if w.Denied && w.limiter.Allow(newKey(n)) {
+		if w.Denied && w.limiter.Allow(library.NewKey(n)) {
 			return fmt.Errorf("the second call of key %d was allowed", n)
 		}
 	}
 	// Twice as many draws as keys: nearly nine in ten of the keys occur.
 	w.streams = map[string]*reading{}
-	for _, distribution := range []string{uniform, zipf} {
-		keys := newStream(distribution, w.Setting.Keys, max(2*w.Setting.Keys, 1<<12))
+	for _, distribution := range []string{library.Uniform, library.Zipf} {
+		keys := library.NewStream(distribution, w.Setting.Keys, max(2*w.Setting.Keys, 1<<12))
 		w.streams[distribution] = &reading{keys, map[[2]int]int{}}
 	}
 	debug.SetGCPercent(gc)
@@ -220,7 +221,7 @@ func (w *decideWorker) spin(from *reading, callers int, span time.Duration) (cal
 		offset, ok := from.offsets[[2]int{callers, caller}]
 		mu.Unlock()
 		if !ok {
-			offset = len(from.keys) / keySize * caller / callers * keySize
+			offset = len(from.keys) / library.KeySize * caller / callers * library.KeySize
 		}
 		wg.Go(func() {
 			c, bad, next := w.call(from.keys, offset, deadline)
@@ -236,14 +237,14 @@ func (w *decideWorker) spin(from *reading, callers int, span time.Duration) (cal
 }
 
 // call is one caller. It returns where in the stream it stopped.
-func (w *decideWorker) call(keys stream, offset int, deadline time.Time) (calls, wrong, next int) {
+func (w *decideWorker) call(keys library.Stream, offset int, deadline time.Time) (calls, wrong, next int) {
 	limiter, denied := w.limiter, w.Denied
 	for time.Now().Before(deadline) {
 		for range 512 {
-			if limiter.Allow(keys.at(offset)) == denied {
+			if limiter.Allow(keys.At(offset)) == denied {
 				wrong++
 			}
-			if offset += keySize; offset == len(keys) {
+			if offset += library.KeySize; offset == len(keys) {
 				offset = 0
 			}
 		}
@@ -257,7 +258,7 @@ func twoLimitsGoals(s *session) []goal {
 	var goals []goal
 	for _, set := range keySets {
 		kase := set.kase(1, "allow")
-		one, two := s.find(kase, ours), s.find(kase+twoLimits, ours)
+		one, two := s.find(kase, library.Ours), s.find(kase+twoLimits, library.Ours)
 		if one == nil || two == nil {
 			continue
 		}
@@ -276,7 +277,7 @@ func twoLimitsGoals(s *session) []goal {
 func allocationGoal(s *session) []goal {
 	most, cases := 0.0, 0
 	for _, m := range s.measurements {
-		if allocs, ok := m.median("allocs"); ok && m.library == ours {
+		if allocs, ok := m.median("allocs"); ok && m.library == library.Ours {
 			most = max(most, allocs)
 			cases++
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // footprintCounts are the numbers of keys at which every table is weighed.
@@ -44,12 +45,12 @@ func runFootprint(ctx context.Context, s *session) error {
 		return nil
 	}
 	var posts []child.Post
-	for _, l := range s.selected(libraries) {
+	for _, l := range s.selected(library.Libraries) {
 		switch {
-		case l.role == own:
-			posts = append(posts, child.Post{Name: l.name, Args: footprintSetting{l.name, ownCounts(s.quick)}})
-		case l.name != "clock":
-			posts = append(posts, child.Post{Name: l.name, Args: footprintSetting{l.name, counts}})
+		case l.Role == library.Own:
+			posts = append(posts, child.Post{Name: l.Name, Args: footprintSetting{l.Name, ownCounts(s.quick)}})
+		case l.Name != "clock":
+			posts = append(posts, child.Post{Name: l.Name, Args: footprintSetting{l.Name, counts}})
 		}
 	}
 	// As many tables at a time as can be filled at once: all of them would take
@@ -103,8 +104,8 @@ type footprint struct {
 // A footprintWorker fills one limiter and weighs it at each count. Each key is a
 // string of its own, as the header of a request is: who keeps it pays for it.
 type footprintWorker struct {
-	library library
-	limiter limiter
+	library library.Library
+	limiter library.Limiter
 	found   footprint
 }
 
@@ -114,18 +115,18 @@ func (w *footprintWorker) SetUp(args json.RawMessage) error {
 		return err
 	}
 	var err error
-	if w.library, err = named(set.Library); err != nil {
+	if w.library, err = library.Named(set.Library); err != nil {
 		return err
 	}
 	bytes, inUse := heap()
-	if w.limiter, err = w.library.limiter(setting{Limit: once, Keys: slices.Max(set.Counts)}); err != nil {
+	if w.limiter, err = w.library.Limiter(library.Setting{Limit: library.Once, Keys: slices.Max(set.Counts)}); err != nil {
 		return err
 	}
 	w.found.Counts = set.Counts
 	n := 0
 	for _, count := range set.Counts {
 		for ; n < count; n++ {
-			if !w.limiter.Allow(newKey(n)) {
+			if !w.limiter.Allow(library.NewKey(n)) {
 				return fmt.Errorf("the first call of key %d was denied", n)
 			}
 		}
@@ -144,7 +145,7 @@ func (w *footprintWorker) Do(json.RawMessage) (any, error) {
 		runtime.GC()
 		w.found.Collections = append(w.found.Collections, float64(time.Since(start)))
 	}
-	if w.library.role != yardstick && w.limiter.Allow(newKey(0)) {
+	if w.library.Role != library.Yardstick && w.limiter.Allow(library.NewKey(0)) {
 		return nil, errors.New("the table has forgotten the first key")
 	}
 	return w.found, nil
@@ -162,7 +163,7 @@ func heap() (live, inUse float64) {
 func weightGoal(s *session) []goal {
 	worst, at := 0.0, 0
 	for _, n := range ownCounts(s.quick) {
-		if v, ok := s.find(weightCase(n), ours).median("bytes"); ok && v > worst {
+		if v, ok := s.find(weightCase(n), library.Ours).median("bytes"); ok && v > worst {
 			worst, at = v, n
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // stallKeys is how many keys are inserted at a time.
@@ -28,12 +29,12 @@ func runStall(ctx context.Context, s *session) error {
 		rounds, expiry = 1, 300*time.Millisecond
 	}
 	for n := range rounds {
-		for _, l := range s.selected(libraries) {
-			if l.name == "clock" || l.name == "reference" { // which forgets nothing
+		for _, l := range s.selected(library.Libraries) {
+			if l.Name == "clock" || l.Name == "reference" { // which forgets nothing
 				continue
 			}
-			s.logf("memory: %s, %s, round %d of %d", stallCase, l.name, n+1, rounds)
-			child, err := child.Start(ctx, "stall", l.name, l.name)
+			s.logf("memory: %s, %s, round %d of %d", stallCase, l.Name, n+1, rounds)
+			child, err := child.Start(ctx, "stall", l.Name, l.Name)
 			if err != nil {
 				return err
 			}
@@ -44,7 +45,7 @@ func runStall(ctx context.Context, s *session) error {
 			if err := child.Stop(); err != nil {
 				return err
 			}
-			s.add("memory", stallCase, l.name, found)
+			s.add("memory", stallCase, l.Name, found)
 		}
 	}
 	return nil
@@ -52,7 +53,7 @@ func runStall(ctx context.Context, s *session) error {
 
 // A stallWorker has two callers: one brings new keys as quickly as it can, the
 // other, a bystander, comes back now and then with keys of its own.
-type stallWorker struct{ library library }
+type stallWorker struct{ library library.Library }
 
 func (w *stallWorker) SetUp(args json.RawMessage) error {
 	var name string
@@ -60,7 +61,7 @@ func (w *stallWorker) SetUp(args json.RawMessage) error {
 		return err
 	}
 	var err error
-	w.library, err = named(name)
+	w.library, err = library.Named(name)
 	return err
 }
 
@@ -76,12 +77,12 @@ func (w *stallWorker) Do(args json.RawMessage) (any, error) {
 	if err := json.Unmarshal(args, &expiry); err != nil {
 		return nil, err
 	}
-	keys := make(stream, (2*stallKeys+bystanderKeys)*keySize)
-	for n := range len(keys) / keySize {
-		putKey(keys[n*keySize:], n)
+	keys := make(library.Stream, (2*stallKeys+bystanderKeys)*library.KeySize)
+	for n := range len(keys) / library.KeySize {
+		library.PutKey(keys[n*library.KeySize:], n)
 	}
-	l, err := w.library.limiter(setting{
-		Limit:  limit{Tokens: 1, Per: expiry},
+	l, err := w.library.Limiter(library.Setting{
+		Limit:  library.Limit{Tokens: 1, Per: expiry},
 		Keys:   stallKeys + 2*bystanderKeys,
 		Forget: expiry,
 	})
@@ -93,13 +94,13 @@ func (w *stallWorker) Do(args json.RawMessage) (any, error) {
 	done := make(chan struct{})
 	var seen waits
 	var wg sync.WaitGroup
-	wg.Go(func() { seen = bystand(l, keys[2*stallKeys*keySize:], start, done) })
-	first, err := insert(l, keys[:stallKeys*keySize], start)
+	wg.Go(func() { seen = bystand(l, keys[2*stallKeys*library.KeySize:], start, done) })
+	first, err := insert(l, keys[:stallKeys*library.KeySize], start)
 	if err != nil {
 		return nil, err
 	}
 	time.Sleep(expiry * 11 / 10) // until all of them have expired
-	second, err := insert(l, keys[stallKeys*keySize:2*stallKeys*keySize], start)
+	second, err := insert(l, keys[stallKeys*library.KeySize:2*stallKeys*library.KeySize], start)
 	if err != nil {
 		return nil, err
 	}
@@ -134,12 +135,12 @@ func (w *waits) add(wait time.Duration) {
 }
 
 // insert calls once with every key. Each wait ends where the next begins.
-func insert(l limiter, keys stream, start time.Time) (waits, error) {
+func insert(l library.Limiter, keys library.Stream, start time.Time) (waits, error) {
 	var w waits
 	denied := 0
 	last := time.Since(start)
-	for offset := 0; offset < len(keys); offset += keySize {
-		if !l.Allow(keys.at(offset)) {
+	for offset := 0; offset < len(keys); offset += library.KeySize {
+		if !l.Allow(keys.At(offset)) {
 			denied++
 		}
 		now := time.Since(start)
@@ -147,22 +148,22 @@ func insert(l limiter, keys stream, start time.Time) (waits, error) {
 		last = now
 	}
 	if denied > 0 {
-		return w, fmt.Errorf("%d of %d new keys were denied", denied, len(keys)/keySize)
+		return w, fmt.Errorf("%d of %d new keys were denied", denied, len(keys)/library.KeySize)
 	}
 	return w, nil
 }
 
 // bystand calls every now and then until done.
-func bystand(l limiter, keys stream, start time.Time, done <-chan struct{}) waits {
+func bystand(l library.Limiter, keys library.Stream, start time.Time, done <-chan struct{}) waits {
 	var w waits
-	for offset := 0; ; offset = (offset + keySize) % len(keys) {
+	for offset := 0; ; offset = (offset + library.KeySize) % len(keys) {
 		select {
 		case <-done:
 			return w
 		default:
 		}
 		before := time.Since(start)
-		l.Allow(keys.at(offset))
+		l.Allow(keys.At(offset))
 		w.add(time.Since(start) - before)
 		time.Sleep(bystanderPause)
 	}
@@ -170,7 +171,7 @@ func bystand(l limiter, keys stream, start time.Time, done <-chan struct{}) wait
 
 // stallGoal compares keyrate's worst wait with the machine's own.
 func stallGoal(s *session) []goal {
-	own, ok := s.find(stallCase, ours).median("ns")
+	own, ok := s.find(stallCase, library.Ours).median("ns")
 	idle, okToo := s.find(stallCase, "machine").median("ns")
 	if !ok || !okToo {
 		return nil
@@ -179,7 +180,7 @@ func stallGoal(s *session) []goal {
 		what: "worst wait while " + count(stallKeys) + " keys come and expire",
 		want: "<= 2 ms above the machine's own",
 		got: fmt.Sprintf("%.2f ms above (%.2f, machine %.2f ms; worst round %.2f, %.2f)", (own-idle)/1e6, own/1e6, idle/1e6,
-			slices.Max(s.find(stallCase, ours).samples["ns"])/1e6, slices.Max(s.find(stallCase, "machine").samples["ns"])/1e6),
+			slices.Max(s.find(stallCase, library.Ours).samples["ns"])/1e6, slices.Max(s.find(stallCase, "machine").samples["ns"])/1e6),
 		met: own-idle <= 2e6,
 	}}
 }

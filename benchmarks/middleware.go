@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // middlewareSuite is each library's own middleware, over a handler that does
@@ -34,14 +35,14 @@ var handleCases = []handleCase{{1, "allow"}, {1, "deny"}, {10_000, "allow"}, {10
 
 func (h handleCase) kase() string { return fmt.Sprintf("keys=%d/%s", h.keys, h.verdict) }
 
-func (h handleCase) setting() setting {
-	s := setting{Limit: once, Keys: h.keys, Presized: true}
+func (h handleCase) setting() library.Setting {
+	s := library.Setting{Limit: library.Once, Keys: h.keys, Presized: true}
 	if h.verdict == "allow" {
-		s.Limit = plenty
+		s.Limit = library.Plenty
 		if h.keys > 1 {
 			// A token takes longer to come back than a key to call again: a bucket
 			// that keyrate could forget in between would make its work another.
-			s.Limit = limit{Tokens: 1_000_000, Per: 24 * time.Hour}
+			s.Limit = library.Limit{Tokens: 1_000_000, Per: 24 * time.Hour}
 		}
 	}
 	return s
@@ -50,7 +51,7 @@ func (h handleCase) setting() setting {
 // A handleSetting is the first line of a child with a middleware.
 type handleSetting struct {
 	Library string
-	Setting setting
+	Setting library.Setting
 	Denied  bool
 }
 
@@ -65,9 +66,9 @@ func runMiddleware(ctx context.Context, s *session) error {
 		}
 		s.logf("middleware: %s", h.kase())
 		var posts []child.Post
-		for _, l := range s.selected(libraries) {
-			if l.handler != nil {
-				posts = append(posts, child.Post{Name: l.name, Args: handleSetting{l.name, h.setting(), h.verdict == "deny"}})
+		for _, l := range s.selected(library.Libraries) {
+			if l.Handler != nil {
+				posts = append(posts, child.Post{Name: l.Name, Args: handleSetting{l.Name, h.setting(), h.verdict == "deny"}})
 			}
 		}
 		c, err := child.Hire(ctx, "handle", posts)
@@ -109,12 +110,12 @@ func (w *handleWorker) SetUp(args json.RawMessage) error {
 	if err := json.Unmarshal(args, &w.handleSetting); err != nil {
 		return err
 	}
-	l, err := named(w.Library)
+	l, err := library.Named(w.Library)
 	if err != nil {
 		return err
 	}
 	w.bare = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	if w.limited, err = l.handler(w.Setting, w.bare); err != nil {
+	if w.limited, err = l.Handler(w.Setting, w.bare); err != nil {
 		return err
 	}
 	if w.request, err = http.NewRequest(http.MethodGet, "/", nil); err != nil { //nolint:noctx // it is sent nowhere
@@ -122,14 +123,14 @@ func (w *handleWorker) SetUp(args json.RawMessage) error {
 	}
 	w.request.RemoteAddr = "192.0.2.1:1234"
 	w.key = []string{""}
-	w.request.Header[keyHeader] = w.key
-	for _, n := range shuffled(w.Setting.Keys) {
-		w.keys = append(w.keys, newKey(n))
+	w.request.Header[library.KeyHeader] = w.key
+	for _, n := range library.Shuffled(w.Setting.Keys) {
+		w.keys = append(w.keys, library.NewKey(n))
 	}
 	// Who denies has allowed one call of each key before.
 	for _, denied := range []bool{false, w.Denied} {
-		if wrong := w.serve(w.limited, len(w.keys), status(denied)); wrong > 0 {
-			return fmt.Errorf("%d of %d keys were not answered with %d", wrong, len(w.keys), status(denied))
+		if wrong := w.serve(w.limited, len(w.keys), library.Status(denied)); wrong > 0 {
+			return fmt.Errorf("%d of %d keys were not answered with %d", wrong, len(w.keys), library.Status(denied))
 		}
 	}
 	return nil
@@ -148,11 +149,11 @@ func (w *handleWorker) Do(args json.RawMessage) (any, error) {
 		if err := w.measure(&bare, w.bare, http.StatusOK, 4096); err != nil {
 			return nil, err
 		}
-		if err := w.measure(&limited, w.limited, status(w.Denied), 4096); err != nil {
+		if err := w.measure(&limited, w.limited, library.Status(w.Denied), 4096); err != nil {
 			return nil, err
 		}
 	}
-	sink := newSink()
+	sink := library.NewSink()
 	w.limited.ServeHTTP(sink, w.request)
 	return figures{
 		"ns":       limited.ns() - bare.ns(),
@@ -191,15 +192,15 @@ func (w *handleWorker) measure(s *slice, h http.Handler, want, calls int) error 
 
 // serve sends requests, one key after the other, and counts the wrong answers.
 func (w *handleWorker) serve(h http.Handler, calls, want int) (wrong int) {
-	sink := newSink()
+	sink := library.NewSink()
 	for range calls {
 		w.key[0] = w.keys[w.next]
 		if w.next++; w.next == len(w.keys) {
 			w.next = 0
 		}
-		sink.clear()
+		sink.Clear()
 		h.ServeHTTP(sink, w.request)
-		if sink.status != want {
+		if sink.Status != want {
 			wrong++
 		}
 	}
@@ -213,7 +214,7 @@ func middlewareViews(*session) []view {
 		v := view{
 			name:  fmt.Sprintf("middleware-%d", keys),
 			title: "A middleware over a bare handler, " + label,
-			note:  byHandNote,
+			note:  library.ByHandNote,
 		}
 		detail := view{title: "Allocations, and headers sent, " + label}
 		for _, verdict := range []string{"allow", "deny"} {
@@ -234,7 +235,7 @@ func middlewareGoals(s *session) []goal {
 	for _, h := range handleCases {
 		what := fmt.Sprintf("middleware, %s, %s", keyCount(h.keys), verdicts[h.verdict])
 		most := map[string]float64{"allow": 2, "deny": 5}[h.verdict]
-		goals = append(goals, s.atMost(what, 0.4, column{kase: h.kase(), figure: "ns", unit: "ns"}, withRole(rival), "the fastest other")...)
+		goals = append(goals, s.atMost(what, 0.4, column{kase: h.kase(), figure: "ns", unit: "ns"}, library.WithRole(library.Rival), "the fastest other")...)
 		goals = append(goals, s.below(what, most, column{kase: h.kase(), figure: "allocs", unit: "allocations"})...)
 	}
 	return goals

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // answers are what callers were answered, and when.
@@ -60,7 +62,7 @@ func (a *answers) figures(took time.Duration) figures {
 // wrong returns how many calls of a key were admitted above its limit, in a time that
 // began with a full bucket, and how many less than 95% of what comes back in that time:
 // its callers have asked for more. A window has no burst beside that.
-func wrong(to limit, admitted int, took time.Duration) (above, below float64) {
+func wrong(to library.Limit, admitted int, took time.Duration) (above, below float64) {
 	back := int(int64(took) * int64(to.Tokens) / int64(to.Per))
 	return max(0, float64(admitted-to.Tokens-back)), max(0, float64(back*95/100-admitted))
 }

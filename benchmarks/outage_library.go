@@ -6,6 +6,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // An outageLibrary is one of those that limit an HTTP API on a Redis that may hang.
@@ -13,7 +15,7 @@ type outageLibrary struct {
 	name string
 	// open returns the handler behind the library, as its documentation shows it, with
 	// a client of its own for the Redis at that address.
-	open func(address string, to limit, next http.Handler) (http.Handler, error)
+	open func(address string, to library.Limit, next http.Handler) (http.Handler, error)
 	// decide opens the library's call alone, with another client.
 	decide func(redisSetting) (redisLimiter, error)
 	// trips are the commands with each of which it goes to Redis, as INFO counts them.
@@ -22,7 +24,7 @@ type outageLibrary struct {
 
 // outageLibraries is every library, in the order of the tables.
 var outageLibraries = []outageLibrary{
-	{name: ours, decide: openMirrored, open: outageKeyrate, trips: scripts},
+	{name: library.Ours, decide: openMirrored, open: outageKeyrate, trips: scripts},
 	{name: "redis_rate", decide: openRedisRate, open: outageRedisRate, trips: scripts},
 	{name: "ulule", decide: openUlule, open: outageUlule, trips: scripts},
 	// It reads the clock and the value in one pipeline.
@@ -30,7 +32,7 @@ var outageLibraries = []outageLibrary{
 }
 
 // outageLimit is that of each key.
-var outageLimit = limit{Tokens: 5, Per: time.Second}
+var outageLimit = library.Limit{Tokens: 5, Per: time.Second}
 
 // outagePlace returns where a library stands in the list.
 func outagePlace(name string) int {
@@ -47,9 +49,9 @@ func defaultClient(address string) *goredis.Client {
 func outageEntries() []entry {
 	entries := make([]entry, 0, len(outageLibraries))
 	for _, l := range outageLibraries {
-		role := rival
-		if l.name == ours {
-			role = own
+		role := library.Rival
+		if l.name == library.Ours {
+			role = library.Own
 		}
 		entries = append(entries, entry{l.name, role})
 	}

@@ -3,18 +3,19 @@ package main
 import (
 	"net/http"
 
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-func outageKeyrate(address string, to limit, next http.Handler) (http.Handler, error) {
+func outageKeyrate(address string, to library.Limit, next http.Handler) (http.Handler, error) {
 	k, err := mirrored(address, to)
 	if err != nil {
 		return nil, err
 	}
-	limit, err := middleware.RateLimit(k.limiter, middleware.Config{Key: middleware.Header(keyHeader)})
+	limit, err := middleware.RateLimit(k.limiter, middleware.Config{Key: middleware.Header(library.KeyHeader)})
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +25,7 @@ func outageKeyrate(address string, to limit, next http.Handler) (http.Handler, e
 func openMirrored(s redisSetting) (redisLimiter, error) { return mirrored(s.Address, s.Limit) }
 
 // mirrored is keyrate on a Redis, with a mirror in front of it.
-func mirrored(address string, to limit) (redisKeyrate, error) {
+func mirrored(address string, to library.Limit) (redisKeyrate, error) {
 	client, err := redisstore.NewClient("redis://" + address)
 	if err != nil {
 		return redisKeyrate{}, err

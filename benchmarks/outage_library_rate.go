@@ -4,15 +4,17 @@ import (
 	"net/http"
 
 	"github.com/go-redis/redis_rate/v10"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // outageRedisRate is redis_rate in the middleware that people write for it, as it
 // brings none: an error is 500, and what is refused gets 429 with a line of text.
-func outageRedisRate(address string, to limit, next http.Handler) (http.Handler, error) {
+func outageRedisRate(address string, to library.Limit, next http.Handler) (http.Handler, error) {
 	l := redis_rate.NewLimiter(defaultClient(address))
 	rate := redis_rate.Limit{Rate: to.Tokens, Burst: to.Tokens, Period: to.Per}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		result, err := l.Allow(r.Context(), r.Header.Get(keyHeader), rate)
+		result, err := l.Allow(r.Context(), r.Header.Get(library.KeyHeader), rate)
 		switch {
 		case err != nil:
 			http.Error(w, "internal error", http.StatusInternalServerError)

@@ -6,16 +6,18 @@ import (
 	ululelimiter "github.com/ulule/limiter/v3"
 	"github.com/ulule/limiter/v3/drivers/middleware/stdlib"
 	ululeredis "github.com/ulule/limiter/v3/drivers/store/redis"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // outageUlule panics where Redis gives no answer: that is how its middleware tells of
 // an error unless it is told otherwise.
-func outageUlule(address string, to limit, next http.Handler) (http.Handler, error) {
+func outageUlule(address string, to library.Limit, next http.Handler) (http.Handler, error) {
 	store, err := ululeredis.NewStore(defaultClient(address))
 	if err != nil {
 		return nil, err
 	}
 	l := ululelimiter.New(store, ululelimiter.Rate{Period: to.Per, Limit: int64(to.Tokens)})
-	key := stdlib.WithKeyGetter(func(r *http.Request) string { return r.Header.Get(keyHeader) })
+	key := stdlib.WithKeyGetter(func(r *http.Request) string { return r.Header.Get(library.KeyHeader) })
 	return stdlib.NewMiddleware(l, key).Handler(next), nil
 }

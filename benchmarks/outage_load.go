@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // The load while Redis hangs: each key calls four times as often as it may.
@@ -51,7 +53,7 @@ func hangUnder(ctx context.Context, address string, firstKey int, p hungPlan, se
 		}
 		all.Go(func() {
 			c.sent = time.Since(start)
-			c.status = fetch(ctx, client, "http://"+address+"/", newKey(firstKey+i%hungKeys))
+			c.status = fetch(ctx, client, "http://"+address+"/", library.NewKey(firstKey+i%hungKeys))
 			c.came = time.Since(start)
 		})
 	}
@@ -111,7 +113,7 @@ func fetch(ctx context.Context, client *http.Client, url, key string) int {
 	if err != nil {
 		return 0
 	}
-	r.Header[keyHeader] = []string{key}
+	r.Header[library.KeyHeader] = []string{key}
 	answer, err := client.Do(r)
 	if err != nil {
 		return 0

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"runtime"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // An outageHire is the first line of a child of this suite.
@@ -95,10 +97,10 @@ func (w *outageWorker) Do(args json.RawMessage) (any, error) {
 
 // handling returns a caller of the handler, who returns the status of the answer.
 func (w *outageWorker) handling(key int) func() int {
-	request := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, RemoteAddr: "192.0.2.1:1234", Header: http.Header{keyHeader: {newKey(key)}}}
-	sink := newSink()
+	request := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, RemoteAddr: "192.0.2.1:1234", Header: http.Header{library.KeyHeader: {library.NewKey(key)}}}
+	sink := library.NewSink()
 	return func() int {
-		sink.clear()
+		sink.Clear()
 		return serveSafely(w.handler, sink, request)
 	}
 }
@@ -106,7 +108,7 @@ func (w *outageWorker) handling(key int) func() int {
 // deciding returns a caller of the limiter, who returns the status that the decision
 // stands for.
 func (w *outageWorker) deciding(key int) func() int {
-	ctx, name := context.Background(), newKey(key)
+	ctx, name := context.Background(), library.NewKey(key)
 	return func() int {
 		allowed, err := w.limiter.Allow(ctx, name)
 		switch {
@@ -144,15 +146,15 @@ func hammerWith(o outageOrder, newCaller func() func() int) (figures, error) {
 }
 
 // serveSafely returns the status of the answer, 0 if the handler panicked instead.
-func serveSafely(handler http.Handler, sink *sink, request *http.Request) (status int) {
+func serveSafely(handler http.Handler, sink *library.Sink, request *http.Request) (status int) {
 	defer func() {
 		if recover() != nil {
 			status = 0
 		}
 	}()
 	handler.ServeHTTP(sink, request)
-	if sink.status == 0 {
+	if sink.Status == 0 {
 		return http.StatusOK
 	}
-	return sink.status
+	return sink.Status
 }

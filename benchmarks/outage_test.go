@@ -7,13 +7,15 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // Every library, set up as the suite does it, must admit and refuse as asked.
 func TestOutageLibrariesDecide(t *testing.T) {
 	server := requireRedis(t)
 	bare := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	hourly := limit{Tokens: 3, Per: time.Hour}
+	hourly := library.Limit{Tokens: 3, Per: time.Hour}
 	for i, l := range outageLibraries {
 		handler, err := l.open(server.tcp, hourly, bare)
 		if err != nil {
@@ -106,18 +108,18 @@ func TestOutageSuite(t *testing.T) {
 		figures[fmt.Sprint(line["case"], " ", line["library"])] = found
 	}
 	for _, kase := range append([]string{hungCase}, hammeredCases...) {
-		for _, name := range []string{ours, "redis_rate"} {
+		for _, name := range []string{library.Ours, "redis_rate"} {
 			f := figures[kase+" "+name]
 			if f["calls"] <= 0 || f["admitted"] <= 0 || f["p50_us"] <= 0 || f["max_us"] < f["p99_us"] || f["above"] > 0 {
 				t.Errorf("%s, %s: %v", kase, name, f)
 			}
-			if trips := f["trips_per_call"]; kase != hungCase && (name == ours) != (trips < 0.5) {
+			if trips := f["trips_per_call"]; kase != hungCase && (name == library.Ours) != (trips < 0.5) {
 				t.Errorf("%s, %s: %v trips a call", kase, name, trips)
 			}
 		}
 	}
 	// Nobody who waits for Redis is answered before it goes on; with a mirror all are.
-	if theirs, own := figures[hungCase+" redis_rate"]["max_us"], figures[hungCase+" "+ours]["p50_us"]; theirs < 1.2e6 || own > 50e3 {
+	if theirs, own := figures[hungCase+" redis_rate"]["max_us"], figures[hungCase+" "+library.Ours]["p50_us"]; theirs < 1.2e6 || own > 50e3 {
 		t.Errorf("while Redis hung, redis_rate took %v µs at most and keyrate %v in the middle", theirs, own)
 	}
 	if !bytes.Contains(log.Bytes(), []byte("goals of suite outage:")) {
@@ -138,7 +140,7 @@ func TestOutageGoalsNameCases(t *testing.T) {
 	}
 	for _, v := range outageViews(s) {
 		for _, c := range v.columns {
-			if s.find(c.kase, ours) == nil {
+			if s.find(c.kase, library.Ours) == nil {
 				t.Errorf("%s: no case %s", v.title, c.kase)
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // A redisLibrary is one of those that are compared on Redis.
@@ -34,7 +36,7 @@ var scripts = []string{"evalsha", "eval"}
 
 // redisLibraries is every library, in the order of the tables.
 var redisLibraries = []redisLibrary{
-	{name: ours, open: openKeyrate, trips: scripts},
+	{name: library.Ours, open: openKeyrate, trips: scripts},
 	{name: "redis_rate", open: openRedisRate, trips: scripts},
 	{name: "redis_rate" + widePool, base: "redis_rate", open: openRedisRate, trips: scripts},
 	{name: autoPipeline, open: openAutoPipeline(nil), trips: scripts},
@@ -57,7 +59,7 @@ type redisLimiter interface {
 // A redisSetting is how a library is to be set up.
 type redisSetting struct {
 	Network, Address string
-	Limit            limit
+	Limit            library.Limit
 	// Pool is how many connections its client may open; 0 is the default.
 	Pool int
 }
@@ -73,8 +75,8 @@ func defaultPool() int { return 10 * runtime.GOMAXPROCS(0) }
 // The limits on Redis. Where all is allowed a bucket is never full again during a
 // run: a value that expires at once would make each call the first of its key.
 var (
-	redisPlenty = limit{Tokens: 20_000_000, Per: 365 * 24 * time.Hour}
-	redisOnce   = limit{Tokens: 1, Per: 24 * time.Hour}
+	redisPlenty = library.Limit{Tokens: 20_000_000, Per: 365 * 24 * time.Hour}
+	redisOnce   = library.Limit{Tokens: 1, Per: 24 * time.Hour}
 )
 
 // redisNames returns the names of a library and of its variants.
@@ -97,12 +99,12 @@ func redisPlace(name string) int {
 func redisEntries() []entry {
 	entries := make([]entry, 0, len(redisLibraries))
 	for _, l := range redisLibraries {
-		role := rival
+		role := library.Rival
 		switch {
-		case l.name == ours:
-			role = own
+		case l.name == library.Ours:
+			role = library.Own
 		case l.bare:
-			role = yardstick
+			role = library.Yardstick
 		}
 		entries = append(entries, entry{l.name, role})
 	}

@@ -6,6 +6,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/throttled/throttled/v2"
 	"github.com/throttled/throttled/v2/store/goredisstore.v9"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 type redisThrottled struct {
@@ -19,7 +21,7 @@ func openThrottled(s redisSetting) (redisLimiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := throttledOn(store, s.Limit)
+	l, err := library.ThrottledOn(store, s.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // redisKeys is how many keys there are for each verdict.
@@ -54,8 +56,8 @@ func (w *redisWorker) SetUp(args json.RawMessage) error {
 	w.library = redisLibraries[at]
 	w.keys = map[bool][]string{}
 	for n := range redisKeys {
-		w.keys[false] = append(w.keys[false], newKey(w.First+2*n))
-		w.keys[true] = append(w.keys[true], newKey(w.First+2*n+1))
+		w.keys[false] = append(w.keys[false], library.NewKey(w.First+2*n))
+		w.keys[true] = append(w.keys[true], library.NewKey(w.First+2*n+1))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // Every library, set up as the suite does it, must allow and deny as asked.
@@ -20,14 +21,14 @@ func TestRedisLibrariesDecide(t *testing.T) {
 			continue
 		}
 		for _, s := range []redisSetting{
-			{Network: "tcp", Address: server.tcp, Limit: limit{Tokens: 3, Per: 24 * time.Hour}},
-			{Network: "unix", Address: server.socket, Limit: limit{Tokens: 3, Per: 24 * time.Hour}, Pool: 64},
+			{Network: "tcp", Address: server.tcp, Limit: library.Limit{Tokens: 3, Per: 24 * time.Hour}},
+			{Network: "unix", Address: server.socket, Limit: library.Limit{Tokens: 3, Per: 24 * time.Hour}, Pool: 64},
 		} {
 			limiter, err := l.open(s)
 			if err != nil {
 				t.Fatal(l.name, err)
 			}
-			key := newKey(10*i + len(s.Network))
+			key := library.NewKey(10*i + len(s.Network))
 			for call := range 5 {
 				got, err := limiter.Allow(t.Context(), key)
 				if err != nil || got != (call < 3) {
@@ -51,7 +52,7 @@ func TestRedisIsMeasured(t *testing.T) {
 	defer func() { _ = l.Close() }()
 	networks := map[string]string{tcp: server.tcp, unixSocket: server.socket, longLink: l.address}
 	trips := map[string]float64{"redis_rate": 1, "ulule": 1, "throttled": 2, "bare GET": 1, autoPipeline: 1}
-	for i, name := range []string{ours, "redis_rate", autoPipeline, "throttled", "ulule", "bare GET"} {
+	for i, name := range []string{library.Ours, "redis_rate", autoPipeline, "throttled", "ulule", "bare GET"} {
 		c, err := child.Start(t.Context(), "redis", name, redisHire{Library: name, First: 2 * redisKeys * i, Networks: networks})
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +79,7 @@ func TestRedisIsMeasured(t *testing.T) {
 			if want := trips[name]; want > 0 && o.Callers == 1 && (found["trips"] < 0.99*want || found["trips"] > 1.01*want) {
 				t.Errorf("%s: %v trips, want %v", name, found["trips"], want)
 			}
-			if o.Callers == 32 && name == ours && (found["trips"] >= 1 || found["connections"] > keyratePool) {
+			if o.Callers == 32 && name == library.Ours && (found["trips"] >= 1 || found["connections"] > keyratePool) {
 				t.Errorf("calls of keyrate share no trips: %v", found)
 			}
 		}
@@ -92,7 +93,7 @@ func TestRedisIsMeasured(t *testing.T) {
 // denied, as they were never called before.
 func TestRedisReportsWrongAnswers(t *testing.T) {
 	server := requireRedis(t)
-	c, err := child.Start(t.Context(), "redis", ours, redisHire{Library: ours, Networks: map[string]string{tcp: server.tcp, unixSocket: server.socket}})
+	c, err := child.Start(t.Context(), "redis", library.Ours, redisHire{Library: library.Ours, Networks: map[string]string{tcp: server.tcp, unixSocket: server.socket}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +178,7 @@ func TestRedisGoalsNameCases(t *testing.T) {
 	}
 	for _, v := range redisViews(s) {
 		for _, c := range v.columns {
-			if s.find(c.kase, ours) == nil {
+			if s.find(c.kase, library.Ours) == nil {
 				t.Errorf("%s: no case %s", v.title, c.kase)
 			}
 		}

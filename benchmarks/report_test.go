@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 const twoLimitsOfFake = "/two-limits"
@@ -19,9 +21,9 @@ var fakeSuite = suite{
 	run: func(_ context.Context, s *session) error {
 		for _, ns := range []float64{50, 40, 60} {
 			s.add("fake", "keys=1/allow", "go-limiter", figures{"ns": 2 * ns, "allocs": 1, "bytes": 16})
-			s.add("fake", "keys=1/allow", ours, figures{"ns": ns, "allocs": 0, "bytes": 0})
+			s.add("fake", "keys=1/allow", library.Ours, figures{"ns": ns, "allocs": 0, "bytes": 0})
 		}
-		s.add("fake", "keys=1/allow"+twoLimitsOfFake, ours, figures{"ns": 55.5})
+		s.add("fake", "keys=1/allow"+twoLimitsOfFake, library.Ours, figures{"ns": 55.5})
 		return nil
 	},
 	views: func(*session) []view {
@@ -38,7 +40,7 @@ var fakeSuite = suite{
 	},
 	goals: func(s *session) []goal {
 		c := column{kase: "keys=1/allow", figure: "ns", unit: "ns"}
-		return append(s.atMost("a decision", 0.4, c, withRole(rival), "the fastest other"), s.below("a decision", 50, c)...)
+		return append(s.atMost("a decision", 0.4, c, library.WithRole(library.Rival), "the fastest other"), s.below("a decision", 50, c)...)
 	},
 }
 

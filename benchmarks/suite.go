@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // A suite is one kind of work for all libraries, and how its results are shown.
@@ -57,11 +58,11 @@ func (s *session) find(kase, library string) *measurement {
 func (s *session) wants(kase string) bool { return s.cases.MatchString(kase) }
 
 // selected returns those of the libraries that the command line selects.
-func (s *session) selected(all []library) []library {
+func (s *session) selected(all []library.Library) []library.Library {
 	if s.libraries == nil {
 		return all
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(l library) bool { return !slices.Contains(s.libraries, l.name) })
+	return slices.DeleteFunc(slices.Clone(all), func(l library.Library) bool { return !slices.Contains(s.libraries, l.Name) })
 }
 
 // logf tells whoever waits what is going on.

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // writeTable prints a view. Each cell is the median, half the range between the
@@ -51,8 +53,8 @@ func cell(c column, s *session, r row) string {
 	if c.plain {
 		return text
 	}
-	if base, ok := s.find(c.kase, ours).median(c.figure); ok && base != 0 {
-		text += fmt.Sprintf(" %6s", times(ratio(samples, s.find(c.kase, ours).samples[c.figure])))
+	if base, ok := s.find(c.kase, library.Ours).median(c.figure); ok && base != 0 {
+		text += fmt.Sprintf(" %6s", times(ratio(samples, s.find(c.kase, library.Ours).samples[c.figure])))
 	}
 	return text
 }

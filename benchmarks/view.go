@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // A view is a table of results: a row per library, a column per figure of a case.
@@ -25,7 +27,7 @@ type view struct {
 // An entry is a library of a view.
 type entry struct {
 	name string
-	role role
+	role library.Role
 }
 
 // A row is a library, or its variant.
@@ -104,11 +106,11 @@ func (v view) place(name string) int {
 }
 
 // role returns what a name is compared for.
-func (v view) role(name string) role {
+func (v view) role(name string) library.Role {
 	if at := v.find(name); at >= 0 {
 		return v.libraries()[at].role
 	}
-	return yardstick
+	return library.Yardstick
 }
 
 func (v view) find(name string) int {
@@ -119,9 +121,9 @@ func (v view) libraries() []entry {
 	if v.entries != nil {
 		return v.entries
 	}
-	entries := make([]entry, 0, len(libraries))
-	for _, l := range libraries {
-		entries = append(entries, entry{l.name, l.role})
+	entries := make([]entry, 0, len(library.Libraries))
+	for _, l := range library.Libraries {
+		entries = append(entries, entry{l.Name, l.Role})
 	}
 	return entries
 }

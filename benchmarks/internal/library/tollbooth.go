@@ -1,4 +1,4 @@
-package main
+package library
 
 import (
 	"net/http"
@@ -10,11 +10,11 @@ import (
 
 type tollboothLimiter struct{ limiter *tollboothlimiter.Limiter }
 
-func newTollbooth(s setting) (limiter, error) { return tollboothLimiter{tollboothNew(s)}, nil }
+func newTollbooth(s Setting) (Limiter, error) { return tollboothLimiter{tollboothNew(s)}, nil }
 
 func (t tollboothLimiter) Allow(key string) bool { return !t.limiter.LimitReached(key) }
 
-func tollboothNew(s setting) *tollboothlimiter.Limiter {
+func tollboothNew(s Setting) *tollboothlimiter.Limiter {
 	var expire *tollboothlimiter.ExpirableOptions
 	if s.Forget > 0 {
 		expire = &tollboothlimiter.ExpirableOptions{DefaultExpirationTTL: s.Forget}
@@ -32,7 +32,7 @@ func tollboothNew(s setting) *tollboothlimiter.Limiter {
 
 // tollboothHandler limits by the value of the header, and beside it by the
 // address, which its middleware cannot leave out. The path it can.
-func tollboothHandler(s setting, next http.Handler) (http.Handler, error) {
-	l := tollboothNew(s).SetIPLookups([]string{"RemoteAddr"}).SetIgnoreURL(true).SetHeader(keyHeader, nil)
+func tollboothHandler(s Setting, next http.Handler) (http.Handler, error) {
+	l := tollboothNew(s).SetIPLookups([]string{"RemoteAddr"}).SetIgnoreURL(true).SetHeader(KeyHeader, nil)
 	return tollbooth.LimitHandler(l, next), nil
 }

@@ -1,4 +1,4 @@
-package main
+package library
 
 import (
 	"hash/maphash"
@@ -26,9 +26,9 @@ type flatSlot struct {
 	tat  int64
 }
 
-func newReference(s setting) (limiter, error) { return newTable(s), nil }
+func newReference(s Setting) (Limiter, error) { return newTable(s), nil }
 
-func newTable(s setting) *reference {
+func newTable(s Setting) *reference {
 	r := &reference{start: time.Now(), seed: maphash.MakeSeed(), all: int64(s.Limit.Per), one: int64(s.Limit.Per) / int64(s.Limit.Tokens)}
 	slots := 64
 	if s.Presized {
@@ -90,13 +90,13 @@ func (r *reference) resize(n int) {
 // decides by the present time can do without.
 type clock struct{ start time.Time }
 
-func newClock(setting) (limiter, error) { return &clock{start: time.Now()}, nil }
+func newClock(Setting) (Limiter, error) { return &clock{start: time.Now()}, nil }
 
 func (c *clock) Allow(string) bool { return time.Since(c.start) >= 0 }
 
 // machine does nothing at all: whatever wait is seen with it is the machine's.
 type machine struct{}
 
-func newMachine(setting) (limiter, error) { return machine{}, nil }
+func newMachine(Setting) (Limiter, error) { return machine{}, nil }
 
 func (machine) Allow(string) bool { return true }

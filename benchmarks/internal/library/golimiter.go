@@ -1,4 +1,4 @@
-package main
+package library
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 type goLimiter struct{ store golimiter.Store }
 
-func newGoLimiter(s setting) (limiter, error) {
+func newGoLimiter(s Setting) (Limiter, error) {
 	store, err := goLimiterStore(s)
 	return goLimiter{store}, err
 }
@@ -24,7 +24,7 @@ func (g goLimiter) Allow(key string) bool {
 
 // goLimiterStore sets the intervals of the sweep as its documentation says: long
 // for throughput, and room for the keys beforehand.
-func goLimiterStore(s setting) (golimiter.Store, error) {
+func goLimiterStore(s Setting) (golimiter.Store, error) {
 	c := &memorystore.Config{
 		Tokens:        uint64(s.Limit.Tokens),
 		Interval:      s.Limit.Per,
@@ -40,12 +40,12 @@ func goLimiterStore(s setting) (golimiter.Store, error) {
 	return memorystore.New(c)
 }
 
-func goLimiterHandler(s setting, next http.Handler) (http.Handler, error) {
+func goLimiterHandler(s Setting, next http.Handler) (http.Handler, error) {
 	store, err := goLimiterStore(s)
 	if err != nil {
 		return nil, err
 	}
-	m, err := httplimit.NewMiddleware(store, func(r *http.Request) (string, error) { return r.Header.Get(keyHeader), nil })
+	m, err := httplimit.NewMiddleware(store, func(r *http.Request) (string, error) { return r.Header.Get(KeyHeader), nil })
 	if err != nil {
 		return nil, err
 	}

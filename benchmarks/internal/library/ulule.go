@@ -1,4 +1,4 @@
-package main
+package library
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 
 type ulule struct{ limiter *ululelimiter.Limiter }
 
-func newUlule(s setting) (limiter, error) { return ulule{ululeLimiter(s)}, nil }
+func newUlule(s Setting) (Limiter, error) { return ulule{ululeLimiter(s)}, nil }
 
 func (u ulule) Allow(key string) bool {
 	c, err := u.limiter.Get(context.Background(), key)
 	return err == nil && !c.Reached
 }
 
-func ululeLimiter(s setting) *ululelimiter.Limiter {
+func ululeLimiter(s Setting) *ululelimiter.Limiter {
 	sweep := 24 * time.Hour
 	if s.Forget > 0 {
 		sweep = s.Forget / 2
@@ -28,7 +28,7 @@ func ululeLimiter(s setting) *ululelimiter.Limiter {
 	return ululelimiter.New(store, ululelimiter.Rate{Period: s.Limit.Per, Limit: int64(s.Limit.Tokens)})
 }
 
-func ululeHandler(s setting, next http.Handler) (http.Handler, error) {
-	key := stdlib.WithKeyGetter(func(r *http.Request) string { return r.Header.Get(keyHeader) })
+func ululeHandler(s Setting, next http.Handler) (http.Handler, error) {
+	key := stdlib.WithKeyGetter(func(r *http.Request) string { return r.Header.Get(KeyHeader) })
 	return stdlib.NewMiddleware(ululeLimiter(s), key).Handler(next), nil
 }

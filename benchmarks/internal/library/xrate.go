@@ -1,4 +1,4 @@
-package main
+package library
 
 import (
 	"net/http"
@@ -17,7 +17,7 @@ type xrate struct {
 	burst    int
 }
 
-func newXRate(s setting) (limiter, error) {
+func newXRate(s Setting) (Limiter, error) {
 	every := rate.Limit(float64(s.Limit.Tokens) / s.Limit.Per.Seconds())
 	if s.Forget > 0 {
 		return newVisitors(every, s), nil
@@ -56,7 +56,7 @@ type visitor struct {
 	seen    time.Time
 }
 
-func newVisitors(every rate.Limit, s setting) *visitors {
+func newVisitors(every rate.Limit, s Setting) *visitors {
 	v := &visitors{entries: make(map[string]*visitor), every: every, burst: s.Limit.Tokens}
 	go func() {
 		for range time.Tick(s.Forget / 2) {
@@ -86,13 +86,13 @@ func (v *visitors) Allow(key string) bool {
 
 // xrateHandler sends no header at all: the package has no middleware, and this is
 // the one that people write.
-func xrateHandler(s setting, next http.Handler) (http.Handler, error) {
+func xrateHandler(s Setting, next http.Handler) (http.Handler, error) {
 	l, err := newXRate(s)
 	if err != nil {
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !l.Allow(r.Header.Get(keyHeader)) {
+		if !l.Allow(r.Header.Get(KeyHeader)) {
 			http.Error(w, http.StatusText(http.StatusTooManyRequests), http.StatusTooManyRequests)
 			return
 		}

@@ -1,4 +1,4 @@
-package main
+package library
 
 import (
 	"net/http"
@@ -8,7 +8,7 @@ import (
 // referenceHandler sends what keyrate sends, of one limit, with as little as it
 // takes: constants where it can, all other values in one string and one array.
 // It checks nothing.
-func referenceHandler(s setting, next http.Handler) (http.Handler, error) {
+func referenceHandler(s Setting, next http.Handler) (http.Handler, error) {
 	window := strconv.Itoa(int(s.Limit.Per.Seconds()))
 	return &referenceGate{
 		table:  newTable(s),
@@ -33,7 +33,7 @@ type referenceGate struct {
 
 func (g *referenceGate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key := ""
-	if values := r.Header[keyHeader]; len(values) == 1 {
+	if values := r.Header[KeyHeader]; len(values) == 1 {
 		key = values[0]
 	}
 	debt, allowed := g.table.take(key)

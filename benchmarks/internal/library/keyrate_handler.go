@@ -1,4 +1,4 @@
-package main
+package library
 
 import (
 	"net/http"
@@ -6,12 +6,12 @@ import (
 	"github.com/keyrate/keyrate/middleware"
 )
 
-func keyrateHandler(s setting, next http.Handler) (http.Handler, error) {
+func KeyrateHandler(s Setting, next http.Handler) (http.Handler, error) {
 	l, err := keyrateLimiter(s)
 	if err != nil {
 		return nil, err
 	}
-	limit, err := middleware.RateLimit(l, middleware.Config{Key: middleware.Header(keyHeader)})
+	limit, err := middleware.RateLimit(l, middleware.Config{Key: middleware.Header(KeyHeader)})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package main
+package library
 
 import (
 	"net/http"
@@ -13,7 +13,7 @@ type httprateLimiter struct {
 	request *http.Request
 }
 
-func newHTTPRate(s setting) (limiter, error) {
+func newHTTPRate(s Setting) (Limiter, error) {
 	request, err := http.NewRequest(http.MethodGet, "/", nil) //nolint:noctx // it is sent nowhere
 	return httprateLimiter{
 		limiter: httprate.NewRateLimiter(s.Limit.Tokens, s.Limit.Per, httprate.WithResponseHeaders(httprate.ResponseHeaders{})),
@@ -23,7 +23,7 @@ func newHTTPRate(s setting) (limiter, error) {
 
 func (h httprateLimiter) Allow(key string) bool { return !h.limiter.OnLimit(nil, h.request, key) }
 
-func httprateHandler(s setting, next http.Handler) (http.Handler, error) {
-	key := func(r *http.Request) (string, error) { return r.Header.Get(keyHeader), nil }
+func httprateHandler(s Setting, next http.Handler) (http.Handler, error) {
+	key := func(r *http.Request) (string, error) { return r.Header.Get(KeyHeader), nil }
 	return httprate.LimitBy(s.Limit.Tokens, s.Limit.Per, key)(next), nil
 }

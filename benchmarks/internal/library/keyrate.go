@@ -1,4 +1,4 @@
-package main
+package library
 
 import (
 	"context"
@@ -12,7 +12,7 @@ type keyrate struct {
 	half    int // of a key's tokens
 }
 
-func newKeyrate(s setting) (limiter, error) {
+func newKeyrate(s Setting) (Limiter, error) {
 	l, err := keyrateLimiter(s)
 	return keyrate{l, s.Limit.Tokens / 2}, err
 }
@@ -27,7 +27,7 @@ func (k keyrate) Prime(key string) error {
 	return err
 }
 
-func keyrateLimiter(s setting) (*ratelimit.Limiter, error) {
+func keyrateLimiter(s Setting) (*ratelimit.Limiter, error) {
 	limits := []ratelimit.Limit{{Rate: s.Limit.Tokens, Period: s.Limit.Per}}
 	if s.Two {
 		limits = append(limits, ratelimit.Limit{Name: "second", Rate: s.Limit.Tokens, Period: 2 * s.Limit.Per})

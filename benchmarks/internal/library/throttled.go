@@ -1,4 +1,4 @@
-package main
+package library
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 
 type throttledLimiter struct{ limiter *throttled.GCRARateLimiterCtx }
 
-func newThrottled(s setting) (limiter, error) {
+func newThrottled(s Setting) (Limiter, error) {
 	l, err := throttledGCRA(s)
 	return throttledLimiter{l}, err
 }
@@ -22,7 +22,7 @@ func (t throttledLimiter) Allow(key string) bool {
 
 // throttledGCRA keeps the keys in a plain map, which is its quickest store and
 // never forgets a key; where keys are to be forgotten, in its LRU of Keys keys.
-func throttledGCRA(s setting) (*throttled.GCRARateLimiterCtx, error) {
+func throttledGCRA(s Setting) (*throttled.GCRARateLimiterCtx, error) {
 	keys := 0
 	if s.Forget > 0 {
 		keys = s.Keys
@@ -31,19 +31,19 @@ func throttledGCRA(s setting) (*throttled.GCRARateLimiterCtx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return throttledOn(store, s.Limit)
+	return ThrottledOn(store, s.Limit)
 }
 
 // throttledAsShown is the limiter of its documentation.
-func throttledAsShown(store throttled.GCRAStoreCtx, to limit) (*throttled.GCRARateLimiterCtx, error) {
+func ThrottledAsShown(store throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLimiterCtx, error) {
 	return throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{
 		MaxRate:  throttled.PerDuration(to.Tokens, to.Per),
 		MaxBurst: to.Tokens - 1,
 	})
 }
 
-func throttledOn(store throttled.GCRAStoreCtx, to limit) (*throttled.GCRARateLimiterCtx, error) {
-	l, err := throttledAsShown(store, to)
+func ThrottledOn(store throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLimiterCtx, error) {
+	l, err := ThrottledAsShown(store, to)
 	if err != nil {
 		return nil, err
 	}
@@ -53,15 +53,15 @@ func throttledOn(store throttled.GCRAStoreCtx, to limit) (*throttled.GCRARateLim
 	return l, nil
 }
 
-type throttledKey struct{}
+type ThrottledKey struct{}
 
-func (throttledKey) Key(r *http.Request) string { return r.Header.Get(keyHeader) }
+func (ThrottledKey) Key(r *http.Request) string { return r.Header.Get(KeyHeader) }
 
-func throttledHandler(s setting, next http.Handler) (http.Handler, error) {
+func throttledHandler(s Setting, next http.Handler) (http.Handler, error) {
 	l, err := throttledGCRA(s)
 	if err != nil {
 		return nil, err
 	}
-	m := throttled.HTTPRateLimiterCtx{RateLimiter: l, VaryBy: throttledKey{}}
+	m := throttled.HTTPRateLimiterCtx{RateLimiter: l, VaryBy: ThrottledKey{}}
 	return m.RateLimit(next), nil
 }

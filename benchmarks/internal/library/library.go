@@ -1,4 +1,4 @@
-package main
+package library
 
 import (
 	"fmt"
@@ -7,71 +7,71 @@ import (
 )
 
 // A library is one of those that are compared.
-type library struct {
-	name string
-	role role
+type Library struct {
+	Name string
+	Role Role
 	// limiter returns the library's own call, in memory; nil if it has none.
-	limiter func(setting) (limiter, error)
+	Limiter func(Setting) (Limiter, error)
 	// handler puts the library's own middleware in front of a handler, with
 	// header X-API-Key as the key; nil if it has none.
-	handler func(setting, http.Handler) (http.Handler, error)
+	Handler func(Setting, http.Handler) (http.Handler, error)
 }
 
 // A role says what a library is compared for.
-type role int
+type Role int
 
 const (
-	own       role = iota // keyrate
-	rival                 // another library
-	byHand                // what people write themselves; a rival but for the middleware
-	yardstick             // a limit of the hardware or of the machine, nothing one could use
+	Own       Role = iota // keyrate
+	Rival                 // another library
+	ByHand                // what people write themselves; a rival but for the middleware
+	Yardstick             // a limit of the hardware or of the machine, nothing one could use
 )
 
 // ours is the name that every ratio refers to.
-const ours = "keyrate"
+const Ours = "keyrate"
 
 // libraries is every library, in the order of the tables.
-var libraries = []library{
-	{name: ours, role: own, limiter: newKeyrate, handler: keyrateHandler},
-	{name: "reference", role: yardstick, limiter: newReference, handler: referenceHandler},
-	{name: "clock", role: yardstick, limiter: newClock},
-	{name: "machine", role: yardstick, limiter: newMachine},
-	{name: "go-limiter", role: rival, limiter: newGoLimiter, handler: goLimiterHandler},
-	{name: "throttled", role: rival, limiter: newThrottled, handler: throttledHandler},
-	{name: "x/time/rate", role: byHand, limiter: newXRate, handler: xrateHandler},
-	{name: "ulule", role: rival, limiter: newUlule, handler: ululeHandler},
-	{name: "tollbooth", role: rival, limiter: newTollbooth, handler: tollboothHandler},
-	{name: "httprate", role: rival, limiter: newHTTPRate, handler: httprateHandler},
+var Libraries = []Library{
+	{Name: Ours, Role: Own, Limiter: newKeyrate, Handler: KeyrateHandler},
+	{Name: "reference", Role: Yardstick, Limiter: newReference, Handler: referenceHandler},
+	{Name: "clock", Role: Yardstick, Limiter: newClock},
+	{Name: "machine", Role: Yardstick, Limiter: newMachine},
+	{Name: "go-limiter", Role: Rival, Limiter: newGoLimiter, Handler: goLimiterHandler},
+	{Name: "throttled", Role: Rival, Limiter: newThrottled, Handler: throttledHandler},
+	{Name: "x/time/rate", Role: ByHand, Limiter: newXRate, Handler: xrateHandler},
+	{Name: "ulule", Role: Rival, Limiter: newUlule, Handler: ululeHandler},
+	{Name: "tollbooth", Role: Rival, Limiter: newTollbooth, Handler: tollboothHandler},
+	{Name: "httprate", Role: Rival, Limiter: newHTTPRate, Handler: httprateHandler},
 }
 
 // A limiter is a library's call: it takes one token of a key's.
-type limiter interface {
+type Limiter interface {
 	Allow(key string) bool
 }
 
 // A primer is a limiter that forgets a key as soon as its bucket is full again,
 // which with limits that allow everything is at once. So that its table is as
 // large as the others', prime takes half of what a key has beforehand.
-type primer interface {
+type Primer interface {
 	Prime(key string) error
 }
 
 // A limit is what every library can express, though windows are not buckets: so
 // many calls at once, and so many in the time Per.
-type limit struct {
+type Limit struct {
 	Tokens int
 	Per    time.Duration
 }
 
 // The limits of the cases. Nobody forgets a key during a run: a day is long.
 var (
-	plenty = limit{Tokens: 2_000_000_000, Per: 24 * time.Hour}
-	once   = limit{Tokens: 1, Per: 24 * time.Hour}
+	Plenty = Limit{Tokens: 2_000_000_000, Per: 24 * time.Hour}
+	Once   = Limit{Tokens: 1, Per: 24 * time.Hour}
 )
 
 // A setting is how a library is to be set up.
-type setting struct {
-	Limit limit
+type Setting struct {
+	Limit Limit
 	// Two adds a second limit to each key. Only keyrate can.
 	Two bool
 	// Keys is how many keys there will be at once.
@@ -85,22 +85,22 @@ type setting struct {
 }
 
 // named returns the library of that name.
-func named(name string) (library, error) {
-	for _, l := range libraries {
-		if l.name == name {
+func Named(name string) (Library, error) {
+	for _, l := range Libraries {
+		if l.Name == name {
 			return l, nil
 		}
 	}
-	return library{}, fmt.Errorf("there is no library %q", name)
+	return Library{}, fmt.Errorf("there is no library %q", name)
 }
 
 // withRole returns the names of the libraries that have one of the roles.
-func withRole(roles ...role) []string {
+func WithRole(roles ...Role) []string {
 	var names []string
-	for _, l := range libraries {
+	for _, l := range Libraries {
 		for _, r := range roles {
-			if l.role == r {
-				names = append(names, l.name)
+			if l.Role == r {
+				names = append(names, l.Name)
 			}
 		}
 	}
@@ -109,7 +109,7 @@ func withRole(roles ...role) []string {
 
 // keyHeader is the request header that holds the key. It is in canonical form, so
 // that nobody pays for making it so at each request.
-const keyHeader = "X-Api-Key"
+const KeyHeader = "X-Api-Key"
 
 // byHandNote goes with every table of middlewares.
-const byHandNote = "x/time/rate has no middleware: it is written by hand and sends no headers"
+const ByHandNote = "x/time/rate has no middleware: it is written by hand and sends no headers"
