@@ -8,11 +8,12 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // TestMain lets the test's binary be a child, as the program can be.
 func TestMain(m *testing.M) {
-	if code, ok := child.Serve(memorySuite.workers); ok {
+	if code, ok := child.Serve(memorySuite.Workers); ok {
 		os.Exit(code)
 	}
 	os.Exit(m.Run())
@@ -29,7 +30,7 @@ func TestChildDecides(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, distribution := range []string{library.Uniform, library.Zipf} {
-			var found figures
+			var found report.Figures
 			if err := c.Do(decideOrder{distribution, 2, time.Millisecond}, &found); err != nil {
 				t.Fatal(err)
 			}

@@ -8,17 +8,18 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // httpSuite is a real server on loopback, in a process of its own, in which each
 // request is limited: what it costs in processor time, how many it can serve in a
 // second, and how long they take.
-var httpSuite = suite{
-	name:  "http",
-	run:   runHTTP,
-	views: httpViews,
-	goals: httpGoals,
-	workers: child.Kinds{
+var httpSuite = report.Suite{
+	Name:  "http",
+	Run:   runHTTP,
+	Views: httpViews,
+	Goals: httpGoals,
+	Workers: child.Kinds{
 		"server": func() child.Worker { return &serverWorker{} },
 	},
 }
@@ -42,24 +43,24 @@ var (
 	openCase   = fmt.Sprintf("open/rate=%d", openRate)
 )
 
-func runHTTP(ctx context.Context, s *session) error {
+func runHTTP(ctx context.Context, s *report.Session) error {
 	rounds, closed, open := 31, 160*time.Millisecond, 240*time.Millisecond
-	if s.quick {
+	if s.Quick {
 		rounds, closed, open = 5, 80*time.Millisecond, 100*time.Millisecond
 	}
 	var posts []child.Post
 	for _, name := range []string{bareServer, headerServer} {
 		posts = append(posts, child.Post{Name: name, Args: name})
 	}
-	for _, l := range s.selected(library.Libraries) {
+	for _, l := range s.Selected(library.Libraries) {
 		if l.Handler != nil {
 			posts = append(posts, child.Post{Name: l.Name, Args: l.Name})
 		}
 	}
-	if !s.wants(closedCase) && !s.wants(openCase) {
+	if !s.Wants(closedCase) && !s.Wants(openCase) {
 		return nil
 	}
-	s.logf("http: starting %d servers", len(posts))
+	s.Logf("http: starting %d servers", len(posts))
 	c, err := child.Hire(ctx, "server", posts)
 	if err != nil {
 		return err
@@ -78,21 +79,21 @@ func runHTTP(ctx context.Context, s *session) error {
 		servers[child] = t
 	}
 	for n := range rounds {
-		s.logf("http: round %d of %d", n+1, rounds)
+		s.Logf("http: round %d of %d", n+1, rounds)
 		err := c.Round(n, func(child *child.Child) error {
-			if s.wants(closedCase) {
+			if s.Wants(closedCase) {
 				found, err := servers[child].closed(ctx, closed)
 				if err != nil {
 					return err
 				}
-				s.add("http", closedCase, child.Name, found)
+				s.Add("http", closedCase, child.Name, found)
 			}
-			if s.wants(openCase) {
+			if s.Wants(openCase) {
 				found, err := servers[child].open(ctx, open)
 				if err != nil {
 					return err
 				}
-				s.add("http", openCase, child.Name, found)
+				s.Add("http", openCase, child.Name, found)
 			}
 			return nil
 		})
@@ -103,29 +104,29 @@ func runHTTP(ctx context.Context, s *session) error {
 	return c.Dismiss()
 }
 
-func httpViews(*session) []view {
-	return []view{
+func httpViews(*report.Session) []report.View {
+	return []report.View{
 		{
-			name: "http-cpu", title: "A server on loopback: processor time per request",
-			note: library.ByHandNote,
-			columns: []column{
-				{label: "busy all the time", kase: closedCase, figure: "cpu_us", unit: us, digits: 2},
-				{label: fmt.Sprintf("%d requests/s", openRate), kase: openCase, figure: "cpu_us", unit: us, digits: 1},
+			Name: "http-cpu", Title: "A server on loopback: processor time per request",
+			Note: library.ByHandNote,
+			Columns: []report.Column{
+				{Label: "busy all the time", Kase: closedCase, Figure: "cpu_us", Unit: report.Microsecond, Digits: 2},
+				{Label: fmt.Sprintf("%d requests/s", openRate), Kase: openCase, Figure: "cpu_us", Unit: report.Microsecond, Digits: 1},
 			},
 		},
 		{
-			title: "A server on loopback: throughput and latency",
-			columns: []column{
-				{label: "requests/s at most", kase: closedCase, figure: "per_second"},
-				{label: fmt.Sprintf("p50 at %d/s", openRate), kase: openCase, figure: "p50_us", unit: us},
-				{label: fmt.Sprintf("p99 at %d/s", openRate), kase: openCase, figure: "p99_us", unit: us},
+			Title: "A server on loopback: throughput and latency",
+			Columns: []report.Column{
+				{Label: "requests/s at most", Kase: closedCase, Figure: "per_second"},
+				{Label: fmt.Sprintf("p50 at %d/s", openRate), Kase: openCase, Figure: "p50_us", Unit: report.Microsecond},
+				{Label: fmt.Sprintf("p99 at %d/s", openRate), Kase: openCase, Figure: "p99_us", Unit: report.Microsecond},
 			},
 		},
 	}
 }
 
-func httpGoals(s *session) []goal {
-	c := column{kase: closedCase, figure: "cpu_us", unit: us, digits: 2}
-	goals := s.atMost("processor time per request", 1.05, c, []string{headerServer}, "the same headers as constants")
-	return append(goals, s.atMost("processor time per request", 1, c, library.WithRole(library.Rival), "any other library")...)
+func httpGoals(s *report.Session) []report.Goal {
+	c := report.Column{Kase: closedCase, Figure: "cpu_us", Unit: report.Microsecond, Digits: 2}
+	goals := s.AtMost("processor time per request", 1.05, c, []string{headerServer}, "the same headers as constants")
+	return append(goals, s.AtMost("processor time per request", 1, c, library.WithRole(library.Rival), "any other library")...)
 }

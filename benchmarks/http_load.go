@@ -13,6 +13,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // A target is a server, with connections to it that stay open.
@@ -49,7 +50,7 @@ func (t *target) Close() {
 
 // closed measures a server that is busy all the time. It has one core, and its
 // callers together have the other.
-func (t *target) closed(ctx context.Context, span time.Duration) (figures, error) {
+func (t *target) closed(ctx context.Context, span time.Duration) (report.Figures, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	if _, err := t.hurry(ctx, span/10); err != nil {
 		return nil, err
@@ -62,7 +63,7 @@ func (t *target) closed(ctx context.Context, span time.Duration) (figures, error
 	if err != nil {
 		return nil, err
 	}
-	return figures{
+	return report.Figures{
 		"cpu_us":     cpu.Seconds() * 1e6 / float64(calls),
 		"per_second": float64(calls) / took.Seconds(),
 		"cpu_share":  cpu.Seconds() / took.Seconds(),
@@ -89,7 +90,7 @@ func (t *target) hurry(ctx context.Context, span time.Duration) (calls int, err 
 // open sends requests at a fixed rate, whether the server keeps up or not. The
 // latency of each counts from when it was due, not from when it could be sent: a
 // server that stops for a while is charged for all that were due meanwhile.
-func (t *target) open(ctx context.Context, span time.Duration) (figures, error) {
+func (t *target) open(ctx context.Context, span time.Duration) (report.Figures, error) {
 	const most = 10 * time.Second
 	histogram := hdrhistogram.New(1, most.Microseconds(), 3)
 	var mu sync.Mutex
@@ -116,7 +117,7 @@ func (t *target) open(ctx context.Context, span time.Duration) (figures, error) 
 		return nil, err
 	}
 	t.next += requests
-	return figures{
+	return report.Figures{
 		"cpu_us": cpu.Seconds() * 1e6 / float64(requests),
 		"p50_us": float64(histogram.ValueAtQuantile(50)),
 		"p99_us": float64(histogram.ValueAtQuantile(99)),

@@ -9,15 +9,16 @@ import (
 	"syscall"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // suites is every suite, in the order in which they run.
-var suites = []suite{memorySuite, middlewareSuite, httpSuite, redisSuite, outageSuite}
+var suites = []report.Suite{memorySuite, middlewareSuite, httpSuite, redisSuite, outageSuite}
 
 func main() {
 	workers := child.Kinds{}
 	for _, s := range suites {
-		maps.Copy(workers, s.workers)
+		maps.Copy(workers, s.Workers)
 	}
 	if code, ok := child.Serve(workers); ok {
 		os.Exit(code)
@@ -32,8 +33,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == timelineName {
-		return timelineCommand(args[1:], os.Stderr)
+	if len(args) > 0 && args[0] == report.TimelineName {
+		return report.DrawTimeline(args[1:], os.Stderr)
 	}
-	return command(ctx, suites, args, os.Stdout, os.Stderr)
+	return report.Command(ctx, suites, args, os.Stdout, os.Stderr)
 }

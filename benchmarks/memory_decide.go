@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // A keySet is how many keys there are and how calls are spread over them.
@@ -29,9 +30,9 @@ func (k keySet) kase(cpus int, verdict string) string {
 // label returns what a reader sees above the column.
 func (k keySet) label() string {
 	if k.keys == 1 {
-		return keyCount(1)
+		return report.KeyCount(1)
 	}
-	return count(k.keys) + " " + k.distribution
+	return report.Count(k.keys) + " " + k.distribution
 }
 
 // twoLimits ends the name of a case with two limits at once.
@@ -52,9 +53,9 @@ type decideOrder struct {
 }
 
 // runDecide measures the time of a decision in every case.
-func runDecide(ctx context.Context, s *session) error {
+func runDecide(ctx context.Context, s *report.Session) error {
 	rounds, span := 35, 20*time.Millisecond
-	if s.quick {
+	if s.Quick {
 		rounds, span = 7, 8*time.Millisecond
 	}
 	for _, keys := range []int{1, 10_000, 1_000_000} {
@@ -68,7 +69,7 @@ func runDecide(ctx context.Context, s *session) error {
 }
 
 // decideGroup measures the cases that share their limiters.
-func decideGroup(ctx context.Context, s *session, keys int, verdict string, rounds int, span time.Duration) error {
+func decideGroup(ctx context.Context, s *report.Session, keys int, verdict string, rounds int, span time.Duration) error {
 	type part struct {
 		set  keySet
 		cpus int
@@ -76,7 +77,7 @@ func decideGroup(ctx context.Context, s *session, keys int, verdict string, roun
 	var parts []part
 	for _, set := range keySets {
 		for _, cpus := range []int{1, 2} {
-			if set.keys == keys && s.wants(set.kase(cpus, verdict)) {
+			if set.keys == keys && s.Wants(set.kase(cpus, verdict)) {
 				parts = append(parts, part{set, cpus})
 			}
 		}
@@ -85,7 +86,7 @@ func decideGroup(ctx context.Context, s *session, keys int, verdict string, roun
 		return nil
 	}
 	posts := decidePosts(s, keys, verdict)
-	s.logf("memory: decisions, %s keys, %s: filling %d tables", count(keys), verdicts[verdict], len(posts))
+	s.Logf("memory: decisions, %s keys, %s: filling %d tables", report.Count(keys), report.Verdicts[verdict], len(posts))
 	c, err := child.Hire(ctx, "decide", posts)
 	if err != nil {
 		return err
@@ -93,17 +94,17 @@ func decideGroup(ctx context.Context, s *session, keys int, verdict string, roun
 	defer func() { _ = c.Dismiss() }()
 	for _, p := range parts {
 		kase := p.set.kase(p.cpus, verdict)
-		s.logf("memory: %s", kase)
+		s.Logf("memory: %s", kase)
 		for n := range rounds {
 			err := c.Round(n, func(child *child.Child) error {
-				var found figures
+				var found report.Figures
 				err := child.Do(decideOrder{p.set.distribution, p.cpus, span}, &found)
 				name, kase := child.Name, kase
 				if name == library.Ours+twoLimits {
 					name, kase = library.Ours, kase+twoLimits
 				}
 				if err == nil {
-					s.add("memory", kase, name, found)
+					s.Add("memory", kase, name, found)
 				}
 				return err
 			})
@@ -117,13 +118,13 @@ func decideGroup(ctx context.Context, s *session, keys int, verdict string, roun
 
 // decidePosts returns the libraries that take part, keyrate with two limits among
 // them.
-func decidePosts(s *session, keys int, verdict string) []child.Post {
+func decidePosts(s *report.Session, keys int, verdict string) []child.Post {
 	set := library.Setting{Limit: library.Plenty, Keys: keys, Presized: true}
 	if verdict == "deny" {
 		set.Limit = library.Once
 	}
 	var posts []child.Post
-	for _, l := range s.selected(library.Libraries) {
+	for _, l := range s.Selected(library.Libraries) {
 		if l.Name == "machine" || l.Name == "clock" && (keys > 1 || verdict == "deny") {
 			continue
 		}
@@ -202,10 +203,10 @@ func (w *decideWorker) Do(args json.RawMessage) (any, error) {
 	if wrong > 0 {
 		return nil, fmt.Errorf("%d of %d answers were not what the case is about", wrong, calls)
 	}
-	return figures{
+	return report.Figures{
 		"ns":     float64(took.Nanoseconds()) * float64(o.CPUs) / float64(calls),
-		"allocs": floor(after.Mallocs-before.Mallocs, calls),
-		"bytes":  floor(after.TotalAlloc-before.TotalAlloc, calls),
+		"allocs": report.Floor(after.Mallocs-before.Mallocs, calls),
+		"bytes":  report.Floor(after.TotalAlloc-before.TotalAlloc, calls),
 	}, nil
 }
 
@@ -254,30 +255,30 @@ func (w *decideWorker) call(keys library.Stream, offset int, deadline time.Time)
 }
 
 // twoLimitsGoals compare two limits with one.
-func twoLimitsGoals(s *session) []goal {
-	var goals []goal
+func twoLimitsGoals(s *report.Session) []report.Goal {
+	var goals []report.Goal
 	for _, set := range keySets {
 		kase := set.kase(1, "allow")
-		one, two := s.find(kase, library.Ours), s.find(kase+twoLimits, library.Ours)
+		one, two := s.Find(kase, library.Ours), s.Find(kase+twoLimits, library.Ours)
 		if one == nil || two == nil {
 			continue
 		}
-		r := ratio(two.samples["ns"], one.samples["ns"])
-		goals = append(goals, goal{
-			what: "two limits at once, " + set.label(),
-			want: "<= 1.5 x one limit",
-			got:  fmt.Sprintf("%.2f x (%.0f, one %.0f ns)", r, median(two.samples["ns"]), median(one.samples["ns"])),
-			met:  r <= 1.5,
+		r := report.Ratio(two.Samples["ns"], one.Samples["ns"])
+		goals = append(goals, report.Goal{
+			What: "two limits at once, " + set.label(),
+			Want: "<= 1.5 x one limit",
+			Got:  fmt.Sprintf("%.2f x (%.0f, one %.0f ns)", r, report.Median(two.Samples["ns"]), report.Median(one.Samples["ns"])),
+			Met:  r <= 1.5,
 		})
 	}
 	return goals
 }
 
 // allocationGoal is that no decision allocates.
-func allocationGoal(s *session) []goal {
+func allocationGoal(s *report.Session) []report.Goal {
 	most, cases := 0.0, 0
-	for _, m := range s.measurements {
-		if allocs, ok := m.median("allocs"); ok && m.library == library.Ours {
+	for _, m := range s.Measurements {
+		if allocs, ok := m.Median("allocs"); ok && m.Library == library.Ours {
 			most = max(most, allocs)
 			cases++
 		}
@@ -285,5 +286,5 @@ func allocationGoal(s *session) []goal {
 	if cases == 0 {
 		return nil
 	}
-	return []goal{{"allocations per decision", "0", fmt.Sprintf("%g in %d cases", most, cases), most == 0}}
+	return []report.Goal{{What: "allocations per decision", Want: "0", Got: fmt.Sprintf("%g in %d cases", most, cases), Met: most == 0}}
 }

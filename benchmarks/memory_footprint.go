@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // footprintCounts are the numbers of keys at which every table is weighed.
@@ -38,17 +39,17 @@ func collectionCase(keys int) string { return fmt.Sprintf("full-gc/%d", keys) }
 
 // runFootprint fills each library's table, weighs it on the way, and times the
 // garbage collector with the full one.
-func runFootprint(ctx context.Context, s *session) error {
-	counts := footprintCounts(s.quick)
+func runFootprint(ctx context.Context, s *report.Session) error {
+	counts := footprintCounts(s.Quick)
 	most := slices.Max(counts)
-	if !s.wants(weightCase(most)) && !s.wants(collectionCase(most)) {
+	if !s.Wants(weightCase(most)) && !s.Wants(collectionCase(most)) {
 		return nil
 	}
 	var posts []child.Post
-	for _, l := range s.selected(library.Libraries) {
+	for _, l := range s.Selected(library.Libraries) {
 		switch {
 		case l.Role == library.Own:
-			posts = append(posts, child.Post{Name: l.Name, Args: footprintSetting{l.Name, ownCounts(s.quick)}})
+			posts = append(posts, child.Post{Name: l.Name, Args: footprintSetting{l.Name, ownCounts(s.Quick)}})
 		case l.Name != "clock":
 			posts = append(posts, child.Post{Name: l.Name, Args: footprintSetting{l.Name, counts}})
 		}
@@ -57,7 +58,7 @@ func runFootprint(ctx context.Context, s *session) error {
 	// gigabytes.
 	for some := range slices.Chunk(posts, runtime.NumCPU()) {
 		for _, p := range some {
-			s.logf("memory: weighing up to %s keys in %s", count(most), p.Name)
+			s.Logf("memory: weighing up to %s keys in %s", report.Count(most), p.Name)
 		}
 		c, err := child.Hire(ctx, "footprint", some)
 		if err != nil {
@@ -72,18 +73,18 @@ func runFootprint(ctx context.Context, s *session) error {
 }
 
 // weigh takes what was found of one library.
-func weigh(s *session, child *child.Child) error {
+func weigh(s *report.Session, child *child.Child) error {
 	var found footprint
 	if err := child.Do("collect", &found); err != nil {
 		return err
 	}
 	if child.Name != "machine" {
 		for i, n := range found.Counts {
-			s.add("memory", weightCase(n), child.Name, figures{"bytes": found.Bytes[i], "heap_inuse_bytes": found.InUse[i]})
+			s.Add("memory", weightCase(n), child.Name, report.Figures{"bytes": found.Bytes[i], "heap_inuse_bytes": found.InUse[i]})
 		}
 	}
-	s.add("memory", collectionCase(slices.Max(found.Counts)), child.Name,
-		figures{"ns": slices.Min(found.Collections), "ns_median": median(found.Collections)})
+	s.Add("memory", collectionCase(slices.Max(found.Counts)), child.Name,
+		report.Figures{"ns": slices.Min(found.Collections), "ns_median": report.Median(found.Collections)})
 	return nil
 }
 
@@ -160,15 +161,15 @@ func heap() (live, inUse float64) {
 }
 
 // weightGoal is the heaviest that keyrate was at any count.
-func weightGoal(s *session) []goal {
+func weightGoal(s *report.Session) []report.Goal {
 	worst, at := 0.0, 0
-	for _, n := range ownCounts(s.quick) {
-		if v, ok := s.find(weightCase(n), library.Ours).median("bytes"); ok && v > worst {
+	for _, n := range ownCounts(s.Quick) {
+		if v, ok := s.Find(weightCase(n), library.Ours).Median("bytes"); ok && v > worst {
 			worst, at = v, n
 		}
 	}
 	if at == 0 {
 		return nil
 	}
-	return []goal{{fmt.Sprintf("bytes per live key, at %d counts", len(ownCounts(s.quick))), "<= 64", fmt.Sprintf("%.1f, most at %s keys", worst, count(at)), worst <= 64}}
+	return []report.Goal{{What: fmt.Sprintf("bytes per live key, at %d counts", len(ownCounts(s.Quick))), Want: "<= 64", Got: fmt.Sprintf("%.1f, most at %s keys", worst, report.Count(at)), Met: worst <= 64}}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // stallKeys is how many keys are inserted at a time.
@@ -20,32 +21,32 @@ var stallCase = fmt.Sprintf("worst-stall/%d", stallKeys)
 
 // runStall measures the longest wait of any caller while a million keys come,
 // expire, and another million come.
-func runStall(ctx context.Context, s *session) error {
-	if !s.wants(stallCase) {
+func runStall(ctx context.Context, s *report.Session) error {
+	if !s.Wants(stallCase) {
 		return nil
 	}
 	rounds, expiry := 3, time.Second
-	if s.quick {
+	if s.Quick {
 		rounds, expiry = 1, 300*time.Millisecond
 	}
 	for n := range rounds {
-		for _, l := range s.selected(library.Libraries) {
+		for _, l := range s.Selected(library.Libraries) {
 			if l.Name == "clock" || l.Name == "reference" { // which forgets nothing
 				continue
 			}
-			s.logf("memory: %s, %s, round %d of %d", stallCase, l.Name, n+1, rounds)
+			s.Logf("memory: %s, %s, round %d of %d", stallCase, l.Name, n+1, rounds)
 			child, err := child.Start(ctx, "stall", l.Name, l.Name)
 			if err != nil {
 				return err
 			}
-			var found figures
+			var found report.Figures
 			if err := child.Do(expiry, &found); err != nil {
 				return err
 			}
 			if err := child.Stop(); err != nil {
 				return err
 			}
-			s.add("memory", stallCase, l.Name, found)
+			s.Add("memory", stallCase, l.Name, found)
 		}
 	}
 	return nil
@@ -107,7 +108,7 @@ func (w *stallWorker) Do(args json.RawMessage) (any, error) {
 	time.Sleep(expiry * 16 / 10) // until a sweep has had its chance
 	close(done)
 	wg.Wait()
-	return figures{
+	return report.Figures{
 		"ns":                float64(max(seen.worst, first.worst, second.worst)),
 		"growth_ns":         float64(first.worst),
 		"recycling_ns":      float64(second.worst),
@@ -170,17 +171,17 @@ func bystand(l library.Limiter, keys library.Stream, start time.Time, done <-cha
 }
 
 // stallGoal compares keyrate's worst wait with the machine's own.
-func stallGoal(s *session) []goal {
-	own, ok := s.find(stallCase, library.Ours).median("ns")
-	idle, okToo := s.find(stallCase, "machine").median("ns")
+func stallGoal(s *report.Session) []report.Goal {
+	own, ok := s.Find(stallCase, library.Ours).Median("ns")
+	idle, okToo := s.Find(stallCase, "machine").Median("ns")
 	if !ok || !okToo {
 		return nil
 	}
-	return []goal{{
-		what: "worst wait while " + count(stallKeys) + " keys come and expire",
-		want: "<= 2 ms above the machine's own",
-		got: fmt.Sprintf("%.2f ms above (%.2f, machine %.2f ms; worst round %.2f, %.2f)", (own-idle)/1e6, own/1e6, idle/1e6,
-			slices.Max(s.find(stallCase, library.Ours).samples["ns"])/1e6, slices.Max(s.find(stallCase, "machine").samples["ns"])/1e6),
-		met: own-idle <= 2e6,
+	return []report.Goal{{
+		What: "worst wait while " + report.Count(stallKeys) + " keys come and expire",
+		Want: "<= 2 ms above the machine's own",
+		Got: fmt.Sprintf("%.2f ms above (%.2f, machine %.2f ms; worst round %.2f, %.2f)", (own-idle)/1e6, own/1e6, idle/1e6,
+			slices.Max(s.Find(stallCase, library.Ours).Samples["ns"])/1e6, slices.Max(s.Find(stallCase, "machine").Samples["ns"])/1e6),
+		Met: own-idle <= 2e6,
 	}}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 func TestWaits(t *testing.T) {
@@ -37,31 +38,31 @@ func TestInsertFindsTheWorstWait(t *testing.T) {
 // Every goal of the issue that names a case must find it: a goal without figures
 // is silently left out.
 func TestMemoryGoalsNameCases(t *testing.T) {
-	s := &session{}
+	s := &report.Session{}
 	for _, l := range library.Libraries {
 		for _, verdict := range []string{"allow", "deny"} {
 			for _, set := range keySets {
 				for _, cpus := range []int{1, 2} {
-					s.add("memory", set.kase(cpus, verdict), l.Name, figures{"ns": 1, "allocs": 0})
+					s.Add("memory", set.kase(cpus, verdict), l.Name, report.Figures{"ns": 1, "allocs": 0})
 				}
 			}
 		}
 		for _, n := range ownCounts(false) {
-			s.add("memory", weightCase(n), l.Name, figures{"bytes": 1})
+			s.Add("memory", weightCase(n), l.Name, report.Figures{"bytes": 1})
 		}
-		s.add("memory", collectionCase(5_000_000), l.Name, figures{"ns": 1})
-		s.add("memory", stallCase, l.Name, figures{"ns": 1})
+		s.Add("memory", collectionCase(5_000_000), l.Name, report.Figures{"ns": 1})
+		s.Add("memory", stallCase, l.Name, report.Figures{"ns": 1})
 	}
 	for _, set := range keySets {
-		s.add("memory", set.kase(1, "allow")+twoLimits, library.Ours, figures{"ns": 1})
+		s.Add("memory", set.kase(1, "allow")+twoLimits, library.Ours, report.Figures{"ns": 1})
 	}
 	if got, want := len(memoryGoals(s)), 2*5*3+5+4; got != want {
 		t.Errorf("%d goals, want %d", got, want)
 	}
 	for _, v := range memoryViews(s) {
-		for _, c := range v.columns {
-			if s.find(c.kase, library.Ours) == nil {
-				t.Errorf("%s: no case %s", v.title, c.kase)
+		for _, c := range v.Columns {
+			if s.Find(c.Kase, library.Ours) == nil {
+				t.Errorf("%s: no case %s", v.Title, c.Kase)
 			}
 		}
 	}

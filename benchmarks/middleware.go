@@ -10,17 +10,18 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // middlewareSuite is each library's own middleware, over a handler that does
 // nothing, with a response that costs nothing: what a request pays beside the
 // server.
-var middlewareSuite = suite{
-	name:  "middleware",
-	run:   runMiddleware,
-	views: middlewareViews,
-	goals: middlewareGoals,
-	workers: child.Kinds{
+var middlewareSuite = report.Suite{
+	Name:  "middleware",
+	Run:   runMiddleware,
+	Views: middlewareViews,
+	Goals: middlewareGoals,
+	Workers: child.Kinds{
 		"handle": func() child.Worker { return &handleWorker{} },
 	},
 }
@@ -55,18 +56,18 @@ type handleSetting struct {
 	Denied  bool
 }
 
-func runMiddleware(ctx context.Context, s *session) error {
+func runMiddleware(ctx context.Context, s *report.Session) error {
 	rounds, span := 35, 30*time.Millisecond
-	if s.quick {
+	if s.Quick {
 		rounds, span = 7, 15*time.Millisecond
 	}
 	for _, h := range handleCases {
-		if !s.wants(h.kase()) {
+		if !s.Wants(h.kase()) {
 			continue
 		}
-		s.logf("middleware: %s", h.kase())
+		s.Logf("middleware: %s", h.kase())
 		var posts []child.Post
-		for _, l := range s.selected(library.Libraries) {
+		for _, l := range s.Selected(library.Libraries) {
 			if l.Handler != nil {
 				posts = append(posts, child.Post{Name: l.Name, Args: handleSetting{l.Name, h.setting(), h.verdict == "deny"}})
 			}
@@ -77,10 +78,10 @@ func runMiddleware(ctx context.Context, s *session) error {
 		}
 		for n := range rounds {
 			err := c.Round(n, func(child *child.Child) error {
-				var found figures
+				var found report.Figures
 				err := child.Do(span, &found)
 				if err == nil {
-					s.add("middleware", h.kase(), child.Name, found)
+					s.Add("middleware", h.kase(), child.Name, found)
 				}
 				return err
 			})
@@ -155,12 +156,12 @@ func (w *handleWorker) Do(args json.RawMessage) (any, error) {
 	}
 	sink := library.NewSink()
 	w.limited.ServeHTTP(sink, w.request)
-	return figures{
+	return report.Figures{
 		"ns":       limited.ns() - bare.ns(),
 		"total_ns": limited.ns(),
 		"bare_ns":  bare.ns(),
-		"allocs":   floor(limited.mallocs, limited.calls),
-		"bytes":    floor(limited.bytes, limited.calls),
+		"allocs":   report.Floor(limited.mallocs, limited.calls),
+		"bytes":    report.Floor(limited.bytes, limited.calls),
 		"headers":  float64(len(sink.Header())),
 	}, nil
 }
@@ -207,36 +208,36 @@ func (w *handleWorker) serve(h http.Handler, calls, want int) (wrong int) {
 	return wrong
 }
 
-func middlewareViews(*session) []view {
-	var views []view
+func middlewareViews(*report.Session) []report.View {
+	var views []report.View
 	for _, keys := range []int{1, 10_000} {
-		label := keyCount(keys)
-		v := view{
-			name:  fmt.Sprintf("middleware-%d", keys),
-			title: "A middleware over a bare handler, " + label,
-			note:  library.ByHandNote,
+		label := report.KeyCount(keys)
+		v := report.View{
+			Name:  fmt.Sprintf("middleware-%d", keys),
+			Title: "A middleware over a bare handler, " + label,
+			Note:  library.ByHandNote,
 		}
-		detail := view{title: "Allocations, and headers sent, " + label}
+		detail := report.View{Title: "Allocations, and headers sent, " + label}
 		for _, verdict := range []string{"allow", "deny"} {
 			kase := handleCase{keys, verdict}.kase()
-			v.columns = append(v.columns, column{label: verdicts[verdict], kase: kase, figure: "ns", unit: "ns"})
-			detail.columns = append(detail.columns,
-				column{label: verdicts[verdict] + ", allocations", kase: kase, figure: "allocs", plain: true},
-				column{label: "bytes", kase: kase, figure: "bytes", plain: true},
-				column{label: "headers", kase: kase, figure: "headers", plain: true})
+			v.Columns = append(v.Columns, report.Column{Label: report.Verdicts[verdict], Kase: kase, Figure: "ns", Unit: "ns"})
+			detail.Columns = append(detail.Columns,
+				report.Column{Label: report.Verdicts[verdict] + ", allocations", Kase: kase, Figure: "allocs", Plain: true},
+				report.Column{Label: "bytes", Kase: kase, Figure: "bytes", Plain: true},
+				report.Column{Label: "headers", Kase: kase, Figure: "headers", Plain: true})
 		}
 		views = append(views, v, detail)
 	}
 	return views
 }
 
-func middlewareGoals(s *session) []goal {
-	var goals []goal
+func middlewareGoals(s *report.Session) []report.Goal {
+	var goals []report.Goal
 	for _, h := range handleCases {
-		what := fmt.Sprintf("middleware, %s, %s", keyCount(h.keys), verdicts[h.verdict])
+		what := fmt.Sprintf("middleware, %s, %s", report.KeyCount(h.keys), report.Verdicts[h.verdict])
 		most := map[string]float64{"allow": 2, "deny": 5}[h.verdict]
-		goals = append(goals, s.atMost(what, 0.4, column{kase: h.kase(), figure: "ns", unit: "ns"}, library.WithRole(library.Rival), "the fastest other")...)
-		goals = append(goals, s.below(what, most, column{kase: h.kase(), figure: "allocs", unit: "allocations"})...)
+		goals = append(goals, s.AtMost(what, 0.4, report.Column{Kase: h.kase(), Figure: "ns", Unit: "ns"}, library.WithRole(library.Rival), "the fastest other")...)
+		goals = append(goals, s.Below(what, most, report.Column{Kase: h.kase(), Figure: "allocs", Unit: "allocations"})...)
 	}
 	return goals
 }

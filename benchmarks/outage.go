@@ -8,16 +8,17 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // outageSuite is an HTTP API whose limits are kept on Redis, when that is at its worst:
 // it hangs, or one key is hammered.
-var outageSuite = suite{
-	name:  "outage",
-	run:   runOutage,
-	views: outageViews,
-	goals: outageGoals,
-	workers: child.Kinds{
+var outageSuite = report.Suite{
+	Name:  "outage",
+	Run:   runOutage,
+	Views: outageViews,
+	Goals: outageGoals,
+	Workers: child.Kinds{
 		"outage": func() child.Worker { return &outageWorker{} },
 	},
 }
@@ -34,20 +35,20 @@ var (
 	hammeredCases    = []string{hammeredDecision, hammeredHandler, hammeredHTTP}
 )
 
-func runOutage(ctx context.Context, s *session) (err error) {
+func runOutage(ctx context.Context, s *report.Session) (err error) {
 	rounds, span, p := 3, 4*time.Second, hungPlan{2 * time.Second, 5 * time.Second, 3 * time.Second}
-	if s.quick {
+	if s.Quick {
 		rounds, span, p = 1, time.Second, hungPlan{500 * time.Millisecond, 1500 * time.Millisecond, 500 * time.Millisecond}
 	}
 	chosen := slices.DeleteFunc(slices.Clone(outageLibraries), func(l outageLibrary) bool {
-		return s.libraries != nil && !slices.Contains(s.libraries, l.name)
+		return s.Libraries != nil && !slices.Contains(s.Libraries, l.name)
 	})
 	server, err := startRedis(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
-	s.logf("outage: Redis %s", server.version(ctx))
+	s.Logf("outage: Redis %s", server.version(ctx))
 	var posts []child.Post
 	for _, l := range chosen {
 		posts = append(posts, child.Post{Name: l.name, Args: outageHire{l.name, server.tcp}})
@@ -60,13 +61,13 @@ func runOutage(ctx context.Context, s *session) (err error) {
 	key := 0 // no key is used twice: what is known of it would be of another round
 	for n := range rounds {
 		for _, kase := range append(slices.Clone(hammeredCases), hungCase) {
-			if !s.wants(kase) {
+			if !s.Wants(kase) {
 				continue
 			}
-			s.logf("outage: round %d of %d, %s", n+1, rounds, kase)
+			s.Logf("outage: round %d of %d, %s", n+1, rounds, kase)
 			err := c.Round(n, func(child *child.Child) error {
 				key += hungKeys
-				var found figures
+				var found report.Figures
 				var err error
 				if kase == hungCase {
 					found, err = hangChild(ctx, server, child, key, p)
@@ -77,7 +78,7 @@ func runOutage(ctx context.Context, s *session) (err error) {
 					return fmt.Errorf("%s, %s: %w", kase, child.Name, err)
 				}
 				found["wrong"] = found["above"] + found["below"] + found["failed"]
-				s.add("outage", kase, child.Name, found)
+				s.Add("outage", kase, child.Name, found)
 				return ctx.Err()
 			})
 			if err != nil {
@@ -89,7 +90,7 @@ func runOutage(ctx context.Context, s *session) (err error) {
 }
 
 // hangChild measures a library while Redis hangs.
-func hangChild(ctx context.Context, server *redisServer, child *child.Child, key int, p hungPlan) (figures, error) {
+func hangChild(ctx context.Context, server *redisServer, child *child.Child, key int, p hungPlan) (report.Figures, error) {
 	var address string
 	if err := child.Do(outageOrder{Do: tellAddress}, &address); err != nil {
 		return nil, err
@@ -110,7 +111,7 @@ func hangChild(ctx context.Context, server *redisServer, child *child.Child, key
 
 // hammerChild measures a library while one key is hammered, and counts what that costs
 // Redis.
-func hammerChild(ctx context.Context, server *redisServer, child *child.Child, kase string, o outageOrder) (figures, error) {
+func hammerChild(ctx context.Context, server *redisServer, child *child.Child, kase string, o outageOrder) (report.Figures, error) {
 	var address string
 	if err := child.Do(outageOrder{Do: tellAddress}, &address); err != nil {
 		return nil, err
@@ -120,7 +121,7 @@ func hammerChild(ctx context.Context, server *redisServer, child *child.Child, k
 		return nil, err
 	}
 	start := time.Now()
-	var found figures
+	var found report.Figures
 	switch kase {
 	case hammeredHTTP:
 		found, err = hammerOver(ctx, address, o)
@@ -150,56 +151,56 @@ func hammerChild(ctx context.Context, server *redisServer, child *child.Child, k
 // known of a key is looked after now and then, however long it is hammered.
 const sparedTrips = 5
 
-func outageViews(*session) []view {
-	answersOf := func(kase, unit string, scale float64) []column {
-		return []column{
-			{label: "median", kase: kase, figure: "p50_us", unit: unit, scale: scale},
-			{label: "99th percentile", kase: kase, figure: "p99_us", unit: unit, scale: scale},
-			{label: "slowest", kase: kase, figure: "max_us", unit: "ms", scale: 1000},
-			{label: "decisions/s", kase: kase, figure: "per_second", hidden: true},
-			{label: "calls", kase: kase, figure: "calls", plain: true, hidden: true},
-			{label: "admitted", kase: kase, figure: "admitted", plain: true, hidden: true},
-			{label: "above the limit", kase: kase, figure: "above", plain: true, hidden: true},
-			{label: "below 95% of it", kase: kase, figure: "below", plain: true, hidden: true},
-			{label: "5xx or no answer", kase: kase, figure: "failed", plain: true, hidden: true},
+func outageViews(*report.Session) []report.View {
+	answersOf := func(kase, unit string, scale float64) []report.Column {
+		return []report.Column{
+			{Label: "median", Kase: kase, Figure: "p50_us", Unit: unit, Scale: scale},
+			{Label: "99th percentile", Kase: kase, Figure: "p99_us", Unit: unit, Scale: scale},
+			{Label: "slowest", Kase: kase, Figure: "max_us", Unit: "ms", Scale: 1000},
+			{Label: "decisions/s", Kase: kase, Figure: "per_second", Hidden: true},
+			{Label: "calls", Kase: kase, Figure: "calls", Plain: true, Hidden: true},
+			{Label: "admitted", Kase: kase, Figure: "admitted", Plain: true, Hidden: true},
+			{Label: "above the limit", Kase: kase, Figure: "above", Plain: true, Hidden: true},
+			{Label: "below 95% of it", Kase: kase, Figure: "below", Plain: true, Hidden: true},
+			{Label: "5xx or no answer", Kase: kase, Figure: "failed", Plain: true, Hidden: true},
 		}
 	}
-	hung := view{
-		name: "outage-hung", title: fmt.Sprintf("Redis hangs: %d calls a second by %d keys, through a server", hungRate, hungKeys),
-		note: "latencies of the calls that were due while it hung; the others with the defaults of their documentation",
-		log:  true, entries: outageEntries(), columns: answersOf(hungCase, "ms", 1000),
+	hung := report.View{
+		Name: "outage-hung", Title: fmt.Sprintf("Redis hangs: %d calls a second by %d keys, through a server", hungRate, hungKeys),
+		Note: "latencies of the calls that were due while it hung; the others with the defaults of their documentation",
+		Log:  true, Entries: outageEntries(), Columns: answersOf(hungCase, "ms", 1000),
 	}
-	hung.columns = append(hung.columns, column{label: "stall", kase: hungCase, figure: "stall_us", unit: "ms", scale: 1000, plain: true, hidden: true})
-	views := []view{hung}
+	hung.Columns = append(hung.Columns, report.Column{Label: "stall", Kase: hungCase, Figure: "stall_us", Unit: "ms", Scale: 1000, Plain: true, Hidden: true})
+	views := []report.View{hung}
 	for i, kase := range hammeredCases {
 		where := []string{"the limiter alone", "the handler alone", "through a server"}[i]
 		title := fmt.Sprintf("One key limited to %d/s, %d callers, %s", outageLimit.Tokens, hammerCallers, where)
 		views = append(views,
-			view{title: title, entries: outageEntries(), columns: answersOf(kase, us, 1)},
-			view{title: title + ": what it costs Redis", entries: outageEntries(), columns: []column{
-				{label: "trips per call", kase: kase, figure: "trips_per_call", plain: true, digits: 6},
-				{label: "trips per admitted call", kase: kase, figure: "trips_per_admitted", digits: 1},
+			report.View{Title: title, Entries: outageEntries(), Columns: answersOf(kase, report.Microsecond, 1)},
+			report.View{Title: title + ": what it costs Redis", Entries: outageEntries(), Columns: []report.Column{
+				{Label: "trips per call", Kase: kase, Figure: "trips_per_call", Plain: true, Digits: 6},
+				{Label: "trips per admitted call", Kase: kase, Figure: "trips_per_admitted", Digits: 1},
 			}})
 	}
 	return views
 }
 
 // outageGoals are about keyrate's answers, and what they cost Redis.
-func outageGoals(s *session) []goal {
-	var goals []goal
+func outageGoals(s *report.Session) []report.Goal {
+	var goals []report.Goal
 	for _, kase := range []string{hammeredDecision, hammeredHandler} {
-		c := column{kase: kase, figure: "per_second", unit: "/s"}
-		goals = append(goals, s.atLeast("decisions/s, "+kase, 50, c, []string{"redis_rate"}, "redis_rate")...)
+		c := report.Column{Kase: kase, Figure: "per_second", Unit: "/s"}
+		goals = append(goals, s.AtLeast("decisions/s, "+kase, 50, c, []string{"redis_rate"}, "redis_rate")...)
 	}
 	for _, kase := range hammeredCases {
-		c := column{kase: kase, figure: "trips_beyond", unit: "per admitted call", digits: 2}
-		goals = append(goals, s.below(fmt.Sprintf("script calls, but for %d a second, %s", sparedTrips, kase), 2, c)...)
+		c := report.Column{Kase: kase, Figure: "trips_beyond", Unit: "per admitted call", Digits: 2}
+		goals = append(goals, s.Below(fmt.Sprintf("script calls, but for %d a second, %s", sparedTrips, kase), 2, c)...)
 	}
 	// The budget of a decision, and what a machine that is busy takes.
-	goals = append(goals, s.below("Redis hangs, slowest answer less the machine's own stall", 70,
-		column{kase: hungCase, figure: "max_less_stall_us", unit: "ms", scale: 1000, digits: 1})...)
+	goals = append(goals, s.Below("Redis hangs, slowest answer less the machine's own stall", 70,
+		report.Column{Kase: hungCase, Figure: "max_less_stall_us", Unit: "ms", Scale: 1000, Digits: 1})...)
 	for _, kase := range append(slices.Clone(hammeredCases), hungCase) {
-		goals = append(goals, s.below("wrong answers, "+kase, 0, column{kase: kase, figure: "wrong", unit: "calls"})...)
+		goals = append(goals, s.Below("wrong answers, "+kase, 0, report.Column{Kase: kase, Figure: "wrong", Unit: "calls"})...)
 	}
 	return goals
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // answers are what callers were answered, and when.
@@ -46,9 +47,9 @@ func joined(callers []answers) *answers {
 }
 
 // figures are those of answers that came within a time.
-func (a *answers) figures(took time.Duration) figures {
+func (a *answers) figures(took time.Duration) report.Figures {
 	quantile := func(q float64) float64 { return float64(a.latencies.ValueAtQuantile(q)) * tick.Seconds() * 1e6 }
-	return figures{
+	return report.Figures{
 		"per_second": float64(a.admitted+a.refused) / took.Seconds(),
 		"p50_us":     quantile(50),
 		"p99_us":     quantile(99),

@@ -8,6 +8,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // An outageLibrary is one of those that limit an HTTP API on a Redis that may hang.
@@ -46,14 +47,14 @@ func defaultClient(address string) *goredis.Client {
 }
 
 // outageEntries are the libraries of a view.
-func outageEntries() []entry {
-	entries := make([]entry, 0, len(outageLibraries))
+func outageEntries() []report.Entry {
+	entries := make([]report.Entry, 0, len(outageLibraries))
 	for _, l := range outageLibraries {
 		role := library.Rival
 		if l.name == library.Ours {
 			role = library.Own
 		}
-		entries = append(entries, entry{l.name, role})
+		entries = append(entries, report.Entry{Name: l.name, Role: role})
 	}
 	return entries
 }

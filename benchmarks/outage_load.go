@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // The load while Redis hangs: each key calls four times as often as it may.
@@ -28,7 +29,7 @@ type hungCall struct {
 
 // hangUnder calls a server at a fixed rate, whether it answers or not, while Redis hangs
 // for a time. The latency of each call counts from when it was due.
-func hangUnder(ctx context.Context, address string, firstKey int, p hungPlan, server *redisServer) (figures, error) {
+func hangUnder(ctx context.Context, address string, firstKey int, p hungPlan, server *redisServer) (report.Figures, error) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: hungRate}, Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	calls := make([]hungCall, int((p.well+p.hung+p.after).Seconds()*hungRate))
@@ -67,7 +68,7 @@ func hangUnder(ctx context.Context, address string, firstKey int, p hungPlan, se
 
 // hungFigures are the latencies of the calls that were due while Redis hung, the
 // decisions that came in that time, and what was wrong in all of it.
-func hungFigures(calls []hungCall, p hungPlan) figures {
+func hungFigures(calls []hungCall, p hungPlan) report.Figures {
 	during, all := newAnswers(), newAnswers()
 	decided := 0
 	var late time.Duration
@@ -137,7 +138,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // hammerOver calls a server over as many connections as there are callers, all with one
 // key, each again as soon as it has its answer.
-func hammerOver(ctx context.Context, address string, o outageOrder) (figures, error) {
+func hammerOver(ctx context.Context, address string, o outageOrder) (report.Figures, error) {
 	var callers []*caller
 	defer func() {
 		for _, c := range callers {

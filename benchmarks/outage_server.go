@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // An outageHire is the first line of a child of this suite.
@@ -126,7 +127,7 @@ func (w *outageWorker) deciding(key int) func() int {
 const givesWay = 16
 
 // hammerWith lets callers call again as soon as they have their answer.
-func hammerWith(o outageOrder, newCaller func() func() int) (figures, error) {
+func hammerWith(o outageOrder, newCaller func() func() int) (report.Figures, error) {
 	found := make([]answers, o.Callers)
 	took, err := each(o.Callers, func(i int) error {
 		call, deadline := newCaller(), time.Now().Add(o.Span)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // Every library, set up as the suite does it, must admit and refuse as asked.
@@ -88,7 +89,7 @@ func TestAHandlerThatPanicsHasFailed(t *testing.T) {
 func TestOutageSuite(t *testing.T) {
 	_ = requireRedis(t)
 	var out, log bytes.Buffer
-	err := command(t.Context(), []suite{outageSuite}, []string{"outage", "-quick", "-library", "keyrate,redis_rate", "-json", "-"}, &out, &log)
+	err := report.Command(t.Context(), []report.Suite{outageSuite}, []string{"outage", "-quick", "-library", "keyrate,redis_rate", "-json", "-"}, &out, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,19 +130,19 @@ func TestOutageSuite(t *testing.T) {
 
 // Every goal and every column must name a case that is measured.
 func TestOutageGoalsNameCases(t *testing.T) {
-	s := &session{}
+	s := &report.Session{}
 	for _, kase := range append([]string{hungCase}, hammeredCases...) {
 		for _, l := range outageLibraries {
-			s.add("outage", kase, l.name, figures{"per_second": 1, "wrong": 1, "trips_beyond": 1, "max_less_stall_us": 1})
+			s.Add("outage", kase, l.name, report.Figures{"per_second": 1, "wrong": 1, "trips_beyond": 1, "max_less_stall_us": 1})
 		}
 	}
 	if got, want := len(outageGoals(s)), 2+3+1+4; got != want {
 		t.Errorf("%d goals, want %d", got, want)
 	}
 	for _, v := range outageViews(s) {
-		for _, c := range v.columns {
-			if s.find(c.kase, library.Ours) == nil {
-				t.Errorf("%s: no case %s", v.title, c.kase)
+		for _, c := range v.Columns {
+			if s.Find(c.Kase, library.Ours) == nil {
+				t.Errorf("%s: no case %s", v.Title, c.Kase)
 			}
 		}
 	}

@@ -8,16 +8,17 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // redisSuite is decisions that processes share on one real Redis: how many of them
 // callers get done in a second, how long each takes, and what they cost Redis.
-var redisSuite = suite{
-	name:  "redis",
-	run:   runRedis,
-	views: redisViews,
-	goals: redisGoals,
-	workers: child.Kinds{
+var redisSuite = report.Suite{
+	Name:  "redis",
+	Run:   runRedis,
+	Views: redisViews,
+	Goals: redisGoals,
+	Workers: child.Kinds{
 		"redis": func() child.Worker { return &redisWorker{} },
 	},
 }
@@ -45,7 +46,7 @@ type redisCase struct {
 }
 
 func (c redisCase) String() string {
-	return fmt.Sprintf("callers=%d/keys=%d/%s/%s", c.callers, c.keys, verdict(c.denied), c.network)
+	return fmt.Sprintf("callers=%d/keys=%d/%s/%s", c.callers, c.keys, report.Verdict(c.denied), c.network)
 }
 
 // redisCases are those of one verdict.
@@ -80,13 +81,13 @@ func (l redisLibrary) takes(c redisCase) bool {
 	return l.base == "" || c.callers > defaultPool() && c.callers < manyCallers
 }
 
-func runRedis(ctx context.Context, s *session) (err error) {
+func runRedis(ctx context.Context, s *report.Session) (err error) {
 	rounds, span := 5, 400*time.Millisecond
-	if s.quick {
+	if s.Quick {
 		rounds, span = 3, 70*time.Millisecond
 	}
 	chosen := slices.DeleteFunc(slices.Clone(redisLibraries), func(l redisLibrary) bool {
-		return s.libraries != nil && !slices.Contains(s.libraries, l.name) && !slices.Contains(s.libraries, l.base)
+		return s.Libraries != nil && !slices.Contains(s.Libraries, l.name) && !slices.Contains(s.Libraries, l.base)
 	})
 	server, err := startRedis(ctx)
 	if err != nil {
@@ -98,7 +99,7 @@ func runRedis(ctx context.Context, s *session) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, long.Close()) }()
-	s.logf("redis: Redis %s", server.version(ctx))
+	s.Logf("redis: Redis %s", server.version(ctx))
 	var posts []child.Post
 	for i, l := range chosen {
 		posts = append(posts, child.Post{Name: l.name, Args: redisHire{
@@ -113,7 +114,7 @@ func runRedis(ctx context.Context, s *session) (err error) {
 	defer func() { err = errors.Join(err, c.Dismiss()) }()
 	for n := range rounds {
 		for _, denied := range []bool{false, true} {
-			s.logf("redis: round %d of %d, %s", n+1, rounds, verdicts[verdict(denied)])
+			s.Logf("redis: round %d of %d, %s", n+1, rounds, report.Verdicts[report.Verdict(denied)])
 			if err := redisRound(ctx, s, server, c, n, redisOrder{Denied: denied, Span: span}); err != nil {
 				return err
 			}
@@ -124,8 +125,8 @@ func runRedis(ctx context.Context, s *session) (err error) {
 
 // redisRound runs the cases of one verdict once, on a Redis that holds the keys of
 // all libraries and nothing else.
-func redisRound(ctx context.Context, s *session, server *redisServer, c child.Crew, n int, o redisOrder) error {
-	cases := slices.DeleteFunc(redisCases(o.Denied, s.quick), func(c redisCase) bool { return !s.wants(c.String()) })
+func redisRound(ctx context.Context, s *report.Session, server *redisServer, c child.Crew, n int, o redisOrder) error {
+	cases := slices.DeleteFunc(redisCases(o.Denied, s.Quick), func(c redisCase) bool { return !s.Wants(c.String()) })
 	if len(cases) == 0 {
 		return nil
 	}
@@ -150,14 +151,14 @@ func redisRound(ctx context.Context, s *session, server *redisServer, c child.Cr
 			if l.base != "" {
 				o.Pool = kase.callers
 			}
-			var found figures
+			var found report.Figures
 			if err := child.Do(o, &found); err != nil {
 				return fmt.Errorf("%s: %w", kase, err)
 			}
 			if failures := found["failures_ppm"]; failures > 0 {
-				s.logf("redis: %s, %s: %.0f of a million calls got no answer", kase, child.Name, failures)
+				s.Logf("redis: %s, %s: %.0f of a million calls got no answer", kase, child.Name, failures)
 			}
-			s.add("redis", kase.String(), child.Name, found)
+			s.Add("redis", kase.String(), child.Name, found)
 			return ctx.Err()
 		})
 		if err != nil {
@@ -167,10 +168,10 @@ func redisRound(ctx context.Context, s *session, server *redisServer, c child.Cr
 	return nil
 }
 
-func redisViews(*session) []view {
-	var views []view
-	add := func(v view) {
-		v.entries = redisEntries()
+func redisViews(*report.Session) []report.View {
+	var views []report.View
+	add := func(v report.View) {
+		v.Entries = redisEntries()
 		views = append(views, v)
 	}
 	sizes := func(denied bool, network string) []redisCase {
@@ -184,15 +185,15 @@ func redisViews(*session) []view {
 	}
 	for _, denied := range []bool{false, true} {
 		for _, network := range []string{tcp, unixSocket} {
-			where := fmt.Sprintf("%s, %s", verdicts[verdict(denied)], networkLabels[network])
-			name := fmt.Sprintf("redis-%s-%s", verdict(denied), network)
-			rate := view{name: name, title: "Decisions per second on Redis, " + where, more: true}
-			p50 := view{name: name + "-p50", title: "Latency of a decision on Redis, median, " + where, log: true}
-			p99 := view{title: "Latency of a decision on Redis, 99th percentile, " + where}
+			where := fmt.Sprintf("%s, %s", report.Verdicts[report.Verdict(denied)], networkLabels[network])
+			name := fmt.Sprintf("redis-%s-%s", report.Verdict(denied), network)
+			rate := report.View{Name: name, Title: "Decisions per second on Redis, " + where, More: true}
+			p50 := report.View{Name: name + "-p50", Title: "Latency of a decision on Redis, median, " + where, Log: true}
+			p99 := report.View{Title: "Latency of a decision on Redis, 99th percentile, " + where}
 			for _, c := range sizes(denied, network) {
-				rate.columns = append(rate.columns, column{label: c.label(), kase: c.String(), figure: "per_second"})
-				p50.columns = append(p50.columns, column{label: c.label(), kase: c.String(), figure: "p50_us", unit: us})
-				p99.columns = append(p99.columns, column{label: c.label(), kase: c.String(), figure: "p99_us", unit: us})
+				rate.Columns = append(rate.Columns, report.Column{Label: c.label(), Kase: c.String(), Figure: "per_second"})
+				p50.Columns = append(p50.Columns, report.Column{Label: c.label(), Kase: c.String(), Figure: "p50_us", Unit: report.Microsecond})
+				p99.Columns = append(p99.Columns, report.Column{Label: c.label(), Kase: c.String(), Figure: "p99_us", Unit: report.Microsecond})
 			}
 			add(rate)
 			add(p50)
@@ -202,42 +203,42 @@ func redisViews(*session) []view {
 	for _, denied := range []bool{false, true} {
 		for _, callers := range []int{1, 64, 256} {
 			c := redisCase{callers, redisKeys, denied, tcp}
-			add(view{
-				name:  fmt.Sprintf("redis-cost-%s-%d", verdict(denied), callers),
-				title: fmt.Sprintf("What a decision costs Redis, %s, %s, %s", c.label(), verdicts[verdict(denied)], networkLabels[tcp]),
-				note:  "trips: script calls, or other commands that wait for an answer of their own; reads: how often Redis reads from a connection",
-				columns: []column{
-					{label: "processor time", kase: c.String(), figure: "redis_cpu_us", unit: us, digits: 2},
-					{label: "in scripts, by the clock", kase: c.String(), figure: "script_us", unit: us, digits: 2},
-					{label: "trips", kase: c.String(), figure: "trips", digits: 3, plain: true},
-					{label: "reads", kase: c.String(), figure: "reads", digits: 3, plain: true, hidden: true},
+			add(report.View{
+				Name:  fmt.Sprintf("redis-cost-%s-%d", report.Verdict(denied), callers),
+				Title: fmt.Sprintf("What a decision costs Redis, %s, %s, %s", c.label(), report.Verdicts[report.Verdict(denied)], networkLabels[tcp]),
+				Note:  "trips: script calls, or other commands that wait for an answer of their own; reads: how often Redis reads from a connection",
+				Columns: []report.Column{
+					{Label: "processor time", Kase: c.String(), Figure: "redis_cpu_us", Unit: report.Microsecond, Digits: 2},
+					{Label: "in scripts, by the clock", Kase: c.String(), Figure: "script_us", Unit: report.Microsecond, Digits: 2},
+					{Label: "trips", Kase: c.String(), Figure: "trips", Digits: 3, Plain: true},
+					{Label: "reads", Kase: c.String(), Figure: "reads", Digits: 3, Plain: true, Hidden: true},
 				},
 			})
 		}
 	}
 	for _, denied := range []bool{false, true} {
 		kase := redisCase{64, redisKeys, denied, longLink}.String()
-		add(view{
-			name:  "redis-link-" + verdict(denied),
-			title: fmt.Sprintf("64 callers over a link of 1 ms, %s", verdicts[verdict(denied)]),
-			columns: []column{
-				{label: "median", kase: kase, figure: "p50_us", unit: us},
-				{label: "99th percentile", kase: kase, figure: "p99_us", unit: us},
-				{label: "decisions/s", kase: kase, figure: "per_second", hidden: true},
-				{label: "no answer, of a million", kase: kase, figure: "failures_ppm", plain: true, hidden: true},
+		add(report.View{
+			Name:  "redis-link-" + report.Verdict(denied),
+			Title: fmt.Sprintf("64 callers over a link of 1 ms, %s", report.Verdicts[report.Verdict(denied)]),
+			Columns: []report.Column{
+				{Label: "median", Kase: kase, Figure: "p50_us", Unit: report.Microsecond},
+				{Label: "99th percentile", Kase: kase, Figure: "p99_us", Unit: report.Microsecond},
+				{Label: "decisions/s", Kase: kase, Figure: "per_second", Hidden: true},
+				{Label: "no answer, of a million", Kase: kase, Figure: "failures_ppm", Plain: true, Hidden: true},
 			},
 		})
 	}
 	many := redisCase{manyCallers, redisKeys, false, tcp}.String()
-	add(view{
-		title: fmt.Sprintf("%s callers", count(manyCallers)),
-		columns: []column{
-			{label: "goroutines beside the callers'", kase: many, figure: "goroutines", plain: true},
-			{label: "connections", kase: many, figure: "connections", plain: true},
-			{label: "decisions/s", kase: many, figure: "per_second"},
-			{label: "median", kase: many, figure: "p50_us", unit: us},
-			{label: "99th percentile", kase: many, figure: "p99_us", unit: us},
-			{label: "no answer, of a million", kase: many, figure: "failures_ppm", plain: true},
+	add(report.View{
+		Title: fmt.Sprintf("%s callers", report.Count(manyCallers)),
+		Columns: []report.Column{
+			{Label: "goroutines beside the callers'", Kase: many, Figure: "goroutines", Plain: true},
+			{Label: "connections", Kase: many, Figure: "connections", Plain: true},
+			{Label: "decisions/s", Kase: many, Figure: "per_second"},
+			{Label: "median", Kase: many, Figure: "p50_us", Unit: report.Microsecond},
+			{Label: "99th percentile", Kase: many, Figure: "p99_us", Unit: report.Microsecond},
+			{Label: "no answer, of a million", Kase: many, Figure: "failures_ppm", Plain: true},
 		},
 	})
 	return views
@@ -262,27 +263,27 @@ const keyratePool = 20
 
 // redisGoals are those of the table, for each verdict and network that was measured.
 // redis_rate is the better of its two pools, figure by figure.
-func redisGoals(s *session) []goal {
-	var goals []goal
-	add := func(what string, c redisCase, figure, unit string, factor float64, compare func(string, float64, column, []string, string) []goal) {
+func redisGoals(s *report.Session) []report.Goal {
+	var goals []report.Goal
+	add := func(what string, c redisCase, figure, unit string, factor float64, compare func(string, float64, report.Column, []string, string) []report.Goal) {
 		digits := 0
 		if figure == "redis_cpu_us" {
 			digits = 2
 		}
-		what = fmt.Sprintf("%s, %s, %s, %s", c.label(), what, verdicts[verdict(c.denied)], networkLabels[c.network])
-		goals = append(goals, compare(what, factor, column{kase: c.String(), figure: figure, unit: unit, digits: digits}, redisNames("redis_rate"), "redis_rate")...)
+		what = fmt.Sprintf("%s, %s, %s, %s", c.label(), what, report.Verdicts[report.Verdict(c.denied)], networkLabels[c.network])
+		goals = append(goals, compare(what, factor, report.Column{Kase: c.String(), Figure: figure, Unit: unit, Digits: digits}, redisNames("redis_rate"), "redis_rate")...)
 	}
 	for _, denied := range []bool{false, true} {
 		for _, network := range []string{tcp, unixSocket} {
-			add("decisions/s", redisCase{256, redisKeys, denied, network}, "per_second", "/s", 5, s.atLeast)
-			add("decisions/s", redisCase{64, redisKeys, denied, network}, "per_second", "/s", 3, s.atLeast)
-			add("median", redisCase{1, redisKeys, denied, network}, "p50_us", us, 1.1, s.atMost)
-			add("Redis' processor time", redisCase{256, redisKeys, denied, network}, "redis_cpu_us", us, 0.3, s.atMost)
-			add("decisions/s", redisCase{256, 1, denied, network}, "per_second", "/s", 5, s.atLeast)
+			add("decisions/s", redisCase{256, redisKeys, denied, network}, "per_second", "/s", 5, s.AtLeast)
+			add("decisions/s", redisCase{64, redisKeys, denied, network}, "per_second", "/s", 3, s.AtLeast)
+			add("median", redisCase{1, redisKeys, denied, network}, "p50_us", report.Microsecond, 1.1, s.AtMost)
+			add("Redis' processor time", redisCase{256, redisKeys, denied, network}, "redis_cpu_us", report.Microsecond, 0.3, s.AtMost)
+			add("decisions/s", redisCase{256, 1, denied, network}, "per_second", "/s", 5, s.AtLeast)
 		}
-		add("median", redisCase{64, redisKeys, denied, longLink}, "p50_us", us, 1.3, s.atMost)
+		add("median", redisCase{64, redisKeys, denied, longLink}, "p50_us", report.Microsecond, 1.3, s.AtMost)
 	}
 	many := redisCase{manyCallers, redisKeys, false, tcp}
-	goals = append(goals, s.below(many.label()+", connections", keyratePool, column{kase: many.String(), figure: "connections"})...)
-	return append(goals, s.below(many.label()+", goroutines beside theirs", keyratePool, column{kase: many.String(), figure: "goroutines"})...)
+	goals = append(goals, s.Below(many.label()+", connections", keyratePool, report.Column{Kase: many.String(), Figure: "connections"})...)
+	return append(goals, s.Below(many.label()+", goroutines beside theirs", keyratePool, report.Column{Kase: many.String(), Figure: "goroutines"})...)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // A redisLibrary is one of those that are compared on Redis.
@@ -96,8 +97,8 @@ func redisPlace(name string) int {
 }
 
 // redisEntries are the libraries of a view.
-func redisEntries() []entry {
-	entries := make([]entry, 0, len(redisLibraries))
+func redisEntries() []report.Entry {
+	entries := make([]report.Entry, 0, len(redisLibraries))
 	for _, l := range redisLibraries {
 		role := library.Rival
 		switch {
@@ -106,7 +107,7 @@ func redisEntries() []entry {
 		case l.bare:
 			role = library.Yardstick
 		}
-		entries = append(entries, entry{l.name, role})
+		entries = append(entries, report.Entry{Name: l.name, Role: role})
 	}
 	return entries
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // redisKeys is how many keys there are for each verdict.
@@ -143,7 +144,7 @@ func each(callers int, work func(caller int) error) (time.Duration, error) {
 
 // measure opens a client, warms it up, and counts what its callers get done, and
 // what that costs Redis.
-func (w *redisWorker) measure(ctx context.Context, o redisOrder) (found figures, err error) {
+func (w *redisWorker) measure(ctx context.Context, o redisOrder) (found report.Figures, err error) {
 	l, err := w.open(o.Network, o.Denied, o.Pool)
 	if err != nil {
 		return nil, err
@@ -201,12 +202,12 @@ type redisCalls struct {
 // tick is what latencies are counted in.
 const tick = 100 * time.Nanosecond
 
-func (c redisCalls) figures() figures {
+func (c redisCalls) figures() report.Figures {
 	quantile := func(q float64) float64 {
 		return float64(c.histogram.ValueAtQuantile(q)) * tick.Seconds() * 1e6
 	}
 	decisions := float64(c.histogram.TotalCount())
-	return figures{
+	return report.Figures{
 		"per_second":   decisions / c.took.Seconds(),
 		"p50_us":       quantile(50),
 		"p99_us":       quantile(99),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // Every library, set up as the suite does it, must allow and deny as asked.
@@ -66,7 +67,7 @@ func TestRedisIsMeasured(t *testing.T) {
 			{Callers: 2, Keys: 1, Network: longLink},
 		} {
 			o.Span = 20 * time.Millisecond
-			var found figures
+			var found report.Figures
 			if err := c.Do(o, &found); err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +114,7 @@ func TestRedisReportsWrongAnswers(t *testing.T) {
 func TestRedisSuite(t *testing.T) {
 	_ = requireRedis(t)
 	var out, log bytes.Buffer
-	err := command(t.Context(), []suite{redisSuite}, []string{"redis", "-quick", "-library", "keyrate,redis_rate", "-case", "callers=(1|64)/keys=10000/allow/(tcp|link)", "-json", "-"}, &out, &log)
+	err := report.Command(t.Context(), []report.Suite{redisSuite}, []string{"redis", "-quick", "-library", "keyrate,redis_rate", "-case", "callers=(1|64)/keys=10000/allow/(tcp|link)", "-json", "-"}, &out, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,11 +161,11 @@ func TestRedisThatIsMissing(t *testing.T) {
 // Every goal and every column must name a case that is measured: without figures it
 // is silently left out.
 func TestRedisGoalsNameCases(t *testing.T) {
-	s := &session{}
+	s := &report.Session{}
 	for _, denied := range []bool{false, true} {
 		for _, c := range redisCases(denied, false) {
 			for _, l := range redisLibraries {
-				s.add("redis", c.String(), l.name, figures{"per_second": 1, "p50_us": 1, "redis_cpu_us": 1, "connections": 1, "goroutines": 1})
+				s.Add("redis", c.String(), l.name, report.Figures{"per_second": 1, "p50_us": 1, "redis_cpu_us": 1, "connections": 1, "goroutines": 1})
 			}
 		}
 		for _, c := range redisCases(denied, true) {
@@ -177,9 +178,9 @@ func TestRedisGoalsNameCases(t *testing.T) {
 		t.Errorf("%d goals, want %d", got, want)
 	}
 	for _, v := range redisViews(s) {
-		for _, c := range v.columns {
-			if s.find(c.kase, library.Ours) == nil {
-				t.Errorf("%s: no case %s", v.title, c.kase)
+		for _, c := range v.Columns {
+			if s.Find(c.Kase, library.Ours) == nil {
+				t.Errorf("%s: no case %s", v.Title, c.Kase)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -19,9 +19,9 @@ import (
 // A chart draws a view: a panel per column, in each of them a bar per row with its
 // value and its ratio to keyrate at the end. There are no axes to read.
 type chart struct {
-	view    view
+	view    View
 	rows    []row
-	session *session
+	session *Session
 }
 
 // The measures of a chart, in points.
@@ -56,8 +56,8 @@ var (
 )
 
 // columns returns those that are drawn.
-func (c *chart) columns() []column {
-	return slices.DeleteFunc(slices.Clone(c.view.columns), func(c column) bool { return c.hidden })
+func (c *chart) columns() []Column {
+	return slices.DeleteFunc(slices.Clone(c.view.Columns), func(c Column) bool { return c.Hidden })
 }
 
 // panelHeight is the height of a line of panels.
@@ -71,17 +71,17 @@ func (c *chart) titleSpace() vg.Length {
 // notes returns the lines below the title.
 func (c *chart) notes() []string {
 	better := "less"
-	if c.view.more {
+	if c.view.More {
 		better = "more"
 	}
 	first := better + " is better; beside each value its ratio to keyrate"
-	if c.view.log {
+	if c.view.Log {
 		first += "; logarithmic scale"
 	}
-	if c.view.note == "" {
+	if c.view.Note == "" {
 		return []string{first}
 	}
-	return []string{first, c.view.note}
+	return []string{first, c.view.Note}
 }
 
 func (c *chart) size() (width, height vg.Length) {
@@ -97,7 +97,7 @@ func (c *chart) draw(canvas draw.Canvas) {
 	canvas.SetColor(background)
 	canvas.Fill(rectangle(0, 0, width, height))
 	y := height - margin - titleSize/2
-	canvas.FillText(style(ink, titleSize, true, draw.XLeft), vg.Point{X: margin, Y: y}, c.view.title)
+	canvas.FillText(style(ink, titleSize, true, draw.XLeft), vg.Point{X: margin, Y: y}, c.view.Title)
 	for i, note := range c.notes() {
 		at := vg.Point{X: margin, Y: y - 17 - vg.Length(i)*noteHeight}
 		canvas.FillText(style(faint, valueSize, false, draw.XLeft), at, note)
@@ -121,10 +121,10 @@ func (c *chart) names(canvas draw.Canvas, top vg.Length) {
 }
 
 // panel draws one column, whose bars begin at left, below top.
-func (c *chart) panel(canvas draw.Canvas, column column, left, top vg.Length) {
-	heading := column.label
-	if column.unit != "" {
-		heading += ", " + column.unit
+func (c *chart) panel(canvas draw.Canvas, column Column, left, top vg.Length) {
+	heading := column.Label
+	if column.Unit != "" {
+		heading += ", " + column.Unit
 	}
 	canvas.FillText(style(ink, labelSize, true, draw.XLeft), vg.Point{X: left, Y: top + 8}, heading)
 	canvas.SetColor(rule)
@@ -145,24 +145,24 @@ func (c *chart) panel(canvas draw.Canvas, column column, left, top vg.Length) {
 }
 
 // label is what stands at the end of a bar.
-func (c *chart) label(column column, r row, value float64) string {
+func (c *chart) label(column Column, r row, value float64) string {
 	text := column.text(value)
 	base, found := column.find(c.session, row{library: library.Ours}), column.find(c.session, r)
-	if v, ok := base.median(column.figure); !ok || v == 0 || column.plain || r.library == library.Ours && r.variant == "" {
+	if v, ok := base.Median(column.Figure); !ok || v == 0 || column.Plain || r.library == library.Ours && r.variant == "" {
 		return text
 	}
-	return fmt.Sprintf("%s  (%s)", text, times(ratio(found.samples[column.figure], base.samples[column.figure])))
+	return fmt.Sprintf("%s  (%s)", text, times(Ratio(found.Samples[column.Figure], base.Samples[column.Figure])))
 }
 
 // scale returns what part of the longest bar a value's is.
-func (c *chart) scale(column column) func(float64) float64 {
+func (c *chart) scale(column Column) func(float64) float64 {
 	least, most := math.Inf(1), 0.0
 	for _, r := range c.rows {
 		if v := column.value(c.session, r); v > 0 {
 			least, most = min(least, v), max(most, v)
 		}
 	}
-	if !c.view.log {
+	if !c.view.Log {
 		return func(v float64) float64 { return max(v, 0) / max(most, math.SmallestNonzeroFloat64) }
 	}
 	from := math.Log10(least) - 0.3 // so that the shortest bar can be seen

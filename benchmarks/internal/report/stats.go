@@ -1,9 +1,9 @@
-package main
+package report
 
 import "slices"
 
 // median returns the middle of the samples, of which there must be at least one.
-func median(samples []float64) float64 {
+func Median(samples []float64) float64 {
 	sorted := slices.Sorted(slices.Values(samples))
 	n := len(sorted)
 	if n%2 == 1 {
@@ -15,7 +15,7 @@ func median(samples []float64) float64 {
 // spread returns half the distance between the quartiles, relative to the median:
 // between them is the middle half of the samples.
 func spread(samples []float64) float64 {
-	m := median(samples)
+	m := Median(samples)
 	if m == 0 {
 		return 0
 	}
@@ -26,8 +26,8 @@ func spread(samples []float64) float64 {
 
 // ratio returns how many times b the figure a is, by their medians: so that it can
 // be checked by what is printed.
-func ratio(a, b []float64) float64 { return median(a) / median(b) }
+func Ratio(a, b []float64) float64 { return Median(a) / Median(b) }
 
 // floor returns the whole number of n per call: what the measurement itself
 // allocates is no part of a call.
-func floor(n uint64, calls int) float64 { return float64(n / uint64(calls)) }
+func Floor(n uint64, calls int) float64 { return float64(n / uint64(calls)) }

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bufio"
@@ -24,12 +24,12 @@ type picture interface {
 }
 
 // writePlot draws a view into a folder, as NAME.svg and NAME.png.
-func writePlot(folder string, v view, s *session) error {
+func writePlot(folder string, v View, s *Session) error {
 	rows := v.rows(s)
-	if v.name == "" || len(rows) == 0 {
+	if v.Name == "" || len(rows) == 0 {
 		return nil
 	}
-	return writePicture(folder, v.name, &chart{view: v, rows: rows, session: s})
+	return writePicture(folder, v.Name, &chart{view: v, rows: rows, session: s})
 }
 
 // writePicture draws a picture into a folder, as NAME.svg and NAME.png.

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 // options are what the command line says.
 type options struct {
-	suites    []suite
+	suites    []Suite
 	quick     bool
 	json      string // a file, "-" for the standard output, "" for none
 	plots     string // a folder, "" for none
@@ -27,17 +27,17 @@ type options struct {
 
 // parse reads the command line. Flags may come before, after and between the
 // names of the suites.
-func parse(suites []suite, args []string, usage io.Writer) (options, error) {
+func parse(suites []Suite, args []string, usage io.Writer) (options, error) {
 	var o options
 	var names []string
 	for _, s := range suites {
-		names = append(names, s.name)
+		names = append(names, s.Name)
 	}
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	flags.SetOutput(usage)
 	flags.Usage = func() {
 		fmt.Fprintf(usage, "usage: go -C benchmarks run . %s ... [flags]\n", strings.Join(names, "|"))
-		fmt.Fprintf(usage, "   or: go -C benchmarks run . %s FILE [-plot DIR]\n", timelineName)
+		fmt.Fprintf(usage, "   or: go -C benchmarks run . %s FILE [-plot DIR]\n", TimelineName)
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&o.quick, "quick", false, "fewer and shorter rounds, at most a million keys")
@@ -56,7 +56,7 @@ func parse(suites []suite, args []string, usage io.Writer) (options, error) {
 		if at < 0 {
 			return o, fmt.Errorf("there is no suite %q, only %s", flags.Arg(0), strings.Join(names, ", "))
 		}
-		if !slices.ContainsFunc(o.suites, func(s suite) bool { return s.name == names[at] }) {
+		if !slices.ContainsFunc(o.suites, func(s Suite) bool { return s.Name == names[at] }) {
 			o.suites = append(o.suites, suites[at])
 		}
 		rest = flags.Args()[1:]
@@ -76,7 +76,7 @@ func parse(suites []suite, args []string, usage io.Writer) (options, error) {
 }
 
 // command runs the suites one after the other and reports.
-func command(ctx context.Context, suites []suite, args []string, out, log io.Writer) (err error) {
+func Command(ctx context.Context, suites []Suite, args []string, out, log io.Writer) (err error) {
 	o, err := parse(suites, args, log)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -100,37 +100,37 @@ func command(ctx context.Context, suites []suite, args []string, out, log io.Wri
 	fmt.Fprintf(tables, "%s, %s/%s, %d cores, %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor())
 	for _, s := range o.suites {
 		started := time.Now()
-		r := &session{quick: o.quick, cases: o.cases, libraries: o.libraries, log: log, started: started}
-		if err := s.run(ctx, r); err != nil {
-			return fmt.Errorf("suite %s: %w", s.name, err)
+		r := &Session{Quick: o.quick, cases: o.cases, Libraries: o.libraries, log: log, started: started}
+		if err := s.Run(ctx, r); err != nil {
+			return fmt.Errorf("suite %s: %w", s.Name, err)
 		}
 		if err := report(s, r, o.plots, lines, tables); err != nil {
 			return err
 		}
-		fmt.Fprintf(tables, "\nsuite %s took %.0f s\n", s.name, time.Since(started).Seconds())
+		fmt.Fprintf(tables, "\nsuite %s took %.0f s\n", s.Name, time.Since(started).Seconds())
 	}
 	return nil
 }
 
 // report writes what a suite found: JSON lines, tables, goals and plots.
-func report(s suite, r *session, plots string, lines, tables io.Writer) error {
+func report(s Suite, r *Session, plots string, lines, tables io.Writer) error {
 	encoder := json.NewEncoder(lines)
 	encoder.SetEscapeHTML(false)
-	for _, m := range r.measurements {
+	for _, m := range r.Measurements {
 		if err := encoder.Encode(m); err != nil {
 			return err
 		}
 	}
-	for _, v := range s.views(r) {
+	for _, v := range s.Views(r) {
 		writeTable(tables, v, r)
 	}
-	if s.goals != nil {
-		writeGoals(tables, s.name, s.goals(r))
+	if s.Goals != nil {
+		writeGoals(tables, s.Name, s.Goals(r))
 	}
 	if plots == "" {
 		return nil
 	}
-	for _, v := range s.views(r) {
+	for _, v := range s.Views(r) {
 		if err := writePlot(plots, v, r); err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ func TestTimelineIsDrawn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	if err := timelineCommand([]string{name, "-plot", folder}, &log); err != nil {
+	if err := DrawTimeline([]string{name, "-plot", folder}, &log); err != nil {
 		t.Fatal(err)
 	}
 	svg, err := os.ReadFile(filepath.Join(folder, "failover.svg"))
@@ -54,7 +54,7 @@ func TestTimelineThatCannotBeDrawn(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{}, {"a", "b"}, {"-nothing"}, {filepath.Join(t.TempDir(), "not there")}} {
-		if err := timelineCommand(args, &bytes.Buffer{}); err == nil {
+		if err := DrawTimeline(args, &bytes.Buffer{}); err == nil {
 			t.Errorf("%q: got no error", args)
 		}
 	}

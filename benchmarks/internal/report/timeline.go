@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"encoding/csv"
@@ -13,14 +13,14 @@ import (
 
 // timelineName is the word on the command line that draws a timeline, and measures
 // nothing.
-const timelineName = "timeline"
+const TimelineName = "timeline"
 
 // timelineCommand draws the file that examples/failover has written.
-func timelineCommand(args []string, log io.Writer) error {
-	flags := flag.NewFlagSet(timelineName, flag.ContinueOnError)
+func DrawTimeline(args []string, log io.Writer) error {
+	flags := flag.NewFlagSet(TimelineName, flag.ContinueOnError)
 	flags.SetOutput(log)
 	flags.Usage = func() {
-		fmt.Fprintf(log, "usage: go -C benchmarks run . %s FILE [-plot DIR]\nFILE is what go run ./examples/failover -demo -timeline FILE has written\n", timelineName)
+		fmt.Fprintf(log, "usage: go -C benchmarks run . %s FILE [-plot DIR]\nFILE is what go run ./examples/failover -demo -timeline FILE has written\n", TimelineName)
 		flags.PrintDefaults()
 	}
 	folder := flags.String("plot", "plots", "draw it into this `folder`, as failover.svg and failover.png")

@@ -1,12 +1,12 @@
-package main
+package report
 
 import "fmt"
 
 // verdicts are the words for what is measured.
-var verdicts = map[string]string{"allow": "allowed", "deny": "denied"}
+var Verdicts = map[string]string{"allow": "allowed", "deny": "denied"}
 
 // cores writes a number of cores.
-func cores(n int) string {
+func Cores(n int) string {
 	if n == 1 {
 		return "1 core"
 	}
@@ -14,7 +14,7 @@ func cores(n int) string {
 }
 
 // count writes a number of keys.
-func count(n int) string {
+func Count(n int) string {
 	switch {
 	case n >= 1_000_000:
 		return fmt.Sprintf("%ge6", float64(n)/1e6)
@@ -26,14 +26,14 @@ func count(n int) string {
 }
 
 // keyCount writes a number of keys with the word.
-func keyCount(n int) string {
+func KeyCount(n int) string {
 	if n == 1 {
 		return "1 key"
 	}
-	return count(n) + " keys"
+	return Count(n) + " keys"
 }
 
-func verdict(denied bool) string {
+func Verdict(denied bool) string {
 	if denied {
 		return "deny"
 	}

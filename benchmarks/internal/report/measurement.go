@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -11,20 +11,20 @@ import (
 
 // figures are what one round of one case found of one library, by name: ns,
 // bytes and allocs are per decision, anything else says its unit in its name.
-type figures map[string]float64
+type Figures map[string]float64
 
 // A measurement is one library in one case, with its figures of every round.
 type measurement struct {
-	suite, kase, library string
-	samples              map[string][]float64
+	suite, kase, Library string
+	Samples              map[string][]float64
 }
 
 // median returns the median of a figure, and whether there is such a figure.
-func (m *measurement) median(figure string) (float64, bool) {
-	if m == nil || len(m.samples[figure]) == 0 {
+func (m *measurement) Median(figure string) (float64, bool) {
+	if m == nil || len(m.Samples[figure]) == 0 {
 		return 0, false
 	}
-	return median(m.samples[figure]), true
+	return Median(m.Samples[figure]), true
 }
 
 // MarshalJSON writes the medians, and for more than one round the extremes of
@@ -32,7 +32,7 @@ func (m *measurement) median(figure string) (float64, bool) {
 func (m *measurement) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
-	for _, field := range [][2]string{{"suite", m.suite}, {"case", m.kase}, {"library", m.library}} {
+	for _, field := range [][2]string{{"suite", m.suite}, {"case", m.kase}, {"library", m.Library}} {
 		value, err := json.Marshal(field[1])
 		if err != nil {
 			return nil, err
@@ -41,9 +41,9 @@ func (m *measurement) MarshalJSON() ([]byte, error) {
 	}
 	rounds := 0
 	for _, name := range m.names() {
-		samples := m.samples[name]
+		samples := m.Samples[name]
 		rounds = max(rounds, len(samples))
-		fmt.Fprintf(&b, "%q:%s,", name, number(median(samples)))
+		fmt.Fprintf(&b, "%q:%s,", name, number(Median(samples)))
 		if low, high := slices.Min(samples), slices.Max(samples); low != high {
 			fmt.Fprintf(&b, "%q:%s,%q:%s,", name+"_min", number(low), name+"_max", number(high))
 		}
@@ -56,7 +56,7 @@ func (m *measurement) MarshalJSON() ([]byte, error) {
 // first, then the others in alphabetical order.
 func (m *measurement) names() []string {
 	first := []string{"ns", "bytes", "allocs"}
-	names := slices.Collect(maps.Keys(m.samples))
+	names := slices.Collect(maps.Keys(m.Samples))
 	slices.SortFunc(names, func(a, b string) int {
 		at, bt := slices.Index(first, a), slices.Index(first, b)
 		if at >= 0 && bt >= 0 {

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -16,38 +16,38 @@ import (
 const twoLimitsOfFake = "/two-limits"
 
 // fakeSuite measures nothing and knows everything.
-var fakeSuite = suite{
-	name: "fake",
-	run: func(_ context.Context, s *session) error {
+var fakeSuite = Suite{
+	Name: "fake",
+	Run: func(_ context.Context, s *Session) error {
 		for _, ns := range []float64{50, 40, 60} {
-			s.add("fake", "keys=1/allow", "go-limiter", figures{"ns": 2 * ns, "allocs": 1, "bytes": 16})
-			s.add("fake", "keys=1/allow", library.Ours, figures{"ns": ns, "allocs": 0, "bytes": 0})
+			s.Add("fake", "keys=1/allow", "go-limiter", Figures{"ns": 2 * ns, "allocs": 1, "bytes": 16})
+			s.Add("fake", "keys=1/allow", library.Ours, Figures{"ns": ns, "allocs": 0, "bytes": 0})
 		}
-		s.add("fake", "keys=1/allow"+twoLimitsOfFake, library.Ours, figures{"ns": 55.5})
+		s.Add("fake", "keys=1/allow"+twoLimitsOfFake, library.Ours, Figures{"ns": 55.5})
 		return nil
 	},
-	views: func(*session) []view {
-		return []view{
+	Views: func(*Session) []View {
+		return []View{
 			{
-				name: "fake", title: "A decision", variant: twoLimitsOfFake, variantLabel: "keyrate, two limits",
-				columns: []column{
-					{label: "1 key", kase: "keys=1/allow", figure: "ns", unit: "ns"},
-					{label: "not measured", kase: "keys=2/allow", figure: "ns", unit: "ns"},
+				Name: "fake", Title: "A decision", Variant: twoLimitsOfFake, VariantLabel: "keyrate, two limits",
+				Columns: []Column{
+					{Label: "1 key", Kase: "keys=1/allow", Figure: "ns", Unit: "ns"},
+					{Label: "not measured", Kase: "keys=2/allow", Figure: "ns", Unit: "ns"},
 				},
 			},
-			{name: "empty", title: "Nothing", columns: []column{{label: "none", kase: "none", figure: "ns"}}},
+			{Name: "empty", Title: "Nothing", Columns: []Column{{Label: "none", Kase: "none", Figure: "ns"}}},
 		}
 	},
-	goals: func(s *session) []goal {
-		c := column{kase: "keys=1/allow", figure: "ns", unit: "ns"}
-		return append(s.atMost("a decision", 0.4, c, library.WithRole(library.Rival), "the fastest other"), s.below("a decision", 50, c)...)
+	Goals: func(s *Session) []Goal {
+		c := Column{Kase: "keys=1/allow", Figure: "ns", Unit: "ns"}
+		return append(s.AtMost("a decision", 0.4, c, library.WithRole(library.Rival), "the fastest other"), s.Below("a decision", 50, c)...)
 	},
 }
 
 func runFake(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, log bytes.Buffer
-	if err := command(t.Context(), []suite{fakeSuite}, args, &out, &log); err != nil {
+	if err := Command(t.Context(), []Suite{fakeSuite}, args, &out, &log); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -120,7 +120,7 @@ func TestPlots(t *testing.T) {
 }
 
 func TestCommandLine(t *testing.T) {
-	suites := []suite{{name: "memory"}, {name: "http"}}
+	suites := []Suite{{Name: "memory"}, {Name: "http"}}
 	for _, args := range []string{
 		"-quick memory http -json x -plot y",
 		"memory -quick -json x http -plot y",
@@ -131,7 +131,7 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("%s: %v", args, err)
 			continue
 		}
-		if !o.quick || o.json != "x" || o.plots != "y" || len(o.suites) != 2 || o.suites[0].name != "memory" || o.suites[1].name != "http" {
+		if !o.quick || o.json != "x" || o.plots != "y" || len(o.suites) != 2 || o.suites[0].Name != "memory" || o.suites[1].Name != "http" {
 			t.Errorf("%s: got %+v", args, o)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -12,49 +12,49 @@ import (
 
 // writeTable prints a view. Each cell is the median, half the range between the
 // best and the worst round, and the ratio to keyrate.
-func writeTable(w io.Writer, v view, s *session) {
+func writeTable(w io.Writer, v View, s *Session) {
 	rows := v.rows(s)
 	if len(rows) == 0 {
 		return
 	}
 	lines := [][]string{{""}}
-	for _, c := range v.columns {
-		label := c.label
-		if c.unit != "" {
-			label += ", " + c.unit
+	for _, c := range v.Columns {
+		label := c.Label
+		if c.Unit != "" {
+			label += ", " + c.Unit
 		}
 		lines[0] = append(lines[0], label)
 	}
 	for _, r := range rows {
 		line := []string{r.label}
-		for _, c := range v.columns {
+		for _, c := range v.Columns {
 			line = append(line, cell(c, s, r))
 		}
 		lines = append(lines, line)
 	}
-	fmt.Fprintf(w, "\n%s\n", v.title)
+	fmt.Fprintf(w, "\n%s\n", v.Title)
 	writeAligned(w, lines)
-	if v.note != "" {
-		fmt.Fprintf(w, "  (%s)\n", v.note)
+	if v.Note != "" {
+		fmt.Fprintf(w, "  (%s)\n", v.Note)
 	}
 }
 
 // cell is one cell of a table, "" where nothing was measured.
-func cell(c column, s *session, r row) string {
+func cell(c Column, s *Session, r row) string {
 	value := c.value(s, r)
 	if math.IsNaN(value) {
 		return ""
 	}
-	samples := c.find(s, r).samples[c.figure]
+	samples := c.find(s, r).Samples[c.Figure]
 	text := c.text(value)
 	if around := spread(samples); around > 0 {
 		text += fmt.Sprintf(" ±%.0f%%", 100*around)
 	}
-	if c.plain {
+	if c.Plain {
 		return text
 	}
-	if base, ok := s.find(c.kase, library.Ours).median(c.figure); ok && base != 0 {
-		text += fmt.Sprintf(" %6s", times(ratio(samples, s.find(c.kase, library.Ours).samples[c.figure])))
+	if base, ok := s.Find(c.Kase, library.Ours).Median(c.Figure); ok && base != 0 {
+		text += fmt.Sprintf(" %6s", times(Ratio(samples, s.Find(c.Kase, library.Ours).Samples[c.Figure])))
 	}
 	return text
 }

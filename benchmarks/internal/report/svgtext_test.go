@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "make the texts of the committed plots f
 // TestCommittedPlotsFit: each text of a committed plot has the width that it was laid out
 // with, and ends within the picture, whatever fonts a reader has.
 func TestCommittedPlotsFit(t *testing.T) {
-	files, err := filepath.Glob("plots/*.svg")
+	files, err := filepath.Glob("../../plots/*.svg")
 	if err != nil || len(files) < 5 {
 		t.Fatalf("%d plots, %v", len(files), err)
 	}
