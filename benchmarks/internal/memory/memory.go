@@ -1,4 +1,4 @@
-package main
+package memory
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 // memorySuite is decisions in the memory of one process: their time, what the
 // buckets weigh, and how long a caller may have to wait.
-var memorySuite = report.Suite{
+var Suite = report.Suite{
 	Name:  "memory",
 	Run:   runMemory,
 	Views: memoryViews,

@@ -1,4 +1,4 @@
-package main
+package memory
 
 import (
 	"os"
@@ -13,7 +13,7 @@ import (
 
 // TestMain lets the test's binary be a child, as the program can be.
 func TestMain(m *testing.M) {
-	if code, ok := child.Serve(memorySuite.Workers); ok {
+	if code, ok := child.Serve(Suite.Workers); ok {
 		os.Exit(code)
 	}
 	os.Exit(m.Run())
