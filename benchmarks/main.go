@@ -10,11 +10,12 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/memory"
+	"github.com/keyrate/keyrate/benchmarks/internal/middleware"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // suites is every suite, in the order in which they run.
-var suites = []report.Suite{memory.Suite, middlewareSuite, httpSuite, redisSuite, outageSuite}
+var suites = []report.Suite{memory.Suite, middleware.Suite, httpSuite, redisSuite, outageSuite}
 
 func main() {
 	workers := child.Kinds{}

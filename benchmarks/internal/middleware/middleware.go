@@ -1,4 +1,4 @@
-package main
+package middleware
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 // middlewareSuite is each library's own middleware, over a handler that does
 // nothing, with a response that costs nothing: what a request pays beside the
 // server.
-var middlewareSuite = report.Suite{
+var Suite = report.Suite{
 	Name:  "middleware",
 	Run:   runMiddleware,
 	Views: middlewareViews,
