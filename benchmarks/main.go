@@ -9,13 +9,14 @@ import (
 	"syscall"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	httpload "github.com/keyrate/keyrate/benchmarks/internal/http"
 	"github.com/keyrate/keyrate/benchmarks/internal/memory"
 	"github.com/keyrate/keyrate/benchmarks/internal/middleware"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // suites is every suite, in the order in which they run.
-var suites = []report.Suite{memory.Suite, middleware.Suite, httpSuite, redisSuite, outageSuite}
+var suites = []report.Suite{memory.Suite, middleware.Suite, httpload.Suite, redisSuite, outageSuite}
 
 func main() {
 	workers := child.Kinds{}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	httpload "github.com/keyrate/keyrate/benchmarks/internal/http"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
@@ -139,14 +140,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 // hammerOver calls a server over as many connections as there are callers, all with one
 // key, each again as soon as it has its answer.
 func hammerOver(ctx context.Context, address string, o outageOrder) (report.Figures, error) {
-	var callers []*caller
+	var callers []*httpload.Caller
 	defer func() {
 		for _, c := range callers {
 			c.Close()
 		}
 	}()
 	for range o.Callers {
-		c, err := dial(ctx, address)
+		c, err := httpload.Dial(ctx, address)
 		if err != nil {
 			return nil, err
 		}
@@ -157,16 +158,16 @@ func hammerOver(ctx context.Context, address string, o outageOrder) (report.Figu
 	took, err := each(o.Callers, func(i int) error {
 		found[i] = newAnswers()
 		for now := time.Now(); now.Before(deadline); now = time.Now() {
-			if err := callers[i].connection.SetDeadline(now.Add(30 * time.Second)); err != nil {
+			if err := callers[i].Connection.SetDeadline(now.Add(30 * time.Second)); err != nil {
 				return err
 			}
-			status, err := callers[i].ask(o.Key)
+			status, err := callers[i].Ask(o.Key)
 			found[i].add(status, time.Since(now))
 			if err == nil {
 				continue
 			}
 			callers[i].Close() // the server has, or the answer is not to be read
-			next, err := dial(ctx, address)
+			next, err := httpload.Dial(ctx, address)
 			if err != nil {
 				return err
 			}

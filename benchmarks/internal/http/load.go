@@ -1,4 +1,4 @@
-package main
+package http
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 // A target is a server, with connections to it that stay open.
 type target struct {
 	server  *child.Child
-	callers []*caller
+	callers []*Caller
 	next    int // of the keys
 }
 
@@ -30,7 +30,7 @@ func newTarget(ctx context.Context, server *child.Child) (*target, error) {
 	}
 	t := &target{server: server}
 	for n := range closedCallers {
-		c, err := dial(ctx, u.Address)
+		c, err := Dial(ctx, u.Address)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", server.Name, err)
 		}
@@ -74,7 +74,7 @@ func (t *target) closed(ctx context.Context, span time.Duration) (report.Figures
 func (t *target) hurry(ctx context.Context, span time.Duration) (calls int, err error) {
 	deadline := time.Now().Add(span)
 	var sent atomic.Int64
-	err = t.each(deadline, func(c *caller, number int) error {
+	err = t.each(deadline, func(c *Caller, number int) error {
 		for key := t.next + number*7; ctx.Err() == nil && time.Now().Before(deadline); key++ {
 			if err := c.call(key % httpKeys); err != nil {
 				return err
@@ -97,7 +97,7 @@ func (t *target) open(ctx context.Context, span time.Duration) (report.Figures, 
 	requests := int(span.Seconds() * openRate)
 	cpu, _, err := t.measure(func() error {
 		due := pace(ctx, requests)
-		return t.each(time.Now().Add(span+most), func(c *caller, _ int) error {
+		return t.each(time.Now().Add(span+most), func(c *Caller, _ int) error {
 			for r := range due {
 				if err := c.call(r.key(t.next)); err != nil {
 					return err
@@ -160,12 +160,12 @@ func pace(ctx context.Context, requests int) <-chan request {
 
 // each lets all callers work, and gives none longer than until the deadline and a
 // second.
-func (t *target) each(deadline time.Time, work func(c *caller, number int) error) error {
+func (t *target) each(deadline time.Time, work func(c *Caller, number int) error) error {
 	errs := make([]error, len(t.callers))
 	var wg sync.WaitGroup
 	for i, c := range t.callers {
 		wg.Go(func() {
-			errs[i] = errors.Join(c.connection.SetDeadline(deadline.Add(time.Second)), work(c, i))
+			errs[i] = errors.Join(c.Connection.SetDeadline(deadline.Add(time.Second)), work(c, i))
 		})
 	}
 	wg.Wait()

@@ -1,4 +1,4 @@
-package main
+package http
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // httpSuite is a real server on loopback, in a process of its own, in which each
 // request is limited: what it costs in processor time, how many it can serve in a
 // second, and how long they take.
-var httpSuite = report.Suite{
+var Suite = report.Suite{
 	Name:  "http",
 	Run:   runHTTP,
 	Views: httpViews,

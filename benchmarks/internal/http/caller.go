@@ -1,4 +1,4 @@
-package main
+package http
 
 import (
 	"bufio"
@@ -17,34 +17,34 @@ import (
 // A caller is one connection, over which it sends one request after the other. It
 // is no http.Client: the less the load generator costs, the more there is left for
 // the server that is measured.
-type caller struct {
-	connection net.Conn
+type Caller struct {
+	Connection net.Conn
 	reader     *bufio.Reader
 	request    []byte
 	key        []byte // where it is in the request
 }
 
-func dial(ctx context.Context, address string) (*caller, error) {
+func Dial(ctx context.Context, address string) (*Caller, error) {
 	connection, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	before := "GET / HTTP/1.1\r\nHost: " + address + "\r\nUser-Agent: benchmarks\r\nAccept: */*\r\n" + library.KeyHeader + ": "
 	request := []byte(before + library.NewKey(0) + "\r\n\r\n")
-	return &caller{
-		connection: connection,
+	return &Caller{
+		Connection: connection,
 		reader:     bufio.NewReader(connection),
 		request:    request,
 		key:        request[len(before):][:library.KeySize],
 	}, nil
 }
 
-func (c *caller) Close() { _ = c.connection.Close() }
+func (c *Caller) Close() { _ = c.Connection.Close() }
 
 // call sends one request with the key of that number, and reads the response,
 // whose status must be 200.
-func (c *caller) call(key int) error {
-	status, err := c.ask(key)
+func (c *Caller) call(key int) error {
+	status, err := c.Ask(key)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("the server answered %d", status)
 	}
@@ -53,9 +53,9 @@ func (c *caller) call(key int) error {
 
 // ask sends one request with the key of that number, and reads the response. It
 // returns its status.
-func (c *caller) ask(key int) (int, error) {
+func (c *Caller) Ask(key int) (int, error) {
 	library.PutKey(c.key, key)
-	if _, err := c.connection.Write(c.request); err != nil {
+	if _, err := c.Connection.Write(c.request); err != nil {
 		return 0, err
 	}
 	line, err := c.reader.ReadSlice('\n')
