@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
+	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -43,15 +44,15 @@ func runOutage(ctx context.Context, s *report.Session) (err error) {
 	chosen := slices.DeleteFunc(slices.Clone(outageLibraries), func(l outageLibrary) bool {
 		return s.Libraries != nil && !slices.Contains(s.Libraries, l.name)
 	})
-	server, err := startRedis(ctx)
+	server, err := redis.Start(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
-	s.Logf("outage: Redis %s", server.version(ctx))
+	s.Logf("outage: Redis %s", server.Version(ctx))
 	var posts []child.Post
 	for _, l := range chosen {
-		posts = append(posts, child.Post{Name: l.name, Args: outageHire{l.name, server.tcp}})
+		posts = append(posts, child.Post{Name: l.name, Args: outageHire{l.name, server.TCP}})
 	}
 	c, err := child.Hire(ctx, "outage", posts)
 	if err != nil {
@@ -90,7 +91,7 @@ func runOutage(ctx context.Context, s *report.Session) (err error) {
 }
 
 // hangChild measures a library while Redis hangs.
-func hangChild(ctx context.Context, server *redisServer, child *child.Child, key int, p hungPlan) (report.Figures, error) {
+func hangChild(ctx context.Context, server *redis.Server, child *child.Child, key int, p hungPlan) (report.Figures, error) {
 	var address string
 	if err := child.Do(outageOrder{Do: tellAddress}, &address); err != nil {
 		return nil, err
@@ -111,12 +112,12 @@ func hangChild(ctx context.Context, server *redisServer, child *child.Child, key
 
 // hammerChild measures a library while one key is hammered, and counts what that costs
 // Redis.
-func hammerChild(ctx context.Context, server *redisServer, child *child.Child, kase string, o outageOrder) (report.Figures, error) {
+func hammerChild(ctx context.Context, server *redis.Server, child *child.Child, kase string, o outageOrder) (report.Figures, error) {
 	var address string
 	if err := child.Do(outageOrder{Do: tellAddress}, &address); err != nil {
 		return nil, err
 	}
-	before, err := readInfo(ctx, server.admin)
+	before, err := redis.ReadInfo(ctx, server.Admin)
 	if err != nil {
 		return nil, err
 	}
@@ -135,11 +136,11 @@ func hammerChild(ctx context.Context, server *redisServer, child *child.Child, k
 		return nil, err
 	}
 	took := time.Since(start)
-	after, err := readInfo(ctx, server.admin)
+	after, err := redis.ReadInfo(ctx, server.Admin)
 	if err != nil {
 		return nil, err
 	}
-	trips := after.since(before, suffixed(outageLibraries[outagePlace(child.Name)].trips, ".calls")...)
+	trips := after.Since(before, redis.Suffixed(outageLibraries[outagePlace(child.Name)].trips, ".calls")...)
 	found["above"], found["below"] = wrong(outageLimit, int(found["admitted"]), took)
 	found["trips_per_call"] = trips / found["calls"]
 	found["trips_per_admitted"] = trips / max(found["admitted"], 1)

@@ -7,6 +7,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -18,7 +19,7 @@ type answers struct {
 }
 
 func newAnswers() answers {
-	return answers{latencies: hdrhistogram.New(1, int64(time.Minute/tick), 3)}
+	return answers{latencies: hdrhistogram.New(1, int64(time.Minute/redis.Tick), 3)}
 }
 
 // add counts an answer; the status is 0 if there was none.
@@ -31,7 +32,7 @@ func (a *answers) add(status int, latency time.Duration) {
 	default:
 		a.failed++
 	}
-	_ = a.latencies.RecordValue(min(max(int64(latency/tick), 1), int64(time.Minute/tick))) // it is within the bounds
+	_ = a.latencies.RecordValue(min(max(int64(latency/redis.Tick), 1), int64(time.Minute/redis.Tick))) // it is within the bounds
 }
 
 // joined returns the answers of all callers.
@@ -48,7 +49,7 @@ func joined(callers []answers) *answers {
 
 // figures are those of answers that came within a time.
 func (a *answers) figures(took time.Duration) report.Figures {
-	quantile := func(q float64) float64 { return float64(a.latencies.ValueAtQuantile(q)) * tick.Seconds() * 1e6 }
+	quantile := func(q float64) float64 { return float64(a.latencies.ValueAtQuantile(q)) * redis.Tick.Seconds() * 1e6 }
 	return report.Figures{
 		"per_second": float64(a.admitted+a.refused) / took.Seconds(),
 		"p50_us":     quantile(50),

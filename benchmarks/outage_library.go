@@ -8,6 +8,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -18,18 +19,18 @@ type outageLibrary struct {
 	// a client of its own for the Redis at that address.
 	open func(address string, to library.Limit, next http.Handler) (http.Handler, error)
 	// decide opens the library's call alone, with another client.
-	decide func(redisSetting) (redisLimiter, error)
+	decide func(redis.Setting) (redis.Limiter, error)
 	// trips are the commands with each of which it goes to Redis, as INFO counts them.
 	trips []string
 }
 
 // outageLibraries is every library, in the order of the tables.
 var outageLibraries = []outageLibrary{
-	{name: library.Ours, decide: openMirrored, open: outageKeyrate, trips: scripts},
-	{name: "redis_rate", decide: openRedisRate, open: outageRedisRate, trips: scripts},
-	{name: "ulule", decide: openUlule, open: outageUlule, trips: scripts},
+	{name: library.Ours, decide: openMirrored, open: outageKeyrate, trips: redis.Scripts},
+	{name: "redis_rate", decide: redis.OpenRate, open: outageRedisRate, trips: redis.Scripts},
+	{name: "ulule", decide: redis.OpenUlule, open: outageUlule, trips: redis.Scripts},
 	// It reads the clock and the value in one pipeline.
-	{name: "throttled", decide: openThrottled, open: outageThrottled, trips: []string{"time", "eval", "setnx", "expire"}},
+	{name: "throttled", decide: redis.OpenThrottled, open: outageThrottled, trips: []string{"time", "eval", "setnx", "expire"}},
 }
 
 // outageLimit is that of each key.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/mirror"
@@ -15,29 +16,29 @@ func outageKeyrate(address string, to library.Limit, next http.Handler) (http.Ha
 	if err != nil {
 		return nil, err
 	}
-	limit, err := middleware.RateLimit(k.limiter, middleware.Config{Key: middleware.Header(library.KeyHeader)})
+	limit, err := middleware.RateLimit(k.Limiter, middleware.Config{Key: middleware.Header(library.KeyHeader)})
 	if err != nil {
 		return nil, err
 	}
 	return limit(next), nil
 }
 
-func openMirrored(s redisSetting) (redisLimiter, error) { return mirrored(s.Address, s.Limit) }
+func openMirrored(s redis.Setting) (redis.Limiter, error) { return mirrored(s.Address, s.Limit) }
 
 // mirrored is keyrate on a Redis, with a mirror in front of it.
-func mirrored(address string, to library.Limit) (redisKeyrate, error) {
+func mirrored(address string, to library.Limit) (redis.Keyrate, error) {
 	client, err := redisstore.NewClient("redis://" + address)
 	if err != nil {
-		return redisKeyrate{}, err
+		return redis.Keyrate{}, err
 	}
 	shared, err := redisstore.New(client, redisstore.Config{})
 	if err != nil {
-		return redisKeyrate{}, err
+		return redis.Keyrate{}, err
 	}
 	store, err := mirror.New(shared, mirror.Config{})
 	if err != nil {
-		return redisKeyrate{}, err
+		return redis.Keyrate{}, err
 	}
 	l, err := ratelimit.New(store, ratelimit.Limit{Rate: to.Tokens, Period: to.Per}, ratelimit.Config{})
-	return redisKeyrate{client, l}, err
+	return redis.Keyrate{Client: client, Limiter: l}, err
 }

@@ -10,6 +10,7 @@ import (
 
 	httpload "github.com/keyrate/keyrate/benchmarks/internal/http"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -30,7 +31,7 @@ type hungCall struct {
 
 // hangUnder calls a server at a fixed rate, whether it answers or not, while Redis hangs
 // for a time. The latency of each call counts from when it was due.
-func hangUnder(ctx context.Context, address string, firstKey int, p hungPlan, server *redisServer) (report.Figures, error) {
+func hangUnder(ctx context.Context, address string, firstKey int, p hungPlan, server *redis.Server) (report.Figures, error) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: hungRate}, Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	calls := make([]hungCall, int((p.well+p.hung+p.after).Seconds()*hungRate))
@@ -41,10 +42,10 @@ func hangUnder(ctx context.Context, address string, firstKey int, p hungPlan, se
 		if failed = sleep(ctx, p.well); failed != nil {
 			return
 		}
-		if failed = server.hang(); failed != nil {
+		if failed = server.Hang(); failed != nil {
 			return
 		}
-		failed = errors.Join(sleep(ctx, p.hung), server.resume()) // whatever happens
+		failed = errors.Join(sleep(ctx, p.hung), server.Resume()) // whatever happens
 	})
 	var all sync.WaitGroup
 	for i := range calls {
@@ -155,7 +156,7 @@ func hammerOver(ctx context.Context, address string, o outageOrder) (report.Figu
 	}
 	found := make([]answers, o.Callers)
 	deadline := time.Now().Add(o.Span)
-	took, err := each(o.Callers, func(i int) error {
+	took, err := redis.Each(o.Callers, func(i int) error {
 		found[i] = newAnswers()
 		for now := time.Now(); now.Before(deadline); now = time.Now() {
 			if err := callers[i].Connection.SetDeadline(now.Add(30 * time.Second)); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -39,7 +40,7 @@ const (
 // An outageWorker is a server with one library in it.
 type outageWorker struct {
 	handler http.Handler
-	limiter redisLimiter
+	limiter redis.Limiter
 	address string
 	stalls  *stalls
 }
@@ -59,7 +60,7 @@ func (w *outageWorker) SetUp(args json.RawMessage) error {
 	if w.handler, err = outageLibraries[at].open(h.Redis, outageLimit, bare); err != nil {
 		return err
 	}
-	set := redisSetting{Network: "tcp", Address: h.Redis, Limit: outageLimit}
+	set := redis.Setting{Network: "tcp", Address: h.Redis, Limit: outageLimit}
 	if w.limiter, err = outageLibraries[at].decide(set); err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ const givesWay = 16
 // hammerWith lets callers call again as soon as they have their answer.
 func hammerWith(o outageOrder, newCaller func() func() int) (report.Figures, error) {
 	found := make([]answers, o.Callers)
-	took, err := each(o.Callers, func(i int) error {
+	took, err := redis.Each(o.Callers, func(i int) error {
 		call, deadline := newCaller(), time.Now().Add(o.Span)
 		found[i] = newAnswers()
 		for n, now := 1, time.Now(); now.Before(deadline); n, now = n+1, time.Now() {

@@ -9,20 +9,21 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // Every library, set up as the suite does it, must admit and refuse as asked.
 func TestOutageLibrariesDecide(t *testing.T) {
-	server := requireRedis(t)
+	server := redis.Require(t)
 	bare := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	hourly := library.Limit{Tokens: 3, Per: time.Hour}
 	for i, l := range outageLibraries {
-		handler, err := l.open(server.tcp, hourly, bare)
+		handler, err := l.open(server.TCP, hourly, bare)
 		if err != nil {
 			t.Fatal(l.name, err)
 		}
-		limiter, err := l.decide(redisSetting{Network: "tcp", Address: server.tcp, Limit: hourly})
+		limiter, err := l.decide(redis.Setting{Network: "tcp", Address: server.TCP, Limit: hourly})
 		if err != nil {
 			t.Fatal(l.name, err)
 		}
@@ -87,7 +88,7 @@ func TestAHandlerThatPanicsHasFailed(t *testing.T) {
 }
 
 func TestOutageSuite(t *testing.T) {
-	_ = requireRedis(t)
+	_ = redis.Require(t)
 	var out, log bytes.Buffer
 	err := report.Command(t.Context(), []report.Suite{outageSuite}, []string{"outage", "-quick", "-library", "keyrate,redis_rate", "-json", "-"}, &out, &log)
 	if err != nil {

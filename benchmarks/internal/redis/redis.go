@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 // redisSuite is decisions that processes share on one real Redis: how many of them
 // callers get done in a second, how long each takes, and what they cost Redis.
-var redisSuite = report.Suite{
+var Suite = report.Suite{
 	Name:  "redis",
 	Run:   runRedis,
 	Views: redisViews,
@@ -89,7 +89,7 @@ func runRedis(ctx context.Context, s *report.Session) (err error) {
 	chosen := slices.DeleteFunc(slices.Clone(redisLibraries), func(l redisLibrary) bool {
 		return s.Libraries != nil && !slices.Contains(s.Libraries, l.name) && !slices.Contains(s.Libraries, l.base)
 	})
-	server, err := startRedis(ctx)
+	server, err := Start(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,12 +99,12 @@ func runRedis(ctx context.Context, s *report.Session) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, long.Close()) }()
-	s.Logf("redis: Redis %s", server.version(ctx))
+	s.Logf("redis: Redis %s", server.Version(ctx))
 	var posts []child.Post
 	for i, l := range chosen {
 		posts = append(posts, child.Post{Name: l.name, Args: redisHire{
 			Library: l.name, First: 2 * redisKeys * i,
-			Networks: map[string]string{tcp: server.tcp, unixSocket: server.socket, longLink: long.address},
+			Networks: map[string]string{tcp: server.TCP, unixSocket: server.socket, longLink: long.address},
 		}})
 	}
 	c, err := child.Hire(ctx, "redis", posts)
@@ -125,12 +125,12 @@ func runRedis(ctx context.Context, s *report.Session) (err error) {
 
 // redisRound runs the cases of one verdict once, on a Redis that holds the keys of
 // all libraries and nothing else.
-func redisRound(ctx context.Context, s *report.Session, server *redisServer, c child.Crew, n int, o redisOrder) error {
+func redisRound(ctx context.Context, s *report.Session, server *Server, c child.Crew, n int, o redisOrder) error {
 	cases := slices.DeleteFunc(redisCases(o.Denied, s.Quick), func(c redisCase) bool { return !s.Wants(c.String()) })
 	if len(cases) == 0 {
 		return nil
 	}
-	if err := server.admin.FlushAll(ctx).Err(); err != nil {
+	if err := server.Admin.FlushAll(ctx).Err(); err != nil {
 		return err
 	}
 	for _, child := range c {

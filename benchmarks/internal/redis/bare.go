@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 // first. It is what a trip of its own costs each call, whatever is done there.
 type redisBare struct{ client *redis.Client }
 
-func openBare(s redisSetting) (redisLimiter, error) {
+func openBare(s Setting) (Limiter, error) {
 	return redisBare{redis.NewClient(s.options())}, nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"context"
@@ -9,13 +9,13 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-type redisKeyrate struct {
-	client  redis.UniversalClient
-	limiter *ratelimit.Limiter
+type Keyrate struct {
+	Client  redis.UniversalClient
+	Limiter *ratelimit.Limiter
 }
 
 // openKeyrate uses the client that the package makes, with its few connections.
-func openKeyrate(s redisSetting) (redisLimiter, error) {
+func openKeyrate(s Setting) (Limiter, error) {
 	url := "redis://" + s.Address
 	if s.Network == "unix" {
 		url = "unix://" + s.Address
@@ -33,12 +33,12 @@ func openKeyrate(s redisSetting) (redisLimiter, error) {
 		return nil, err
 	}
 	l, err := ratelimit.New(store, policy, ratelimit.Config{})
-	return redisKeyrate{client, l}, err
+	return Keyrate{client, l}, err
 }
 
-func (k redisKeyrate) Allow(ctx context.Context, key string) (bool, error) {
-	result, err := k.limiter.Allow(ctx, key)
+func (k Keyrate) Allow(ctx context.Context, key string) (bool, error) {
+	result, err := k.Limiter.Allow(ctx, key)
 	return result.Allowed, err
 }
 
-func (k redisKeyrate) Close() error { return k.client.Close() }
+func (k Keyrate) Close() error { return k.Client.Close() }

@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"context"
@@ -13,7 +13,7 @@ type redisUlule struct {
 	limiter *ululelimiter.Limiter
 }
 
-func openUlule(s redisSetting) (redisLimiter, error) {
+func OpenUlule(s Setting) (Limiter, error) {
 	client := redis.NewClient(s.options())
 	store, err := ululeredis.NewStore(client)
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 
 // requireRedis starts a Redis until the test ends. Without redis-server the test is
 // skipped, or fails if KEYRATE_REQUIRE_REDIS=1.
-func requireRedis(tb testing.TB) *redisServer {
+func Require(tb testing.TB) *Server {
 	tb.Helper()
-	server, err := startRedis(tb.Context())
+	server, err := Start(tb.Context())
 	if errors.Is(err, errNoRedis) {
 		testkit.Need(tb, "KEYRATE_REQUIRE_REDIS", "redis-server", err)
 	}

@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"bytes"
@@ -16,13 +16,13 @@ import (
 
 // Every library, set up as the suite does it, must allow and deny as asked.
 func TestRedisLibrariesDecide(t *testing.T) {
-	server := requireRedis(t)
+	server := Require(t)
 	for i, l := range redisLibraries {
 		if l.bare {
 			continue
 		}
-		for _, s := range []redisSetting{
-			{Network: "tcp", Address: server.tcp, Limit: library.Limit{Tokens: 3, Per: 24 * time.Hour}},
+		for _, s := range []Setting{
+			{Network: "tcp", Address: server.TCP, Limit: library.Limit{Tokens: 3, Per: 24 * time.Hour}},
 			{Network: "unix", Address: server.socket, Limit: library.Limit{Tokens: 3, Per: 24 * time.Hour}, Pool: 64},
 		} {
 			limiter, err := l.open(s)
@@ -45,13 +45,13 @@ func TestRedisLibrariesDecide(t *testing.T) {
 
 // TestRedisIsMeasured checks the figures that can be known beforehand.
 func TestRedisIsMeasured(t *testing.T) {
-	server := requireRedis(t)
+	server := Require(t)
 	l, err := startLink(t.Context(), server.socket, linkDelay)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	networks := map[string]string{tcp: server.tcp, unixSocket: server.socket, longLink: l.address}
+	networks := map[string]string{tcp: server.TCP, unixSocket: server.socket, longLink: l.address}
 	trips := map[string]float64{"redis_rate": 1, "ulule": 1, "throttled": 2, "bare GET": 1, autoPipeline: 1}
 	for i, name := range []string{library.Ours, "redis_rate", autoPipeline, "throttled", "ulule", "bare GET"} {
 		c, err := child.Start(t.Context(), "redis", name, redisHire{Library: name, First: 2 * redisKeys * i, Networks: networks})
@@ -93,8 +93,8 @@ func TestRedisIsMeasured(t *testing.T) {
 // A wrong path must not be measured: here keys are allowed whose calls were to be
 // denied, as they were never called before.
 func TestRedisReportsWrongAnswers(t *testing.T) {
-	server := requireRedis(t)
-	c, err := child.Start(t.Context(), "redis", library.Ours, redisHire{Library: library.Ours, Networks: map[string]string{tcp: server.tcp, unixSocket: server.socket}})
+	server := Require(t)
+	c, err := child.Start(t.Context(), "redis", library.Ours, redisHire{Library: library.Ours, Networks: map[string]string{tcp: server.TCP, unixSocket: server.socket}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,9 +112,9 @@ func TestRedisReportsWrongAnswers(t *testing.T) {
 }
 
 func TestRedisSuite(t *testing.T) {
-	_ = requireRedis(t)
+	_ = Require(t)
 	var out, log bytes.Buffer
-	err := report.Command(t.Context(), []report.Suite{redisSuite}, []string{"redis", "-quick", "-library", "keyrate,redis_rate", "-case", "callers=(1|64)/keys=10000/allow/(tcp|link)", "-json", "-"}, &out, &log)
+	err := report.Command(t.Context(), []report.Suite{Suite}, []string{"redis", "-quick", "-library", "keyrate,redis_rate", "-case", "callers=(1|64)/keys=10000/allow/(tcp|link)", "-json", "-"}, &out, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestRedisSuite(t *testing.T) {
 
 func TestRedisThatIsMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	if _, err := startRedis(t.Context()); !errors.Is(err, errNoRedis) {
+	if _, err := Start(t.Context()); !errors.Is(err, errNoRedis) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -189,10 +189,10 @@ func TestRedisGoalsNameCases(t *testing.T) {
 func TestParseInfo(t *testing.T) {
 	before := parseInfo("# CPU\r\nused_cpu_sys:1.5\r\nused_cpu_user:2.25\r\n")
 	after := parseInfo("# CPU\r\nused_cpu_sys:2\r\nused_cpu_user:3.25\r\nredis_version:7.0.15\r\ncmdstat_evalsha:calls=10,usec=70,usec_per_call=7.00\r\n")
-	if got := after.since(before, "used_cpu_sys", "used_cpu_user"); got != 1.5 {
+	if got := after.Since(before, "used_cpu_sys", "used_cpu_user"); got != 1.5 {
 		t.Errorf("got %v", got)
 	}
-	if got := after.since(before, "evalsha.calls", "eval.calls"); got != 10 {
+	if got := after.Since(before, "evalsha.calls", "eval.calls"); got != 10 {
 		t.Errorf("got %v", got)
 	}
 	if got := after["evalsha.usec"]; got != 70 {

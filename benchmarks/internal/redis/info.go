@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // statistics of each command, calls and usec as "evalsha.calls".
 type redisInfo map[string]float64
 
-func readInfo(ctx context.Context, client *redis.Client) (redisInfo, error) {
+func ReadInfo(ctx context.Context, client *redis.Client) (redisInfo, error) {
 	text, err := client.Info(ctx, "all").Result()
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (i redisInfo) put(name, value string) {
 }
 
 // since returns by how much the sum of some fields has grown.
-func (i redisInfo) since(before redisInfo, names ...string) float64 {
+func (i redisInfo) Since(before redisInfo, names ...string) float64 {
 	sum := 0.0
 	for _, name := range names {
 		sum += i[name] - before[name]

@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"context"
@@ -76,8 +76,8 @@ func (w *redisWorker) Do(args json.RawMessage) (any, error) {
 }
 
 // open makes a client and the library's limiter on it.
-func (w *redisWorker) open(network string, denied bool, pool int) (redisLimiter, error) {
-	s := redisSetting{Network: "tcp", Address: w.Networks[network], Limit: redisPlenty, Pool: pool}
+func (w *redisWorker) open(network string, denied bool, pool int) (Limiter, error) {
+	s := Setting{Network: "tcp", Address: w.Networks[network], Limit: redisPlenty, Pool: pool}
 	if network == unixSocket {
 		s.Network = "unix"
 	}
@@ -96,7 +96,7 @@ func (w *redisWorker) Prime(ctx context.Context, denied bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	const callers = 32
-	_, err = each(callers, func(caller int) error {
+	_, err = Each(callers, func(caller int) error {
 		for n := caller; n < redisKeys; n += callers {
 			if err := first(ctx, l, w.keys[denied][n]); err != nil {
 				return err
@@ -109,7 +109,7 @@ func (w *redisWorker) Prime(ctx context.Context, denied bool) (err error) {
 
 // first makes a key's first call. One that gets no answer may have been charged; it
 // is made again, and then may be denied.
-func first(ctx context.Context, l redisLimiter, key string) error {
+func first(ctx context.Context, l Limiter, key string) error {
 	var err error
 	for try := range 50 {
 		var allowed bool
@@ -125,7 +125,7 @@ func first(ctx context.Context, l redisLimiter, key string) error {
 }
 
 // each lets callers work at once, and returns how long it took.
-func each(callers int, work func(caller int) error) (time.Duration, error) {
+func Each(callers int, work func(caller int) error) (time.Duration, error) {
 	errs := make([]error, callers)
 	var wg sync.WaitGroup
 	start := time.Now()
@@ -157,7 +157,7 @@ func (w *redisWorker) measure(ctx context.Context, o redisOrder) (found report.F
 	runtime.GC() // of what was before
 	info := redis.NewClient(&redis.Options{Network: "unix", Addr: w.Networks[unixSocket], PoolSize: 1})
 	defer func() { err = errors.Join(err, info.Close()) }()
-	before, err := readInfo(ctx, info)
+	before, err := ReadInfo(ctx, info)
 	if err != nil {
 		return nil, err
 	}
@@ -165,25 +165,25 @@ func (w *redisWorker) measure(ctx context.Context, o redisOrder) (found report.F
 	if err != nil {
 		return nil, err
 	}
-	after, err := readInfo(ctx, info)
+	after, err := ReadInfo(ctx, info)
 	if err != nil {
 		return nil, err
 	}
 	found = calls.figures()
 	decisions := float64(calls.histogram.TotalCount())
-	found["redis_cpu_us"] = 1e6 * after.since(before, "used_cpu_user", "used_cpu_sys") / decisions
+	found["redis_cpu_us"] = 1e6 * after.Since(before, "used_cpu_user", "used_cpu_sys") / decisions
 	found["connections"] = after["connected_clients"] - 2 // this one and the parent's
-	found["trips"] = after.since(before, suffixed(w.library.trips, ".calls")...) / decisions
+	found["trips"] = after.Since(before, Suffixed(w.library.trips, ".calls")...) / decisions
 	// The pipelines that arrive are fewer than the calls in them.
-	found["reads"] = after.since(before, "total_reads_processed") / decisions
+	found["reads"] = after.Since(before, "total_reads_processed") / decisions
 	if !w.library.bare {
-		found["script_us"] = after.since(before, suffixed(scripts, ".usec")...) / decisions
+		found["script_us"] = after.Since(before, Suffixed(Scripts, ".usec")...) / decisions
 	}
 	return found, nil
 }
 
 // suffixed returns names with something behind each.
-func suffixed(names []string, suffix string) []string {
+func Suffixed(names []string, suffix string) []string {
 	names = slices.Clone(names)
 	for i := range names {
 		names[i] += suffix
@@ -200,11 +200,11 @@ type redisCalls struct {
 }
 
 // tick is what latencies are counted in.
-const tick = 100 * time.Nanosecond
+const Tick = 100 * time.Nanosecond
 
 func (c redisCalls) figures() report.Figures {
 	quantile := func(q float64) float64 {
-		return float64(c.histogram.ValueAtQuantile(q)) * tick.Seconds() * 1e6
+		return float64(c.histogram.ValueAtQuantile(q)) * Tick.Seconds() * 1e6
 	}
 	decisions := float64(c.histogram.TotalCount())
 	return report.Figures{
@@ -220,7 +220,7 @@ func (c redisCalls) figures() report.Figures {
 // An answer that is not the one asked for ends the run. Calls without an answer are
 // no decisions, and are reported: keyrate gives up after 50 ms, of which a busy
 // machine can take more, the others after seconds.
-func (w *redisWorker) hurry(ctx context.Context, l redisLimiter, keys []string, o redisOrder, span time.Duration) (redisCalls, error) {
+func (w *redisWorker) hurry(ctx context.Context, l Limiter, keys []string, o redisOrder, span time.Duration) (redisCalls, error) {
 	latencies := make([][]int64, o.Callers)
 	for i := range latencies {
 		latencies[i] = make([]int64, 0, 1024)
@@ -229,7 +229,7 @@ func (w *redisWorker) hurry(ctx context.Context, l redisLimiter, keys []string, 
 	var last atomic.Value
 	stop := watchGoroutines(o.Callers)
 	deadline := time.Now().Add(span)
-	took, err := each(o.Callers, func(caller int) error {
+	took, err := Each(o.Callers, func(caller int) error {
 		random := rand.New(rand.NewPCG(5, uint64(caller)))
 		for now, called := time.Now(), false; !called || now.Before(deadline); called = true {
 			key := keys[random.IntN(len(keys))]
@@ -242,7 +242,7 @@ func (w *redisWorker) hurry(ctx context.Context, l redisLimiter, keys []string, 
 			case allowed == o.Denied:
 				return fmt.Errorf("a call was allowed: %v; wrong answers", allowed)
 			default:
-				latencies[caller] = append(latencies[caller], then.Sub(now).Nanoseconds()/tick.Nanoseconds())
+				latencies[caller] = append(latencies[caller], then.Sub(now).Nanoseconds()/Tick.Nanoseconds())
 			}
 			now = then
 		}
@@ -253,7 +253,7 @@ func (w *redisWorker) hurry(ctx context.Context, l redisLimiter, keys []string, 
 		return redisCalls{}, err
 	}
 	c := redisCalls{took: took, failures: failures.Load(), goroutines: most}
-	c.histogram = hdrhistogram.New(1, int64(time.Minute/tick), 3)
+	c.histogram = hdrhistogram.New(1, int64(time.Minute/Tick), 3)
 	for _, some := range latencies {
 		for _, latency := range some {
 			if err := c.histogram.RecordValue(max(latency, 1)); err != nil {

@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"bytes"
@@ -18,10 +18,10 @@ import (
 
 // A redisServer is a real Redis of the suite's own: on a free port of the loopback
 // and on a socket, in a folder that goes with it, and saving nothing.
-type redisServer struct {
-	tcp    string // host:port
+type Server struct {
+	TCP    string // host:port
 	socket string // a path
-	admin  *redis.Client
+	Admin  *redis.Client
 	folder string
 	server *os.Process
 	ended  chan struct{}
@@ -32,7 +32,7 @@ type redisServer struct {
 var errNoRedis = errors.New("redis-server is not on the PATH; this suite needs a real one (Debian: apt-get install redis-server)")
 
 // startRedis starts a server. It ends with close, and with the context.
-func startRedis(ctx context.Context) (*redisServer, error) {
+func Start(ctx context.Context) (*Server, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, errNoRedis
@@ -49,7 +49,7 @@ func startRedis(ctx context.Context) (*redisServer, error) {
 	return nil, errors.Join(errs...)
 }
 
-func tryRedis(ctx context.Context, path string) (*redisServer, error) {
+func tryRedis(ctx context.Context, path string) (*Server, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func tryRedis(ctx context.Context, path string) (*redisServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &redisServer{tcp: address, socket: filepath.Join(folder, "redis.sock"), folder: folder, ended: make(chan struct{})}
+	s := &Server{TCP: address, socket: filepath.Join(folder, "redis.sock"), folder: folder, ended: make(chan struct{})}
 	ctx, s.stop = context.WithCancel(ctx)
 	_, port, _ := net.SplitHostPort(address)
 	command := exec.CommandContext(ctx, path,
@@ -76,7 +76,7 @@ func tryRedis(ctx context.Context, path string) (*redisServer, error) {
 		defer close(s.ended)
 		_ = command.Wait() // it is killed
 	}()
-	s.admin = redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, MaxRetries: -1})
+	s.Admin = redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket, MaxRetries: -1})
 	if err := s.ready(ctx); err != nil {
 		err = errors.Join(err, s.Close())
 		return nil, fmt.Errorf("%w; redis-server said:\n%s", err, output.String())
@@ -85,10 +85,10 @@ func tryRedis(ctx context.Context, path string) (*redisServer, error) {
 }
 
 // ready waits until the server answers on its socket, which it opens last.
-func (s *redisServer) ready(ctx context.Context) error {
+func (s *Server) ready(ctx context.Context) error {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		err := s.admin.Ping(ctx).Err()
+		err := s.Admin.Ping(ctx).Err()
 		if err == nil {
 			return nil
 		}
@@ -105,13 +105,13 @@ func (s *redisServer) ready(ctx context.Context) error {
 
 // hang stops the process in its tracks: its connections stay open, and nobody is
 // answered until resume.
-func (s *redisServer) hang() error { return s.server.Signal(syscall.SIGSTOP) }
+func (s *Server) Hang() error { return s.server.Signal(syscall.SIGSTOP) }
 
-func (s *redisServer) resume() error { return s.server.Signal(syscall.SIGCONT) }
+func (s *Server) Resume() error { return s.server.Signal(syscall.SIGCONT) }
 
 // close ends the server and removes its folder.
-func (s *redisServer) Close() error {
-	err := s.admin.Close()
+func (s *Server) Close() error {
+	err := s.Admin.Close()
 	s.stop()
 	<-s.ended
 	return errors.Join(err, os.RemoveAll(s.folder))
@@ -127,8 +127,8 @@ func freeAddress(ctx context.Context) (string, error) {
 }
 
 // version returns that of the server.
-func (s *redisServer) version(ctx context.Context) string {
-	text, err := s.admin.Info(ctx, "server").Result()
+func (s *Server) Version(ctx context.Context) string {
+	text, err := s.Admin.Info(ctx, "server").Result()
 	if err != nil {
 		return err.Error()
 	}

@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"context"
@@ -18,7 +18,7 @@ type redisLibrary struct {
 	// base is the library of which this is a variant, with more connections than its
 	// documentation gives it; "" if it is none.
 	base string
-	open func(redisSetting) (redisLimiter, error)
+	open func(Setting) (Limiter, error)
 	// trips are the commands with each of which it goes to Redis, as INFO counts
 	// them. What a script calls is not among them, nor what shares a pipeline with
 	// one of them.
@@ -33,32 +33,32 @@ const (
 	manyPipes    = "redis_rate (8 pipelines)"
 )
 
-var scripts = []string{"evalsha", "eval"}
+var Scripts = []string{"evalsha", "eval"}
 
 // redisLibraries is every library, in the order of the tables.
 var redisLibraries = []redisLibrary{
-	{name: library.Ours, open: openKeyrate, trips: scripts},
-	{name: "redis_rate", open: openRedisRate, trips: scripts},
-	{name: "redis_rate" + widePool, base: "redis_rate", open: openRedisRate, trips: scripts},
-	{name: autoPipeline, open: openAutoPipeline(nil), trips: scripts},
-	{name: manyPipes, base: autoPipeline, open: openAutoPipeline(&redis.AutoPipelineOptions{MaxConcurrentBatches: 8, Unordered: true}), trips: scripts},
+	{name: library.Ours, open: openKeyrate, trips: Scripts},
+	{name: "redis_rate", open: OpenRate, trips: Scripts},
+	{name: "redis_rate" + widePool, base: "redis_rate", open: OpenRate, trips: Scripts},
+	{name: autoPipeline, open: openAutoPipeline(nil), trips: Scripts},
+	{name: manyPipes, base: autoPipeline, open: openAutoPipeline(&redis.AutoPipelineOptions{MaxConcurrentBatches: 8, Unordered: true}), trips: Scripts},
 	// It reads the clock and the value in one pipeline.
-	{name: "throttled", open: openThrottled, trips: []string{"time", "eval", "setnx", "expire"}},
-	{name: "throttled" + widePool, base: "throttled", open: openThrottled, trips: []string{"time", "eval", "setnx", "expire"}},
-	{name: "ulule", open: openUlule, trips: scripts},
-	{name: "ulule" + widePool, base: "ulule", open: openUlule, trips: scripts},
+	{name: "throttled", open: OpenThrottled, trips: []string{"time", "eval", "setnx", "expire"}},
+	{name: "throttled" + widePool, base: "throttled", open: OpenThrottled, trips: []string{"time", "eval", "setnx", "expire"}},
+	{name: "ulule", open: OpenUlule, trips: Scripts},
+	{name: "ulule" + widePool, base: "ulule", open: OpenUlule, trips: Scripts},
 	{name: "bare GET", open: openBare, trips: []string{"get"}, bare: true},
 	{name: "bare GET" + widePool, base: "bare GET", open: openBare, trips: []string{"get"}, bare: true},
 }
 
 // A redisLimiter is a library's call on Redis, with a client of its own.
-type redisLimiter interface {
+type Limiter interface {
 	Allow(ctx context.Context, key string) (bool, error)
 	Close() error
 }
 
 // A redisSetting is how a library is to be set up.
-type redisSetting struct {
+type Setting struct {
 	Network, Address string
 	Limit            library.Limit
 	// Pool is how many connections its client may open; 0 is the default.
@@ -66,7 +66,7 @@ type redisSetting struct {
 }
 
 // options are those of a client as everybody makes one.
-func (s redisSetting) options() *redis.Options {
+func (s Setting) options() *redis.Options {
 	return &redis.Options{Network: s.Network, Addr: s.Address, PoolSize: s.Pool}
 }
 

@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"context"
@@ -15,7 +15,7 @@ type redisThrottled struct {
 	limiter *throttled.GCRARateLimiterCtx
 }
 
-func openThrottled(s redisSetting) (redisLimiter, error) {
+func OpenThrottled(s Setting) (Limiter, error) {
 	client := redis.NewClient(s.options())
 	store, err := goredisstore.NewCtx(client, "throttled:")
 	if err != nil {

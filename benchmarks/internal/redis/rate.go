@@ -1,4 +1,4 @@
-package main
+package redis
 
 import (
 	"context"
@@ -13,7 +13,7 @@ type redisRate struct {
 	limit   redis_rate.Limit
 }
 
-func openRedisRate(s redisSetting) (redisLimiter, error) {
+func OpenRate(s Setting) (Limiter, error) {
 	client := redis.NewClient(s.options())
 	return newRedisRate(s, client, redis_rate.NewLimiter(client)), nil
 }
@@ -21,8 +21,8 @@ func openRedisRate(s redisSetting) (redisLimiter, error) {
 // openAutoPipeline has go-redis gather the calls of redis_rate into pipelines, on
 // connections that it keeps for them. Without options it is as its documentation
 // shows it.
-func openAutoPipeline(batches *redis.AutoPipelineOptions) func(redisSetting) (redisLimiter, error) {
-	return func(s redisSetting) (redisLimiter, error) {
+func openAutoPipeline(batches *redis.AutoPipelineOptions) func(Setting) (Limiter, error) {
+	return func(s Setting) (Limiter, error) {
 		s.Pool = 0 // callers do not use them
 		client := redis.NewClient(s.options())
 		pipeliner, err := client.AutoPipelineWithOptions(batches) // nil: the defaults
@@ -33,7 +33,7 @@ func openAutoPipeline(batches *redis.AutoPipelineOptions) func(redisSetting) (re
 	}
 }
 
-func newRedisRate(s redisSetting, client *redis.Client, l *redis_rate.Limiter) redisRate {
+func newRedisRate(s Setting, client *redis.Client, l *redis_rate.Limiter) redisRate {
 	return redisRate{client, l, redis_rate.Limit{Rate: s.Limit.Tokens, Burst: s.Limit.Tokens, Period: s.Limit.Per}}
 }
 
