@@ -12,12 +12,13 @@ import (
 	httpload "github.com/keyrate/keyrate/benchmarks/internal/http"
 	"github.com/keyrate/keyrate/benchmarks/internal/memory"
 	"github.com/keyrate/keyrate/benchmarks/internal/middleware"
+	"github.com/keyrate/keyrate/benchmarks/internal/outage"
 	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
 // suites is every suite, in the order in which they run.
-var suites = []report.Suite{memory.Suite, middleware.Suite, httpload.Suite, redis.Suite, outageSuite}
+var suites = []report.Suite{memory.Suite, middleware.Suite, httpload.Suite, redis.Suite, outage.Suite}
 
 func main() {
 	workers := child.Kinds{}

@@ -1,4 +1,4 @@
-package main
+package outage
 
 import (
 	"bytes"
@@ -90,7 +90,7 @@ func TestAHandlerThatPanicsHasFailed(t *testing.T) {
 func TestOutageSuite(t *testing.T) {
 	_ = redis.Require(t)
 	var out, log bytes.Buffer
-	err := report.Command(t.Context(), []report.Suite{outageSuite}, []string{"outage", "-quick", "-library", "keyrate,redis_rate", "-json", "-"}, &out, &log)
+	err := report.Command(t.Context(), []report.Suite{Suite}, []string{"outage", "-quick", "-library", "keyrate,redis_rate", "-json", "-"}, &out, &log)
 	if err != nil {
 		t.Fatal(err)
 	}

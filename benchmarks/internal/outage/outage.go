@@ -1,4 +1,4 @@
-package main
+package outage
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 // outageSuite is an HTTP API whose limits are kept on Redis, when that is at its worst:
 // it hangs, or one key is hammered.
-var outageSuite = report.Suite{
+var Suite = report.Suite{
 	Name:  "outage",
 	Run:   runOutage,
 	Views: outageViews,
