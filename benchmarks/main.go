@@ -9,7 +9,7 @@ import (
 	"syscall"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
-	httpload "github.com/keyrate/keyrate/benchmarks/internal/http"
+	"github.com/keyrate/keyrate/benchmarks/internal/http"
 	"github.com/keyrate/keyrate/benchmarks/internal/memory"
 	"github.com/keyrate/keyrate/benchmarks/internal/middleware"
 	"github.com/keyrate/keyrate/benchmarks/internal/outage"
@@ -18,7 +18,7 @@ import (
 )
 
 // suites is every suite, in the order in which they run.
-var suites = []report.Suite{memory.Suite, middleware.Suite, httpload.Suite, redis.Suite, outage.Suite}
+var suites = []report.Suite{memory.Suite, middleware.Suite, http.Suite, redis.Suite, outage.Suite}
 
 func main() {
 	workers := child.Kinds{}

@@ -17,14 +17,14 @@ import (
 // ends, as it does when the parent is gone.
 const childVariable = "KEYRATE_BENCHMARKS_CHILD"
 
-// A worker is what a child does: set up with the first line, it answers each
+// A Worker is what a child does: set up with the first line, it answers each
 // line after that.
 type Worker interface {
 	SetUp(args json.RawMessage) error
 	Do(args json.RawMessage) (any, error)
 }
 
-// A kinds maps the names of kinds of child to functions that make their workers.
+// A Kinds maps the names of kinds of child to functions that make their workers.
 type Kinds map[string]func() Worker
 
 // A reply is a child's line.
@@ -33,7 +33,7 @@ type reply struct {
 	Value json.RawMessage `json:"value,omitempty"`
 }
 
-// serveChild does the work of a child if this process is one, on its standard input and
+// Serve does the work of a child if this process is one, on its standard input and
 // output, and returns its exit code; or it reports that the process is no child.
 func Serve(workers Kinds) (code int, isChild bool) {
 	kind, isChild := os.LookupEnv(childVariable)
@@ -77,7 +77,7 @@ func work(hire func() Worker, in io.Reader, out io.Writer) int {
 	}
 }
 
-// A child is a child process, seen from its parent.
+// A Child is a child process, seen from its parent.
 type Child struct {
 	Name    string
 	command *exec.Cmd
@@ -86,7 +86,7 @@ type Child struct {
 	decoder *json.Decoder
 }
 
-// startChild starts a child and sets it up. The child ends with stop, and with
+// Start starts a child and sets it up. The child ends with stop, and with
 // the context.
 func Start(ctx context.Context, kind, name string, args any) (*Child, error) {
 	if _, isChild := os.LookupEnv(childVariable); isChild {
@@ -118,7 +118,7 @@ func Start(ctx context.Context, kind, name string, args any) (*Child, error) {
 	return c, nil
 }
 
-// do sends a line, waits for the answer and puts it into value.
+// Do sends a line, waits for the answer and puts it into value.
 func (c *Child) Do(args, value any) error {
 	if err := c.encoder.Encode(args); err != nil {
 		return fmt.Errorf("%s: %w", c.Name, err)
@@ -136,7 +136,7 @@ func (c *Child) Do(args, value any) error {
 	return json.Unmarshal(r.Value, value)
 }
 
-// stop ends the child and waits for it.
+// Stop ends the child and waits for it.
 func (c *Child) Stop() error {
 	err := c.in.Close()
 	killer := time.AfterFunc(10*time.Second, func() { _ = c.command.Process.Kill() })

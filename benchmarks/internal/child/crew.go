@@ -7,16 +7,16 @@ import (
 	"sync"
 )
 
-// A crew is a child for each of several libraries that are compared.
+// A Crew is a child for each of several libraries that are compared.
 type Crew []*Child
 
-// A post is a child to be: its library's name and its first line.
+// A Post is a child to be: its library's name and its first line.
 type Post struct {
 	Name string
 	Args any
 }
 
-// hire starts a child for each post, as many at a time as there are cores.
+// Hire starts a child for each post, as many at a time as there are cores.
 func Hire(ctx context.Context, kind string, posts []Post) (Crew, error) {
 	c := make(Crew, len(posts))
 	errs := make([]error, len(posts))
@@ -36,7 +36,7 @@ func Hire(ctx context.Context, kind string, posts []Post) (Crew, error) {
 	return c, nil
 }
 
-// round lets each child work once, one after the other, beginning with another
+// Round lets each child work once, one after the other, beginning with another
 // one each time so that no place in the order is always the same library's.
 func (c Crew) Round(n int, work func(*Child) error) error {
 	for i := range c {
@@ -47,7 +47,7 @@ func (c Crew) Round(n int, work func(*Child) error) error {
 	return nil
 }
 
-// dismiss ends all children.
+// Dismiss ends all children.
 func (c Crew) Dismiss() error {
 	var errs []error
 	for _, child := range c {

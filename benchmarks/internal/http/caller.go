@@ -14,7 +14,7 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
-// A caller is one connection, over which it sends one request after the other. It
+// A Caller is one connection, over which it sends one request after the other. It
 // is no http.Client: the less the load generator costs, the more there is left for
 // the server that is measured.
 type Caller struct {
@@ -51,7 +51,7 @@ func (c *Caller) call(key int) error {
 	return err
 }
 
-// ask sends one request with the key of that number, and reads the response. It
+// Ask sends one request with the key of that number, and reads the response. It
 // returns its status.
 func (c *Caller) Ask(key int) (int, error) {
 	library.PutKey(c.key, key)

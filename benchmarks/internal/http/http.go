@@ -11,7 +11,7 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// httpSuite is a real server on loopback, in a process of its own, in which each
+// Suite is a real server on loopback, in a process of its own, in which each
 // request is limited: what it costs in processor time, how many it can serve in a
 // second, and how long they take.
 var Suite = report.Suite{

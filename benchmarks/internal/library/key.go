@@ -5,10 +5,10 @@ import (
 	"unsafe"
 )
 
-// keySize is the length of every key, in bytes.
+// KeySize is the length of every key, in bytes.
 const KeySize = 24
 
-// putKey writes the key of number n into b.
+// PutKey writes the key of number n into b.
 func PutKey(b []byte, n int) {
 	copy(b, "api-key-0000000000000000")
 	for at := KeySize - 1; n > 0; at-- {
@@ -17,7 +17,7 @@ func PutKey(b []byte, n int) {
 	}
 }
 
-// newKey returns the key of number n, in memory of its own as the header of a
+// NewKey returns the key of number n, in memory of its own as the header of a
 // request would be.
 func NewKey(n int) string {
 	var b [KeySize]byte
@@ -25,12 +25,12 @@ func NewKey(n int) string {
 	return string(b[:])
 }
 
-// A stream is a sequence of keys as callers send them, one behind the other in
+// A Stream is a sequence of keys as callers send them, one behind the other in
 // one piece of memory. Reading it costs next to nothing: as in a server, the key
 // of a call is at hand, and it is another copy than the one a limiter may keep.
 type Stream []byte
 
-// newStream returns n keys drawn from so many. It is the same every time.
+// NewStream returns n keys drawn from so many. It is the same every time.
 func NewStream(distribution string, keys, n int) Stream {
 	random := rand.New(rand.NewPCG(1, 2))
 	draw := func() int { return random.IntN(keys) }
@@ -51,10 +51,10 @@ const (
 	Zipf    = "zipf"
 )
 
-// at returns the key that begins at an offset.
+// At returns the key that begins at an offset.
 func (s Stream) At(offset int) string { return unsafe.String(&s[offset], KeySize) }
 
-// shuffled returns the numbers below n, in an order that is the same every time:
+// Shuffled returns the numbers below n, in an order that is the same every time:
 // keys that are drawn often must not lie together because they came first.
 func Shuffled(n int) []int {
 	return rand.New(rand.NewPCG(3, 4)).Perm(n)

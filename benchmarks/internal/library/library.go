@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// A library is one of those that are compared.
+// A Library is one of those that are compared.
 type Library struct {
 	Name string
 	Role Role
-	// limiter returns the library's own call, in memory; nil if it has none.
+	// Limiter returns the library's own call, in memory; nil if it has none.
 	Limiter func(Setting) (Limiter, error)
-	// handler puts the library's own middleware in front of a handler, with
+	// Handler puts the library's own middleware in front of a handler, with
 	// header X-API-Key as the key; nil if it has none.
 	Handler func(Setting, http.Handler) (http.Handler, error)
 }
 
-// A role says what a library is compared for.
+// A Role says what a library is compared for.
 type Role int
 
 const (
@@ -27,10 +27,10 @@ const (
 	Yardstick             // a limit of the hardware or of the machine, nothing one could use
 )
 
-// ours is the name that every ratio refers to.
+// Ours is the name that every ratio refers to.
 const Ours = "keyrate"
 
-// libraries is every library, in the order of the tables.
+// Libraries is every library, in the order of the tables.
 var Libraries = []Library{
 	{Name: Ours, Role: Own, Limiter: newKeyrate, Handler: KeyrateHandler},
 	{Name: "reference", Role: Yardstick, Limiter: newReference, Handler: referenceHandler},
@@ -44,19 +44,19 @@ var Libraries = []Library{
 	{Name: "httprate", Role: Rival, Limiter: newHTTPRate, Handler: httprateHandler},
 }
 
-// A limiter is a library's call: it takes one token of a key's.
+// A Limiter is a library's call: it takes one token of a key's.
 type Limiter interface {
 	Allow(key string) bool
 }
 
-// A primer is a limiter that forgets a key as soon as its bucket is full again,
+// A Primer is a limiter that forgets a key as soon as its bucket is full again,
 // which with limits that allow everything is at once. So that its table is as
 // large as the others', prime takes half of what a key has beforehand.
 type Primer interface {
 	Prime(key string) error
 }
 
-// A limit is what every library can express, though windows are not buckets: so
+// A Limit is what every library can express, though windows are not buckets: so
 // many calls at once, and so many in the time Per.
 type Limit struct {
 	Tokens int
@@ -69,7 +69,7 @@ var (
 	Once   = Limit{Tokens: 1, Per: 24 * time.Hour}
 )
 
-// A setting is how a library is to be set up.
+// A Setting is how a library is to be set up.
 type Setting struct {
 	Limit Limit
 	// Two adds a second limit to each key. Only keyrate can.
@@ -84,7 +84,7 @@ type Setting struct {
 	Forget time.Duration
 }
 
-// named returns the library of that name.
+// Named returns the library of that name.
 func Named(name string) (Library, error) {
 	for _, l := range Libraries {
 		if l.Name == name {
@@ -94,7 +94,7 @@ func Named(name string) (Library, error) {
 	return Library{}, fmt.Errorf("there is no library %q", name)
 }
 
-// withRole returns the names of the libraries that have one of the roles.
+// WithRole returns the names of the libraries that have one of the roles.
 func WithRole(roles ...Role) []string {
 	var names []string
 	for _, l := range Libraries {
@@ -107,9 +107,9 @@ func WithRole(roles ...Role) []string {
 	return names
 }
 
-// keyHeader is the request header that holds the key. It is in canonical form, so
+// KeyHeader is the request header that holds the key. It is in canonical form, so
 // that nobody pays for making it so at each request.
 const KeyHeader = "X-Api-Key"
 
-// byHandNote goes with every table of middlewares.
+// ByHandNote goes with every table of middlewares.
 const ByHandNote = "x/time/rate has no middleware: it is written by hand and sends no headers"

@@ -2,7 +2,7 @@ package library
 
 import "net/http"
 
-// A sink is a ResponseWriter that costs as little as one can: it remembers the
+// A Sink is a ResponseWriter that costs as little as one can: it remembers the
 // status and the headers, until it is cleared, and forgets the body.
 type Sink struct {
 	header http.Header
@@ -20,7 +20,7 @@ func (s *Sink) Clear() {
 	s.Status = 0
 }
 
-// status returns what a denied call is answered with, or an allowed one.
+// Status returns what a denied call is answered with, or an allowed one.
 func Status(denied bool) int {
 	if denied {
 		return http.StatusTooManyRequests

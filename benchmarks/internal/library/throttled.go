@@ -34,7 +34,7 @@ func throttledGCRA(s Setting) (*throttled.GCRARateLimiterCtx, error) {
 	return ThrottledOn(store, s.Limit)
 }
 
-// throttledAsShown is the limiter of its documentation.
+// ThrottledAsShown is the limiter of its documentation.
 func ThrottledAsShown(store throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLimiterCtx, error) {
 	return throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{
 		MaxRate:  throttled.PerDuration(to.Tokens, to.Per),

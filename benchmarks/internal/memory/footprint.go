@@ -138,7 +138,7 @@ func (w *footprintWorker) SetUp(args json.RawMessage) error {
 	return nil
 }
 
-// do times full collections while the other children wait.
+// Do times full collections while the other children wait.
 func (w *footprintWorker) Do(json.RawMessage) (any, error) {
 	first := time.Now()
 	for n := 0; n < 3 || n < 7 && time.Since(first) < 2*time.Second; n++ {

@@ -10,7 +10,7 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// memorySuite is decisions in the memory of one process: their time, what the
+// Suite is decisions in the memory of one process: their time, what the
 // buckets weigh, and how long a caller may have to wait.
 var Suite = report.Suite{
 	Name:  "memory",

@@ -13,7 +13,7 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// middlewareSuite is each library's own middleware, over a handler that does
+// Suite is each library's own middleware, over a handler that does
 // nothing, with a response that costs nothing: what a request pays beside the
 // server.
 var Suite = report.Suite{
@@ -137,7 +137,7 @@ func (w *handleWorker) SetUp(args json.RawMessage) error {
 	return nil
 }
 
-// do measures both handlers in turn, in slices so short that whatever slows the
+// Do measures both handlers in turn, in slices so short that whatever slows the
 // machine down slows both.
 func (w *handleWorker) Do(args json.RawMessage) (any, error) {
 	var span time.Duration

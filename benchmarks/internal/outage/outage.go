@@ -12,7 +12,7 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// outageSuite is an HTTP API whose limits are kept on Redis, when that is at its worst:
+// Suite is an HTTP API whose limits are kept on Redis, when that is at its worst:
 // it hangs, or one key is hammered.
 var Suite = report.Suite{
 	Name:  "outage",

@@ -50,7 +50,7 @@ func (i redisInfo) put(name, value string) {
 	}
 }
 
-// since returns by how much the sum of some fields has grown.
+// Since returns by how much the sum of some fields has grown.
 func (i redisInfo) Since(before redisInfo, names ...string) float64 {
 	sum := 0.0
 	for _, name := range names {

@@ -51,13 +51,13 @@ var redisLibraries = []redisLibrary{
 	{name: "bare GET" + widePool, base: "bare GET", open: openBare, trips: []string{"get"}, bare: true},
 }
 
-// A redisLimiter is a library's call on Redis, with a client of its own.
+// A Limiter is a library's call on Redis, with a client of its own.
 type Limiter interface {
 	Allow(ctx context.Context, key string) (bool, error)
 	Close() error
 }
 
-// A redisSetting is how a library is to be set up.
+// A Setting is how a library is to be set up.
 type Setting struct {
 	Network, Address string
 	Limit            library.Limit

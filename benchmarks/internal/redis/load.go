@@ -124,7 +124,7 @@ func first(ctx context.Context, l Limiter, key string) error {
 	return err
 }
 
-// each lets callers work at once, and returns how long it took.
+// Each lets callers work at once, and returns how long it took.
 func Each(callers int, work func(caller int) error) (time.Duration, error) {
 	errs := make([]error, callers)
 	var wg sync.WaitGroup
@@ -182,7 +182,7 @@ func (w *redisWorker) measure(ctx context.Context, o redisOrder) (found report.F
 	return found, nil
 }
 
-// suffixed returns names with something behind each.
+// Suffixed returns names with something behind each.
 func Suffixed(names []string, suffix string) []string {
 	names = slices.Clone(names)
 	for i := range names {
@@ -199,7 +199,7 @@ type redisCalls struct {
 	goroutines int   // at most, beyond the callers' and what was there before
 }
 
-// tick is what latencies are counted in.
+// Tick is what latencies are counted in.
 const Tick = 100 * time.Nanosecond
 
 func (c redisCalls) figures() report.Figures {

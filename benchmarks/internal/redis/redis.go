@@ -11,7 +11,7 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// redisSuite is decisions that processes share on one real Redis: how many of them
+// Suite is decisions that processes share on one real Redis: how many of them
 // callers get done in a second, how long each takes, and what they cost Redis.
 var Suite = report.Suite{
 	Name:  "redis",

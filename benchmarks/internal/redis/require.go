@@ -8,7 +8,7 @@ import (
 	"github.com/keyrate/keyrate/internal/testkit"
 )
 
-// requireRedis starts a Redis until the test ends. Without redis-server the test is
+// Require starts a Redis until the test ends. Without redis-server the test is
 // skipped, or fails if KEYRATE_REQUIRE_REDIS=1.
 func Require(tb testing.TB) *Server {
 	tb.Helper()

@@ -16,7 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A redisServer is a real Redis of the suite's own: on a free port of the loopback
+// A Server is a real Redis of the suite's own: on a free port of the loopback
 // and on a socket, in a folder that goes with it, and saving nothing.
 type Server struct {
 	TCP    string // host:port
@@ -31,7 +31,7 @@ type Server struct {
 // errNoRedis says what to do.
 var errNoRedis = errors.New("redis-server is not on the PATH; this suite needs a real one (Debian: apt-get install redis-server)")
 
-// startRedis starts a server. It ends with close, and with the context.
+// Start starts a server. It ends with close, and with the context.
 func Start(ctx context.Context) (*Server, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Server) ready(ctx context.Context) error {
 	}
 }
 
-// hang stops the process in its tracks: its connections stay open, and nobody is
+// Hang stops the process in its tracks: its connections stay open, and nobody is
 // answered until resume.
 func (s *Server) Hang() error { return s.server.Signal(syscall.SIGSTOP) }
 
@@ -126,7 +126,7 @@ func freeAddress(ctx context.Context) (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// version returns that of the server.
+// Version returns that of the server.
 func (s *Server) Version(ctx context.Context) string {
 	text, err := s.Admin.Info(ctx, "server").Result()
 	if err != nil {

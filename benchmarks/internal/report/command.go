@@ -75,7 +75,7 @@ func parse(suites []Suite, args []string, usage io.Writer) (options, error) {
 	return o, nil
 }
 
-// command runs the suites one after the other and reports.
+// Command runs the suites one after the other and reports.
 func Command(ctx context.Context, suites []Suite, args []string, out, log io.Writer) (err error) {
 	o, err := parse(suites, args, log)
 	if errors.Is(err, flag.ErrHelp) {

@@ -9,7 +9,7 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
-// A goal is a figure that keyrate sets itself, and what it came to.
+// A Goal is a figure that keyrate sets itself, and what it came to.
 type Goal struct {
 	What string
 	Want string // such as "<= 0.75 x the fastest other"
@@ -36,13 +36,13 @@ func writeGoals(w io.Writer, suite string, goals []Goal) {
 	writeAligned(w, lines)
 }
 
-// atMost is the goal that a figure of keyrate is at most factor times the least
+// AtMost is the goal that a figure of keyrate is at most factor times the least
 // of the others. It returns nothing if one of the two was not measured.
 func (s *Session) AtMost(what string, factor float64, c Column, others []string, called string) []Goal {
 	return s.against(what, "<=", factor, c, s.least(c, others), called)
 }
 
-// atLeast is the goal that a figure of keyrate is at least factor times the greatest
+// AtLeast is the goal that a figure of keyrate is at least factor times the greatest
 // of the others. It returns nothing if one of the two was not measured.
 func (s *Session) AtLeast(what string, factor float64, c Column, others []string, called string) []Goal {
 	return s.against(what, ">=", factor, c, s.greatest(c, others), called)
@@ -68,7 +68,7 @@ func (s *Session) against(what, sign string, factor float64, c Column, other *me
 	}}
 }
 
-// below is the goal that a figure of keyrate is at most a bound.
+// Below is the goal that a figure of keyrate is at most a bound.
 func (s *Session) Below(what string, bound float64, c Column) []Goal {
 	value := c.value(s, row{library: library.Ours})
 	if math.IsNaN(value) {

@@ -2,10 +2,10 @@ package report
 
 import "fmt"
 
-// verdicts are the words for what is measured.
+// Verdicts are the words for what is measured.
 var Verdicts = map[string]string{"allow": "allowed", "deny": "denied"}
 
-// cores writes a number of cores.
+// Cores writes a number of cores.
 func Cores(n int) string {
 	if n == 1 {
 		return "1 core"
@@ -13,7 +13,7 @@ func Cores(n int) string {
 	return fmt.Sprintf("%d cores", n)
 }
 
-// count writes a number of keys.
+// Count writes a number of keys.
 func Count(n int) string {
 	switch {
 	case n >= 1_000_000:
@@ -25,7 +25,7 @@ func Count(n int) string {
 	}
 }
 
-// keyCount writes a number of keys with the word.
+// KeyCount writes a number of keys with the word.
 func KeyCount(n int) string {
 	if n == 1 {
 		return "1 key"

@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// figures are what one round of one case found of one library, by name: ns,
+// Figures are what one round of one case found of one library, by name: ns,
 // bytes and allocs are per decision, anything else says its unit in its name.
 type Figures map[string]float64
 
@@ -19,7 +19,7 @@ type measurement struct {
 	Samples              map[string][]float64
 }
 
-// median returns the median of a figure, and whether there is such a figure.
+// Median returns the median of a figure, and whether there is such a figure.
 func (m *measurement) Median(figure string) (float64, bool) {
 	if m == nil || len(m.Samples[figure]) == 0 {
 		return 0, false

@@ -2,7 +2,7 @@ package report
 
 import "slices"
 
-// median returns the middle of the samples, of which there must be at least one.
+// Median returns the middle of the samples, of which there must be at least one.
 func Median(samples []float64) float64 {
 	sorted := slices.Sorted(slices.Values(samples))
 	n := len(sorted)
@@ -24,10 +24,10 @@ func spread(samples []float64) float64 {
 	return (sorted[len(sorted)-1-outer] - sorted[outer]) / 2 / m
 }
 
-// ratio returns how many times b the figure a is, by their medians: so that it can
+// Ratio returns how many times b the figure a is, by their medians: so that it can
 // be checked by what is printed.
 func Ratio(a, b []float64) float64 { return Median(a) / Median(b) }
 
-// floor returns the whole number of n per call: what the measurement itself
+// Floor returns the whole number of n per call: what the measurement itself
 // allocates is no part of a call.
 func Floor(n uint64, calls int) float64 { return float64(n / uint64(calls)) }

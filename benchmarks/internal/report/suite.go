@@ -12,17 +12,17 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
-// A suite is one kind of work for all libraries, and how its results are shown.
+// A Suite is one kind of work for all libraries, and how its results are shown.
 type Suite struct {
 	Name  string
 	Run   func(context.Context, *Session) error
 	Views func(*Session) []View
 	Goals func(*Session) []Goal // nil: the suite has none
-	// workers are those of the suite's children.
+	// Workers are those of the suite's children.
 	Workers child.Kinds
 }
 
-// A session is one run of a suite: what was asked for and what was found.
+// A Session is one run of a suite: what was asked for and what was found.
 type Session struct {
 	Quick        bool           // fewer and shorter rounds
 	cases        *regexp.Regexp // of those that run
@@ -32,7 +32,7 @@ type Session struct {
 	Measurements []*measurement
 }
 
-// add takes the figures of one round.
+// Add takes the figures of one round.
 func (s *Session) Add(suite, kase, library string, round Figures) {
 	m := s.Find(kase, library)
 	if m == nil {
@@ -44,7 +44,7 @@ func (s *Session) Add(suite, kase, library string, round Figures) {
 	}
 }
 
-// find returns the measurement of a library in a case, or nil.
+// Find returns the measurement of a library in a case, or nil.
 func (s *Session) Find(kase, library string) *measurement {
 	for _, m := range s.Measurements {
 		if m.kase == kase && m.Library == library {
@@ -54,10 +54,10 @@ func (s *Session) Find(kase, library string) *measurement {
 	return nil
 }
 
-// wants tells whether the command line selects a case.
+// Wants tells whether the command line selects a case.
 func (s *Session) Wants(kase string) bool { return s.cases.MatchString(kase) }
 
-// selected returns those of the libraries that the command line selects.
+// Selected returns those of the libraries that the command line selects.
 func (s *Session) Selected(all []library.Library) []library.Library {
 	if s.Libraries == nil {
 		return all
@@ -65,7 +65,7 @@ func (s *Session) Selected(all []library.Library) []library.Library {
 	return slices.DeleteFunc(slices.Clone(all), func(l library.Library) bool { return !slices.Contains(s.Libraries, l.Name) })
 }
 
-// logf tells whoever waits what is going on.
+// Logf tells whoever waits what is going on.
 func (s *Session) Logf(format string, args ...any) {
 	fmt.Fprintf(s.log, "%4.0f s  %s\n", time.Since(s.started).Seconds(), fmt.Sprintf(format, args...))
 }

@@ -11,11 +11,11 @@ import (
 	"strconv"
 )
 
-// timelineName is the word on the command line that draws a timeline, and measures
+// TimelineName is the word on the command line that draws a timeline, and measures
 // nothing.
 const TimelineName = "timeline"
 
-// timelineCommand draws the file that examples/failover has written.
+// DrawTimeline draws the file that examples/failover has written.
 func DrawTimeline(args []string, log io.Writer) error {
 	flags := flag.NewFlagSet(TimelineName, flag.ContinueOnError)
 	flags.SetOutput(log)

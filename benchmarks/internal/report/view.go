@@ -8,7 +8,7 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
-// A view is a table of results: a row per library, a column per figure of a case.
+// A View is a table of results: a row per library, a column per figure of a case.
 type View struct {
 	Name    string // of its plot's file; "" is not drawn
 	Title   string
@@ -16,15 +16,15 @@ type View struct {
 	Log     bool   // draw on a logarithmic scale
 	More    bool   // more is better, not less
 	Columns []Column
-	// variant, if not "", is how the names of cases end in which a library does
+	// Variant, if not "", is how the names of cases end in which a library does
 	// more than asked, and variantLabel what that is: it gets a row of its own.
 	Variant, VariantLabel string
-	// entries are the libraries in the order of the rows; nil: those in memory. A name
+	// Entries are the libraries in the order of the rows; nil: those in memory. A name
 	// that is not among them is a yardstick and stands right behind the first.
 	Entries []Entry
 }
 
-// An entry is a library of a view.
+// An Entry is a library of a view.
 type Entry struct {
 	Name string
 	Role library.Role
@@ -33,7 +33,7 @@ type Entry struct {
 // A row is a library, or its variant.
 type row struct{ label, library, variant string }
 
-// A column is one figure of one case.
+// A Column is one figure of one case.
 type Column struct {
 	Label  string
 	Kase   string
@@ -45,7 +45,7 @@ type Column struct {
 	Hidden bool    // in the table, not in the plot
 }
 
-// us is the unit of a microsecond as it is printed.
+// Microsecond is the unit of a microsecond as it is printed.
 const Microsecond = "µs"
 
 // text writes a value of the column.
