@@ -11,10 +11,9 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A token of the histories comes back in an hour, and no history lasts so long: so
-// each call takes whole tokens of those that are left, whatever the time is. That is
-// what makes a call whose answer was lost foreseeable, for nobody knows when it was
-// decided.
+// A token of the histories takes an hour, longer than any history: each call takes whole
+// tokens of those that are left, at any time. So the effect of a call whose answer was lost
+// is known although its time is not.
 var historyLimit = ratelimit.PerHour(1).WithBurst(historyBurst)
 
 const (
@@ -22,25 +21,25 @@ const (
 	historyToken = int64(time.Hour / time.Microsecond)
 )
 
-// An op is a call of a history: which key, and at what cost.
+// An op is a call in a history: its key and cost.
 type op struct {
 	key  string
 	cost int
 }
 
-// An outcome is what its caller got. A call whose answer was lost may have been
-// charged, once, at any time from then on, or never.
+// An outcome is the answer to a call. A call whose answer was lost may be charged once, at
+// any later time, or never.
 type outcome struct {
 	lost     bool
 	decision ratelimit.Decision
 }
 
-// A bucketState is a bucket as the model keeps it: when it is full, and when it was
-// seen last, in microseconds. The key's first call makes it; see linearHistory.
+// A bucketState is a bucket in the model: when it is full, and the time of its last answer,
+// in microseconds. The key's first call makes it; see linearHistory.
 type bucketState struct{ full, seen int64 }
 
-// bucketModel tells whether calls can be put in an order, within the times at which
-// they were made, in which one bucket gives exactly the answers that they got.
+// bucketModel reports whether calls have an order, within the times of each call, in which
+// one bucket gives exactly their answers.
 var bucketModel = porcupine.Model{
 	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 		keys := map[string][]porcupine.Operation{}
@@ -59,7 +58,7 @@ var bucketModel = porcupine.Model{
 		b, o, got := state.(bucketState), input.(op), output.(outcome) //nolint:errcheck // as above
 		cost, capacity := int64(o.cost)*historyToken, historyBurst*historyToken
 		if got.lost {
-			// How much of the last token is back, nobody knows; it is less than a token.
+			// The part of the last token that has come back is unknown, but less than a token.
 			taken := (b.full - b.seen + historyToken - 1) / historyToken
 			if taken+int64(o.cost) <= historyBurst {
 				b.full += cost
@@ -86,7 +85,7 @@ var bucketModel = porcupine.Model{
 	DescribeOperation: func(input, output any) string { return fmt.Sprintf("%+v: %+v", input, output) },
 }
 
-// TestBucketModel is the control of the model: small histories whose order is clear.
+// TestBucketModel is the control of the model: small histories with a known order.
 func TestBucketModel(t *testing.T) {
 	const start = 1_000_000
 	call := func(from, to int64, cost int, now int64, allowed bool, tokens, micros int64) porcupine.Operation {

@@ -11,9 +11,9 @@ import (
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
-// TestTorture64Goroutines: one shared key, the limit far away: no errors, no denials,
-// and each call is charged once.
-func TestTorture64Goroutines(t *testing.T) {
+// Test64Callers: with one key and a high limit there are no errors and no denials, and each
+// call is charged once.
+func Test64Callers(t *testing.T) {
 	l := door(t, chaos.StartServer(t), ratelimit.PerDay(1_000_000))
 	var admitted atomic.Int64
 	var callers sync.WaitGroup
@@ -33,9 +33,9 @@ func TestTorture64Goroutines(t *testing.T) {
 	}
 }
 
-// TestTortureConnections: 200 decisions at once open as many connections as the pool
-// has, at most, and so do thousands.
-func TestTortureConnections(t *testing.T) {
+// TestConnections: 200 concurrent callers open at most as many connections as the pool has,
+// with 200 decisions and with thousands.
+func TestConnections(t *testing.T) {
 	proxy := chaos.StartProxy(t, chaos.StartServer(t).Addr, 1)
 	l := door(t, proxy, ratelimit.PerDay(1_000_000))
 	for _, each := range []int{1, 50} {
@@ -54,9 +54,9 @@ func TestTortureConnections(t *testing.T) {
 	}
 }
 
-// TestTortureLatency: 128 keys, and the store is 1 ms away. A lock that is held over a
-// trip would make it a thousand decisions a second, one after the other.
-func TestTortureLatency(t *testing.T) {
+// TestLatency: with 128 keys and a round trip of 1 ms, decisions are concurrent. A lock held
+// during a trip would limit them to a thousand per second.
+func TestLatency(t *testing.T) {
 	proxy := chaos.StartProxy(t, chaos.StartServer(t).Addr, 1)
 	proxy.Delay(500 * time.Microsecond)
 	l := door(t, proxy, ratelimit.PerDay(1_000_000))
@@ -84,13 +84,13 @@ func TestTortureLatency(t *testing.T) {
 		t.Errorf("a trip takes %v; the network should need 1 ms", trip)
 	}
 	if took > serial/20 {
-		t.Errorf("%d decisions took %v; one after the other they would have taken %v, and the pool has 20 connections", callers*calls, took, serial)
+		t.Errorf("%d decisions took %v; one after the other they would take %v, and the pool has 20 connections", callers*calls, took, serial)
 	}
 }
 
-// TestTortureManyKeys: buckets end by themselves, so that made-up keys take no more
-// memory than there is time to make them up in.
-func TestTortureManyKeys(t *testing.T) {
+// TestManyKeys: buckets expire, so random keys take no more memory than those of one
+// refill.
+func TestManyKeys(t *testing.T) {
 	server := chaos.StartServer(t)
 	l := door(t, server, ratelimit.PerSecond(1))
 	before := server.Info("used_memory")
@@ -99,14 +99,14 @@ func TestTortureManyKeys(t *testing.T) {
 	for c := range 64 {
 		callers.Go(func() {
 			for i := c; i < keys; i += 64 {
-				ask(t, l, fmt.Sprint("made up ", i), 1)
+				ask(t, l, fmt.Sprint("random ", i), 1)
 			}
 		})
 	}
 	callers.Wait()
 	full := server.Info("used_memory")
 	most, _ := server.Do("DBSIZE").(int64)
-	chaos.Until(t, 10*time.Second, "all buckets have ended", func() bool { return server.Do("DBSIZE") == int64(0) })
+	chaos.Until(t, 10*time.Second, "all buckets have expired", func() bool { return server.Do("DBSIZE") == int64(0) })
 	t.Logf("%d keys: %d buckets at once; memory %s, %s, %s", keys, most, before, full, server.Info("used_memory"))
 	if most < 1000 {
 		t.Errorf("%d buckets at once: too few for a proof", most)

@@ -10,8 +10,8 @@ import (
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
-// TestCancelled: a caller gives up before or during the call. The error says so, the
-// call is charged once at most, and those who fly with it notice nothing.
+// TestCancelled: when a caller gives up before or during the call, it gets an error of its
+// class and is charged at most once, and the other calls of the batch are not affected.
 func TestCancelled(t *testing.T) {
 	server := chaos.StartServer(t)
 	proxy := chaos.StartProxy(t, server.Addr, 1)
@@ -20,7 +20,7 @@ func TestCancelled(t *testing.T) {
 	p := policyOf(t, countable)
 	stalls := testkit.WatchStalls(t)
 	cancelled, decided, late := 0, 0, 0
-	for i := 0; i < 200 || i < 1000 && cancelled < 100; i++ { // after a stall an answer may come first
+	for i := 0; i < 200 || i < 1000 && cancelled < 100; i++ { // after a stall the answer may come first
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Duration(i%10)*time.Millisecond, cancel)
 		start := time.Now()
@@ -40,8 +40,8 @@ func TestCancelled(t *testing.T) {
 	}
 	l.end()
 	wantNoErrors(t, l.all())
-	if late > cancelled/20 { // the scheduler's share
-		t.Errorf("of %d calls %d went on for more than 10 ms after their caller was gone", cancelled, late)
+	if late > cancelled/20 { // some are late because of the scheduler
+		t.Errorf("of %d calls %d continued for more than 10 ms after their caller had given up", cancelled, late)
 	}
 	admitted := l.windows["key"].tokens() + decided
 	if n := charged(t, patientStore(t, server), "key", countable); cancelled < 100 || n < admitted || n > admitted+cancelled {

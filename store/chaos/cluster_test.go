@@ -9,17 +9,16 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestClusterSlotMoves: a slot moves from one master to another and back, for a while
-// with one of its two buckets here and one there. Nobody notices.
+// TestClusterSlotMoves: a slot moves from one master to another and back, for a while with
+// one of its two buckets on each. Callers are not affected.
 func TestClusterSlotMoves(t *testing.T) {
 	cluster := chaos.StartCluster(t)
-	// Two limits of one API key are two buckets in one slot. They are asked for by
-	// calls of their own: that these fly together must not make them depend on each
-	// other.
+	// Two limits of one API key are two buckets in one slot. Each has calls of its own.
+	// Although these share a pipeline, they must not depend on each other.
 	first, second := countable.Named("first"), countable.Named("second")
 	for _, c := range []struct {
 		key    string
-		second string // the key that is called under the second limit meanwhile
+		second string // the key of concurrent calls under the second limit
 	}{
 		{"called under one limit", "bystander 3"},
 		{"called under either limit", "called under either limit"},
@@ -58,13 +57,13 @@ func TestClusterSlotMoves(t *testing.T) {
 			two.wantCharged(t, c.second)
 		})
 	}
-	// How often depends on how soon the client looks at the topology.
+	// How often depends on how soon the client reloads the topology.
 	if cluster.Errors("MOVED") == 0 {
 		t.Error("no server said MOVED")
 	}
 }
 
-// moveSlot moves a slot of two buckets, and leaves it half moved for a while.
+// moveSlot moves a slot with two buckets, and leaves it half moved for a while.
 func moveSlot(t *testing.T, cluster *chaos.Cluster, slot int, from, to *chaos.Server) {
 	t.Helper()
 	cluster.OpenSlot(slot, from, to)
@@ -73,7 +72,7 @@ func moveSlot(t *testing.T, cluster *chaos.Cluster, slot int, from, to *chaos.Se
 	if len(buckets) != 2 {
 		t.Fatalf("the slot holds %q; want two buckets", buckets)
 	}
-	// Whichever it is, the first goes first here, and last on the way back.
+	// The first bucket moves first, and last on the way back.
 	cluster.MoveKeys(from, to, buckets[0])
 	time.Sleep(500 * time.Millisecond)
 	if here, there := len(from.KeysOf(slot)), len(to.KeysOf(slot)); here != 1 || there != 1 {
@@ -85,9 +84,9 @@ func moveSlot(t *testing.T, cluster *chaos.Cluster, slot int, from, to *chaos.Se
 	time.Sleep(200 * time.Millisecond)
 }
 
-// TestClusterSlotHalfMoved: while of two buckets that are decided together one is here
-// and one there, no server can decide. That is an error with a class, within the
-// budget, and nothing is charged; when both are in one place, all is well by itself.
+// TestClusterSlotHalfMoved: while two buckets of one decision are on different masters, no
+// server can decide. The call gets an error with a class, within its budget, and nothing is
+// charged. When both are on one master, decisions are made again.
 func TestClusterSlotHalfMoved(t *testing.T) {
 	watch, cluster := startWatch(t), chaos.StartCluster(t)
 	store := storeAt(t, cluster)
@@ -130,7 +129,7 @@ func TestClusterSlotHalfMoved(t *testing.T) {
 	}
 }
 
-// bucketAt makes the bucket of a key with a call, and returns where it is.
+// bucketAt makes the bucket of a key with a call, and returns its server.
 func bucketAt(t *testing.T, cluster *chaos.Cluster, store ratelimit.Store, key string, limit ratelimit.Limit) (slot int, at *chaos.Server) {
 	t.Helper()
 	before := map[string]bool{}
@@ -139,7 +138,7 @@ func bucketAt(t *testing.T, cluster *chaos.Cluster, store ratelimit.Store, key s
 			before[name] = true
 		}
 	}
-	for range 50 { // a bucket of a quick limit may end in a stall, before it is seen
+	for range 50 { // a bucket of a quick limit may expire during a stall
 		take(t, store, key, policyOf(t, limit), 1)
 		for _, node := range cluster.Nodes[:3] {
 			for _, name := range node.Keys("keyrate:") {
@@ -153,9 +152,9 @@ func bucketAt(t *testing.T, cluster *chaos.Cluster, store ratelimit.Store, key s
 	return 0, nil
 }
 
-// TestClusterMasterKilled: one of three masters is killed. The keys of the others are
-// decided as ever; its own have errors with a class, and are back soon after their
-// replica has taken over. (The client alone asks for the new topology once a minute.)
+// TestClusterMasterKilled: one of three masters is killed. The keys of the others are still
+// decided. Its own keys get errors with a class, and are decided again soon after the
+// replica has taken over. (By itself the client reloads the topology once a minute.)
 func TestClusterMasterKilled(t *testing.T) {
 	watch, cluster := startWatch(t), chaos.StartCluster(t)
 	store := storeAt(t, cluster)
@@ -195,7 +194,7 @@ func TestClusterMasterKilled(t *testing.T) {
 	for _, key := range its {
 		back = max(back, l.back(killed, key))
 	}
-	t.Logf("the replica took over after %v, the last key was back after %v, %d reloads meanwhile; its keys: %v; the others: %v",
+	t.Logf("the replica took over after %v, the last key was back after %v, with %d reloads; its keys: %v; the others: %v",
 		takeover.Round(time.Millisecond), back.Round(time.Millisecond), reloads, during, l.between(killed, time.Time{}, others...))
 	watch.wantNoErrors(t, l.between(time.Time{}, killed, its...))
 	watch.wantNoErrors(t, l.between(time.Time{}, time.Time{}, others...))
@@ -209,7 +208,7 @@ func TestClusterMasterKilled(t *testing.T) {
 	watch.wantInBudget(t, during.took)
 	l.wantAdmitted(t, 0, others...)
 	for _, key := range its {
-		// What the replica had not heard of yet is lost: at most a burst.
+		// What the replica had not received yet is lost: at most a burst.
 		if over := l.windows[key].worst(); over > int64(limit.Rate) {
 			t.Errorf("key %s: %d tokens too many", key, over)
 		}

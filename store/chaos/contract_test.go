@@ -13,8 +13,8 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// The whole contract, on each kind of set-up, with the scripts on the real servers
-// and their clock in the hands of the suite.
+// The whole contract on each kind of set-up. The scripts run on real servers, with a clock
+// that the suite moves.
 func TestContractStandalone(t *testing.T) { contract(t, chaos.StartServer(t)) }
 
 func TestContractSentinel(t *testing.T) { contract(t, chaos.StartSentinel(t)) }
@@ -42,11 +42,11 @@ func contract(t *testing.T, at any) {
 	t.Run("real clock", func(t *testing.T) { realClock(t, patientStore(t, at)) })
 }
 
-// realClock is what of the contract can be seen while nobody steers the time: the
-// scripts are as they are, and keys end by themselves.
+// realClock checks the part of the contract that is visible in real time: with the
+// unchanged scripts, and keys that expire.
 func realClock(t *testing.T, store ratelimit.Store) {
 	if err := ratelimit.Prove(t.Context(), store, patience); err != nil {
-		t.Errorf("the store does not prove itself: %v", err)
+		t.Errorf("Prove returned %v", err)
 	}
 	for _, limit := range []ratelimit.Limit{
 		ratelimit.PerSecond(10), ratelimit.PerSecond(3).WithBurst(2), {Rate: 7, Period: 900 * time.Millisecond, Burst: 3}, {Rate: 1, Period: 190 * time.Millisecond},
@@ -64,7 +64,7 @@ func realClock(t *testing.T, store ratelimit.Store) {
 					}
 					windows.add(d.Now, 1)
 				}
-				for range 4 { // a caller who waits as told, and is admitted then
+				for range 4 { // a caller waits as long as the debt says, and is admitted
 					d := take(t, store, key, p, 1)
 					wait := p.Bucket(0).RetryAfter(d.Debts[0], 1)
 					if d.Allowed {
@@ -73,7 +73,7 @@ func realClock(t *testing.T, store ratelimit.Store) {
 					}
 					time.Sleep(wait)
 					if d = take(t, store, key, p, 1); !d.Allowed {
-						t.Fatalf("denied after a wait of %v, as told; the debt is %v", wait, d.Debts[0])
+						t.Fatalf("denied after the wait of %v that follows from the debt; the debt is %v", wait, d.Debts[0])
 					}
 					windows.add(d.Now, 1)
 				}
@@ -88,7 +88,7 @@ func realClock(t *testing.T, store ratelimit.Store) {
 	}
 }
 
-// take asks for a decision, and an error fails the test.
+// take asks for a decision and fails the test on an error.
 func take(t testing.TB, store ratelimit.Store, key string, p *ratelimit.Policy, cost int) ratelimit.Decision {
 	t.Helper()
 	d, err := store.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: patience})
@@ -98,7 +98,7 @@ func take(t testing.TB, store ratelimit.Store, key string, p *ratelimit.Policy, 
 	return d
 }
 
-// tryTake is take with the timeout that callers have, and returns the error.
+// tryTake is take with the default timeout, and returns the error.
 func tryTake(ctx context.Context, store ratelimit.Store, key string, p *ratelimit.Policy, cost int) (ratelimit.Decision, error) {
 	return store.Take(ctx, ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: ratelimit.DefaultTimeout})
 }

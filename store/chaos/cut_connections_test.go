@@ -8,8 +8,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestConnectionsCut: another client ends all connections every 20 ms. A call whose
-// connection is cut has an error and is charged once at most, and the next is well.
+// TestConnectionsCut: another client closes all connections every 20 ms. A call whose
+// connection was closed gets an error and is charged at most once. The next call succeeds.
 func TestConnectionsCut(t *testing.T) {
 	server := chaos.StartServer(t)
 	l := startLoad(t, patientStore(t, server), patience, countable, []string{"key"}, 8, 0)

@@ -6,7 +6,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// door is a limiter on a store of its own at a server, as a program has it.
+// door returns a limiter with a store of its own on a server, as a program has it.
 func door(t testing.TB, at any, limits ...ratelimit.Limit) *ratelimit.Limiter {
 	t.Helper()
 	l, err := ratelimit.New(patientStore(t, at), policyOf(t, limits...), ratelimit.Config{Timeout: patience})
@@ -25,7 +25,7 @@ func ask(t testing.TB, l *ratelimit.Limiter, key string, n int) ratelimit.Result
 	return r
 }
 
-// askAll calls until a call is denied, and returns how many were admitted.
+// askAll calls until a call is denied and returns the number of admitted calls.
 func askAll(t testing.TB, l *ratelimit.Limiter, key string) int {
 	t.Helper()
 	n := 0

@@ -15,9 +15,9 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestTorture holds the store, on a real Redis and by its clock, to what other
-// limiters got wrong. Most rows wait for time to pass, so they run side by side.
-func TestTorture(t *testing.T) {
+// TestEdgeCases are cases that other limiters got wrong, on a real Redis and by its clock.
+// Most rows wait for time to pass, so they run in parallel.
+func TestEdgeCases(t *testing.T) {
 	server := chaos.StartServer(t)
 	for _, row := range []struct {
 		name string
@@ -28,7 +28,7 @@ func TestTorture(t *testing.T) {
 		{"burst 1000 at 10/s, emptied, 2.3 s idle", emptiedAndIdle},
 		{"5 per 500 ms", fivePer500ms},
 		{"cost > burst", costAboveBurst},
-		{"rate 0, negative rate, period 0, huge rate and burst", refusedLimits},
+		{"rate 0, negative rate, period 0, huge rate and burst", rejectedLimits},
 		{"negative cost, zero cost", negativeCost},
 		{"limit/window edge", windowEdge},
 		{"Retry-After", retryAfter},
@@ -51,7 +51,7 @@ func onePer1900ms(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.Limit{Rate: 1, Period: 1900 * time.Millisecond}
 	hosts := []*redisstore.Store{patientStore(t, server), patientStore(t, server)}
 	p, f := policyOf(t, limit), newForeseen(limit)
-	// The eleventh comes at 19.0 s, and later by what the callers come late.
+	// The eleventh call comes at 19.0 s, or later if the callers are late.
 	for last := int64(0); f.tokens() < 11 && f.since(last) < time.Minute; time.Sleep(2 * time.Millisecond) {
 		for _, host := range hosts {
 			d := take(t, host, "1 per 1.9 s", p, 1)
@@ -63,8 +63,8 @@ func onePer1900ms(t *testing.T, server *chaos.Server) {
 	f.check(t, "1 per 1.9 s")
 }
 
-// hostsApart: for each gap, two processes that live so far apart. If the machine stalls
-// when the last token comes, no call may take it in time: then once more.
+// hostsApart: for each gap, two processes whose clocks are so far apart. If the machine
+// stalls when the last token comes, no call may take it in time: then the row runs again.
 func hostsApart(t *testing.T, server *chaos.Server) {
 	try := 0
 	testkit.WatchStalls(t).Replay(t, 10*time.Millisecond, func(few testing.TB) {
@@ -73,8 +73,8 @@ func hostsApart(t *testing.T, server *chaos.Server) {
 	})
 }
 
-// playHostsApart fails few where fewer were admitted than there were tokens, and t for
-// all else.
+// playHostsApart fails few if fewer calls were admitted than there were tokens, and t for all
+// other faults.
 func playHostsApart(t *testing.T, few testing.TB, server *chaos.Server, try int) {
 	limit := ratelimit.PerSecond(10)
 	start := redisTime(t, patientClient(t, server)) + chaos.Patience(time.Second).Microseconds()
@@ -106,7 +106,7 @@ func playHostsApart(t *testing.T, few testing.TB, server *chaos.Server, try int)
 		w.check(t, gap.String())
 		n := 0
 		for _, c := range w.calls {
-			if c.At-w.calls[0].At <= 5_000_000+50_000 { // the last token comes at 5.0 s; its caller a little later
+			if c.At-w.calls[0].At <= 5_000_000+50_000 { // the last token comes at 5.0 s, and its caller a little later
 				n++
 			}
 		}
@@ -146,7 +146,7 @@ func fivePer500ms(t *testing.T, server *chaos.Server) {
 	for range 100 {
 		f.took(t, take(t, store, "500 ms", p, 1))
 	}
-	// 5, and what came back meanwhile, by the test's own clock.
+	// 5, and the tokens that came back, by the test's own clock.
 	if n := f.tokens(); n < 5 || n > 5+int(time.Since(start)/(100*time.Millisecond))+1 {
 		t.Errorf("%d of 100 calls were admitted in %v", n, time.Since(start))
 	}
@@ -162,7 +162,7 @@ func costAboveBurst(t *testing.T, server *chaos.Server) {
 	wantInt(t, askAll(t, l, "above"), 5)
 }
 
-func refusedLimits(t *testing.T, server *chaos.Server) {
+func rejectedLimits(t *testing.T, server *chaos.Server) {
 	store := patientStore(t, server)
 	for _, l := range []ratelimit.Limit{
 		{}, {Rate: 0, Period: time.Second}, {Rate: -1, Period: time.Second}, {Rate: 1}, {Rate: 1, Period: -time.Second},
@@ -173,11 +173,11 @@ func refusedLimits(t *testing.T, server *chaos.Server) {
 			t.Errorf("%+v was accepted", l)
 		}
 	}
-	// The largest that is permitted is exact in a script, too.
+	// The largest permitted limit is exact in a script, too.
 	largest := ratelimit.Limit{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: math.MaxInt}
 	d := take(t, store, "largest", policyOf(t, largest), math.MaxInt)
 	if want := policyOf(t, largest).Bucket(0).Capacity(); !d.Allowed || d.Debts[0] != want {
-		t.Errorf("the largest cost was answered %+v; want a debt of %+v", d, want)
+		t.Errorf("the largest cost got %+v; want a debt of %+v", d, want)
 	}
 }
 
@@ -188,7 +188,7 @@ func negativeCost(t *testing.T, server *chaos.Server) {
 		if r, err := l.AllowN(t.Context(), "negative", n); err == nil || r.Allowed {
 			t.Errorf("a cost of %d was answered allowed=%v, %v; want an error", n, r.Allowed, err)
 		}
-		// Nor by those who ask the store itself.
+		// The store itself denies it, too.
 		if d := take(t, patientStore(t, server), "negative", policyOf(t, ratelimit.PerHour(5)), n); d.Allowed {
 			t.Errorf("a cost of %d was answered %+v; want a denial", n, d)
 		}
@@ -199,8 +199,7 @@ func negativeCost(t *testing.T, server *chaos.Server) {
 	wantInt(t, askAll(t, l, "negative"), 0)
 }
 
-// windowEdge spends all just before the end of a second of Redis' clock, and again
-// just after it. Each time the bucket was full.
+// windowEdge spends a full bucket around the end of a second of Redis' clock, twice.
 func windowEdge(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.PerSecond(100)
 	store, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
@@ -211,21 +210,21 @@ func windowEdge(t *testing.T, server *chaos.Server) {
 		for start := time.Now(); time.Since(start) < 200*time.Millisecond || f.tokens() < before+115 && time.Since(start) < patience; {
 			f.took(t, take(t, store, "edge", p, 1))
 		}
-		if n := f.tokens() - before; n < 115 { // after a stall in more than 200 ms
+		if n := f.tokens() - before; n < 115 { // after a stall it takes more than 200 ms
 			t.Errorf("%d were admitted at the edge of a second; want about 120", n)
 		}
 	}
 	f.check(t, "edge")
 }
 
-// retryAfter: who waits as told is admitted, in whole microseconds rounded up.
+// retryAfter: a caller that waits for RetryAfter, in microseconds rounded up, is admitted.
 func retryAfter(t *testing.T, server *chaos.Server) {
 	l := door(t, server, ratelimit.PerSecond(3))
 	start, admitted := time.Now(), 3
 	ask(t, l, "retry", 3)
 	for range 4 {
 		r := ask(t, l, "retry", 1)
-		// During a stall tokens came back.
+		// Tokens come back during a stall.
 		for ; r.Allowed && admitted < 3+int(time.Since(start)*3/time.Second); r = ask(t, l, "retry", 1) {
 			admitted++
 		}
@@ -309,7 +308,7 @@ func limitChanged(t *testing.T, server *chaos.Server) {
 	if r.Allowed || r.RetryAfter != 200*time.Millisecond {
 		t.Errorf("after the limit was raised: allowed=%v, retry after %v; want a denial and 200ms", r.Allowed, r.RetryAfter)
 	}
-	time.Sleep(r.RetryAfter) // only if the clamp was written, too
+	time.Sleep(r.RetryAfter) // suffices only if the clamp was stored
 	if r := ask(t, fast, "changed", 1); !r.Allowed {
 		t.Errorf("200 ms after the limit was raised: denied, retry after %v", r.RetryAfter)
 	}
@@ -318,7 +317,7 @@ func limitChanged(t *testing.T, server *chaos.Server) {
 	}
 }
 
-// oddRates takes what is there, at odd moments; what was admitted is then exact.
+// oddRates takes all tokens, at odd moments. The sum of the admitted tokens is exact.
 func oddRates(t *testing.T, server *chaos.Server) {
 	store := patientStore(t, server)
 	for _, l := range []ratelimit.Limit{
@@ -334,7 +333,7 @@ func oddRates(t *testing.T, server *chaos.Server) {
 		for range 200 {
 			n := b.Remaining(take(t, store, key, p, 0).Debts[0])
 			if last = take(t, store, key, p, n); !last.Allowed {
-				t.Fatalf("%v: %d tokens that were there were denied", l, n)
+				t.Fatalf("%v: %d available tokens were denied", l, n)
 			}
 			admitted += int64(n)
 			if last.Debts[0].Micros == 0 {
@@ -356,10 +355,10 @@ func anyKey(t *testing.T, server *chaos.Server) {
 	l := door(t, server, ratelimit.PerHour(2))
 	long := strings.Repeat("k", 1<<20)
 	keys := []string{"", long, long + "k", long[1:], "\x00", "\x00\x00", "a\x00b", "a", "\r\n", "a\r\nb", "{}", "{a}", "*", "\xff", "\xff\xfe", "\ufffd"}
-	for range 2 { // all in turn, so that each meets the traces of the others
+	for range 2 { // all in turn, so that each would meet the buckets of the others
 		for _, key := range keys {
 			if !ask(t, l, key, 1).Allowed {
-				t.Errorf("a key of %d bytes was denied with a debt that is not its own", len(key))
+				t.Errorf("a key of %d bytes was denied with the debt of another key", len(key))
 			}
 		}
 	}

@@ -19,10 +19,9 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// TestEqualToMemory takes random histories through the memory store, where time
-// passes in a bubble of testing/synctest, and then, each step at the same instant,
-// through the scripts on a real Redis. Every answer must be the same, also under up to
-// four limits at once.
+// TestEqualToMemory performs random histories on the memory store, in the time of a bubble
+// of testing/synctest, and then, each step at the same time, with the scripts on a real
+// Redis. Every answer must be equal, also under up to four limits at once.
 func TestEqualToMemory(t *testing.T) {
 	const histories, steps = 20_000, 20
 	seed := seedOf(t)
@@ -45,7 +44,7 @@ func TestEqualToMemory(t *testing.T) {
 						err = storetest.Compare(s.Request.Policy, got, s.want)
 					}
 					if err != nil {
-						t.Errorf("KEYRATE_SEED=%#x, history %d: %v\nafter the steps\n%s", seed, i, err, told(script[:at+1]))
+						t.Errorf("KEYRATE_SEED=%#x, history %d: %v\nafter the steps\n%s", seed, i, err, lastSteps(script[:at+1]))
 						return
 					}
 					switch {
@@ -70,9 +69,9 @@ func TestEqualToMemory(t *testing.T) {
 		})
 	}
 	workers.Wait()
-	t.Logf("%d histories, %d decisions (%d admitted, %d with knowledge, %d under several limits, %d refused by some of these), %d resets: all equal",
+	t.Logf("%d histories, %d decisions (%d admitted, %d with knowledge, %d under several limits, %d denied by some of these), %d resets: all equal",
 		histories, decisions.Load(), allowed.Load(), known.Load(), several.Load(), inPart.Load(), resets.Load())
-	// A comparison of nothing would find no difference.
+	// Histories without these steps would prove nothing.
 	all := decisions.Load()
 	if all < histories*steps*9/10 || allowed.Load() < all/4 || allowed.Load() > all*3/4 || known.Load() < all/10 || several.Load() < all/5 || inPart.Load() < all/100 || resets.Load() < histories/4 {
 		t.Error("the histories are too much alike")
@@ -82,8 +81,8 @@ func TestEqualToMemory(t *testing.T) {
 	}
 }
 
-// TestEqualToMemoryFindsAMicrosecond is the control: the same comparison, with a
-// clock that is a microsecond late in one step of a hundred.
+// TestEqualToMemoryFindsAMicrosecond is the control: the same comparison finds a clock that
+// is a microsecond late in one step of a hundred.
 func TestEqualToMemoryFindsAMicrosecond(t *testing.T) {
 	seed := seedOf(t)
 	clock, client := newClock(t), patientClient(t, chaos.StartServer(t))
@@ -106,20 +105,20 @@ func TestEqualToMemoryFindsAMicrosecond(t *testing.T) {
 			}
 		}
 	}
-	t.Error("no answer was another one, though the clock was")
+	t.Error("all answers are equal although the clocks differ")
 }
 
-// epoch is where the scripts' clock is when that of the memory store begins, in
-// microseconds: from here a century can pass within the 2^53 that a script knows.
+// epoch is the time of the scripts' clock, in microseconds, when that of the memory store
+// starts: early enough that a century fits into the 2^53 microseconds of a script.
 const epoch = 1_767_225_600_000_000
 
-// A rehearsed step was taken on the memory store, which answered want.
+// A rehearsed step was performed on the memory store, which answered want.
 type rehearsed struct {
 	storetest.Step
 	want ratelimit.Decision
 }
 
-// rehearse takes a new history through a new memory store.
+// rehearse performs a new history on a new memory store.
 func rehearse(t *testing.T, seed uint64, number int64, steps int) []rehearsed {
 	script := make([]rehearsed, 0, steps)
 	synctest.Test(t, func(t *testing.T) {
@@ -141,7 +140,7 @@ func rehearse(t *testing.T, seed uint64, number int64, steps int) []rehearsed {
 				}
 				s.want = now
 				resets.reset(&step, now.Now)
-				time.Sleep(time.Microsecond) // what is seen from now on is later than the reset
+				time.Sleep(time.Microsecond) // observations from now on are later than the Reset
 				history.Saw(step, now)
 			} else {
 				s.Request.Known = resets.undisputed(&step, now.Now)
@@ -157,7 +156,7 @@ func rehearse(t *testing.T, seed uint64, number int64, steps int) []rehearsed {
 	return script
 }
 
-// state looks at the clock of the memory store, through a key of nobody's.
+// state reads the clock of the memory store, with a key that no step uses.
 func state(t *testing.T, store *memstore.Store, s *storetest.Step) ratelimit.Decision {
 	d, err := store.Take(t.Context(), ratelimit.Request{Key: "clock", Policy: s.Request.Policy})
 	if err != nil {
@@ -166,7 +165,7 @@ func state(t *testing.T, store *memstore.Store, s *storetest.Step) ratelimit.Dec
 	return d
 }
 
-// on takes the step on a store whose clock is epoch later.
+// on performs the step on a store whose clock is epoch later.
 func (s *rehearsed) on(ctx context.Context, store ratelimit.Store) (ratelimit.Decision, error) {
 	if s.Reset {
 		ctx, cancel := context.WithTimeout(ctx, patience)
@@ -190,16 +189,16 @@ func (s *rehearsed) on(ctx context.Context, store ratelimit.Store) (ratelimit.De
 	return store.Take(ctx, r)
 }
 
-// resetsSeen keeps what the two stores may see differently, and both may: the memory
-// store keeps one instant for the resets of all keys, for ever; Redis one for each
-// bucket, for as long as debts of before can last.
+// resetsSeen holds the resets about which both stores may differ: the memory store keeps
+// one time for the resets of all keys; Redis keeps one for each bucket, as long as older
+// debts can last.
 type resetsSeen struct {
 	last    int64
 	buckets map[[2]string]int64 // the last one of each
 	least   map[string]int64    // the smallest capacity of the limits of one name so far
 }
 
-// saw remembers the capacities of the limits of a step.
+// saw records the capacities of the limits of a step.
 func (r *resetsSeen) saw(s *storetest.Step) {
 	if r.least == nil {
 		r.least, r.buckets = map[string]int64{}, map[[2]string]int64{}
@@ -220,8 +219,8 @@ func (r *resetsSeen) reset(s *storetest.Step, now int64) {
 	}
 }
 
-// undisputed returns what the caller of a step knows, but for instants about which
-// the stores may differ: of these it is then not known when they were.
+// undisputed returns the knowledge of a step, without the dates about which the stores may
+// differ: it sets these to 0.
 func (r *resetsSeen) undisputed(s *storetest.Step, now int64) *ratelimit.Knowledge {
 	if s.Request.Known == nil {
 		return nil
@@ -239,8 +238,8 @@ func (r *resetsSeen) undisputed(s *storetest.Step, now int64) *ratelimit.Knowled
 	return &known
 }
 
-// told writes the last steps down for the message of a failed test.
-func told(script []rehearsed) string {
+// lastSteps returns the last steps as text for the message of a failed test.
+func lastSteps(script []rehearsed) string {
 	var b strings.Builder
 	for i, s := range script[max(0, len(script)-10):] {
 		fmt.Fprintf(&b, "%4d  at %d %v\n", max(0, len(script)-10)+i, s.want.Now, s.Step)

@@ -11,9 +11,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestTortureExact are the rows about exactness, with Redis' clock in the hands of
-// the test.
-func TestTortureExact(t *testing.T) {
+// TestExact: decisions are exact, with a clock of Redis that the test moves.
+func TestExact(t *testing.T) {
 	server := chaos.StartServer(t)
 	for _, row := range []struct {
 		name string
@@ -36,7 +35,7 @@ func TestTortureExact(t *testing.T) {
 				if !d.Allowed {
 					clock.Advance(p.Bucket(0).RetryAfter(d.Debts[0], cost))
 					if d = take(t, store, "drift", p, cost); !d.Allowed {
-						t.Fatalf("after its wait a call was answered %+v", d)
+						t.Fatalf("after its wait a call got %+v", d)
 					}
 				}
 				admitted += int64(cost)
@@ -56,9 +55,8 @@ func TestTortureExact(t *testing.T) {
 	}
 }
 
-// TestTortureRemaining: over 45,150 calls the tokens that are said to remain are
-// those that do.
-func TestTortureRemaining(t *testing.T) {
+// TestRemaining: over 45,150 calls Remaining is exact.
+func TestRemaining(t *testing.T) {
 	server := chaos.StartServer(t)
 	store := patientStore(t, server)
 	var calls, next atomic.Int64
@@ -74,7 +72,7 @@ func TestTortureRemaining(t *testing.T) {
 				for left := n - 1; left >= 0; left-- {
 					calls.Add(1)
 					if r := ask(t, l, fmt.Sprint("remaining ", n), 1); !r.Allowed || r.Remaining != left {
-						t.Errorf("at %d a day call %d was answered allowed=%v with %d remaining; want %d", n, n-left, r.Allowed, r.Remaining, left)
+						t.Errorf("at %d per day call %d got allowed=%v with %d remaining; want %d", n, n-left, r.Allowed, r.Remaining, left)
 						return
 					}
 				}

@@ -7,9 +7,9 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A foreseen bucket knows what each decision about one key must be, from the store's
-// own clock: however late a call comes, the answer to it is exact. The time of a token
-// must be whole microseconds.
+// A foreseen bucket computes what each decision about one key must be, by the store's own
+// clock: however late a call comes, its decision is known. The time of a token must be a
+// whole number of microseconds.
 type foreseen struct {
 	windows
 	token, capacity, full int64 // in microseconds
@@ -22,8 +22,7 @@ func newForeseen(l ratelimit.Limit) *foreseen {
 	return &foreseen{windows: *w, token: token, capacity: int64(w.burst) * token}
 }
 
-// took notes a decision about a token. They must come in the order in which they were
-// made.
+// took checks the next decision about a token.
 func (f *foreseen) took(t testing.TB, d ratelimit.Decision) {
 	t.Helper()
 	after := max(0, f.full-d.Now) + f.token
@@ -41,8 +40,7 @@ func (f *foreseen) took(t testing.TB, d ratelimit.Decision) {
 	}
 }
 
-// since returns the time from the first admitted call to an instant on the store's
-// clock.
+// since returns the time from the first admitted call to a time on the store's clock.
 func (f *foreseen) since(now int64) time.Duration {
 	if len(f.calls) == 0 {
 		return 0
@@ -58,8 +56,7 @@ type counted struct {
 
 func (c *counted) Errorf(string, ...any) { c.faults++ }
 
-// TestForeseen is the control: an answer that is early, late or wrong by a microsecond
-// is found.
+// TestForeseen is the control: foreseen finds a decision that is wrong by a microsecond.
 func TestForeseen(t *testing.T) {
 	for _, c := range []struct {
 		name    string

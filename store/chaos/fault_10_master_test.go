@@ -12,8 +12,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultMaster: one of three masters is killed, or hangs. The keys of the others are
-// decided by Redis as ever; its own are decided here, until its replica has taken over.
+// TestFaultMaster: one of three masters is killed, or hangs. Redis still decides the keys of
+// the others; its own keys are decided locally until its replica has taken over.
 func TestFaultMaster(t *testing.T) {
 	for _, fault := range []struct {
 		name  string
@@ -33,10 +33,10 @@ func loseMaster(t *testing.T, name string, do func(*chaos.Server), want byte) (*
 	t.Helper()
 	cluster := chaos.StartCluster(t)
 	master := cluster.Nodes[0]
-	// The control has a client that is not told to look for the new topology.
+	// The control has a client that is not asked to reload the topology.
 	static, ok := newClient(t, cluster.URL()).(*redis.ClusterClient)
 	if !ok {
-		t.Fatal("the client is none of a Cluster")
+		t.Fatal("the client is not one of a Cluster")
 	}
 	control := startChain(t, chainConfig{
 		Client: unreloaded{static},
@@ -95,7 +95,7 @@ func loseMaster(t *testing.T, name string, do func(*chaos.Server), want byte) (*
 	if n := c.sources(o.ended.Add(time.Second), last); n[ratelimit.FromShare] == 0 || n[ratelimit.FromStore] > 0 {
 		b.lacks("in the control, which never looks for the topology, the keys were decided by %v long after the replica had taken over", n)
 	}
-	slow := 0 // nobody waits for a master that is not there
+	slow := 0 // no call waits for a master that is down
 	if want == 'T' {
 		slow = slowAllowed(len(its))
 	}
@@ -105,10 +105,10 @@ func loseMaster(t *testing.T, name string, do func(*chaos.Server), want byte) (*
 	}
 }
 
-// unreloaded hides from the store what kind of client it is.
+// unreloaded hides the type of the client from the store.
 type unreloaded struct{ *redis.ClusterClient }
 
-// reloadsOf counts how often the nodes that are left were asked for the topology.
+// reloadsOf returns how often the remaining nodes were asked for the topology.
 func reloadsOf(cluster *chaos.Cluster) (n int) {
 	for _, node := range cluster.Nodes {
 		if slices.Contains([]byte{'R', 'S'}, node.State()) {

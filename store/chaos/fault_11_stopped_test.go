@@ -9,8 +9,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultClusterStopped: all nodes of a Cluster stand still. All keys are decided
-// here, until they go on.
+// TestFaultClusterStopped: all nodes of a Cluster hang. All keys are decided locally until
+// the nodes continue.
 func TestFaultClusterStopped(t *testing.T) {
 	inPeace(t, func(t *testing.T) (*bout, wants) {
 		cluster := chaos.StartCluster(t)

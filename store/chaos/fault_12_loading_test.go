@@ -10,7 +10,7 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultLoading: Redis starts again and reads its data, which takes seconds.
+// TestFaultLoading: Redis restarts and reads its data for seconds.
 func TestFaultLoading(t *testing.T) {
 	t.Parallel()
 	inPeace(t, func(t *testing.T) (*bout, wants) {
@@ -35,17 +35,17 @@ func TestFaultLoading(t *testing.T) {
 	})
 }
 
-// fill gives a server data to read when it starts.
+// fill stores data that a server reads when it restarts.
 func fill(server *chaos.Server) {
 	for i := range 2000 {
 		server.Do("SET", i, strings.Repeat("v", 300))
 	}
-	server.Do("CONFIG", "SET", "rdbcompression", "no") // it looks at the clients after so many bytes
+	server.Do("CONFIG", "SET", "rdbcompression", "no") // it serves clients after so many bytes
 	server.Do("SAVE")
 }
 
-// restartLoading starts a server that was filled: a millisecond for each key, and a look
-// at the clients after each kilobyte.
+// restartLoading restarts a server after fill. Loading takes a millisecond for each key, and
+// Redis serves clients after each kilobyte.
 func restartLoading(server *chaos.Server) {
 	server.Restart("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
 }
@@ -65,7 +65,7 @@ func untilLoaded(t testing.TB, server *chaos.Server) {
 	}
 }
 
-// cutAll ends all connections to a server, every 20 ms, and returns how many.
+// cutAll closes all connections to a server, every 20 ms, and returns their number.
 func cutAll(server *chaos.Server, during time.Duration) (cut int) {
 	for start := time.Now(); time.Since(start) < during; time.Sleep(20 * time.Millisecond) {
 		n, _ := server.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").(int64)
@@ -74,7 +74,7 @@ func cutAll(server *chaos.Server, during time.Duration) (cut int) {
 	return cut
 }
 
-// TestFaultConnectionsCut: somebody ends all connections, every 20 ms.
+// TestFaultConnectionsCut: another client closes all connections, every 20 ms.
 func TestFaultConnectionsCut(t *testing.T) {
 	t.Parallel()
 	inPeace(t, func(t *testing.T) (*bout, wants) {
@@ -88,7 +88,7 @@ func TestFaultConnectionsCut(t *testing.T) {
 		b.finish()
 		lost := b.chain.tap.count(func(one trip) bool { return one.class == redisstore.ClassLost })
 		t.Logf("%d connections were cut, and %d calls lost with them", cut, lost)
-		// NewClient keeps no idle connections ready: there is one to cut only where a call has made it since.
+		// NewClient keeps no idle connections: only a call makes one that can be closed.
 		if cut < 20 || lost == 0 {
 			b.lacks("%d connections were cut, and %d calls lost with them: too few for a proof", cut, lost)
 		}
@@ -97,7 +97,7 @@ func TestFaultConnectionsCut(t *testing.T) {
 				b.lacks("OnChange named the class %q", class)
 			}
 		}
-		// The next call is well, mostly, so that it need not be named at all.
+		// The next call usually succeeds, so OnChange may not be called at all.
 		return b, wants{Slowest: budget, Back: 2 * time.Second, Goroutines: 50, Ledger: server}
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
-// TestFaultBadLineInFours: one request in eight is lost, and one reply, while four calls
-// of a key are under way at once: some are decided by Redis, and some without it. All of
+// TestFaultBadLineInFours: one request and one reply in eight are lost, with four calls of a
+// key under way at once. Redis decides some of them, and the node decides others. All of
 // them count.
 func TestFaultBadLineInFours(t *testing.T) {
 	t.Parallel()
@@ -32,8 +32,8 @@ func TestFaultBadLineInFours(t *testing.T) {
 	})
 }
 
-// mixed returns how many groups of requests that left together were decided by both,
-// the shared store and without it.
+// mixed returns the number of groups of requests sent together of which Redis decided some
+// and the node others.
 func (b *bout) mixed() (n int) {
 	all := b.fire.all()
 	for at := 0; at+b.fire.together <= len(all); at += b.fire.together {

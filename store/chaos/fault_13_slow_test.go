@@ -11,7 +11,7 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultBadLine: the network to Redis is bad. No call takes longer than it may, and
+// TestFaultBadLine: the network to Redis is bad. No call takes longer than its budget, and
 // none is charged twice.
 func TestFaultBadLine(t *testing.T) {
 	for _, c := range []struct {
@@ -20,7 +20,7 @@ func TestFaultBadLine(t *testing.T) {
 		begin    func(*chaos.Proxy)
 		end      func(*chaos.Proxy)
 		witness  func(b *bout, p *chaos.Proxy)
-		switches bool // Redis counts as away
+		switches bool // Redis counts as down
 	}{
 		{
 			name: "latency of 30 ms, and a pool of 2", client: twoConnections,
@@ -83,7 +83,7 @@ func TestFaultBadLine(t *testing.T) {
 	}
 }
 
-// wantTrips is the witness of a slow line: no trip of the fault's was quicker.
+// wantTrips checks that the line was slow: no trip during the fault was quicker.
 func (b *bout) wantTrips(least time.Duration) {
 	quick := b.chain.tap.count(func(one trip) bool {
 		return one.sent.After(b.fault) && one.class == "" && one.came.Sub(one.sent) < least
@@ -93,14 +93,14 @@ func (b *bout) wantTrips(least time.Duration) {
 	}
 }
 
-// wantLost is the witness of replies that are lost.
+// wantLost checks that replies were lost.
 func (b *bout) wantLost(p *chaos.Proxy) {
 	if _, replies := p.Lost(); replies < 10 {
 		b.lacks("%d replies were lost; want 10", replies)
 	}
 }
 
-// twoConnections is a client as the package makes it, but for its pool.
+// twoConnections returns a client with the usual options but a pool of two.
 func twoConnections(t testing.TB, addr string) redis.UniversalClient {
 	t.Helper()
 	const d = ratelimit.DefaultTimeout

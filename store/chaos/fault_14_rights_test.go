@@ -16,17 +16,17 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// enough are the rights that redisstore asks for, and the one that a ping needs.
+// enough are the rights that redisstore needs, and the one for PING.
 var enough = []any{"~keyrate:*", "+eval", "+evalsha", "+get", "+mget", "+set", "+time", "+info", "+ping"}
 
-// TestFaultRights: somebody takes a right away from the user in Redis. Redis answers
-// pings as ever, and can decide nothing. Callers notice nothing; the health check does.
+// TestFaultRights: the user in Redis loses a right. Redis still answers pings but cannot
+// decide. Callers are not affected; the health check reports it.
 func TestFaultRights(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		take, give []any
-		denied     string // what the log of Redis says was denied
-		keepsGoing bool   // there is another way
+		denied     string // according to the log of Redis
+		keepsGoing bool   // Redis decides all the same
 	}{
 		{"without EVALSHA and EVAL", []any{"-eval", "-evalsha"}, []any{"+eval", "+evalsha"}, "eval", false},
 		{"without TIME", []any{"-time"}, []any{"+time"}, "time", false},
@@ -67,7 +67,7 @@ func TestFaultRights(t *testing.T) {
 				if fault := seesThrough(health, redisstore.ClassAccess); fault != "" {
 					b.lacks("%s", fault)
 				}
-				// The control: a health check that only pings sees nothing.
+				// The control: a health check that only pings reports nothing.
 				if pinged.Code == 0 || seesThrough(pinged, redisstore.ClassAccess) == "" {
 					b.lacks("a health check that only pings says %+v", pinged)
 				}
@@ -80,8 +80,8 @@ func TestFaultRights(t *testing.T) {
 	}
 }
 
-// seesThrough returns "" if a health check has found that the shared store is away, for
-// a reason of this class, and that decisions are made all the same.
+// seesThrough returns "" if a health check says that the shared store is down, with this
+// class, and that decisions are made locally.
 func seesThrough(h healthAnswer, class string) string {
 	if h.Code == http.StatusOK && h.Status == string(ratelimit.StatusDegraded) && h.Decides == "local" && h.names(class) {
 		return ""
@@ -89,7 +89,7 @@ func seesThrough(h healthAnswer, class string) string {
 	return fmt.Sprintf("the health check says %+v; want that it is degraded, decides locally, and names the class %q", h, class)
 }
 
-// pingsOnly is a health check as one would write it at first.
+// pingsOnly is a simple health check with a ping.
 func pingsOnly(client redis.UniversalClient) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := healthAnswer{Status: "ok", Decides: "redis"}
@@ -101,7 +101,7 @@ func pingsOnly(client redis.UniversalClient) http.Handler {
 	})
 }
 
-// deniedTo returns how often Redis has denied something to a user.
+// deniedTo returns how often Redis has denied a user something.
 func deniedTo(s *chaos.Server, user, what string) (n int) {
 	entries, _ := s.Do("ACL", "LOG", 100).([]any)
 	for _, entry := range entries {
@@ -119,7 +119,7 @@ func deniedTo(s *chaos.Server, user, what string) (n int) {
 	return n
 }
 
-// urlOf returns the address of a server as redisstore.NewClient takes it, with a user.
+// urlOf returns a URL with a user for redisstore.NewClient.
 func urlOf(addr, user, password string) string {
 	u := url.URL{Scheme: "redis", User: url.UserPassword(user, password), Host: addr}
 	return u.String()

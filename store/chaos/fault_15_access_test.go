@@ -13,21 +13,21 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultNoAccess: from the start, the program cannot get at its Redis, for what is
-// written in its configuration or in somebody else's. Each call is decided here, within
-// its budget, and the health check names the class.
+// TestFaultNoAccess: from the start the program cannot use its Redis because of a wrong
+// configuration on one of the two sides. Each call is decided locally, within its budget,
+// and the health check names the class.
 func TestFaultNoAccess(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	soon, past := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
 	const host = "127.0.0.1"
-	// What each case returns is the client and the witness: how often the fault was there.
+	// Each case returns the client, and a function that returns how often the fault occurred.
 	for _, c := range []struct {
 		name    string
 		classes []string
 		begin   func(t testing.TB) (redis.UniversalClient, func() int)
 	}{
-		// The first calls have to wait for the host's authorities, which are read then.
-		{"TLS, an authority that nobody knows", []string{redisstore.ClassConnect, ratelimit.ClassTimeout}, func(t testing.TB) (redis.UniversalClient, func() int) {
+		// The first calls wait while the client reads the authorities of the host.
+		{"TLS, an unknown authority", []string{redisstore.ClassConnect, ratelimit.ClassTimeout}, func(t testing.TB) (redis.UniversalClient, func() int) {
 			s := startSecured(t, ours.issue(t, host, soon))
 			return newClient(t, "rediss://"+s.TLS), func() int { return s.logged(t, "alert bad certificate") + s.logged(t, "alert unknown ca") }
 		}},
@@ -49,7 +49,7 @@ func TestFaultNoAccess(t *testing.T) {
 		}},
 		{"TLS, where Redis has none", []string{redisstore.ClassConnect, ratelimit.ClassTimeout}, func(t testing.TB) (redis.UniversalClient, func() int) {
 			s := startSecured(t, ours.issue(t, host, soon))
-			// Redis waits for the end of what it takes for a command.
+			// Redis takes the handshake for a command and waits for its end.
 			return overTLS(t, s.Addr, ours.trust(host)), func() int { return s.logged(t, "cmd=NULL") }
 		}},
 		{"the wrong password", []string{redisstore.ClassAccess}, func(t testing.TB) (redis.UniversalClient, func() int) {
@@ -71,7 +71,7 @@ func TestFaultNoAccess(t *testing.T) {
 		}},
 		{"DNS, no such name", []string{redisstore.ClassConnect}, unnamed(nameUnknown)},
 		{"DNS, the name server fails", []string{redisstore.ClassConnect}, unnamed(nameFailing)},
-		{"DNS, nobody answers", []string{redisstore.ClassConnect, ratelimit.ClassTimeout}, unnamed(nameSilent)},
+		{"DNS, no answer", []string{redisstore.ClassConnect, ratelimit.ClassTimeout}, unnamed(nameSilent)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -83,13 +83,13 @@ func TestFaultNoAccess(t *testing.T) {
 				health := chain.health(t)
 				load.end()
 				if n := witness(); n < 2 {
-					t.Errorf("the fault was there %d times; want 2", n)
+					t.Errorf("the fault occurred %d times; want 2", n)
 				}
 				load.wantAnswered(t)
 				load.wantExact(t, 1)
 				load.report(t, "15", c.name)
 				if n := (&outage{fire: load, keys: load.keys}).sources(time.Time{}, time.Time{}); n[ratelimit.FromStore] > 0 || n[ratelimit.FromShare] == 0 {
-					t.Errorf("decisions were founded on %v", n)
+					t.Errorf("the sources of the decisions were %v", n)
 				}
 				for class, n := range chain.tap.classes() {
 					if !slices.Contains(c.classes, class) {
@@ -97,7 +97,7 @@ func TestFaultNoAccess(t *testing.T) {
 					}
 				}
 				if len(named(chain.transitions())) == 0 {
-					t.Error("OnChange was told nothing")
+					t.Error("OnChange was not called")
 				}
 				if !slices.ContainsFunc(c.classes, func(class string) bool { return seesThrough(health, class) == "" }) {
 					t.Errorf("the health check says %+v; want that it is degraded, decides locally, and names a class of %q", health, c.classes)
@@ -110,7 +110,7 @@ func TestFaultNoAccess(t *testing.T) {
 	}
 }
 
-// unnamed is a server whose name is not to be had.
+// unnamed returns a client for a server whose name cannot be resolved.
 func unnamed(mood int32) func(t testing.TB) (redis.UniversalClient, func() int) {
 	return func(t testing.TB) (redis.UniversalClient, func() int) {
 		t.Helper()

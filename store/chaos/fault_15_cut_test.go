@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestFaultConnectionsCutTLS: somebody ends all connections, which speak TLS, a few
-// times. New ones are well at once.
+// TestFaultConnectionsCutTLS: another client closes all connections, which use TLS, a few
+// times. New ones work at once.
 func TestFaultConnectionsCutTLS(t *testing.T) {
 	t.Parallel()
 	inPeace(t, func(t *testing.T) (*bout, wants) {
@@ -27,7 +27,7 @@ func TestFaultConnectionsCutTLS(t *testing.T) {
 		if ended < 5 {
 			b.lacks("%d connections were ended; want 5", ended)
 		}
-		// Each time that Redis is away again, it takes more proofs that it is back.
+		// After each new outage Redis needs more successful probes to count as up.
 		return b, wants{Slowest: budget, Extra: b.fire.fates(), Back: 2 * time.Second, Goroutines: 50, Ledger: s.Server}
 	})
 }

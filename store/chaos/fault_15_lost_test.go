@@ -13,18 +13,18 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// An accessFault takes the way to Redis away and gives it back.
+// An accessFault takes away access to Redis and restores it.
 type accessFault struct {
 	client redis.UniversalClient
 	server *chaos.Server
 	begin  func()
 	end    func()
-	seen   func() int // the witness: how often it was there
+	seen   func() int // how often the fault occurred
 }
 
-// TestFaultAccessLost: the program had access to its Redis, until somebody rotated the
-// password, replaced the certificate or broke the name server, and connections had to be
-// made anew. It is back by itself when that is mended.
+// TestFaultAccessLost: the program loses access to its Redis when an operator rotates the
+// password, replaces the certificate or breaks the name server, and new connections are
+// needed. When that is repaired, Redis decides again.
 func TestFaultAccessLost(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -44,7 +44,7 @@ func TestFaultAccessLost(t *testing.T) {
 			f.seen = func() int { return s.Errors("WRONGPASS") }
 			return f
 		}},
-		{"the password is rotated, the program told late", []string{redisstore.ClassAccess}, time.Second, func(t *testing.T) (f accessFault) {
+		{"the password is rotated, the program gets it late", []string{redisstore.ClassAccess}, time.Second, func(t *testing.T) (f accessFault) {
 			s := chaos.StartServer(t)
 			s.Do("ACL", "SETUSER", "app", "on", ">old", "+@all", "~*")
 			before, after := "old", "new"
@@ -61,7 +61,7 @@ func TestFaultAccessLost(t *testing.T) {
 			f.seen = func() int { return s.Errors("WRONGPASS") }
 			return f
 		}},
-		// That a connection with TLS has ended is seen by whoever uses it.
+		// With TLS the client notices a closed connection only when it uses it.
 		{"the certificate is another authority's", []string{redisstore.ClassConnect, redisstore.ClassLost}, time.Second, func(t *testing.T) (f accessFault) {
 			ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 			const host = "127.0.0.1"
@@ -78,7 +78,7 @@ func TestFaultAccessLost(t *testing.T) {
 		}},
 		{"DNS says that there is no such name", []string{redisstore.ClassConnect}, reconnect + time.Second, renamed(nameUnknown)},
 		{"DNS fails", []string{redisstore.ClassConnect}, reconnect + time.Second, renamed(nameFailing)},
-		// Go waits for a name server for 5 s, and whoever asks for the name meanwhile waits too.
+		// Go waits 5 s for a name server, and concurrent look-ups of the name wait, too.
 		{"DNS does not answer", []string{ratelimit.ClassTimeout, redisstore.ClassConnect}, 6 * time.Second, renamed(nameSilent)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -95,10 +95,10 @@ func TestFaultAccessLost(t *testing.T) {
 				b.end(fault.end)
 				b.finish()
 				if seen < 2 {
-					b.lacks("the fault was there %d times; want 2", seen)
+					b.lacks("the fault occurred %d times; want 2", seen)
 				}
 				o.wantLocal(b)
-				// That connections were lost was the beginning; the health check makes new ones.
+				// First connections were lost; then the health check made new ones.
 				if !slices.ContainsFunc(c.classes, func(class string) bool { return class != redisstore.ClassLost && seesThrough(health, class) == "" }) {
 					b.lacks("%s", seesThrough(health, c.classes[0]))
 				}
@@ -111,7 +111,7 @@ func TestFaultAccessLost(t *testing.T) {
 	}
 }
 
-// renamed is a server whose name cannot be resolved for a while.
+// renamed returns a fault in which the name of a server cannot be resolved.
 func renamed(mood int32) func(t *testing.T) accessFault {
 	return func(t *testing.T) (f accessFault) {
 		t.Helper()

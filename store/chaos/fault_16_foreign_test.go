@@ -12,8 +12,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultForeign: somebody else puts values of any kind in the place of buckets. They
-// are overwritten, and neither admit more nor deny for longer than one refill.
+// TestFaultForeign: another program writes values of any kind in the place of buckets. They
+// are overwritten, admit nothing more, and deny for at most one refill.
 func TestFaultForeign(t *testing.T) {
 	t.Parallel()
 	inPeace(t, func(t *testing.T) (*bout, wants) {
@@ -24,7 +24,7 @@ func TestFaultForeign(t *testing.T) {
 		})
 		var names []string
 		for _, name := range server.Keys("keyrate:") {
-			// The ledger's lives for hours.
+			// The bucket of the ledger lives for hours.
 			if life, _ := server.Do("PTTL", name).(int64); life < 60_000 && !strings.HasSuffix(name, "probe") {
 				names = append(names, name)
 			}
@@ -46,14 +46,14 @@ func TestFaultForeign(t *testing.T) {
 				}
 			}
 		})
-		// Of those that were healed by a call whose answer did not come, nobody knows.
+		// Values that a call without an answer has overwritten are not counted.
 		unknown := b.chain.tap.count(func(one trip) bool { return one.unknown })
 		if n := int(found.Load()); n > put || n < put-unknown {
 			b.lacks("of %d foreign values %d were found, while %d calls had no answer", put, n, unknown)
 		} else {
 			t.Logf("%d foreign values were put in place of buckets, and %d found", put, n)
 		}
-		// What is ours, but tells of a refill that no limit has.
+		// Valid values with a debt above the capacity of the limit.
 		for _, text := range []string{"1:9007199254740991", "1:9007199254740991:0:1:0:0"} {
 			for _, name := range names {
 				server.Do("SET", name, text)
@@ -74,7 +74,7 @@ func TestFaultForeign(t *testing.T) {
 	})
 }
 
-// foreignKinds are commands that put something in place of a bucket, without its name.
+// foreignKinds are commands that write a value in the place of a bucket, without its name.
 func foreignKinds() [][]any {
 	kinds := [][]any{
 		{"LPUSH", "1"}, {"HSET", "f", "1"}, {"SADD", "1"}, {"ZADD", 1, "1"}, {"XADD", "*", "f", "1"}, {"PFADD", "1"}, {"SETBIT", 7, 1},
@@ -90,7 +90,7 @@ func foreignKinds() [][]any {
 
 var oursForm = regexp.MustCompile(`^1:[0-9]{16}(:[0-9]+){0,4}$`)
 
-// ours tells whether a bucket is one again, or is full, which is none.
+// ours reports whether a key holds a bucket, or nothing, which is a full one.
 func ours(server *chaos.Server, name string) bool {
 	if life, _ := server.Do("PTTL", name).(int64); life == -2 {
 		return true

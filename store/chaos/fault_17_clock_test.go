@@ -10,9 +10,9 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// TestFaultClock: Redis' clock is set, in the middle of it all. Set back, nobody waits
-// for longer than one refill; set forward, each key is admitted its burst at most. Who
-// operates it is told, once, by how much.
+// TestFaultClock: Redis' clock is set during the load. Set back, no key waits for longer
+// than one refill; set forward, each key is admitted at most its burst. OnStep reports once
+// by how much.
 func TestFaultClock(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -39,15 +39,15 @@ func TestFaultClock(t *testing.T) {
 				time.Sleep(3 * time.Second)
 				after := latest(server, clock)
 				b.end(func() {})
-				// The witness: what Redis keeps tells instants that far apart.
+				// The times of the buckets in Redis must have moved.
 				if moved := after - before; (moved - c.step).Abs() > chaos.Patience(10*time.Second) {
-					b.lacks("the instants that Redis keeps moved by %v; want %v", moved, c.step)
+					b.lacks("the times of the buckets in Redis moved by %v; want %v", moved, c.step)
 				}
 				b.finish()
 				if len(steps) != 1 {
 					t.Errorf("OnStep was called %d times; want once", len(steps))
 				} else if by := <-steps; (by - c.step).Abs() > chaos.Patience(time.Second) {
-					t.Errorf("OnStep tells that the clock was set by %v; want %v", by, c.step)
+					t.Errorf("OnStep reports that the clock was set by %v; want %v", by, c.step)
 				}
 				return b, wants{Slowest: budget, Stays: true, Gap: 1200 * time.Millisecond, Extra: c.extra}
 			})
@@ -55,8 +55,8 @@ func TestFaultClock(t *testing.T) {
 	}
 }
 
-// latest returns when the bucket of a server that was charged most lately is full, but
-// for the ledger, which never is.
+// latest returns the latest time at which a bucket of a server is full. It ignores the
+// ledger, which never is.
 func latest(server *chaos.Server, clock *chaos.Clock) time.Duration {
 	newest := int64(0)
 	for _, name := range server.Keys("keyrate:") {

@@ -10,8 +10,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultStart: a program starts while Redis is down, hangs or reads its data. It
-// decides from the first request on, and by Redis as soon as that is well.
+// TestFaultStart: a program starts while Redis is down, hangs or reads its data. It decides
+// from the first request on, and with Redis as soon as that can decide.
 func TestFaultStart(t *testing.T) {
 	for _, c := range []struct {
 		name    string

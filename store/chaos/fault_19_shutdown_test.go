@@ -12,8 +12,8 @@ import (
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
-// TestFaultShutdown: a program is shut down under load, while Redis is well or hangs.
-// Each request that it took in is answered, and no goroutine of it is left.
+// TestFaultShutdown: a program is shut down under load, while Redis is up or hangs. Each
+// accepted request is answered, and none of its goroutines is left.
 func TestFaultShutdown(t *testing.T) {
 	for _, hangs := range []bool{false, true} {
 		name := "shut down under load"
@@ -42,7 +42,7 @@ func TestFaultShutdown(t *testing.T) {
 				wantState(t, server, 'T')
 				server.Resume()
 			}
-			time.Sleep(200 * time.Millisecond) // requests still come, to nobody
+			time.Sleep(200 * time.Millisecond) // requests still come, and find no server
 			b.fire.end()
 			left := -1
 			chaos.Until(t, 2*time.Second, "no goroutine is left", func() bool {
@@ -51,31 +51,31 @@ func TestFaultShutdown(t *testing.T) {
 			})
 			_ = b.gauge.end()
 
-			answered, turnedAway, waiting := 0, 0, 0
+			answered, rejected, waiting := 0, 0, 0
 			for _, one := range b.fire.all() {
 				switch {
 				case one.err == nil && (one.status == http.StatusOK || one.status == http.StatusTooManyRequests):
 					answered++
-				case one.decided.IsZero() && turnsAway(one.err):
-					turnedAway++
+				case one.decided.IsZero() && rejects(one.err):
+					rejected++
 				default:
-					t.Errorf("a request was taken in and answered with status %d, %v", one.status, one.err)
+					t.Errorf("a request was accepted and answered with status %d, %v", one.status, one.err)
 				}
 				if one.sent.Before(start) && one.answered.After(start) {
 					waiting++
 				}
 			}
-			t.Logf("shut down in %v; %d requests answered, %d of them under way when the shutdown began; %d turned away", took.Round(time.Millisecond), answered, waiting, turnedAway)
+			t.Logf("shut down in %v; %d requests answered, %d of them under way when the shutdown began; %d rejected", took.Round(time.Millisecond), answered, waiting, rejected)
 			if entered := int(b.chain.entered.Load()); entered != answered {
-				t.Errorf("%d requests were taken in, and %d answered", entered, answered)
+				t.Errorf("%d requests were accepted, and %d answered", entered, answered)
 			}
-			if waiting == 0 || turnedAway == 0 {
-				t.Errorf("%d requests were under way, and %d came after the shutdown: there was no load", waiting, turnedAway)
+			if waiting == 0 || rejected == 0 {
+				t.Errorf("%d requests were under way, and %d came after the shutdown: there was no load", waiting, rejected)
 			}
 			if limit := chaos.Patience(time.Second); took > limit {
 				t.Errorf("the shutdown took %v; want %v at most", took, limit)
 			}
-			v := &verdict{figures: figures{row: b.row, name: b.name, before: b.before, after: left, offered: answered + turnedAway}}
+			v := &verdict{figures: figures{row: b.row, name: b.name, before: b.before, after: left, offered: answered + rejected}}
 			if at := b.fire.first(b.fault, ratelimit.FromShare); !at.IsZero() {
 				v.figures.local = at.Sub(b.fault)
 			}
@@ -84,8 +84,8 @@ func TestFaultShutdown(t *testing.T) {
 	}
 }
 
-// turnsAway tells whether nobody took a request in: nobody listens any more, or the
-// connection was closed before anything of an answer came.
-func turnsAway(err error) bool {
+// rejects reports whether a request was not accepted: there was no listener, or the
+// connection was closed before any byte of an answer.
+func rejects(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
 }

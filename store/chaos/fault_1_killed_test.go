@@ -9,8 +9,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultKilled: Redis is killed and comes back, with its data or without. Callers
-// notice nothing, and are admitted as much as ever.
+// TestFaultKilled: Redis is killed and comes back, with or without its data. Callers are not
+// affected, and are admitted as much as before.
 func TestFaultKilled(t *testing.T) {
 	for _, c := range []struct {
 		row, name string

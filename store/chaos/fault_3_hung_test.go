@@ -13,13 +13,13 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultHung: Redis stands still for ten seconds, its connections stay open, and it
-// accepts more. Only the first few callers wait for it, as long as a decision may take.
+// TestFaultHung: Redis hangs for ten seconds. Its connections stay open, and it accepts
+// more. Only the first few callers wait for it, as long as a decision may take.
 func TestFaultHung(t *testing.T) {
 	inPeace(t, func(t *testing.T) (*bout, wants) {
 		server := chaos.StartServer(t)
 		b := startBout(t, "3", "hung for 10 s", chainConfig{At: server})
-		connections := startGauge(50*time.Millisecond, func() int { return connectionsTo(server.Port) - 1 }) // but that of Do
+		connections := startGauge(50*time.Millisecond, func() int { return connectionsTo(server.Port) - 1 }) // without that of Do
 		b.begin(server.Hang)
 		time.Sleep(10 * time.Second)
 		if state := server.State(); state != 'T' {
@@ -39,8 +39,8 @@ func TestFaultHung(t *testing.T) {
 	})
 }
 
-// connectionsTo counts the connections to a port that this host has opened, as the
-// kernel knows them.
+// connectionsTo returns the number of connections to a port that this host has opened,
+// according to the kernel.
 func connectionsTo(port int) (n int) {
 	file, err := os.Open("/proc/self/net/tcp")
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
-// TestFaultFlushed: somebody empties Redis every second. Callers gain nothing by it, but
-// what was under way just then.
+// TestFaultFlushed: another client empties Redis every second. Callers gain only the calls
+// that were under way at that moment.
 func TestFaultFlushed(t *testing.T) {
 	inPeace(t, func(t *testing.T) (*bout, wants) {
 		server := chaos.StartServer(t)
@@ -17,14 +17,14 @@ func TestFaultFlushed(t *testing.T) {
 	})
 }
 
-// TestFaultFlushedAfar: the same, while trips take long enough that some calls are under
-// way each time, four of a key at once.
+// TestFaultFlushedAfar: the same with longer round trips, so that some calls are under way
+// each time, four of a key at once.
 func TestFaultFlushedAfar(t *testing.T) {
 	t.Parallel()
 	inPeace(t, func(t *testing.T) (*bout, wants) {
 		server := chaos.StartServer(t)
 		proxy := chaos.StartProxy(t, server.Addr, 1)
-		proxy.Delay(3 * time.Millisecond) // a connection takes three trips, and the first call waits for it
+		proxy.Delay(3 * time.Millisecond) // a connection takes three round trips, and the first call waits for it
 		b := flushed(t, server, startChain(t, chainConfig{At: proxy}), "FLUSHALL every second, 6 ms away, in fours", 4)
 		under := 0
 		for _, n := range b.extra() {
@@ -59,7 +59,7 @@ func flushed(t *testing.T, server *chaos.Server, c *chain, name string, together
 	return b
 }
 
-// TestFaultScriptsFlushed: somebody makes Redis forget all scripts, every millisecond.
+// TestFaultScriptsFlushed: another client flushes all scripts, every millisecond.
 func TestFaultScriptsFlushed(t *testing.T) {
 	inPeace(t, func(t *testing.T) (*bout, wants) {
 		server := chaos.StartServer(t)

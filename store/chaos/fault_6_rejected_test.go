@@ -10,14 +10,14 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultRefused: Redis answers, and even pings are well, but it does not decide. What
-// it says is named, to the program and in the health check.
-func TestFaultRefused(t *testing.T) {
+// TestFaultRejected: Redis answers, even pings, but rejects decisions. The program and the
+// health check get the class of its error.
+func TestFaultRejected(t *testing.T) {
 	for _, c := range []struct {
 		row, name string
 		class     string
 		begin     func(t *testing.T, b *bout, s *chaos.Server)
-		witness   func(t *testing.T, s *chaos.Server) // while it lasts
+		witness   func(t *testing.T, s *chaos.Server) // checks the fault while it lasts
 		end       func(b *bout, s *chaos.Server)
 		wants     wants
 	}{
@@ -32,7 +32,7 @@ func TestFaultRefused(t *testing.T) {
 			row: "7", name: "the primary becomes a replica", class: redisstore.ClassReadOnly,
 			begin: func(t *testing.T, b *bout, s *chaos.Server) {
 				other := chaos.StartServer(t, "--repl-diskless-load", "disabled")
-				// It takes over its new primary's data, which is none.
+				// It takes over the data of its new primary, which has none.
 				b.lose(func() {
 					s.Do("REPLICAOF", "127.0.0.1", other.Port)
 					chaos.Until(t, 10*time.Second, "it has synchronized", func() bool { return s.Info("master_link_status") == "up" })
@@ -109,7 +109,7 @@ func TestFaultRefused(t *testing.T) {
 	}
 }
 
-// wantErrors is the witness that a server has refused.
+// wantErrors checks that a server has answered with an error.
 func wantErrors(t testing.TB, s *chaos.Server, name string) {
 	t.Helper()
 	if n := s.Errors(name); n < 10 {
@@ -126,7 +126,7 @@ func (b *bout) wantNamed(class string) {
 	})
 }
 
-// healthy tells whether a health check tells what is the matter.
+// healthy reports whether a health check says that all is well.
 func healthy(h healthAnswer, class string) bool {
 	return h.Code == 200 && h.Status == string(ratelimit.StatusDegraded) && h.names(class)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultFailover: the primary is killed, or hangs, until three Sentinels have made
-// another one. Callers notice nothing.
+// TestFaultFailover: the primary is killed, or hangs, until three Sentinels have promoted
+// another one. Callers are not affected.
 func TestFaultFailover(t *testing.T) {
 	for _, fault := range []struct {
 		name  string
@@ -25,7 +25,7 @@ func TestFaultFailover(t *testing.T) {
 				sentinel := chaos.StartSentinel(t)
 				primary := sentinel.Servers[0]
 				b := startBout(t, "8", fault.name, chainConfig{At: sentinel})
-				// The new primary may not have heard of what was under way.
+				// The new primary may not have received calls that were under way.
 				b.begin(func() { b.lose(func() { fault.do(primary) }) })
 				o := &outage{fire: b.fire, keys: b.fire.keys, began: time.Now()}
 				var next *chaos.Server
@@ -44,7 +44,7 @@ func TestFaultFailover(t *testing.T) {
 				}
 				t.Logf("a replica is the primary after %v, and decides after %v", o.ended.Sub(o.began).Round(time.Millisecond), b.back.Sub(b.fault).Round(time.Millisecond))
 				o.wantLocal(b)
-				b.well = b.fault // nobody has ended it: the time to come back counts from the beginning
+				b.well = b.fault // the fault does not end: the time to come back counts from its beginning
 				return b, wants{
 					Slowest: budget, Extra: b.fire.fates(), Back: 4 * time.Second, Goroutines: 50, Ledger: next,
 					Classes: []string{redisstore.ClassConnect, redisstore.ClassLost, redisstore.ClassReadOnly, ratelimit.ClassTimeout},
@@ -54,8 +54,8 @@ func TestFaultFailover(t *testing.T) {
 	}
 }
 
-// promoted returns the server that has become the primary in place of another; nil while
-// there is none. The old one is not asked: it may be past answering.
+// promoted returns the server that has become the primary in place of another, or nil. It
+// does not ask the old one, which may not answer.
 func promoted(s *chaos.Sentinel, old *chaos.Server) *chaos.Server {
 	for _, one := range s.Servers {
 		if one != old && one.Role() == "master" {

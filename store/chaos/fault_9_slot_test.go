@@ -20,7 +20,7 @@ func slotKeys(t testing.TB, cluster *chaos.Cluster) (keys []string, slot int) {
 	}), slot
 }
 
-// TestFaultSlotHalfMoved: for nine seconds, half of a slot's buckets are on one master
+// TestFaultSlotHalfMoved: for nine seconds half of the buckets of a slot are on one master,
 // and half on another. Each key is admitted exactly its limit.
 func TestFaultSlotHalfMoved(t *testing.T) {
 	machine().Replay(t, slow, func(t testing.TB) {
@@ -51,8 +51,8 @@ func TestFaultSlotHalfMoved(t *testing.T) {
 	})
 }
 
-// TestFaultReshard: a slot moves from one master to another and back, again and again,
-// with its buckets.
+// TestFaultReshard: a slot with its buckets moves from one master to another and back, again
+// and again.
 func TestFaultReshard(t *testing.T) {
 	machine().Replay(t, slow, func(t testing.TB) {
 		cluster := chaos.StartCluster(t)
@@ -94,15 +94,14 @@ func otherMaster(cluster *chaos.Cluster, slot int) *chaos.Server {
 	return nil
 }
 
-// wantUndisturbed fails the test unless Redis decided every call that had to be decided,
-// and each key was admitted exactly its limit.
+// wantUndisturbed fails the test unless Redis decided every call that knowledge did not
+// deny, and each key was admitted exactly its limit.
 func (f *fire) wantUndisturbed(t testing.TB, row, name string) {
 	t.Helper()
 	f.wantAnswered(t)
 	f.wantExact(t, 2)
 	f.report(t, row, name)
-	// Of two hundred calls one may run out of time on a machine that does other things,
-	// and more when it stands still.
+	// One of two hundred calls may time out on a busy machine, and more when it stalls.
 	trips, failed := f.chain.tap.count(func(trip) bool { return true }), f.chain.tap.count(func(one trip) bool {
 		return one.class != "" && one.class != ratelimit.ClassTimeout
 	})

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// An authority signs certificates of servers on loopback, and nobody else knows it.
+// An authority signs certificates of servers on loopback. Only tests trust it.
 type authority struct {
 	key         *ecdsa.PrivateKey
 	certificate *x509.Certificate
@@ -58,10 +58,10 @@ func parsed(t testing.TB, template, issuer *x509.Certificate, key, by *ecdsa.Pri
 	return c
 }
 
-// A certificate is where a redis-server finds one of its own: files.
+// A certificate is the pair of files that redis-server reads.
 type certificate struct{ own, key, authority string }
 
-// issue makes a certificate for a host, an address or a name, that is valid until a time.
+// issue makes a certificate for a host, by address or name, that is valid until a time.
 func (a *authority) issue(t testing.TB, host string, until time.Time) certificate {
 	t.Helper()
 	template := &x509.Certificate{
@@ -95,7 +95,7 @@ func (a *authority) issue(t testing.TB, host string, until time.Time) certificat
 	}
 }
 
-// trust returns the configuration of a client that believes this authority alone.
+// trust returns the configuration of a client that trusts only this authority.
 func (a *authority) trust(server string) *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)

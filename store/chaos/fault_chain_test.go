@@ -24,8 +24,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// faultLimit is what each key is held to, but for the ledger, which is held to nothing
-// that a test reaches: what it owes is what it was charged.
+// faultLimit is the limit of each key. That of the ledger is so high that no test reaches
+// it: its debt is what it was charged.
 var faultLimit = ratelimit.PerSecond(5)
 
 const ledger = "ledger"
@@ -38,15 +38,15 @@ func faultKeys() []string {
 	return keys
 }
 
-// A chainConfig says what is different from the chain that a program has.
+// A chainConfig configures a chain; the zero value is a chain as in a program.
 type chainConfig struct {
 	At     interface{ URL() string } // a Server, a Sentinel, a Cluster or a Proxy
 	Client redis.UniversalClient     // in place of At
 	Redis  redisstore.Config
-	Mirror mirror.Config // but OnChange
+	Mirror mirror.Config // without OnChange
 
 	// The controls.
-	Forgetful bool            // the mirror's knowledge is not passed on
+	Forgetful bool            // drops the knowledge of the mirror
 	Instead   ratelimit.Store // in place of the mirror and all behind it
 	Health    http.Handler    // in place of middleware.Health
 }
@@ -60,12 +60,12 @@ type chain struct {
 	name    string
 	server  *http.Server
 	mirror  *mirror.Store // nil in a control without one
-	tap     *tap          // likewise
+	tap     *tap          // nil in a control without one
 	served  chan error
 	closing sync.Once
 	shots   sync.Map // of *shot, by number
 
-	entered, inside atomic.Int64 // requests that came in, and that were not answered yet
+	entered, inside atomic.Int64 // accepted requests, and those without an answer yet
 
 	mu      sync.Mutex
 	changes []mirror.Change
@@ -74,7 +74,7 @@ type chain struct {
 
 var chains atomic.Int64
 
-// startChain starts a chain. The test's end closes it.
+// startChain starts a chain, which ends with the test.
 func startChain(t testing.TB, c chainConfig) *chain {
 	t.Helper()
 	s := &chain{name: fmt.Sprintf("chain%d", chains.Add(1)), served: make(chan error, 1), faults: map[string]int{}}
@@ -136,7 +136,7 @@ func (s *chain) handler(t testing.TB, c chainConfig) http.Handler {
 	return mux
 }
 
-// mirrored is the store of a program, with a tap.
+// mirrored returns the store of a program, with a tap.
 func (s *chain) mirrored(t testing.TB, c chainConfig) ratelimit.Store {
 	t.Helper()
 	var err error
@@ -157,7 +157,7 @@ func (s *chain) mirrored(t testing.TB, c chainConfig) ratelimit.Store {
 	return s.mirror
 }
 
-// close shuts the program down in order, as it would on SIGTERM.
+// close shuts the program down as SIGTERM does.
 func (s *chain) close(t testing.TB) {
 	t.Helper()
 	s.closing.Do(func() {
@@ -178,14 +178,14 @@ func (s *chain) close(t testing.TB) {
 	})
 }
 
-// transitions returns what OnChange was told.
+// transitions returns the changes that OnChange got.
 func (s *chain) transitions() []mirror.Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]mirror.Change(nil), s.changes...)
 }
 
-// faultCount returns how many requests the middleware served or refused for want of a
+// faultCount returns the number of requests that the middleware served or denied without a
 // decision.
 func (s *chain) faultCount() int {
 	s.mu.Lock()
@@ -193,7 +193,7 @@ func (s *chain) faultCount() int {
 	return count(s.faults)
 }
 
-// A healthAnswer is what the health check says.
+// A healthAnswer is the answer of the health check.
 type healthAnswer struct {
 	Code    int `json:"-"`
 	Status  string
@@ -206,7 +206,7 @@ type healthAnswer struct {
 	Warnings []string
 }
 
-// names tells whether a class is that of a part.
+// names reports whether a part has this class.
 func (h *healthAnswer) names(class string) bool {
 	for _, part := range h.Parts {
 		if !part.OK && part.Class == class {
@@ -216,7 +216,7 @@ func (h *healthAnswer) names(class string) bool {
 	return false
 }
 
-// health asks for the health check, as a load balancer does.
+// health calls the health check, as a load balancer does.
 func (s *chain) health(t testing.TB) (h healthAnswer) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), chaos.Patience(5*time.Second))

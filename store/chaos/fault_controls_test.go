@@ -13,8 +13,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestFaultNone: nothing is done to Redis, while the requests of a key come in fours. It
-// is what the controls are compared with.
+// TestFaultNone: there is no fault, and the requests of a key come in fours. The controls
+// are compared with it.
 func TestFaultNone(t *testing.T) {
 	t.Parallel()
 	inPeace(t, func(t *testing.T) (*bout, wants) {
@@ -24,7 +24,7 @@ func TestFaultNone(t *testing.T) {
 	})
 }
 
-// undisturbed is a bout without a fault.
+// undisturbed plays a bout without a fault.
 func undisturbed(t *testing.T, name string, c *chain, together int) *bout {
 	t.Helper()
 	b := startBoutOf(t, "0", name, c, together)
@@ -34,15 +34,14 @@ func undisturbed(t *testing.T, name string, c *chain, together int) *bout {
 	return b
 }
 
-// TestFaultControls: programs that do not keep the promises are found out by the judge
-// of the table.
+// TestFaultControls: the judge of the table finds programs that break the promises.
 func TestFaultControls(t *testing.T) {
 	for name, control := range map[string]func(t *testing.T, last bool) bool{
 		"admits everything": func(t *testing.T, last bool) bool {
 			return undisturbed(t, "admits everything", startChain(t, chainConfig{Instead: alwaysFull{}}), 1).wantBroken(wants{}, "over", last)
 		},
-		"refuses everything": func(t *testing.T, last bool) bool {
-			return undisturbed(t, "refuses everything", startChain(t, chainConfig{Instead: refusesAll{}}), 1).wantBroken(wants{}, "under", last)
+		"denies everything": func(t *testing.T, last bool) bool {
+			return undisturbed(t, "denies everything", startChain(t, chainConfig{Instead: deniesAll{}}), 1).wantBroken(wants{}, "under", last)
 		},
 		"reads, then writes": func(t *testing.T, last bool) bool {
 			store := readThenWrite{patientClient(t, chaos.StartServer(t))}
@@ -65,7 +64,7 @@ func TestFaultControls(t *testing.T) {
 	}
 }
 
-// alwaysFull takes each call for the first of its key.
+// alwaysFull decides each call as the first of its key.
 type alwaysFull struct{ admitsAll }
 
 func (alwaysFull) Take(_ context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
@@ -74,7 +73,7 @@ func (alwaysFull) Take(_ context.Context, r ratelimit.Request) (d ratelimit.Deci
 	return d, nil
 }
 
-// pings has a health check that pings, while Redis is out of memory.
+// pings is a program whose health check pings, while Redis is out of memory.
 func pings(t *testing.T, last bool) bool {
 	server := chaos.StartServer(t)
 	client := patientClient(t, server)
@@ -100,7 +99,7 @@ func pings(t *testing.T, last bool) bool {
 	return b.foundOut(v, "health", last)
 }
 
-// resends is a client that sends once more what failed, whatever it is.
+// resends is a client that sends each failed command once more.
 type resends struct{ redis.UniversalClient }
 
 func (c resends) Process(ctx context.Context, cmd redis.Cmder) (err error) {
@@ -108,7 +107,7 @@ func (c resends) Process(ctx context.Context, cmd redis.Cmder) (err error) {
 		if err = c.UniversalClient.Process(ctx, cmd); err == nil || ctx.Err() != nil {
 			return err
 		}
-		if _, reply := err.(redis.Error); reply { //nolint:errorlint // as a client finds it
+		if _, reply := err.(redis.Error); reply { //nolint:errorlint // it is not wrapped
 			return err
 		}
 		cmd.SetErr(nil)
@@ -116,7 +115,7 @@ func (c resends) Process(ctx context.Context, cmd redis.Cmder) (err error) {
 	return err
 }
 
-// retries has a client that sends a decision again when no answer came.
+// retries is a program whose client sends a decision again when no answer came.
 func retries(t *testing.T, last bool) bool {
 	server := chaos.StartServer(t)
 	proxy := chaos.StartProxy(t, server.Addr, 1)
@@ -134,7 +133,7 @@ func retries(t *testing.T, last bool) bool {
 // defaults hides the options of a client.
 type defaults struct{ redis.UniversalClient }
 
-// heedsNoTime has a client with the options that it has if nobody sets any.
+// heedsNoTime is a program whose client has its default options.
 func heedsNoTime(t *testing.T, last bool) bool {
 	server := chaos.StartServer(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr})

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// caseLabel marks the goroutines of one server, and those that they start: other tests
-// run beside it.
+// caseLabel marks the goroutines of one server and those that they start, because other
+// tests run in parallel.
 const caseLabel = "case"
 
-// goroutines returns how many there are with a label.
+// goroutines returns the number of goroutines with a label.
 func goroutines(label string) int {
 	var text bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&text, 1)
@@ -34,7 +34,7 @@ func goroutines(label string) int {
 	return total
 }
 
-// A gauge is looked at again and again, and keeps the most that it showed.
+// A gauge reads a number again and again, and keeps the highest.
 type gauge struct {
 	mu   sync.Mutex
 	most int
@@ -63,7 +63,7 @@ func startGauge(every time.Duration, read func() int) *gauge {
 	return g
 }
 
-// end ends the looking and returns the most.
+// end stops the gauge and returns the highest number.
 func (g *gauge) end() int {
 	close(g.stop)
 	<-g.done

@@ -14,8 +14,8 @@ import (
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
-// A shot is one request. Shots leave when their time has come, whether those before
-// them were answered or not.
+// A shot is one request. Shots are sent at their time, whether earlier ones were answered or
+// not.
 type shot struct {
 	key            string
 	sent, answered time.Time
@@ -26,14 +26,14 @@ type shot struct {
 	decided time.Time // when the limiter answered
 	source  ratelimit.Source
 	allowed bool
-	class   string // of the error with which it did
+	class   string // of the error of the limiter
 }
 
 type shotKey struct{}
 
 const shotHeader = "X-Shot"
 
-// observe is told by the limiter of each decision.
+// observe gets each decision of the limiter.
 func observe(ctx context.Context, e ratelimit.Event) {
 	one, ok := ctx.Value(shotKey{}).(*shot)
 	if !ok {
@@ -44,14 +44,14 @@ func observe(ctx context.Context, e ratelimit.Event) {
 	one.decided, one.source, one.allowed, one.class = time.Now(), e.Result.Source, e.Result.Allowed, ratelimit.ErrorClass(e.Err)
 }
 
-// from tells whether a decision was made, and by whom.
+// from reports whether there was a decision from this source.
 func (one *shot) from(source ratelimit.Source) bool {
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	return !one.decided.IsZero() && one.class == "" && one.source == source
 }
 
-// end is when the call was admitted, at the latest.
+// end returns the latest time at which the call was admitted.
 func (one *shot) end() time.Time {
 	one.mu.Lock()
 	defer one.mu.Unlock()
@@ -61,7 +61,7 @@ func (one *shot) end() time.Time {
 	return one.decided
 }
 
-// admitted tells whether the call was, be the answer lost or not.
+// admitted reports whether the call was admitted, even if the answer was lost.
 func (one *shot) admitted() bool {
 	one.mu.Lock()
 	defer one.mu.Unlock()
@@ -72,7 +72,7 @@ func (one *shot) admitted() bool {
 type fire struct {
 	chain    *chain
 	keys     []string
-	together int // shots of one key that leave at once
+	together int // number of shots of one key that are sent at once
 	client   *http.Client
 
 	mu    sync.Mutex
@@ -84,10 +84,10 @@ type fire struct {
 	flying  sync.WaitGroup
 }
 
-// perKey is how many requests a second there are for a key: four times its limit.
+// perKey is the number of requests per second for a key: four times its limit.
 const perKey = 20
 
-// startFire sends requests for ten keys and the ledger, twenty a second each, in groups.
+// startFire sends requests for ten keys and the ledger, 20 per second for each, in groups.
 func startFire(t testing.TB, c *chain, together int) *fire {
 	t.Helper()
 	f := &fire{
@@ -107,7 +107,7 @@ func startFire(t testing.TB, c *chain, together int) *fire {
 	return f
 }
 
-// run sends, each second, every key its requests, in an order that changes.
+// run sends the requests of all keys each second, in a random order.
 func (f *fire) run(random *rand.Rand) {
 	defer close(f.stopped)
 	every := time.Second * time.Duration(f.together) / time.Duration(perKey*len(f.keys))
@@ -132,7 +132,7 @@ func (f *fire) run(random *rand.Rand) {
 	}
 }
 
-// send sends one request and does not wait for it.
+// send sends one request and does not wait for its answer.
 func (f *fire) send(key, number string) {
 	one := &shot{key: key, sent: time.Now()}
 	f.mu.Lock()
@@ -170,15 +170,15 @@ func (f *fire) end() {
 	f.flying.Wait()
 }
 
-// all returns the shots so far, in the order in which they left.
+// all returns the shots so far, in the order in which they were sent.
 func (f *fire) all() []*shot {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]*shot(nil), f.shots...)
 }
 
-// first returns when the first call that left after an instant was decided by a source;
-// the zero Time if there is none.
+// first returns the time of the first decision from a source for a call that was sent after
+// a time, or the zero Time.
 func (f *fire) first(after time.Time, source ratelimit.Source) (at time.Time) {
 	for _, one := range f.all() {
 		if one.sent.After(after) && one.from(source) && (at.IsZero() || one.end().Before(at)) {

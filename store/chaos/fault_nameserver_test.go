@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// A nameserver is a DNS server on loopback that says of every name that it is
-// 127.0.0.1, until it is told otherwise.
+// A nameserver is a DNS server on loopback. At first it resolves every name to 127.0.0.1.
 type nameserver struct {
 	addr    string
 	mood    atomic.Int32
@@ -21,7 +20,7 @@ const (
 	nameKnown   int32 = iota
 	nameUnknown       // NXDOMAIN: there is no such name
 	nameFailing       // SERVFAIL
-	nameSilent        // nobody answers
+	nameSilent        // no answer
 )
 
 func startNameserver(t testing.TB) *nameserver {
@@ -53,10 +52,10 @@ func startNameserver(t testing.TB) *nameserver {
 	return n
 }
 
-// asked returns how many queries came while the server was in a mood.
+// asked returns the number of queries in a mood.
 func (n *nameserver) asked(mood int32) int { return int(n.queries[mood].Load()) }
 
-// answerTo answers a query (RFC 1035, section 4.1) of one question; nil is none.
+// answerTo returns the answer to a query (RFC 1035, section 4.1) of one question, or nil.
 func answerTo(query []byte, mood int32) []byte {
 	const header = 12 // bytes
 	end := header
@@ -81,13 +80,13 @@ func answerTo(query []byte, mood int32) []byte {
 	}
 	if kind := binary.BigEndian.Uint16(query[end-4:]); mood == nameKnown && kind == 1 {
 		binary.BigEndian.PutUint16(answer[6:], 1)
-		// The name of the question, type A, class IN, for no time at all.
+		// The name of the question, type A, class IN, with a TTL of 0.
 		answer = append(answer, 0xc0, header, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1)
 	}
 	return answer
 }
 
-// dialer dials by what the nameserver says.
+// dialer returns a dialer that resolves names with the nameserver.
 func (n *nameserver) dialer() func(ctx context.Context, network, addr string) (net.Conn, error) {
 	dialer := &net.Dialer{Resolver: &net.Resolver{
 		PreferGo: true,

@@ -11,7 +11,7 @@ import (
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
-// startFireAt is startFire for keys of the test's choice.
+// startFireAt is startFire with keys of the test.
 func startFireAt(t testing.TB, c *chain, keys ...string) *fire {
 	t.Helper()
 	f := &fire{
@@ -30,15 +30,15 @@ func startFireAt(t testing.TB, c *chain, keys ...string) *fire {
 	return f
 }
 
-// An outage is a fault, and the load for those keys that it is about.
+// An outage is a fault, and the load of the keys that it affects.
 type outage struct {
 	fire         *fire
 	keys         []string
-	began, ended time.Time // the fault is certainly there, from one to the other; zero: it goes on
+	began, ended time.Time // the fault certainly lasts from one to the other; zero: it does not end
 }
 
-// shots returns those for the outage's keys that left from one instant to another; the
-// zero Time is without bound. They must have been answered.
+// shots returns the shots for the outage's keys that were sent between two times; a zero
+// Time is no bound. They must have been answered.
 func (o *outage) shots(from, to time.Time) (shots []*shot) {
 	for _, one := range o.fire.all() {
 		if slices.Contains(o.keys, one.key) && !one.sent.Before(from) && (to.IsZero() || one.sent.Before(to)) {
@@ -48,7 +48,7 @@ func (o *outage) shots(from, to time.Time) (shots []*shot) {
 	return shots
 }
 
-// sources counts who decided what left from one instant to another.
+// sources counts the sources of the decisions on shots that were sent between two times.
 func (o *outage) sources(from, to time.Time) (n map[ratelimit.Source]int) {
 	n = map[ratelimit.Source]int{}
 	for _, one := range o.shots(from, to) {
@@ -61,8 +61,8 @@ func (o *outage) sources(from, to time.Time) (n map[ratelimit.Source]int) {
 	return n
 }
 
-// local returns how long it took until a call was decided here, from when Redis was
-// asked for the first time during the fault: what is known needs no Redis.
+// local returns the time from the first call of Redis during the fault to the first local
+// decision. Decisions by knowledge need no Redis.
 func (o *outage) local() time.Duration {
 	var asked time.Time
 	for _, one := range o.shots(o.began, o.ended) {
@@ -76,8 +76,8 @@ func (o *outage) local() time.Duration {
 	return time.Hour
 }
 
-// back returns how long after an instant the last call left that was decided here, and
-// false if none was decided by Redis since.
+// back returns how long after a time the last call with a local decision was sent, and false
+// if Redis has decided none since.
 func (o *outage) back(since time.Time) (after time.Duration, ok bool) {
 	last, store := since, false
 	for _, one := range o.shots(since, time.Time{}) {
@@ -101,24 +101,24 @@ func (o *outage) untilBack(t testing.TB) {
 	})
 }
 
-// allowance is a limit of time, with what the machine itself took at that time.
+// allowance returns a time limit, extended by the stalls of the machine.
 func allowance(limit time.Duration, from, to time.Time) time.Duration {
 	return chaos.Patience(limit) + 2*machine().Worst(from, to)
 }
 
-// wantLocal has the bout lack something unless the keys were decided here soon, and by
-// Redis never as long as the fault was there.
+// wantLocal notes a lack unless the keys were soon decided locally, and none by Redis during
+// the fault.
 func (o *outage) wantLocal(b *bout) {
 	if local, most := o.local(), allowance(100*time.Millisecond, o.began, o.began.Add(time.Second)); local > most {
-		b.lacks("decided here after %v; want at most %v", local, most)
+		b.lacks("decided locally after %v; want at most %v", local, most)
 	}
 	if n := o.sources(o.began, o.ended); n[ratelimit.FromStore] > 0 || n[ratelimit.FromShare] == 0 {
-		b.lacks("during the fault decisions were founded on %v", n)
+		b.lacks("the sources of decisions during the fault were %v", n)
 	}
 }
 
-// fates returns how many calls of one key there were at most whose fate is not known:
-// Redis may have charged each of them, and here it was decided once more.
+// fates returns, for the key with most of them, the number of calls with an unknown fate:
+// Redis may have charged each, and it was decided once more locally.
 func (f *fire) fates() (most int) {
 	for _, key := range f.keys {
 		if key != ledger {
@@ -128,8 +128,8 @@ func (f *fire) fates() (most int) {
 	return most
 }
 
-// wantAnswered fails the test unless every request had an answer of the limiter's, in
-// time, and the middleware never had to do without a decision.
+// wantAnswered fails the test unless the limiter answered every request in time, and the
+// middleware got a decision for each.
 func (f *fire) wantAnswered(t testing.TB) {
 	t.Helper()
 	if n := f.chain.faultCount(); n > 0 {
@@ -151,11 +151,11 @@ func (f *fire) wantAnswered(t testing.TB) {
 	}
 }
 
-// An account is what a key was offered and admitted.
+// An account is the number of calls of a key, and of its admitted calls.
 type account struct {
 	offered, admitted int
-	bound             int     // what the limit permits
-	worst             float64 // by how many tokens the worst of all windows is above its bound
+	bound             int     // the most that the limit permits
+	worst             float64 // tokens above the bound in the worst window
 }
 
 func (f *fire) account(key string) (a account) {
@@ -177,9 +177,9 @@ func (f *fire) account(key string) (a account) {
 	return a
 }
 
-// wantExact fails the test unless each key was admitted its limit, in no window more
-// and in all at most missing fewer, of twice as many calls. More is what a stall of the
-// machine costs: calls that ran out of time, and what is known ages by a trip.
+// wantExact fails the test unless each key was admitted its limit, of at least twice as many
+// calls: at most missing fewer in all, and no more in any window. A stall may permit some
+// more: calls that timed out count as undecided, and knowledge ages by a round trip.
 func (f *fire) wantExact(t testing.TB, missing int) {
 	t.Helper()
 	b := &bout{chain: f.chain, fire: f}
@@ -198,7 +198,7 @@ func (f *fire) wantExact(t testing.TB, missing int) {
 	}
 }
 
-// report is that of a bout.
+// report logs the figures of the load and keeps them for the table.
 func (f *fire) report(t testing.TB, row, name string) {
 	t.Helper()
 	figures := f.figures(row, name)
@@ -208,7 +208,7 @@ func (f *fire) report(t testing.TB, row, name string) {
 	table.rows = append(table.rows, figures)
 }
 
-// figures tells of the keys together, as a row of the table.
+// figures returns a row of the table for all keys together.
 func (f *fire) figures(row, name string) figures {
 	all := figures{row: row, name: name, errors: f.chain.faultCount(), classes: named(f.chain.transitions())}
 	for _, key := range f.keys {
@@ -229,7 +229,7 @@ func (f *fire) figures(row, name string) figures {
 	return all
 }
 
-// classes counts the errors of trips.
+// classes returns the number of failed trips by class.
 func (s *tap) classes() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

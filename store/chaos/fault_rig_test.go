@@ -12,8 +12,8 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// The table of faults: a whole program under load, and a Redis to which something is
-// done. A test of it is a bout:
+// The table of faults: a whole program under load, and a fault of its Redis. A test of the
+// table is a bout:
 //
 //	inPeace(t, func(t *testing.T) (*bout, wants) {
 //		b := startBout(t, "1", "killed", chainConfig{At: server})
@@ -26,14 +26,14 @@ import (
 //
 // All tests of the table, and no others, begin with TestFault.
 
-// calm is how long the load runs before the fault; settled is how long after the fault
-// it goes on, once the shared store decides again.
+// calm is how long the load runs before the fault. settled is how long it continues after
+// the fault once the shared store decides again.
 const (
 	calm    = 2 * time.Second
 	settled = 3 * time.Second
 )
 
-// A loss is when the shared store lost its data: between two instants.
+// A loss is a time in which the shared store lost its data.
 type loss struct{ from, to time.Time }
 
 // A bout is one row of the table.
@@ -44,22 +44,22 @@ type bout struct {
 	fire      *fire
 
 	fault, well time.Time   // when the fault began and was over
-	back        time.Time   // when the shared store had decided a call that left after that
+	back        time.Time   // when the shared store had decided a call that was sent after well
 	losses      []loss      // the times in which the shared store lost its data
-	lacking     []violation // of kind "witness": the fault was not what it should be
+	lacking     []violation // of kind "witness": the fault did not occur as it should
 
 	gauge               *gauge
 	before, most, after int // goroutines
 }
 
-// startBout starts a chain and the load, and lets them run for a while.
+// startBout starts a chain and the load, and lets them run for calm.
 func startBout(t *testing.T, row, name string, c chainConfig) *bout {
 	t.Helper()
 	return startBoutOf(t, row, name, startChain(t, c), 1)
 }
 
-// startBoutOf is startBout with a chain that was started, and requests of a key that
-// leave together.
+// startBoutOf is startBout with a running chain, and a number of requests of a key that are
+// sent together.
 func startBoutOf(t *testing.T, row, name string, c *chain, together int) *bout {
 	t.Helper()
 	b := startIll(t, row, name, c, together)
@@ -67,7 +67,7 @@ func startBoutOf(t *testing.T, row, name string, c *chain, together int) *bout {
 	return b
 }
 
-// startIll is startBoutOf for a Redis to which the fault has been done already.
+// startIll is startBoutOf for a Redis that already has the fault.
 func startIll(t *testing.T, row, name string, c *chain, together int) *bout {
 	t.Helper()
 	machine()
@@ -81,7 +81,7 @@ func (b *bout) watchGoroutines() *gauge {
 	return startGauge(100*time.Millisecond, func() int { return goroutines(b.chain.name) })
 }
 
-// begin does something to Redis.
+// begin begins the fault.
 func (b *bout) begin(fault func()) {
 	b.t.Helper()
 	b.before = b.gauge.end()
@@ -90,7 +90,7 @@ func (b *bout) begin(fault func()) {
 	fault()
 }
 
-// lose does something in which Redis loses its data: what is under way meanwhile may be
+// lose does something in which Redis loses its data. Calls under way at that time may be
 // lost, too.
 func (b *bout) lose(what func()) {
 	b.t.Helper()
@@ -99,13 +99,12 @@ func (b *bout) lose(what func()) {
 	b.losses = append(b.losses, loss{from, time.Now()})
 }
 
-// lacks notes that a witness does not say that the fault was what it should be. Of a
-// fault that was not nothing is proved.
+// lacks notes that the fault did not occur as it should. Then the bout proves nothing.
 func (b *bout) lacks(format string, args ...any) {
 	b.lacking = append(b.lacking, violation{"witness", fmt.Sprintf(format, args...)})
 }
 
-// end makes Redis well again.
+// end ends the fault.
 func (b *bout) end(remedy func()) {
 	b.t.Helper()
 	remedy()
@@ -114,7 +113,7 @@ func (b *bout) end(remedy func()) {
 	b.gauge = b.watchGoroutines()
 }
 
-// finish waits until the shared store decides, and some time more, and ends the load.
+// finish waits until the shared store decides, then for settled, and ends the load.
 func (b *bout) finish() {
 	b.t.Helper()
 	for deadline := time.Now().Add(chaos.Patience(10 * time.Second)); b.back.IsZero() && time.Now().Before(deadline); {
@@ -122,8 +121,8 @@ func (b *bout) finish() {
 		b.back = b.fire.first(b.well, ratelimit.FromStore)
 	}
 	time.Sleep(settled)
-	// A machine that stalls may just have made it count as away once more.
-	for deadline := time.Now().Add(chaos.Patience(3 * time.Second)); b.away() && time.Now().Before(deadline); {
+	// A stall of the machine may just have made it count as down once more.
+	for deadline := time.Now().Add(chaos.Patience(3 * time.Second)); b.down() && time.Now().Before(deadline); {
 		time.Sleep(500 * time.Millisecond)
 	}
 	b.after = goroutines(b.chain.name)
@@ -131,9 +130,9 @@ func (b *bout) finish() {
 	b.fire.end()
 }
 
-// away tells whether the shared store counts as away, or did a moment ago: then it has
-// not been told of all calls yet.
-func (b *bout) away() bool {
+// down reports whether the shared store counts as down, or did a moment ago: then it has
+// not received all calls yet.
+func (b *bout) down() bool {
 	changes := b.chain.transitions()
 	if len(changes) == 0 {
 		return false
@@ -142,7 +141,7 @@ func (b *bout) away() bool {
 	return last.Down || time.Since(last.At) < 500*time.Millisecond
 }
 
-// extra returns, for each key, the cost that was under way while data was lost.
+// extra returns, for each key, the cost under way while data was lost.
 func (b *bout) extra() map[string]int {
 	extra := map[string]int{}
 	if b.chain.tap == nil {
@@ -156,17 +155,17 @@ func (b *bout) extra() map[string]int {
 	return extra
 }
 
-// took returns how long a request took, and how much of that is the machine's own.
+// took returns the duration of a request, and the longest stall in it.
 func (one *shot) took() (total, stalled time.Duration) {
 	return one.answered.Sub(one.sent), machine().Worst(one.sent, one.answered)
 }
 
-// wrong tells whether an error has come through: to the handler, or to the caller.
+// wrong reports whether an error has reached the handler or the caller.
 func (one *shot) wrong() bool {
 	return one.class != "" || one.err != nil || one.status != http.StatusOK && one.status != http.StatusTooManyRequests
 }
 
-// named returns the classes that OnChange named.
+// named returns the classes of the changes to down.
 func named(changes []mirror.Change) (classes []string) {
 	for _, change := range changes {
 		if change.Down && !slices.Contains(classes, change.Class) {

@@ -14,10 +14,10 @@ import (
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
-// A secured is a redis-server that speaks TLS on a port of its own.
+// A secured is a redis-server that serves TLS on a port of its own.
 type secured struct {
 	*chaos.Server
-	TLS string // the address where it speaks TLS
+	TLS string // the address for TLS
 
 	log string // a file
 }
@@ -27,7 +27,7 @@ func startSecured(t testing.TB, c certificate) *secured {
 	s := &secured{log: filepath.Join(t.TempDir(), "redis.log")}
 	s.Server = chaos.StartServer(t, "--loglevel", "verbose", "--logfile", s.log, "--tls-auth-clients", "no")
 	s.present(t, c)
-	for range 5 { // somebody may take the port before Redis does
+	for range 5 { // another program may take the port first
 		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -40,20 +40,20 @@ func startSecured(t testing.TB, c certificate) *secured {
 		}
 		t.Logf("TLS on %s: %v", s.TLS, err)
 	}
-	t.Fatal("redis-server does not speak TLS; it must be one that was built with it")
+	t.Fatal("redis-server does not serve TLS; it must be built with TLS")
 	return nil
 }
 
-// present makes the server show another certificate from now on.
+// present makes the server use another certificate.
 func (s *secured) present(t testing.TB, c certificate) {
 	t.Helper()
 	s.Do("CONFIG", "SET", "tls-ca-cert-file", c.authority, "tls-cert-file", c.own, "tls-key-file", c.key)
 }
 
-// hangUp ends all connections but the one that asks for it.
+// hangUp closes all connections except its own.
 func hangUp(s *chaos.Server) { s.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") }
 
-// logged counts the lines in which the server has written something down.
+// logged returns the number of lines in the log of the server that contain a text.
 func (s *secured) logged(t testing.TB, what string) int {
 	t.Helper()
 	text, err := os.ReadFile(s.log)
@@ -63,8 +63,7 @@ func (s *secured) logged(t testing.TB, what string) int {
 	return strings.Count(string(text), what)
 }
 
-// clientOf returns a client as redisstore.NewClient makes it, but for what its URL has no
-// words for.
+// clientOf returns a client of redisstore.NewClient with options that a URL cannot express.
 func clientOf(t testing.TB, addr string, change func(o *redis.Options)) redis.UniversalClient {
 	t.Helper()
 	one, ok := newClient(t, "redis://"+addr).(*redis.Client)
@@ -72,21 +71,21 @@ func clientOf(t testing.TB, addr string, change func(o *redis.Options)) redis.Un
 		t.Fatal("the client is none of one server")
 	}
 	o := *one.Options()
-	o.MaxRetries = -1 // there it is 0 by now, which would be the default
-	o.Dialer = nil    // that of the options as they were
+	o.MaxRetries = -1 // the client has made it 0, which would be the default
+	o.Dialer = nil    // it would use the options as they were
 	change(&o)
 	client := redis.NewClient(&o)
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
 
-// overTLS returns a client of a server that speaks TLS.
+// overTLS returns a client with TLS.
 func overTLS(t testing.TB, addr string, config *tls.Config) redis.UniversalClient {
 	t.Helper()
 	return clientOf(t, addr, func(o *redis.Options) { o.TLSConfig = config })
 }
 
-// byName returns a client that asks a nameserver where its server is.
+// byName returns a client that finds its server with a nameserver.
 func byName(t testing.TB, n *nameserver, port int) redis.UniversalClient {
 	t.Helper()
 	return clientOf(t, fmt.Sprintf("redis.keyrate.test.:%d", port), func(o *redis.Options) { o.Dialer = n.dialer() })

@@ -14,8 +14,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// A names tells what the store calls the buckets of an API key, without a Redis: it
-// looks at the command that the store would send.
+// A names finds the names of the buckets of an API key without a Redis: it reads the command
+// that the store would send.
 type names struct {
 	store *redisstore.Store
 	last  string
@@ -33,7 +33,7 @@ func newNames(t testing.TB) *names {
 	return n
 }
 
-var errNotSent = errors.New("nothing is sent here")
+var errNotSent = errors.New("not sent")
 
 // DialHook implements [redis.Hook].
 func (*names) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -58,19 +58,19 @@ func (n *names) of(key string, p *ratelimit.Policy) string {
 	return n.last
 }
 
-// keysIn returns n API keys whose slots are wanted.
+// keysIn returns n API keys in wanted slots.
 func keysIn(t testing.TB, cluster *chaos.Cluster, name string, n int, wanted func(slot int) bool) []string {
 	t.Helper()
 	names, p := newNames(t), policyOf(t, ratelimit.PerSecond(5))
 	var keys []string
 	for i := 0; len(keys) < n; i++ {
 		if i == 1_000_000 {
-			t.Fatalf("a million keys, and only %d of %d where they are wanted", len(keys), n)
+			t.Fatalf("only %d of %d keys in wanted slots, after a million", len(keys), n)
 		}
 		key := fmt.Sprintf("%s %d", name, i)
 		if bucket := names.of(key, p); wanted(slotOf(bucket)) {
 			if slot := cluster.SlotOf(bucket); slot != slotOf(bucket) {
-				t.Fatalf("Redis has %q in slot %d; we, in %d", bucket, slot, slotOf(bucket))
+				t.Fatalf("%q is in slot %d according to Redis; slotOf returns %d", bucket, slot, slotOf(bucket))
 			}
 			keys = append(keys, key)
 		}
@@ -78,7 +78,7 @@ func keysIn(t testing.TB, cluster *chaos.Cluster, name string, n int, wanted fun
 	return keys
 }
 
-// slotOf is what CLUSTER KEYSLOT answers: the CRC16 (XMODEM) of the hash tag.
+// slotOf returns the same as CLUSTER KEYSLOT: the CRC16 (XMODEM) of the hash tag.
 func slotOf(bucket string) int {
 	if _, rest, found := strings.Cut(bucket, "{"); found {
 		if tag, _, found := strings.Cut(rest, "}"); found && tag != "" {

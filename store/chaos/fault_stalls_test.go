@@ -6,7 +6,7 @@ import (
 	"github.com/keyrate/keyrate/internal/testkit"
 )
 
-// machine watches for stalls for as long as the program runs.
+// machine watches for stalls until the program ends.
 var machine = sync.OnceValue(func() *testkit.Stalls {
 	s, _ := testkit.StartStalls()
 	return s

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// table is what the bouts have shown. It is printed when all tests are over.
+// table has the figures of the bouts. It is printed after all tests.
 var table struct {
 	mu   sync.Mutex
 	rows []figures
@@ -22,7 +22,7 @@ func (b *bout) report(f figures) {
 	table.rows = append(table.rows, f)
 }
 
-// printTable prints the table, if there is one.
+// printTable prints the table, unless it is empty.
 func printTable(w io.Writer) {
 	table.mu.Lock()
 	defer table.mu.Unlock()

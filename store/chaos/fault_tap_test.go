@@ -11,23 +11,22 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// A tap sits between the mirror and the shared store, and writes down each trip. In all
-// else it is the store.
+// A tap is between the mirror and the shared store, and records each trip.
 type tap struct {
 	*redisstore.Store
-	forgetful bool // what the mirror knows is not passed on: a control
+	forgetful bool // drops the knowledge of the mirror: a control
 
 	mu    sync.Mutex
 	trips []trip
 }
 
-// A trip is one question to the shared store, and its answer.
+// A trip is one call of the shared store, and its answer.
 type trip struct {
 	key        string
 	sent, came time.Time
 	class      string // of its error, "" if there was none
-	charged    bool   // it was, for all that the answer says
-	unknown    bool   // it may have been
+	charged    bool   // according to the answer
+	unknown    bool   // it may have been charged
 }
 
 // Take implements [ratelimit.Store].
@@ -49,7 +48,7 @@ func (s *tap) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision
 
 func isProbe(key string) bool { return strings.HasPrefix(key, "probe ") }
 
-// count returns how many trips for callers fulfil a condition.
+// count returns the number of trips for callers that fulfil a condition.
 func (s *tap) count(is func(trip) bool) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,8 +60,8 @@ func (s *tap) count(is func(trip) bool) (n int) {
 	return n
 }
 
-// inFlight returns, for each key, the cost that was under way at any time from one
-// instant to another.
+// inFlight returns, for each key, the cost that was under way at any time between two
+// times.
 func (s *tap) inFlight(from, to time.Time) map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,8 +74,8 @@ func (s *tap) inFlight(from, to time.Time) map[string]int {
 	return cost
 }
 
-// lastTrips returns how long the longest took of the last trips for a key that were
-// answered before an instant: the last of all, and those that came shortly before it.
+// lastTrips returns the duration of the longest of the last trips for a key that were
+// answered before a time: the last one, and those shortly before it.
 func (s *chain) lastTrips(key string, before time.Time) (longest time.Duration) {
 	if s.tap == nil {
 		return 0

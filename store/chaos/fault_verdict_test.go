@@ -13,9 +13,9 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// wants is what a row of the table promises. Of each field the zero value promises
-// nothing; that no error comes through, and that what is admitted is as much as it
-// ought to be and no more, is promised always.
+// wants are the promises of a row of the table. The zero value of a field promises nothing.
+// Every row promises that no error reaches a caller, and that as much is admitted as should
+// be, and no more.
 type wants struct {
 	Slowest    time.Duration
 	Slow       int           // calls that take longer than 10 ms, at most
@@ -23,30 +23,30 @@ type wants struct {
 	Back       time.Duration // from the end of the fault to the first decision with it
 	Goroutines int           // more than before the fault
 	Classes    []string      // OnChange names one of these, and no other
-	Stays      bool          // OnChange is told nothing
-	Few        int           // calls for which Redis failed before it counted as away, at most
-	Gap        time.Duration // in which a key is admitted nothing
-	Extra      int           // that each key may be admitted, besides what was under way when data was lost
-	Ledger     any           // where the ledger is, a Server or a Cluster: what it was charged is what was admitted
-	Twice      bool          // but for calls whose answers were lost while others of the key were under way: those may be charged twice
+	Stays      bool          // OnChange is not called
+	Few        int           // calls that Redis failed before it counted as down, at most
+	Gap        time.Duration // the longest time in which a key is admitted nothing
+	Extra      int           // tokens for each key, besides those under way when data was lost
+	Ledger     any           // the Server or Cluster with the ledger, which is charged what was admitted
+	Twice      bool          // calls whose answers were lost while others of the key were under way may be charged twice
 }
 
-// budget is how long a request may take: that of one decision, and 20 ms for the rest.
+// budget is the time of a request: that of one decision, and 20 ms for the rest.
 const budget = ratelimit.DefaultTimeout + 20*time.Millisecond
 
-// slow is what takes longer than a decision should.
+// slow is a longer time than a decision should take.
 const slow = 10 * time.Millisecond
 
-// slowAllowed is how many calls may be slow when Redis hangs: those of one budget, and
-// three, and a fifth more.
+// slowAllowed returns how many calls may be slow when Redis hangs: those of one budget and
+// three more, plus a fifth.
 func slowAllowed(keys int) int {
 	return int(1.2 * (float64(perKey*keys)*ratelimit.DefaultTimeout.Seconds() + 3))
 }
 
-// A violation is a promise that was broken.
+// A violation is a broken promise.
 type violation struct{ kind, text string }
 
-// verdict is what a bout has shown: a row of figures, and the promises that were broken.
+// A verdict is the result of a bout: a row of figures, and the broken promises.
 type verdict struct {
 	figures    figures
 	violations []violation
@@ -57,15 +57,14 @@ func (v *verdict) add(kind, format string, args ...any) {
 	v.violations = append(v.violations, violation{kind, fmt.Sprintf(format, args...)})
 }
 
-// broke tells whether a promise of a kind was broken.
+// broke reports whether a promise of a kind was broken.
 func (v *verdict) broke(kind string) bool {
 	return slices.ContainsFunc(v.violations, func(one violation) bool { return one.kind == kind })
 }
 
-// inPeace plays a bout and fails the test for each promise that was broken. If the
-// machine stalled meanwhile, and all that was broken may be due to that, the bout proves
-// nothing and is played again: three times at most. How much was admitted and charged is
-// never due to it.
+// inPeace plays a bout and fails the test for each broken promise. If the machine stalled
+// and the stall may have broken them all, inPeace plays the bout again: at most three times.
+// A stall never excuses what was admitted or charged.
 func inPeace(t *testing.T, play func(t *testing.T) (*bout, wants)) {
 	t.Helper()
 	for try := 1; ; try++ {
@@ -84,15 +83,14 @@ func inPeace(t *testing.T, play func(t *testing.T) (*bout, wants)) {
 	}
 }
 
-// spoilt tells whether promises were broken, all of them such as a machine breaks that
-// stalls, and it did.
+// spoilt reports whether the machine stalled and promises were broken, all of kinds that a
+// stall may break.
 func (v *verdict) spoilt() bool {
 	return len(v.violations) > 0 && v.stalled > slow && !v.broke("over") && !v.broke("charged") && !v.broke("errors")
 }
 
-// wantBroken is for the controls: the same judge must find that a promise was broken. It
-// returns false if it does not, since the machine stalled: then the bout is to be played
-// again, unless that was the last time.
+// wantBroken is for the controls: the same judge must find a broken promise. It returns
+// false if the bout must be played again because the machine stalled; not if it is the last.
 func (b *bout) wantBroken(w wants, kind string, last bool) bool {
 	b.t.Helper()
 	return b.foundOut(b.judge(w), kind, last)
@@ -114,7 +112,7 @@ func (b *bout) foundOut(v *verdict, kind string, last bool) bool {
 	return true
 }
 
-// judge holds a bout that is over against promises.
+// judge compares a finished bout with its promises.
 func (b *bout) judge(w wants) *verdict {
 	b.t.Helper()
 	v := &verdict{figures: figures{row: b.row, name: b.name, before: b.before, most: b.most, after: b.after}}
@@ -126,7 +124,7 @@ func (b *bout) judge(w wants) *verdict {
 	if w.Ledger != nil {
 		b.judgeLedger(v, w)
 	}
-	// While the machine stalls the requests pile up, each with a connection of its own.
+	// During a stall requests pile up, each with a connection of its own.
 	piled := int(2 * v.figures.stalled.Seconds() * float64(perKey*len(b.fire.keys)))
 	if w.Goroutines > 0 && b.most > b.before+w.Goroutines+piled {
 		v.add("goroutines", "there were %d goroutines, and %d before; want %d more at most, and %d that a stall may have piled up", b.most, b.before, w.Goroutines, piled)
@@ -134,7 +132,7 @@ func (b *bout) judge(w wants) *verdict {
 	return v
 }
 
-// judgeTimes is about how long requests took, and that none went wrong.
+// judgeTimes checks the duration of requests, and that none failed.
 func (b *bout) judgeTimes(v *verdict, w wants) {
 	f := &v.figures
 	wrong := map[string]int{}
@@ -163,7 +161,7 @@ func (b *bout) judgeTimes(v *verdict, w wants) {
 	}
 }
 
-// judgeSwitch is about the way to local decisions and back.
+// judgeSwitch checks the change to local decisions and back.
 func (b *bout) judgeSwitch(v *verdict, w wants) {
 	f := &v.figures
 	if at := b.fire.first(b.fault, ratelimit.FromShare); !at.IsZero() {
@@ -174,7 +172,7 @@ func (b *bout) judgeSwitch(v *verdict, w wants) {
 		v.add("local", "the first local decision came %v after the fault (0: none); want %v at most", f.local, limit)
 	}
 	if b.back.IsZero() {
-		v.add("back", "the shared store decides no more")
+		v.add("back", "the shared store does not decide any more")
 	} else {
 		f.back = b.back.Sub(b.well)
 	}
@@ -194,17 +192,17 @@ func (b *bout) judgeSwitch(v *verdict, w wants) {
 		v.add("class", "OnChange named no class; want one of %q", w.Classes)
 	}
 	if n := b.failedFirst(); w.Few > 0 && n > w.Few {
-		v.add("few", "%d decisions failed before the shared store counted as away; want %d at most", n, w.Few)
+		v.add("few", "%d decisions failed before the shared store counted as down; want at most %d", n, w.Few)
 	}
 	if w.Stays && len(changes) > 0 {
-		v.add("class", "OnChange was told %v; want nothing", changes)
+		v.add("class", "OnChange got %v; want no call", changes)
 	}
 	if n := len(all); n > 0 && all[n-1].Down {
-		v.add("back", "at the end the shared store counts as away: %v", all[n-1])
+		v.add("back", "at the end the shared store counts as down: %v", all[n-1])
 	}
 }
 
-// failedFirst returns how many calls the shared store failed before it counted as away:
+// failedFirst returns how many calls the shared store failed before it counted as down:
 // three, and those that were sent after the third had failed.
 func (b *bout) failedFirst() (n int) {
 	for _, change := range b.chain.transitions() {
@@ -225,14 +223,14 @@ func (b *bout) failedFirst() (n int) {
 	return 0
 }
 
-// byStall tells whether calls ran out of time because the machine stood still, and the
-// shared store counted as away for that.
+// byStall reports whether a stall of the machine made calls time out, so that the shared
+// store counted as down.
 func byStall(c mirror.Change) bool {
 	went := c.At.Add(-c.Took)
 	return c.Class == ratelimit.ClassTimeout && machine().Worst(went.Add(-4*ratelimit.DefaultTimeout), went) > ratelimit.DefaultTimeout/3
 }
 
-// judgeCounts is about how much was admitted.
+// judgeCounts checks how much was admitted.
 func (b *bout) judgeCounts(v *verdict, w wants) {
 	f := &v.figures
 	extra := b.extra()
@@ -279,10 +277,9 @@ func (b *bout) judgeCounts(v *verdict, w wants) {
 	}
 }
 
-// aged returns what a key may be admitted besides, in tokens. What is known of a debt is
-// less by the time of the trip that told it. So whenever Redis has lost its data, or
-// somebody else decides by what is known, a call may come early by such a time: that is
-// a small part of a token.
+// aged returns how many more tokens a key may be admitted. A known debt is too small by the
+// duration of the trip that returned it. So whenever Redis has lost its data, or the node
+// decides by its knowledge, a call may come early by that time: by a small part of a token.
 func (b *bout) aged(key string) (tokens float64) {
 	const rounding = 1e-5 // a few microseconds
 	at := b.switches(key)
@@ -295,8 +292,7 @@ func (b *bout) aged(key string) (tokens float64) {
 	return tokens + rounding
 }
 
-// switches returns when a key's calls began to be decided without the shared store, each
-// time that they did.
+// switches returns the times at which local decisions for a key began.
 func (b *bout) switches(key string) (at []time.Time) {
 	alone := false
 	for _, one := range b.fire.all() {
@@ -311,7 +307,7 @@ func (b *bout) switches(key string) (at []time.Time) {
 	return at
 }
 
-// longestGap returns the longest time between two calls that were admitted.
+// longestGap returns the longest time between two admitted calls.
 func longestGap(calls []span) (longest time.Duration) {
 	for i := 1; i < len(calls); i++ {
 		longest = max(longest, calls[i].from.Sub(calls[i-1].to))
@@ -319,8 +315,7 @@ func longestGap(calls []span) (longest time.Duration) {
 	return longest
 }
 
-// judgeParts is about what was admitted outside of the fault. It adds it to what other
-// keys were admitted.
+// judgeParts checks what was admitted outside of the fault, and adds it to under.
 func (b *bout) judgeParts(v *verdict, key string, calls []span, under map[string][2]int) {
 	const spacing = time.Second / perKey // a token may have to wait for the next request
 	part := func(name string, from, to time.Time, burst float64) {
@@ -336,11 +331,11 @@ func (b *bout) judgeParts(v *verdict, key string, calls []span, under map[string
 			v.add("under", "key %s: %s the fault %d requests were admitted; want %d", key, name, n, ideal)
 		}
 	}
-	if b.fault.After(calls[0].from) { // it may have been there from the start
+	if b.fault.After(calls[0].from) { // the fault may last from the start
 		part("before", calls[0].from, b.fault, faultBurst)
 	}
 	if !b.back.IsZero() {
-		// What was charged during the fault, and not admitted, has come back within one refill.
+		// Tokens that were charged during the fault without an admission are back after one refill.
 		full := faultBurst / faultRate * float64(time.Second)
 		part("after", b.back.Add(time.Duration(full)), b.back.Add(settled), 0)
 	}
@@ -348,11 +343,11 @@ func (b *bout) judgeParts(v *verdict, key string, calls []span, under map[string
 
 var faultRate, faultBurst = float64(faultLimit.Rate) / faultLimit.Period.Seconds(), float64(max(faultLimit.Burst, faultLimit.Rate))
 
-// A span is a call that was admitted, at some time between these.
+// A span is the time in which a call was admitted.
 type span struct{ from, to time.Time }
 
-// worstOver returns by how many calls the worst of all windows is above its bound. The
-// calls are in the order in which they began.
+// worstOver returns how many calls are above the bound in the worst window. The calls are
+// in the order of their start.
 func worstOver(calls []span) (worst float64) {
 	for i := range calls {
 		rest := slices.Clone(calls[i:])
@@ -364,9 +359,8 @@ func worstOver(calls []span) (worst float64) {
 	return worst
 }
 
-// judgeLedger is about what Redis charged: one token for each call that was admitted, and
-// for a call that had no answer one at most. Of the ledger all calls are admitted, by
-// Redis or without it.
+// judgeLedger checks what Redis charged: one token for each admitted call, and at most one
+// for a call without an answer. All calls of the ledger are admitted, by Redis or locally.
 func (b *bout) judgeLedger(v *verdict, w wants) {
 	f := &v.figures
 	for _, one := range b.fire.all() {
@@ -376,7 +370,7 @@ func (b *bout) judgeLedger(v *verdict, w wants) {
 		if one.admitted() {
 			f.ledger++
 		} else {
-			v.add("under", "a call for the ledger was refused with status %d", one.status)
+			v.add("under", "a call of the ledger was denied with status %d", one.status)
 		}
 	}
 	f.charged = charged(b.t, patientStore(b.t, w.Ledger), ledger, countable)
@@ -393,7 +387,7 @@ func (b *bout) judgeLedger(v *verdict, w wants) {
 	}
 }
 
-// A number of figures: a row of the table that is printed.
+// figures are a row of the printed table.
 type figures struct {
 	row, name, control            string
 	offered, admitted, bound      int

@@ -12,8 +12,7 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestPersisted: somebody has taken a bucket's life span away. The next call that is
-// charged gives it back.
+// TestPersisted: after the expiry of a bucket was removed, the next charge sets it again.
 func TestPersisted(t *testing.T) {
 	server := chaos.StartServer(t)
 	store := patientStore(t, server)
@@ -33,7 +32,7 @@ func TestPersisted(t *testing.T) {
 	}
 }
 
-// TestLifeEndsWhenFull: a bucket lives in Redis as long as it owes something.
+// TestLifeEndsWhenFull: a bucket expires in Redis when it is full.
 func TestLifeEndsWhenFull(t *testing.T) {
 	server := chaos.StartServer(t)
 	store := patientStore(t, server)
@@ -56,8 +55,8 @@ func TestLifeEndsWhenFull(t *testing.T) {
 	chaos.Until(t, 5*time.Second, "the short ones have ended", func() bool { return server.Do("DBSIZE") == int64(2) })
 }
 
-// TestForeignValues: whatever somebody else has put in a bucket's place counts as a
-// full bucket, is overwritten and told to the program.
+// TestForeignValues: a foreign value in the place of a bucket counts as a full bucket, is
+// overwritten, and reported to the program.
 func TestForeignValues(t *testing.T) {
 	server := chaos.StartServer(t)
 	found := 0
@@ -90,7 +89,7 @@ func TestForeignValues(t *testing.T) {
 			}
 		}
 		if found != before+1 {
-			t.Errorf("%s was told %d times; want once", shown, found-before)
+			t.Errorf("%s was reported %d times; want once", shown, found-before)
 		}
 		if ttl, _ := server.Do("PTTL", name).(int64); ttl <= 0 || ttl > 3_600_001 {
 			t.Errorf("after %s the bucket has %d ms to live", shown, ttl)

@@ -10,9 +10,9 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestHung: Redis stands still, and its connections stay open. A call takes as long as
-// its budget, there are no more goroutines than callers need, and when Redis goes on
-// so do the decisions. Each call that was given up is charged once at most.
+// TestHung: Redis hangs, and its connections stay open. A call takes as long as its budget,
+// and there are no more goroutines than callers need. When Redis continues, decisions are
+// made again. Each call that timed out is charged at most once.
 func TestHung(t *testing.T) {
 	watch, server := startWatch(t), chaos.StartServer(t)
 	proxy := chaos.StartProxy(t, server.Addr, 1)
@@ -27,7 +27,7 @@ func TestHung(t *testing.T) {
 	if state := server.State(); state != 'T' {
 		t.Errorf("the process is in state %q while it hangs", state)
 	}
-	// What was decided before is known a little later, and later still after a stall.
+	// Decisions from before arrive a little later, and still later after a stall.
 	settled := watch.Widen(chaos.Patience(100*time.Millisecond), hung)
 	time.Sleep(settled - time.Second)
 	during, more := l.between(hung.Add(settled), time.Now()), runtime.NumGoroutine()-goroutines
@@ -39,14 +39,14 @@ func TestHung(t *testing.T) {
 	wantClasses(t, during, ratelimit.ClassTimeout, redisstore.ClassConnect)
 	watch.wantInBudget(t, during.took)
 	if during.answered != count(during.errors) {
-		t.Errorf("a Redis that stands still has decided: %v", during)
+		t.Errorf("a Redis that hangs has decided: %v", during)
 	}
-	// A connection of the proxy's is four goroutines.
+	// Each connection of the proxy has four goroutines.
 	if opened := proxy.Accepted() - before; more > 50+20*5 {
 		t.Errorf("%d more goroutines, with %d connections opened", more, opened)
 	}
 	if back := l.back(hung, "key") - resumed.Sub(hung); back > watch.within(300*time.Millisecond) {
-		t.Errorf("back %v after Redis went on", back)
+		t.Errorf("back %v after Redis continued", back)
 	}
 	all := l.all()
 	if admitted, owes := l.windows["key"].tokens(), charged(t, patientStore(t, server), "key", countable); owes < admitted || owes > admitted+count(all.errors) {

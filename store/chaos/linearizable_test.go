@@ -23,7 +23,7 @@ const (
 	linearHistories = 60
 )
 
-// forever is when a call ends whose answer was lost: it may be executed at any time.
+// forever is the end of a call whose answer was lost: it may be executed at any time.
 const forever = math.MaxInt64 / 2
 
 // linearTimeout is how long a caller waits for an answer, on a machine that does not
@@ -33,18 +33,16 @@ const linearTimeout = 20 * time.Millisecond
 // linearCheck is how long the search for an order may take.
 const linearCheck = 10 * time.Second
 
-// linearLost is how many answers of a history may be lost. The network alone loses about
-// seven.
+// linearLost is how many answers of a history may be lost. The network loses about seven.
 const linearLost = 32
 
-// linearSpoilt is how many histories a stall may spoil: with many answers lost at once
-// there are too many orders to try.
+// linearSpoilt is how many histories a stall may spoil: with many answers lost there are too
+// many orders to try.
 const linearSpoilt = 30
 
-// TestLinearizable: two nodes with eight callers each decide on the same keys at once,
-// over a network that loses requests and answers. Every history can be explained by
-// one bucket that took the calls one after the other; one that was lost counts once
-// or not at all.
+// TestLinearizable: two nodes with eight callers each decide on the same keys at once, over
+// a network that loses requests and answers. Every history can be explained by one bucket
+// that decided the calls one after the other; a lost call counts once or not at all.
 func TestLinearizable(t *testing.T) {
 	seed := seedOf(t)
 	server := chaos.StartServer(t)
@@ -62,7 +60,7 @@ func TestLinearizable(t *testing.T) {
 			spoilt++
 			continue
 		}
-		// Not to be decided is no proof: it counts as a failure, unless the machine stalled.
+		// An undecided history is a failure, unless the machine stalled.
 		result := porcupine.CheckOperationsTimeout(bucketModel, history, chaos.Patience(linearCheck))
 		if stalled := stalls.Worst(start, time.Now()); result == porcupine.Unknown && stalled > linearTimeout/2 && spoilt < linearSpoilt {
 			t.Logf("history %d lost %d calls and was not decided, and the machine stalled for %v; one more", i, counts.lost, stalled)
@@ -70,22 +68,22 @@ func TestLinearizable(t *testing.T) {
 			continue
 		}
 		if result != porcupine.Ok {
-			t.Fatalf("KEYRATE_SEED=%#x, history %d is not linearizable (%s):\n%s", seed, i, result, told16(history))
+			t.Fatalf("KEYRATE_SEED=%#x, history %d is not linearizable (%s):\n%s", seed, i, result, inOrder(history))
 		}
 		decided++
 	}
 	requests, replies := proxy.Lost()
 	t.Logf("%d histories: %+v; the network lost %d requests and %d answers", linearHistories, total, requests, replies)
 	if requests < 20 || replies < 20 || total.lost < 40 || total.admitted < 1000 || total.denied < 500 {
-		t.Error("too little has happened for a proof")
+		t.Error("too few calls of some kind for a proof")
 	}
 	if calls := server.Calls("evalsha") + server.Calls("eval"); calls >= total.admitted+total.denied {
-		t.Errorf("%d scripts for %d answers: no flight was shared", calls, total.admitted+total.denied)
+		t.Errorf("%d scripts for %d answers: no batch was shared", calls, total.admitted+total.denied)
 	}
 }
 
-// TestLinearizableFindsOut holds stores that are not atomic, or not honest, to the
-// same: each must be found out.
+// TestLinearizableFindsOut is the control: the same test finds stores that are not atomic,
+// or answer falsely.
 func TestLinearizableFindsOut(t *testing.T) {
 	for _, control := range []struct {
 		name  string
@@ -95,7 +93,7 @@ func TestLinearizableFindsOut(t *testing.T) {
 		{"read, decide, write", false, func(t *testing.T, p *chaos.Proxy) ratelimit.Store { return readThenWrite{newClient(t, p.URL())} }},
 		{"asks again", true, func(t *testing.T, p *chaos.Proxy) ratelimit.Store { return retrying{storeAt(t, p)} }},
 		{"admits all", false, func(*testing.T, *chaos.Proxy) ratelimit.Store { return admitsAll{} }},
-		{"refuses all", false, func(*testing.T, *chaos.Proxy) ratelimit.Store { return refusesAll{} }},
+		{"denies all", false, func(*testing.T, *chaos.Proxy) ratelimit.Store { return deniesAll{} }},
 	} {
 		t.Run(control.name, func(t *testing.T) {
 			seed := seedOf(t)
@@ -108,11 +106,11 @@ func TestLinearizableFindsOut(t *testing.T) {
 			for i := range uint64(linearHistories) {
 				history, _ := linearHistory(t, seed, i, nodes, stalls)
 				if porcupine.CheckOperationsTimeout(bucketModel, history, chaos.Patience(linearCheck)) == porcupine.Illegal {
-					t.Logf("found out in history %d", i)
+					t.Logf("found in history %d", i)
 					return
 				}
 			}
-			t.Errorf("not found out in %d histories", linearHistories)
+			t.Errorf("not found in %d histories", linearHistories)
 		})
 	}
 }
@@ -125,7 +123,7 @@ func (c *linearCounts) add(d linearCounts) {
 	c.lost += d.lost
 }
 
-// linearHistory lets the callers call, on new keys, and returns what they did and got.
+// linearHistory makes the callers call, on new keys, and returns the calls and answers.
 func linearHistory(t *testing.T, seed, number uint64, nodes []ratelimit.Store, stalls *testkit.Stalls) ([]porcupine.Operation, linearCounts) {
 	t.Helper()
 	p := policyOf(t, historyLimit)
@@ -155,8 +153,8 @@ func linearHistory(t *testing.T, seed, number uint64, nodes []ratelimit.Store, s
 	}
 	keys := make([]string, linearKeys)
 	for i := range keys {
-		// The first answered call makes the bucket's TAT known; the model needs that
-		// before anything is lost. A key on which it was lost is not used.
+		// The model needs the bucket's TAT, from the first answer, before a call may be lost.
+		// A key whose first call was lost is not used.
 		for attempt := 0; ; attempt++ {
 			keys[i] = fmt.Sprintf("history %d, key %d, attempt %d", number, i, attempt)
 			if call(0, op{keys[i], 1}) {
@@ -182,8 +180,8 @@ func linearHistory(t *testing.T, seed, number uint64, nodes []ratelimit.Store, s
 	return history, counts
 }
 
-// told16 writes a history down, in the order in which the calls were made.
-func told16(history []porcupine.Operation) string {
+// inOrder returns a history as text, in the order of the calls.
+func inOrder(history []porcupine.Operation) string {
 	slices.SortFunc(history, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
 	text := ""
 	for _, o := range history {

@@ -17,12 +17,12 @@ import (
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
-// A load is callers that call a store all the time, and what they were answered.
+// A load is callers that call a store all the time, and their answers.
 type load struct {
 	store   ratelimit.Store
 	timeout time.Duration
 	limit   ratelimit.Limit
-	watch   *watch // nil: no stall is an excuse
+	watch   *watch // nil: stalls excuse nothing
 
 	mu      sync.Mutex
 	answers map[string][]answer // by key, in order
@@ -32,15 +32,15 @@ type load struct {
 }
 
 type answer struct {
-	at      time.Time // when it was there
+	at      time.Time // when it arrived
 	took    time.Duration
 	allowed bool
 	class   string // of the error, "" if there was none
 	late    bool   // it ran out of time: the call, or the dial for its connection
 }
 
-// startLoad lets callers call for each key, and pause in between. The test that
-// started it ends it, with end.
+// startLoad starts callers for each key, which pause between calls. The test ends the load
+// with end.
 func startLoad(t *testing.T, store ratelimit.Store, timeout time.Duration, limit ratelimit.Limit, keys []string, callers int, pause time.Duration) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -77,13 +77,13 @@ func (l *load) call(key string, p *ratelimit.Policy) {
 	}
 }
 
-// end waits for the last answers.
+// end stops the callers and waits for their answers.
 func (l *load) end() {
 	l.stop()
 	l.callers.Wait()
 }
 
-// A tally is what was answered in a time, for some keys.
+// A tally counts the answers for some keys in a time.
 type tally struct {
 	answered, admitted int
 	errors             map[string]int // by class
@@ -96,8 +96,8 @@ func (c tally) String() string {
 	return fmt.Sprintf("%d answered, %d admitted, errors %v, slowest %v", c.answered, c.admitted, c.errors, slowest(c.took).Round(time.Millisecond))
 }
 
-// between counts the answers that came from one instant to another; the zero Time is
-// without bound. Without keys, it counts those of all.
+// between counts the answers between two times; a zero Time is no bound. Without keys it
+// counts those of all keys.
 func (l *load) between(from, to time.Time, keys ...string) tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,9 +135,8 @@ func (l *load) all() tally { return l.between(time.Time{}, time.Time{}) }
 
 func (l *load) spoilt(a answer) bool { return l.watch != nil && l.watch.spoilt(a) }
 
-// back returns how long after the fault calls for a key were well again: answered, and
-// with at most one error in ten during the half second that followed, apart from those
-// that a stall explains.
+// back returns how long after the fault calls for a key were answered again, with at most
+// one error in ten during the next half second. Errors that a stall explains do not count.
 func (l *load) back(fault time.Time, key string) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -170,7 +169,7 @@ func (l *load) back(fault time.Time, key string) time.Duration {
 	return math.MaxInt64
 }
 
-// untilBack waits until all keys have been well again for half a second.
+// untilBack waits until calls for all keys have been answered again for half a second.
 func (l *load) untilBack(t testing.TB, fault time.Time, keys ...string) {
 	t.Helper()
 	for _, key := range keys {
@@ -181,7 +180,7 @@ func (l *load) untilBack(t testing.TB, fault time.Time, keys ...string) {
 	}
 }
 
-// patience is how long calls may take to be answered again after a fault.
+// patience returns how long it may take until calls are answered again after a fault.
 func (l *load) patience() time.Duration {
 	if l.watch == nil {
 		return patience
@@ -214,18 +213,18 @@ func wantClasses(t testing.TB, c tally, classes ...string) {
 	}
 }
 
-// countable is a limit whose tokens come back in an hour each: what a bucket owes is
-// then what it was charged, in whole tokens, however long a test takes.
+// countable is a limit with one token per hour: the debt of a bucket, in whole tokens, is
+// what it was charged, however long a test takes.
 var countable = ratelimit.PerHour(1).WithBurst(80_000)
 
-// charged returns how many tokens a bucket of a countable limit was charged.
+// charged returns the number of tokens that a bucket of a countable limit was charged.
 func charged(t testing.TB, store ratelimit.Store, key string, limit ratelimit.Limit) int {
 	t.Helper()
 	d := take(t, store, key, policyOf(t, limit), 0)
 	return int((d.Debts[0].Micros + historyToken - 1) / historyToken)
 }
 
-// wantCharged fails the test if a key was not charged for exactly what it was admitted.
+// wantCharged fails the test unless each key was charged exactly what it was admitted.
 func (l *load) wantCharged(t testing.TB, keys ...string) {
 	t.Helper()
 	for _, key := range keys {
@@ -236,9 +235,9 @@ func (l *load) wantCharged(t testing.TB, keys ...string) {
 	}
 }
 
-// wantAdmitted fails the test unless what was admitted of each key is at most extra
-// tokens above its bound, in any window, and at least 95% of the ideal, less what stalls
-// cost: calls that ran out of time but were charged, and time in which none was made.
+// wantAdmitted fails the test unless each key was admitted at most extra tokens above its
+// bound in any window, and in all at least 95% of the ideal, less the cost of stalls: calls
+// that timed out but were charged, and time without calls.
 func (l *load) wantAdmitted(t testing.TB, extra int64, keys ...string) {
 	t.Helper()
 	for _, key := range keys {
@@ -271,8 +270,8 @@ func keysNamed(name string, n int) []string {
 	return keys
 }
 
-// reconnect is how long go-redis waits before it tries again, once as many connections
-// were refused as the pool has.
+// reconnect is how long go-redis waits before it dials again after as many refused
+// connections as the pool has.
 const reconnect = time.Second
 
 func slowest(took []time.Duration) time.Duration {

@@ -10,11 +10,10 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// Stores as one would write them at first. They are the controls: each has a fault
-// that the tests must find.
+// Naive stores, for the controls: each has a fault that the tests must find.
 
-// readThenWrite asks Redis for the bucket, decides here and writes it back. What
-// others write in between is lost.
+// readThenWrite reads the bucket from Redis, decides locally and writes it back. What others
+// write in between is lost.
 type readThenWrite struct{ client redis.UniversalClient }
 
 func (s readThenWrite) Take(ctx context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
@@ -43,8 +42,7 @@ func (s readThenWrite) Reset(ctx context.Context, key string, _ *ratelimit.Polic
 	return s.client.Del(ctx, "naive:"+key).Err()
 }
 
-// retrying asks again when an answer does not come, though the call may have been
-// charged.
+// retrying calls again without an answer, although the call may have been charged.
 type retrying struct{ ratelimit.Store }
 
 func (s retrying) Take(ctx context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
@@ -56,7 +54,7 @@ func (s retrying) Take(ctx context.Context, r ratelimit.Request) (d ratelimit.De
 	return d, err
 }
 
-// clientClock decides by the clock of the client, as if all hosts had the same.
+// clientClock decides by the clock of the client, which differs from host to host.
 type clientClock struct {
 	client redis.UniversalClient
 	ahead  time.Duration
@@ -90,7 +88,7 @@ func (s clientClock) Reset(ctx context.Context, key string, _ *ratelimit.Policy)
 	return s.client.Del(ctx, "naive:"+key).Err()
 }
 
-// admitsAll and refusesAll do not decide at all.
+// admitsAll and deniesAll do not decide at all.
 type admitsAll struct{}
 
 func (admitsAll) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
@@ -99,10 +97,10 @@ func (admitsAll) Take(context.Context, ratelimit.Request) (ratelimit.Decision, e
 
 func (admitsAll) Reset(context.Context, string, *ratelimit.Policy) error { return nil }
 
-type refusesAll struct{}
+type deniesAll struct{}
 
-func (refusesAll) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (deniesAll) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
 	return ratelimit.Decision{Now: time.Now().UnixMicro(), Debts: [ratelimit.MaxLimits]ratelimit.Debt{r.Policy.Bucket(0).Capacity()}}, nil
 }
 
-func (refusesAll) Reset(context.Context, string, *ratelimit.Policy) error { return nil }
+func (deniesAll) Reset(context.Context, string, *ratelimit.Policy) error { return nil }

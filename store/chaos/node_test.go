@@ -20,20 +20,20 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// A node is a process of its own, which calls a store for some time: this test binary,
-// run once more, for TestNode alone.
+// A node is a process of its own that calls a store for some time: this test binary, run
+// once more for TestNode alone.
 type node struct {
 	Addr    string // of Redis
 	Limit   ratelimit.Limit
 	Keys    []string
 	Callers int
-	Every   time.Duration // a caller asks for all keys so often
+	Every   time.Duration // a caller calls for all keys this often
 	Start   int64         // on Redis' clock, in microseconds
 	End     int64
 	Naive   bool // decides by its own clock
 
-	// Bubble lets the process live at another time: its clock stands still, Ahead
-	// after the first second of the year 2000.
+	// Bubble gives the process another time: its clock stands still, Ahead after the first
+	// second of the year 2000.
 	Bubble bool
 	Ahead  time.Duration
 
@@ -41,19 +41,18 @@ type node struct {
 	Report string // the file for its report
 }
 
-// A nodeReport is what a node saw.
+// A nodeReport has the results of a node.
 type nodeReport struct {
 	Clock    time.Time // its own, at the end
 	Admitted map[string][]admitted
 	Offered  int
 	Errors   map[string]int // by class
-	Last     int64          // the last answer, on Redis' clock
+	Last     int64          // time of the last answer, on Redis' clock
 }
 
 const nodeVariable = "KEYRATE_CHAOS_NODE"
 
-// TestNode is no test when it is run among the others: it is the program that a node
-// runs.
+// TestNode is the program of a node. Among the other tests it does nothing.
 func TestNode(t *testing.T) {
 	text := os.Getenv(nodeVariable)
 	if text == "" {
@@ -63,7 +62,7 @@ func TestNode(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &n); err != nil {
 		t.Fatal(err)
 	}
-	// A ticker from outside of the bubble goes by the real time.
+	// A ticker from outside of the bubble uses the real time.
 	ticker := time.NewTicker(n.Every)
 	defer ticker.Stop()
 	if !n.Bubble {
@@ -136,7 +135,7 @@ func redisTime(t testing.TB, client redis.UniversalClient) int64 {
 	return now.UnixMicro()
 }
 
-// runNodes runs nodes at once, each in its process, and returns what they report.
+// runNodes runs nodes at once, each in its process, and returns their reports.
 func runNodes(t *testing.T, nodes []node) []nodeReport {
 	t.Helper()
 	program, err := os.Executable()

@@ -18,22 +18,20 @@ const (
 
 var manyLimit = ratelimit.PerSecond(50)
 
-// TestManyNodes: together, they get what one alone would.
+// TestManyNodes: together they are admitted as much as one alone.
 func TestManyNodes(t *testing.T) {
 	windows, reports := callFromManyNodes(t, manySeconds*time.Second, func(int, *node) {})
 	wantIdeal(t, windows, reports)
 }
 
-// TestManyNodesAnHourApart: the same, while each process lives in an hour of its own,
-// and in the year 2000.
+// TestManyNodesAnHourApart: the same with clocks that are an hour apart, in the year 2000.
 func TestManyNodesAnHourApart(t *testing.T) {
 	windows, reports := callFromManyNodes(t, manySeconds*time.Second, anHourApart)
 	wantIdeal(t, windows, reports)
 	wantHoursApart(t, reports)
 }
 
-// TestManyNodesFindsOutClocks is the control: the same processes, deciding by their
-// own clocks.
+// TestManyNodesFindsOutClocks is the control: the same processes decide by their own clocks.
 func TestManyNodesFindsOutClocks(t *testing.T) {
 	windows, reports := callFromManyNodes(t, 2*time.Second, func(i int, n *node) {
 		anHourApart(i, n)
@@ -47,13 +45,13 @@ func TestManyNodesFindsOutClocks(t *testing.T) {
 		}
 	}
 	if total, ideal := totals(windows, reports); over == 0 && total*100 >= ideal*98 {
-		t.Errorf("with %d of %d admitted, and no window above its bound, nothing was found out", total, ideal)
+		t.Errorf("with %d of %d admitted, and no window above its bound, the fault was not found", total, ideal)
 	}
 }
 
 func anHourApart(i int, n *node) { n.Bubble, n.Ahead = true, time.Duration(i)*time.Hour }
 
-// callFromManyNodes runs the processes and sorts what was admitted by keys.
+// callFromManyNodes runs the processes and returns the admitted calls by key.
 func callFromManyNodes(t *testing.T, d time.Duration, change func(int, *node)) (map[string]*windows, []nodeReport) {
 	t.Helper()
 	seed := seedOf(t)
@@ -83,8 +81,8 @@ func callFromManyNodes(t *testing.T, d time.Duration, change func(int, *node)) (
 	return all, reports
 }
 
-// wantIdeal fails the test if in any window of any key more was admitted than its
-// limit permits, if much less was in all, or if there was an error.
+// wantIdeal fails the test if in a window of a key more was admitted than its limit permits,
+// if much less was admitted in all, or if there was an error.
 func wantIdeal(t *testing.T, all map[string]*windows, reports []nodeReport) {
 	t.Helper()
 	offered := 0
@@ -107,8 +105,8 @@ func wantIdeal(t *testing.T, all map[string]*windows, reports []nodeReport) {
 	}
 }
 
-// totals returns what was admitted, and what the limits permit from the first call of
-// each key to the last answer of all.
+// totals returns the number of admitted calls, and what the limits permit from the first
+// call of each key to the last answer of all.
 func totals(all map[string]*windows, reports []nodeReport) (total, ideal int) {
 	last := int64(0)
 	for _, r := range reports {
@@ -122,7 +120,7 @@ func totals(all map[string]*windows, reports []nodeReport) (total, ideal int) {
 	return total, ideal
 }
 
-// wantHoursApart is the witness that the processes lived in different hours.
+// wantHoursApart checks that the clocks of the processes were hours apart.
 func wantHoursApart(t *testing.T, reports []nodeReport) {
 	t.Helper()
 	for i := 1; i < len(reports); i++ {

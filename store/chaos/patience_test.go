@@ -10,12 +10,11 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// patience is how long a test waits that is about right answers, not about their time.
+// patience is the timeout of tests that check answers, not their time.
 const patience = 10 * time.Second
 
-// patientClient returns a client that gives the servers all the time they need, on a
-// machine that may be busy with anything. In all else it is as redisstore.NewClient
-// makes it.
+// patientClient returns a client as redisstore.NewClient makes it, but with long timeouts
+// for a busy machine.
 func patientClient(t testing.TB, at any) redis.UniversalClient {
 	t.Helper()
 	o := &redis.UniversalOptions{

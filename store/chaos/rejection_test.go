@@ -10,10 +10,10 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestRefusals: Redis answers, but not with a decision. Each refusal has a class, is
-// quick and charges nothing, and decisions are back at once when its cause is gone.
-func TestRefusals(t *testing.T) {
-	for _, refusal := range []struct {
+// TestRejections: Redis answers with an error instead of a decision. Each has a class, is
+// quick and charges nothing, and decisions are made again as soon as its cause is gone.
+func TestRejections(t *testing.T) {
+	for _, fault := range []struct {
 		name  string
 		class string
 		begin func(t *testing.T, s *chaos.Server)
@@ -27,7 +27,7 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("its role is %q", role)
 				}
 			},
-			// As a replica it has taken over its new primary's data, which is none.
+			// As a replica it has taken over the data of its new primary, which has none.
 			func(_ *testing.T, s *chaos.Server) { s.Do("REPLICAOF", "NO", "ONE") },
 		},
 		{
@@ -78,7 +78,7 @@ func TestRefusals(t *testing.T) {
 			},
 		},
 	} {
-		t.Run(refusal.name, func(t *testing.T) {
+		t.Run(fault.name, func(t *testing.T) {
 			watch, server := startWatch(t), chaos.StartServer(t)
 			store := storeAt(t, server)
 			p := policyOf(t, countable)
@@ -87,22 +87,22 @@ func TestRefusals(t *testing.T) {
 					t.Fatalf("before: %+v", d)
 				}
 			}
-			refusal.begin(t, server)
-			refused := 0
+			fault.begin(t, server)
+			rejected := 0
 			var took []time.Duration
 			for range 10 {
 				start := time.Now()
 				d, err := tryTake(t.Context(), store, "key", p, 1)
-				if class := ratelimit.ErrorClass(err); d.Allowed || class != refusal.class {
-					t.Errorf("allowed=%v, class %q, %v; want class %q", d.Allowed, class, err, refusal.class)
+				if class := ratelimit.ErrorClass(err); d.Allowed || class != fault.class {
+					t.Errorf("allowed=%v, class %q, %v; want class %q", d.Allowed, class, err, fault.class)
 				}
 				took = append(took, time.Since(start))
 				if err != nil {
-					refused++
+					rejected++
 				}
 			}
 			watch.wantInBudget(t, took)
-			refusal.end(t, server)
+			fault.end(t, server)
 			back := chaos.Until(t, 2*time.Second, "a decision is made", func() bool {
 				_, err := tryTake(t.Context(), store, "key", p, 0)
 				return err == nil
@@ -111,8 +111,8 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("back after %v", back)
 			}
 			most := 3
-			if refusal.class == ratelimit.ClassTimeout {
-				most += refused // they were given up, and may be charged when the pause is over
+			if fault.class == ratelimit.ClassTimeout {
+				most += rejected // these timed out, and may be charged after the pause
 			}
 			if n := charged(t, patientStore(t, server), "key", countable); n > most {
 				t.Errorf("%d tokens were charged; want %d at most", n, most)
@@ -121,7 +121,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// wantErrorStat is the witness that a server has refused.
+// wantErrorStat checks that a server has answered with an error.
 func wantErrorStat(t *testing.T, s *chaos.Server, name string) {
 	t.Helper()
 	chaos.Until(t, 5*time.Second, "it answers", func() bool { return s.Info("redis_version") != "" })

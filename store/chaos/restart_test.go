@@ -11,7 +11,7 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestRestart: Redis is killed and comes back, with its data or without.
+// TestRestart: Redis is killed and comes back, with or without its data.
 func TestRestart(t *testing.T) {
 	for _, keeps := range []bool{true, false} {
 		t.Run(fmt.Sprintf("keeps its data %v", keeps), func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestRestart(t *testing.T) {
 				t.Errorf("back %v after the restart", back)
 			}
 			watch.wantInBudget(t, during.took)
-			// A call whose answer was lost, or too late, may have been charged.
+			// A call whose answer was lost or late may have been charged.
 			admitted, owes := l.windows["key"].tokens(), charged(t, patientStore(t, server), "key", countable)
 			all, after := l.all(), during.admitted
 			lost := all.errors[redisstore.ClassLost] + all.errors[ratelimit.ClassTimeout]
@@ -55,7 +55,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestLoading: Redis reads its data, which takes a while. Meanwhile it answers nobody.
+// TestLoading: while Redis reads its data, each call gets an error of class loading.
 func TestLoading(t *testing.T) {
 	watch, server := startWatch(t), chaos.StartServer(t, "--appendonly", "yes")
 	store := storeAt(t, server)
@@ -64,12 +64,12 @@ func TestLoading(t *testing.T) {
 	for i := range 2000 {
 		server.Do("SET", i, strings.Repeat("v", 300))
 	}
-	server.Do("CONFIG", "SET", "rdbcompression", "no") // it looks at the clients after so many bytes
+	server.Do("CONFIG", "SET", "rdbcompression", "no") // it serves clients after so many bytes
 	server.Do("CONFIG", "SET", "save", "3600 1")
 	server.Do("SAVE")
 	server.Do("CONFIG", "SET", "appendonly", "no")
 	server.Stop()
-	// A millisecond for each key, and a look at the clients after each kilobyte.
+	// Loading takes a millisecond for each key, and Redis serves clients after each kilobyte.
 	server.Restart("--appendonly", "no", "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
 	loading, start := 0, time.Now()
 	var took []time.Duration

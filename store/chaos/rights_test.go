@@ -9,8 +9,8 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestRights: a user of Redis with just the rights that are needed decides; without one
-// of them, each call says that it is the rights.
+// TestRights: a user of Redis with exactly the needed rights can decide. Without one of
+// them, each call gets an error of class access.
 func TestRights(t *testing.T) {
 	server := chaos.StartServer(t)
 	p := policyOf(t, countable)
@@ -51,7 +51,7 @@ func TestRights(t *testing.T) {
 				}
 			}
 			if err := ratelimit.Prove(t.Context(), store, ratelimit.DefaultTimeout); ratelimit.ErrorClass(err) != redisstore.ClassAccess {
-				t.Errorf("the proof says %v; want class %q", err, redisstore.ClassAccess)
+				t.Errorf("Prove returned %v; want class %q", err, redisstore.ClassAccess)
 			}
 		})
 	}

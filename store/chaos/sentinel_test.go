@@ -9,14 +9,14 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestSentinelFailover: the primary is killed, or hangs. Until the Sentinels have made
-// another one, calls have errors with a class, within their budget; then all is well
-// by itself.
+// TestSentinelFailover: the primary is killed, or hangs. Until the Sentinels have promoted
+// another one, calls get errors with a class, within their budget. Then decisions are made
+// again.
 func TestSentinelFailover(t *testing.T) {
 	for _, fault := range []struct {
 		name  string
 		do    func(*chaos.Server)
-		state byte // of the process, the witness
+		state byte // of the process during the fault
 	}{
 		{"killed", (*chaos.Server).Kill, 0},
 		{"hung", (*chaos.Server).Hang, 'T'},
@@ -56,7 +56,7 @@ func TestSentinelFailover(t *testing.T) {
 			}
 			watch.wantInBudget(t, during.took)
 			for _, key := range keys {
-				// What the new primary had not heard of yet is lost: at most a burst.
+				// What the new primary had not received yet is lost: at most a burst.
 				if over := l.windows[key].worst(); over > int64(limit.Rate) {
 					t.Errorf("key %s: %d tokens too many", key, over)
 				}

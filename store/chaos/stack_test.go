@@ -16,15 +16,15 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestSeveralLimitsThroughTheStack: 10 a day and 1000 a day for each key, and on one route 3
-// a day beside them, from the request to a real Redis and back: one command for each
-// decision, all or nothing, and headers and body that list all limits, the deciding one
-// first. With a mirror between, what is known to be refused takes no command.
+// TestSeveralLimitsThroughTheStack: limits of 10 and 1000 per day for each key, and 3 per day
+// on one route, from the request to a real Redis and back: one command for each decision,
+// all or nothing, and headers and body that list all limits, the deciding one first. With a
+// mirror in between, a denial by knowledge takes no command.
 func TestSeveralLimitsThroughTheStack(t *testing.T) {
 	for _, mirrored := range []bool{false, true} {
-		name, refusals := "redisstore", 1
+		name, denials := "redisstore", 1
 		if mirrored {
-			name, refusals = "mirror", 0
+			name, denials = "mirror", 0
 		}
 		t.Run(name, func(t *testing.T) {
 			server := chaos.StartServer(t)
@@ -37,7 +37,7 @@ func TestSeveralLimitsThroughTheStack(t *testing.T) {
 				t.Cleanup(func() { _ = m.Close() })
 				store = m
 			}
-			// A token takes hours, so that none comes back while a slow machine is at it.
+			// A token takes hours, so none comes back during the test.
 			own := policyOf(t, ratelimit.PerDay(10), ratelimit.PerDay(1000).WithBurst(12).Named("many"))
 			limiter, err := ratelimit.New(store, own, ratelimit.Config{Timeout: patience})
 			if err != nil {
@@ -53,7 +53,7 @@ func TestSeveralLimitsThroughTheStack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := limiter.Peek(t.Context(), "somebody else"); err != nil { // and the script is there
+			if _, err := limiter.Peek(t.Context(), "another key"); err != nil { // loads the script
 				t.Fatal(err)
 			}
 			start := time.Now()
@@ -66,7 +66,7 @@ func TestSeveralLimitsThroughTheStack(t *testing.T) {
 				h.ServeHTTP(w, r)
 				took := server.Calls("evalsha") + server.Calls("eval") - before
 				if took == 1 && time.Since(start) > time.Second/2 {
-					commands = 1 // once a second a mirror asks all the same
+					commands = 1 // a mirror asks once a second all the same
 				}
 				if w.Code != status || took != commands {
 					t.Errorf("%s: status %d with %d commands, want %d with %d", path, w.Code, took, status, commands)
@@ -95,13 +95,13 @@ func TestSeveralLimitsThroughTheStack(t *testing.T) {
 			call("/export", 200, 1, `"GET /export";r=1`, `"default";r=7`, `"many";r=9`)
 			call("/export", 200, 1, `"GET /export";r=0`, `"default";r=6`, `"many";r=8`)
 			for range 5 {
-				call("/export", 429, refusals, `"GET /export";r=0`, `"default";r=6`, `"many";r=8`)
+				call("/export", 429, denials, `"GET /export";r=0`, `"default";r=6`, `"many";r=8`)
 			}
 			for left := 5; left >= 0; left-- {
 				call("/item", 200, 1, `"default";r=`+string(rune('0'+left)), `"many";r=`+string(rune('2'+left)))
 			}
-			call("/item", 429, refusals, `"default";r=0`, `"many";r=2`)
-			call("/export", 429, refusals, `"GET /export";r=0`, `"default";r=0`, `"many";r=2`)
+			call("/item", 429, denials, `"default";r=0`, `"many";r=2`)
+			call("/export", 429, denials, `"GET /export";r=0`, `"default";r=0`, `"many";r=2`)
 			if served != 10 {
 				t.Errorf("the handlers were called %d times, want 10", served)
 			}

@@ -9,9 +9,9 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
-// TestTortureDown: the program starts before Redis does. It starts, its decisions have
-// errors, in time, and as soon as Redis is there they are made.
-func TestTortureDown(t *testing.T) {
+// TestStartBeforeRedis: a program that starts before Redis gets errors in time, and
+// decisions as soon as Redis is up.
+func TestStartBeforeRedis(t *testing.T) {
 	watch, server := startWatch(t), chaos.StartServer(t)
 	server.Kill()
 	store := storeAt(t, server)
@@ -32,6 +32,6 @@ func TestTortureDown(t *testing.T) {
 		return err == nil && d.Allowed
 	})
 	if back > chaos.Patience(time.Second) {
-		t.Errorf("the first decision came %v after Redis was there", back)
+		t.Errorf("the first decision came %v after Redis was up", back)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// newClient returns a client as the package's users make it, with a time-out of 50 ms.
+// newClient returns a client with the default timeout of 50 ms.
 func newClient(t testing.TB, url string) redis.UniversalClient {
 	t.Helper()
 	client, err := redisstore.NewClient(url)
@@ -37,7 +37,7 @@ func storeAt(t testing.TB, at interface{ URL() string }) *redisstore.Store {
 	return newStore(t, newClient(t, at.URL()), redisstore.Config{})
 }
 
-// newClock returns a clock for the scripts of redisstore, as they are.
+// newClock returns a clock for the scripts of redisstore.
 func newClock(t testing.TB) *chaos.Clock {
 	t.Helper()
 	return chaos.NewClock(t, "../redisstore/take.lua", "../redisstore/reset.lua")

@@ -9,8 +9,7 @@ import (
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
-// A watch looks for stalls, and asks a Redis of its own as well, to which nothing
-// happens, for the time, again and again.
+// A watch looks for stalls, also with a Redis of its own that has no fault.
 type watch struct{ *testkit.Stalls }
 
 func startWatch(t *testing.T) *watch {
@@ -19,7 +18,7 @@ func startWatch(t *testing.T) *watch {
 	return &watch{testkit.WatchStalls(t, func() { _, _ = server.Try("TIME") })}
 }
 
-// within returns a time bound, stretched by chaos.Patience and by all stalls so far.
+// within returns a time bound, extended by chaos.Patience and all stalls so far.
 func (w *watch) within(bound time.Duration) time.Duration {
 	return w.Widen(chaos.Patience(bound), time.Time{})
 }
@@ -29,8 +28,8 @@ func (w *watch) spoilt(a answer) bool {
 	return a.late && w.Worst(a.at.Add(-4*ratelimit.DefaultTimeout), a.at) > ratelimit.DefaultTimeout/3
 }
 
-// wantInBudget fails the test if calls took longer than their timeout, 20 ms and the
-// machine's share.
+// wantInBudget fails the test if calls took longer than their timeout, 20 ms and the stalls
+// of the machine.
 func (w *watch) wantInBudget(t testing.TB, took []time.Duration) {
 	t.Helper()
 	budget, late := w.within(ratelimit.DefaultTimeout+20*time.Millisecond), 0
@@ -44,9 +43,9 @@ func (w *watch) wantInBudget(t testing.TB, took []time.Duration) {
 	}
 }
 
-// wantNoErrors fails the test if a call had an error that no stall explains, but for
-// one call in a thousand that ran out of time; and if stalls spoilt more than half of
-// the calls.
+// wantNoErrors fails the test if a call had an error that no stall explains; one call in a
+// thousand may time out all the same. It also fails if stalls spoilt more than half of the
+// calls.
 func (w *watch) wantNoErrors(t testing.TB, c tally) {
 	t.Helper()
 	if n := c.late; n > 0 && n == count(c.errors) && (n-c.spoilt)*1000 <= c.answered && c.spoilt*2 <= c.answered {

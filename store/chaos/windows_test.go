@@ -9,8 +9,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// windows are the calls of one key that were admitted, each at its instant on the
-// store's clock.
+// windows are the admitted calls of one key, each with its time on the store's clock.
 type windows struct {
 	limit ratelimit.Limit
 	burst int
@@ -32,8 +31,8 @@ func newWindows(l ratelimit.Limit) *windows {
 
 func (w *windows) add(at int64, cost int) { w.calls = append(w.calls, admitted{at, cost}) }
 
-// check fails the test if in any window, between any two calls, more than Burst +
-// Rate*T was admitted.
+// check fails the test if more than Burst + Rate*T was admitted in a window between two
+// calls.
 func (w *windows) check(t testing.TB, key string) {
 	t.Helper()
 	if over := w.worst(); over > 0 {
@@ -41,12 +40,12 @@ func (w *windows) check(t testing.TB, key string) {
 	}
 }
 
-// worst returns by how many tokens the worst of all windows is above its bound, or 0.
+// worst returns how many tokens are above the bound in the worst window, or 0.
 //
 // Tokens taken from call i to call j are at most Burst + Rate*(t_j-t_i)/Period. With
 // S_j, the tokens up to and with call j, and x_j = S_j*Period - t_j*Rate, that is
 // x_j - (x_i - cost_i*Period) <= Burst*Period; so it is enough to know the smallest
-// x_i - cost_i*Period so far. All of it is in whole numbers.
+// x_i - cost_i*Period so far. All numbers are integers.
 func (w *windows) worst() int64 {
 	slices.SortStableFunc(w.calls, func(a, b admitted) int { return int(a.At - b.At) })
 	period, rate := big.NewInt(int64(w.limit.Period/time.Microsecond)), big.NewInt(int64(w.limit.Rate))
@@ -72,7 +71,7 @@ func (w *windows) worst() int64 {
 	return worst.Div(worst, period).Int64()
 }
 
-// tokens returns what was admitted.
+// tokens returns the number of admitted tokens.
 func (w *windows) tokens() int {
 	n := 0
 	for _, c := range w.calls {
@@ -81,7 +80,7 @@ func (w *windows) tokens() int {
 	return n
 }
 
-// ideal returns what can be admitted from the first call until an instant.
+// ideal returns what can be admitted from the first call until a time.
 func (w *windows) ideal(until int64) int {
 	if len(w.calls) == 0 {
 		return 0
@@ -90,7 +89,7 @@ func (w *windows) ideal(until int64) int {
 	return w.burst + int(n.Div(n, big.NewInt(int64(w.limit.Period/time.Microsecond))).Int64())
 }
 
-// TestWindows is the control of the check itself.
+// TestWindows is the control of worst.
 func TestWindows(t *testing.T) {
 	for _, c := range []struct {
 		name string
