@@ -58,7 +58,9 @@ func (p *Part) Succeeded(shared, asked, answered int64) {
 	if p.unanswered.Load() != 0 {
 		p.unanswered.Store(0)
 	}
-	p.breaker.step(p.Name, p.Clock.Observe(shared, asked, answered))
+	if by := p.Clock.Observe(shared, asked, answered); by != 0 {
+		p.breaker.step(p.Name, by)
+	}
 }
 
 // Failed counts an attempt that failed with an error of a class. An attempt that timed out

@@ -71,7 +71,9 @@ func (o observed) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Deci
 	asked := b.clock.Now()
 	d, err := o.Store.Take(ctx, r)
 	if err == nil {
-		b.step(o.part.Name, o.part.Clock.Observe(d.Now, asked, b.clock.Now()))
+		if by := o.part.Clock.Observe(d.Now, asked, b.clock.Now()); by != 0 {
+			b.step(o.part.Name, by)
+		}
 	}
 	return d, err
 }

@@ -17,9 +17,9 @@ func (m *Memory) Alone(r *ratelimit.Request, a *Attempt) ratelimit.Decision {
 	defer sh.mu.Unlock()
 	sh.end(r, a)
 	now := m.clock.Now()
-	known := sh.debts(r, share, a, now)
+	sh.debts(r, share, a, now)
 	// A memstore never waits, and with a policy it never fails.
-	d, _ := m.local.Take(context.Background(), ratelimit.Request{Key: r.Key, Policy: share, Cost: r.Cost, Known: &known})
+	d, _ := m.local.Take(context.Background(), ratelimit.Request{Key: r.Key, Policy: share, Cost: r.Cost, Known: &a.known})
 	d.Now, d.Source = now/1000, ratelimit.FromShare
 	if d.Allowed && r.Cost > 0 {
 		sh.charge(r, a, now)

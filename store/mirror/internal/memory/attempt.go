@@ -36,12 +36,23 @@ type carried struct {
 	asked int64
 }
 
-// start counts the attempt as in flight in the slots of the key's buckets.
+// start fills in r.Known, and counts the attempt as in flight in the slots of the key's
+// buckets, unless it costs nothing.
 func (sh *shard) start(r *ratelimit.Request, a *Attempt) {
+	r.Known = nil
 	for i := range r.Policy.Len() {
 		b := r.Policy.Bucket(i)
 		id := a.id.of(b)
 		slot := sh.find(id)
+		a.carried[i] = carried{}
+		if slot == nil {
+			a.known[i] = ratelimit.Known{}
+		} else if slot.known(b, &a.known[i], a.Asked, a.clock) {
+			r.Known = &a.known
+		}
+		if r.Cost <= 0 {
+			continue
+		}
 		if slot == nil {
 			// A full bucket, seen too long ago to conclude anything from it.
 			nothing := observation{den: b.Denominator(), asked: a.Asked - int64(staleAfter) - 1}

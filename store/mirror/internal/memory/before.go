@@ -37,7 +37,6 @@ func (m *Memory) Before(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision)
 	if a.foreign {
 		return Ask
 	}
-	r.Known = nil
 	all, denied := true, false
 	var crowded *slot // whose attempts in flight leave no room
 	mustWait := false // however often it has waited
@@ -45,7 +44,6 @@ func (m *Memory) Before(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	for i := range r.Policy.Len() {
-		a.known[i], a.carried[i] = ratelimit.Known{}, carried{}
 		b := r.Policy.Bucket(i)
 		slot := sh.find(a.id.of(b))
 		if slot == nil {
@@ -70,21 +68,16 @@ func (m *Memory) Before(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision)
 				crowded, mustWait = slot, !b.Fits(most)
 			}
 		}
-		if a.known[i] = slot.known(b, a.Asked, a.clock); a.known[i].Debt != (ratelimit.Debt{}) {
-			r.Known = &a.known
-		}
 	}
 	switch {
 	case all && denied:
 		d.Source = ratelimit.FromKnowledge
 		return Deny
-	case r.Cost <= 0:
-	case crowded != nil && (mustWait || a.waits < maxWaits):
+	case crowded != nil && r.Cost > 0 && (mustWait || a.waits < maxWaits):
 		a.waits++
 		a.Ended = sh.wait(crowded)
 		return Wait
-	default:
-		sh.start(r, a)
 	}
+	sh.start(r, a)
 	return Ask
 }

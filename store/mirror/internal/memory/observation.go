@@ -83,15 +83,17 @@ func (o *observation) clamped(b *ratelimit.Bucket) (t ratelimit.TAT, clamped boo
 	return ratelimit.TAT{Micros: d.Micros, Frac: d.Frac, Den: b.Denominator()}, true
 }
 
-// known returns what the shared store is handed. The clock of the part dates an observation
-// that has no date of its own. Without either (the node admitted requests before its first
-// answer) the aged debt alone is handed over, too large by one round trip.
+// known fills in what the shared store is handed, and reports whether that is anything. The
+// clock of the part dates an observation that has no date of its own. Without either (the node
+// admitted requests before its first answer) the aged debt alone is handed over, too large by
+// one round trip.
 //
 // The debt is aged since the answer and may be too large by the round trip. The store takes
 // the smaller of debt and TAT, so that counts only where the TAT means nothing.
-func (o *observation) known(b *ratelimit.Bucket, now int64, c *clock.Shared) (k ratelimit.Known) {
-	if k.Debt = o.atMost(b, now); k.Debt == (ratelimit.Debt{}) {
-		return k
+func (o *observation) known(b *ratelimit.Bucket, k *ratelimit.Known, now int64, c *clock.Shared) bool {
+	*k = ratelimit.Known{Debt: o.atMost(b, now)}
+	if k.Debt == (ratelimit.Debt{}) {
+		return false
 	}
 	seen, at := o.at, o.at
 	if seen == 0 {
@@ -102,7 +104,7 @@ func (o *observation) known(b *ratelimit.Bucket, now int64, c *clock.Shared) (k 
 		k.TAT, _ = o.clamped(b)
 		k.TAT.Micros += at
 	}
-	return k
+	return true
 }
 
 // fullAt returns when nothing is left of the debt, aged since asked, on this node's clock.

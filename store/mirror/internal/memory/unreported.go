@@ -43,11 +43,12 @@ func (s *slot) add(b *ratelimit.Bucket, cost ratelimit.Debt, now int64) {
 	s.replace(o)
 }
 
-// debts returns what is known of the key's buckets, as debts of this node's share, for a
-// decision on a request. They include the attempts in flight only where these leave no room
-// for it: whether they are admitted is not known.
-func (sh *shard) debts(r *ratelimit.Request, share *ratelimit.Policy, a *Attempt, now int64) (known ratelimit.Knowledge) {
+// debts fills in a.known with the known debts of the key's buckets, as debts of this node's
+// share. They include the attempts in flight only where these leave no room for the request:
+// whether they are admitted is not known.
+func (sh *shard) debts(r *ratelimit.Request, share *ratelimit.Policy, a *Attempt, now int64) {
 	for i := range r.Policy.Len() {
+		a.known[i] = ratelimit.Known{}
 		b := r.Policy.Bucket(i)
 		slot := sh.find(a.id.of(b))
 		if slot == nil {
@@ -65,7 +66,6 @@ func (sh *shard) debts(r *ratelimit.Request, share *ratelimit.Policy, a *Attempt
 		if debt.Frac != 0 && share.Bucket(i).Denominator() != b.Denominator() {
 			debt = ratelimit.Debt{Micros: debt.Micros + 1}
 		}
-		known[i].Debt = debt
+		a.known[i].Debt = debt
 	}
-	return known
 }
