@@ -31,7 +31,7 @@ var hostile = map[string]http.Header{
 	"a quota of 0, alone":        headers("RateLimit-Policy: \"a\";q=0;w=1"),
 	"more left than there is":    headers("RateLimit-Policy: \"a\";q=5;w=1", "RateLimit: \"a\";r=2147483647;t=1"),
 	"dates long ago":             headers("Date: Mon, 01 Jan 0001 00:00:00 GMT", "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 9999-12-31T23:59:59Z"),
-	"dates in the far future":             headers("Date: Fri, 31 Dec 9999 23:59:59 GMT", "Retry-After: Mon, 01 Jan 0001 00:00:00 GMT", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 0001-01-01T00:00:00Z"),
+	"dates in the far future":    headers("Date: Fri, 31 Dec 9999 23:59:59 GMT", "Retry-After: Mon, 01 Jan 0001 00:00:00 GMT", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 0001-01-01T00:00:00Z"),
 	"a date that does not exist": headers("Retry-After: Thu, 31 Feb 2000 25:61:61 GMT"),
 	"an epoch at the end":        headers("X-RateLimit-Limit: 5", "X-RateLimit-Remaining: 0", "X-RateLimit-Reset: 999999999999999999"),
 	"vendors that disagree": headers("RateLimit-Policy: \"a\";q=5;w=1", "RateLimit: \"a\";r=0;t=1", "RateLimit-Limit: 1", "RateLimit-Remaining: 0", "RateLimit-Reset: 3600",

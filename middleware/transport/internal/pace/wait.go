@@ -15,6 +15,7 @@ type LateError struct {
 	Deadline bool // Left ends with the context's deadline
 }
 
+// Error returns the wait and the time that was left.
 func (e LateError) Error() string {
 	return fmt.Sprintf("pace: a wait of %v, and %v left", e.Wait, e.Left)
 }
