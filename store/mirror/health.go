@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -38,10 +39,7 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 				part.Since = at
 			}
 		}
-		called := p.Name
-		if called == "" {
-			called = "the shared store"
-		}
+		called := cmp.Or(p.Name, "the shared store")
 		if down {
 			someDown = true
 			h.Warnings = append(h.Warnings, fmt.Sprintf("%s is down since %s (%s)", called, at.UTC().Format(time.RFC3339), class))

@@ -27,7 +27,7 @@ type Breaker struct {
 	whole  Part
 	mu     sync.RWMutex
 	named  map[string]*Part
-	closed bool // parts that are met from now on never count as down
+	closed bool // no part goes down any more
 
 	ctx     context.Context //nolint:containedctx // ends with Close, not with a request
 	cancel  context.CancelFunc
@@ -70,7 +70,7 @@ func (b *Breaker) Part(key string) *Part {
 		if len(b.named) == maxParts {
 			return &b.whole
 		}
-		part = &Part{Name: name, breaker: b, closed: b.closed}
+		part = &Part{Name: name, breaker: b}
 		b.named[name] = part
 	}
 	return part
@@ -108,11 +108,6 @@ func (b *Breaker) Close() {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
-	for _, part := range b.Parts() {
-		part.mu.Lock()
-		part.closed = true
-		part.mu.Unlock()
-	}
 	b.cancel()
 	b.probing.Wait()
 }

@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,12 +26,11 @@ type Part struct {
 	probeKey   atomic.Value // a random key that this part has
 	wanted     atomic.Bool  // a request for it came while it was down
 
-	mu     sync.Mutex
-	since  time.Time // the last transition; zero if there was none
-	class  string    // of the failure that opened the breaker
-	probes int       // in a row that close it
-	closed bool      // by Close: the breaker opens no more
-	done   chan struct{}
+	// breaker.mu guards the rest.
+	since  time.Time     // the last transition; zero if there was none
+	class  string        // of the failure that opened the breaker
+	probes int           // in a row that close it
+	done   chan struct{} // of the last outage
 }
 
 // Allow reports whether the part is asked, for a request that waits at most timeout. Its
@@ -64,22 +62,16 @@ func (p *Part) Succeeded(shared, asked, answered int64) {
 }
 
 // Failed counts an attempt that failed with an error of a class. An attempt that timed out
-// says nothing about the part if it lasted less than half of the usual timeout, and
-// meanwhile others were answered.
+// proves nothing if it lasted less than half of the usual timeout, unless no attempt was
+// answered for the whole of it.
 func (p *Part) Failed(epoch uint64, class string, asked int64) {
 	usual, now := min(p.breaker.longest.Load(), int64(ratelimit.DefaultTimeout)), p.breaker.clock.Now()
-	if class == ratelimit.ClassTimeout && now-asked < usual/2 && !p.silent(asked, now, usual) {
-		return
+	if class == ratelimit.ClassTimeout && now-asked < usual/2 {
+		if p.unanswered.CompareAndSwap(0, asked) || now-p.unanswered.Load() < usual {
+			return
+		}
 	}
 	if o, opened := p.open(epoch, class); opened {
 		go p.watch(o)
 	}
-}
-
-// silent reports whether no attempt has been answered for at least usual.
-func (p *Part) silent(asked, now, usual int64) bool {
-	if p.unanswered.CompareAndSwap(0, asked) {
-		return false
-	}
-	return now-p.unanswered.Load() >= usual
 }

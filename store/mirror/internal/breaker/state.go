@@ -1,8 +1,6 @@
 package breaker
 
-import (
-	"time"
-)
+import "time"
 
 // failuresToOpen is how many failures in a row open a breaker.
 const failuresToOpen = 3
@@ -28,9 +26,10 @@ func (p *Part) open(epoch uint64, class string) (o outage, opened bool) {
 	if p.epoch.Load() != epoch || p.failures.Add(1) < failuresToOpen {
 		return o, false
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.epoch.Load() != epoch || p.closed {
+	b := p.breaker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p.epoch.Load() != epoch || b.closed {
 		return o, false
 	}
 	now, done := time.Now(), make(chan struct{})
@@ -41,14 +40,14 @@ func (p *Part) open(epoch uint64, class string) (o outage, opened bool) {
 	o = outage{Transition{Down: true, Part: p.Name, Class: class, At: now}, p.probes, p.done, done}
 	p.since, p.class, p.done = now, class, done
 	p.epoch.Add(1)
-	p.breaker.probing.Add(1)
+	b.probing.Add(1)
 	return o, true
 }
 
 // shut ends an outage.
 func (p *Part) shut() Transition {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.breaker.mu.Lock()
+	defer p.breaker.mu.Unlock()
 	now := time.Now()
 	t := Transition{Part: p.Name, Class: p.class, At: now, Took: now.Sub(p.since)}
 	p.since, p.class = now, ""
@@ -61,7 +60,7 @@ func (p *Part) shut() Transition {
 // State reports whether the part is down, since when it is as it is, and the class of the
 // failure that opened its breaker.
 func (p *Part) State() (down bool, since time.Time, class string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.breaker.mu.RLock()
+	defer p.breaker.mu.RUnlock()
 	return p.epoch.Load()%2 == 1, p.since, p.class
 }

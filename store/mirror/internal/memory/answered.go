@@ -4,24 +4,23 @@ import "github.com/keyrate/keyrate/ratelimit"
 
 // Answered takes in what the shared store answered, at an instant of this node's clock.
 func (m *Memory) Answered(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision, at int64) {
-	if a.foreign {
-		// The answer repeats what the request brought, be it true or not: it proves nothing, and
-		// may have changed what was known.
-		m.forget(a.id, r.Policy, 0)
-		return
-	}
 	n := r.Policy.Len()
 	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	// It may be older than a reset, or about buckets that keys share.
-	void := sh.resets.since(a.id.key, a.Asked) || d.Overflow
+	void := a.foreign || d.Overflow || sh.resets.since(a.id.key, a.Asked)
 	for i := range n {
 		b := r.Policy.Bucket(i)
 		id := a.id.of(b)
 		slot := sh.find(id)
 		sh.endOne(slot, a, i, r.Cost)
 		if void {
+			// The answer repeats foreign knowledge, be it true or not, and may have changed what
+			// was known. Only an unreported debt is known to nothing else.
+			if a.foreign && slot != nil && !slot.unreported {
+				sh.empty(slot)
+			}
 			continue
 		}
 		answer := observe(b, d.Debts[i], a.Asked, at, d.Now)
@@ -42,4 +41,59 @@ func (m *Memory) Answered(r *ratelimit.Request, a *Attempt, d *ratelimit.Decisio
 			slot.replace(answer)
 		}
 	}
+}
+
+// minReset is by how much less than its question knew an answer must owe to prove a reset,
+// in microseconds. A little less is normal where clocks do not run alike.
+const minReset = 10_000
+
+// reconcile takes in the answer to the ith limit of an attempt while the slot's debt is
+// unreported. The shared store charged the attempt cost, and that is added, unless the
+// unreported debt began with a later answer. Adding, where the larger of both debts would be
+// less, is what keeps one node to its limit: the shared store decided without knowing of the
+// requests that were admitted here.
+//
+// The debt is unreported no more with an answer that owes as much, even if all attempts in
+// flight are admitted; with the answer to an attempt that handed over the whole of it and
+// was alone in flight; and with one that owes less than its question knew, which proves a
+// reset.
+func (s *slot) reconcile(b *ratelimit.Bucket, answer observation, cost ratelimit.Debt, a *Attempt, i int) {
+	known := a.known[i].TAT
+	switch {
+	case s.den != b.Denominator(): // the limit was changed
+		s.add(b, cost, answer.answered)
+	case a.carried[i] == carried{s.debt(), s.asked}, known.Den != 0 && answer.at+answer.micros+minReset < known.Micros:
+		s.replace(answer)
+		return
+	case s.repaidAt(a.clock) <= answer.at:
+		if s.inFlight > 0 {
+			// The attempts in flight may have been charged on top of the repaid debt. A new
+			// unreported debt starts with this answer, undated, so that their costs are added.
+			answer.asked, answer.at, answer.unreported = answer.answered, 0, true
+		}
+		s.replace(answer)
+		return
+	case s.at > 0 && answer.at < s.at: // the unreported debt began with a later answer
+	default:
+		// The whole cost, though it may have been charged before the unreported debt began and
+		// be repaid in part: there may have been other debts then, which are not known here.
+		sum := b.Add(s.debt(), cost)
+		s.micros, s.frac = sum.Micros, sum.Frac
+	}
+	if answer.covers(s, b) {
+		s.replace(answer)
+	}
+}
+
+// covers reports whether an answer owes as much as the slot and its attempts in flight.
+// They are compared on the shared clock if the slot is dated by it.
+func (o *observation) covers(s *slot, b *ratelimit.Bucket) bool {
+	more := o.fullAt() - s.fullAt()
+	if s.at > 0 {
+		more = 1000 * (o.at + o.micros - s.at - s.micros)
+		if more == 0 && o.frac < s.frac {
+			return false
+		}
+	}
+	return more >= 1000*withInFlight(b, ratelimit.Debt{}, s.inFlight).Micros
 }

@@ -53,7 +53,16 @@ func (m *Memory) Abandoned(r *ratelimit.Request, a *Attempt) {
 
 // Reset fills the key's buckets of this node and drops what is known of them.
 func (m *Memory) Reset(ctx context.Context, key string, p *ratelimit.Policy) {
-	m.forget(m.hash(key), p, m.clock.Now())
+	id := m.hash(key)
+	sh := m.shard(id)
+	sh.mu.Lock()
+	sh.resets.add(id.key, m.clock.Now())
+	for i := range p.Len() {
+		if slot := sh.find(id.of(p.Bucket(i))); slot != nil {
+			sh.empty(slot)
+		}
+	}
+	sh.mu.Unlock()
 	_ = m.local.Reset(ctx, key, m.shares.of(p)) // a memstore never fails
 }
 

@@ -13,11 +13,8 @@ import (
 // debt gives way, even if it is the new one: so a flood of made-up keys displaces no debt
 // above its own.
 //
-// It is not a memstore. That adds to a debt, while an answer of the shared store replaces
-// what was known, whether it is more or less.
-//
-// It is cut into shards by the hash of the key, so that all limits of a key are under one
-// lock. A shard starts small and doubles, up to its bound.
+// The hash of the key selects a shard, so that all limits of a key are under one lock. A
+// shard starts small and doubles, up to its bound.
 type table struct {
 	seeds  [2]maphash.Seed
 	shift  uint // takes a hash to the number of its shard
@@ -47,9 +44,9 @@ type shard struct {
 	mu     sync.Mutex
 	slots  []slot
 	ends   map[id]chan struct{} // of awaited slots; closed when an attempt ends
-	resets *resets              // nil: there was none
 	most   int                  // slots
-	_      [8]byte              // one cache line each
+	resets resets
+	_      [8]byte // whole cache lines
 }
 
 func newTable(maxKeys int) table {
@@ -73,26 +70,6 @@ func (t *table) hash(key string) id {
 }
 
 func (t *table) shard(key id) *shard { return &t.shards[key.key>>t.shift] }
-
-// forget drops what is known of the key's buckets. A resetAt other than 0 is a reset at
-// that instant: answers to questions from before may still arrive, and are ignored. Only a
-// reset drops unreported debts, which nothing else knows of.
-func (t *table) forget(key id, p *ratelimit.Policy, resetAt int64) {
-	sh := t.shard(key)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if resetAt != 0 {
-		if sh.resets == nil {
-			sh.resets = new(resets)
-		}
-		sh.resets.add(key.key, resetAt)
-	}
-	for i := range p.Len() {
-		if slot := sh.find(key.of(p.Bucket(i))); slot != nil && (resetAt != 0 || !slot.unreported) {
-			sh.empty(slot)
-		}
-	}
-}
 
 // set returns the slots in which a bucket may be.
 func (sh *shard) set(id id) []slot {
@@ -175,4 +152,25 @@ func (sh *shard) grow() bool {
 		}
 	}
 	return true
+}
+
+// wait returns a channel that is closed when an attempt of the slot ends.
+func (sh *shard) wait(slot *slot) <-chan struct{} {
+	if !slot.awaited {
+		if sh.ends == nil {
+			sh.ends = make(map[id]chan struct{})
+		}
+		slot.awaited = true
+		sh.ends[slot.id] = make(chan struct{})
+	}
+	return sh.ends[slot.id]
+}
+
+// wake lets the requests continue that wait for an attempt of the slot.
+func (sh *shard) wake(slot *slot) {
+	if slot.awaited {
+		slot.awaited = false
+		close(sh.ends[slot.id])
+		delete(sh.ends, slot.id)
+	}
 }
