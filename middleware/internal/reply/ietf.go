@@ -56,52 +56,48 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 	return b
 }
 
-// appendRateLimitField appends the value of RateLimit. retry is the wait of the response
-// in seconds, or negative if it has none.
-func appendRateLimitField(b []byte, r *ratelimit.Result, retry int64) []byte {
-	for i := range r.Len() {
-		s := stateOf(r, i)
-		if i > 0 {
-			b = append(b, ", "...)
-		}
-		b = appendString(b, s.Limit.Name)
-		b = append(b, ";r="...)
+// appendRateLimitField appends the value of RateLimit. remaining is what remains of the
+// limit that decides, as text, and retry the wait of the response in seconds, or negative
+// if it has none.
+func appendRateLimitField(b []byte, words *wording, r *ratelimit.Result, remaining []byte, retry int64) []byte {
+	b = append(b, words.states[0]...)
+	if r.Remaining <= maxInteger {
+		b = append(b, remaining...) // spares the arithmetic
+	} else {
+		b = appendInteger(b, maxInteger)
+	}
+	b = append(b, ";t="...)
+	if retry < 0 {
+		retry = lasts(r, 0, r.Limit, r.Remaining)
+	}
+	b = strconv.AppendInt(b, retry, 10)
+	for i := 1; i < r.Len(); i++ {
+		s := r.State(i)
+		b = append(b, ", "...)
+		b = append(b, words.states[i]...)
 		b = appendInteger(b, int64(s.Remaining))
 		b = append(b, ";t="...)
-		if i == 0 && retry >= 0 {
-			b = strconv.AppendInt(b, retry, 10)
+		if s.Violated && s.RetryAfter != ratelimit.Never {
+			b = appendInteger(b, max(1, ceilSeconds(s.RetryAfter)))
 		} else {
-			b = appendInteger(b, max(1, seconds(r, i, &s)))
+			b = appendInteger(b, lasts(r, i, s.Limit, s.Remaining))
 		}
 	}
 	return b
 }
 
-// seconds returns the t of the i-th limit, whose state is s.
-func seconds(r *ratelimit.Result, i int, s *ratelimit.LimitState) int64 {
-	switch {
-	case s.Violated && s.RetryAfter != ratelimit.Never:
-		return ceilSeconds(s.RetryAfter)
-	case s.Remaining > 0:
-		return ceilSeconds(gate.Refill(s.Limit, s.Remaining))
-	default:
-		return ceilSeconds(r.NextAfter(i))
+// lasts returns the t of the i-th limit where no wait is reported: in how many seconds what
+// remains comes back, or one token if none remains, at least 1.
+func lasts(r *ratelimit.Result, i int, l ratelimit.Limit, remaining int) int64 {
+	if remaining > 0 {
+		return max(1, ceilSeconds(gate.Refill(l, remaining)))
 	}
+	return max(1, ceilSeconds(r.NextAfter(i)))
 }
 
-// stateOf is r.State(i), without the arithmetic for the limit that decides, of
-// which r speaks itself.
-func stateOf(r *ratelimit.Result, i int) ratelimit.LimitState {
-	if i > 0 {
-		return r.State(i)
-	}
-	return ratelimit.LimitState{
-		Limit:      r.Limit,
-		Violated:   !r.Allowed,
-		Remaining:  r.Remaining,
-		RetryAfter: r.RetryAfter,
-		ResetAfter: r.ResetAfter,
-	}
+// appendState appends the beginning of a limit's item in RateLimit, up to what remains.
+func appendState(b []byte, l ratelimit.Limit) []byte {
+	return append(appendString(b, l.Name), ";r="...)
 }
 
 // appendString appends the name of a limit, which needs no escapes in a String of

@@ -66,7 +66,7 @@ func (p *Reply) limits(h map[string][]string, f *fields, b []byte, r *ratelimit.
 	h[Limit] = words.limit
 	b = strconv.AppendInt(b, int64(r.Remaining), 10)
 	f.end(Remaining, b)
-	b = appendRateLimitField(b, r, retry)
+	b = appendRateLimitField(b, words, r, b, retry)
 	f.end(RateLimit, b)
 	if p.reset != ResetOff {
 		b = appendReset(b, p.reset, r.ResetAfter)

@@ -14,6 +14,7 @@ type wording struct {
 	limit    []string // X-Rate-Limit-Limit
 	detail   string   // the beginning of a 429 body
 	objects  []string // the limits in that body, the deciding one first, up to what remains
+	states   []string // the same in RateLimit
 }
 
 // maxWordings bounds the memory: a program that makes policies without end gets new
@@ -60,17 +61,22 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 	limits := p.Limits()
 	found := &worded{policy: p, limits: limits, texts: make([]wording, len(limits))}
 	for i, l := range limits {
-		found.texts[i] = wording{
+		words := wording{
 			policies: []string{string(appendPolicyField(nil, limits, i))},
 			limit:    []string{string(appendLimit(nil, l, w.form))},
 			detail:   string(appendDetail(nil, l)),
-			objects:  []string{string(appendObject(nil, l))},
 		}
-		for j, other := range limits {
-			if j != i {
-				found.texts[i].objects = append(found.texts[i].objects, string(appendObject(nil, other)))
+		for j := range limits {
+			switch { // the deciding one first
+			case j == 0:
+				j = i
+			case j <= i:
+				j--
 			}
+			words.objects = append(words.objects, string(appendObject(nil, limits[j])))
+			words.states = append(words.states, string(appendState(nil, limits[j])))
 		}
+		found.texts[i] = words
 	}
 	if w.count.Add(1) > maxWordings {
 		w.all.Clear()
