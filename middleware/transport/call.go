@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -68,13 +69,10 @@ func (c *call) send() (response *http.Response, err error) {
 
 // checked enforces the contract of a RoundTripper: a response with a body, or an error.
 func checked(response *http.Response, err error) (*http.Response, error) {
-	if response == nil {
-		if err == nil {
-			err = errNothing
-		}
-		return nil, err
-	}
-	if response.Body == nil {
+	switch {
+	case response == nil:
+		return nil, cmp.Or(err, errNothing)
+	case response.Body == nil:
 		response.Body = http.NoBody
 	}
 	if err != nil {
@@ -152,12 +150,10 @@ func (c *call) dropDenial() {
 	}
 }
 
-// observe reports an event. The panic of an observer is ignored.
+// observe reports an event.
 func (c *call) observe(ctx context.Context, e Event, limits signals.Limits) {
-	if c.config.Observe == nil {
-		return
+	if c.config.Observe != nil {
+		e.Host, e.Limits = c.sender.request.URL.Host, limitsOf(limits)
+		_ = try(func() { c.config.Observe(ctx, e) })
 	}
-	defer func() { _ = recover() }()
-	e.Host, e.Limits = c.sender.request.URL.Host, limitsOf(limits)
-	c.config.Observe(ctx, e)
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,15 +65,15 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxPaces < 0 {
 		faults = append(faults, fmt.Errorf("transport: Config.MaxPaces %d must not be negative; 0 means %d", c.MaxPaces, DefaultMaxPaces))
 	}
-	if c.MaxWait == 0 {
-		c.MaxWait = DefaultMaxWait
-	}
-	c.MaxWait = min(c.MaxWait, signals.MaxTime) // so that nothing overflows
-	if c.MaxRetries == 0 {
-		c.MaxRetries = DefaultMaxRetries
-	}
-	if c.MaxPaces == 0 {
-		c.MaxPaces = DefaultMaxPaces
-	}
+	c.MaxWait = min(cmp.Or(c.MaxWait, DefaultMaxWait), signals.MaxTime) // so that nothing overflows
+	c.MaxRetries = cmp.Or(c.MaxRetries, DefaultMaxRetries)
+	c.MaxPaces = cmp.Or(c.MaxPaces, DefaultMaxPaces)
 	return c, errors.Join(faults...)
+}
+
+// try runs a function of the user. It returns false if the function panics.
+func try(f func()) (ok bool) {
+	defer func() { _ = recover() }()
+	f()
+	return true
 }

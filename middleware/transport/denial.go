@@ -13,26 +13,15 @@ import (
 // denial reports whether a response denies its request: by Denied, or by its status.
 func (c Config) denial(response *http.Response, l signals.Limits) signals.Denial {
 	d := signals.DenialOf(response, l)
-	if wait, denied := c.callDenied(response); denied {
+	var wait time.Duration
+	var denied bool
+	if c.Denied != nil && try(func() { wait, denied = c.Denied(response) }) && denied {
 		d.Denied, d.Limited = true, true
 		if wait > 0 {
 			d.Wait = min(wait, signals.MaxTime)
 		}
 	}
 	return d
-}
-
-// callDenied calls Denied; nil, or a panic, denies nothing.
-func (c Config) callDenied(response *http.Response) (wait time.Duration, denied bool) {
-	if c.Denied == nil {
-		return 0, false
-	}
-	defer func() {
-		if recover() != nil {
-			wait, denied = 0, false
-		}
-	}()
-	return c.Denied(response)
 }
 
 const (

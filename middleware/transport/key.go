@@ -21,15 +21,10 @@ func (t *Transport) keyOf(r *http.Request) (key pace.Key, found bool) {
 
 // key returns what Key returns, or the credentials if Key is nil or panics.
 func (c Config) key(r *http.Request) (key string) {
-	if c.Key == nil {
-		return credentials(r)
+	if c.Key != nil && try(func() { key = c.Key(r) }) {
+		return key
 	}
-	defer func() {
-		if recover() != nil {
-			key = credentials(r)
-		}
-	}()
-	return c.Key(r)
+	return credentials(r)
 }
 
 // routeSegments is how many segments of a path count: enough for /api/v1/search and

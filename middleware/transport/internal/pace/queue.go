@@ -5,10 +5,6 @@ import (
 	"time"
 )
 
-// A queue holds the requests that wait for the same limits, by their tickets: a denied
-// request goes back in front of those that came after it.
-type queue struct{ waiters list.List } // of *waiter
-
 // A waiter is a request in a queue.
 type waiter struct {
 	Ticket
@@ -19,52 +15,36 @@ type waiter struct {
 	place    *list.Element
 }
 
-// join adds w, and returns how many are in front of it.
-func (q *queue) join(w *waiter) int {
-	ahead := q.waiters.Len()
-	for e := q.waiters.Back(); e != nil; e = e.Prev() {
-		if waiterIn(e).number < w.number {
-			w.place = q.waiters.InsertAfter(w, e)
-			return ahead
-		}
-		ahead--
-	}
-	w.place = q.waiters.PushFront(w)
-	return 0
-}
-
-// wake makes the first request try whether it may be sent.
-func (q *queue) wake() {
-	first := q.waiters.Front()
-	if first == nil {
-		return
-	}
-	select {
-	case waiterIn(first).wake <- struct{}{}:
-	default: // it will try anyway
-	}
-}
+// queues hold the requests that wait, by the limits that they wait for: a limit that is
+// used up delays no request that does not count against it. A queue is in the order of the
+// tickets: a denied request goes back in front of those that came after it.
+type queues struct{ bySet map[*limitSet]*list.List } // of *waiter
 
 func waiterIn(e *list.Element) *waiter {
 	return e.Value.(*waiter) //nolint:errcheck,forcetypeassert // the list holds nothing else
 }
-
-// queues are the queues of all sets of limits: a limit that is used up delays no request
-// that does not count against it.
-type queues struct{ bySet map[*limitSet]*queue }
 
 // join adds w to the queue of a set, and returns how many are in front of it.
 func (qs *queues) join(w *waiter, set *limitSet) int {
 	q := qs.bySet[set]
 	if q == nil {
 		if qs.bySet == nil {
-			qs.bySet = make(map[*limitSet]*queue)
+			qs.bySet = make(map[*limitSet]*list.List)
 		}
-		q = new(queue)
+		q = list.New()
 		qs.bySet[set] = q
 	}
 	w.set = set
-	return q.join(w)
+	ahead, e := q.Len(), q.Back()
+	for ; e != nil && waiterIn(e).number > w.number; e = e.Prev() {
+		ahead--
+	}
+	if e == nil {
+		w.place = q.PushFront(w)
+	} else {
+		w.place = q.InsertAfter(w, e)
+	}
+	return ahead
 }
 
 func (qs *queues) isFirst(w *waiter) bool { return w.place.Prev() == nil }
@@ -72,8 +52,8 @@ func (qs *queues) isFirst(w *waiter) bool { return w.place.Prev() == nil }
 // leave removes w, and wakes the next request.
 func (qs *queues) leave(w *waiter) {
 	q := qs.bySet[w.set]
-	q.waiters.Remove(w.place)
-	if q.wake(); q.waiters.Len() == 0 {
+	q.Remove(w.place)
+	if wakeFirst(q); q.Len() == 0 {
 		delete(qs.bySet, w.set)
 	}
 }
@@ -81,7 +61,18 @@ func (qs *queues) leave(w *waiter) {
 // wake wakes the first request of each queue.
 func (qs *queues) wake() {
 	for _, q := range qs.bySet {
-		q.wake()
+		wakeFirst(q)
+	}
+}
+
+// wakeFirst makes the first request of a queue try whether it may be sent.
+func wakeFirst(q *list.List) {
+	if q.Len() == 0 {
+		return
+	}
+	select {
+	case waiterIn(q.Front()).wake <- struct{}{}:
+	default: // it will try anyway
 	}
 }
 
@@ -89,14 +80,14 @@ func (qs *queues) wake() {
 func (qs *queues) sort(of func(Route) *limitSet) {
 	var moved []*waiter
 	for set, q := range qs.bySet {
-		for e := q.waiters.Front(); e != nil; {
+		for e := q.Front(); e != nil; {
 			w := waiterIn(e)
 			if e = e.Next(); of(w.route) != set {
-				q.waiters.Remove(w.place)
+				q.Remove(w.place)
 				moved = append(moved, w)
 			}
 		}
-		if q.waiters.Len() == 0 {
+		if q.Len() == 0 {
 			delete(qs.bySet, set)
 		}
 	}

@@ -88,11 +88,10 @@ func (l *limiter) renew(t signals.Limit, o observation) {
 // learnLeft bounds what is left of a window by what remained on the server.
 func (l *limiter) learnLeft(remaining int, o observation, before time.Time) {
 	least, most := max(remaining-o.after-o.unseen, 0), max(remaining-o.after+o.beside, 0)
-	if l.left = max(l.left, least); o.now.Before(before) {
-		l.left = min(l.left, most)
-	} else {
-		l.left = least
+	if !o.now.Before(before) {
+		l.left = least // another window
 	}
+	l.left = min(max(l.left, least), most)
 }
 
 // learnLate takes over a denial that comes after the response to a later request: what

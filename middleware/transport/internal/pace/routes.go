@@ -2,7 +2,7 @@ package pace
 
 import (
 	"cmp"
-	"container/list"
+	"maps"
 	"slices"
 )
 
@@ -16,7 +16,6 @@ const maxRoutes = 256
 // routes have.
 type routes struct {
 	byKey map[Route]*route
-	order list.List // of *route, the one that was learned last in front
 	sets  []*limitSet
 	rest  *limitSet // of unknown routes; nil if there is none
 }
@@ -25,7 +24,6 @@ type route struct {
 	key    Route
 	set    *limitSet
 	newest uint64 // the attempt whose response reported the set
-	place  *list.Element
 }
 
 // A limitSet is the limits that hold some routes. Routes with the same limits share one,
@@ -71,27 +69,21 @@ func (rs *routes) learn(key Route, limiters []*limiter, number uint64) bool {
 		return false
 	case r != nil && slices.Equal(r.set.limiters, limiters):
 		r.newest = number
-		rs.order.MoveToFront(r.place)
 		return false
 	case r != nil:
 		rs.remove(r)
 	case len(rs.byKey) >= maxRoutes:
-		rs.remove(routeIn(rs.order.Back()))
+		rs.remove(slices.MinFunc(slices.Collect(maps.Values(rs.byKey)), func(a, b *route) int { return cmp.Compare(a.newest, b.newest) }))
 	}
 	if len(limiters) > 0 {
 		if rs.byKey == nil {
 			rs.byKey = make(map[Route]*route)
 		}
-		r := &route{key: key, set: rs.setOf(limiters), newest: number}
-		rs.byKey[key], r.place = r, rs.order.PushFront(r)
-		r.set.count(1)
+		rs.byKey[key] = &route{key: key, set: rs.setOf(limiters), newest: number}
+		rs.byKey[key].set.count(1)
 	}
 	rs.findRest()
 	return true
-}
-
-func routeIn(e *list.Element) *route {
-	return e.Value.(*route) //nolint:errcheck,forcetypeassert // the list holds nothing else
 }
 
 func sortByID(limiters []*limiter) {
@@ -99,16 +91,14 @@ func sortByID(limiters []*limiter) {
 }
 
 func (rs *routes) remove(r *route) {
-	rs.order.Remove(r.place)
 	delete(rs.byKey, r.key)
 	r.set.count(-1)
 }
 
 // drop drops limiters from all routes.
 func (rs *routes) drop(gone func(*limiter) bool) {
-	for e := rs.order.Back(); e != nil; {
-		r := routeIn(e)
-		if e = e.Prev(); slices.ContainsFunc(r.set.limiters, gone) {
+	for _, r := range slices.Collect(maps.Values(rs.byKey)) {
+		if slices.ContainsFunc(r.set.limiters, gone) {
 			rs.learn(r.key, slices.DeleteFunc(slices.Clone(r.set.limiters), gone), r.newest)
 		}
 	}
