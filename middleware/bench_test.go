@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -17,8 +18,10 @@ type sink struct {
 	status int
 }
 
-func (s *sink) Header() http.Header         { return s.header }
-func (s *sink) WriteHeader(status int)      { s.status = status }
+func (s *sink) Header() http.Header { return s.header }
+
+func (s *sink) WriteHeader(status int) { s.status = status }
+
 func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
 
 // reset makes a sink ready for the next response: headers that are left over would
@@ -158,5 +161,34 @@ func TestAllocations(t *testing.T) {
 				t.Errorf("%v allocations, want at most %v", got, m.allocs)
 			}
 		})
+	}
+}
+
+// TestPlansAllocateNothing: many plans allocate no more than one policy does.
+func TestPlansAllocateNothing(t *testing.T) {
+	plans := map[string]*ratelimit.Policy{}
+	var keys []string
+	for i := range 50 {
+		key := fmt.Sprintf("key-%d", i)
+		keys = append(keys, key)
+		plans[key] = policy(t, ratelimit.PerSecond(1_000_000+i))
+	}
+	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policy(t, five), Keys: plans})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, table, ratelimit.Config{}), byKey))(bare)
+	w, r, i := &sink{header: http.Header{}}, call{key: "x"}.request(), 0
+	serve := func() {
+		r.Header["X-Api-Key"][0] = keys[i%len(keys)]
+		i++
+		w.reset()
+		h.ServeHTTP(w, r)
+	}
+	for range keys {
+		serve()
+	}
+	if got := testing.AllocsPerRun(200, serve); got > 2 {
+		t.Errorf("%v allocations with 50 plans, want at most 2", got)
 	}
 }

@@ -1,11 +1,14 @@
 package middleware_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
@@ -156,4 +159,190 @@ func TestClientIPTrustsTheConfiguration(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestForgedHeaders(t *testing.T) {
+	headers := []string{"X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP"}
+	forge := func(i int) http.Header {
+		h := http.Header{}
+		for _, name := range headers {
+			h[http.CanonicalHeaderKey(name)] = []string{fmt.Sprintf("203.0.113.%d", i)}
+		}
+		return h
+	}
+	for _, c := range []struct {
+		name   string
+		config middleware.Config
+		peer   string
+		append string // by the trusted proxy
+	}{
+		{name: "nobody trusted", peer: "192.0.2.1:1"},
+		{name: "peer not trusted", peer: "192.0.2.1:1", config: middleware.Config{TrustedProxies: prefixes("10.0.0.0/8")}},
+		{name: "left of the client", peer: "10.0.0.1:1", config: middleware.Config{TrustedProxies: prefixes("10.0.0.0/8")}, append: ", 192.0.2.1"},
+		{name: "ClientIP", peer: "192.0.2.1:1", config: middleware.Config{Key: middleware.ClientIP(prefixes("10.0.0.0/8")...)}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), c.config))(hello)
+				served := 0
+				for i := range 200 {
+					header := forge(i)
+					header["X-Forwarded-For"][0] += c.append
+					if (call{peer: c.peer, header: header}).to(h).Code == http.StatusOK {
+						served++
+					}
+				}
+				if served != 5 {
+					t.Errorf("%d of 200 forged calls served, want 5", served)
+				}
+				// And the victims are not locked out.
+				wantStatus(t, h, call{peer: "203.0.113.7:1"}, http.StatusOK)
+			})
+		})
+	}
+}
+
+func TestIPv6Rotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{}))(hello)
+		served := 0
+		for i := range 200 {
+			if (call{peer: fmt.Sprintf("[2001:db8::%x:%x%%eth%d]:%d", i, i*7, i, 1024+i)}).to(h).Code == http.StatusOK {
+				served++
+			}
+		}
+		if served != 5 {
+			t.Errorf("%d of 200 addresses in one /64 served, want 5", served)
+		}
+		wantStatus(t, h, call{peer: "[2001:db8:0:1::1]:1"}, http.StatusOK)
+		for i := range 20 { // IPv4-mapped: a bucket each, the same as for IPv4
+			for range 5 {
+				wantStatus(t, h, call{peer: fmt.Sprintf("[::ffff:192.0.2.%d]:1", i)}, http.StatusOK)
+			}
+			wantStatus(t, h, call{peer: fmt.Sprintf("192.0.2.%d:1", i)}, http.StatusTooManyRequests)
+		}
+	})
+}
+
+// TestForwardedForms: who is trusted does not depend on how an address is written,
+// and what is none ends the walk.
+func TestForwardedForms(t *testing.T) {
+	local := prefixes("10.0.0.0/8")
+	for _, c := range []struct {
+		name      string
+		trusted   []netip.Prefix
+		peer      string
+		forwarded string
+		want      string
+	}{
+		{"trusted hop as IPv4 in IPv6", local, "10.0.0.1:1", "203.0.113.7,::ffff:10.9.9.9", " ip 203.0.113.7"},
+		{"hop as IPv4 in IPv6", local, "10.0.0.1:1", "::ffff:203.0.113.7", " ip 203.0.113.7"},
+		{"a prefix that is more than IPv4 in IPv6", prefixes("::ffff:0:0/90"), "192.0.2.1:1", "203.0.113.7", " ip 192.0.2.1"},
+		{"trusted peer with a zone", prefixes("fe80::/10"), "[fe80::1%eth0]:1", "203.0.113.7", " ip 203.0.113.7"},
+		{"brackets without a port", local, "10.0.0.1:1", "[2001:db8::9]", " ip 2001:db8::/64"},
+		{"one bracket", local, "10.0.0.1:1", "[2001:db8::9", " ip 10.0.0.1"},
+		{"octal", local, "10.0.0.1:1", "203.0.113.7, 012.0.0.1", " ip 10.0.0.1"},
+		{"peer by name", local, "localhost:80", "203.0.113.7", " ip unknown"},
+	} {
+		r := call{peer: c.peer, header: http.Header{"X-Forwarded-For": {c.forwarded}}}
+		if got := addressOf(t, middleware.ClientIP(c.trusted...), r); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestForwardedSize: a long X-Forwarded-For is read where it is. Errors about it
+// would quote it, at four times its size.
+func TestForwardedSize(t *testing.T) {
+	key := middleware.ClientIP(prefixes("10.0.0.0/8")...)
+	for name, forwarded := range map[string]string{
+		"trusted hops": strings.Repeat("10.0.0.1,", 1<<20/9),
+		"nonsense":     strings.Repeat("x", 1<<20),
+		"commas":       strings.Repeat(",", 1<<20),
+		"spaces":       "10.0.0.2," + strings.Repeat(" ", 1<<20),
+		"colons":       "[" + strings.Repeat(":", 1<<20) + "]:x",
+		"bad port":     "203.0.113.7:" + strings.Repeat("\xff", 1<<20),
+	} {
+		r := call{peer: "10.0.0.1:1", header: http.Header{"X-Forwarded-For": {forwarded}}}.request()
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Key: key}))(bare)
+		w := &sink{header: http.Header{}}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		h.ServeHTTP(w, r)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 1<<18 {
+			t.Errorf("1 MiB of %s: %d bytes allocated", name, took)
+		}
+	}
+}
+
+// FuzzClientAddress: the walk through X-Forwarded-For agrees with a plain one
+// through the joined list, and what a client writes does not matter.
+func FuzzClientAddress(f *testing.F) {
+	f.Add("10.0.0.1:1", "203.0.113.7, 10.0.0.2", "10.0.0.3", "1.2.3.4")
+	f.Add("10.0.0.1:1", "203.0.113.7", ", 10.0.0.3", "junk")
+	f.Add("[fd00::1]:1", "2001:db8::1, ::ffff:10.1.2.3", "fd00::2%eth0", "")
+	f.Add("192.0.2.1:1", "203.0.113.7:80,[2001:db8::1]:80", "", "10.0.0.1")
+	trusted := prefixes("10.0.0.0/8", "fd00::/8")
+	f.Fuzz(func(t *testing.T, peer, first, second, forged string) {
+		if len(first+second) > 4<<10 || strings.Count(first+second, ",") > 90 {
+			return // more than is read of it
+		}
+		r := call{header: http.Header{"X-Forwarded-For": {first, second}}}.request()
+		r.RemoteAddr = peer
+		config := middleware.Config{Key: middleware.ClientIP(trusted...)}
+		got, _ := keySeen(t, config, r)
+		if want := middleware.AddressKey(plainWalk(r, trusted)); got != want {
+			t.Errorf("peer %q, hops %q: %q, want %q", peer, first+","+second, got, want)
+		}
+
+		// The client of a trusted proxy may write what it likes on the left of what
+		// the proxy appends.
+		r.RemoteAddr = "10.0.0.1:1"
+		r.Header["X-Forwarded-For"] = []string{forged, first + ",203.0.113.7", " 10.0.0.2"}
+		if got, _ := keySeen(t, config, r); got != " ip 203.0.113.7" {
+			t.Errorf("%q and %q changed the address to %q", forged, first, got)
+		}
+	})
+}
+
+// plainWalk is clientAddr once more, as simple as can be.
+func plainWalk(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	parse := func(s string) netip.Addr {
+		s = strings.Trim(s, " \t")
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			ap, _ := netip.ParseAddrPort(s)
+			a = ap.Addr()
+		}
+		return a.WithZone("").Unmap()
+	}
+	known := []netip.Addr{parse(r.RemoteAddr)}
+	if s := r.RemoteAddr; strings.Trim(s, " \t") != s { // not a header
+		known[0] = netip.Addr{}
+	}
+	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	for len(hops) > 0 {
+		isTrusted := false
+		for _, p := range trusted {
+			isTrusted = isTrusted || p.Contains(known[len(known)-1])
+		}
+		text := strings.Trim(hops[len(hops)-1], " \t")
+		if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") && len(text) > 1 {
+			text = text[1 : len(text)-1] // an IPv6 address without a port
+			if strings.Trim(text, " \t") != text {
+				break
+			}
+		}
+		hop := parse(text)
+		if len(strings.Trim(hops[len(hops)-1], " \t")) > 64 {
+			hop = netip.Addr{} // longer than any address
+		}
+		if !isTrusted || !hop.IsValid() {
+			break
+		}
+		known = append(known, hop)
+		hops = hops[:len(hops)-1]
+	}
+	return known[len(known)-1]
 }

@@ -1,17 +1,21 @@
 package middleware_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 )
@@ -129,63 +133,6 @@ func TestPanickingFunctionsLimit(t *testing.T) {
 	}
 }
 
-// TestDeniedFallsBack: where Denied does not answer, the problem is sent as if
-// there were no Denied.
-func TestDeniedFallsBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		limiter := newLimiter(t, five, ratelimit.Config{})
-		standard := middleware.Must(middleware.RateLimit(limiter, middleware.Config{DisableQueue: true}))(hello)
-		call{}.exhaust(t, standard)
-		want := dump(call{}.to(standard))
-		for name, denied := range map[string]func(http.ResponseWriter, *http.Request, ratelimit.Result){
-			"silent": func(http.ResponseWriter, *http.Request, ratelimit.Result) {},
-			"panics": func(http.ResponseWriter, *http.Request, ratelimit.Result) { panic(1) },
-			"panics after headers": func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) {
-				w.Header().Set("Content-Type", "text/html")
-				w.Header().Set("Content-Length", "7")
-				w.Header().Set("Content-Encoding", "gzip")
-				w.Header().Del(middleware.HeaderRetryAfter)
-				panic(1)
-			},
-			"informational only": func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) { w.WriteHeader(http.StatusEarlyHints) },
-		} {
-			h := middleware.Must(middleware.RateLimit(limiter, quiet(middleware.Config{Denied: denied})))(hello)
-			if got := dump(call{}.to(h)); got != want && name != "informational only" {
-				t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
-			} else if !strings.HasSuffix(got, `"retry_after_ms":200}`+"\n") {
-				t.Errorf("%s: the problem is not sent:\n%s", name, got)
-			}
-		}
-	})
-}
-
-// TestDeniedAnswers: all ways to write count as an answer.
-func TestDeniedAnswers(t *testing.T) {
-	for name, denied := range map[string]func(http.ResponseWriter, *http.Request, ratelimit.Result){
-		"WriteHeader": func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) { w.WriteHeader(http.StatusTeapot) },
-		"Write":       func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) { _, _ = w.Write([]byte("mine")) },
-		"Write and panic": func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) {
-			_, _ = w.Write([]byte("mine"))
-			panic(1)
-		},
-		"ResponseController": func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) {
-			if err := http.NewResponseController(w).Flush(); err != nil {
-				t.Error(err)
-			}
-		},
-	} {
-		h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), quiet(middleware.Config{Denied: denied})))(hello)
-		call{}.to(h)
-		w := call{}.to(h)
-		if body := w.Body.String(); body != "" && body != "mine" {
-			t.Errorf("%s: the problem was added: %q", name, body)
-		}
-		if w.Header().Get(middleware.HeaderRetryAfter) == "" {
-			t.Errorf("%s: no Retry-After", name)
-		}
-	}
-}
-
 // TestLogRate: an outage is a line a second, and no fault is lost from the count.
 func TestLogRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -254,5 +201,117 @@ func TestFaultContext(t *testing.T) {
 	call{ctx: context.WithValue(t.Context(), id{}, "request 7")}.to(h)
 	if got != "request 7" {
 		t.Errorf("the hook's context holds %v", got)
+	}
+}
+
+func TestFaultClassesAreFew(t *testing.T) {
+	var r recorder
+	h := middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), r.watch(middleware.Config{
+		Key: keyFunc(func(r *http.Request) string {
+			if len(r.URL.Path)%2 == 0 {
+				panic(r.URL.Path)
+			}
+			return r.URL.Path
+		}),
+	})))(hello)
+	w, q := &sink{header: http.Header{}}, call{}.request()
+	calls := testkit.Count(10_000, 100_000)
+	for i := range calls {
+		q.URL.Path = fmt.Sprint("/", i)
+		w.reset()
+		h.ServeHTTP(w, q)
+	}
+	classes := map[string]int{}
+	for _, class := range r.faults() {
+		classes[class]++
+	}
+	if len(classes) != 2 || classes["down"] != calls {
+		t.Errorf("classes %v, want 2 of them", classes)
+	}
+}
+
+// TestFailOpenIsReported: while the store fails calls pass, and each is told.
+func TestFailOpenIsReported(t *testing.T) {
+	var r recorder
+	var events []ratelimit.Event
+	limiter := limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{
+		Observe: func(_ context.Context, e ratelimit.Event) { events = append(events, e) },
+	})
+	h := middleware.Must(middleware.RateLimit(limiter, r.watch(middleware.Config{})))(hello)
+	for range 100 {
+		wantNoHeaders(t, wantStatus(t, h, call{}, http.StatusOK).Header())
+	}
+	if len(events) != 100 || len(r.faults()) != 100 || r.logged() < 1 || r.logged() > 3 {
+		t.Errorf("%d events, %d faults, %d lines; want 100, 100, and at least one", len(events), len(r.faults()), r.logged())
+	}
+	for _, e := range events {
+		if ratelimit.ErrorClass(e.Err) != "down" {
+			t.Fatalf("event %+v", e)
+		}
+	}
+	if !bytes.Contains([]byte(r.log()), []byte("served without a limit")) {
+		t.Errorf("log %q", r.log())
+	}
+}
+
+// TestFunctionsThatEndTheGoroutine: runtime.Goexit in a function of the user is
+// no way past the limit, and keeps nobody else from being limited.
+func TestFunctionsThatEndTheGoroutine(t *testing.T) {
+	for name, config := range map[string]middleware.Config{
+		"Key":    {Key: keyFunc(func(*http.Request) string { runtime.Goexit(); return "" })},
+		"Cost":   {Cost: func(*http.Request) int { runtime.Goexit(); return 0 }},
+		"Skip":   {Skip: func(*http.Request) bool { runtime.Goexit(); return false }},
+		"Denied": {Denied: func(http.ResponseWriter, *http.Request, ratelimit.Result) { runtime.Goexit() }},
+	} {
+		served := 0
+		limiter := newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{})
+		h := middleware.Must(middleware.RateLimit(limiter, quiet(config)))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served++ }))
+		for range 3 {
+			var wg sync.WaitGroup
+			wg.Go(func() { call{}.to(h) })
+			wg.Wait()
+		}
+		if served > 1 {
+			t.Errorf("%s: %d calls served at 1/h", name, served)
+		}
+		if n := (call{}).exhaust(t, middleware.Must(middleware.RateLimit(limiter, middleware.Config{}))(hello)); n != 1-served {
+			t.Errorf("%s: %d calls served after %d, want 1 in all", name, n, served)
+		}
+	}
+}
+
+// chainError is an error that wraps another one, if it is not nil itself.
+type chainError struct{ inner error }
+
+func (*chainError) Error() string { return "the look-up failed" }
+
+func (e *chainError) Unwrap() error { return e.inner }
+
+// TestFaultWithABrokenChain: an error that panics when it is asked what it wraps
+// does not bring the request down. It is a fault like any other.
+func TestFaultWithABrokenChain(t *testing.T) {
+	limits := ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { return nil, (*chainError)(nil) })
+	for closed, status := range map[bool]int{false: http.StatusOK, true: http.StatusServiceUnavailable} {
+		var r recorder
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), r.watch(middleware.Config{FailClosed: closed})))(hello)
+		wantStatus(t, h, call{}, status)
+		if got := r.faults(); !slices.Equal(got, []string{ratelimit.ClassPanic}) || r.logged() != 1 {
+			t.Errorf("faults %q, log %q; want one: %q", got, r.log(), ratelimit.ClassPanic)
+		}
+	}
+}
+
+// TestStoreThatSaysHowToFail: a store that is set to fail open, or closed, is heeded
+// whatever the middleware is set to.
+func TestStoreThatSaysHowToFail(t *testing.T) {
+	for mode, status := range map[ratelimit.FailMode]int{
+		ratelimit.FailOpen:   http.StatusOK,
+		ratelimit.FailClosed: http.StatusServiceUnavailable,
+	} {
+		err := &ratelimit.StoreError{Class: "away", Fail: mode}
+		for _, closed := range []bool{false, true} {
+			limiter := limiterOn(t, brokenStore{err: err}, ratelimit.PerHour(1), ratelimit.Config{})
+			wantStatus(t, middleware.Must(middleware.RateLimit(limiter, quiet(middleware.Config{FailClosed: closed})))(hello), call{}, status)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
@@ -57,38 +58,6 @@ func TestHeader(t *testing.T) {
 	})
 }
 
-func TestBearer(t *testing.T) {
-	authorization := func(values ...string) http.Header { return http.Header{"Authorization": values} }
-	checkKeys(t, middleware.Bearer(), []keyCase{
-		{name: "none"},
-		{"token", authorization("Bearer abc"), "abc"},
-		{"scheme in any case", authorization("bEARER abc"), "abc"},
-		{"several spaces", authorization("Bearer   abc"), "abc"},
-		{"trimmed", authorization(" Bearer abc\t"), "abc"},
-		{"all of token68", authorization("Bearer aZ09-._~+/=="), "aZ09-._~+/=="},
-		{"padding alone", authorization("Bearer =="), ""},
-		{"padding within", authorization("Bearer a=b"), ""},
-		{"padding in front", authorization("Bearer =abc"), ""},
-		{"padding on both sides", authorization("Bearer ==abc=="), ""},
-		{"padding in front of a letter and behind it", authorization("Bearer =a="), ""},
-		{"much padding", authorization("Bearer a" + strings.Repeat("=", 300)), "a" + strings.Repeat("=", 300)},
-		{"no token", authorization("Bearer"), ""},
-		{"no token but a space", authorization("Bearer "), ""},
-		{"no space", authorization("Bearerabc"), ""},
-		{"tab", authorization("Bearer\tabc"), ""},
-		{"tab behind the space", authorization("Bearer \tabc"), ""},
-		{"two tokens", authorization("Bearer abc def"), ""},
-		{"parameters", authorization("Bearer a,b"), ""},
-		{"quoted", authorization(`Bearer "abc"`), ""},
-		{"word in front", authorization("n1 Bearer abc"), ""},
-		{"longer scheme", authorization("xBearer abc"), ""},
-		{"another scheme", authorization("Basic abc"), ""},
-		{"kelvin sign", authorization("Bearer \u212a"), ""},
-		{"two headers", authorization("Bearer abc", "Bearer abc"), ambiguous},
-		{"another and Bearer", authorization("Basic abc", "Bearer abc"), ambiguous},
-	})
-}
-
 func TestFirst(t *testing.T) {
 	checkKeys(t, middleware.First(middleware.Header("A"), middleware.Header("B")), []keyCase{
 		{name: "none"},
@@ -100,35 +69,6 @@ func TestFirst(t *testing.T) {
 		{"the second does not matter", http.Header{"A": {"a"}, "B": {"b", "b"}}, "a"},
 	})
 	checkKeys(t, middleware.First(), []keyCase{{name: "of none"}})
-}
-
-func TestBucketKey(t *testing.T) {
-	long := strings.Repeat("k", middleware.MaxKey)
-	for _, c := range []struct{ name, key, want string }{
-		{"empty", "", ""},
-		{"short", "key", "key"},
-		{"trimmed", " \tkey\t ", "key"},
-		{"as long as may be", long, long},
-		{"trimmed to as long as may be", " " + long + " ", long},
-		{"any bytes", ambiguous, ambiguous},
-	} {
-		if got := middleware.BucketKey(c.key); got != c.want {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
-		}
-	}
-	hashed := middleware.BucketKey(long + "k")
-	if len(hashed) > 64 || !strings.HasPrefix(hashed, " sha256 ") {
-		t.Errorf("a long key became %q", hashed)
-	}
-	if again := middleware.BucketKey(" " + long + "k"); again != hashed {
-		t.Errorf("a long key became %q and %q", hashed, again)
-	}
-	if other := middleware.BucketKey(long + "l"); other == hashed {
-		t.Error("two long keys have one bucket")
-	}
-	if forged := middleware.BucketKey(hashed); forged == hashed {
-		t.Error("a key can name the bucket of a long key")
-	}
 }
 
 // TestKeyFunc: what the function returns, and what becomes of the request.
@@ -177,5 +117,82 @@ func TestKeyFunc(t *testing.T) {
 				wantAbsent(t, dump(w)+r.log(), canary)
 			}
 		})
+	}
+}
+
+type identity struct{}
+
+// TestVerifiedIdentity: keyed on what auth has verified, made-up credentials
+// make no buckets, and however a good one is spelled it is one bucket.
+func TestVerifiedIdentity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Key: keyFunc(func(r *http.Request) string {
+			user, _ := r.Context().Value(identity{}).(string)
+			return user
+		})}))(hello)
+		auth := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.Header.Get("Authorization"), "K") { // as lax as can be
+				r = r.WithContext(context.WithValue(r.Context(), identity{}, "alice"))
+			}
+			limit.ServeHTTP(w, r)
+		})
+		served := 0
+		for i := range 100 {
+			good := call{header: http.Header{"Authorization": {fmt.Sprintf("n%d Bearer K", i)}}}
+			bad := call{header: http.Header{"Authorization": {fmt.Sprintf("Bearer %d", i)}}}
+			for _, c := range []call{good, bad} {
+				if c.to(auth).Code == http.StatusOK {
+					served++
+				}
+			}
+		}
+		if served != 10 {
+			t.Errorf("%d calls served, want 5 for the identity and 5 for the address", served)
+		}
+	})
+}
+
+func TestWithoutAKey(t *testing.T) {
+	for name, key := range map[string]middleware.Key{
+		"zero":   {},
+		"Header": middleware.Header("X-API-Key"),
+		"Bearer": middleware.Bearer(),
+		"First":  middleware.First(middleware.Header("X-API-Key"), middleware.Bearer()),
+		"none":   middleware.First(),
+		"blank":  keyFunc(func(*http.Request) string { return " \t " }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Key: key}))(hello)
+				for _, peer := range []string{"192.0.2.1:1", "192.0.2.2:1", "@"} {
+					if n := (call{peer: peer}).exhaust(t, h); n != 5 {
+						t.Errorf("%d calls without a key served from %s, want 5", n, peer)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestKeyHeaderTwice(t *testing.T) {
+	limiter := newLimiter(t, five, ratelimit.Config{})
+	reached := false
+	h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Key: middleware.First(middleware.Header("X-API-Key"), middleware.Bearer())}))(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	for _, header := range []http.Header{
+		{"X-API-Key": {"mine", "victim"}},
+		{"X-API-Key": {"victim", "victim"}},
+		{"X-API-Key": {"", "victim"}},
+		{"Authorization": {"Bearer mine", "Bearer victim"}},
+	} {
+		wantStatus(t, h, call{header: header}, http.StatusBadRequest)
+	}
+	if reached {
+		t.Error("the handler was reached")
+	}
+	for _, key := range []string{"mine", "victim", "", middleware.AddressKey(call{}.addr())} {
+		if r, err := limiter.Peek(t.Context(), key); err != nil || r.Remaining != 5 {
+			t.Errorf("key %q was charged (error %v)", key, err)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package middleware_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/store/memstore"
 )
 
 // TestNilHandler serves what http.Server would.
@@ -158,121 +156,6 @@ func TestRequireKey(t *testing.T) {
 	wantStatus(t, h, call{key: " \t"}, http.StatusUnauthorized)
 }
 
-// TestShadow: whatever happens in shadow mode, the caller sees what it would see
-// without the middleware, and the observer what enforcement would do.
-func TestShadow(t *testing.T) {
-	config := middleware.Config{
-		Key: middleware.Header("X-API-Key"), RequireKey: true, FailClosed: true, ResetHeader: middleware.ResetAsDelta,
-		Denied: func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) { w.WriteHeader(http.StatusTeapot) },
-	}
-	for _, c := range []struct {
-		name  string
-		store ratelimit.Store
-		call  call
-	}{
-		{"denied", nil, call{key: "k"}},
-		{"no key", nil, call{}},
-		{"two keys", nil, call{header: http.Header{"X-API-Key": {"a", "b"}}}},
-		{"store failed", brokenStore{err: errDown}, call{key: "k"}},
-		{"store panicked", brokenSelfTimed{brokenStore{panic: "no"}}, call{key: "k"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			limiter := newLimiter(t, five, ratelimit.Config{Shadow: true})
-			if c.store != nil {
-				limiter = limiterOn(t, c.store, five, ratelimit.Config{Shadow: true})
-			}
-			h := middleware.Must(middleware.RateLimit(limiter, quiet(config)))(hello)
-			want := dump(c.call.to(hello))
-			for range 10 {
-				if got := dump(c.call.to(h)); got != want {
-					t.Fatalf("response:\n%s\nwant, as without the middleware:\n%s", got, want)
-				}
-			}
-		})
-	}
-
-	t.Run("a limit that is shadow, and the store failed", func(t *testing.T) {
-		h := middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five.Shadowed(), ratelimit.Config{}), quiet(config)))(hello)
-		if got, want := dump(call{key: "k"}.to(h)), dump(call{key: "k"}.to(hello)); got != want {
-			t.Errorf("response:\n%s\nwant, as without the middleware:\n%s", got, want)
-		}
-	})
-
-	t.Run("would deny what enforcement denies", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			var would []bool
-			shadow := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{Shadow: true, Observe: func(_ context.Context, e ratelimit.Event) {
-				would = append(would, e.Result.WouldDeny)
-			}}), byKey))(hello)
-			enforced := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
-			for i := range 40 {
-				c := call{key: strconv.Itoa(i % 3)}
-				wantStatus(t, shadow, c, http.StatusOK)
-				if denied := c.to(enforced).Code == http.StatusTooManyRequests; denied != would[i] {
-					t.Errorf("call %d: denied %v, would deny %v", i, denied, would[i])
-				}
-				time.Sleep(50 * time.Millisecond)
-			}
-		})
-	})
-}
-
-func TestResultInContext(t *testing.T) {
-	var got ratelimit.Result
-	var ok bool
-	look := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, ok = middleware.ResultFrom(r.Context()) })
-	limiter := newLimiter(t, five, ratelimit.Config{})
-	call{}.to(middleware.Must(middleware.RateLimit(limiter, middleware.Config{}))(look))
-	if ok {
-		t.Error("there is a result, though nobody asked for it")
-	}
-	on := middleware.Config{ResultInContext: true}
-	call{}.to(middleware.Must(middleware.RateLimit(limiter, on))(look))
-	if !ok || got.Remaining != 3 || got.Limit != five.WithBurst(5).Named("default") {
-		t.Errorf("result %+v, %v; want 3 of 5 remaining", got, ok)
-	}
-	inner := newLimiter(t, ratelimit.PerDay(100), ratelimit.Config{})
-	call{}.to(middleware.Must(middleware.RateLimit(limiter, on))(middleware.Must(middleware.RateLimit(inner, on))(look)))
-	if !ok || got.Remaining != 99 {
-		t.Errorf("result %+v, %v; want the innermost", got, ok)
-	}
-	call{}.to(middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{Shadow: true}), on))(look))
-	if !ok || !got.Shadow {
-		t.Errorf("result %+v, %v; want one in shadow mode, too", got, ok)
-	}
-	call{}.to(middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.Unlimited, ratelimit.Config{}), on))(look))
-	if !ok || !got.Exempt() {
-		t.Errorf("result %+v, %v; want one for an exempt key, too", got, ok)
-	}
-	call{}.to(middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{}), quiet(on)))(look))
-	if ok {
-		t.Errorf("result %+v, though nothing was decided", got)
-	}
-}
-
-// TestDecisionContext: the limiter gets the values of the request's context, but not
-// its end: see TestAttackRapidReset.
-func TestDecisionContext(t *testing.T) {
-	type id struct{}
-	ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), id{}, "request 7"), time.Minute)
-	cancel()
-	seen := false
-	limits := ratelimit.LimitsFunc(func(ctx context.Context, _ string) (*ratelimit.Policy, error) {
-		seen = true
-		if ctx.Value(id{}) != "request 7" || ctx.Err() != nil {
-			t.Errorf("the request is %v, and its context has ended with %v", ctx.Value(id{}), ctx.Err())
-		}
-		return ratelimit.Unlimited, nil
-	})
-	wantStatus(t, middleware.Must(middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), middleware.Config{}))(hello), call{ctx: ctx}, http.StatusOK)
-	if !seen {
-		t.Error("nobody was asked")
-	}
-	store := selfTimed{&heedful{Store: memstore.New(memstore.Config{})}} // gets the context as it is
-	h := middleware.Must(middleware.RateLimit(limiterOn(t, store, five, ratelimit.Config{}), quiet(middleware.Config{FailClosed: true})))(hello)
-	wantStatus(t, h, call{ctx: ctx}, http.StatusOK)
-}
-
 // TestNotWrapped: the handler gets the ResponseWriter and the request as they came.
 func TestNotWrapped(t *testing.T) {
 	w, r := httptest.NewRecorder(), call{}.request()
@@ -302,181 +185,147 @@ func TestPanicsPassThrough(t *testing.T) {
 	}
 }
 
-// TestManyPolicies: what is kept of one policy is not used for another one, however
-// many there are.
-func TestManyPolicies(t *testing.T) {
-	limits := ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) {
-		n, err := strconv.Atoi(key)
-		if err != nil {
-			return nil, err
-		}
-		return ratelimit.NewPolicy(ratelimit.PerHour(n), ratelimit.PerMinute(n).WithBurst(5).Named("k"+key)) // a new one each time
-	})
-	h := middleware.Must(middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), byKey))(hello)
-	for i := range 2500 {
-		n := i%1200 + 10
-		header := wantStatus(t, h, call{key: strconv.Itoa(n)}, http.StatusOK).Header()
-		window, exact, fine := max(1, (5*60+n-1)/n), (5*60_000_000+n-1)/n, ""
-		if 20*(window*1_000_000-exact) >= exact {
-			fine = fmt.Sprintf(";keyrate-window-us=%d", exact)
-		}
-		want := fmt.Sprintf(`"k%d";q=5;w=%d%s, "default";q=%d;w=3600`, n, window, fine, n)
-		if got := header.Get(middleware.HeaderPolicy); got != want {
-			t.Fatalf("policies %s, want %s", got, want)
-		}
-	}
-}
-
-// TestPlansAllocateNothing: many plans allocate no more than one policy does.
-func TestPlansAllocateNothing(t *testing.T) {
-	plans := map[string]*ratelimit.Policy{}
-	var keys []string
-	for i := range 50 {
-		key := fmt.Sprintf("key-%d", i)
-		keys = append(keys, key)
-		plans[key] = policy(t, ratelimit.PerSecond(1_000_000+i))
-	}
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policy(t, five), Keys: plans})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := middleware.Must(middleware.RateLimit(newLimiter(t, table, ratelimit.Config{}), byKey))(bare)
-	w, r, i := &sink{header: http.Header{}}, call{key: "x"}.request(), 0
-	serve := func() {
-		r.Header["X-Api-Key"][0] = keys[i%len(keys)]
-		i++
-		w.reset()
-		h.ServeHTTP(w, r)
-	}
-	for range keys {
-		serve()
-	}
-	if got := testing.AllocsPerRun(200, serve); got > 2 {
-		t.Errorf("%v allocations with 50 plans, want at most 2", got)
-	}
-}
-
-// TestNested: of two middlewares, the response has the headers of one.
-func TestNested(t *testing.T) {
-	minutely := ratelimit.PerMinute(60).Named("minutely")
-	for _, c := range []struct {
-		name         string
-		outer, inner ratelimit.Limits
-		shadow       string
-		want         string // the limits that the response names
-	}{
-		{"inner tighter", minutely, five, "", `"default";q=5;w=1`},
-		{"outer tighter", five, minutely, "", `"default";q=5;w=1`},
-		{"same room", five.Named("outer"), five.Named("inner"), "", `"outer";q=5;w=1`},
-		{"inner exempt", five, ratelimit.Unlimited, "", `"default";q=5;w=1`},
-		{"outer exempt", ratelimit.Unlimited, five, "", `"default";q=5;w=1`},
-		{"inner in shadow mode", minutely, five, "inner", `"minutely";q=60;w=60`},
-		{"outer in shadow mode", five, minutely, "outer", `"minutely";q=60;w=60`},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			outer := newLimiter(t, c.outer, ratelimit.Config{Shadow: c.shadow == "outer"})
-			inner := newLimiter(t, c.inner, ratelimit.Config{Shadow: c.shadow == "inner"})
-			h := middleware.Must(middleware.RateLimit(outer, middleware.Config{}))(middleware.Must(middleware.RateLimit(inner, middleware.Config{}))(hello))
-			header := wantStatus(t, h, call{}, http.StatusOK).Header()
-			if got := header[middleware.HeaderPolicy]; !slices.Equal(got, []string{c.want}) {
-				t.Errorf("policies %q, want one line %q", got, c.want)
-			}
-			for _, name := range []string{middleware.HeaderRateLimit, middleware.HeaderLimit, middleware.HeaderRemaining} {
-				if got := header[name]; len(got) != 1 {
-					t.Errorf("%s: %q, want one line", name, got)
+func TestSpellingsOfAPath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
+		served := 0
+		for i := range 20 {
+			for _, target := range []string{"/x", "//x", "/%78", "/./x", "/x/", "/x?", "/X", fmt.Sprintf("/x?n=%d", i), fmt.Sprintf("/x/../%d", i), "http://other/x"} {
+				if (call{key: "k", target: target}).to(h).Code == http.StatusOK {
+					served++
 				}
 			}
-		})
-	}
-
-	t.Run("same limiter", func(t *testing.T) {
-		limit := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), quiet(middleware.Config{})))
-		header := wantStatus(t, limit(http.HandlerFunc(limit(hello).ServeHTTP)), call{}, http.StatusOK).Header()
-		if got := header.Get(middleware.HeaderRemaining); got != "3" {
-			t.Errorf("%s remain, want 3: both have charged", got)
 		}
-		header = wantStatus(t, limit(limit(hello)), call{}, http.StatusOK).Header()
-		if got := header.Get(middleware.HeaderRemaining); got != "2" {
-			t.Errorf("%s remain, want 2: directly twice is once", got)
+		if served != 5 {
+			t.Errorf("%d of 200 spellings of the path served, want 5", served)
 		}
 	})
+	t.Run("by pattern", func(t *testing.T) { // a limit of a route's own
+		synctest.Test(t, func(t *testing.T) {
+			limit := middleware.Must(middleware.RateLimit(newLimiter(t, five.Named("x"), ratelimit.Config{}), byKey))
+			mux := http.NewServeMux()
+			mux.Handle("GET /x", limit(hello))
+			served := 0
+			for range 20 {
+				for _, target := range []string{"/x", "/%78", "/x?a", "/%78?b"} {
+					if (call{key: "k", target: target}).to(mux).Code == http.StatusOK {
+						served++
+					}
+				}
+			}
+			if served != 5 {
+				t.Errorf("%d of 80 spellings of a route served, want 5", served)
+			}
+		})
+	})
+}
 
-	t.Run("headers of somebody else", func(t *testing.T) {
-		limit := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(100), ratelimit.Config{}), middleware.Config{}))(hello)
-		for _, header := range []http.Header{
-			{middleware.HeaderRemaining: {"1"}},
-			{middleware.HeaderRemaining: {"1", "1"}, middleware.HeaderRateLimit: {`"a";r=1`}},
-			{middleware.HeaderRemaining: {"few"}, middleware.HeaderRateLimit: {`"a";r=1`}},
-			{middleware.HeaderRateLimit: {`"a";r=1`}},
-		} {
-			w := httptest.NewRecorder()
-			w.HeaderMap = header //nolint:staticcheck // what an outer middleware did
-			limit.ServeHTTP(w, call{}.request())
-			if got := w.Header()[middleware.HeaderPolicy]; len(got) != 1 {
-				t.Errorf("policies %q, want one line", got)
+func TestEveryMethodCosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
+		served := 0
+		for range 20 {
+			for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "get"} {
+				if (call{key: "k", method: method}).to(h).Code == http.StatusOK {
+					served++
+				}
 			}
-			if got := w.Header()[middleware.HeaderRemaining]; len(got) != 1 || got[0] == "1" || got[0] == "few" {
-				t.Errorf("remaining %q, want ours", got)
-			}
+		}
+		if served != 5 {
+			t.Errorf("%d of 200 calls served, want 5 in all", served)
 		}
 	})
 }
 
-// TestHeadersAreSeparate: adding to one header does not change another one, though
-// their values share an array.
-func TestHeadersAreSeparate(t *testing.T) {
-	h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{}))(
-		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			for _, name := range middleware.Headers() {
-				w.Header().Add(name, "more")
+// TestCostOfManyOperations: a call that holds many operations costs as many, one
+// with more than the burst is refused for good, and a handler can charge more when
+// it knows more.
+func TestCostOfManyOperations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := newLimiter(t, five, ratelimit.Config{})
+		config := byKey
+		config.Cost = func(r *http.Request) int { return len(r.URL.Query()["op"]) }
+		h := middleware.Must(middleware.RateLimit(limiter, config))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("more") {
+				result, err := limiter.AllowN(r.Context(), middleware.BucketKey(r.Header.Get("X-API-Key")), 2)
+				if err != nil || !result.Allowed {
+					w.WriteHeader(http.StatusTooManyRequests)
+				}
 			}
 		}))
-	header := call{}.to(h).Header()
-	for name, want := range map[string]string{
-		middleware.HeaderPolicy:    `"default";q=5;w=1`,
-		middleware.HeaderRateLimit: `"default";r=4;t=1`,
-		middleware.HeaderLimit:     "5",
-		middleware.HeaderRemaining: "4",
+		wantStatus(t, h, call{key: "k", target: "/?op=1&op=2&op=3&op=4&op=5&op=6"}, http.StatusTooManyRequests)
+		wantStatus(t, h, call{key: "k", target: "/?op=1&op=2&op=3"}, http.StatusOK)
+		wantStatus(t, h, call{key: "k", target: "/?op=1&op=2&op=3"}, http.StatusTooManyRequests)
+		wantStatus(t, h, call{key: "k", target: "/?op=1&more"}, http.StatusTooManyRequests)
+		time.Sleep(time.Second)
+		wantStatus(t, h, call{key: "k", target: "/?op=1&op=2&op=3&more"}, http.StatusOK)
+		wantStatus(t, h, call{key: "k", target: "/?op=1"}, http.StatusTooManyRequests)
+	})
+}
+
+func TestStrangeCosts(t *testing.T) {
+	const most = int(^uint(0) >> 1)
+	synctest.Test(t, func(t *testing.T) {
+		var r recorder
+		cost := 0
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), r.watch(middleware.Config{Cost: func(*http.Request) int { return cost }})))(hello)
+		for i, step := range []struct {
+			cost, status int
+		}{{most, 429}, {6, 429}, {-1, 200}, {-most - 1, 200}, {3, 200}, {-5, 429}, {1, 429}, {most, 429}} {
+			cost = step.cost
+			if w := (call{}).to(h); w.Code != step.status {
+				t.Errorf("step %d, cost %d: status %d, want %d", i, cost, w.Code, step.status)
+			}
+		}
+		if want := slices.Repeat([]string{middleware.FaultNegativeCost}, 3); !slices.Equal(r.faults(), want) {
+			t.Errorf("faults %q, want %q", r.faults(), want)
+		}
+	})
+}
+
+// TestConcurrent is for the race detector: all parts at once, from many goroutines.
+func TestConcurrent(t *testing.T) {
+	var r recorder
+	limit := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(300), ratelimit.Config{}), r.watch(middleware.Config{
+		Key: middleware.First(middleware.Header("X-API-Key"), middleware.ClientIP()), ResultInContext: true, ResetHeader: middleware.ResetAsTime,
+		Cost:   func(r *http.Request) int { return len(r.URL.Path) - 2 },
+		Denied: func(http.ResponseWriter, *http.Request, ratelimit.Result) { panic("denied") },
+	})))
+	h := limit(http.HandlerFunc(limit(hello).ServeHTTP))
+	done := make(chan int)
+	for i := range 8 {
+		go func() {
+			n := 0
+			for j := range 300 {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, call{key: []string{"", "k"}[i%2], target: []string{"/", "/a", "/ab"}[j%3]}.request())
+				if w.Code == http.StatusOK {
+					n++
+				}
+			}
+			done <- n
+		}()
+	}
+	served := 0
+	for range 8 {
+		served += <-done
+	}
+	if served < 200 || served > 1200 {
+		t.Errorf("%d served", served)
+	}
+}
+
+// TestEmptyPreflight: headers that are there and say nothing make no preflight, or
+// a handler that does not look at the method would run for free.
+func TestEmptyPreflight(t *testing.T) {
+	for _, header := range []http.Header{
+		{"Origin": {""}, "Access-Control-Request-Method": {""}},
+		{"Origin": {"https://example.com"}, "Access-Control-Request-Method": {""}},
+		{"Origin": {""}, "Access-Control-Request-Method": {"GET"}},
 	} {
-		if got := header[name]; !slices.Equal(got, []string{want, "more"}) {
-			t.Errorf("%s: %q, want %q and what was added", name, got, want)
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), middleware.Config{}))(hello)
+		if n := (call{method: http.MethodOptions, header: header}).exhaust(t, h); n != 1 {
+			t.Errorf("%v: %d calls served, want 1", header, n)
 		}
-	}
-}
-
-// TestOuterHeaders: what an outer middleware has said of another body, or of its
-// own limit, does not stay on a 429.
-func TestOuterHeaders(t *testing.T) {
-	limiter := newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{})
-	h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{}))(hello)
-	call{}.to(h)
-	w := httptest.NewRecorder()
-	for _, name := range []string{"Content-Length", "Content-Type", "Cache-Control", middleware.HeaderReset, middleware.HeaderRetryAfter} {
-		w.Header().Set(name, "12345")
-	}
-	h.ServeHTTP(w, call{}.request())
-	for name, values := range w.Header() {
-		if len(values) != 1 || values[0] == "12345" {
-			t.Errorf("%s: %q", name, values)
-		}
-	}
-}
-
-func TestHeaders(t *testing.T) {
-	want := []string{
-		middleware.HeaderPolicy, middleware.HeaderRateLimit, middleware.HeaderLimit, middleware.HeaderRemaining,
-		middleware.HeaderReset, middleware.HeaderRetryAfter, middleware.HeaderRetryAfterMs,
-	}
-	if got := middleware.Headers(); !slices.Equal(got, want) {
-		t.Errorf("Headers: %q, want %q", got, want)
-	}
-	for _, name := range want {
-		if http.CanonicalHeaderKey(name) != name {
-			t.Errorf("%q is not in canonical form", name)
-		}
-	}
-	middleware.Headers()[0] = "changed"
-	if middleware.Headers()[0] != want[0] {
-		t.Error("the list can be changed by its users")
 	}
 }

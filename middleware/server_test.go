@@ -194,10 +194,10 @@ func TestServerBody(t *testing.T) {
 	})
 }
 
-// TestAttackRapidReset: an HTTP/2 client that cancels each request at once
+// TestServerRapidReset: an HTTP/2 client that cancels each request at once
 // (CVE-2023-44487) pays for each, and is refused like any other. The store here
 // heeds its context, so that it would not charge a call whose context has ended.
-func TestAttackRapidReset(t *testing.T) {
+func TestServerRapidReset(t *testing.T) {
 	limiter := limiterOn(t, &heedful{Store: memstore.New(memstore.Config{})}, ratelimit.PerHour(10), ratelimit.Config{})
 	var mu sync.Mutex
 	served, done := 0, make(chan bool, 100)
@@ -262,9 +262,9 @@ type selfTimed struct{ ratelimit.Store }
 
 func (selfTimed) SelfTimed() {}
 
-// TestAttackStalledReader: clients that ask and never read do not keep others from
+// TestServerStalledReader: clients that ask and never read do not keep others from
 // being served.
-func TestAttackStalledReader(t *testing.T) {
+func TestServerStalledReader(t *testing.T) {
 	s := httptest.NewServer(limited(t, ratelimit.PerHour(1), hello))
 	defer s.Close()
 	defer s.CloseClientConnections()
@@ -284,9 +284,9 @@ func TestAttackStalledReader(t *testing.T) {
 	get(t, s, "GET", "stalled", http.StatusTooManyRequests)
 }
 
-// TestAttackStalledBody: a client that announces a body and does not send it is
+// TestServerStalledBody: a client that announces a body and does not send it is
 // refused at once: nobody reads the body.
-func TestAttackStalledBody(t *testing.T) {
+func TestServerStalledBody(t *testing.T) {
 	s := httptest.NewServer(limited(t, ratelimit.PerHour(1), hello))
 	defer s.Close()
 	defer s.CloseClientConnections()
@@ -313,4 +313,27 @@ func dial(t *testing.T, s *httptest.Server) net.Conn {
 		t.Fatal(err)
 	}
 	return conn
+}
+
+// TestKeyOnTheWire: however a key's header is written, a real server hands it on as
+// one key, or refuses it.
+func TestKeyOnTheWire(t *testing.T) {
+	served := make(chan bool, 100)
+	s := httptest.NewServer(middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), middleware.Config{
+		Key: middleware.Header("X-API-Key"), RequireKey: true,
+	}))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served <- true })))
+	defer s.Close()
+	get(t, s, http.MethodGet, "alice", http.StatusOK)
+	<-served
+	for _, line := range []string{
+		"x-api-key: alice", "X-API-KEY:alice", "X-Api-Key:\talice\t", "X-API-Key:\r\n alice", "X-API-Key : alice", " X-API-Key: alice", "X-API-Key\t: alice",
+		"X-API-Key: alice\r\nx-api-key: ", "X-API-Key: alice\r\nX-api-KEY: bob", "X-API-Key:", "X-API-Key: \t ", "X_API_Key: alice",
+		"X-API-Key: alice\x00", "X-API-Key: alice\r X: y", "X-API-Key: alice\v", "X-API-Key: alice\f",
+	} {
+		conn := dial(t, s)
+		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\nConnection: close\r\n\r\n", line)
+		if status, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(status, "HTTP/1.1 4") || len(served) > 0 {
+			t.Fatalf("%q: %q (error %v), %d served; want a refusal", line, status, err, len(served))
+		}
+	}
 }

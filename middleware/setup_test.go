@@ -17,6 +17,32 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
+// The attacks on rate limiters that come through the door, and their tests:
+//
+//	forged X-Forwarded-For, X-Real-IP                 TestForgedHeaders, FuzzClientAddress
+//	credential that auth reads differently            TestSpellingsOfAToken, TestBearer, TestVerifiedIdentity
+//	no key                                            TestWithoutAKey
+//	two values of the key header                      TestKeyHeaderTwice
+//	1 MiB key, NUL, tabs, look-alikes                 TestStrangeKeys, FuzzKey
+//	ambiguous join                                    TestKeysAreNeverJoined
+//	IPv6 rotation inside a /64, IPv4-mapped addresses TestIPv6Rotation, TestClientAddress
+//	IPv4 inside IPv6: all of IPv4 in one bucket       TestEmbeddedIPv4, TestNAT64ClientsAreApart
+//	path spelling                                     TestSpellingsOfAPath
+//	HEAD and OPTIONS unlimited                        TestEveryMethodCosts, TestPreflight, TestServerHead
+//	many operations in one call                       TestCostOfManyOperations
+//	HTTP/2 rapid reset                                TestServerRapidReset
+//	stalled body or reader of the 429                 TestServerStalledBody, TestServerStalledReader
+//	429 as amplifier                                  TestDenialIsSmall, TestBodySize, TestLogRate, TestJitter
+//	negative or huge cost                             TestStrangeCosts, TestExtremes
+//	memory by random keys                             TestRandomKeysTakeNoMemory
+//	API keys in logs, errors, panics                  TestCanary
+//	the key as a metric label                         TestFaultClassesAreFew
+//	reflection                                        TestNothingIsReflected
+//	silent fail-open                                  TestFailOpenIsReported, TestFaults
+//	panicking KeyFunc or hook                         TestFaults, TestPanickingFunctionsLimit, TestHooksThatPanic
+//
+// Attacks on hashes, clocks, eviction and Redis are tested at the stores.
+
 // five is the limit that nearly every test holds its callers to.
 var five = ratelimit.PerSecond(5)
 

@@ -8,6 +8,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -296,32 +297,6 @@ func TestExtremes(t *testing.T) {
 	}
 }
 
-// TestBodySize: at most 512 bytes for one limit of the default name, whatever its
-// numbers, and with the longest name 114 more, since the name is there twice.
-func TestBodySize(t *testing.T) {
-	largest := map[string]int{}
-	for _, l := range extremes {
-		for _, name := range []string{"default", strings.Repeat("x", ratelimit.MaxName)} {
-			p := policy(t, l.Named(name))
-			for _, cost := range []int{1, min(l.Burst, 1<<62) + 1} {
-				limiter := newLimiter(t, p, ratelimit.Config{})
-				h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Jitter: middleware.MaxJitter, Cost: func(*http.Request) int { return cost }}))(hello)
-				if _, err := limiter.AllowN(t.Context(), middleware.AddressKey(call{}.addr()), l.Burst); err != nil {
-					t.Fatal(err)
-				}
-				if w := (call{}).to(h); w.Code == http.StatusTooManyRequests {
-					largest[name] = max(largest[name], w.Body.Len())
-				}
-			}
-		}
-	}
-	short, long := largest["default"], largest[strings.Repeat("x", ratelimit.MaxName)]
-	t.Logf("largest bodies: %d bytes with the default name, %d with one of %d bytes", short, long, ratelimit.MaxName)
-	if short == 0 || short > 512 || long > 512+2*(ratelimit.MaxName-len("default")) {
-		t.Errorf("bodies of %d and %d bytes", short, long)
-	}
-}
-
 // TestWrongStore: whatever a store claims to owe, the answer is no panic.
 func TestWrongStore(t *testing.T) {
 	for _, debt := range []ratelimit.Debt{{Micros: -1}, {Micros: -1 << 62}, {Micros: 1 << 62}, {Micros: 1<<63 - 1, Frac: 1<<32 - 1}, {Frac: 1<<32 - 1}} {
@@ -348,59 +323,83 @@ func (s wrongStore) Take(context.Context, ratelimit.Request) (ratelimit.Decision
 	return s.decision, nil
 }
 
-func TestPeriodHeader(t *testing.T) {
-	for period, want := range map[time.Duration]string{
-		time.Microsecond:          "1us",
-		time.Millisecond:          "1ms",
-		1900 * time.Millisecond:   "1900ms",
-		time.Second:               "1s",
-		5 * time.Second:           "5s",
-		90 * time.Second:          "90s",
-		15 * time.Minute:          "15m",
-		12 * time.Hour:            "12h",
-		24 * time.Hour:            "1d",
-		36 * time.Hour:            "36h",
-		7 * 24 * time.Hour:        "7d",
-		time.Hour + 1*time.Second: "3601s",
-	} {
-		h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.Limit{Rate: 5, Period: period}, ratelimit.Config{}), middleware.Config{LimitHeader: middleware.LimitAsPeriod}))(hello)
-		if got := (call{}).to(h).Header().Get(middleware.HeaderLimit); got != want {
-			t.Errorf("%v: %q, want %q", period, got, want)
-		}
+// FuzzResponse: whatever the limits, headers and body are well formed and agree
+// with each other.
+func FuzzResponse(f *testing.F) {
+	for _, l := range extremes {
+		f.Add(l.Rate, int64(l.Period/time.Microsecond), l.Burst, "default", 1, uint8(3), false)
+		f.Add(l.Rate, int64(l.Period/time.Microsecond), l.Burst, "a<b>&'c'", l.Burst, uint8(3), true)
 	}
+	f.Add(5, int64(1_000_000), 0, "", 6, uint8(9), true)
+	f.Fuzz(func(t *testing.T, rate int, micros int64, burst int, name string, cost int, calls uint8, two bool) {
+		if micros < 0 || micros > int64(ratelimit.MaxRefill/time.Microsecond) || cost < 0 {
+			return
+		}
+		limits := []ratelimit.Limit{{Name: name, Rate: rate, Period: time.Duration(micros) * time.Microsecond, Burst: burst}}
+		if two {
+			limits = append(limits, ratelimit.PerMinute(7).WithBurst(3).Named("the other"))
+		}
+		p, err := ratelimit.NewPolicy(limits...)
+		if err != nil {
+			return
+		}
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, p, ratelimit.Config{}), middleware.Config{Cost: func(*http.Request) int { return cost }}))(hello)
+		for range calls%16 + 1 {
+			w := call{}.to(h)
+			checkResponse(t, w, p, cost)
+			if t.Failed() {
+				t.Fatalf("%v, cost %d:\n%s", p.Limits(), cost, dump(w))
+			}
+		}
+	})
 }
 
-// TestJitter: it only ever lengthens the wait, by at most what was said, and the
-// headers and the body tell the same one.
-func TestJitter(t *testing.T) {
-	p := policy(t, ratelimit.PerHour(1))
-	seen := map[string]bool{}
-	h := middleware.Must(middleware.RateLimit(newLimiter(t, p, ratelimit.Config{}), middleware.Config{Jitter: 10 * time.Second, DisableQueue: true}))(hello)
-	call{}.to(h)
-	for range 200 {
-		w := wantStatus(t, h, call{}, http.StatusTooManyRequests)
-		checkResponse(t, w, p, 1)
-		n, _ := strconv.Atoi(w.Header().Get(middleware.HeaderRetryAfterMs))
-		if n < 3_590_000 || n > 3_610_000 {
-			t.Errorf("wait of %d ms, want 3600 s and up to 10 s more", n)
-		}
-		seen[w.Header().Get(middleware.HeaderRetryAfterMs)] = true
+// TestPoliciesWithoutEnd: a program that makes a policy for every call keeps the
+// text of few of them.
+func TestPoliciesWithoutEnd(t *testing.T) {
+	limits := ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) {
+		return ratelimit.NewPolicy(ratelimit.PerHour(5), ratelimit.PerMinute(5).Named("minute"))
+	})
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), middleware.Config{}))(hello)
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
 	}
-	if len(seen) < 50 {
-		t.Errorf("only %d different waits", len(seen))
+	w, r := &sink{header: http.Header{}}, call{}.request()
+	before := heap()
+	for range 6000 {
+		w.reset()
+		h.ServeHTTP(w, r)
 	}
+	if grew := heap() - before; grew > 4<<20 {
+		t.Errorf("6000 policies left %d bytes", grew)
+	}
+	runtime.KeepAlive(h)
+}
 
-	closed := middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, p, ratelimit.Config{}), quiet(middleware.Config{Jitter: 10 * time.Second, FailClosed: true})))(hello)
-	clear(seen)
-	for range 200 {
-		w := wantStatus(t, closed, call{}, http.StatusServiceUnavailable)
-		n, err := strconv.Atoi(w.Header().Get(middleware.HeaderRetryAfter))
-		if err != nil || n < 1 || n > 11 {
-			t.Errorf("Retry-After %q, want 1 to 11", w.Header().Get(middleware.HeaderRetryAfter))
+// TestManyPolicies: what is kept of one policy is not used for another one, however
+// many there are.
+func TestManyPolicies(t *testing.T) {
+	limits := ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) {
+		n, err := strconv.Atoi(key)
+		if err != nil {
+			return nil, err
 		}
-		seen[w.Header().Get(middleware.HeaderRetryAfter)] = true
-	}
-	if len(seen) < 5 {
-		t.Errorf("only %d different waits", len(seen))
+		return ratelimit.NewPolicy(ratelimit.PerHour(n), ratelimit.PerMinute(n).WithBurst(5).Named("k"+key)) // a new one each time
+	})
+	h := middleware.Must(middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), byKey))(hello)
+	for i := range 2500 {
+		n := i%1200 + 10
+		header := wantStatus(t, h, call{key: strconv.Itoa(n)}, http.StatusOK).Header()
+		window, exact, fine := max(1, (5*60+n-1)/n), (5*60_000_000+n-1)/n, ""
+		if 20*(window*1_000_000-exact) >= exact {
+			fine = fmt.Sprintf(";keyrate-window-us=%d", exact)
+		}
+		want := fmt.Sprintf(`"k%d";q=5;w=%d%s, "default";q=%d;w=3600`, n, window, fine, n)
+		if got := header.Get(middleware.HeaderPolicy); got != want {
+			t.Fatalf("policies %s, want %s", got, want)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,4 +123,63 @@ func (c call) exhaustMany(h http.Handler, most int) int {
 		}
 	}
 	return most
+}
+
+// TestShadow: whatever happens in shadow mode, the caller sees what it would see
+// without the middleware, and the observer what enforcement would do.
+func TestShadow(t *testing.T) {
+	config := middleware.Config{
+		Key: middleware.Header("X-API-Key"), RequireKey: true, FailClosed: true, ResetHeader: middleware.ResetAsDelta,
+		Denied: func(w http.ResponseWriter, _ *http.Request, _ ratelimit.Result) { w.WriteHeader(http.StatusTeapot) },
+	}
+	for _, c := range []struct {
+		name  string
+		store ratelimit.Store
+		call  call
+	}{
+		{"denied", nil, call{key: "k"}},
+		{"no key", nil, call{}},
+		{"two keys", nil, call{header: http.Header{"X-API-Key": {"a", "b"}}}},
+		{"store failed", brokenStore{err: errDown}, call{key: "k"}},
+		{"store panicked", brokenSelfTimed{brokenStore{panic: "no"}}, call{key: "k"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			limiter := newLimiter(t, five, ratelimit.Config{Shadow: true})
+			if c.store != nil {
+				limiter = limiterOn(t, c.store, five, ratelimit.Config{Shadow: true})
+			}
+			h := middleware.Must(middleware.RateLimit(limiter, quiet(config)))(hello)
+			want := dump(c.call.to(hello))
+			for range 10 {
+				if got := dump(c.call.to(h)); got != want {
+					t.Fatalf("response:\n%s\nwant, as without the middleware:\n%s", got, want)
+				}
+			}
+		})
+	}
+
+	t.Run("a limit that is shadow, and the store failed", func(t *testing.T) {
+		h := middleware.Must(middleware.RateLimit(limiterOn(t, brokenStore{err: errDown}, five.Shadowed(), ratelimit.Config{}), quiet(config)))(hello)
+		if got, want := dump(call{key: "k"}.to(h)), dump(call{key: "k"}.to(hello)); got != want {
+			t.Errorf("response:\n%s\nwant, as without the middleware:\n%s", got, want)
+		}
+	})
+
+	t.Run("would deny what enforcement denies", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var would []bool
+			shadow := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{Shadow: true, Observe: func(_ context.Context, e ratelimit.Event) {
+				would = append(would, e.Result.WouldDeny)
+			}}), byKey))(hello)
+			enforced := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
+			for i := range 40 {
+				c := call{key: strconv.Itoa(i % 3)}
+				wantStatus(t, shadow, c, http.StatusOK)
+				if denied := c.to(enforced).Code == http.StatusTooManyRequests; denied != would[i] {
+					t.Errorf("call %d: denied %v, would deny %v", i, denied, would[i])
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		})
+	})
 }
