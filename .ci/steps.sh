@@ -1,0 +1,129 @@
+# Steps, one after the other or in the background, and their times. Sourced by run.
+
+started=$SECONDS
+tmp=$(mktemp -d)
+steps=0
+current='the start'
+times=()
+lane= # the process that runs the steps in the background, while it runs
+
+finish() {
+	local status=$?
+	[ -z "$lane" ] || kill -- "-$lane" 2>/dev/null || true
+	rm -rf "$tmp"
+	if [ "$status" -ne 0 ]; then
+		printf '\n==== CI FAILED in step %s (exit status %d) ====\n' "$current" "$status"
+	fi
+	exit "$status"
+}
+trap finish EXIT
+
+die() {
+	printf '%s\n' "$*" >&2
+	exit 1
+}
+
+# step NAME COMMAND... runs a step.
+step() {
+	report_background
+	steps=$((steps + 1))
+	current="$steps: $1"
+	printf '\n==== %s (after %d s) ====\n' "$current" "$((SECONDS - started))"
+	local began=$SECONDS
+	"${@:2}"
+	times+=("$(printf '%5d s  %s' "$((SECONDS - began))" "$current")")
+}
+
+# Steps in the background run one after the other. Number n prints to $tmp/lane/n, and has ended when there is
+# $tmp/lane/n.end, with its status and its seconds. Its output is printed whole, between two steps.
+lane_names=()
+lane_commands=()
+lane_reported=0
+
+# background NAME COMMAND... adds a step that start_background is to run.
+background() {
+	lane_names+=("$1")
+	lane_commands+=("$(printf '%q ' "${@:2}")")
+}
+
+# start_background runs what was added. It measures time, so all that runs in the foreground meanwhile gives way to it.
+start_background() {
+	mkdir "$tmp/lane"
+	set -m # in a process group of its own, which finish ends
+	run_lane &
+	set +m
+	lane=$!
+	chrt --idle -p 0 $$ 2>/dev/null || renice -n 19 -p $$ >/dev/null
+}
+
+run_lane() {
+	set +e
+	local n
+	for n in "${!lane_names[@]}"; do
+		local began=$SECONDS status
+		(
+			set -e
+			eval "${lane_commands[n]}"
+		) >"$tmp/lane/$n" 2>&1
+		status=$?
+		printf '%d %d\n' "$status" "$((SECONDS - began))" >"$tmp/lane/end"
+		mv "$tmp/lane/end" "$tmp/lane/$n.end"
+		[ "$status" -eq 0 ] || return
+	done
+}
+
+# report_background prints what has ended since it was last called. If one failed, so does the run.
+report_background() {
+	local n status seconds
+	while [ "$lane_reported" -lt "${#lane_names[@]}" ] && [ -e "$tmp/lane/$lane_reported.end" ]; do
+		n=$lane_reported
+		lane_reported=$((lane_reported + 1))
+		read -r status seconds <"$tmp/lane/$n.end"
+		steps=$((steps + 1))
+		current="$steps: ${lane_names[n]}"
+		printf '\n==== %s (in the background, ended by %d s) ====\n' "$current" "$((SECONDS - started))"
+		cat "$tmp/lane/$n"
+		[ "$status" -eq 0 ] || exit "$status"
+		times+=("$(printf '%5d s  %s, in the background' "$seconds" "$current")")
+	done
+	[ "$lane_reported" -lt "${#lane_names[@]}" ] || chrt --other -p 0 $$ 2>/dev/null || true
+}
+
+# finish_background waits for what is left in the background.
+finish_background() {
+	printf '\n---- waiting for the steps in the background (after %d s) ----\n' "$((SECONDS - started))"
+	chrt --other -p 0 $$ 2>/dev/null || true
+	wait "$lane" || true
+	lane=
+	report_background
+	[ "$lane_reported" -eq "${#lane_names[@]}" ] || die 'not all steps in the background were run'
+}
+
+# A stamp in the build cache says that a whole run has filled it. What Go has not used for five days it removes.
+stamp=$(go env GOCACHE)/00/keyrate-ci
+if [ -n "$(find "$stamp" -mtime -5 2>/dev/null)" ]; then caches=warm; else caches=fresh; fi
+
+# summary prints the times of all steps.
+summary() {
+	printf '\n'
+	printf '%s\n' "${times[@]}"
+	printf '\nsteps: %d passed, 0 failed\n' "$steps"
+	printf '==== CI PASSED: every check, in %d s with %s caches ====\n' "$((SECONDS - started))" "$caches"
+	if [ "$lane_reported" -gt 0 ]; then mkdir -p "${stamp%/*}" && touch "$stamp"; fi
+}
+
+# run prints a command and runs it.
+run() {
+	printf '$ %s\n' "$*"
+	"$@"
+}
+
+# run_seen PATTERN COMMAND... runs a command and fails as well when no line of its output matches PATTERN: a run that
+# selected nothing must not pass for one that found nothing wrong.
+run_seen() {
+	local pattern=$1 seen
+	shift
+	seen=$(mktemp -p "$tmp")
+	run "$@" 2>&1 | tee "$seen"
+	grep -Eq "$pattern" "$seen" || die "nothing was run: no line of the output matches $pattern"
+}
