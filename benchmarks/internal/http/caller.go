@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 // A Caller is one connection, over which it sends one request after the other. It
@@ -29,13 +29,13 @@ func Dial(ctx context.Context, address string) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	before := "GET / HTTP/1.1\r\nHost: " + address + "\r\nUser-Agent: benchmarks\r\nAccept: */*\r\n" + library.KeyHeader + ": "
-	request := []byte(before + library.NewKey(0) + "\r\n\r\n")
+	before := "GET / HTTP/1.1\r\nHost: " + address + "\r\nUser-Agent: benchmarks\r\nAccept: */*\r\n" + load.KeyHeader + ": "
+	request := []byte(before + load.NewKey(0) + "\r\n\r\n")
 	return &Caller{
 		Connection: connection,
 		reader:     bufio.NewReader(connection),
 		request:    request,
-		key:        request[len(before):][:library.KeySize],
+		key:        request[len(before):][:load.KeySize],
 	}, nil
 }
 
@@ -54,7 +54,7 @@ func (c *Caller) call(key int) error {
 // Ask sends one request with the key of that number, and reads the response. It
 // returns its status.
 func (c *Caller) Ask(key int) (int, error) {
-	library.PutKey(c.key, key)
+	load.PutKey(c.key, key)
 	if _, err := c.Connection.Write(c.request); err != nil {
 		return 0, err
 	}

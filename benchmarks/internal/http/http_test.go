@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 func TestServersAreMeasured(t *testing.T) {
@@ -43,7 +44,7 @@ func TestConstantHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set(library.KeyHeader, library.NewKey(0))
+	request.Header.Set(load.KeyHeader, load.NewKey(0))
 	request.RemoteAddr = "192.0.2.1:1234"
 	sent := map[string]http.Header{}
 	for _, name := range []string{headerServer, library.Ours} {
@@ -51,7 +52,7 @@ func TestConstantHeaders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sink := library.NewSink()
+		sink := load.NewSink()
 		handler.ServeHTTP(sink, request)
 		sent[name] = sink.Header()
 	}

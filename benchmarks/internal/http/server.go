@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 // A serverWorker is a server with one library in it, on one core.
@@ -67,8 +68,8 @@ func withConstants(next, limited http.Handler) (http.Handler, error) {
 		return nil, err
 	}
 	request.RemoteAddr = "192.0.2.1:1234"
-	request.Header[library.KeyHeader] = []string{library.NewKey(0)}
-	sink := library.NewSink()
+	request.Header[load.KeyHeader] = []string{load.NewKey(0)}
+	sink := load.NewSink()
 	limited.ServeHTTP(sink, request)
 	if len(sink.Header()) == 0 {
 		return nil, errors.New("keyrate sets no headers")

@@ -8,6 +8,8 @@ import (
 	golimiter "github.com/sethvargo/go-limiter"
 	"github.com/sethvargo/go-limiter/httplimit"
 	"github.com/sethvargo/go-limiter/memorystore"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 type goLimiter struct{ store golimiter.Store }
@@ -45,7 +47,7 @@ func goLimiterHandler(s Setting, next http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := httplimit.NewMiddleware(store, func(r *http.Request) (string, error) { return r.Header.Get(KeyHeader), nil })
+	m, err := httplimit.NewMiddleware(store, func(r *http.Request) (string, error) { return r.Header.Get(load.KeyHeader), nil })
 	if err != nil {
 		return nil, err
 	}

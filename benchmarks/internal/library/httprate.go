@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/go-chi/httprate"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 // httprateLimiter is httprate without headers: it decides nowhere but in a method
@@ -24,6 +26,6 @@ func newHTTPRate(s Setting) (Limiter, error) {
 func (h httprateLimiter) Allow(key string) bool { return !h.limiter.OnLimit(nil, h.request, key) }
 
 func httprateHandler(s Setting, next http.Handler) (http.Handler, error) {
-	key := func(r *http.Request) (string, error) { return r.Header.Get(KeyHeader), nil }
+	key := func(r *http.Request) (string, error) { return r.Header.Get(load.KeyHeader), nil }
 	return httprate.LimitBy(s.Limit.Tokens, s.Limit.Per, key)(next), nil
 }

@@ -3,6 +3,7 @@ package library
 import (
 	"net/http"
 
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/middleware"
 )
 
@@ -11,7 +12,7 @@ func KeyrateHandler(s Setting, next http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit, err := middleware.RateLimit(l, middleware.Config{Key: middleware.Header(KeyHeader)})
+	limit, err := middleware.RateLimit(l, middleware.Config{Key: middleware.Header(load.KeyHeader)})
 	if err != nil {
 		return nil, err
 	}

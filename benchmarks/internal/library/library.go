@@ -107,9 +107,5 @@ func WithRole(roles ...Role) []string {
 	return names
 }
 
-// KeyHeader is the request header that holds the key. It is in canonical form, so
-// that nobody pays for making it so at each request.
-const KeyHeader = "X-Api-Key"
-
 // ByHandNote goes with every table of middlewares.
 const ByHandNote = "x/time/rate has no middleware: it is written by hand and sends no headers"

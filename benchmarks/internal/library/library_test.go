@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 // Every library, set up as the suites do it, must allow and deny as asked:
@@ -25,7 +27,7 @@ func TestLibrariesDecide(t *testing.T) {
 			}
 			for _, n := range []int{1, 2} {
 				for call := range 5 {
-					if got, want := decider.Allow(NewKey(n)), call < 3; got != want {
+					if got, want := decider.Allow(load.NewKey(n)), call < 3; got != want {
 						t.Errorf("%s, %+v: call %d of key %d: allowed %v", l.Name, set, call, n, got)
 					}
 				}
@@ -53,13 +55,13 @@ func TestMiddlewaresDecide(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.RemoteAddr = "192.0.2.1:1234"
-		sink := NewSink()
+		sink := load.NewSink()
 		for _, n := range []int{1, 2} {
-			request.Header.Set(KeyHeader, NewKey(n))
+			request.Header.Set(load.KeyHeader, load.NewKey(n))
 			for call := range 5 {
 				sink.Clear()
 				handler.ServeHTTP(sink, request)
-				if got, want := sink.Status, Status(call >= 3); got != want {
+				if got, want := sink.Status, load.Status(call >= 3); got != want {
 					t.Errorf("%s: call %d of key %d: status %d, want %d", l.Name, call, n, got, want)
 				}
 				if l.Role != ByHand && len(sink.Header()) == 0 {
@@ -74,7 +76,7 @@ func TestMiddlewaresDecide(t *testing.T) {
 }
 
 func TestKeyHeaderIsCanonical(t *testing.T) {
-	if got := http.CanonicalHeaderKey(KeyHeader); got != KeyHeader {
+	if got := http.CanonicalHeaderKey(load.KeyHeader); got != load.KeyHeader {
 		t.Errorf("the canonical form is %s", got)
 	}
 }

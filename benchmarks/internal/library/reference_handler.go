@@ -3,6 +3,8 @@ package library
 import (
 	"net/http"
 	"strconv"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 // referenceHandler sends what keyrate sends, of one limit, with as little as it
@@ -33,7 +35,7 @@ type referenceGate struct {
 
 func (g *referenceGate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key := ""
-	if values := r.Header[KeyHeader]; len(values) == 1 {
+	if values := r.Header[load.KeyHeader]; len(values) == 1 {
 		key = values[0]
 	}
 	debt, allowed := g.table.take(key)

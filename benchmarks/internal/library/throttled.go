@@ -6,6 +6,8 @@ import (
 
 	"github.com/throttled/throttled/v2"
 	"github.com/throttled/throttled/v2/store/memstore"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 type throttledLimiter struct{ limiter *throttled.GCRARateLimiterCtx }
@@ -55,7 +57,7 @@ func ThrottledOn(store throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLim
 
 type ThrottledKey struct{}
 
-func (ThrottledKey) Key(r *http.Request) string { return r.Header.Get(KeyHeader) }
+func (ThrottledKey) Key(r *http.Request) string { return r.Header.Get(load.KeyHeader) }
 
 func throttledHandler(s Setting, next http.Handler) (http.Handler, error) {
 	l, err := throttledGCRA(s)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/didip/tollbooth/v7"
 	tollboothlimiter "github.com/didip/tollbooth/v7/limiter"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 type tollboothLimiter struct{ limiter *tollboothlimiter.Limiter }
@@ -33,6 +35,6 @@ func tollboothNew(s Setting) *tollboothlimiter.Limiter {
 // tollboothHandler limits by the value of the header, and beside it by the
 // address, which its middleware cannot leave out. The path it can.
 func tollboothHandler(s Setting, next http.Handler) (http.Handler, error) {
-	l := tollboothNew(s).SetIPLookups([]string{"RemoteAddr"}).SetIgnoreURL(true).SetHeader(KeyHeader, nil)
+	l := tollboothNew(s).SetIPLookups([]string{"RemoteAddr"}).SetIgnoreURL(true).SetHeader(load.KeyHeader, nil)
 	return tollbooth.LimitHandler(l, next), nil
 }

@@ -8,6 +8,8 @@ import (
 	ululelimiter "github.com/ulule/limiter/v3"
 	"github.com/ulule/limiter/v3/drivers/middleware/stdlib"
 	"github.com/ulule/limiter/v3/drivers/store/memory"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 type ulule struct{ limiter *ululelimiter.Limiter }
@@ -29,6 +31,6 @@ func ululeLimiter(s Setting) *ululelimiter.Limiter {
 }
 
 func ululeHandler(s Setting, next http.Handler) (http.Handler, error) {
-	key := stdlib.WithKeyGetter(func(r *http.Request) string { return r.Header.Get(KeyHeader) })
+	key := stdlib.WithKeyGetter(func(r *http.Request) string { return r.Header.Get(load.KeyHeader) })
 	return stdlib.NewMiddleware(ululeLimiter(s), key).Handler(next), nil
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 // xrate is golang.org/x/time/rate in a map behind a mutex, as people write it by
@@ -92,7 +94,7 @@ func xrateHandler(s Setting, next http.Handler) (http.Handler, error) {
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !l.Allow(r.Header.Get(KeyHeader)) {
+		if !l.Allow(r.Header.Get(load.KeyHeader)) {
 			http.Error(w, http.StatusText(http.StatusTooManyRequests), http.StatusTooManyRequests)
 			return
 		}

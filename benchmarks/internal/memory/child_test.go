@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -29,7 +30,7 @@ func TestChildDecides(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, distribution := range []string{library.Uniform, library.Zipf} {
+		for _, distribution := range []string{load.Uniform, load.Zipf} {
 			var found report.Figures
 			if err := c.Do(decideOrder{distribution, 2, time.Millisecond}, &found); err != nil {
 				t.Fatal(err)
@@ -51,7 +52,7 @@ func TestChildReportsWrongAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Stop() }()
-	err = c.Do(decideOrder{library.Uniform, 1, time.Millisecond}, nil)
+	err = c.Do(decideOrder{load.Uniform, 1, time.Millisecond}, nil)
 	if err == nil || !strings.Contains(err.Error(), "answers") {
 		t.Errorf("got %v, want an error about wrong answers", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -20,7 +21,7 @@ type keySet struct {
 	distribution string
 }
 
-var keySets = []keySet{{1, library.Uniform}, {10_000, library.Uniform}, {10_000, library.Zipf}, {1_000_000, library.Uniform}, {1_000_000, library.Zipf}}
+var keySets = []keySet{{1, load.Uniform}, {10_000, load.Uniform}, {10_000, load.Zipf}, {1_000_000, load.Uniform}, {1_000_000, load.Zipf}}
 
 // kase returns the name of the case.
 func (k keySet) kase(cpus int, verdict string) string {
@@ -148,7 +149,7 @@ type decideWorker struct {
 // A reading is a stream, and where each caller has come to in it: a round goes on
 // where the last one stopped, so that it meets other keys.
 type reading struct {
-	keys    library.Stream
+	keys    load.Stream
 	offsets map[[2]int]int // by the number of callers and the caller
 }
 
@@ -164,23 +165,23 @@ func (w *decideWorker) SetUp(args json.RawMessage) error {
 		return err
 	}
 	gc := debug.SetGCPercent(200) // filling is not what is measured
-	for _, n := range library.Shuffled(w.Setting.Keys) {
+	for _, n := range load.Shuffled(w.Setting.Keys) {
 		if p, ok := w.limiter.(library.Primer); ok && !w.Denied {
-			if err := p.Prime(library.NewKey(n)); err != nil {
+			if err := p.Prime(load.NewKey(n)); err != nil {
 				return err
 			}
 		}
-		if !w.limiter.Allow(library.NewKey(n)) {
+		if !w.limiter.Allow(load.NewKey(n)) {
 			return fmt.Errorf("the first call of key %d was denied", n)
 		}
-		if w.Denied && w.limiter.Allow(library.NewKey(n)) {
+		if w.Denied && w.limiter.Allow(load.NewKey(n)) {
 			return fmt.Errorf("the second call of key %d was allowed", n)
 		}
 	}
 	// Twice as many draws as keys: nearly nine in ten of the keys occur.
 	w.streams = map[string]*reading{}
-	for _, distribution := range []string{library.Uniform, library.Zipf} {
-		keys := library.NewStream(distribution, w.Setting.Keys, max(2*w.Setting.Keys, 1<<12))
+	for _, distribution := range []string{load.Uniform, load.Zipf} {
+		keys := load.NewStream(distribution, w.Setting.Keys, max(2*w.Setting.Keys, 1<<12))
 		w.streams[distribution] = &reading{keys, map[[2]int]int{}}
 	}
 	debug.SetGCPercent(gc)
@@ -222,7 +223,7 @@ func (w *decideWorker) spin(from *reading, callers int, span time.Duration) (cal
 		offset, ok := from.offsets[[2]int{callers, caller}]
 		mu.Unlock()
 		if !ok {
-			offset = len(from.keys) / library.KeySize * caller / callers * library.KeySize
+			offset = len(from.keys) / load.KeySize * caller / callers * load.KeySize
 		}
 		wg.Go(func() {
 			c, bad, next := w.call(from.keys, offset, deadline)
@@ -238,14 +239,14 @@ func (w *decideWorker) spin(from *reading, callers int, span time.Duration) (cal
 }
 
 // call is one caller. It returns where in the stream it stopped.
-func (w *decideWorker) call(keys library.Stream, offset int, deadline time.Time) (calls, wrong, next int) {
+func (w *decideWorker) call(keys load.Stream, offset int, deadline time.Time) (calls, wrong, next int) {
 	limiter, denied := w.limiter, w.Denied
 	for time.Now().Before(deadline) {
 		for range 512 {
 			if limiter.Allow(keys.At(offset)) == denied {
 				wrong++
 			}
-			if offset += library.KeySize; offset == len(keys) {
+			if offset += load.KeySize; offset == len(keys) {
 				offset = 0
 			}
 		}

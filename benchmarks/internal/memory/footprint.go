@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -127,7 +128,7 @@ func (w *footprintWorker) SetUp(args json.RawMessage) error {
 	n := 0
 	for _, count := range set.Counts {
 		for ; n < count; n++ {
-			if !w.limiter.Allow(library.NewKey(n)) {
+			if !w.limiter.Allow(load.NewKey(n)) {
 				return fmt.Errorf("the first call of key %d was denied", n)
 			}
 		}
@@ -146,7 +147,7 @@ func (w *footprintWorker) Do(json.RawMessage) (any, error) {
 		runtime.GC()
 		w.found.Collections = append(w.found.Collections, float64(time.Since(start)))
 	}
-	if w.library.Role != library.Yardstick && w.limiter.Allow(library.NewKey(0)) {
+	if w.library.Role != library.Yardstick && w.limiter.Allow(load.NewKey(0)) {
 		return nil, errors.New("the table has forgotten the first key")
 	}
 	return w.found, nil

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -29,7 +30,7 @@ func (s *sleeper) Allow(string) bool {
 }
 
 func TestInsertFindsTheWorstWait(t *testing.T) {
-	w, err := insert(&sleeper{}, library.NewStream(library.Uniform, 10, 250), time.Now())
+	w, err := insert(&sleeper{}, load.NewStream(load.Uniform, 10, 250), time.Now())
 	if err != nil || w.calls != 250 || w.worst < 5*time.Millisecond || w.long < 2 {
 		t.Errorf("got %+v, %v", w, err)
 	}

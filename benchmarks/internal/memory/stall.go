@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -78,9 +79,9 @@ func (w *stallWorker) Do(args json.RawMessage) (any, error) {
 	if err := json.Unmarshal(args, &expiry); err != nil {
 		return nil, err
 	}
-	keys := make(library.Stream, (2*stallKeys+bystanderKeys)*library.KeySize)
-	for n := range len(keys) / library.KeySize {
-		library.PutKey(keys[n*library.KeySize:], n)
+	keys := make(load.Stream, (2*stallKeys+bystanderKeys)*load.KeySize)
+	for n := range len(keys) / load.KeySize {
+		load.PutKey(keys[n*load.KeySize:], n)
 	}
 	l, err := w.library.Limiter(library.Setting{
 		Limit:  library.Limit{Tokens: 1, Per: expiry},
@@ -95,13 +96,13 @@ func (w *stallWorker) Do(args json.RawMessage) (any, error) {
 	done := make(chan struct{})
 	var seen waits
 	var wg sync.WaitGroup
-	wg.Go(func() { seen = bystand(l, keys[2*stallKeys*library.KeySize:], start, done) })
-	first, err := insert(l, keys[:stallKeys*library.KeySize], start)
+	wg.Go(func() { seen = bystand(l, keys[2*stallKeys*load.KeySize:], start, done) })
+	first, err := insert(l, keys[:stallKeys*load.KeySize], start)
 	if err != nil {
 		return nil, err
 	}
 	time.Sleep(expiry * 11 / 10) // until all of them have expired
-	second, err := insert(l, keys[stallKeys*library.KeySize:2*stallKeys*library.KeySize], start)
+	second, err := insert(l, keys[stallKeys*load.KeySize:2*stallKeys*load.KeySize], start)
 	if err != nil {
 		return nil, err
 	}
@@ -136,11 +137,11 @@ func (w *waits) add(wait time.Duration) {
 }
 
 // insert calls once with every key. Each wait ends where the next begins.
-func insert(l library.Limiter, keys library.Stream, start time.Time) (waits, error) {
+func insert(l library.Limiter, keys load.Stream, start time.Time) (waits, error) {
 	var w waits
 	denied := 0
 	last := time.Since(start)
-	for offset := 0; offset < len(keys); offset += library.KeySize {
+	for offset := 0; offset < len(keys); offset += load.KeySize {
 		if !l.Allow(keys.At(offset)) {
 			denied++
 		}
@@ -149,15 +150,15 @@ func insert(l library.Limiter, keys library.Stream, start time.Time) (waits, err
 		last = now
 	}
 	if denied > 0 {
-		return w, fmt.Errorf("%d of %d new keys were denied", denied, len(keys)/library.KeySize)
+		return w, fmt.Errorf("%d of %d new keys were denied", denied, len(keys)/load.KeySize)
 	}
 	return w, nil
 }
 
 // bystand calls every now and then until done.
-func bystand(l library.Limiter, keys library.Stream, start time.Time, done <-chan struct{}) waits {
+func bystand(l library.Limiter, keys load.Stream, start time.Time, done <-chan struct{}) waits {
 	var w waits
-	for offset := 0; ; offset = (offset + library.KeySize) % len(keys) {
+	for offset := 0; ; offset = (offset + load.KeySize) % len(keys) {
 		select {
 		case <-done:
 			return w

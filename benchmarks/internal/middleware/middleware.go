@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -124,14 +125,14 @@ func (w *handleWorker) SetUp(args json.RawMessage) error {
 	}
 	w.request.RemoteAddr = "192.0.2.1:1234"
 	w.key = []string{""}
-	w.request.Header[library.KeyHeader] = w.key
-	for _, n := range library.Shuffled(w.Setting.Keys) {
-		w.keys = append(w.keys, library.NewKey(n))
+	w.request.Header[load.KeyHeader] = w.key
+	for _, n := range load.Shuffled(w.Setting.Keys) {
+		w.keys = append(w.keys, load.NewKey(n))
 	}
 	// Who denies has allowed one call of each key before.
 	for _, denied := range []bool{false, w.Denied} {
-		if wrong := w.serve(w.limited, len(w.keys), library.Status(denied)); wrong > 0 {
-			return fmt.Errorf("%d of %d keys were not answered with %d", wrong, len(w.keys), library.Status(denied))
+		if wrong := w.serve(w.limited, len(w.keys), load.Status(denied)); wrong > 0 {
+			return fmt.Errorf("%d of %d keys were not answered with %d", wrong, len(w.keys), load.Status(denied))
 		}
 	}
 	return nil
@@ -150,11 +151,11 @@ func (w *handleWorker) Do(args json.RawMessage) (any, error) {
 		if err := w.measure(&bare, w.bare, http.StatusOK, 4096); err != nil {
 			return nil, err
 		}
-		if err := w.measure(&limited, w.limited, library.Status(w.Denied), 4096); err != nil {
+		if err := w.measure(&limited, w.limited, load.Status(w.Denied), 4096); err != nil {
 			return nil, err
 		}
 	}
-	sink := library.NewSink()
+	sink := load.NewSink()
 	w.limited.ServeHTTP(sink, w.request)
 	return report.Figures{
 		"ns":       limited.ns() - bare.ns(),
@@ -193,7 +194,7 @@ func (w *handleWorker) measure(s *slice, h http.Handler, want, calls int) error 
 
 // serve sends requests, one key after the other, and counts the wrong answers.
 func (w *handleWorker) serve(h http.Handler, calls, want int) (wrong int) {
-	sink := library.NewSink()
+	sink := load.NewSink()
 	for range calls {
 		w.key[0] = w.keys[w.next]
 		if w.next++; w.next == len(w.keys) {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
@@ -16,7 +17,7 @@ func outageKeyrate(address string, to library.Limit, next http.Handler) (http.Ha
 	if err != nil {
 		return nil, err
 	}
-	limit, err := middleware.RateLimit(k.Limiter, middleware.Config{Key: middleware.Header(library.KeyHeader)})
+	limit, err := middleware.RateLimit(k.Limiter, middleware.Config{Key: middleware.Header(load.KeyHeader)})
 	if err != nil {
 		return nil, err
 	}

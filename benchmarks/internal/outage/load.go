@@ -9,7 +9,7 @@ import (
 	"time"
 
 	httpload "github.com/keyrate/keyrate/benchmarks/internal/http"
-	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
@@ -56,7 +56,7 @@ func hangUnder(ctx context.Context, address string, firstKey int, p hungPlan, se
 		}
 		all.Go(func() {
 			c.sent = time.Since(start)
-			c.status = fetch(ctx, client, "http://"+address+"/", library.NewKey(firstKey+i%hungKeys))
+			c.status = fetch(ctx, client, "http://"+address+"/", load.NewKey(firstKey+i%hungKeys))
 			c.came = time.Since(start)
 		})
 	}
@@ -116,7 +116,7 @@ func fetch(ctx context.Context, client *http.Client, url, key string) int {
 	if err != nil {
 		return 0
 	}
-	r.Header[library.KeyHeader] = []string{key}
+	r.Header[load.KeyHeader] = []string{key}
 	answer, err := client.Do(r)
 	if err != nil {
 		return 0

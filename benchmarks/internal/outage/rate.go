@@ -6,6 +6,7 @@ import (
 	"github.com/go-redis/redis_rate/v10"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 // outageRedisRate is redis_rate in the middleware that people write for it, as it
@@ -14,7 +15,7 @@ func outageRedisRate(address string, to library.Limit, next http.Handler) (http.
 	l := redis_rate.NewLimiter(defaultClient(address))
 	rate := redis_rate.Limit{Rate: to.Tokens, Burst: to.Tokens, Period: to.Per}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		result, err := l.Allow(r.Context(), r.Header.Get(library.KeyHeader), rate)
+		result, err := l.Allow(r.Context(), r.Header.Get(load.KeyHeader), rate)
 		switch {
 		case err != nil:
 			http.Error(w, "internal error", http.StatusInternalServerError)

@@ -12,7 +12,7 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
@@ -99,8 +99,8 @@ func (w *outageWorker) Do(args json.RawMessage) (any, error) {
 
 // handling returns a caller of the handler, who returns the status of the answer.
 func (w *outageWorker) handling(key int) func() int {
-	request := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, RemoteAddr: "192.0.2.1:1234", Header: http.Header{library.KeyHeader: {library.NewKey(key)}}}
-	sink := library.NewSink()
+	request := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, RemoteAddr: "192.0.2.1:1234", Header: http.Header{load.KeyHeader: {load.NewKey(key)}}}
+	sink := load.NewSink()
 	return func() int {
 		sink.Clear()
 		return serveSafely(w.handler, sink, request)
@@ -110,7 +110,7 @@ func (w *outageWorker) handling(key int) func() int {
 // deciding returns a caller of the limiter, who returns the status that the decision
 // stands for.
 func (w *outageWorker) deciding(key int) func() int {
-	ctx, name := context.Background(), library.NewKey(key)
+	ctx, name := context.Background(), load.NewKey(key)
 	return func() int {
 		allowed, err := w.limiter.Allow(ctx, name)
 		switch {
@@ -148,7 +148,7 @@ func hammerWith(o outageOrder, newCaller func() func() int) (report.Figures, err
 }
 
 // serveSafely returns the status of the answer, 0 if the handler panicked instead.
-func serveSafely(handler http.Handler, sink *library.Sink, request *http.Request) (status int) {
+func serveSafely(handler http.Handler, sink *load.Sink, request *http.Request) (status int) {
 	defer func() {
 		if recover() != nil {
 			status = 0

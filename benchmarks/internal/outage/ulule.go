@@ -8,6 +8,7 @@ import (
 	ululeredis "github.com/ulule/limiter/v3/drivers/store/redis"
 
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
 // outageUlule panics where Redis gives no answer: that is how its middleware tells of
@@ -18,6 +19,6 @@ func outageUlule(address string, to library.Limit, next http.Handler) (http.Hand
 		return nil, err
 	}
 	l := ululelimiter.New(store, ululelimiter.Rate{Period: to.Per, Limit: int64(to.Tokens)})
-	key := stdlib.WithKeyGetter(func(r *http.Request) string { return r.Header.Get(library.KeyHeader) })
+	key := stdlib.WithKeyGetter(func(r *http.Request) string { return r.Header.Get(load.KeyHeader) })
 	return stdlib.NewMiddleware(l, key).Handler(next), nil
 }

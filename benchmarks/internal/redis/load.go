@@ -15,7 +15,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -57,8 +57,8 @@ func (w *redisWorker) SetUp(args json.RawMessage) error {
 	w.library = redisLibraries[at]
 	w.keys = map[bool][]string{}
 	for n := range redisKeys {
-		w.keys[false] = append(w.keys[false], library.NewKey(w.First+2*n))
-		w.keys[true] = append(w.keys[true], library.NewKey(w.First+2*n+1))
+		w.keys[false] = append(w.keys[false], load.NewKey(w.First+2*n))
+		w.keys[true] = append(w.keys[true], load.NewKey(w.First+2*n+1))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
+	"github.com/keyrate/keyrate/benchmarks/internal/load"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
@@ -29,7 +30,7 @@ func TestRedisLibrariesDecide(t *testing.T) {
 			if err != nil {
 				t.Fatal(l.name, err)
 			}
-			key := library.NewKey(10*i + len(s.Network))
+			key := load.NewKey(10*i + len(s.Network))
 			for call := range 5 {
 				got, err := limiter.Allow(t.Context(), key)
 				if err != nil || got != (call < 3) {

@@ -1,4 +1,4 @@
-package library
+package load
 
 import (
 	"fmt"

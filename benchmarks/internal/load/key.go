@@ -1,4 +1,4 @@
-package library
+package load
 
 import (
 	"math/rand/v2"
@@ -59,3 +59,7 @@ func (s Stream) At(offset int) string { return unsafe.String(&s[offset], KeySize
 func Shuffled(n int) []int {
 	return rand.New(rand.NewPCG(3, 4)).Perm(n)
 }
+
+// KeyHeader is the request header that holds the key. It is in canonical form, so
+// that nobody pays for making it so at each request.
+const KeyHeader = "X-Api-Key"
