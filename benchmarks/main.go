@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/keyrate/keyrate/benchmarks/internal/against"
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 	"github.com/keyrate/keyrate/benchmarks/internal/http"
 	"github.com/keyrate/keyrate/benchmarks/internal/memory"
@@ -38,8 +39,13 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == report.TimelineName {
-		return report.DrawTimeline(args[1:], os.Stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case report.TimelineName:
+			return report.DrawTimeline(args[1:], os.Stderr)
+		case against.Name:
+			return against.Command(ctx, args[1:], os.Stdout, os.Stderr)
+		}
 	}
 	return report.Command(ctx, suites, args, os.Stdout, os.Stderr)
 }

@@ -86,17 +86,22 @@ type Child struct {
 	decoder *json.Decoder
 }
 
-// Start starts a child and sets it up. The child ends with stop, and with
+// Start starts this program as a child and sets it up. The child ends with Stop, and with
 // the context.
 func Start(ctx context.Context, kind, name string, args any) (*Child, error) {
-	if _, isChild := os.LookupEnv(childVariable); isChild {
-		return nil, errors.New("a child process must not start another; does its main or TestMain call Serve?")
-	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(ctx, self)
+	return StartProgram(ctx, self, kind, name, args)
+}
+
+// StartProgram is Start with another program, which must call Serve.
+func StartProgram(ctx context.Context, path, kind, name string, args any) (*Child, error) {
+	if _, isChild := os.LookupEnv(childVariable); isChild {
+		return nil, errors.New("a child process must not start another; does its main or TestMain call Serve?")
+	}
+	command := exec.CommandContext(ctx, path)
 	command.Env = append(os.Environ(), childVariable+"="+kind)
 	command.Stderr = os.Stderr
 	command.WaitDelay = time.Second

@@ -39,7 +39,7 @@ const (
 )
 
 var (
-	closedCase = fmt.Sprintf("closed/callers=%d", closedCallers)
+	ClosedCase = fmt.Sprintf("closed/callers=%d", closedCallers)
 	openCase   = fmt.Sprintf("open/rate=%d", openRate)
 )
 
@@ -57,7 +57,7 @@ func runHTTP(ctx context.Context, s *report.Session) error {
 			posts = append(posts, child.Post{Name: l.Name, Args: l.Name})
 		}
 	}
-	if !s.Wants(closedCase) && !s.Wants(openCase) {
+	if !s.Wants(ClosedCase) && !s.Wants(openCase) {
 		return nil
 	}
 	s.Logf("http: starting %d servers", len(posts))
@@ -65,14 +65,14 @@ func runHTTP(ctx context.Context, s *report.Session) error {
 	if err != nil {
 		return err
 	}
-	servers := map[*child.Child]*target{}
+	servers := map[*child.Child]*Target{}
 	defer func() {
 		for _, t := range servers {
 			t.Close()
 		}
 	}()
 	for _, child := range c {
-		t, err := newTarget(ctx, child)
+		t, err := NewTarget(ctx, child)
 		if err != nil {
 			return errors.Join(err, c.Dismiss())
 		}
@@ -81,12 +81,12 @@ func runHTTP(ctx context.Context, s *report.Session) error {
 	for n := range rounds {
 		s.Logf("http: round %d of %d", n+1, rounds)
 		err := c.Round(n, func(child *child.Child) error {
-			if s.Wants(closedCase) {
-				found, err := servers[child].closed(ctx, closed)
+			if s.Wants(ClosedCase) {
+				found, err := servers[child].Closed(ctx, closed)
 				if err != nil {
 					return err
 				}
-				s.Add("http", closedCase, child.Name, found)
+				s.Add("http", ClosedCase, child.Name, found)
 			}
 			if s.Wants(openCase) {
 				found, err := servers[child].open(ctx, open)
@@ -110,14 +110,14 @@ func httpViews(*report.Session) []report.View {
 			Name: "http-cpu", Title: "A server on loopback: processor time per request",
 			Note: library.ByHandNote,
 			Columns: []report.Column{
-				{Label: "busy all the time", Kase: closedCase, Figure: "cpu_us", Unit: report.Microsecond, Digits: 2},
+				{Label: "busy all the time", Kase: ClosedCase, Figure: "cpu_us", Unit: report.Microsecond, Digits: 2},
 				{Label: fmt.Sprintf("%d requests/s", openRate), Kase: openCase, Figure: "cpu_us", Unit: report.Microsecond, Digits: 1},
 			},
 		},
 		{
 			Title: "A server on loopback: throughput and latency",
 			Columns: []report.Column{
-				{Label: "requests/s at most", Kase: closedCase, Figure: "per_second"},
+				{Label: "requests/s at most", Kase: ClosedCase, Figure: "per_second"},
 				{Label: fmt.Sprintf("p50 at %d/s", openRate), Kase: openCase, Figure: "p50_us", Unit: report.Microsecond},
 				{Label: fmt.Sprintf("p99 at %d/s", openRate), Kase: openCase, Figure: "p99_us", Unit: report.Microsecond},
 			},
@@ -126,7 +126,7 @@ func httpViews(*report.Session) []report.View {
 }
 
 func httpGoals(s *report.Session) []report.Goal {
-	c := report.Column{Kase: closedCase, Figure: "cpu_us", Unit: report.Microsecond, Digits: 2}
+	c := report.Column{Kase: ClosedCase, Figure: "cpu_us", Unit: report.Microsecond, Digits: 2}
 	goals := s.AtMost("processor time per request", 1.05, c, []string{headerServer}, "the same headers as constants")
 	return append(goals, s.AtMost("processor time per request", 1, c, library.WithRole(library.Rival), "any other library")...)
 }

@@ -16,11 +16,11 @@ func TestServersAreMeasured(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server, err := newTarget(t.Context(), c)
+		server, err := NewTarget(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		closed, err := server.closed(t.Context(), 50*time.Millisecond)
+		closed, err := server.Closed(t.Context(), 50*time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,19 +16,19 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// A target is a server, with connections to it that stay open.
-type target struct {
+// A Target is a server, with connections to it that stay open.
+type Target struct {
 	server  *child.Child
 	callers []*Caller
 	next    int // of the keys
 }
 
-func newTarget(ctx context.Context, server *child.Child) (*target, error) {
+func NewTarget(ctx context.Context, server *child.Child) (*Target, error) {
 	var u usage
 	if err := server.Do("usage", &u); err != nil {
 		return nil, err
 	}
-	t := &target{server: server}
+	t := &Target{server: server}
 	for n := range closedCallers {
 		c, err := Dial(ctx, u.Address)
 		if err != nil {
@@ -42,15 +42,15 @@ func newTarget(ctx context.Context, server *child.Child) (*target, error) {
 	return t, nil
 }
 
-func (t *target) Close() {
+func (t *Target) Close() {
 	for _, c := range t.callers {
 		c.Close()
 	}
 }
 
-// closed measures a server that is busy all the time. It has one core, and its
+// Closed measures a server that is busy all the time. It has one core, and its
 // callers together have the other.
-func (t *target) closed(ctx context.Context, span time.Duration) (report.Figures, error) {
+func (t *Target) Closed(ctx context.Context, span time.Duration) (report.Figures, error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	if _, err := t.hurry(ctx, span/10); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (t *target) closed(ctx context.Context, span time.Duration) (report.Figures
 }
 
 // hurry lets every caller call again as soon as it has its answer. It ends in time, whatever the server does.
-func (t *target) hurry(ctx context.Context, span time.Duration) (calls int, err error) {
+func (t *Target) hurry(ctx context.Context, span time.Duration) (calls int, err error) {
 	deadline := time.Now().Add(span)
 	var sent atomic.Int64
 	err = t.each(deadline, func(c *Caller, number int) error {
@@ -90,7 +90,7 @@ func (t *target) hurry(ctx context.Context, span time.Duration) (calls int, err 
 // open sends requests at a fixed rate, whether the server keeps up or not. The
 // latency of each counts from when it was due, not from when it could be sent: a
 // server that stops for a while is charged for all that were due meanwhile.
-func (t *target) open(ctx context.Context, span time.Duration) (report.Figures, error) {
+func (t *Target) open(ctx context.Context, span time.Duration) (report.Figures, error) {
 	const most = 10 * time.Second
 	histogram := hdrhistogram.New(1, most.Microseconds(), 3)
 	var mu sync.Mutex
@@ -160,7 +160,7 @@ func pace(ctx context.Context, requests int) <-chan request {
 
 // each lets all callers work, and gives none longer than until the deadline and a
 // second.
-func (t *target) each(deadline time.Time, work func(c *Caller, number int) error) error {
+func (t *Target) each(deadline time.Time, work func(c *Caller, number int) error) error {
 	errs := make([]error, len(t.callers))
 	var wg sync.WaitGroup
 	for i, c := range t.callers {
@@ -177,7 +177,7 @@ func (t *target) each(deadline time.Time, work func(c *Caller, number int) error
 
 // measure returns the processor time that the server takes for some work, and how
 // long that lasts.
-func (t *target) measure(work func() error) (cpu, took time.Duration, err error) {
+func (t *Target) measure(work func() error) (cpu, took time.Duration, err error) {
 	var before, after usage
 	if err := t.server.Do("usage", &before); err != nil {
 		return 0, 0, err

@@ -33,7 +33,7 @@ func writeGoals(w io.Writer, suite string, goals []Goal) {
 		lines = append(lines, []string{"goal " + g.What, g.Want, g.Got, verdict})
 	}
 	fmt.Fprintf(w, "\ngoals of suite %s: %d met, %d short\n", suite, len(goals)-short, short)
-	writeAligned(w, lines)
+	WriteAligned(w, lines)
 }
 
 // AtMost is the goal that a figure of keyrate is at most factor times the least

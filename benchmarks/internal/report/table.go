@@ -33,7 +33,7 @@ func writeTable(w io.Writer, v View, s *Session) {
 		lines = append(lines, line)
 	}
 	fmt.Fprintf(w, "\n%s\n", v.Title)
-	writeAligned(w, lines)
+	WriteAligned(w, lines)
 	if v.Note != "" {
 		fmt.Fprintf(w, "  (%s)\n", v.Note)
 	}
@@ -71,9 +71,9 @@ func times(r float64) string {
 	}
 }
 
-// writeAligned prints lines of cells: the first column to the left, the others to
+// WriteAligned prints lines of cells: the first column to the left, the others to
 // the right.
-func writeAligned(w io.Writer, lines [][]string) {
+func WriteAligned(w io.Writer, lines [][]string) {
 	var widths []int
 	for _, line := range lines {
 		for i, text := range line {
