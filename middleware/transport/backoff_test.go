@@ -117,7 +117,7 @@ func TestDenialOfOneLimit(t *testing.T) {
 func TestOvertakenDenial(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
 	synctest.Test(t, func(t *testing.T) {
-		told := func(a answer, remaining string, takes time.Duration) answer {
+		reporting := func(a answer, remaining string, takes time.Duration) answer {
 			a.takes = takes
 			a.header = headers(`RateLimit-Policy: "default";q=4;w=10`, `RateLimit: "default";r=`+remaining+`;t=10`)
 			if a.status == http.StatusTooManyRequests {
@@ -126,8 +126,8 @@ func TestOvertakenDenial(t *testing.T) {
 			return a
 		}
 		server := &script{answers: []answer{
-			told(ok, "3", 0), told(denial(), "0", 100*ms), told(ok, "0", 50*ms),
-			told(ok, "0", 0), told(ok, "3", 0),
+			reporting(ok, "3", 0), reporting(denial(), "0", 100*ms), reporting(ok, "0", 50*ms),
+			reporting(ok, "0", 0), reporting(ok, "3", 0),
 		}}
 		tr := mustNew(t, server, transport.Config{})
 		do(t, tr, request(t, "https://api.example.com/"))

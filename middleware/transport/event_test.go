@@ -16,10 +16,10 @@ import (
 // events.
 func TestObservePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told := 0
+		events := 0
 		s := &script{answers: []answer{denial("Retry-After: 1"), ok, denial("Retry-After: 90"), denial("Retry-After: 90")}}
 		tr := mustNew(t, s, transport.Config{Observe: func(context.Context, transport.Event) {
-			told++
+			events++
 			panic("a hook")
 		}})
 		for _, want := range []int{200, 429} {
@@ -30,8 +30,8 @@ func TestObservePanics(t *testing.T) {
 		if _, late := errors.AsType[*transport.WaitError](errorOf(t, tr, request(t, "https://api.example.com/"))); !late {
 			t.Error("want a WaitError")
 		}
-		if told != 7 {
-			t.Errorf("%d events, want 7", told)
+		if events != 7 {
+			t.Errorf("%d events, want 7", events)
 		}
 	})
 }

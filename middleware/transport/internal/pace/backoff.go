@@ -15,10 +15,10 @@ const probeTime = time.Second
 // request goes alone, so that its response sets the pace of the others: another node may
 // use what has come back. The zero backoff delays nothing.
 type backoff struct {
-	until time.Time // nothing is sent before
-	probe time.Time // except one request, then
-	first time.Time // when the first one after until was sent, zero before
-	asker uint64    // the number of the request that probes, or of the first
+	until  time.Time // nothing is sent before
+	probe  time.Time // except one request, then
+	first  time.Time // when the first one after until was sent, zero before
+	prober uint64    // the number of the request that probes, or of the first
 }
 
 // start begins a wait, unless one lasts longer.
@@ -48,9 +48,9 @@ func (b *backoff) probing(now time.Time) time.Duration {
 func (b *backoff) sent(now time.Time, number uint64, maxWait time.Duration) {
 	switch {
 	case b.until.After(now):
-		b.asker, b.probe = number, now.Add(maxWait)
+		b.prober, b.probe = number, now.Add(maxWait)
 	case !b.until.IsZero() && b.first.IsZero():
-		b.asker, b.first = number, now
+		b.prober, b.first = number, now
 	default:
 		b.until, b.first = time.Time{}, time.Time{}
 	}
@@ -59,7 +59,7 @@ func (b *backoff) sent(now time.Time, number uint64, maxWait time.Duration) {
 // answered ends the wait with the response to the request that probes. If it is a denial,
 // another wait starts.
 func (b *backoff) answered(number uint64) {
-	if number == b.asker {
+	if number == b.prober {
 		b.until, b.first = time.Time{}, time.Time{}
 	}
 }

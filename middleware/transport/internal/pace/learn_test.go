@@ -18,11 +18,11 @@ func TestRoutesAreBounded(t *testing.T) {
 	for i := range 10_000 {
 		w := &waiter{Ticket: Ticket{route: Route(i)}}
 		w.set = p.routes.of(w.route)
-		told := signals.Limits{All: []signals.Limit{
+		reported := signals.Limits{All: []signals.Limit{
 			{Name: "core", Quota: 100, Window: time.Second, Remaining: 99, Reset: time.Second},
 			{Name: fmt.Sprint(i), Quota: 10, Window: time.Second, Remaining: 9, Reset: time.Second},
 		}}
-		p.Learn(p.grant(w, now), told, signals.Denial{}, 1, now)
+		p.Learn(p.grant(w, now), reported, signals.Denial{}, 1, now)
 		if n := len(p.routes.byKey); n > maxRoutes || len(p.routes.sets) > maxRoutes+1 || len(p.limiters) > maxLimiters {
 			t.Fatalf("%d routes, %d sets, %d limits", n, len(p.routes.sets), len(p.limiters))
 		}
