@@ -31,7 +31,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	limit, err := middleware.RateLimit(limiter, middleware.Config{
-		// Your proxies and nobody else: whoever calls from there can name any address.
+		// Your proxies alone: a client at one of these addresses can claim any other address.
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// byHand tries again after a refusal, when Retry-After says, and gives the caller the
-// sixth one. So do most clients, and alone they do well: but of many who are told to
-// wait for a second, all come back at once.
+// byHand tries again after a denial, when Retry-After says, and returns the sixth denial
+// to the caller. Most clients do the same, which works for one of them. Many that are
+// asked to wait for a second all come back at once.
 type byHand struct{ base http.RoundTripper }
 
 const retries = 5 // as many as the transport's

@@ -76,7 +76,7 @@ func TestTransportIsHardlyRefusedAndFair(t *testing.T) {
 }
 
 func TestCallsItsOwnAPI(t *testing.T) {
-	testkit.Long(t, "needs real time: it waits as it is told")
+	testkit.Long(t, "needs real time: it waits as Retry-After says")
 	var out, errs bytes.Buffer
 	if status := run(t.Context(), strings.Fields("-workers 4 -calls 24 -limit 20/s"), &out, &errs); status != 0 || errs.Len() > 0 {
 		t.Fatalf("status %d, errors %q, output\n%s", status, &errs, &out)

@@ -21,8 +21,8 @@ type counts struct {
 	took           time.Duration
 }
 
-// call lets the workers make the calls, each the next one that nobody has begun. A call
-// that is refused in the end has failed; anything else that goes wrong is an error.
+// call lets the workers make the calls: each takes the next one that no worker has begun.
+// A call that is denied in the end has failed; any other fault is an error.
 func call(ctx context.Context, client *http.Client, o options) (counts, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -25,10 +25,10 @@ type setup struct {
 	nodes    int
 	logger   *slog.Logger
 	onChange func(mirror.Change)                    // nil: it is only logged
-	observe  func(context.Context, ratelimit.Event) // nil: nobody looks
+	observe  func(context.Context, ratelimit.Event) // nil: events are dropped
 }
 
-// An api is a handler, and what has to be closed when nobody calls it any more.
+// An api is a handler and what must be closed after its last call.
 type api struct {
 	http.Handler
 	client redis.UniversalClient

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// nobody returns the URL of a Redis that is not there.
-func nobody(t *testing.T) string {
+// noRedis returns the URL of a Redis that does not run.
+func noRedis(t *testing.T) string {
 	t.Helper()
 	address, err := freeAddress(t.Context())
 	if err != nil {
@@ -45,7 +45,7 @@ func get(t *testing.T, url, key string) (status int, body string) {
 // TestLimitsWithoutRedis: it starts while Redis is away, and limits.
 func TestLimitsWithoutRedis(t *testing.T) {
 	output := &output{}
-	a, err := newAPI(setup{redis: nobody(t), nodes: 1, logger: slog.New(slog.NewTextHandler(output, nil))})
+	a, err := newAPI(setup{redis: noRedis(t), nodes: 1, logger: slog.New(slog.NewTextHandler(output, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestServesUntilToldToEnd(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
-	o := options{redis: nobody(t), addr: "127.0.0.1:0", nodes: 1}
+	o := options{redis: noRedis(t), addr: "127.0.0.1:0", nodes: 1}
 	go func() { ended <- serveAPI(ctx, o, slog.New(slog.NewTextHandler(output, nil))) }()
 	var address []string
 	for deadline := time.Now().Add(10 * time.Second); address == nil && time.Now().Before(deadline); time.Sleep(time.Millisecond) {

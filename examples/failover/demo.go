@@ -63,7 +63,7 @@ func (p plan) at(instant time.Duration) phase {
 // demo serves the API, calls it over HTTP, does to Redis what is planned, and prints
 // what the callers see. The error says what did not hold.
 func demo(ctx context.Context, p plan, file string, out io.Writer, logger *slog.Logger) (err error) {
-	fmt.Fprintf(out, "%d calls a second by %d keys, each of which may make %s; open loop, over HTTP, for %v.\n", callRate, keyCount, limit, p.lasts())
+	fmt.Fprintf(out, "%d calls a second by %d keys with a limit of %s each; open loop, over HTTP, for %v.\n", callRate, keyCount, limit, p.lasts())
 	v, err := newVictim(ctx, p.embed, out)
 	if err != nil {
 		return err

@@ -127,7 +127,7 @@ func (e *embedded) close() error {
 	e.ends = nil
 	e.redis.Close()
 	e.mu.Unlock()
-	e.resume() // whoever waits finds the end
+	e.resume() // those that wait see the end
 	e.carriers.Wait()
 	return err
 }

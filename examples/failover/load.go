@@ -32,7 +32,7 @@ type call struct {
 // waited.
 func (c *call) latency() time.Duration { return c.came - c.due }
 
-// decided tells whether the call was served or refused, as it should.
+// decided reports whether the call was served or denied, as it should be.
 func (c *call) decided() bool {
 	return c.status == http.StatusOK || c.status == http.StatusTooManyRequests
 }
@@ -123,7 +123,7 @@ func numbered(next http.Handler) http.Handler {
 
 type callKey struct{}
 
-// observe is told each decision by the limiter, and notes who made it and how long it
+// observe receives each decision of the limiter and records its source and how long it
 // took.
 func (l *load) observe(ctx context.Context, e ratelimit.Event) {
 	i, ok := ctx.Value(callKey{}).(int)

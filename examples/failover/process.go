@@ -136,7 +136,7 @@ func (p *process) close() error {
 	return os.RemoveAll(p.folder)
 }
 
-// freeAddress returns an address of loopback on which nobody listens.
+// freeAddress returns a loopback address without a listener.
 func freeAddress(ctx context.Context) (string, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 func serveAPI(ctx context.Context, o options, logger *slog.Logger) (err error) {
 	secret := os.Getenv(envSecret)
 	if secret == "" {
-		logger.Warn("without a secret whoever reads Redis can try out which API keys are in use", "set", envSecret)
+		logger.Warn("without a secret, a reader of Redis can guess which API keys are in use", "set", envSecret)
 	}
 	a, err := newAPI(setup{redis: o.redis, secret: []byte(secret), nodes: o.nodes, logger: logger})
 	if err != nil {

@@ -48,7 +48,7 @@ func verdict(calls []call, rows []row, seen *history, out io.Writer) error {
 	for i, e := range seen.faults {
 		switch e.phase.fault {
 		case hang, kill:
-			say(decidedBy(calls, ratelimit.FromShare, e) > 0, "Redis %s: this process decided%s", e.phase.redis, after(seen, i, true, "nobody waited for Redis any more"))
+			say(decidedBy(calls, ratelimit.FromShare, e) > 0, "Redis %s: this process decided%s", e.phase.redis, after(seen, i, true, "no call waited for Redis any more"))
 		case resume, restart:
 			say(decidedBy(calls, ratelimit.FromStore, e) > 0, "Redis %s: it decided again%s", e.phase.redis, after(seen, i, false, "all calls were its own again"))
 		default:

@@ -13,7 +13,7 @@ type fault int
 
 const (
 	none    fault = iota
-	hang          // it stands still: connections stay open, nobody is answered
+	hang          // it stands still: connections stay open, no command is answered
 	resume        // the end of hang
 	kill          // it is gone, and with it all that it knew
 	restart       // it is back, empty

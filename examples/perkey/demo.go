@@ -34,7 +34,7 @@ var (
 // A phase is a time in which one content of the file is in force.
 type phase struct {
 	perSecond    map[string]int // the limit of each key, by plan
-	saved, begun time.Time      // when the file was saved, and when that was told to be in force
+	saved, begun time.Time      // when the file was saved, and when it was reported in force
 	ended        time.Time
 }
 
@@ -137,7 +137,7 @@ func (d *demonstration) edit(ctx context.Context) error {
 		return err
 	}
 	if e, err := d.event(ctx); err != nil || e.Err == nil {
-		return errors.Join(err, errors.New("a broken file was told as one that can be used"))
+		return errors.Join(err, errors.New("a broken file was reported as usable"))
 	}
 	if err := pause(ctx, phaseLength/2); err != nil {
 		return err
@@ -184,7 +184,7 @@ func (d *demonstration) event(ctx context.Context) (limitsfile.Event, error) {
 	case e := <-d.events:
 		return e, nil
 	case <-time.After(mostPatience):
-		return limitsfile.Event{}, fmt.Errorf("the file was saved, and nothing was told of it in %v", mostPatience)
+		return limitsfile.Event{}, fmt.Errorf("the file was saved, and no event came in %v", mostPatience)
 	case <-ctx.Done():
 		return limitsfile.Event{}, ctx.Err()
 	}

@@ -139,7 +139,7 @@ func started(t *testing.T) (string, string, *transcript) { // the file, the API,
 	return path, out.await(t, `Serving (http://\S+/) with 3 plans and 8 keys`)[1], out
 }
 
-// limitOf calls once, and returns the limit that was told.
+// limitOf calls once and returns the limit in the response.
 func limitOf(t *testing.T, url, key string) string {
 	t.Helper()
 	transport := new(http.Transport)

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	maxCalls = 1000        // that the demo makes until it is refused
-	maxWait  = time.Minute // that it waits when it is told to
+	maxCalls = 1000        // that the demo makes until it is denied
+	maxWait  = time.Minute // that it waits when a denial asks for it
 )
 
 // demo serves the API on a port of its own and calls it with one key until it is

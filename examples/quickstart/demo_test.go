@@ -11,7 +11,7 @@ import (
 )
 
 func TestDemo(t *testing.T) {
-	testkit.Long(t, "needs real time: it waits as it is told")
+	testkit.Long(t, "needs real time: it waits as Retry-After says")
 	var out, errs bytes.Buffer
 	if status := run(t.Context(), []string{"-demo", "-limit", "2/s"}, &out, &errs); status != 0 || errs.Len() > 0 {
 		t.Fatalf("status %d, errors %q, output\n%s", status, &errs, &out)
@@ -72,7 +72,7 @@ func TestDemoGivesUpOnALimitOutOfReach(t *testing.T) {
 func TestDemoEndsWhenInterrupted(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	// Whoever writes that it waits is interrupted then, a minute before the end.
+	// Interrupted when it says that it waits, a minute before its end.
 	out := writerFunc(func(b []byte) {
 		if bytes.Contains(b, []byte("Waiting")) {
 			stop()

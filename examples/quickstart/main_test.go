@@ -153,7 +153,7 @@ func TestPrintsWhatToTryAndALineForEachDecisionWithoutTheKey(t *testing.T) {
 		}
 	}
 	if who[0] != who[1] || who[1] != who[2] || who[2] == who[3] || who[4] != "no key, from 127.0.0.1" {
-		t.Errorf("callers cannot be told apart: %q", who)
+		t.Errorf("the log does not distinguish the callers: %q", who)
 	}
 }
 
@@ -175,7 +175,7 @@ func TestACallUnderWayIsAnsweredBeforeTheEnd(t *testing.T) {
 	}()
 	<-begun
 	stop()
-	for { // until nobody is let in any more
+	for { // until no connection is accepted any more
 		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", listener.Addr().String())
 		if err != nil {
 			break

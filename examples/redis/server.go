@@ -113,5 +113,5 @@ func (s *server) stop() {
 	if s.http != nil {
 		err = s.http.Close()
 	}
-	_ = errors.Join(err, s.client.Close()) // nobody is served any more
+	_ = errors.Join(err, s.client.Close()) // no call is served any more
 }

@@ -78,10 +78,10 @@ func TestFlags(t *testing.T) {
 		status int
 		text   string
 	}{
-		"-h":           {0, "-demo"},
-		"-dmo":         {2, "-dmo"},
-		"demo":         {2, `unexpected argument "demo"`},
-		"-addr nobody": {1, "choose another address"},
+		"-h":            {0, "-demo"},
+		"-dmo":          {2, "-dmo"},
+		"demo":          {2, `unexpected argument "demo"`},
+		"-addr nowhere": {1, "choose another address"},
 	} {
 		var out, errs bytes.Buffer
 		if status := run(t.Context(), strings.Fields(args), &out, &errs); status != want.status || !strings.Contains(errs.String(), want.text) {
