@@ -16,14 +16,14 @@ const (
 	MaxTableBody = 128 << 20
 )
 
-// How long a caller may take to send one.
+// How long a client may take to send a body.
 const (
 	keyBodyTime   = 10 * time.Second
 	tableBodyTime = 5 * time.Minute
 )
 
-// body returns the request's body, if it says that it is JSON and of at most so many
-// bytes. Otherwise it answers, and returns nil. What it returns is to be read at once.
+// body returns the body of the request if its headers say that it is JSON and has at most
+// so many bytes. Otherwise it responds and returns nil. The body must be read at once.
 func (c *call) body(most int64, within time.Duration) io.ReadCloser {
 	mediaType, parameters, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	charset, given := parameters["charset"]
@@ -39,22 +39,23 @@ func (c *call) body(most int64, within time.Duration) io.ReadCloser {
 	return http.MaxBytesReader(c.w, c.r.Body, most)
 }
 
-// bodyWithin ends the wait for a body: a server without deadlines of its own waits for
-// ever, also for a body that nobody reads, to keep the connection. What cannot set a
-// deadline is no network connection.
+// bodyWithin sets a deadline for the body. Without one, a server without a ReadTimeout
+// waits for ever, even for a body that is not read, to keep the connection. A
+// ResponseWriter that cannot set a deadline is not that of a network connection.
 func (c *call) bodyWithin(d time.Duration) {
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(d))
 }
 
-// bodyRead is to be called when the body has been read to its end: the deadline would end
-// the request, however long it takes to answer it.
+// bodyRead removes the deadline when the body has been read to its end. It would cancel
+// the request otherwise.
 func (c *call) bodyRead() {
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
 }
 
-// answerWithin lets the answer come so late. The WriteTimeout of a server runs since the
-// head of the request was read: the table that took longer to come would be in force, and
-// the answer lost. Where there is none, nothing is set: it would outlast the request.
+// answerWithin extends the WriteTimeout of the server, which runs from the end of the
+// request's headers: otherwise a table that takes longer to arrive would be in force and
+// the response lost. Without a WriteTimeout, no deadline is set: it would outlast the
+// request.
 func (c *call) answerWithin(d time.Duration) {
 	server, ok := c.r.Context().Value(http.ServerContextKey).(*http.Server)
 	if ok && server.WriteTimeout > 0 && server.WriteTimeout < d {
@@ -64,7 +65,7 @@ func (c *call) answerWithin(d time.Duration) {
 
 const tooLarge = "The body is too large: at most 64 KiB about a key, at most 128 MiB for a table."
 
-// bodyFailed answers a request whose body could not be read.
+// bodyFailed responds to a request whose body could not be read.
 func (c *call) bodyFailed(err error) {
 	switch {
 	case errors.As(err, new(*http.MaxBytesError)):

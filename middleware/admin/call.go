@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// A call is a request that is being answered.
+// A call is a request on its way to a response.
 type call struct {
 	*handler
 	w     http.ResponseWriter
@@ -14,8 +14,8 @@ type call struct {
 	event Event
 }
 
-// A problem is the body of an answer that is an error, RFC 9457: constants, classes, and
-// the places of faults, in which hashes stand for keys.
+// A problem is the body of an error, RFC 9457. It contains constants, classes and the
+// places of faults, in which hashes stand for keys.
 type problem struct {
 	Type   string  `json:"type"`
 	Title  string  `json:"title"`
@@ -25,7 +25,7 @@ type problem struct {
 	Errors []fault `json:"errors,omitempty"`
 }
 
-// A fault is one of those that a table was refused for.
+// A fault is a reason to reject a table.
 type fault struct {
 	Place  string `json:"place"`
 	Detail string `json:"detail"`
@@ -40,11 +40,11 @@ func (c *call) answerProblem(p problem) {
 	c.answer(p.Status, "application/problem+json", p)
 }
 
-// answer answers with a body in JSON.
+// answer responds with a body in JSON.
 func (c *call) answer(status int, contentType string, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic("admin: an answer cannot be written as JSON") // not what, it is the program's
+		panic("admin: a response cannot be written as JSON") // without the value, which may contain a key
 	}
 	c.answerBytes(status, contentType, append(body, '\n'))
 }
@@ -53,7 +53,7 @@ func (c *call) answerBytes(status int, contentType string, body []byte) {
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	c.begin(status, contentType)
 	if c.r.Method != http.MethodHead {
-		_, _ = c.w.Write(body) // whoever hung up needs no answer
+		_, _ = c.w.Write(body) // a client that hung up needs no response
 	}
 }
 

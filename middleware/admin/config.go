@@ -9,19 +9,20 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// Config is what [New] can be told beside what it must. Its zero value is ready for use.
+// Config configures [New]. The zero value is ready to use.
 type Config struct {
-	// Table is what is shown and replaced: the one that the limiter goes by; another one is
-	// a fault. nil answers requests about the table with 404. The plan of a key is looked up in
-	// this table, also if a LimitsFunc in front of it holds the key to other limits.
+	// Table is the table that is shown and replaced. It must be the one that the limiter goes
+	// by. With nil, requests about the table get 404. The plan of a key is looked up in this
+	// table, even if a LimitsFunc in front of it holds the key to other limits.
 	Table *ratelimit.Table
-	// TrustedOrigins are the web pages of other origins that may send requests, such as
-	// "https://ops.example.com", as [http.CrossOriginProtection.AddTrustedOrigin] takes
-	// them. Empty means none. A browser asks first, without a credential, whether it may:
-	// to answer that, with the headers of CORS, is for a middleware around the handler.
+	// TrustedOrigins are other origins whose web pages may send requests, such as
+	// "https://ops.example.com", in the form of
+	// [http.CrossOriginProtection.AddTrustedOrigin]. Empty means none. The browser sends a
+	// CORS preflight first, without a credential: a middleware around the handler must
+	// answer it.
 	TrustedOrigins []string
-	// Observe, if not nil, is told each request when it has been answered, those that
-	// were refused, too: who did what. It is called concurrently, on the request's
+	// Observe, if not nil, is called for each request after it has been answered, denied
+	// ones included, for an audit log. It is called concurrently, on the request's
 	// goroutine. If it panics, that is logged.
 	Observe func(*http.Request, Event)
 	// Logger gets a line when a function of the program panics, at most one a second.
@@ -29,24 +30,25 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// An Event is a request that has been answered. It has no key in it, but the request has
-// credentials.
+// An Event describes a request that has been answered. It contains no key, but the request
+// contains credentials.
 type Event struct {
-	// Action is what was asked for, "" for what there is not.
+	// Action is what the request asked for, "" if there is no such operation.
 	Action Action
-	// Status is the status of the answer: below 300 it was done. 0 means that a panic
+	// Status is the status of the response: below 300 if the action was done, 0 if a panic
 	// ended the request.
 	Status int
-	// Key is the key that was asked about or reset, as [ratelimit.HashKey] writes it: as
-	// in a table and in the shadow report. "" if there was none.
+	// Key is the hash of the key that the request is about, as [ratelimit.HashKey] writes
+	// it in a table and in the shadow report. "" if it is about none.
 	Key string
-	// Limit is the name of the limit that was reset, "" if all of the key were, or none.
+	// Limit is the name of the limit that was reset, "" if all limits of the key were reset
+	// or none was.
 	Limit string
-	// ETag is that of the table that was put in force, "" if none was.
+	// ETag is the ETag of the table that was put in force, "" if none was.
 	ETag string
 }
 
-// An Action is something that can be asked for. More may come.
+// An Action is what a request can ask for. More may be added.
 type Action string
 
 // The actions.
@@ -60,8 +62,8 @@ const (
 	ActionDescribe Action = "describe" // GET /openapi.json
 )
 
-// mayGoBy reports whether limits may be those of a table: limits that were written
-// elsewhere may ask it.
+// mayGoBy reports whether limits may come from table. Limits of a type that we do not know
+// may look them up there.
 func mayGoBy(limits ratelimit.Limits, table *ratelimit.Table) bool {
 	switch limits := limits.(type) {
 	case *ratelimit.Table:
@@ -73,15 +75,14 @@ func mayGoBy(limits ratelimit.Limits, table *ratelimit.Table) bool {
 	}
 }
 
-// New returns a handler for those who operate limiter. It is to be mounted with
-// [http.StripPrefix].
+// New returns a handler for the operators of limiter. Mount it with [http.StripPrefix].
 //
-// authorize is asked about each request before anything is done, concurrently: where it
-// returns false, or panics, the request is answered with 403, or with 401 if it has no
-// Authorization header. (So is one that a web page of another origin sends, with 403: about
-// those authorize is not asked.) Let it check a credential, not
-// only an address: all that runs on the same machine, a browser for one, has the address,
-// too. Without authorize there is no handler. The error joins all faults of the arguments.
+// authorize is called for each request before anything is done, concurrently. If it
+// returns false or panics, the request gets 403, or 401 if it has no Authorization header. A
+// request from a web page of another origin gets 403 without a call. authorize must check a
+// credential, not only an address: every program on the same machine, such as a browser,
+// has that address, too. authorize is required. The error joins all faults of the
+// arguments.
 func New(limiter *ratelimit.Limiter, authorize func(*http.Request) bool, c Config) (http.Handler, error) {
 	h := &handler{limiter: limiter, authorize: authorize, config: c, origins: http.NewCrossOriginProtection(), maxTable: MaxTableBody}
 	var faults []error

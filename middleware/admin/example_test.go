@@ -13,7 +13,7 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// An operator looks at a customer, reads the table, and gives its plan a higher limit.
+// An operator looks at a customer, reads the table, and raises the limit of its plan.
 func ExampleNew() {
 	config, err := ratelimit.ReadTableConfig(strings.NewReader(`{"default": "5/s", "plans": {"gold": "50/s"}, "members": {"customer-17": "gold"}}`))
 	if err != nil {
@@ -71,7 +71,7 @@ func ExampleNew() {
 	// {"default":"5/s","plans":{"gold":{"policy":"80/s","members":1}},"keys":0}
 }
 
-// There is no handler for everybody.
+// authorize is required.
 func ExampleNew_incorrect() {
 	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerSecond(5), ratelimit.Config{})
 	if err != nil {

@@ -18,7 +18,7 @@ type handler struct {
 	config    Config
 	origins   *http.CrossOriginProtection
 	maxTable  int64        // MaxTableBody, but in tests
-	logged    atomic.Int64 // when a panic was logged last, in seconds since 1970
+	logged    atomic.Int64 // when a panic was last logged, in seconds since 1970
 }
 
 // An operation is what one method does at one path.
@@ -27,8 +27,8 @@ type operation struct {
 	serve  func(*call)
 }
 
-// operations are by path and method. Whoever may GET may HEAD. No path has anything of a
-// caller's in it, and none is redirected.
+// operations are by path and method. HEAD is allowed where GET is. No path contains
+// anything that a caller chooses, and none is redirected.
 var operations = map[string]map[string]operation{
 	"/key/state":     {http.MethodPost: {ActionState, (*call).state}},
 	"/key/reset":     {http.MethodPost: {ActionReset, (*call).reset}},
@@ -65,6 +65,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.problem(http.StatusUnauthorized, "The request is not authorized: it has no credentials.")
 	case !h.authorized(r):
 		c.problem(http.StatusForbidden, "The request is not authorized.")
+	case methods == nil && belowPrefix(r.URL.Path):
+		c.problem(http.StatusNotFound, "There is nothing at this path, but there is at its end: mount the handler with http.StripPrefix. /openapi.json describes what there is.")
 	case methods == nil:
 		c.problem(http.StatusNotFound, "There is nothing at this path; /openapi.json describes what there is.")
 	case !found:
@@ -75,12 +77,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// authorized asks the program. A panic is no leave to do anything.
+// belowPrefix reports whether a path is that of an operation behind the pattern by which a
+// mux serves the handler.
+func belowPrefix(path string) bool {
+	for end := range operations {
+		if prefix, ok := strings.CutSuffix(path, end); ok && prefix != "" && !strings.HasSuffix(prefix, "/") {
+			return true
+		}
+	}
+	return false
+}
+
+// authorized calls the program's function. A panic authorizes nothing.
 func (h *handler) authorized(r *http.Request) (ok bool) {
 	defer func() {
 		if recover() != nil {
 			ok = false
-			h.log(r, "admin: authorize panicked, the request was refused")
+			h.log(r, "admin: authorize panicked, the request was denied")
 		}
 	}()
 	return h.authorize(r)

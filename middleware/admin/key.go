@@ -10,7 +10,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// keyState is what is known of a key.
+// keyState is the state of a key.
 type keyState struct {
 	Key          string       `json:"key"`
 	Exempt       bool         `json:"exempt"`
@@ -23,8 +23,8 @@ type keyState struct {
 	Parts        []limitState `json:"parts,omitempty"`
 }
 
-// limitState is what is known of one limit of a key. What is only watched may not be
-// known at all.
+// limitState is the state of one limit of a key. Of a shadow limit it may be unknown: then
+// bucketState is nil.
 type limitState struct {
 	Name   string `json:"name"`
 	Limit  string `json:"limit"`
@@ -39,8 +39,8 @@ type bucketState struct {
 	ResetAfterMS int64 `json:"reset_after_ms"`
 }
 
-// state answers with what a call with a key would be answered now, and with what the
-// limits of parts, such as routes, have left. It charges nothing.
+// state responds with the decision that a call with the key would get now, and with the
+// state of the limits of parts, such as routes. It charges nothing.
 func (c *call) state() {
 	key, _, ok := c.subject(false)
 	if !ok {
@@ -80,7 +80,7 @@ func (c *call) state() {
 	c.answer(http.StatusOK, "application/json", state)
 }
 
-// statesOf returns what is known of each limit of a result.
+// statesOf returns the state of each limit of a result.
 func statesOf(r *ratelimit.Result) (states []limitState) {
 	for i := range r.Len() {
 		states = append(states, stateOf(r.State(i), r.Shadow, true))
@@ -100,7 +100,7 @@ func stateOf(s ratelimit.LimitState, shadow, known bool) limitState {
 	return state
 }
 
-// ceilMS rounds up, so that whoever waits so long has waited long enough.
+// ceilMS rounds up, so that a client that waits for so long waits long enough.
 func ceilMS(d time.Duration) int64 {
 	ms := int64(d / time.Millisecond)
 	if d%time.Millisecond > 0 {
@@ -142,7 +142,7 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
-// unavailable answers where the store did not. The text of the error may hold anything.
+// unavailable responds with 503. The text of err may contain a key and is not shown.
 func (c *call) unavailable(err error) {
 	c.w.Header().Set(middleware.HeaderRetryAfter, "1")
 	c.answerProblem(problem{

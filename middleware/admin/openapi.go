@@ -5,10 +5,10 @@ import (
 	"net/http"
 )
 
-// description is held to what the handler does by the tests in middleware/interop/openapi.
+// description is compared with the handler by the tests in middleware/interop/openapi.
 //
 //go:embed openapi.json
 var description []byte
 
-// describe answers with the OpenAPI description.
+// describe responds with the OpenAPI description.
 func (c *call) describe() { c.answerBytes(http.StatusOK, "application/json", description) }

@@ -89,7 +89,7 @@ func newDeskOn(t testing.TB, limiter *ratelimit.Limiter, c admin.Config) *desk {
 	return d
 }
 
-// last returns what the program was told last.
+// last returns the last event.
 func (d *desk) last() admin.Event {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -28,7 +28,7 @@ type shadowKey struct {
 	Last            time.Time `json:"last"`
 }
 
-// shadow tells whom limits that are only watched would have refused.
+// shadow responds with the keys that shadow limits would have denied.
 func (c *call) shadow() {
 	found := c.limiter.ShadowReport()
 	report := shadowReport{

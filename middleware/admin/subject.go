@@ -14,8 +14,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// subject reads whom a request is about and, where one may be named, a limit. Otherwise it
-// answers, and returns false.
+// subject reads the key and, where limits is set, the limit that a request is about. If
+// the body has none, it responds and returns false.
 func (c *call) subject(limits bool) (key, limit string, ok bool) {
 	body := c.body(MaxKeyBody, keyBodyTime)
 	if body == nil {
@@ -36,14 +36,14 @@ func (c *call) subject(limits bool) (key, limit string, ok bool) {
 	return key, limit, true
 }
 
-// What a body about a key must be.
+// What a body about a key must look like.
 const (
 	formOfKey   = `The body must be a JSON object with one text: {"key": "..."}, the key as a caller sends it, or {"address": "192.0.2.1"}, that of a caller without a key.`
 	formOfReset = formOfKey + ` {"key": "...", "limit": "GET /export"} names one of its limits, too.`
 )
 
-// parseSubject returns the key of a limiter and the name of the limit that a body stands
-// for, or what is wrong.
+// parseSubject returns the key, as the limiter gets it, and the name of the limit in a
+// body, or what is wrong with it.
 func parseSubject(text []byte, limits bool) (key, limit, detail string) {
 	form := formOfKey
 	if limits {
@@ -51,7 +51,7 @@ func parseSubject(text []byte, limits bool) (key, limit, detail string) {
 	}
 	texts, ok := parseTexts(text, 2)
 	for name, value := range texts {
-		// What JSON cannot carry, the parser has replaced: it would be another key.
+		// The parser has replaced what is not UTF-8: it would be another key.
 		if strings.ContainsRune(value, utf8.RuneError) {
 			return "", "", "The " + map[bool]string{true: "limit", false: "key"}[name == "limit"] + " must be text in UTF-8, without U+FFFD."
 		}
@@ -81,8 +81,8 @@ func parseSubject(text []byte, limits bool) (key, limit, detail string) {
 	return key, limit, ""
 }
 
-// parseTexts reads a JSON object of at most so many members, all of them texts, and
-// nothing else. A name that is there twice is none of those.
+// parseTexts reads a JSON object of at most so many members, all strings with different
+// names. ok is false for anything else.
 func parseTexts(text []byte, most int) (texts map[string]string, ok bool) {
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.UseNumber()

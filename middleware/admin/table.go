@@ -13,7 +13,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// snapshot returns the table's content. If there is no table it answers, and returns
+// snapshot returns the content of the table. If there is no table, it responds and returns
 // false.
 func (c *call) snapshot() (s ratelimit.TableSnapshot, ok bool) {
 	if c.config.Table == nil {
@@ -23,13 +23,13 @@ func (c *call) snapshot() (s ratelimit.TableSnapshot, ok bool) {
 	return c.config.Table.Snapshot(), true
 }
 
-// etag is the SHA-256 of what GET /table answers.
+// etag returns the SHA-256 of the body of GET /table, in quotes.
 func etag(s ratelimit.TableSnapshot) string {
 	sum := s.Sum()
 	return `"` + hex.EncodeToString(sum[:]) + `"`
 }
 
-// table answers with the table, in which hashes stand for the keys.
+// table responds with the table, in which hashes stand for the keys.
 func (c *call) table() {
 	s, ok := c.snapshot()
 	if !ok {
@@ -39,7 +39,7 @@ func (c *call) table() {
 	c.w.Header().Set("ETag", etag(s))
 	c.begin(http.StatusOK, "application/json")
 	if c.r.Method != http.MethodHead {
-		_, _ = s.WriteTo(c.w) // whoever hung up needs no answer
+		_, _ = s.WriteTo(c.w) // a client that hung up needs no response
 	}
 }
 
@@ -55,7 +55,7 @@ type planSummary struct {
 	Members int               `json:"members"`
 }
 
-// summary answers with the plans, and how many keys they have.
+// summary responds with the plans and the number of keys of each.
 func (c *call) summary() {
 	s, ok := c.snapshot()
 	if !ok {
@@ -70,7 +70,7 @@ func (c *call) summary() {
 	c.answer(http.StatusOK, "application/json", summary)
 }
 
-// replace puts another table in force, if nobody has done so since the caller read it.
+// replace puts another table in force, unless the table has changed since the caller read it.
 func (c *call) replace() {
 	const changed = "The table is not the one that If-Match names: read it again, and send the ETag that comes with it."
 	s, ok := c.snapshot()
@@ -90,7 +90,7 @@ func (c *call) replace() {
 	if body == nil {
 		return
 	}
-	c.answerWithin(2 * tableBodyTime) // to come, and to be read and put in force
+	c.answerWithin(2 * tableBodyTime) // once to receive it, once to read it and put it in force
 	table, err := ratelimit.ReadTableConfig(body)
 	if err == nil {
 		c.bodyRead()
@@ -115,8 +115,8 @@ func (c *call) replace() {
 	}
 }
 
-// checkKeys refuses keys that no caller can have, since [middleware.BucketKey] would have
-// made others of them: their limits would not be in force, and nobody would notice.
+// checkKeys rejects keys that no client can have, because [middleware.BucketKey] changes
+// them. Their limits would silently have no effect.
 func checkKeys(t ratelimit.TableConfig) error {
 	var faults []error
 	more := 0
@@ -142,18 +142,17 @@ func checkKeys(t ratelimit.TableConfig) error {
 	return errors.Join(faults...)
 }
 
-// mostFaults bounds how many of them are told.
+// mostFaults is how many faults are reported at most.
 const mostFaults = 20
 
-// anyMatches tells whether one of the tags in If-Match is the given one. "*" is none: it
-// would overwrite what its sender has not seen.
+// anyMatches reports whether tag is among those in If-Match. "*" matches nothing: it would
+// overwrite a table that its sender has not seen.
 func anyMatches(lines []string, tag string) bool {
 	return slices.Contains(strings.FieldsFunc(strings.Join(lines, ","), func(r rune) bool { return strings.ContainsRune(" \t,", r) }), tag)
 }
 
-// faultsOf returns what a table was refused for, without anything that the caller has
-// sent: a key may have got into any place. plans are those in force, whose names are
-// known.
+// faultsOf returns the reasons to reject a table, without anything that the client sent: a
+// key may be in any place. plans are those in force, whose names are not secret.
 func faultsOf(err error, plans map[string]*ratelimit.Policy) []fault {
 	switch e := err.(type) { //nolint:errorlint // not what it wraps
 	case *ratelimit.LimitError:
@@ -174,7 +173,7 @@ func faultsOf(err error, plans map[string]*ratelimit.Policy) []fault {
 }
 
 // placeOf makes a place in a TableConfig into one in its JSON form. A plan that is not in
-// force is told by its hash.
+// force is named by its hash.
 func placeOf(field string, plans map[string]*ratelimit.Policy) string {
 	place := strings.TrimPrefix(strings.TrimPrefix(field, "TableConfig"), ".")
 	place = strings.TrimSpace(place)

@@ -70,9 +70,9 @@ func TestNoTable(t *testing.T) {
 	}
 }
 
-// TestReplaceRefuses: nothing is changed, every fault has its place, and nothing that was
+// TestReplaceRejects: nothing is changed, every fault has its place, and nothing that was
 // sent comes back: not a key, nor what is a key in the wrong place.
-func TestReplaceRefuses(t *testing.T) {
+func TestReplaceRejects(t *testing.T) {
 	d := newDesk(t)
 	etag := d.ask(t, "HEAD", "/table", "").Header().Get("ETag")
 	match := "If-Match: " + etag
@@ -124,9 +124,9 @@ func TestReplaceRefuses(t *testing.T) {
 	}
 }
 
-// TestReplaceRefusesKeysOfNoCaller: what the middleware makes another key of would have
+// TestReplaceRejectsImpossibleKeys: what the middleware makes another key of would have
 // limits in the table and none in force.
-func TestReplaceRefusesKeysOfNoCaller(t *testing.T) {
+func TestReplaceRejectsImpossibleKeys(t *testing.T) {
 	d := newDesk(t)
 	match := "If-Match: " + d.ask(t, "HEAD", "/table", "").Header().Get("ETag")
 	for _, key := range []string{" canary", "canary\t", strings.Repeat("canary", 50)} {
@@ -161,7 +161,7 @@ func TestReplaceRefusesKeysOfNoCaller(t *testing.T) {
 	}
 }
 
-// TestReplaceOneWins: of those who have read the same table, one replaces it.
+// TestReplaceOneWins: of several operators that have read the same table, one replaces it.
 func TestReplaceOneWins(t *testing.T) {
 	d := newDesk(t)
 	for range 20 {

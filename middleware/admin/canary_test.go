@@ -17,6 +17,79 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
+// TestCanary: a key is in no answer and no log, whatever is asked and whatever fails. The
+// control finds it in what was sent.
+func TestCanary(t *testing.T) {
+	const canary = "sk-canary-7d41c0ffee"
+	var shown, sent, log bytes.Buffer
+	events := make(chan string, 10_000)
+	text := fmt.Sprintf(`{"default":"1/s;shadow","plans":{"gold":"1/s"},"members":{%q:"gold"},"keys":{%q:"2/s;shadow"}}`, canary, canary+"-2")
+	for _, store := range []ratelimit.Store{memstore.New(memstore.Config{}), down{}, down{panics: true}} {
+		table := newTable(t, text)
+		limiter := newLimiter(t, store, table, ratelimit.Config{})
+		for range 3 {
+			_, _ = limiter.Allow(t.Context(), canary+"-2")
+		}
+		h, err := admin.New(limiter, operator, admin.Config{
+			Table: table, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Observe: func(_ *http.Request, e admin.Event) { events <- fmt.Sprintf("%+v\n", e); panic(canary) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewUnstartedServer(h)
+		server.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(&log, nil), slog.LevelError)
+		server.Start()
+		ask := func(method, path, body, match string) string {
+			r, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", secret)
+			r.Header.Set("Content-Type", "application/json")
+			if match != "" {
+				r.Header.Set("If-Match", match)
+			}
+			sent.WriteString(body)
+			response, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			_ = response.Write(&shown)
+			return response.Header.Get("ETag")
+		}
+		for _, path := range []string{"/key/state", "/key/reset", "/shadow", "/table", "/table/summary", "/openapi.json", "/nothing"} {
+			etag := ask("GET", "/table", "", "")
+			for _, method := range []string{"GET", "POST", "PUT"} {
+				for _, body := range []string{
+					fmt.Sprintf(`{"key":%q}`, canary), fmt.Sprintf(`{"key":%q}`, canary+"-2"), fmt.Sprintf(`{"address":%q}`, canary), canary, text,
+					fmt.Sprintf(`{"default":"1/s","plans":{%q:%q}}`, canary, canary), fmt.Sprintf(`{"default":%q,"keys":{%q:%q}}`, canary, canary, canary),
+					fmt.Sprintf(`{%q:{}}`, canary), fmt.Sprintf(`{"default":"1/s","members":{%q:%q}}`, canary, canary), fmt.Sprintf(`{"default":"1/s","keys":{"sha256:%s":"1/s"}}`, canary),
+				} {
+					ask(method, path, body, etag)
+				}
+			}
+		}
+		server.Close()
+	}
+	close(events)
+	for e := range events {
+		shown.WriteString(e)
+	}
+	if !strings.Contains(sent.String(), canary) || shown.Len() < 10_000 || !strings.Contains(log.String(), "panicked") {
+		t.Fatalf("the control does not hold: %d bytes were shown", shown.Len())
+	}
+	for _, where := range []string{shown.String(), log.String()} {
+		if at := strings.Index(where, canary); at >= 0 {
+			t.Errorf("the key is in %s", where[max(0, at-500):min(len(where), at+100)])
+		}
+		if strings.Contains(where, fmt.Sprintf("%x", canary)) {
+			t.Error("the key is there in hexadecimal digits")
+		}
+	}
+}
+
 // limitTexts are limits with something in them that may be a key, at each place.
 func limitTexts(secret string) []string {
 	return []string{
