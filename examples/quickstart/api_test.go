@@ -30,13 +30,13 @@ func TestFiveCallsThen429(t *testing.T) {
 
 func TestTwoKeysDoNotDisturbEachOther(t *testing.T) {
 	url := serveTest(t, hourly)
-	wantRefusedAfter(t, 5, func() int { return get(t, url, "alice").status })
-	wantRefusedAfter(t, 5, func() int { return get(t, url, "bob").status })
+	wantDeniedAfter(t, 5, func() int { return get(t, url, "alice").status })
+	wantDeniedAfter(t, 5, func() int { return get(t, url, "bob").status })
 }
 
 func TestWithoutAKeyTheAddressIsLimited(t *testing.T) {
 	url := serveTest(t, hourly)
-	wantRefusedAfter(t, 5, func() int { return get(t, url, "").status })
+	wantDeniedAfter(t, 5, func() int { return get(t, url, "").status })
 	forged := get(t, url, "", "X-Forwarded-For", "203.0.113.9", "X-Real-IP", "203.0.113.9")
 	if forged.status != http.StatusTooManyRequests {
 		t.Errorf("a forged address: %d, want 429", forged.status)
@@ -129,7 +129,7 @@ func get(t *testing.T, url, key string, headers ...string) reply {
 	return reply{answer.StatusCode, answer.Header, string(body)}
 }
 
-func wantRefusedAfter(t *testing.T, n int, call func() int) {
+func wantDeniedAfter(t *testing.T, n int, call func() int) {
 	t.Helper()
 	for i := range n {
 		if status := call(); status != http.StatusOK {

@@ -2,56 +2,79 @@
 //
 //	go run ./examples/quickstart                 # 5 requests per second per X-API-Key, on localhost:8080
 //	go run ./examples/quickstart -limit 100/1m   # another limit
-//	go run ./examples/quickstart -demo           # call it until it is refused, wait as told, succeed
+//	go run ./examples/quickstart -demo           # call it until it is denied, wait as it says, succeed
 //
-// api.go is what you would write in a program of your own. decisions.go prints a
-// line for each decision, demo.go is the caller.
+// newAPI is what you would write in a program of your own.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"strings"
-	"syscall"
-	"time"
 
+	"github.com/keyrate/keyrate/examples/internal/serve"
+	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
 )
+
+// keyHeader has the key of a request. A request without one is limited by its address.
+const keyHeader = "X-API-Key"
+
+// newAPI returns the API: all of it is behind the limit, except the health check. Each
+// decision becomes a line in decisions.
+func newAPI(limit ratelimit.Limit, decisions *log.Logger) (http.Handler, error) {
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), limit, ratelimit.Config{Observe: printTo(decisions)})
+	if err != nil {
+		return nil, err
+	}
+	limited, err := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header(keyHeader)})
+	if err != nil {
+		return nil, err
+	}
+
+	api := http.NewServeMux()
+	api.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"hello":"world"}`+"\n")
+	})
+
+	mux := http.NewServeMux()
+	mux.Handle("/", serve.Labelled(keyHeader, limited(api)))
+	// A load balancer's checks must neither use up a limit nor be denied. In production,
+	// serve them where strangers cannot call them.
+	mux.Handle("/healthz", middleware.Health(limiter))
+	return mux, nil
+}
+
+// printTo returns an observer that prints each decision. An event does not hold the key, so
+// the label of the caller comes from the context.
+func printTo(decisions *log.Logger) func(context.Context, ratelimit.Event) {
+	return func(ctx context.Context, e ratelimit.Event) {
+		r, who := e.Result, serve.Label(ctx)
+		switch {
+		case e.Err != nil:
+			decisions.Printf("%s  undecided: %s", who, ratelimit.ErrorClass(e.Err))
+		case r.Allowed:
+			decisions.Printf("%s  allowed  %d of %d left", who, r.Remaining, r.Limit.Burst)
+		default:
+			decisions.Printf("%s  denied   %d of %d left, retry after %v", who, r.Remaining, r.Limit.Burst, r.RetryAfter)
+		}
+	}
+}
 
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit status: 0, 1 for what went wrong, 2 for a bad flag.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2 // parse has said why
-	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	if o.demo {
-		err = demo(ctx, o.limit, stdout)
-	} else {
-		err = serveAPI(ctx, o, stdout)
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "quickstart:", err)
-		return 1
-	}
-	return 0
+	return serve.Run(ctx, "quickstart", stderr, err, func(ctx context.Context) error { return o.run(ctx, stdout) })
 }
 
 type options struct {
@@ -60,92 +83,37 @@ type options struct {
 	demo  bool
 }
 
-// parse reads the flags. What is wrong with them, it tells stderr.
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+func parse(args []string, stderr io.Writer) (o options, err error) {
+	flags := serve.NewFlags("quickstart", "-limit 100/1m", stderr)
 	flags.StringVar(&o.addr, "addr", "localhost:8080", "`address` to listen on, such as localhost:8081, or :8080 for other machines as well")
 	flags.TextVar(&o.limit, "limit", ratelimit.PerSecond(5), "the `limit` of each key, such as 5/s, 100/1m or 1000/24h;burst=50")
-	flags.BoolVar(&o.demo, "demo", false, "call the API, on a port of its own, until it is refused; wait as told, succeed and end")
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	fail := func(format string, args ...any) (options, error) {
-		err := fmt.Errorf(format, args...)
-		fmt.Fprintln(stderr, err)
-		flags.Usage()
-		return o, err
-	}
-	if flags.NArg() > 0 {
-		return fail("unexpected argument %q; all is said with flags, such as -limit 100/1m", flags.Arg(0))
-	}
-	if _, _, err := net.SplitHostPort(o.addr); err != nil {
-		return fail("invalid value %q for flag -addr: must be HOST:PORT or :PORT, such as -addr localhost:8081", o.addr)
-	}
-	addrGiven := false
-	flags.Visit(func(f *flag.Flag) { addrGiven = addrGiven || f.Name == "addr" })
-	if o.demo && addrGiven {
-		return fail("flag -addr does not go with -demo, which takes a free port: leave one of them out")
-	}
-	return o, nil
+	flags.BoolVar(&o.demo, "demo", false, "call the API, on a port of its own, until it is denied; wait as it says, succeed and end")
+	return o, flags.Parse(args, func() error {
+		if o.demo && flags.Given("addr") {
+			return errors.New("flag -addr does not go with -demo, which takes a free port: leave one of them out")
+		}
+		return serve.CheckAddr(o.addr)
+	})
 }
 
-// serveAPI serves until ctx ends.
-func serveAPI(ctx context.Context, o options, stdout io.Writer) error {
-	api, err := newAPI(o.limit, log.New(stdout, "", log.Ltime|log.Lmicroseconds))
+func (o options) run(ctx context.Context, stdout io.Writer) error {
+	decisions := log.New(stdout, "", log.Ltime|log.Lmicroseconds)
+	if o.demo {
+		decisions.SetOutput(io.Discard)
+	}
+	api, err := newAPI(o.limit, decisions)
 	if err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.addr)
-	if err != nil {
-		return fmt.Errorf("flag -addr %s: %w; choose another address, such as -addr localhost:8081", o.addr, err)
+	if o.demo {
+		return serve.Demo(ctx, api, func(ctx context.Context, url string, client *http.Client) error {
+			fmt.Fprintf(stdout, "GET %s with one X-API-Key, limited to %s\n\n", url, o.limit)
+			return serve.UntilDenied(ctx, client, url, stdout)
+		})
 	}
-	burst := o.limit.Burst
-	if burst == 0 {
-		burst = o.limit.Rate
-	}
-	url := "http://" + reachable(o.addr, listener.Addr()) + "/"
-	fmt.Fprintf(stdout, `Serving %s with a limit of %s for each X-API-Key. Ctrl-C ends it. Try:
+	return serve.API(ctx, o.addr, api, stdout, fmt.Sprintf(`Serving URL with a limit of %s for each X-API-Key. Ctrl-C ends it. Try:
 
-  curl -i -H 'X-API-Key: alice' %s
-  for i in $(seq %d); do curl -s -o /dev/null -w '%%{http_code}\n' -H 'X-API-Key: alice' %s; done
-
-`, url, o.limit, url, burst+3, url)
-	if err := serve(ctx, listener, api); err != nil {
-		return err
-	}
-	fmt.Fprintln(stdout, "Shut down.")
-	return nil
-}
-
-// reachable returns an address by which a caller on this machine finds the listener on addr.
-func reachable(addr string, a net.Addr) string {
-	tcp, ok := a.(*net.TCPAddr)
-	if ok && (tcp.IP.IsUnspecified() || strings.HasPrefix(addr, "localhost:")) {
-		return fmt.Sprintf("localhost:%d", tcp.Port)
-	}
-	return a.String()
-}
-
-// serve answers on listener until ctx ends, and then lets the calls that are under
-// way come to their end.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second,
-		IdleTimeout:       time.Minute,
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return server.Shutdown(grace)
+  curl -i -H 'X-API-Key: alice' URL
+  for i in $(seq %d); do curl -s -o /dev/null -w '%%{http_code}\n' -H 'X-API-Key: alice' URL; done
+`, o.limit, cmp.Or(o.limit.Burst, o.limit.Rate)+3))
 }
