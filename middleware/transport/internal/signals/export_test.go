@@ -39,8 +39,8 @@ func Names() (names []string) {
 func Twice() (names []string) {
 	first := make(map[string]int)
 	for _, row := range slices.Concat(dialects, vendors) {
-		for _, f := range row.limits {
-			for as, of := range f.expand() {
+		for _, f := range row.expand() {
+			for as, of := range f.canonical() {
 				for _, name := range of {
 					if was, ok := first[name]; ok && was != as {
 						names = append(names, name)
@@ -75,8 +75,8 @@ type Speaker struct {
 // Speakers returns one Speaker for each limit of requests in the table.
 func Speakers() (all []Speaker) {
 	for _, row := range slices.Concat(dialects, vendors) {
-		for _, f := range row.limits {
-			names := f.expand()
+		for _, f := range row.expand() {
+			names := f.canonical()
 			says := func(as role) bool { return len(names[as]) > 0 }
 			if f.unit != "" || says(waitMs) || says(waitFor) {
 				continue

@@ -1,6 +1,7 @@
 package signals
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type dialect struct {
 type fields struct {
 	three   string // the three most common headers, with * for Limit, Remaining and Reset
 	headers headers
+	each    string        // names for the @ in three and headers, one limit each; a unit of time is its window
 	name    string        // of the limit, if no header has it
 	unit    string        // "" for requests
 	per     time.Duration // the window, if it is documented and not sent
@@ -80,15 +82,36 @@ var spoken = compile(slices.Concat(dialects, vendors))
 func compile(rows []dialect) table {
 	t := table{families: make([]family, 1), index: make(map[string]int)}
 	for _, row := range rows {
-		for _, f := range row.limits {
+		for _, f := range row.expand() {
 			t.add(f)
 		}
 	}
 	return t
 }
 
+// expand returns the limits of a row, one for each name.
+func (d dialect) expand() (limits []fields) {
+	for _, f := range d.limits {
+		if f.each == "" {
+			limits = append(limits, f)
+		}
+		for name := range strings.FieldsSeq(f.each) {
+			one := f
+			one.name = strings.ToLower(name)
+			one.per = cmp.Or(f.per, units[one.name])
+			one.three = strings.ReplaceAll(f.three, "@", name)
+			one.headers = make(headers)
+			for as, text := range f.headers {
+				one.headers[as] = strings.ReplaceAll(text, "@", name)
+			}
+			limits = append(limits, one)
+		}
+	}
+	return limits
+}
+
 func (t *table) add(f fields) {
-	names := f.expand()
+	names := f.canonical()
 	at := len(t.families)
 	for _, name := range slices.Concat(names[:]...) {
 		if i, ok := t.index[name]; ok {
@@ -111,8 +134,8 @@ func (t *table) add(f fields) {
 	}
 }
 
-// expand returns the canonical names of the headers by their roles.
-func (f fields) expand() [roles][]string {
+// canonical returns the names of the headers by their roles.
+func (f fields) canonical() [roles][]string {
 	var names [roles][]string
 	for as, text := range f.headers {
 		names[as] = strings.Fields(text)

@@ -55,9 +55,7 @@ var vendors = []dialect{
 		{headers: headers{quota: "X-Limit-Per-Day", remaining: "X-Remaining-Today"}, name: "day", per: day},
 	}},
 	{"Amazon Selling Partner", "https://developer-docs.amazon.com/sp-api/docs/usage-plans-and-rate-limits", []fields{{headers: headers{perSecond: "X-Amzn-RateLimit-Limit"}}}},
-	{"Walmart", "https://developer.walmart.com/us-marketplace/docs/api-throttling", []fields{
-		{headers: headers{remaining: "X-Current-Token-Count", resetMs: "X-Next-Replenishment-Time X-Next-Replenish-Time"}},
-	}},
+	{"Walmart", "https://developer.walmart.com/us-marketplace/docs/api-throttling", []fields{{headers: headers{remaining: "X-Current-Token-Count", resetMs: "X-Next-Replenishment-Time X-Next-Replenish-Time"}}}},
 
 	// Business.
 	{"HubSpot", "https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines", []fields{
@@ -69,10 +67,7 @@ var vendors = []dialect{
 		{headers: headers{states: "Beta-RateLimit", policies: "Beta-RateLimit-Policy"}, unit: "points"},
 		{three: "X-Beta-RateLimit-*", name: "beta"},
 	}},
-	{"Trello", "https://developer.atlassian.com/cloud/trello/guides/rest-api/rate-limits/", []fields{
-		{headers: headers{quota: "X-Rate-Limit-Api-Token-Max", remaining: "X-Rate-Limit-Api-Token-Remaining", windowMs: "X-Rate-Limit-Api-Token-Interval-Ms"}, name: "api-token"},
-		{headers: headers{quota: "X-Rate-Limit-Api-Key-Max", remaining: "X-Rate-Limit-Api-Key-Remaining", windowMs: "X-Rate-Limit-Api-Key-Interval-Ms"}, name: "api-key"},
-	}},
+	{"Trello", "https://developer.atlassian.com/cloud/trello/guides/rest-api/rate-limits/", []fields{{headers: headers{quota: "X-Rate-Limit-@-Max", remaining: "X-Rate-Limit-@-Remaining", windowMs: "X-Rate-Limit-@-Interval-Ms"}, each: "Api-Token Api-Key"}}},
 	{"Linear, RapidAPI, API-Sports", "https://linear.app/developers/rate-limiting", []fields{
 		{three: "X-RateLimit-Requests-*", name: "requests"},
 		{three: "X-RateLimit-Endpoint-Requests-*", name: "endpoint-requests"},
@@ -87,9 +82,7 @@ var vendors = []dialect{
 		{headers: headers{remaining: "X-Minute-Requests-Left", quota: "X-Rate-Limit-Minute"}, name: "minute", per: time.Minute},
 	}},
 	{"DocuSign, DigiKey", "https://developers.docusign.com/docs/esign-rest-api/esign101/rules-and-limits/", []fields{{three: "X-BurstLimit-*", name: "burst"}}},
-	{"Apollo", "https://docs.apollo.io/reference/rate-limits", []fields{
-		{headers: headers{remaining: "X-24-Hour-Requests-Left", quota: "X-Rate-Limit-24-Hour"}, name: "day", per: day},
-	}},
+	{"Apollo", "https://docs.apollo.io/reference/rate-limits", []fields{{headers: headers{remaining: "X-24-Hour-Requests-Left", quota: "X-Rate-Limit-24-Hour"}, name: "day", per: day}}},
 	{"Exact Online, CycleSoftware", "https://support.exactonline.com/community/s/knowledge-base", []fields{
 		{three: "X-RateLimit-Minutely-*", name: "minute", per: time.Minute},
 		{three: "X-RateLimit-Daily-*", name: "daily", per: day},
@@ -110,27 +103,19 @@ var vendors = []dialect{
 	{"Axiom", "https://axiom.co/docs/restapi/api-limits", []fields{{three: "X-QueryLimit-*", name: "query", unit: "GB*ms"}, {three: "X-IngestLimit-*", name: "ingest", unit: "bytes"}}},
 
 	// Content.
-	{"Contentful", "https://www.contentful.com/developers/docs/references/content-management-api/#/introduction/api-rate-limits", []fields{
-		{headers: headers{quota: "X-Contentful-RateLimit-Second-Limit", remaining: "X-Contentful-RateLimit-Second-Remaining"}, name: "second", per: time.Second},
-		{headers: headers{quota: "X-Contentful-RateLimit-Hour-Limit", remaining: "X-Contentful-RateLimit-Hour-Remaining"}, name: "hour", per: time.Hour},
-	}},
+	{"Contentful", "https://www.contentful.com/developers/docs/references/content-management-api/#/introduction/api-rate-limits", []fields{{headers: headers{quota: "X-Contentful-RateLimit-@-Limit", remaining: "X-Contentful-RateLimit-@-Remaining"}, each: "Second Hour"}}},
 	{"Imgur", "https://apidocs.imgur.com/#rate-limits", []fields{
-		{headers: headers{quota: "X-RateLimit-UserLimit", remaining: "X-RateLimit-UserRemaining", reset: "X-RateLimit-UserReset"}, name: "user"},
-		{headers: headers{quota: "X-RateLimit-ClientLimit", remaining: "X-RateLimit-ClientRemaining", reset: "X-RateLimit-ClientReset"}, name: "client"},
+		{three: "X-RateLimit-@*", each: "User Client"},
 		// X-Post-Rate-Limit-* counts uploads alone.
 		{three: "X-Post-Rate-Limit-*", name: "post", unit: "posts"},
 	}},
-	{"Ticketmaster", "https://developer.ticketmaster.com/products-and-docs/apis/getting-started/", []fields{
-		{headers: headers{quota: "Rate-Limit", remaining: "Rate-Limit-Available", reset: "Rate-Limit-Reset"}, per: day},
-	}},
+	{"Ticketmaster", "https://developer.ticketmaster.com/products-and-docs/apis/getting-started/", []fields{{headers: headers{quota: "Rate-Limit", remaining: "Rate-Limit-Available", reset: "Rate-Limit-Reset"}, per: day}}},
 	{"Tumblr", "https://www.tumblr.com/docs/en/api/v2", []fields{
 		{three: "X-RateLimit-PerHour-*", name: "hour", per: time.Hour},
 		{three: "X-RateLimit-PerDay-*", name: "day", per: day},
 	}},
 	{"Fitbit", "https://dev.fitbit.com/build/reference/web-api/developer-guide/application-design/#Rate-Limits", []fields{{three: "Fitbit-Rate-Limit-*", per: time.Hour}}},
-	{"Discogs", "https://www.discogs.com/developers/#page:home,header:home-rate-limiting", []fields{
-		{headers: headers{quota: "X-Discogs-RateLimit", remaining: "X-Discogs-RateLimit-Remaining", used: "X-Discogs-RateLimit-Used"}, per: time.Minute},
-	}},
+	{"Discogs", "https://www.discogs.com/developers/#page:home,header:home-rate-limiting", []fields{{headers: headers{quota: "X-Discogs-RateLimit", remaining: "X-Discogs-RateLimit-Remaining", used: "X-Discogs-RateLimit-Used"}, per: time.Minute}}},
 	{"Blizzard, Mashery", "https://docs.mashery.com/design/GUID-0F3E7CF7-2D5C-4F0B-A7C1-1F8A52AF1FB2.html", []fields{
 		{headers: headers{quota: "X-Plan-QPS-Allotted", used: "X-Plan-QPS-Current"}, name: "second", per: time.Second},
 		{headers: headers{quota: "X-Plan-Quota-Allotted", used: "X-Plan-Quota-Current", reset: "X-Plan-Quota-Reset"}, name: "quota"},
@@ -139,31 +124,14 @@ var vendors = []dialect{
 	// Clouds.
 	{"Sentry", "https://docs.sentry.io/api/ratelimits/", []fields{{three: "X-Sentry-Rate-Limit-*"}}},
 	{"Azure Resource Manager", "https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling", []fields{
-		{headers: headers{remaining: "X-Ms-RateLimit-Remaining-Subscription-Reads"}, name: "subscription-reads"},
-		{headers: headers{remaining: "X-Ms-RateLimit-Remaining-Subscription-Writes"}, name: "subscription-writes"},
-		{headers: headers{remaining: "X-Ms-RateLimit-Remaining-Subscription-Deletes"}, name: "subscription-deletes"},
-		{headers: headers{remaining: "X-Ms-RateLimit-Remaining-Subscription-Global-Reads"}, name: "subscription-global-reads"},
-		{headers: headers{remaining: "X-Ms-RateLimit-Remaining-Subscription-Global-Writes"}, name: "subscription-global-writes"},
-		{headers: headers{remaining: "X-Ms-RateLimit-Remaining-Subscription-Global-Deletes"}, name: "subscription-global-deletes"},
-		{headers: headers{remaining: "X-Ms-RateLimit-Remaining-Tenant-Reads"}, name: "tenant-reads"},
-		{headers: headers{remaining: "X-Ms-RateLimit-Remaining-Tenant-Writes"}, name: "tenant-writes"},
+		{headers: headers{remaining: "X-Ms-RateLimit-Remaining-@"}, each: "Subscription-Reads Subscription-Writes Subscription-Deletes Subscription-Global-Reads Subscription-Global-Writes Subscription-Global-Deletes Tenant-Reads Tenant-Writes"},
 	}},
-	{"Azure Resource Graph", "https://learn.microsoft.com/azure/governance/resource-graph/concepts/guidance-for-throttled-requests", []fields{
-		{headers: headers{remaining: "X-Ms-User-Quota-Remaining", resetIn: "X-Ms-User-Quota-Resets-After"}, name: "user-quota"},
-	}},
-	{"Dataverse", "https://learn.microsoft.com/power-apps/developer/data-platform/api-limits", []fields{
-		{headers: headers{remaining: "X-Ms-RateLimit-Burst-Remaining-Xrm-Requests"}, name: "xrm-requests", per: 5 * time.Minute},
-	}},
+	{"Azure Resource Graph", "https://learn.microsoft.com/azure/governance/resource-graph/concepts/guidance-for-throttled-requests", []fields{{headers: headers{remaining: "X-Ms-User-Quota-Remaining", resetIn: "X-Ms-User-Quota-Resets-After"}, name: "user-quota"}}},
+	{"Dataverse", "https://learn.microsoft.com/power-apps/developer/data-platform/api-limits", []fields{{headers: headers{remaining: "X-Ms-RateLimit-Burst-Remaining-Xrm-Requests"}, name: "xrm-requests", per: 5 * time.Minute}}},
 	{"Fastly", "https://www.fastly.com/documentation/reference/api/#rate-limiting", []fields{{three: "Fastly-RateLimit-*", per: time.Hour}}},
 
 	// Exchanges.
-	{"Bybit", "https://bybit-exchange.github.io/docs/v5/rate-limit", []fields{
-		{headers: headers{quota: "X-Bapi-Limit", remaining: "X-Bapi-Limit-Status", resetMs: "X-Bapi-Limit-Reset-Timestamp"}},
-	}},
-	{"KuCoin", "https://www.kucoin.com/docs-new/rate-limit", []fields{
-		{headers: headers{quota: "Gw-RateLimit-Limit", remaining: "Gw-RateLimit-Remaining", resetMs: "Gw-RateLimit-Reset"}, unit: "weight"},
-	}},
-	{"Gate", "https://www.gate.com/docs/developers/apiv4/en/#rate-limiting", []fields{
-		{headers: headers{quota: "X-Gate-RateLimit-Limit", remaining: "X-Gate-RateLimit-Requests-Remain", reset: "X-Gate-RateLimit-Reset-Timestamp"}},
-	}},
+	{"Bybit", "https://bybit-exchange.github.io/docs/v5/rate-limit", []fields{{headers: headers{quota: "X-Bapi-Limit", remaining: "X-Bapi-Limit-Status", resetMs: "X-Bapi-Limit-Reset-Timestamp"}}}},
+	{"KuCoin", "https://www.kucoin.com/docs-new/rate-limit", []fields{{headers: headers{quota: "Gw-RateLimit-Limit", remaining: "Gw-RateLimit-Remaining", resetMs: "Gw-RateLimit-Reset"}, unit: "weight"}}},
+	{"Gate", "https://www.gate.com/docs/developers/apiv4/en/#rate-limiting", []fields{{headers: headers{quota: "X-Gate-RateLimit-Limit", remaining: "X-Gate-RateLimit-Requests-Remain", reset: "X-Gate-RateLimit-Reset-Timestamp"}}}},
 }
