@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// An answer is the ResponseWriter of Config.Denied, which notes whether an answer
-// has begun: then the default one must not follow. The wrapped handler never sees
-// it. Its further methods are those that http.ResponseController looks for.
+// An answer is the ResponseWriter of Config.Denied. It records whether a response has
+// begun: then the problem must not follow. The wrapped handler never gets it. Its other
+// methods are those that http.ResponseController looks for.
 type answer struct {
 	http.ResponseWriter
 	begun bool
 }
 
 func (a *answer) WriteHeader(status int) {
-	a.ResponseWriter.WriteHeader(status)         // which panics if there is no such status
+	a.ResponseWriter.WriteHeader(status)         // it panics if there is no such status
 	a.begun = a.begun || status >= http.StatusOK // the others are informational
 }
 

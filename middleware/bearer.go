@@ -8,14 +8,14 @@ import (
 	"github.com/keyrate/keyrate/middleware/internal/gate"
 )
 
-// Bearer returns a Key that takes the token from an Authorization header of
-// exactly the form of RFC 6750, section 2.1: the scheme Bearer in any case, spaces,
-// one token68 (RFC 9110, section 11.2), and nothing else. Anything else is no key,
-// so that the spellings of one token do not make several buckets. Requests with two
-// Authorization headers are [ErrAmbiguous].
+// Bearer returns a Key that takes the token from an Authorization header of exactly the
+// form of RFC 6750, section 2.1: the scheme Bearer in any case, spaces, one token68 (RFC
+// 9110, section 11.2), and nothing else. Any other value is no key, so that spellings of
+// one token do not make several buckets. Requests with two Authorization headers are
+// [ErrAmbiguous].
 //
-// It does not know which tokens are genuine: each made-up one has a bucket. Where
-// that matters, limit behind authentication, by what it has verified.
+// Bearer does not verify tokens: each invented one has a bucket. If that matters, limit
+// behind authentication, with a [KeyFunc] that returns the verified identity.
 func Bearer() Key {
 	return Key{find: func(r *http.Request, _ *address.Proxies) (string, error) {
 		value, err := oneValue(r, "Authorization")
@@ -27,7 +27,7 @@ func Bearer() Key {
 	}}
 }
 
-// isToken68 tells whether s is 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" /
+// isToken68 reports whether s is 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" /
 // "/" ) *"=".
 func isToken68(s string) bool {
 	s = strings.TrimRight(s, "=")

@@ -13,16 +13,15 @@ import (
 // Key, and trusts the proxies that the Config does: see [Config.TrustedProxies]. With
 // arguments it trusts the X-Forwarded-For of those alone.
 //
-// The address is the address of the peer, [http.Request.RemoteAddr]: headers can be
-// forged. If the peer is in one of the trusted prefixes, X-Forwarded-For is walked
-// from the right, from the nearest hop to the farthest, up to the first hop that is
-// not trusted. That one is the client. A hop that does not parse ends the walk, and
-// so do the hundredth hop and the 8 KiB that are read at most; the hop before counts
-// as the client. Trust only the addresses of your own proxies: whatever connects from
-// a trusted address can name any other. A prefix too wide for that is an error of
-// [RateLimit].
+// The address is that of the peer, [http.Request.RemoteAddr], because headers can be
+// forged. If the peer is in one of the trusted prefixes, X-Forwarded-For is read from the
+// right, from the nearest hop to the farthest, up to the first hop that is not trusted:
+// that one is the client. A hop that does not parse ends the walk, and so does the end of
+// the 100 hops and 8 KiB that are read; the hop before is the client. Trust only the
+// addresses of your own proxies: a trusted peer can name any address. A prefix that is too
+// wide is an error of [RateLimit].
 //
-// [AddressKey] says which addresses share a bucket.
+// See [AddressKey] for the addresses that share a bucket.
 func ClientIP(trusted ...netip.Prefix) Key {
 	if len(trusted) == 0 {
 		return Key{}
@@ -46,22 +45,22 @@ func addressOf(r *http.Request, trusted *address.Proxies) (string, error) {
 	return address.Key(client), nil
 }
 
-// AddressKey returns the key by which a limiter behind [RateLimit] knows a client
-// that is limited by its address: see [BucketKey]. A function for [KeyFunc] must not return
-// it: there it would be a key like any other, which a client can send, too.
+// AddressKey returns the key that a limiter behind [RateLimit] gets for a client that is
+// limited by its address: see [BucketKey]. A [KeyFunc] must not return it: there it is a key
+// like any other, which a client can send, too.
 //
-// An IPv6 client is known by its /64, without the zone. An IPv6 address that a translator
-// or a tunnel made from an IPv4 address counts as that one: IPv4-mapped and -compatible
+// An IPv6 address counts by its /64, without the zone. An IPv6 address that a translator
+// or a tunnel made from an IPv4 address counts as the latter: IPv4-mapped and -compatible
 // addresses, SIIT (::ffff:0:192.0.2.1), NAT64 with 64:ff9b::/96 or with a prefix below
-// 64:ff9b:1::/48, 6to4, and Teredo by its client. To get into another's IPv4 bucket in this way, a
-// client must be able to receive packets for that IPv4 address. ISATAP addresses and those of a NAT64
-// with a prefix of its network's own count as IPv6. The zero Addr stands for all clients
-// without an address, such as those of a Unix socket: they share one bucket.
+// 64:ff9b:1::/48, 6to4, and Teredo by its client. So only a client that receives packets
+// for an IPv4 address can use its bucket. ISATAP addresses and those of a NAT64 with a
+// network-specific prefix count as IPv6. The zero Addr stands for all clients without an
+// address, such as those of a Unix socket: they share one bucket.
 func AddressKey(a netip.Addr) string {
 	return address.Key(a)
 }
 
-// IsAddressKey reports whether a key that a limiter is asked about is that of an
-// address, and not what a caller gave as its key. It is for [ratelimit.Limits] that
-// hold callers without a key to another policy.
+// IsAddressKey reports whether the key that a limiter gets is that of an address, and not
+// one that a client sent. It is for [ratelimit.Limits] that return another policy for
+// clients without a key.
 func IsAddressKey(key string) bool { return address.IsKey(key) }

@@ -15,79 +15,77 @@ import (
 // MaxJitter is the largest Config.Jitter.
 const MaxJitter = time.Hour
 
-// Config configures [RateLimit] and [Routes]. Its zero value limits each client
-// address, lets calls pass while the store fails, and logs that to slog.Default.
+// Config configures [RateLimit] and [Routes]. The zero value limits each client address,
+// serves requests while the store fails, and logs faults to slog.Default.
 //
 // The functions in it are called for every request, concurrently, and must not change
-// it. One that panics is recovered, and counted as a fault.
+// the request. If one panics, that is a fault.
 type Config struct {
 	// Key finds whose bucket a request takes from. The zero Key is the client's address,
 	// which is also used for a request without a key, and if a [KeyFunc] panics.
 	Key Key
-	// TrustedProxies are the peers whose X-Forwarded-For is believed when a request
-	// is limited by its address: see [ClientIP]. Empty means that no header is believed. A
-	// prefix shorter than /8 of IPv4 or /7 of IPv6 holds strangers: it is an error.
+	// TrustedProxies are the peers whose X-Forwarded-For is trusted when a request is
+	// limited by its address: see [ClientIP]. Empty means that no header is trusted. A
+	// prefix shorter than /8 of IPv4 or /7 of IPv6 contains addresses of strangers: it is
+	// an error.
 	TrustedProxies []netip.Prefix
-	// TrustUnixSocket trusts peers without an address as well, those of a Unix socket,
-	// whose RemoteAddr is "@", "" or a path. Set it if only your own proxy can open the
-	// socket, and nothing in front of this middleware lets a client choose RemoteAddr.
+	// TrustUnixSocket also trusts peers without an address, those of a Unix socket, whose
+	// RemoteAddr is "@", "" or a path. Set it if only your own proxy can open the socket,
+	// and no handler in front of this middleware lets a client choose RemoteAddr.
 	TrustUnixSocket bool
-	// AddressHeader is where trusted peers write the address of the client, instead of
-	// X-Forwarded-For. "Forwarded" is read as a list of hops (RFC 7239) in the same way.
-	// Any other holds the one address: "CF-Connecting-IP", "True-Client-IP",
-	// "Fly-Client-IP", "X-Real-IP". Without it, or if it is not an address, the peer's
-	// address counts; if it is there twice or is a list, the request gets 400. Name a
-	// header only if the proxy replaces what a client sends under that name, and if the
-	// peer cannot be reached but through that proxy.
+	// AddressHeader is the header in which trusted peers write the client's address,
+	// instead of X-Forwarded-For. "Forwarded" is read as a list of hops (RFC 7239) in the
+	// same way. Any other holds one address: "CF-Connecting-IP", "True-Client-IP",
+	// "Fly-Client-IP", "X-Real-IP". If the header is missing or is not an address, the
+	// peer's address counts; if it is there twice or is a list, the request gets 400. Use a
+	// header only if the proxy replaces what a client sends under that name, and if
+	// clients cannot reach the peer without that proxy.
 	AddressHeader string
-	// RequireKey answers a request without a key with 401, instead of limiting it
-	// by its address.
+	// RequireKey responds with 401 to a request without a key, instead of limiting it by
+	// its address.
 	RequireKey bool
-	// Challenge is the WWW-Authenticate header of that 401. "" means "ApiKey"; with
-	// [Bearer] as the Key, "Bearer" is right.
+	// Challenge is the WWW-Authenticate header of that 401. "" means "ApiKey". Use
+	// "Bearer" with [Bearer].
 	Challenge string
-	// Cost is how many tokens a request takes. nil means 1. With 0 it is free, but
-	// gets the headers. A cost above a limit's burst is always refused. If Cost
+	// Cost returns how many tokens a request takes. nil means 1. A request of cost 0 is
+	// free and gets the headers. A cost above a limit's burst is always denied. If Cost
 	// panics or returns less than 0, the request costs 1.
 	Cost func(*http.Request) int
-	// Skip exempts the requests for which it returns true: no bucket, no headers. If
-	// it panics, the request is not exempt.
+	// Skip reports whether a request is exempt: it takes nothing and gets no headers. If
+	// Skip panics, the request is not exempt.
 	Skip func(*http.Request) bool
-	// Denied, if not nil, answers in place of the 429 problem, its status included.
-	// The rate-limit headers and Retry-After are set when it is called. If it panics
-	// or returns, and has written nothing, the problem is sent after all. Its
-	// ResponseWriter has no methods but the usual three; http.ResponseController
-	// finds the others.
+	// Denied, if not nil, responds in place of the 429 problem and chooses the status. The
+	// rate-limit headers and Retry-After are set before. If it panics or returns without
+	// having written anything, the problem is sent. Its ResponseWriter has only the usual
+	// three methods; http.ResponseController finds the others.
 	Denied func(http.ResponseWriter, *http.Request, ratelimit.Result)
-	// FailClosed answers 503 when nothing could be decided. Otherwise the handler
+	// FailClosed responds with 503 when the limiter cannot decide. Otherwise the handler
 	// runs, without a limit and without headers.
 	FailClosed bool
-	// LimitHeader is what X-Rate-Limit-Limit holds. The zero value is
-	// [LimitAsCount].
+	// LimitHeader is the form of X-Rate-Limit-Limit. The zero value is [LimitAsCount].
 	LimitHeader LimitForm
-	// ResetHeader adds X-Rate-Limit-Reset, in a form of your choice. The zero value
-	// is [ResetOff].
+	// ResetHeader adds X-Rate-Limit-Reset in this form. The zero value is [ResetOff].
 	ResetHeader ResetForm
-	// Jitter is the most that is added to Retry-After, at random, so that callers
-	// that were refused together do not come back together. 0 means none, and
-	// [MaxJitter] is the most.
+	// Jitter is the longest random time that is added to Retry-After, so that clients that
+	// were denied together do not come back together. 0 means none, and [MaxJitter] is the
+	// most.
 	Jitter time.Duration
-	// DisableQueue reports the same wait to all denied callers of a key: the time
-	// until the bucket has room for one of them. Otherwise each gets the next place in
-	// a queue, at most one refill of the bucket later, and Retry-After, Retry-After-Ms,
-	// retry_after_ms and the t of RateLimit report the time until then. The queue
-	// reserves nothing, and a Result does not show it.
+	// DisableQueue reports the same wait to all denied clients of a key: the time until the
+	// bucket has room for one of them. Otherwise each gets the next place in a queue, at
+	// most one refill of the bucket later, and Retry-After, Retry-After-Ms, retry_after_ms
+	// and the t of RateLimit report the time until then. The queue reserves nothing, and
+	// does not change the Result.
 	DisableQueue bool
 	// ResultInContext makes the decision available to the handler through
 	// [ResultFrom]. It copies the request, which costs three allocations.
 	ResultInContext bool
 	// Observe, if not nil, is called once for each request, when its [Outcome] is certain
-	// and before the handler is run or an answer is written. It runs on the request's
-	// goroutine: it must be quick. If it panics, that is a fault, and the outcome stands.
+	// and before the handler runs or a response is written. It runs on the request's
+	// goroutine and must be quick. If it panics, the outcome stands.
 	Observe func(*http.Request, Event)
-	// OnFault, if not nil, is told the class of each fault, exactly one: one of the
-	// Fault constants here, or what [ratelimit.ErrorClass] says of the error of a
-	// decision. The context is the request's. It must be quick.
+	// OnFault, if not nil, is called with the class of each fault: one of the Fault
+	// constants, or what [ratelimit.ErrorClass] returns for the error of a decision. The
+	// context has the values of the request's context. OnFault must be quick.
 	OnFault func(ctx context.Context, class string)
 	// Logger gets a line for a fault, at most one a second, with the class and the
 	// number of faults since the last line. nil means slog.Default().
@@ -131,7 +129,7 @@ func (c *Config) faults() (faults []error) {
 	return faults
 }
 
-// validChallenge keeps whatever could end a header line out of one.
+// validChallenge reports whether s can be the value of a header.
 func validChallenge(s string) bool {
 	for _, c := range []byte(s) {
 		if c < ' ' || c > '~' {

@@ -62,7 +62,7 @@ func (h *handler) denied(w http.ResponseWriter, r *http.Request, result *ratelim
 	a := &answer{ResponseWriter: w}
 	returned := h.userDenied(a, r, result)
 	if returned && !a.begun {
-		h.gate.Report(r.Context(), FaultDeniedSilent, "answered with the default")
+		h.gate.Report((*decisionContext)(r), FaultDeniedSilent, "answered with the default")
 	}
 	return a.begun
 }
@@ -79,7 +79,7 @@ func (h *handler) userDenied(a *answer, r *http.Request, result *ratelimit.Resul
 		if a.begun {
 			outcome = "left as it was written"
 		}
-		h.gate.Report(r.Context(), FaultDeniedPanic, outcome)
+		h.gate.Report((*decisionContext)(r), FaultDeniedPanic, outcome)
 		if v == http.ErrAbortHandler && a.begun { //nolint:errorlint // net/http compares so, too
 			panic(v)
 		}

@@ -8,27 +8,26 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// An Event is what became of one request: see [Config.Observe]. No key and no address is
-// in it.
+// An Event describes what happened to one request: see [Config.Observe]. It contains no
+// key and no address.
 type Event struct {
-	// Outcome is what became of the request. It is fit for a metric label.
+	// Outcome is what happened to the request. It can be a metric label.
 	Outcome Outcome
-	// Served reports whether the handler was run. In shadow mode it is, whatever the
-	// outcome.
+	// Served reports whether the handler runs. In shadow mode it always does.
 	Served bool
-	// Pattern is that of the mux: the one that [Routes] found, also if it is none of its
-	// routes, and else [http.Request.Pattern]. "" if there is none.
+	// Pattern is the pattern that [Routes] found, even if none of its routes has it, or else
+	// [http.Request.Pattern]. "" if there is none.
 	Pattern string
 	// Result is the decision; the zero Result if there was none.
 	Result ratelimit.Result
-	// Class is that of the error because of which nothing could be decided, as
+	// Class is the class of the error if the limiter could not decide, as
 	// [ratelimit.ErrorClass] returns it; else "".
 	Class string
 	// Took is the time from the arrival of the request here to the decision.
 	Took time.Duration
 }
 
-// An Outcome is one of a fixed set of words. More may come.
+// An Outcome is one of a fixed set of words. More may be added.
 type Outcome string
 
 // The outcomes. Each request has exactly one.
@@ -41,12 +40,12 @@ const (
 	OutcomePreflight    Outcome = Outcome(gate.Preflight)    // of CORS, which is free
 	OutcomeNoKey        Outcome = Outcome(gate.NoKey)        // 401, with Config.RequireKey
 	OutcomeAmbiguous    Outcome = Outcome(gate.Ambiguous)    // 400: two keys, or two addresses
-	OutcomeFailedOpen   Outcome = Outcome(gate.FailedOpen)   // nothing could be decided; the handler was run
-	OutcomeFailedClosed Outcome = Outcome(gate.FailedClosed) // nothing could be decided; 503
+	OutcomeFailedOpen   Outcome = Outcome(gate.FailedOpen)   // the limiter could not decide; the handler was run
+	OutcomeFailedClosed Outcome = Outcome(gate.FailedClosed) // the limiter could not decide; 503
 )
 
-// MarshalJSON writes e for a log, with the time taken in microseconds. A result is there
-// only if there was a decision.
+// MarshalJSON encodes e for a log, with Took in microseconds. It omits the result if there
+// was no decision.
 func (e Event) MarshalJSON() ([]byte, error) {
 	out := struct {
 		Outcome Outcome           `json:"outcome"`
@@ -62,13 +61,13 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// eventOf returns an Event of a gate as one of this package.
+// eventOf converts an Event of package gate.
 func eventOf(e gate.Event) Event {
 	return Event{Outcome: Outcome(e.Outcome), Served: e.Served, Pattern: e.Pattern, Result: e.Result, Class: e.Class, Took: e.Took}
 }
 
-// The classes of faults that are not the store's. Those of a decision have the
-// class that [ratelimit.ErrorClass] gives to its error.
+// The classes of faults in this package. A failed decision has the class that
+// [ratelimit.ErrorClass] returns for its error.
 const (
 	FaultKey          = gate.FaultKey          // "key": a KeyFunc returned an error; the request is treated as one without a key
 	FaultKeyPanic     = gate.FaultKeyPanic     // "key-panic": a KeyFunc panicked; the address was used

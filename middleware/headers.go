@@ -19,9 +19,9 @@ const (
 	HeaderRetryAfterMs = reply.RetryAfterMs // Retry-After-Ms, on 429: milliseconds, rounded up, at least 1
 )
 
-// Headers returns the names of all headers that a response of [RateLimit] may have,
-// for Access-Control-Expose-Headers: without that, a script in a browser does not
-// see them. The slice is the caller's.
+// Headers returns the names of all headers that a response of [RateLimit] may have, for
+// Access-Control-Expose-Headers: otherwise a script in a browser does not see them. The
+// caller may change the slice.
 func Headers() []string { return slices.Clone(reply.Names[:]) }
 
 // A LimitForm is a form of the X-Rate-Limit-Limit header.

@@ -10,17 +10,17 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// Health returns a handler for health checks of limiter. For each GET or HEAD
-// request it makes real decisions, with [ratelimit.Limiter.Check], and answers in
-// JSON: 200 if all is well or "degraded", so that a load balancer keeps an instance
-// that still decides, and 503 if nothing decides. Each request costs the store a few
-// decisions, so do not serve it to strangers.
+// Health returns a handler for health checks of limiter. For each GET or HEAD request it
+// makes real decisions with [ratelimit.Limiter.Check] and responds in JSON: 200 if all is
+// well or "degraded", so that a load balancer keeps a node that still decides, and 503 if
+// no decisions are possible. Each request costs the store a few decisions, so do not
+// serve it to strangers.
 //
 //	{"status":"ok","decides":"store","parts":[{"name":"store","ok":true,"proved":"2026-01-02T15:04:05Z"}]}
 //
-// Names and classes are those of the stores, with the address of a server of a Redis
-// Cluster; no key and no error text is in it.
-// A limiter that is nil or the zero Limiter decides nothing, so its health is "failed".
+// Names and classes come from the stores; a part of a Redis Cluster has the address of its
+// server. The body contains no key and no error text. The health of a nil or zero Limiter
+// is "failed".
 func Health(limiter *ratelimit.Limiter) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -50,7 +50,7 @@ func Health(limiter *ratelimit.Limiter) http.Handler {
 	})
 }
 
-// check is limiter.Check; a store that panics has failed.
+// check is limiter.Check, but a store that panics has failed.
 func check(ctx context.Context, limiter *ratelimit.Limiter) (h ratelimit.Health) {
 	defer func() {
 		if recover() != nil {

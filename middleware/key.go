@@ -22,11 +22,11 @@ type Key struct {
 	faults []error
 }
 
-// A finder returns the key of a request as the limiter gets it: see BucketKey. It returns
-// "" if the request has none. trusted are the proxies of the Config.
+// A finder returns the key of a request as the limiter gets it (see BucketKey), or "" if
+// the request has none. trusted are the proxies of the Config.
 type finder func(r *http.Request, trusted *address.Proxies) (string, error)
 
-// of returns the key of r. Only the key of an address is never "".
+// of returns the key of r.
 func (k Key) of(r *http.Request, trusted *address.Proxies) (string, error) {
 	if k.find == nil {
 		return addressOf(r, trusted)
@@ -34,23 +34,24 @@ func (k Key) of(r *http.Request, trusted *address.Proxies) (string, error) {
 	return k.find(r, trusted)
 }
 
-// MaxKey is how long a key may be, in bytes, without being hashed.
+// MaxKey is the length in bytes above which a key is hashed.
 const MaxKey = gate.MaxKey
 
-// ErrAmbiguous is what a function for [KeyFunc] returns for a request with several keys,
-// where the application might go by another one. The request is answered with 400.
+// ErrAmbiguous is the error of a [KeyFunc] for a request with several keys, because the
+// application might use another one. The request gets 400.
 var ErrAmbiguous = gate.ErrKeys
 
 // KeyFunc returns a Key that calls f for each request, concurrently. f returns the key,
-// any bytes, or "" if the request has none. Spaces and tabs around a key do not count,
-// everything else does, and a key of more than [MaxKey] bytes is hashed.
+// any bytes, or "" if the request has none. Spaces and tabs around a key are removed, and a
+// key of more than [MaxKey] bytes is hashed.
 //
-// The surest key is the identity that authentication has verified and put into the
-// context: then no spelling of a credential makes a bucket, and made-up ones share
-// that of their client's address.
+// The safest key is the identity that authentication has verified and put into the
+// context: then spellings of a credential make no buckets, and requests with invented
+// credentials share the bucket of their client's address.
 //
-// A request with several keys is [ErrAmbiguous]. Any other error is a fault of class
-// [FaultKey], whose text is never shown, and the request is treated as one without a key.
+// For a request with several keys, f returns [ErrAmbiguous]. Any other error is a fault of
+// class [FaultKey], whose text is never shown, and the request is treated as one without a
+// key.
 func KeyFunc(f func(*http.Request) (string, error)) Key {
 	if f == nil {
 		return Key{faults: []error{errors.New("KeyFunc: f must not be nil; for the client's address, use ClientIP()")}}
@@ -62,8 +63,8 @@ func KeyFunc(f func(*http.Request) (string, error)) Key {
 }
 
 // Header returns a Key that takes the key from a header, such as "X-API-Key". Requests
-// with that header twice are [ErrAmbiguous], whatever the values. For the Authorization
-// header, use [Bearer].
+// with that header twice are [ErrAmbiguous], even if the values are equal. For the
+// Authorization header, use [Bearer].
 func Header(name string) Key {
 	if !isToken(name) {
 		return Key{faults: []error{fmt.Errorf("Header(%q) must be given the name of a header, such as %q", name, "X-API-Key")}}
@@ -87,10 +88,9 @@ func oneValue(r *http.Request, name string) (string, error) {
 	}
 }
 
-// First returns a Key that takes the first key that one of keys finds. A request that is
-// [ErrAmbiguous] to one of them is so to First, unless an earlier one found a key. A
-// client that has a key of two kinds can choose which one counts, so First is for
-// applications that look for the kinds in the same order.
+// First returns a Key that takes the first key that one of keys finds, or the first error,
+// such as [ErrAmbiguous]. A client with keys of two kinds can choose which one counts, so
+// use First only if the application looks for them in the same order.
 func First(keys ...Key) Key {
 	keys = slices.Clone(keys)
 	var faults []error
@@ -107,14 +107,14 @@ func First(keys ...Key) Key {
 	}}
 }
 
-// BucketKey returns the key by which a limiter behind [RateLimit] knows the key of a
-// request: for calls to its methods, such as Reset, and for the keys of a
-// [ratelimit.Table]. It is the key itself, trimmed, unless that is longer than
-// [MaxKey] bytes. For addresses there is [AddressKey].
+// BucketKey returns the key that a limiter behind [RateLimit] gets for the key of a
+// request. Use it to call methods of the limiter, such as Reset, and for the keys of a
+// [ratelimit.Table]. It is the key without spaces and tabs around it, or a hash if that is
+// longer than [MaxKey] bytes. For addresses, see [AddressKey].
 func BucketKey(key string) string { return gate.Key(key) }
 
-// isToken tells whether s is a token, RFC 9110, section 5.6.2, as names of headers
-// are.
+// isToken reports whether s is a token (RFC 9110, section 5.6.2), as the name of a header
+// must be.
 func isToken(s string) bool {
 	for _, c := range []byte(s) {
 		switch {

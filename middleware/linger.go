@@ -5,16 +5,15 @@ import (
 	"net/http"
 )
 
-// linger makes net/http deliver the answer to a request whose body is not read, on a
-// connection that ends with it: HTTP/1.0, as nginx speaks to its upstreams unless it is
-// told otherwise, Connection: close, or Expect. The server would close such a connection
-// at once, and the reset that follows unread data can overtake the answer, which a proxy
-// then makes a 502 of.
+// linger makes net/http deliver the response to a request whose body is not read, on a
+// connection that ends with it: HTTP/1.0, as nginx uses for its upstreams by default,
+// Connection: close, or Expect. The server would close such a connection at once, and the
+// reset because of unread data can overtake the response; a proxy then sends a 502.
 //
-// After a body that is too large the server sends the answer, ends its own side, and
-// waits half a second before it closes (RFC 9112, section 9.6). So linger reports one,
-// and reads nothing: a caller that sends slowly holds nothing up. Where w hides the
-// server's ResponseWriter and has no Unwrap method, it does nothing.
+// After a body that is too large the server sends the response, ends its own side, and
+// waits half a second before it closes (RFC 9112, section 9.6). So linger reports such a
+// body, without reading: a client that sends slowly delays nothing. If w hides the
+// server's ResponseWriter and has no Unwrap method, linger does nothing.
 func linger(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor != 1 || r.ContentLength == 0 || !r.Close && r.Header.Get("Expect") == "" {
 		return
@@ -29,11 +28,11 @@ func linger(w http.ResponseWriter, r *http.Request) {
 	_, _ = http.MaxBytesReader(w, tooLarge{}, 0).Read(make([]byte, 1))
 }
 
-// maxWrappers is how many ResponseWriters may be around the server's. Without a bound, one
-// whose Unwrap returns itself would keep a processor busy for ever.
+// maxWrappers is how many ResponseWriters are unwrapped at most. One whose Unwrap returns
+// itself would keep a processor busy for ever.
 const maxWrappers = 100
 
-// tooLarge is a body of one byte, which is one more than is allowed.
+// tooLarge is a body of one byte, one more than is allowed.
 type tooLarge struct{}
 
 func (tooLarge) Read(p []byte) (int, error) { return len(p), io.EOF }

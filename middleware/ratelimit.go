@@ -15,16 +15,16 @@ import (
 // RateLimit returns a middleware that lets a request pass to the handler if limiter
 // allows it, and answers 429 if not. The package comment describes the whole way.
 //
-// Handlers that one such middleware wraps share the limits of limiter. Where two of
-// these middlewares are nested, a request must pass both, and the response has the
-// headers of the one with less room; if their limiters share a store, their limits
-// need names of their own ([ratelimit.Limit.Named]), or they share buckets, too. The same
-// middleware around a handler twice charges each call twice, which is reported once, as
-// [FaultChargedTwice]. Where one is directly around the other, that is reported at once,
-// and the inner one does nothing.
+// All handlers behind the middleware share the limits of limiter. If two such middlewares
+// are nested, a request must pass both, and the response has the headers of the one with
+// less room. If their limiters share a store, give their limits different names with
+// [ratelimit.Limit.Named], or they share buckets. If the same middleware is around a
+// handler twice, each request is charged twice; that is reported once, as
+// [FaultChargedTwice]. If one is directly around the other, it is reported at once, and the
+// inner one does nothing.
 //
 // The error joins all faults of c and limiter, each with the field, its value and what it
-// must be. See [Must] for a program that cannot go on without its limits.
+// must be.
 func RateLimit(limiter *ratelimit.Limiter, c Config) (func(http.Handler) http.Handler, error) {
 	template, err := newHandler(limiter, c)
 	if err != nil {
@@ -46,8 +46,8 @@ func RateLimit(limiter *ratelimit.Limiter, c Config) (func(http.Handler) http.Ha
 	}, nil
 }
 
-// Must returns v, and panics if err is not nil. It is for the start of a program that
-// cannot go on without its limits, as [html/template.Must] is:
+// Must returns v, or panics if err is not nil. Use it for one-liners in a program that
+// cannot start without its limits, like [html/template.Must]:
 //
 //	limit := middleware.Must(middleware.RateLimit(limiter, middleware.Config{}))
 //
@@ -59,7 +59,7 @@ func Must[T any](v T, err error) T {
 	return v
 }
 
-// unusable returns an error if a limiter is nil or zero and cannot decide.
+// unusable returns an error if limiter is nil or the zero Limiter, and cannot decide.
 func unusable(limiter *ratelimit.Limiter) error {
 	switch {
 	case limiter == nil:
@@ -79,8 +79,8 @@ type handler struct {
 	twice  twice
 }
 
-// newHandler returns a handler that leads nowhere yet. Copies of it share what it
-// remembers. The error joins all faults of limiter and c.
+// newHandler returns a handler without a next one. Copies of it share their memory of
+// faults and places. The error joins all faults of limiter and c.
 func newHandler(limiter *ratelimit.Limiter, c Config) (*handler, error) {
 	if err := errors.Join(append(c.faults(), unusable(limiter))...); err != nil {
 		return nil, err
@@ -104,20 +104,20 @@ func newHandler(limiter *ratelimit.Limiter, c Config) (*handler, error) {
 	return h, nil
 }
 
-// newReply returns what writes the responses, without a memory.
+// newReply returns a Reply with an empty memory.
 func (c *Config) newReply() *reply.Reply {
 	return reply.New(reply.LimitForm(c.LimitHeader), reply.ResetForm(c.ResetHeader))
 }
 
 // isPreflight reports whether r is a CORS preflight, as the Fetch standard defines it
-// (section 3.2.2). A browser sends it of its own accord and cannot give a key with it. So
-// it is free, and a handler behind must answer it at little cost.
+// (section 3.2.2). A browser sends it by itself and cannot send a key with it. So it is
+// free, and the handler must respond at little cost.
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// ServeHTTP decides, and then serves or denies. It recovers no panic of the handler
-// behind, only those of the user's functions.
+// ServeHTTP decides, and then serves or denies. It does not recover panics of the next
+// handler, only those of the functions in Config.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, r.Pattern) }
 
 // serve is ServeHTTP for a request whose pattern is known.

@@ -8,12 +8,14 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// RouteName returns the name that a limit has on the route of a pattern, in headers and
-// bodies, and for [ratelimit.Limiter.ResetLimit]. No two patterns and names give the same.
+// RouteName returns the name of a limit on the route of a pattern, as in headers and
+// bodies, and for [ratelimit.Limiter.ResetLimit]. Different patterns and names give
+// different results.
 //
-// It is the pattern, and "#" with the name, if that is not "" or [ratelimit.DefaultName].
-// What a name cannot hold, and " # % ~ " as well, is written as in a URL, such as %2C. Of
-// more than [ratelimit.MaxName] bytes it is the beginning of the pattern, "~" and a hash.
+// The result is the pattern, and "#" with the name unless that is "" or
+// [ratelimit.DefaultName]. Characters that a name cannot have, and # % ~ in the pattern, are
+// written as in a URL, such as %2C. If it is longer than [ratelimit.MaxName], the result is
+// the beginning of the pattern, "~" and a hash.
 func RouteName(pattern, name string) string {
 	escaped := escapePattern(pattern)
 	full := escaped
@@ -23,14 +25,14 @@ func RouteName(pattern, name string) string {
 	if len(full) <= ratelimit.MaxName {
 		return full
 	}
-	// 128 bits, as many as memory keeps of a key. A name that is whole has no "~" before its
-	// first "#", and this has: so it is none of those.
+	// 128 bits, as memstore keeps of a key. A whole name has no "~" before its first "#",
+	// but this one has.
 	sum := sha256.Sum256([]byte(full))
 	hash := "~" + base64.RawURLEncoding.EncodeToString(sum[:16])
 	return escaped[:min(len(escaped), ratelimit.MaxName-len(hash))] + hash
 }
 
-// escapePattern writes a pattern so that a name can hold it, and it can be read back.
+// escapePattern writes a pattern as a name can contain it, without loss.
 func escapePattern(pattern string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

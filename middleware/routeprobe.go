@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// lookUp returns the handler that is registered with a mux for a pattern, or an error that
-// says what the mux finds instead. A mux tells its patterns to nobody, so it is asked for
-// requests that this pattern should match, and hardly another one.
+// lookUp returns the handler that is registered with a mux for a pattern, or an error with
+// the pattern that the mux finds instead. A ServeMux does not list its patterns, so we look
+// up synthetic requests that only this pattern should match.
 func lookUp(mux *http.ServeMux, pattern string) (http.Handler, error) {
 	if pattern == "" {
 		return nil, errors.New(`Route.Pattern must be one of the mux, such as "GET /export"`)
@@ -35,8 +35,8 @@ func lookUp(mux *http.ServeMux, pattern string) (http.Handler, error) {
 	return nil, errors.New(want)
 }
 
-// otherMethod returns what the mux finds for the path of a pattern by a method that is
-// often registered, "" if nothing.
+// otherMethod returns the pattern that the mux finds for the path of a pattern with a common
+// method, or "".
 func otherMethod(mux *http.ServeMux, pattern string) string {
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		for r := range probes(pattern) {
@@ -49,12 +49,12 @@ func otherMethod(mux *http.ServeMux, pattern string) string {
 	return ""
 }
 
-// mostDeep is how many segments more than the pattern has a probe has at most: so many
-// patterns may be below one that ends in a slash.
+// mostDeep is how many segments a probe has at most beyond those of the pattern: more
+// specific patterns may be below one that ends in a slash.
 const mostDeep = 8
 
-// probes are requests that a pattern matches: with a method and segments that nobody else
-// names, and where it matches all below a path, of several depths.
+// probes returns requests that a pattern matches, with a random method and random segments
+// where it allows them, and of several depths if it matches all paths below one.
 func probes(pattern string) func(yield func(*http.Request) bool) {
 	method, rest, found := cutSpace(pattern)
 	if !found {
@@ -94,7 +94,7 @@ func probes(pattern string) func(yield func(*http.Request) bool) {
 	}
 }
 
-// sample returns a segment of an escaped path that a segment of a pattern matches.
+// sample returns an escaped segment of a path that a segment of a pattern matches.
 func sample(segment string) string {
 	if segment == "{$}" {
 		return ""
@@ -107,7 +107,7 @@ func sample(segment string) string {
 		plain = segment // as the mux does
 	}
 	if plain == "." || plain == ".." {
-		return strings.ReplaceAll(plain, ".", "%2E") // else the mux cleans it away
+		return strings.ReplaceAll(plain, ".", "%2E") // else the mux removes it
 	}
 	return url.PathEscape(plain)
 }

@@ -9,43 +9,41 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A Route gives the requests that one pattern of a [http.ServeMux] matches limits, or a
-// cost, of their own.
+// A Route gives limits or a cost to the requests that match one pattern of a
+// [http.ServeMux].
 type Route struct {
-	// Pattern is as it is registered with the mux: "GET /export/{id}".
+	// Pattern is the pattern as it is registered with the mux: "GET /export/{id}".
 	Pattern string
-	// Limits hold each key on this route, beside the key's own limits: all are decided
-	// together, in one trip, and none is charged unless all of them admit. A limit
-	// without a name has that of the pattern, "GET /export/{id}", a limit that is
-	// [ratelimit.Limit.Named] "daily" that of both, "GET /export/{id}#daily".
+	// Limits apply to each key on this route, beside the key's own limits: all are decided
+	// together, in one round trip, and none is charged unless all admit the request. A
+	// limit without a name is named like the pattern, "GET /export/{id}", a limit that is
+	// [ratelimit.Limit.Named] "daily" is "GET /export/{id}#daily".
 	Limits []ratelimit.Limit
-	// Instead puts Limits in place of the key's own. An exempt key stays exempt.
+	// Instead makes Limits replace the key's own. An exempt key stays exempt.
 	Instead bool
-	// Cost is how many tokens a request takes, of each limit, the key's own included. 0
-	// means as Config.Cost says. A cost above a limit's burst is always denied. Where that
-	// holds for all keys, since they all have the same limits, it is an error; with a table,
-	// or with limits that are looked up, only keys with more, and exempt ones, can use the
-	// route.
+	// Cost is how many tokens a request takes from each limit, the key's own included. 0
+	// means what Config.Cost returns. A cost above a limit's burst is always denied. If all
+	// keys have the same limits, such a cost is an error; with a table, or with limits that
+	// are looked up, only keys with higher limits and exempt ones can use the route.
 	Cost int
 }
 
 // Routes returns a handler that serves mux behind limiter, as [RateLimit] does, but with
-// limits and costs by route: call it when all patterns are registered. A nil mux is
+// limits and costs by route. Call it after all patterns are registered. A nil mux is
 // [http.DefaultServeMux].
 //
-// The route of a request is that of the pattern that the mux finds for it, so neither its
-// spelling nor its method makes another one. What the mux answers by itself, a 404, a 405
-// or a redirect to the right spelling of a path, is held to the key's own limits, and so
-// are patterns that are not in routes: nothing is unlimited. The route is found before the
-// functions of c are called, so they must not change the request: the mux would serve it by
-// another pattern than the one whose limits it was held to.
+// The route of a request is that of the pattern that the mux finds, so neither the
+// spelling of a path nor HEAD avoids a limit. The key's own limits apply to patterns that
+// are not in routes and to what the mux answers by itself, such as a 404, a 405 or a
+// redirect: nothing is unlimited. The route is found before the functions of c are called.
+// If they changed the request, the mux would serve it by another pattern.
 //
-// Limits of two routes never share a bucket, nor does one with a key's own limits: see
-// [RouteName]. Where a key's own limits have the name of a route's, or are too many beside
-// them, that is an error here, or when they are put into the limiter's [ratelimit.Table];
-// with limits that are looked up elsewhere it is a fault of each decision. Limiters on one
-// store share the bucket of a key and a name, as ever: so do two muxes with the same
-// pattern, unless the limits of one are named.
+// The limits of two routes never share a bucket, nor does a route with a key's own limits:
+// see [RouteName]. If a key's own limits have the name of a route's, or are too many beside
+// them, that is an error of Routes, or of the change to the limiter's [ratelimit.Table]; with
+// limits that are looked up elsewhere it is a fault of each decision. Limiters on one
+// store share the bucket of a key and a name: so do two muxes with the same pattern, unless
+// the limits of one are named.
 //
 // The error joins all faults, those of c and limiter included.
 func Routes(limiter *ratelimit.Limiter, mux *http.ServeMux, c Config, routes ...Route) (http.Handler, error) {
@@ -76,8 +74,7 @@ func Routes(limiter *ratelimit.Limiter, mux *http.ServeMux, c Config, routes ...
 	return h, nil
 }
 
-// behind returns the route with a handler of its own, made after the one of all others.
-// The error joins all its faults.
+// behind returns the route with a handler like own. The error joins all faults of r.
 func (r *Route) behind(limiter *ratelimit.Limiter, own *handler, mux *http.ServeMux) (*route, error) {
 	var faults []error
 	registered, err := lookUp(mux, r.Pattern)
@@ -85,7 +82,7 @@ func (r *Route) behind(limiter *ratelimit.Limiter, own *handler, mux *http.Serve
 		faults = append(faults, err)
 	}
 	if r.Cost < 0 {
-		faults = append(faults, fmt.Errorf("Route.Cost %d must not be negative; 0 means as Config.Cost says", r.Cost))
+		faults = append(faults, fmt.Errorf("Route.Cost %d must not be negative; 0 means what Config.Cost returns", r.Cost))
 	}
 	if len(r.Limits) == 0 && (r.Cost == 0 || r.Instead) {
 		faults = append(faults, errors.New("Route.Limits must be given, or Route.Cost, and with Route.Instead always limits; to exempt requests, use Config.Skip"))
@@ -109,7 +106,7 @@ func (r *Route) behind(limiter *ratelimit.Limiter, own *handler, mux *http.Serve
 	return &route{handler: &h, registered: registered}, nil
 }
 
-// neverAdmitted returns a fault for each limit that has no room for the cost of the route,
+// neverAdmitted returns a fault for each limit whose burst is below the cost of the route,
 // if all keys have the same limits.
 func (r *Route) neverAdmitted(own ratelimit.Limits) (faults []error) {
 	var limits []ratelimit.Limit
@@ -156,10 +153,10 @@ func (r *Route) limiter(own *ratelimit.Limiter) (*ratelimit.Limiter, error) {
 	return own.With(limits...)
 }
 
-// routed serves a mux behind a limiter for each route.
+// routed serves a mux with a handler for each route.
 type routed struct {
 	mux    *http.ServeMux
-	own    *handler          // where the key's own limits hold
+	own    *handler          // where the key's own limits apply
 	routes map[string]*route // by pattern
 }
 
@@ -168,21 +165,21 @@ type route struct {
 	registered http.Handler
 }
 
-// redirect is the type of what a mux answers a path with that is spelled otherwise than
-// its pattern.
+// redirect is the type of the handler that a mux returns for a path that it redirects to
+// the spelling of a pattern.
 var redirect = reflect.TypeOf(http.RedirectHandler("/", http.StatusTemporaryRedirect))
 
 func (h *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	found, pattern := h.mux.Handler(r)
 	to := h.own
 	isRedirect := reflect.TypeOf(found) == redirect
-	// The mux tells a redirect's pattern, too: unless it was registered so, it is no
-	// request to that route yet.
+	// The mux returns the pattern for its redirects, too. Unless the route is a redirect
+	// itself, such a request does not reach it yet.
 	if at := h.routes[pattern]; at != nil && (!isRedirect || found == at.registered) {
 		to = at.handler
 	}
 	if isRedirect && r.Method == http.MethodConnect {
-		pattern = "" // it may be the path that the caller sent
+		pattern = "" // it may be the path that the client sent
 	}
 	to.serve(w, r, pattern)
 }

@@ -7,22 +7,22 @@ import (
 	"sync/atomic"
 )
 
-// twice finds handlers of one RateLimit around one handler: each call is charged twice, most
-// likely by mistake. A handler passes on what it has charged, in the context of a request.
-// That copies the request, so it is done only while another one waits for its first one:
-// never in a program with one.
+// twice detects that one middleware is around a handler twice, most likely by mistake. A
+// handler records what it has charged in the context of the request. That copies the
+// request, so it is done only while another handler of the same middleware waits for its
+// first request: never if there is only one.
 type twice struct {
 	all *handlers
 	had *atomic.Bool // a request; it also stands for the handler
 }
 
-// handlers are all that one RateLimit made.
+// handlers are all handlers of one middleware.
 type handlers struct {
 	waiting atomic.Int64 // for their first request
-	passed  atomic.Int64 // how often one has passed on what it charged
+	passed  atomic.Int64 // requests with a record
 }
 
-// mostPassed bounds how often that is done while a handler waits for its first request.
+// mostPassed is how many requests get a record at most.
 const mostPassed = 1000
 
 func (all *handlers) add() twice {

@@ -12,20 +12,20 @@ import (
 	"github.com/keyrate/keyrate/middleware/internal/reply"
 )
 
-// MergeUpstream returns a handler that serves proxy behind [RateLimit], where the API that
-// it forwards to has limits of its own. Without it, a response has two sets of rate-limit
-// headers that contradict each other, or none of ours: a ReverseProxy drops them where the
-// upstream sends 100 Continue or 103 Early Hints first.
+// MergeUpstream returns a handler that serves proxy behind [RateLimit] if the API that it
+// forwards to has its own limits. Otherwise a response would have two contradicting sets of
+// rate-limit headers, or none of ours: a ReverseProxy drops them if the upstream sends 100
+// Continue or 103 Early Hints first.
 //
-// Of the two sets the tighter one stays, whole: the one by which less remains, ours if
-// they are equal, and always that of an upstream that answers 429, with its Retry-After.
-// The upstream's set is every header that is RateLimit or begins with RateLimit-,
-// X-RateLimit- or X-Rate-Limit-, in any of their forms; a set without a number of what
-// remains gives way to ours. Retry-After and vendors' other headers pass.
+// The tighter set stays, whole: the one with less remaining, ours if they are equal, and
+// always that of an upstream that responds with 429, with its Retry-After. The upstream's
+// set is every header that is RateLimit or begins with RateLimit-, X-RateLimit- or
+// X-Rate-Limit-, in any of their forms. A set without a remaining count is dropped.
+// Retry-After and other headers pass.
 //
-// A call that RateLimit did not decide, or whose key is exempt or only watched, has the
-// upstream's set as it is. The ModifyResponse of proxy is called with the result. proxy
-// must not be changed later. MergeUpstream returns an error if proxy is nil.
+// A response without our headers, because the key is exempt, the limiter is in shadow mode
+// or could not decide, keeps the upstream's set. The ModifyResponse of proxy is called with
+// the merged response. Do not change proxy afterwards. MergeUpstream returns an error if proxy is nil.
 func MergeUpstream(proxy *httputil.ReverseProxy) (http.Handler, error) {
 	if proxy == nil {
 		return nil, errors.New("middleware: MergeUpstream: proxy is nil; pass the ReverseProxy that forwards to the API")
@@ -73,7 +73,7 @@ func (own *ownSet) restore() {
 	}
 }
 
-// mergeLimits deletes our set of headers from own, or the upstream's from response.
+// mergeLimits deletes either our set of headers from own, or the upstream's from response.
 func mergeLimits(own http.Header, response *http.Response) {
 	if len(own[HeaderRateLimit]) == 0 {
 		return // no decision is described
@@ -108,8 +108,8 @@ func isLimitHeader(name string) bool {
 		strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "X-Rate-Limit-")
 }
 
-// upstreamRemaining returns the least that remains by one value of a header, or
-// math.MaxInt64 if it does not say so.
+// upstreamRemaining returns the least that remains according to one value of a header, or
+// math.MaxInt64 if the header has no such number.
 func upstreamRemaining(name, value string) int64 {
 	switch {
 	case name == HeaderRateLimit:
@@ -133,7 +133,7 @@ func leastInField(field string) int64 {
 	return least
 }
 
-// unquoted returns a field of RFC 9651 without its strings, the first 8 KB of it.
+// unquoted returns the first 8 KB of a field of RFC 9651 without its strings.
 func unquoted(field string) string {
 	var b strings.Builder
 	quoted, escaped := false, false
@@ -152,8 +152,8 @@ func unquoted(field string) string {
 	return b.String()
 }
 
-// wholeNumber reads a number of tokens, a fraction of one cut off: 0 if it is negative,
-// math.MaxInt64 if it is none.
+// wholeNumber parses a number of tokens and cuts off a fraction. It returns 0 for a negative
+// number and math.MaxInt64 for what is not a number.
 func wholeNumber(s string) int64 {
 	whole, _, _ := strings.Cut(strings.TrimSpace(s), ".")
 	n, err := strconv.ParseInt(whole, 10, 64)

@@ -2,18 +2,17 @@ package address
 
 import "net/netip"
 
-// embeddedIPv4 returns the IPv4 address of the client whose IPv6 address a is, if a
-// translator or a tunnel made it from that address, and a itself if not. Without it, all
-// IPv4 clients behind a NAT64 would share the bucket of one /64.
+// embeddedIPv4 returns the IPv4 address from which a translator or a tunnel made the IPv6
+// address a, or else a itself. Without it, all IPv4 clients behind a NAT64 would share the
+// bucket of one /64.
 //
-// An address counts only where its owner cannot choose the IPv4 address: where the network
-// returns packets for a to the owner of that IPv4 address. So it is not done for ISATAP
-// (RFC 5214), whose IPv4 address is in the interface identifier, which every host chooses
-// freely inside its own /64.
+// The owner of a must not be able to choose the IPv4 address: the network must return
+// packets for a to the owner of that IPv4 address. This excludes ISATAP (RFC 5214), whose
+// IPv4 address is in the interface identifier, which a host chooses freely in its /64.
 func embeddedIPv4(a netip.Addr) netip.Addr {
 	b := a.As16()
 	var v4 [4]byte
-	public := false // RFC 3056 and RFC 4380 know no private IPv4 addresses
+	public := false // RFC 3056 and RFC 4380 exclude private IPv4 addresses
 	switch {
 	case hasPrefix(b, 0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0): // NAT64, RFC 6052
 		v4 = [4]byte(b[12:])
@@ -36,9 +35,9 @@ func embeddedIPv4(a netip.Addr) netip.Addr {
 	return client
 }
 
-// localNAT64 returns the IPv4 address in an address below 64:ff9b:1::/48, whose network
-// chooses how long its prefix is: 48, 56, 64 or 96 bits (RFC 6052, section 2.2). Behind the
-// shorter ones, zeros follow the IPv4 address.
+// localNAT64 returns the IPv4 address in an address below 64:ff9b:1::/48. The network
+// chooses a prefix of 48, 56, 64 or 96 bits (RFC 6052, section 2.2). With the shorter ones,
+// zeros follow the IPv4 address.
 func localNAT64(b [16]byte) [4]byte {
 	switch zero := [5]byte{}; {
 	case [5]byte(b[11:]) == zero:

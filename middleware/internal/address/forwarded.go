@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// nextForwarded reads the last element of the header Forwarded, RFC 7239, and returns what
-// is in front of it. It reads from the right: what a client sent is on the left, and with a
-// quotation mark that never ends it could hide what proxies appended.
+// nextForwarded parses the last element of the header Forwarded (RFC 7239), and returns the
+// rest in front of it. It reads from the right: a client's part is on the left, and with an
+// unclosed quotation mark it could hide what proxies appended.
 func nextForwarded(list string) (hop netip.Addr, rest string, more bool) {
 	rest, element, more, ok := cutLast(list, ',')
 	if !ok {
@@ -33,9 +33,9 @@ func nextForwarded(list string) (hop netip.Addr, rest string, more bool) {
 	return hop, rest, more
 }
 
-// cutLast cuts s around its last separator outside of quotation marks. ok is false if one
-// stands elsewhere than around a value. One in a value, which a client can send as its
-// Host, has a backslash in front.
+// cutLast cuts s around its last separator outside of quotation marks. ok is false if a
+// quotation mark is not around a value. In a value, which may be a client's Host, it has a
+// backslash in front.
 func cutLast(s string, separator byte) (before, after string, found, ok bool) {
 	quoted := false
 	for i := len(s) - 1; i >= 0; i-- {

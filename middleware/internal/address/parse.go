@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// isUnixPeer reports whether a RemoteAddr is that of a Unix socket: nothing or "@" for
-// one without a name, as clients have, else an abstract name or a path.
+// isUnixPeer reports whether a RemoteAddr is that of a Unix socket: "" or "@" for one
+// without a name, as clients have, or else an abstract name or a path.
 func isUnixPeer(s string) bool { return s == "" || s[0] == '@' || s[0] == '/' }
 
-// parsePeer reads http.Request.RemoteAddr, which has a port unless a middleware
-// has replaced it.
+// parsePeer parses http.Request.RemoteAddr, which has a port unless another handler has
+// replaced it.
 func parsePeer(s string) netip.Addr {
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return ap.Addr().Unmap().WithZone("")
@@ -18,11 +18,11 @@ func parsePeer(s string) netip.Addr {
 	return parseAddr(s)
 }
 
-// longestHop is the length of the longest address with a zone and a port that is read. An
-// error of netip would quote more.
+// longestHop is the length of the longest address with a zone and a port that is parsed. An
+// error of netip quotes its input.
 const longestHop = 64
 
-// parseHop reads a hop of X-Forwarded-For. Some proxies write a port, too.
+// parseHop parses a hop of X-Forwarded-For. Some proxies write a port, too.
 func parseHop(s string) netip.Addr {
 	if len(s) > longestHop {
 		return netip.Addr{}

@@ -7,16 +7,16 @@ import (
 )
 
 // Proxies are the peers that may name the address of a client: see middleware.Config. The
-// zero value trusts nobody.
+// zero value trusts no peer.
 type Proxies struct {
 	prefixes []netip.Prefix
 	unix     bool   // peers without an address, too
 	header   string // where they name it, in canonical form; "" means X-Forwarded-For
 }
 
-// NewProxies trusts the peers in prefixes, which may not have a Fault, and if unix is set
-// those without an address. They name the client in header, whose name is in canonical
-// form; "" means X-Forwarded-For.
+// NewProxies returns Proxies that trust the peers in prefixes, which must have no Fault,
+// and, if unix is set, peers without an address. They name the client in header, whose name
+// is in canonical form; "" means X-Forwarded-For.
 func NewProxies(prefixes []netip.Prefix, unix bool, header string) Proxies {
 	unmapped := make([]netip.Prefix, len(prefixes))
 	for i, p := range prefixes {
@@ -55,7 +55,7 @@ func (p *Proxies) trust(a netip.Addr) bool {
 	return !a.IsValid() || slices.ContainsFunc(p.prefixes, func(t netip.Prefix) bool { return t.Contains(a) })
 }
 
-// What is read of the headers with the hops of a request, at most.
+// How much is read at most of the headers with hops.
 const (
 	mostHops  = 100
 	mostBytes = 8 << 10
@@ -83,8 +83,8 @@ const (
 	forwarded    = "Forwarded"
 )
 
-// walk goes from hop to hop, as long as the last one is trusted. Several lines of a header
-// are one list, in their order: RFC 9110, section 5.3.
+// walk goes from hop to hop, as long as the last one is trusted. The lines of a header are
+// one list, in their order: RFC 9110, section 5.3.
 func (p *Proxies) walk(client netip.Addr, lines []string, next func(string) (netip.Addr, string, bool)) netip.Addr {
 	hops, left := mostHops, mostBytes
 	for _, rest := range slices.Backward(lines) {
@@ -114,14 +114,14 @@ func (p *Proxies) walk(client netip.Addr, lines []string, next func(string) (net
 	return client
 }
 
-// nextForwardedFor reads the last hop of a list, and returns what is in front of it.
+// nextForwardedFor parses the last hop of a list, and returns the rest in front of it.
 func nextForwardedFor(list string) (hop netip.Addr, rest string, more bool) {
 	i := strings.LastIndexByte(list, ',')
 	return parseHop(trim(list[i+1:])), list[:max(i, 0)], i >= 0
 }
 
-// single reads a header that holds one address. Where a proxy adds a line instead of
-// replacing what its client sent, it is not known which one is the proxy's.
+// single parses a header with one address. If there are several, a proxy has added a line
+// instead of replacing what its client sent, and we cannot know which one is the proxy's.
 func single(peer netip.Addr, lines []string) (client netip.Addr, ok bool) {
 	if len(lines) == 0 {
 		return peer, true

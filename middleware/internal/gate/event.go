@@ -6,8 +6,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// An Event is what became of a call. Package middleware describes the fields, which its
-// Event has as well.
+// An Event describes what happened to a call. See the Event of package middleware for its
+// fields.
 type Event struct {
 	Outcome Outcome
 	Served  bool

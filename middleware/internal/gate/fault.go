@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The classes of faults that are not the store's. Package middleware describes them.
+// The classes of faults in this package. Package middleware describes them.
 const (
 	FaultKey          = "key"
 	FaultKeyPanic     = "key-panic"
@@ -17,13 +17,13 @@ const (
 	FaultObservePanic = "observe-panic"
 )
 
-// Report reports a fault of one class, and what became of the call. Each fault goes to
-// Config.OnFault, and one a second to the log, so that an outage does not fill the disk.
+// Report reports a fault and what happens to the call. Each fault goes to Config.OnFault,
+// and at most one a second to the log, so that an outage does not fill the disk.
 func (g *Gate[C]) Report(ctx context.Context, class, outcome string) {
 	g.faults.report(ctx, class, outcome)
 }
 
-// faults remembers when a fault was logged.
+// faults reports faults and limits the log.
 type faults struct {
 	hook   func(context.Context, string)
 	logger *slog.Logger
@@ -45,7 +45,8 @@ func (f *faults) report(ctx context.Context, class, outcome string) {
 	}
 }
 
-// mayLog lets one line pass a second, and returns how many did not since the last.
+// mayLog reports whether a line may be logged, at most one a second, and returns how many
+// were suppressed since the last one.
 func (f *faults) mayLog(now time.Time) (suppressed int, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -64,9 +65,9 @@ func (f *faults) log() *slog.Logger {
 	return f.logger
 }
 
-// panics calls a user's function and reports whether it panicked.
-func panics(call func()) (panicked bool) {
+// panics calls f, which runs a function of the user, and reports whether it panicked.
+func panics(f func()) (panicked bool) {
 	defer func() { panicked = recover() != nil }()
-	call()
+	f()
 	return false
 }

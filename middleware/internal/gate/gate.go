@@ -1,10 +1,9 @@
-// Package gate takes a call from its key to a decision. It knows no HTTP: each door,
-// such as package middleware, says in a Config what a call of its protocol is, and
-// answers the call by what the Gate found out.
+// Package gate takes a call from its key to a decision. It does not depend on HTTP: a
+// package for a protocol, such as middleware, configures a Gate with functions of its kind
+// of call, and responds to the call according to the decision.
 //
-// A call goes one way: is it free, skipped, whose is it, what does it cost, what does the
-// limiter decide, and if it is denied, how long must it wait. Nothing that a user's
-// function or the store does wrong ends the call: it is a fault, which is reported.
+// A call goes one way: Free, Skip, Key, Cost, the limiter, and the wait if it is denied. A
+// panic or an error of one of these does not end the call. It is a fault, which is reported.
 package gate
 
 import (
@@ -17,30 +16,30 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// Config says what a Gate does with calls of type C. Key, Address and Peer are required.
+// Config configures a Gate for calls of type C. Key, Address and Peer are required.
 type Config[C any] struct {
-	// Key returns the key of a call as the limiter gets it, or "" if it has none. A call
-	// that has several fails with ErrKeys or ErrAddresses; any other error is a fault.
+	// Key returns the key of a call as the limiter gets it, or "" if the call has none. It
+	// fails with ErrKeys or ErrAddresses if the call has several; any other error is a fault.
 	Key func(C) (string, error)
-	// Address returns the key of the address that a call comes from, or ErrAddresses.
+	// Address returns the key of the client's address, or ErrAddresses.
 	Address func(C) (string, error)
-	// Peer returns a text that two calls have in common if they share a connection.
+	// Peer returns a string that is the same for calls on the same connection.
 	Peer func(C) string
 
-	Free         func(C) bool  // by the protocol, such as a CORS preflight; nil: no call is
-	Skip         func(C) bool  // nil: no call is skipped
-	Cost         func(C) int   // nil: each call costs 1
-	RequireKey   bool          // a call without a key is denied, not limited by its address
-	FailClosed   bool          // a call that cannot be decided is denied
-	DisableQueue bool          // all denied calls of a key wait equally long
+	Free         func(C) bool  // reports calls that the protocol makes, such as a CORS preflight; may be nil
+	Skip         func(C) bool  // may be nil
+	Cost         func(C) int   // nil: a call costs 1
+	RequireKey   bool          // deny a call without a key, instead of limiting it by its address
+	FailClosed   bool          // deny a call that cannot be decided
+	DisableQueue bool          // give all denied calls of a key the same wait
 	Jitter       time.Duration // the most that is added to a wait, at random
 
-	Observe func(C, Event)                // nil: nothing is observed
+	Observe func(C, Event)                // may be nil
 	OnFault func(context.Context, string) // receives the class of each fault; may be nil
 	Logger  *slog.Logger                  // nil: slog.Default()
 }
 
-// A Gate lets calls of type C pass as a limiter decides.
+// A Gate decides about calls of type C.
 type Gate[C any] struct {
 	limiter *ratelimit.Limiter
 	config  Config[C]
@@ -57,8 +56,8 @@ func New[C any](limiter *ratelimit.Limiter, c Config[C]) *Gate[C] {
 	return g
 }
 
-// With returns a Gate like g for another limiter and, unless cost is 0, calls of that
-// cost. Both report faults and give places in the queue together.
+// With returns a Gate like g with another limiter and, unless cost is 0, a fixed cost.
+// Both share their memory of faults and places.
 func (g *Gate[C]) With(limiter *ratelimit.Limiter, cost int) *Gate[C] {
 	other := *g
 	other.limiter = limiter
@@ -68,12 +67,12 @@ func (g *Gate[C]) With(limiter *ratelimit.Limiter, cost int) *Gate[C] {
 	return &other
 }
 
-// A Call is what a Gate found out about a call.
+// A Call is a call and the decision about it.
 type Call struct {
 	Event
 	Key  string        // as the limiter got it; "" if the call has none or several
 	Err  error         // ErrKeys or ErrAddresses if it has several
-	Wait time.Duration // for a denied call, until it may come back; ratelimit.Never if it need not
+	Wait time.Duration // for a denied call: ratelimit.Never if waiting does not help
 }
 
 // Decided reports whether the limiter made a decision.
@@ -81,8 +80,8 @@ func (c *Call) Decided() bool {
 	return c.Outcome == Allowed || c.Outcome == Denied || c.Outcome == Shadow || c.Outcome == Exempt
 }
 
-// Decide decides about a call and sets the fields of call, which has a Pattern at most. The
-// context must not end before the decision is made: a caller that hangs up is charged.
+// Decide decides about a call and sets all fields of call but Pattern. The context should
+// not end when the client disconnects, because the call must be charged.
 func (g *Gate[C]) Decide(ctx context.Context, of C, call *Call) {
 	if g.config.Observe == nil {
 		g.decide(ctx, of, call)
@@ -107,7 +106,7 @@ func (g *Gate[C]) decide(ctx context.Context, of C, call *Call) {
 	}
 	call.Key, call.Err = g.key(ctx, of)
 	if call.Key == "" {
-		// In shadow mode the call is served: no decision is made about it either way.
+		// In shadow mode the call is served without a decision.
 		call.Outcome, call.Served = NoKey, g.limiter.Shadow()
 		if call.Err != nil {
 			call.Outcome = Ambiguous
@@ -135,8 +134,8 @@ func (g *Gate[C]) skip(ctx context.Context, of C) (skip bool) {
 	return skip
 }
 
-// key returns the key of a call, or "" for one to deny: with ErrKeys or ErrAddresses, or
-// without an error because it has no key.
+// key returns the key of a call. It returns "" for a call to deny: with ErrKeys or
+// ErrAddresses, or with nil if a key is required.
 func (g *Gate[C]) key(ctx context.Context, of C) (key string, err error) {
 	if panics(func() {
 		if key, err = g.config.Key(of); err != nil {
@@ -171,7 +170,7 @@ func (g *Gate[C]) cost(ctx context.Context, of C) (n int) {
 	return n
 }
 
-// take asks the limiter. A store that panics must not bring the call down.
+// take calls the limiter. A panic of the store is an error.
 func (g *Gate[C]) take(ctx context.Context, key string, cost int, result *ratelimit.Result) (err error) {
 	defer func() {
 		if recover() != nil {
@@ -182,8 +181,8 @@ func (g *Gate[C]) take(ctx context.Context, key string, cost int, result *rateli
 	return err
 }
 
-// undecided serves or denies a call about which nothing could be decided. Where nothing is
-// enforced, it is served.
+// undecided serves or denies a call that the limiter could not decide. In shadow mode it is
+// served.
 func (g *Gate[C]) undecided(ctx context.Context, call *Call, err error) {
 	shadow := call.Result.Shadow || g.limiter.Shadow()
 	call.Class, call.Result = ratelimit.ErrorClass(err), ratelimit.Result{}

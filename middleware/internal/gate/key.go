@@ -5,16 +5,16 @@ import (
 	"errors"
 )
 
-// What a call has several of, where one is right.
+// The errors of a call with several keys or addresses.
 var (
 	ErrKeys      = errors.New("the request has more than one key")
 	ErrAddresses = errors.New("the request has more than one client address")
 )
 
-// errOther is any other error of a user's function, which may hold a key.
+// errOther stands for any other error, whose text may contain a key.
 var errOther = errors.New("a fault")
 
-// kindOf returns which of the three an error is. The methods of err may panic.
+// kindOf returns the one of these three that err is. The methods of err may panic.
 func kindOf(err error) error {
 	switch {
 	case errors.Is(err, ErrKeys):
@@ -25,15 +25,15 @@ func kindOf(err error) error {
 	return errOther
 }
 
-// MaxKey is how long a key may be, in bytes, without being hashed.
+// MaxKey is the length in bytes above which a key is hashed.
 const MaxKey = 256
 
-// hashed stands in front of the hash of a long key. A key is trimmed, so it never begins
-// with a space, and an address has another word there: see package address.
+// hashed is the prefix of the hash of a long key. A client's key never begins with a space,
+// and the key of an address has another prefix: see package address.
 const hashed = " sha256 "
 
-// Key returns the key of a client as the limiter gets it: without spaces and tabs around
-// it, and hashed if it is longer than MaxKey.
+// Key returns a client's key as the limiter gets it: without spaces and tabs around it,
+// and hashed if that is longer than MaxKey.
 func Key(text string) string {
 	text = Trim(text)
 	if len(text) > MaxKey {

@@ -10,28 +10,28 @@ import (
 )
 
 const (
-	maxQueues = 10_000                 // keys with denied callers that are remembered
-	clump     = 100 * time.Millisecond // denials closer together than this come from different callers
+	maxQueues = 10_000                 // remembered keys with denied clients
+	clump     = 100 * time.Millisecond // denials closer together than this come from different clients
 	crowding  = 4                      // denials per admission above which no queue forms
 )
 
-// places gives callers that share a key a place in the queue. Without it all of them
-// come back when the bucket has one token, and all but one are denied again; few HTTP
-// clients retry more than three times.
+// places gives clients that share a key a place in a queue. Without it, all of them come
+// back when the bucket has one token, and all but one are denied again; few HTTP clients
+// retry more than three times.
 //
-// It is local to the node and reserves nothing: a call is decided by its bucket
-// alone, whenever it comes.
+// The queue is local to the node and reserves nothing: only the bucket decides about a
+// call, whenever it comes.
 type places struct {
 	start time.Time
 	seed  maphash.Seed
 
 	mu     sync.Mutex
 	index  map[uint64]int // by hash of key and limit, into queues
-	queues []queue        // a ring when it is full: the oldest gives way
+	queues []queue        // a ring when it is full: the oldest is replaced
 	oldest int
 }
 
-// A queue is what the denials of one key by one limit have promised. Times count from
+// A queue is what the waits of one key and one limit have promised. Times count from
 // places.start.
 type queue struct {
 	hash   uint64
@@ -47,13 +47,13 @@ func newPlaces() *places {
 	return &places{start: time.Now(), seed: maphash.MakeSeed(), index: map[uint64]int{}}
 }
 
-// wait returns how long a denied caller is asked to wait: at least result.RetryAfter, and at
-// most one refill of the bucket longer.
+// wait returns how long a denied client should wait: at least result.RetryAfter, and at most
+// one refill of the bucket longer.
 func (p *places) wait(peer, key string, result *ratelimit.Result) time.Duration {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
 	_, _ = h.WriteString(result.Limit.Name)
-	_ = h.WriteByte(0) // no name holds one
+	_ = h.WriteByte(0) // no name contains one
 	_, _ = h.WriteString(key)
 	conn := uint64(1) << (maphash.String(p.seed, peer) % 64)
 	d := denial{
@@ -96,31 +96,31 @@ type denial struct {
 	refill time.Duration // in which an empty bucket fills up
 }
 
-// join gives a caller the next place, and returns how long it is until then.
+// join gives a client the next place, and returns the time until then.
 func (q *queue) join(conn uint64, d denial) time.Duration {
 	room := d.now + d.wait
 	empty := room - d.cost
-	taken := empty > q.empty+d.token/2 // a token has been, since the last denial
+	taken := empty > q.empty+d.token/2 // a token was used since the last denial
 	together := d.now-q.denied < clump
 	q.empty, q.denied = empty, d.now
 	if q.crowded(d) {
 		return d.wait
 	}
 	switch {
-	case q.end <= empty+d.token/2: // those who waited have been served
+	case q.end <= empty+d.token/2: // the clients that waited have been served
 		q.end, q.seen = room, conn
 	case taken || together || q.seen&conn == 0:
 		q.end = min(max(q.end, empty)+d.cost, room+2*d.refill)
 		q.seen |= conn
-	default: // a caller that did not wait as told: it keeps its place
+	default: // a client that came back early keeps its place
 		q.end = max(q.end, room)
 	}
 	return min(q.end, room+d.refill) - d.now
 }
 
 // crowded reports whether far more is denied than the limit admits, in this period or in
-// the one before. Then a client ignores Retry-After, and a place behind its calls
-// would only make the others wait for longer.
+// the one before. Then a client ignores Retry-After, and places behind its calls would only
+// make the others wait longer.
 func (q *queue) crowded(d denial) bool {
 	length := max(d.refill, time.Second) // most clients wait for whole seconds
 	if period := int64(d.now / length); period != q.period {
@@ -137,8 +137,8 @@ func (q *queue) crowded(d denial) bool {
 	return max(q.demand[0], q.demand[1]) > crowding*length
 }
 
-// Refill returns the time in which n tokens come back, n * Period / Rate, rounded up to
-// a microsecond. A valid limit keeps it within ten years, up to n = Burst.
+// Refill returns the time in which n tokens come back, n * Period / Rate, rounded up to a
+// microsecond. n is at most l.Burst: with a valid limit that is at most ten years.
 func Refill(l ratelimit.Limit, n int) time.Duration {
 	n = min(max(n, 0), l.Burst)
 	hi, lo := bits.Mul64(uint64(n), uint64(l.Period/time.Microsecond))

@@ -18,28 +18,28 @@ const (
 	RetryAfterMs = "Retry-After-Ms"
 )
 
-// Names are all of them, those that describe limits first.
+// Names are the names of all headers, those of LimitNames first.
 var Names = [...]string{Policy, RateLimit, Limit, Remaining, Reset, RetryAfter, RetryAfterMs}
 
-// LimitNames are those that describe limits.
+// LimitNames are the names of the headers that describe limits.
 var LimitNames = Names[:5]
 
-// fields are the headers whose values differ from response to response. All values are
-// one string and share one array. The values that are the same in every response are
-// written once and shared by all; a slice in a header has no room, so Add copies it.
+// fields are the headers whose values differ from response to response. Their values share
+// one string and one array. Each value is a slice without spare capacity, so
+// http.Header.Add copies it.
 type fields struct {
 	names [len(Names)]string
-	ends  [len(Names)]int // of the values, in the text
+	ends  [len(Names)]int // of the values in the text
 	n     int
 }
 
-// end ends the value of a header, which is what the text got since the last one.
+// end adds a header, whose value is the text since the end of the last one.
 func (f *fields) end(name string, text []byte) {
 	f.names[f.n], f.ends[f.n] = name, len(text)
 	f.n++
 }
 
-// set puts the headers into h.
+// set sets the headers in h.
 func (f *fields) set(h map[string][]string, text string) {
 	values, begin := make([]string, f.n), 0
 	for i, end := range f.ends[:f.n] {
@@ -77,12 +77,12 @@ const (
 	ResetAsTime
 )
 
-// appendReset appends when the time after is over, rounded up to a second.
+// appendReset appends the instant in after, rounded up to a second.
 func appendReset(b []byte, form ResetForm, after time.Duration) []byte {
 	if form == ResetAsDelta {
 		return strconv.AppendInt(b, ceilSeconds(after), 10)
 	}
-	at := time.Now().Add(after + time.Second - 1) // the rest is cut off
+	at := time.Now().Add(after + time.Second - 1) // formatting cuts off the rest
 	if form == ResetAsEpoch {
 		return strconv.AppendInt(b, at.Unix(), 10)
 	}

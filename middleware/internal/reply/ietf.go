@@ -8,26 +8,25 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// This file is all that knows draft-ietf-httpapi-ratelimit-headers-11, of May
-// 2026. Both fields are lists of RFC 9651, with an item per limit, the deciding one
-// first:
+// This file implements draft-ietf-httpapi-ratelimit-headers-11, of May 2026. Both fields
+// are lists of RFC 9651, with an item per limit, the deciding one first:
 //
 //	RateLimit-Policy: "default";q=5;w=1    a quota of 5 in a window of 1 second
 //	RateLimit: "default";r=4;t=1           4 remain; t seconds, see below
 //
-// A token bucket has no window. With w the time in which an empty bucket fills up,
-// at least 1, a client that keeps to q calls in every w is never refused. t is the
-// time in which as many tokens as remain come back, when none remains the time to
-// the next one, and for a violated limit the time to wait; at least 1.
+// A token bucket has no window. w is the time in which an empty bucket fills up, so a
+// client that keeps to q calls in every w is never denied. t is the time in which the
+// remaining tokens come back; if none remains, the time until the next one; for a violated
+// limit, the time to wait. Both are at least 1.
 //
-// Where whole seconds make w longer than that by a twentieth or more, as with 5 a second
-// and a burst of 1, a parameter of our own has the window in microseconds, rounded up:
+// If w in whole seconds is longer than the window by a twentieth or more, as with 5 per
+// second and a burst of 1, an additional parameter has the window in microseconds, rounded
+// up:
 //
 //	RateLimit-Policy: "default";q=1;w=1;keyrate-window-us=200000
 //
-// The draft allows parameters that begin with the name of their vendor. Clients that do
-// not know it take it for a comment; package transport uses it to go as fast as the limit
-// allows.
+// The draft allows parameters that begin with the name of their vendor. Other clients ignore
+// it; package transport uses it to send as fast as the limit allows.
 
 // appendPolicyField appends the value of RateLimit-Policy when limits[deciding]
 // decides.
@@ -62,7 +61,7 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 func appendRateLimitField(b []byte, words *wording, r *ratelimit.Result, remaining []byte, retry int64) []byte {
 	b = append(b, words.states[0]...)
 	if r.Remaining <= maxInteger {
-		b = append(b, remaining...) // spares the arithmetic
+		b = append(b, remaining...) // saves formatting it again
 	} else {
 		b = appendInteger(b, maxInteger)
 	}
@@ -86,8 +85,8 @@ func appendRateLimitField(b []byte, words *wording, r *ratelimit.Result, remaini
 	return b
 }
 
-// lasts returns the t of the i-th limit where no wait is reported: in how many seconds what
-// remains comes back, or one token if none remains, at least 1.
+// lasts returns the t of the i-th limit if it is not violated: the seconds in which the
+// remaining tokens come back or, if none remains, until the next one; at least 1.
 func lasts(r *ratelimit.Result, i int, l ratelimit.Limit, remaining int) int64 {
 	if remaining > 0 {
 		return max(1, ceilSeconds(gate.Refill(l, remaining)))
@@ -100,8 +99,8 @@ func appendState(b []byte, l ratelimit.Limit) []byte {
 	return append(appendString(b, l.Name), ";r="...)
 }
 
-// appendString appends the name of a limit, which needs no escapes in a String of
-// RFC 9651, nor in one of JSON.
+// appendString appends the name of a limit, which needs no escapes in a String of RFC 9651
+// or of JSON.
 func appendString(b []byte, name string) []byte {
 	b = append(b, '"')
 	b = append(b, name...)
@@ -110,7 +109,7 @@ func appendString(b []byte, name string) []byte {
 
 // maxInteger has 14 digits. RFC 9651, section 3.3.1, allows 15, but
 // github.com/dunglas/httpsfv v1.1.0 rejects such an integer unless it ends the
-// field. More tokens than that are as good as that many.
+// field. Larger numbers are sent as this one.
 const maxInteger = 99_999_999_999_999
 
 // appendInteger appends n >= 0.

@@ -8,7 +8,7 @@ import (
 // ceilSeconds rounds d up to whole seconds.
 func ceilSeconds(d time.Duration) int64 { return ceil(d, time.Second) }
 
-// ceil returns how many units d takes, begun ones included.
+// ceil returns d in units, rounded up.
 func ceil(d, unit time.Duration) int64 {
 	n := d / unit
 	if d%unit > 0 {
@@ -17,8 +17,7 @@ func ceil(d, unit time.Duration) int64 {
 	return int64(n)
 }
 
-// appendPeriod appends a period as one number and one unit, the largest of which it
-// is a multiple.
+// appendPeriod appends a period as a number and the largest unit that divides it.
 func appendPeriod(b []byte, d time.Duration) []byte {
 	unit, name := time.Microsecond, "us"
 	switch {

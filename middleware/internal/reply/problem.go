@@ -34,8 +34,8 @@ func Problem(h map[string][]string) {
 	h["Cache-Control"] = noStore
 }
 
-// AppendBody appends the body of a call that was denied: constants, numbers and names of
-// limits, which need no escapes in JSON. wait is as in Denied.
+// AppendBody appends the body of a denied call: constants, numbers and names of limits,
+// which need no escapes in JSON. wait is as in Denied.
 func (p *Reply) AppendBody(b []byte, r *ratelimit.Result, wait time.Duration) []byte {
 	words, ms := p.wordings.of(r), ceil(wait, time.Millisecond)
 	if wait == ratelimit.Never {
@@ -45,7 +45,7 @@ func (p *Reply) AppendBody(b []byte, r *ratelimit.Result, wait time.Duration) []
 		b = append(appendWait(b, ms), '.')
 	}
 	b = append(b, `","violated-policies":[`...)
-	b = appendString(b, r.Limit.Name) // the one that decides is violated
+	b = appendString(b, r.Limit.Name) // the deciding limit is violated
 	for i := 1; i < r.Len(); i++ {
 		if s := r.State(i); s.Violated {
 			b = appendString(append(b, ','), s.Limit.Name)
@@ -68,8 +68,8 @@ func (p *Reply) AppendBody(b []byte, r *ratelimit.Result, wait time.Duration) []
 	return append(b, "}\n"...)
 }
 
-// appendWait appends a wait of so many milliseconds for a person to read: below a second
-// as it is, else in seconds rounded up, as Retry-After has it, and written as "1d2h3m4s".
+// appendWait appends a wait in milliseconds for people: "200 ms" below a second, or else
+// rounded up to a second, like Retry-After, and written as "1d2h3m4s".
 func appendWait(b []byte, ms int64) []byte {
 	if ms < 1000 {
 		return append(strconv.AppendInt(b, ms, 10), " ms"...)
@@ -87,8 +87,7 @@ func appendWait(b []byte, ms int64) []byte {
 	return b
 }
 
-// The beginning of the body of a 429, and all of the detail if waiting does not
-// help.
+// The beginning of the body of a 429, and the whole detail if waiting does not help.
 const (
 	deniedHead = `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded",` +
 		`"title":"Quota Exceeded","status":429,"detail":"`
@@ -131,7 +130,7 @@ func appendRemaining(b []byte, object string, remaining int) []byte {
 	return append(b, '}')
 }
 
-// maxCost returns the cost above which the key's limits never admit a call.
+// maxCost returns the highest cost that the key's limits can admit.
 func maxCost(r *ratelimit.Result) int {
 	n := r.Limit.Burst
 	for i := 1; i < r.Len(); i++ {

@@ -1,5 +1,5 @@
-// Package reply writes what a limiter decided: a Result goes in, headers and a body come
-// out. It knows no HTTP server: headers are maps with canonical names.
+// Package reply writes responses: a Result goes in, headers and a body come out. It does not
+// depend on net/http: headers are maps with canonical names.
 package reply
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A Reply writes the responses of one limiter. It remembers the text that the responses
-// of a policy have in common.
+// A Reply writes the responses of one limiter. It keeps the text that the responses of a
+// policy have in common.
 type Reply struct {
 	reset    ResetForm
 	wordings wordings
@@ -21,8 +21,8 @@ func New(limit LimitForm, reset ResetForm) *Reply {
 	return &Reply{reset, wordings{form: limit}}
 }
 
-// Allowed sets the headers of a call that was allowed, unless h has those of an outer
-// limiter by which as little remains, or less. So a client sees one set of headers.
+// Allowed sets the headers of an allowed call, unless h has the headers of an outer limiter
+// with as little remaining, or less. So a client gets one set of headers.
 func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
 	if len(h) > 0 {
 		if Tighter(h, r.Remaining) {
@@ -35,8 +35,8 @@ func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
 	f.set(h, string(p.limits(h, &f, space[:0], r, -1)))
 }
 
-// Denied sets the headers of a call that was denied, and those of the body: see
-// AppendBody. wait is the time until the client may come back, or ratelimit.Never.
+// Denied sets the headers of a denied call and of its body: see AppendBody. wait is the
+// time until the client may come back, or ratelimit.Never.
 func (p *Reply) Denied(h map[string][]string, r *ratelimit.Result, wait time.Duration) {
 	if len(h) > 0 {
 		delete(h, Reset) // an outer limiter's
@@ -57,9 +57,9 @@ func (p *Reply) Denied(h map[string][]string, r *ratelimit.Result, wait time.Dur
 	f.set(h, string(b))
 }
 
-// limits sets the headers that describe a result, but for those whose values it appends
-// to b and ends in f. retry is the wait of the response in seconds, or negative if it has
-// none.
+// limits sets the headers that are the same in every response of a policy, and adds the
+// others to f, with their values appended to b. retry is the wait of the response in
+// seconds, or negative if it has none.
 func (p *Reply) limits(h map[string][]string, f *fields, b []byte, r *ratelimit.Result, retry int64) []byte {
 	words := p.wordings.of(r)
 	h[Policy] = words.policies
@@ -75,15 +75,15 @@ func (p *Reply) limits(h map[string][]string, f *fields, b []byte, r *ratelimit.
 	return b
 }
 
-// Unavailable sets the headers of a call that could not be decided and is denied, and
-// those of the body UnavailableBody.
+// Unavailable sets the headers of a call that is denied because the limiter could not
+// decide, with the body UnavailableBody.
 func Unavailable(h map[string][]string, wait time.Duration) {
 	Problem(h)
 	h[RetryAfter] = []string{strconv.FormatInt(ceilSeconds(wait), 10)}
 }
 
-// Tighter reports whether h has the headers of an outer limiter by which as little
-// remains, or less.
+// Tighter reports whether h has the headers of an outer limiter with as little remaining,
+// or less.
 func Tighter(h map[string][]string, remaining int) bool {
 	value := h[Remaining]
 	if len(value) != 1 || len(h[RateLimit]) != 1 {

@@ -7,8 +7,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A wording is what all responses about one policy have in common while the same
-// one of its limits decides: text that is written once, not for every request.
+// A wording is the text that responses about one policy have in common while the same one
+// of its limits decides. It is written once, not for every request.
 type wording struct {
 	policies []string // RateLimit-Policy
 	limit    []string // X-Rate-Limit-Limit
@@ -17,15 +17,14 @@ type wording struct {
 	states   []string // the same in RateLimit
 }
 
-// maxWordings bounds the memory: a program that makes policies without end gets new
-// wordings without end, but only so many are kept.
+// maxWordings bounds the memory of a program that makes new policies all the time.
 const maxWordings = 1000
 
-// wordings are those of the policies that were seen, under the *ratelimit.Policy: a
-// wording for each limit of it that may decide. The zero value is ready for use.
+// wordings are the wordings of policies, one for each limit that may decide. The zero value
+// is ready to use.
 type wordings struct {
 	form  LimitForm
-	first atomic.Pointer[worded] // most programs have one policy only
+	first atomic.Pointer[worded] // most programs have only one policy
 	all   sync.Map               // *ratelimit.Policy to *worded
 	count atomic.Int64
 }
@@ -51,7 +50,7 @@ func (w *wordings) of(r *ratelimit.Result) *wording {
 	return &found.texts[i]
 }
 
-// find looks a policy up that is not the first one, or writes its wordings.
+// find looks up a policy that is not the first one, or writes its wordings.
 func (w *wordings) find(p *ratelimit.Policy) *worded {
 	if known, ok := w.all.Load(p); ok {
 		if found, ok := known.(*worded); ok {
