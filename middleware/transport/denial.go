@@ -32,9 +32,9 @@ const (
 	keepTime = time.Second
 )
 
-// keepBody reads the body of a denial, which the caller may get in the end. It leaves a
-// body that is too long or too slow to be read from its connection; left is how long the
-// caller has time.
+// keepBody reads the body of a denial, which the caller may get in the end. The rest of a
+// body that is too long or too slow stays on its connection. left is how long the caller
+// has time.
 func keepBody(ctx context.Context, response *http.Response, left time.Duration) {
 	body := response.Body
 	ctx, cancel := context.WithTimeout(ctx, min(keepTime, left))

@@ -65,8 +65,8 @@ func (l *limiter) fill(remaining int, o observation) {
 	}
 }
 
-// spread spreads what is left of a window: n requests go before its end, and the one after
-// them in the next window.
+// spread spreads what is left of a window up to its end; one more request goes in the next
+// window.
 func (l *limiter) spread(o observation) {
 	l.limit = max(rate.Limit((float64(l.left)+1)/l.resets.Sub(o.now).Seconds()), rate.Every(maxSpace))
 	l.setBucket(l.limit, max(1, l.quota/10), 1, o)
