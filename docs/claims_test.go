@@ -208,12 +208,12 @@ func TestBucket(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := []string{"admitted", fmt.Sprintf("%d left", r.Remaining)}
+			got := []string{"admitted", fmt.Sprintf("%d left", r.Remaining())}
 			if !r.Allowed {
-				got = []string{"denied", fmt.Sprintf("retry after %d ms", r.RetryAfter.Milliseconds())}
+				got = []string{"denied", fmt.Sprintf("retry after %d ms", r.RetryAfter().Milliseconds())}
 			}
-			if before.ResetAfter != milliseconds(t, row[2]) || r.ResetAfter != milliseconds(t, row[4]) || got[0] != row[3] || got[1] != row[5] {
-				t.Errorf("call %s: debt %v, %s, debt %v, %s; the page says %q", row[1], before.ResetAfter, got[0], r.ResetAfter, got[1], row)
+			if before.ResetAfter() != milliseconds(t, row[2]) || r.ResetAfter() != milliseconds(t, row[4]) || got[0] != row[3] || got[1] != row[5] {
+				t.Errorf("call %s: debt %v, %s, debt %v, %s; the page says %q", row[1], before.ResetAfter(), got[0], r.ResetAfter(), got[1], row)
 			}
 		}
 	})

@@ -17,22 +17,17 @@ func functions(t *testing.T, fragments []block) string {
 	b.WriteString(`package fragments
 
 import (
-	"context"
 	"crypto/subtle"
 	"log"
 	"net/http"
 	"net/netip"
 	"os"
 	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/middleware/transport"
-	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/limitsfile"
-	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
 	"github.com/redis/go-redis/v9"
@@ -45,8 +40,8 @@ var (
 	mux     *http.ServeMux
 	limiter *ratelimit.Limiter
 	planOf  func(context.Context, string) (*ratelimit.Policy, error)
-	store   ratelimit.Store
-	table   *ratelimit.Table
+	store   store.Store
+	table   *plans.Table
 	limit   func(http.Handler) http.Handler
 	exportHandler http.Handler
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -166,14 +167,14 @@ func TestAllocations(t *testing.T) {
 
 // TestPlansAllocateNothing: many plans allocate no more than one policy does.
 func TestPlansAllocateNothing(t *testing.T) {
-	plans := map[string]*ratelimit.Policy{}
+	byPlan := map[string]*ratelimit.Policy{}
 	var keys []string
 	for i := range 50 {
 		key := fmt.Sprintf("key-%d", i)
 		keys = append(keys, key)
-		plans[key] = policy(t, ratelimit.PerSecond(1_000_000+i))
+		byPlan[key] = policy(t, ratelimit.PerSecond(1_000_000+i))
 	}
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policy(t, five), Keys: plans})
+	table, err := plans.NewTable(plans.TableConfig{Default: policy(t, five), Keys: byPlan})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,8 +92,8 @@ func TestClientAddress(t *testing.T) {
 			} {
 				wantStatus(t, middleware.Must(middleware.RateLimit(limiter, quiet(config)))(hello), call, http.StatusOK)
 			}
-			if r, err := limiter.Peek(t.Context(), c.want); err != nil || r.Remaining != 1 {
-				t.Errorf("%d tokens are left to %q, want 1 (error %v)", r.Remaining, c.want, err)
+			if r, err := limiter.Peek(t.Context(), c.want); err != nil || r.Remaining() != 1 {
+				t.Errorf("%d tokens are left to %q, want 1 (error %v)", r.Remaining(), c.want, err)
 			}
 		})
 	}

@@ -84,7 +84,7 @@ type Config struct {
 	// goroutine and must be quick. If it panics, the outcome stands.
 	Observe func(*http.Request, Event)
 	// OnFault, if not nil, is called with the class of each fault: one of the Fault
-	// constants, or what [ratelimit.ErrorClass] returns for the error of a decision. The
+	// constants, or what [store.ErrorClass] returns for the error of a decision. The
 	// context has the values of the request's context. OnFault must be quick.
 	OnFault func(ctx context.Context, class string)
 	// Logger gets a line for a fault, at most one a second, with the class and the

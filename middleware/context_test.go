@@ -22,16 +22,16 @@ func TestResultInContext(t *testing.T) {
 	}
 	on := middleware.Config{ResultInContext: true}
 	call{}.to(middleware.Must(middleware.RateLimit(limiter, on))(look))
-	if !ok || got.Remaining != 3 || got.Limit != five.WithBurst(5).Named("default") {
+	if !ok || got.Remaining() != 3 || got.Limit() != five.WithBurst(5).Named("default") {
 		t.Errorf("result %+v, %v; want 3 of 5 remaining", got, ok)
 	}
 	inner := newLimiter(t, ratelimit.PerDay(100), ratelimit.Config{})
 	call{}.to(middleware.Must(middleware.RateLimit(limiter, on))(middleware.Must(middleware.RateLimit(inner, on))(look)))
-	if !ok || got.Remaining != 99 {
+	if !ok || got.Remaining() != 99 {
 		t.Errorf("result %+v, %v; want the innermost", got, ok)
 	}
 	call{}.to(middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{Shadow: true}), on))(look))
-	if !ok || !got.Shadow {
+	if !ok || !got.Shadow() {
 		t.Errorf("result %+v, %v; want one in shadow mode, too", got, ok)
 	}
 	call{}.to(middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.Unlimited, ratelimit.Config{}), on))(look))
@@ -62,7 +62,7 @@ func TestDecisionContext(t *testing.T) {
 	if !seen {
 		t.Error("nobody was asked")
 	}
-	store := selfTimed{&heedful{Store: memstore.New(memstore.Config{})}} // gets the context as it is
-	h := middleware.Must(middleware.RateLimit(limiterOn(t, store, five, ratelimit.Config{}), quiet(middleware.Config{FailClosed: true})))(hello)
+	backend := selfTimed{&heedful{Store: memstore.New(memstore.Config{})}} // gets the context as it is
+	h := middleware.Must(middleware.RateLimit(limiterOn(t, backend, five, ratelimit.Config{}), quiet(middleware.Config{FailClosed: true})))(hello)
 	wantStatus(t, h, call{ctx: ctx}, http.StatusOK)
 }

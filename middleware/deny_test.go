@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestDeniedCannotTurnInto200: a Denied that gets ready to answer and then does not,
@@ -171,7 +172,7 @@ func TestDenialIsSmall(t *testing.T) {
 func TestBodySize(t *testing.T) {
 	largest := map[string]int{}
 	for _, l := range extremes {
-		for _, name := range []string{"default", strings.Repeat("x", ratelimit.MaxName)} {
+		for _, name := range []string{"default", strings.Repeat("x", store.MaxName)} {
 			p := policy(t, l.Named(name))
 			for _, cost := range []int{1, min(l.Burst, 1<<62) + 1} {
 				limiter := newLimiter(t, p, ratelimit.Config{})
@@ -185,9 +186,9 @@ func TestBodySize(t *testing.T) {
 			}
 		}
 	}
-	short, long := largest["default"], largest[strings.Repeat("x", ratelimit.MaxName)]
-	t.Logf("largest bodies: %d bytes with the default name, %d with one of %d bytes", short, long, ratelimit.MaxName)
-	if short == 0 || short > 512 || long > 512+2*(ratelimit.MaxName-len("default")) {
+	short, long := largest["default"], largest[strings.Repeat("x", store.MaxName)]
+	t.Logf("largest bodies: %d bytes with the default name, %d with one of %d bytes", short, long, store.MaxName)
+	if short == 0 || short > 512 || long > 512+2*(store.MaxName-len("default")) {
 		t.Errorf("bodies of %d and %d bytes", short, long)
 	}
 }

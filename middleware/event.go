@@ -21,7 +21,7 @@ type Event struct {
 	// Result is the decision; the zero Result if there was none.
 	Result ratelimit.Result
 	// Class is the class of the error if the limiter could not decide, as
-	// [ratelimit.ErrorClass] returns it; else "".
+	// [store.ErrorClass] returns it; else "".
 	Class string
 	// Took is the time from the arrival of the request here to the decision.
 	Took time.Duration
@@ -67,7 +67,7 @@ func eventOf(e gate.Event) Event {
 }
 
 // The classes of faults in this package. A failed decision has the class that
-// [ratelimit.ErrorClass] returns for its error.
+// [store.ErrorClass] returns for its error.
 const (
 	FaultKey          = gate.FaultKey          // "key": a KeyFunc returned an error; the request is treated as one without a key
 	FaultKeyPanic     = gate.FaultKeyPanic     // "key-panic": a KeyFunc panicked; the address was used

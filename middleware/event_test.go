@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // events collects what Config.Observe is called with.
@@ -28,7 +29,7 @@ func TestEvents(t *testing.T) {
 		name    string
 		limits  ratelimit.Limits
 		limiter ratelimit.Config
-		store   ratelimit.Store
+		store   store.Store
 		config  middleware.Config
 		before  int
 		call    call
@@ -55,7 +56,7 @@ func TestEvents(t *testing.T) {
 		{name: "failed open", store: down, want: middleware.Event{Outcome: middleware.OutcomeFailedOpen, Served: true, Class: "down"}, status: 200},
 		{name: "failed closed", store: down, config: middleware.Config{FailClosed: true}, want: middleware.Event{Outcome: middleware.OutcomeFailedClosed, Class: "down"}, status: 503},
 		{name: "failed in shadow", store: down, limiter: ratelimit.Config{Shadow: true}, config: middleware.Config{FailClosed: true}, want: middleware.Event{Outcome: middleware.OutcomeFailedOpen, Served: true, Class: "down"}, status: 200},
-		{name: "a store that panics", store: brokenSelfTimed{brokenStore{panic: canary}}, want: middleware.Event{Outcome: middleware.OutcomeFailedOpen, Served: true, Class: ratelimit.ClassPanic}, status: 200},
+		{name: "a store that panics", store: brokenSelfTimed{brokenStore{panic: canary}}, want: middleware.Event{Outcome: middleware.OutcomeFailedOpen, Served: true, Class: store.ClassPanic}, status: 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.limits == nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -249,7 +250,7 @@ func ExampleConfig_denied() {
 		Denied: func(w http.ResponseWriter, _ *http.Request, result ratelimit.Result) {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			w.WriteHeader(http.StatusTooManyRequests)
-			fmt.Fprintf(w, "slow down: %v\n", result.Limit)
+			fmt.Fprintf(w, "slow down: %v\n", result.Limit())
 		},
 	}))
 	h := limit(api)
@@ -274,8 +275,8 @@ func ExampleRateLimit_incorrect() {
 func ExampleResultFrom() {
 	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(10)), middleware.Config{ResultInContext: true}))
 	ask(limit(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if result, ok := middleware.ResultFrom(r.Context()); ok && result.Remaining < 10 {
-			fmt.Println("only", result.Remaining, "calls left")
+		if result, ok := middleware.ResultFrom(r.Context()); ok && result.Remaining() < 10 {
+			fmt.Println("only", result.Remaining(), "calls left")
 		}
 	})))
 	// Output:
@@ -322,7 +323,7 @@ func ExampleAddressKey() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{
+	table, err := plans.NewTable(plans.TableConfig{
 		Default: policy,
 		Keys:    map[string]*ratelimit.Policy{middleware.AddressKey(netip.MustParseAddr("192.0.2.1")): ratelimit.Unlimited},
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // faultCase is something that goes wrong with every call.
@@ -25,7 +26,7 @@ type faultCase struct {
 	name   string
 	class  string
 	status int
-	store  ratelimit.Store  // nil: one that works
+	store  store.Store      // nil: one that works
 	limits ratelimit.Limits // nil: 5/s
 	config middleware.Config
 	call   call
@@ -52,15 +53,15 @@ func faultCases() []faultCase {
 	}
 	served := middleware.Config{Key: key}
 	return []faultCase{
-		{name: "store class", class: "down", status: 200, store: brokenStore{err: &ratelimit.StoreError{Class: "down", Err: text}}, config: served, call: k},
-		{name: "store class closed", class: "down", status: 503, store: brokenStore{err: &ratelimit.StoreError{Class: "down", Err: text}}, config: refused(served), call: k},
-		{name: "store error", class: ratelimit.ClassOther, status: 200, store: brokenStore{err: text}, config: served, call: k},
-		{name: "store timeout", class: ratelimit.ClassTimeout, status: 200, store: brokenStore{err: fmt.Errorf("%w: %w", text, context.DeadlineExceeded)}, config: served, call: k},
-		{name: "store panic", class: ratelimit.ClassPanic, status: 200, store: brokenStore{panic: text}, config: served, call: k},
-		{name: "self-timed store panic", class: ratelimit.ClassPanic, status: 200, store: brokenSelfTimed{brokenStore{panic: text}}, config: served, call: k},
-		{name: "self-timed store panic closed", class: ratelimit.ClassPanic, status: 503, store: brokenSelfTimed{brokenStore{panic: text}}, config: refused(served), call: k},
-		{name: "limits error", class: ratelimit.ClassLimits, status: 200, limits: limits(text), config: served, call: k},
-		{name: "limits panic", class: ratelimit.ClassLimits, status: 503, limits: limits(nil), config: refused(served), call: k},
+		{name: "store class", class: "down", status: 200, store: brokenStore{err: &store.Error{Class: "down", Err: text}}, config: served, call: k},
+		{name: "store class closed", class: "down", status: 503, store: brokenStore{err: &store.Error{Class: "down", Err: text}}, config: refused(served), call: k},
+		{name: "store error", class: store.ClassOther, status: 200, store: brokenStore{err: text}, config: served, call: k},
+		{name: "store timeout", class: store.ClassTimeout, status: 200, store: brokenStore{err: fmt.Errorf("%w: %w", text, context.DeadlineExceeded)}, config: served, call: k},
+		{name: "store panic", class: store.ClassPanic, status: 200, store: brokenStore{panic: text}, config: served, call: k},
+		{name: "self-timed store panic", class: store.ClassPanic, status: 200, store: brokenSelfTimed{brokenStore{panic: text}}, config: served, call: k},
+		{name: "self-timed store panic closed", class: store.ClassPanic, status: 503, store: brokenSelfTimed{brokenStore{panic: text}}, config: refused(served), call: k},
+		{name: "limits error", class: store.ClassLimits, status: 200, limits: limits(text), config: served, call: k},
+		{name: "limits panic", class: store.ClassLimits, status: 503, limits: limits(nil), config: refused(served), call: k},
 		{name: "Key panic", class: middleware.FaultKeyPanic, status: 200, config: middleware.Config{Key: keyFunc(boom)}, call: k},
 		{name: "Key panic with RequireKey", class: middleware.FaultKeyPanic, status: 200, config: middleware.Config{Key: keyFunc(boom), RequireKey: true}, call: k},
 		{name: "Key error", class: middleware.FaultKey, status: 200, config: middleware.Config{Key: middleware.KeyFunc(func(*http.Request) (string, error) { return "", text })}, call: k},
@@ -245,7 +246,7 @@ func TestFailOpenIsReported(t *testing.T) {
 		t.Errorf("%d events, %d faults, %d lines; want 100, 100, and at least one", len(events), len(r.faults()), r.logged())
 	}
 	for _, e := range events {
-		if ratelimit.ErrorClass(e.Err) != "down" {
+		if store.ErrorClass(e.Err) != "down" {
 			t.Fatalf("event %+v", e)
 		}
 	}
@@ -295,23 +296,8 @@ func TestFaultWithABrokenChain(t *testing.T) {
 		var r recorder
 		h := middleware.Must(middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), r.watch(middleware.Config{FailClosed: closed})))(hello)
 		wantStatus(t, h, call{}, status)
-		if got := r.faults(); !slices.Equal(got, []string{ratelimit.ClassPanic}) || r.logged() != 1 {
-			t.Errorf("faults %q, log %q; want one: %q", got, r.log(), ratelimit.ClassPanic)
-		}
-	}
-}
-
-// TestStoreThatSaysHowToFail: a store that is set to fail open, or closed, is heeded
-// whatever the middleware is set to.
-func TestStoreThatSaysHowToFail(t *testing.T) {
-	for mode, status := range map[ratelimit.FailMode]int{
-		ratelimit.FailOpen:   http.StatusOK,
-		ratelimit.FailClosed: http.StatusServiceUnavailable,
-	} {
-		err := &ratelimit.StoreError{Class: "away", Fail: mode}
-		for _, closed := range []bool{false, true} {
-			limiter := limiterOn(t, brokenStore{err: err}, ratelimit.PerHour(1), ratelimit.Config{})
-			wantStatus(t, middleware.Must(middleware.RateLimit(limiter, quiet(middleware.Config{FailClosed: closed})))(hello), call{}, status)
+		if got := r.faults(); !slices.Equal(got, []string{store.ClassPanic}) || r.logged() != 1 {
+			t.Errorf("faults %q, log %q; want one: %q", got, r.log(), store.ClassPanic)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -66,7 +67,7 @@ func TestGolden(t *testing.T) {
 		{name: "denied_custom", before: 5, config: middleware.Config{Denied: func(w http.ResponseWriter, _ *http.Request, r ratelimit.Result) {
 			w.Header().Set("Content-Type", "text/plain")
 			w.WriteHeader(http.StatusTooManyRequests)
-			fmt.Fprintf(w, "come back in %v\n", r.RetryAfter)
+			fmt.Fprintf(w, "come back in %v\n", r.RetryAfter())
 		}}},
 		{name: "allowed_period", config: middleware.Config{LimitHeader: middleware.LimitAsPeriod}},
 		{name: "allowed_reset_delta", config: middleware.Config{ResetHeader: middleware.ResetAsDelta}},
@@ -93,15 +94,15 @@ func TestGolden(t *testing.T) {
 		{name: "health_ok", handler: health(t, nil)},
 		{name: "health_head", handler: health(t, nil), call: call{method: "HEAD"}},
 		{name: "health_method", handler: health(t, nil), call: call{method: "POST"}},
-		{name: "health_degraded", handler: health(t, &ratelimit.Health{
-			Status: ratelimit.StatusDegraded, Decides: "memory",
-			Parts: []ratelimit.PartHealth{
+		{name: "health_degraded", handler: health(t, &store.Health{
+			Status: store.StatusDegraded, Decides: "memory",
+			Parts: []store.PartHealth{
 				{Name: "redis", Class: "timeout", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 				{Name: "memory", OK: true, Proved: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)},
 			},
 			Warnings: []string{"the standby decides"},
 		})},
-		{name: "health_failed", handler: health(t, &ratelimit.Health{Status: ratelimit.StatusFailed})},
+		{name: "health_failed", handler: health(t, &store.Health{Status: store.StatusFailed})},
 	} {
 		t.Run(g.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -202,7 +203,7 @@ func dump(w *httptest.ResponseRecorder) string {
 
 // health returns a Health handler whose limiter is in the given health, or, for
 // nil, in its own: it is made when it is first used, inside the bubble.
-func health(t *testing.T, h *ratelimit.Health) http.Handler {
+func health(t *testing.T, h *store.Health) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limiter := newLimiter(t, five, ratelimit.Config{})
 		if h != nil {
@@ -215,10 +216,10 @@ func health(t *testing.T, h *ratelimit.Health) http.Handler {
 // A checkedStore knows its health.
 type checkedStore struct {
 	brokenStore
-	health ratelimit.Health
+	health store.Health
 }
 
-func (s checkedStore) Check(context.Context) ratelimit.Health {
+func (s checkedStore) Check(context.Context) store.Health {
 	if s.panic != nil {
 		panic(s.panic)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 func TestPeriodHeader(t *testing.T) {
@@ -59,7 +60,7 @@ func TestExtremeResets(t *testing.T) {
 				}
 				value := call{}.to(h).Header().Get(middleware.HeaderReset)
 				reset, err := at(value)
-				if in := time.Until(reset); err != nil || in <= 0 || in > ratelimit.MaxRefill+time.Second {
+				if in := time.Until(reset); err != nil || in <= 0 || in > gcra.MaxRefill+time.Second {
 					t.Errorf("%v, form %v: %s is %q, in %v (error %v)", l, form, middleware.HeaderReset, value, in, err)
 				}
 			}

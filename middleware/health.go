@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // Health returns a handler for health checks of limiter. For each GET or HEAD request it
@@ -32,7 +33,7 @@ func Health(limiter *ratelimit.Limiter) http.Handler {
 		}
 		found := check(r.Context(), limiter)
 		status := http.StatusOK
-		if found.Status != ratelimit.StatusOK && found.Status != ratelimit.StatusDegraded {
+		if found.Status != store.StatusOK && found.Status != store.StatusDegraded {
 			status = http.StatusServiceUnavailable
 		}
 		body, err := json.Marshal(report(found))
@@ -51,12 +52,12 @@ func Health(limiter *ratelimit.Limiter) http.Handler {
 }
 
 // check is limiter.Check, but a store that panics has failed.
-func check(ctx context.Context, limiter *ratelimit.Limiter) (h ratelimit.Health) {
+func check(ctx context.Context, limiter *ratelimit.Limiter) (h store.Health) {
 	defer func() {
 		if recover() != nil {
-			h = ratelimit.Health{
-				Status: ratelimit.StatusFailed,
-				Parts:  []ratelimit.PartHealth{{Name: "store", Class: ratelimit.ClassPanic}},
+			h = store.Health{
+				Status: store.StatusFailed,
+				Parts:  []store.PartHealth{{Name: "store", Class: store.ClassPanic}},
 			}
 		}
 	}()
@@ -64,10 +65,10 @@ func check(ctx context.Context, limiter *ratelimit.Limiter) (h ratelimit.Health)
 }
 
 type healthReport struct {
-	Status   ratelimit.Status `json:"status"`
-	Decides  string           `json:"decides,omitempty"`
-	Parts    []partReport     `json:"parts"`
-	Warnings []string         `json:"warnings,omitempty"`
+	Status   store.Status `json:"status"`
+	Decides  string       `json:"decides,omitempty"`
+	Parts    []partReport `json:"parts"`
+	Warnings []string     `json:"warnings,omitempty"`
 }
 
 type partReport struct {
@@ -78,7 +79,7 @@ type partReport struct {
 	Proved time.Time `json:"proved,omitzero"`
 }
 
-func report(h ratelimit.Health) healthReport {
+func report(h store.Health) healthReport {
 	r := healthReport{Status: h.Status, Decides: h.Decides, Parts: []partReport{}, Warnings: h.Warnings}
 	for _, p := range h.Parts {
 		r.Parts = append(r.Parts, partReport{p.Name, p.OK, p.Class, p.Since.UTC(), p.Proved.UTC()})

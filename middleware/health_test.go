@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 func TestHealth(t *testing.T) {
@@ -20,7 +21,7 @@ func TestHealth(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		store  ratelimit.Store
+		store  store.Store
 		code   int
 		status string
 		class  string
@@ -31,8 +32,8 @@ func TestHealth(t *testing.T) {
 		{"admits everything", brokenStore{}, 503, "failed", "wrong"},
 		{"its own check panics", checkedStore{brokenStore: brokenStore{panic: "boom"}}, 503, "failed", "panic"},
 		{"no status", checkedStore{}, 503, "", ""},
-		{"degraded", checkedStore{health: ratelimit.Health{Status: ratelimit.StatusDegraded}}, 200, "degraded", ""},
-		{"a time that JSON cannot hold", checkedStore{health: ratelimit.Health{Status: ratelimit.StatusOK, Parts: []ratelimit.PartHealth{
+		{"degraded", checkedStore{health: store.Health{Status: store.StatusDegraded}}, 200, "degraded", ""},
+		{"a time that JSON cannot hold", checkedStore{health: store.Health{Status: store.StatusOK, Parts: []store.PartHealth{
 			{Proved: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
 		}}}, 503, "failed", ""},
 	} {

@@ -109,7 +109,7 @@ func First(keys ...Key) Key {
 
 // BucketKey returns the key that a limiter behind [RateLimit] gets for the key of a
 // request. Use it to call methods of the limiter, such as Reset, and for the keys of a
-// [ratelimit.Table]. It is the key without spaces and tabs around it, or a hash if that is
+// [plans.Table]. It is the key without spaces and tabs around it, or a hash if that is
 // longer than [MaxKey] bytes. For addresses, see [AddressKey].
 func BucketKey(key string) string { return gate.Key(key) }
 

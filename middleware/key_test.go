@@ -191,7 +191,7 @@ func TestKeyHeaderTwice(t *testing.T) {
 		t.Error("the handler was reached")
 	}
 	for _, key := range []string{"mine", "victim", "", middleware.AddressKey(call{}.addr())} {
-		if r, err := limiter.Peek(t.Context(), key); err != nil || r.Remaining != 5 {
+		if r, err := limiter.Peek(t.Context(), key); err != nil || r.Remaining() != 5 {
 			t.Errorf("key %q was charged (error %v)", key, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 )
@@ -50,13 +51,13 @@ func sendLongHeaders(t *testing.T, long int, most int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, err := ratelimit.Cached(ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { return policy, nil }), ratelimit.CacheConfig{})
+	one, err := plans.NewCache(ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { return policy, nil }), plans.CacheConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	failing, err := ratelimit.Cached(ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) {
+	failing, err := plans.NewCache(ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) {
 		return nil, &keyError{key}
-	}), ratelimit.CacheConfig{})
+	}), plans.CacheConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func sendLongHeaders(t *testing.T, long int, most int64) {
 		t.Fatal(err)
 	}
 	defer func() { _ = reflecting.Close() }()
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policy, Keys: map[string]*ratelimit.Policy{ratelimit.HashKey("k1"): policy}})
+	table, err := plans.NewTable(plans.TableConfig{Default: policy, Keys: map[string]*ratelimit.Policy{ratelimit.HashKey("k1"): policy}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -125,9 +125,9 @@ func TestPlacesLoneCaller(t *testing.T) {
 		for _, limit := range []ratelimit.Limit{five, five.WithBurst(1), ratelimit.PerMinute(30), ratelimit.PerDay(100).WithBurst(2)} {
 			t.Run(name+" "+limit.String(), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					store := memstore.New(memstore.Config{})
-					queue := middleware.Must(middleware.RateLimit(limiterOn(t, store, limit, ratelimit.Config{}), byKey))(hello)
-					plain := middleware.Must(middleware.RateLimit(limiterOn(t, store, limit, ratelimit.Config{}), middleware.Config{Key: byKey.Key, DisableQueue: true}))(hello)
+					backend := memstore.New(memstore.Config{})
+					queue := middleware.Must(middleware.RateLimit(limiterOn(t, backend, limit, ratelimit.Config{}), byKey))(hello)
+					plain := middleware.Must(middleware.RateLimit(limiterOn(t, backend, limit, ratelimit.Config{}), middleware.Config{Key: byKey.Key, DisableQueue: true}))(hello)
 					for range 200 {
 						w := call{key: "k"}.to(queue)
 						if w.Code == http.StatusOK {
@@ -255,8 +255,8 @@ func TestPlacesResult(t *testing.T) {
 			if least := 200 * (i + 1); ms < least || ms > least+50 {
 				t.Errorf("caller %d is told %d ms, want %d and at most 50 more", i, ms, least)
 			}
-			if result.RetryAfter != 200*time.Millisecond {
-				t.Errorf("the Result says %v, want 200ms", result.RetryAfter)
+			if result.RetryAfter() != 200*time.Millisecond {
+				t.Errorf("the Result says %v, want 200ms", result.RetryAfter())
 			}
 		}
 	})

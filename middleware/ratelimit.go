@@ -129,7 +129,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, pattern string) 
 		h.deny(w, r, &call)
 		return
 	}
-	if call.Decided() && call.Outcome != gate.Exempt && call.Result.Cost > 0 && h.twice.all.waiting.Load() > 0 {
+	if call.Decided() && call.Outcome != gate.Exempt && call.Result.Cost() > 0 && h.twice.all.waiting.Load() > 0 {
 		var found bool
 		if r, found = h.twice.look(r, call.Key); found {
 			h.gate.Report(r.Context(), FaultChargedTwice, "charged by the same middleware twice")

@@ -16,6 +16,8 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // An item is one of a list field of RFC 9651: a string with two integers.
@@ -223,7 +225,7 @@ func checkResponse(t *testing.T, w *httptest.ResponseRecorder, p *ratelimit.Poli
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Status != 429 || len(d.Limits) != p.Len() || len(d.Violated) < 1 || d.Violated[0] != policies[0].name {
+	if d.Status != 429 || len(d.Limits) != len(p.Limits()) || len(d.Violated) < 1 || d.Violated[0] != policies[0].name {
 		t.Errorf("body %s", w.Body)
 	}
 	possible := true
@@ -265,11 +267,11 @@ func byPolicy(p *ratelimit.Policy, name string) (ratelimit.Limit, bool) {
 // extremes are limits at the edges of what a limit can be.
 var extremes = []ratelimit.Limit{
 	{Rate: 1, Period: time.Microsecond},
-	{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: 1<<63 - 1},
-	{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: 1},
-	{Rate: 1, Period: ratelimit.MaxRefill},
-	{Rate: ratelimit.MaxRate - 1, Period: ratelimit.MaxRefill, Burst: ratelimit.MaxRate - 1},
-	{Rate: 1, Period: ratelimit.MaxRefill - time.Microsecond},
+	{Rate: gcra.MaxRate, Period: time.Microsecond, Burst: 1<<63 - 1},
+	{Rate: gcra.MaxRate, Period: time.Microsecond, Burst: 1},
+	{Rate: 1, Period: gcra.MaxRefill},
+	{Rate: gcra.MaxRate - 1, Period: gcra.MaxRefill, Burst: gcra.MaxRate - 1},
+	{Rate: 1, Period: gcra.MaxRefill - time.Microsecond},
 	{Rate: 1, Period: 1900 * time.Millisecond},
 	{Rate: 3, Period: time.Second},
 	{Rate: 5, Period: 500 * time.Millisecond},
@@ -282,7 +284,7 @@ var extremes = []ratelimit.Limit{
 
 func TestExtremes(t *testing.T) {
 	for _, l := range extremes {
-		l.Name = strings.Repeat("!", ratelimit.MaxName)
+		l.Name = strings.Repeat("!", store.MaxName)
 		p := policy(t, l)
 		for _, cost := range []int{0, 1, l.Burst/2 + 1, l.Burst, 1<<63 - 1} {
 			h := middleware.Must(middleware.RateLimit(newLimiter(t, p, ratelimit.Config{}), middleware.Config{Cost: func(*http.Request) int { return cost }}))(hello)
@@ -299,10 +301,10 @@ func TestExtremes(t *testing.T) {
 
 // TestWrongStore: whatever a store claims to owe, the answer is no panic.
 func TestWrongStore(t *testing.T) {
-	for _, debt := range []ratelimit.Debt{{Micros: -1}, {Micros: -1 << 62}, {Micros: 1 << 62}, {Micros: 1<<63 - 1, Frac: 1<<32 - 1}, {Frac: 1<<32 - 1}} {
+	for _, debt := range []gcra.Debt{{Micros: -1}, {Micros: -1 << 62}, {Micros: 1 << 62}, {Micros: 1<<63 - 1, Frac: 1<<32 - 1}, {Frac: 1<<32 - 1}} {
 		for _, allowed := range []bool{true, false} {
 			for _, l := range append([]ratelimit.Limit{five}, extremes...) {
-				decision := ratelimit.Decision{Allowed: allowed, Debts: [ratelimit.MaxLimits]ratelimit.Debt{debt, debt}}
+				decision := store.Decision{Allowed: allowed, Debts: [store.MaxLimits]gcra.Debt{debt, debt}}
 				p := policy(t, l, ratelimit.PerHour(7).Named("other"))
 				h := middleware.Must(middleware.RateLimit(limiterOn(t, selfTimed{wrongStore{decision: decision}}, p, ratelimit.Config{}), quiet(middleware.Config{})))(hello)
 				if w := (call{}).to(h); w.Code != http.StatusOK && w.Code != http.StatusTooManyRequests {
@@ -316,10 +318,10 @@ func TestWrongStore(t *testing.T) {
 // A wrongStore decides as it likes.
 type wrongStore struct {
 	brokenStore
-	decision ratelimit.Decision
+	decision store.Decision
 }
 
-func (s wrongStore) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
+func (s wrongStore) Take(context.Context, store.Request) (store.Decision, error) {
 	return s.decision, nil
 }
 
@@ -332,7 +334,7 @@ func FuzzResponse(f *testing.F) {
 	}
 	f.Add(5, int64(1_000_000), 0, "", 6, uint8(9), true)
 	f.Fuzz(func(t *testing.T, rate int, micros int64, burst int, name string, cost int, calls uint8, two bool) {
-		if micros < 0 || micros > int64(ratelimit.MaxRefill/time.Microsecond) || cost < 0 {
+		if micros < 0 || micros > int64(gcra.MaxRefill/time.Microsecond) || cost < 0 {
 			return
 		}
 		limits := []ratelimit.Limit{{Name: name, Rate: rate, Period: time.Duration(micros) * time.Microsecond, Burst: burst}}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // RouteName returns the name of a limit on the route of a pattern, as in headers and
@@ -14,7 +15,7 @@ import (
 //
 // The result is the pattern, and "#" with the name unless that is "" or
 // [ratelimit.DefaultName]. Characters that a name cannot have, and # % ~ in the pattern, are
-// written as in a URL, such as %2C. If it is longer than [ratelimit.MaxName], the result is
+// written as in a URL, such as %2C. If it is longer than [store.MaxName], the result is
 // the beginning of the pattern, "~" and a hash.
 func RouteName(pattern, name string) string {
 	escaped := escapePattern(pattern)
@@ -22,14 +23,14 @@ func RouteName(pattern, name string) string {
 	if name != "" && name != ratelimit.DefaultName {
 		full += "#" + name
 	}
-	if len(full) <= ratelimit.MaxName {
+	if len(full) <= store.MaxName {
 		return full
 	}
 	// 128 bits, as memstore keeps of a key. A whole name has no "~" before its first "#",
 	// but this one has.
 	sum := sha256.Sum256([]byte(full))
 	hash := "~" + base64.RawURLEncoding.EncodeToString(sum[:16])
-	return escaped[:min(len(escaped), ratelimit.MaxName-len(hash))] + hash
+	return escaped[:min(len(escaped), store.MaxName-len(hash))] + hash
 }
 
 // escapePattern writes a pattern as a name can contain it, without loss.

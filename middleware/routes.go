@@ -40,7 +40,7 @@ type Route struct {
 //
 // The limits of two routes never share a bucket, nor does a route with a key's own limits:
 // see [RouteName]. If a key's own limits have the name of a route's, or are too many beside
-// them, that is an error of Routes, or of the change to the limiter's [ratelimit.Table]; with
+// them, that is an error of Routes, or of the change to the limiter's [plans.Table]; with
 // limits that are looked up elsewhere it is a fault of each decision. Limiters on one
 // store share the bucket of a key and a name: so do two muxes with the same pattern, unless
 // the limits of one are named.

@@ -19,6 +19,8 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -204,7 +206,7 @@ func TestRoutesCost(t *testing.T) {
 
 // TestRouteThatIsNeverAdmitted: a cost that no key can ever pay is an error.
 func TestRouteThatIsNeverAdmitted(t *testing.T) {
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policy(t, five)})
+	table, err := plans.NewTable(plans.TableConfig{Default: policy(t, five)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +244,7 @@ func TestRouteThatIsNeverAdmitted(t *testing.T) {
 }
 
 func TestRoutesLeaveExemptKeysExempt(t *testing.T) {
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{
+	table, err := plans.NewTable(plans.TableConfig{
 		Default: policy(t, five), Keys: map[string]*ratelimit.Policy{"staff": ratelimit.Unlimited},
 	})
 	if err != nil {
@@ -267,10 +269,10 @@ func TestRoutesLeaveExemptKeysExempt(t *testing.T) {
 // TestRoutesFollowTheTable: plans are replaced while routes are called. No call fails, no
 // route admits more than its own limit, and the last plan is in force at the end.
 func TestRoutesFollowTheTable(t *testing.T) {
-	plan := func(i int) ratelimit.TableConfig {
-		return ratelimit.TableConfig{Default: policy(t, ratelimit.PerDay(1_000_000).Named(fmt.Sprintf("plan %d", i)))}
+	plan := func(i int) plans.TableConfig {
+		return plans.TableConfig{Default: policy(t, ratelimit.PerDay(1_000_000).Named(fmt.Sprintf("plan %d", i)))}
 	}
-	table, err := ratelimit.NewTable(plan(0))
+	table, err := plans.NewTable(plan(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -549,12 +551,12 @@ func TestRoutesNeverShareWithTheKeysOwn(t *testing.T) {
 		for range 3 {
 			wantStatus(t, h, call{target: "/export"}, 503)
 		}
-		if got := r.faults(); len(got) != 3 || got[0] != ratelimit.ClassLimits {
+		if got := r.faults(); len(got) != 3 || got[0] != store.ClassLimits {
 			t.Errorf("faults %q", got)
 		}
 	}
-	if p, err := l.Peek(t.Context(), middleware.AddressKey(call{}.addr())); err != nil || p.Remaining != 5 {
-		t.Errorf("%d left of the key's own, want 5; %v", p.Remaining, err)
+	if p, err := l.Peek(t.Context(), middleware.AddressKey(call{}.addr())); err != nil || p.Remaining() != 5 {
+		t.Errorf("%d left of the key's own, want 5; %v", p.Remaining(), err)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -242,23 +243,23 @@ func TestServerRapidReset(t *testing.T) {
 	if served != 10 {
 		t.Errorf("%d cancelled requests reached the handler, want 10", served)
 	}
-	if r, err := limiter.Peek(t.Context(), "attacker"); err != nil || r.Remaining != 0 {
-		t.Errorf("%d tokens are left, want 0 (error %v)", r.Remaining, err)
+	if r, err := limiter.Peek(t.Context(), "attacker"); err != nil || r.Remaining() != 0 {
+		t.Errorf("%d tokens are left, want 0 (error %v)", r.Remaining(), err)
 	}
 }
 
 // A heedful store decides nothing for a caller that is gone.
-type heedful struct{ ratelimit.Store }
+type heedful struct{ store.Store }
 
-func (s *heedful) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s *heedful) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	if err := ctx.Err(); err != nil {
-		return ratelimit.Decision{}, err
+		return store.Decision{}, err
 	}
 	return s.Store.Take(ctx, r)
 }
 
 // A selfTimed store gets the context of the call as it is, without a deadline.
-type selfTimed struct{ ratelimit.Store }
+type selfTimed struct{ store.Store }
 
 func (selfTimed) SelfTimed() {}
 

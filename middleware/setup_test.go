@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -51,9 +52,9 @@ func newLimiter(t testing.TB, limits ratelimit.Limits, c ratelimit.Config) *rate
 	return limiterOn(t, memstore.New(memstore.Config{}), limits, c)
 }
 
-func limiterOn(t testing.TB, store ratelimit.Store, limits ratelimit.Limits, c ratelimit.Config) *ratelimit.Limiter {
+func limiterOn(t testing.TB, backend store.Store, limits ratelimit.Limits, c ratelimit.Config) *ratelimit.Limiter {
 	t.Helper()
-	limiter, err := ratelimit.New(store, limits, c)
+	limiter, err := ratelimit.New(backend, limits, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,21 +155,21 @@ type brokenStore struct {
 	panic any
 }
 
-func (s brokenStore) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
+func (s brokenStore) Take(context.Context, store.Request) (store.Decision, error) {
 	if s.panic != nil {
 		panic(s.panic)
 	}
-	return ratelimit.Decision{}, s.err
+	return store.Decision{}, s.err
 }
 
-func (s brokenStore) Reset(context.Context, string, *ratelimit.Policy) error { return s.err }
+func (s brokenStore) Reset(context.Context, string, []store.Limit) error { return s.err }
 
 // A brokenSelfTimed is a brokenStore that no one guards.
 type brokenSelfTimed struct{ brokenStore }
 
 func (brokenSelfTimed) SelfTimed() {}
 
-var errDown = &ratelimit.StoreError{Class: "down", Err: errors.New("connection refused")}
+var errDown = &store.Error{Class: "down", Err: errors.New("connection refused")}
 
 // A recorder keeps the classes of faults, and the lines of a log.
 type recorder struct {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // answerTo is all that a caller sees of an answer.
@@ -40,7 +41,7 @@ func TestCallersSeeNothingOfShadowLimits(t *testing.T) {
 			Cost: func(r *http.Request) int { return len(r.URL.Query()["n"]) },
 			Denied: func(w http.ResponseWriter, _ *http.Request, r ratelimit.Result) {
 				w.WriteHeader(http.StatusTeapot)
-				_, _ = fmt.Fprint(w, r.Limit, r.Remaining, r.RetryAfter, r.ResetAfter, r.Len(), r.WouldDeny, r.Shadow, r.Policy())
+				_, _ = fmt.Fprint(w, r.Limit(), r.Remaining(), r.RetryAfter(), r.ResetAfter(), r.Len(), r.WouldDeny(), r.Shadow(), r.Policy())
 			},
 		},
 		"a hook that says nothing": {Denied: func(http.ResponseWriter, *http.Request, ratelimit.Result) {}},
@@ -134,7 +135,7 @@ func TestShadow(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name  string
-		store ratelimit.Store
+		store store.Store
 		call  call
 	}{
 		{"denied", nil, call{key: "k"}},
@@ -169,7 +170,7 @@ func TestShadow(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var would []bool
 			shadow := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{Shadow: true, Observe: func(_ context.Context, e ratelimit.Event) {
-				would = append(would, e.Result.WouldDeny)
+				would = append(would, e.Result.WouldDeny())
 			}}), byKey))(hello)
 			enforced := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
 			for i := range 40 {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"weak"
+
+	"github.com/keyrate/keyrate/store"
 )
 
 // limiters are all that this process has made and still uses, so that Check can find two
@@ -51,19 +53,15 @@ func (l *Limiter) usual() *Policy {
 	if l.policy != nil {
 		return l.policy
 	}
-	t := tableOf(l.limits)
-	if t == nil {
+	r := replaceable(l.limits)
+	if r == nil {
 		return nil
 	}
-	content := t.current.Load()
-	if content == nil {
-		return nil
-	}
+	p := r.Default()
 	if d, ok := l.limits.(*derived); ok {
-		p, _ := d.fromTable(content.fallback)
-		return p
+		p, _ = d.fromOrigin(p)
 	}
-	return content.fallback
+	return p
 }
 
 // mostClashes bounds the warnings.
@@ -78,19 +76,19 @@ func (l *Limiter) clashes() (warnings []string) {
 		return nil
 	}
 	for _, other := range limiters.all() {
-		if other == l || !sameStore(l.ownStore(), other.ownStore()) {
+		if other == l || !sameStore(l.origin, other.origin) {
 			continue
 		}
 		theirs := other.usual()
 		if theirs == nil {
 			continue
 		}
-		for i := range own.buckets {
-			for j := range theirs.buckets {
-				if a, b := &own.buckets[i], &theirs.buckets[j]; a.clashes(b) {
+		for i := range own.limits {
+			for j := range theirs.limits {
+				if a, b := &own.limits[i], &theirs.limits[j]; clash(a, b) {
 					warnings = append(warnings, fmt.Sprintf("the limit %q is %s here and %s in another limiter on this store: "+
 						`a key that both decide has one bucket for the two; name one of them, as in ratelimit.PerDay(100).Named("daily")`,
-						a.limit.Name, a.limit.numbers(), b.limit.numbers()))
+						a.Name, own.written[i].numbers(), theirs.written[j].numbers()))
 				}
 			}
 		}
@@ -100,10 +98,8 @@ func (l *Limiter) clashes() (warnings []string) {
 	return warnings[:min(len(warnings), mostClashes)]
 }
 
-// clashes reports whether a and b would share a bucket that means something else to each.
-func (b *Bucket) clashes(a *Bucket) bool {
-	return a.limit.Name == b.limit.Name && (a.num != b.num || a.den != b.den || a.capacity != b.capacity)
-}
+// clash reports whether a and b would share a bucket that means something else to each.
+func clash(a, b *store.Limit) bool { return a.Name == b.Name && a.Rate != b.Rate }
 
 // numbers returns the text of l without its name and shadow.
 func (l Limit) numbers() string {
@@ -111,14 +107,6 @@ func (l Limit) numbers() string {
 	return l.String()
 }
 
-// ownStore returns the store that New was given.
-func (l *Limiter) ownStore() Store {
-	if g, ok := l.store.(guarded); ok {
-		return g.store
-	}
-	return l.store
-}
-
-func sameStore(a, b Store) bool {
+func sameStore(a, b store.Store) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }

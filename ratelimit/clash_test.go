@@ -7,14 +7,16 @@ import (
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
 // TestCheckWarnsOfLimitsThatClash: one name with two meanings on one store.
 func TestCheckWarnsOfLimitsThatClash(t *testing.T) {
-	table := func(t *testing.T, p *ratelimit.Policy) *ratelimit.Table {
+	table := func(t *testing.T, p *ratelimit.Policy) *plans.Table {
 		t.Helper()
-		table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"gold": policyOf(t, ratelimit.PerSecond(50))}})
+		table, err := plans.NewTable(plans.TableConfig{Default: p, Plans: map[string]*ratelimit.Policy{"gold": policyOf(t, ratelimit.PerSecond(50))}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,18 +78,18 @@ func TestCheckWarnsOfLimitsThatClash(t *testing.T) {
 			return on(ratelimit.PerMinute(60)), on(ratelimit.LimitsFunc(ratelimit.PerSecond(1).PolicyFor))
 		}, nil},
 	} {
-		for kind, store := range map[string]ratelimit.Store{
+		for kind, backend := range map[string]store.Store{
 			"memory":       memstore.New(memstore.Config{}),
 			"another's":    newFaultyStore(),
 			"a plain type": plainStore{memstore.New(memstore.Config{})},
 		} {
 			t.Run(test.name+"/"+kind, func(t *testing.T) {
 				a, b := test.make(func(limits ratelimit.Limits) *ratelimit.Limiter {
-					return newLimiterOn(t, store, limits, ratelimit.Config{})
+					return newLimiterOn(t, backend, limits, ratelimit.Config{})
 				})
 				for _, l := range []*ratelimit.Limiter{a, b} {
 					h := l.Check(t.Context())
-					if h.Status != ratelimit.StatusOK || (len(h.Warnings) == 1) != (test.want != nil) {
+					if h.Status != store.StatusOK || (len(h.Warnings) == 1) != (test.want != nil) {
 						t.Errorf("%+v", h)
 					}
 				}
@@ -108,8 +110,8 @@ type plainStore struct{ *memstore.Store }
 // TestNoClashOfOtherStores, nor with a limiter that is gone; and however many there are,
 // there are four warnings at most.
 func TestNoClashOfOtherStores(t *testing.T) {
-	store := memstore.New(memstore.Config{})
-	l := newLimiterOn(t, store, ratelimit.PerMinute(100), ratelimit.Config{})
+	backend := memstore.New(memstore.Config{})
+	l := newLimiterOn(t, backend, ratelimit.PerMinute(100), ratelimit.Config{})
 	other := newLimiter(t, ratelimit.PerMinute(2), ratelimit.Config{})
 	uncomparable := newLimiterOn(t, sliceStore{newFaultyStore(), nil}, ratelimit.PerMinute(3), ratelimit.Config{})
 	for _, l := range []*ratelimit.Limiter{l, other, uncomparable} {
@@ -118,7 +120,7 @@ func TestNoClashOfOtherStores(t *testing.T) {
 		}
 	}
 	for i := range 1000 {
-		gone := newLimiterOn(t, store, ratelimit.PerMinute(200+i), ratelimit.Config{})
+		gone := newLimiterOn(t, backend, ratelimit.PerMinute(200+i), ratelimit.Config{})
 		if i == 999 {
 			if h := gone.Check(t.Context()); len(h.Warnings) == 0 || len(h.Warnings) > 4 {
 				t.Errorf("%d warnings", len(h.Warnings))
@@ -136,7 +138,7 @@ func TestNoClashOfOtherStores(t *testing.T) {
 
 // sliceStore is a store that cannot be compared.
 type sliceStore struct {
-	ratelimit.Store
+	store.Store
 	_ []int
 }
 
@@ -154,10 +156,10 @@ func TestCheckLeavesTheStoresWarningsAlone(t *testing.T) {
 }
 
 type warningStore struct {
-	ratelimit.Store
+	store.Store
 	warnings []string
 }
 
-func (s *warningStore) Check(context.Context) ratelimit.Health {
-	return ratelimit.Health{Status: ratelimit.StatusOK, Warnings: s.warnings}
+func (s *warningStore) Check(context.Context) store.Health {
+	return store.Health{Status: store.StatusOK, Warnings: s.warnings}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // renderings are all ways in which a program may come to print an error.
@@ -64,8 +65,8 @@ func TestKeyIsWithheld(t *testing.T) {
 			"wrapped":     fmt.Errorf("key %s: %w", key, errDown),
 			"joined":      errors.Join(errDown, keyError{key}),
 			"timeout":     fmt.Errorf("key %s: %w", key, context.DeadlineExceeded),
-			"StoreError":  &ratelimit.StoreError{Class: "loading", Err: keyError{key}},
-			"wrapped it":  fmt.Errorf("%s: %w", key, &ratelimit.StoreError{Class: "loading", Err: errDown}),
+			"StoreError":  &store.Error{Class: "loading", Err: keyError{key}},
+			"wrapped it":  fmt.Errorf("%s: %w", key, &store.Error{Class: "loading", Err: errDown}),
 			"LimitError":  &ratelimit.LimitError{Field: "key", Value: key, Want: "must exist"},
 			"wrapped key": fmt.Errorf("deep: %w", fmt.Errorf("deeper: %w", keyError{key})),
 		} {
@@ -76,10 +77,10 @@ func TestKeyIsWithheld(t *testing.T) {
 				var events []ratelimit.Event
 				config := ratelimit.Config{Observe: func(_ context.Context, e ratelimit.Event) { events = append(events, e) }}
 				s := newFaultyStore()
-				s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-					return ratelimit.Decision{}, cause
+				s.take = func(context.Context, store.Request) (store.Decision, error) {
+					return store.Decision{}, cause
 				}
-				s.reset = func(context.Context, string, *ratelimit.Policy) error { return cause }
+				s.reset = func(context.Context, string, []store.Limit) error { return cause }
 				faulty := newLimiterOn(t, s, ratelimit.PerSecond(5), config)
 				lookup := newLimiter(t, ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { return nil, cause }), config)
 				for _, l := range []*ratelimit.Limiter{faulty, lookup} {
@@ -118,32 +119,32 @@ func TestStoreErrorIsPassedOn(t *testing.T) {
 		class string
 		want  string
 	}{
-		{"any error", errDown, ratelimit.ClassOther, "ratelimit: the store could not decide (other): the backend is down"},
-		{"a StoreError", &ratelimit.StoreError{Class: "loading", Err: errDown}, "loading", "ratelimit: the store could not decide (loading): the backend is down"},
-		{"a StoreError without a cause", &ratelimit.StoreError{Class: "loading"}, "loading", "ratelimit: the store could not decide (loading)"},
-		{"a wrapped StoreError", fmt.Errorf("take: %w", &ratelimit.StoreError{Class: "loading", Err: errDown}), "loading", "ratelimit: the store could not decide (loading): the backend is down"},
-		{"a timeout", context.DeadlineExceeded, ratelimit.ClassTimeout, "ratelimit: the store could not decide (timeout): context deadline exceeded"},
-		{"a wrapped timeout", fmt.Errorf("take: %w", context.DeadlineExceeded), ratelimit.ClassTimeout, "ratelimit: the store could not decide (timeout): take: context deadline exceeded"},
-		{"cancelled", context.Canceled, ratelimit.ClassCanceled, "ratelimit: the store could not decide (canceled): context canceled"},
-		{"a StoreError about a timeout", &ratelimit.StoreError{Class: "moved", Err: context.DeadlineExceeded}, "moved", "ratelimit: the store could not decide (moved): context deadline exceeded"},
-		{"a typed nil", (*ratelimit.StoreError)(nil), ratelimit.ClassPanic, "ratelimit: the store could not decide (panic): its error panicked"},
-		{"another typed nil", (*keyError)(nil), ratelimit.ClassPanic, "ratelimit: the store could not decide (panic): its error panicked"},
+		{"any error", errDown, store.ClassOther, "ratelimit: the store could not decide (other): the backend is down"},
+		{"a StoreError", &store.Error{Class: "loading", Err: errDown}, "loading", "ratelimit: the store could not decide (loading): the backend is down"},
+		{"a StoreError without a cause", &store.Error{Class: "loading"}, "loading", "ratelimit: the store could not decide (loading)"},
+		{"a wrapped StoreError", fmt.Errorf("take: %w", &store.Error{Class: "loading", Err: errDown}), "loading", "ratelimit: the store could not decide (loading): the backend is down"},
+		{"a timeout", context.DeadlineExceeded, store.ClassTimeout, "ratelimit: the store could not decide (timeout): context deadline exceeded"},
+		{"a wrapped timeout", fmt.Errorf("take: %w", context.DeadlineExceeded), store.ClassTimeout, "ratelimit: the store could not decide (timeout): take: context deadline exceeded"},
+		{"cancelled", context.Canceled, store.ClassCanceled, "ratelimit: the store could not decide (canceled): context canceled"},
+		{"a StoreError about a timeout", &store.Error{Class: "moved", Err: context.DeadlineExceeded}, "moved", "ratelimit: the store could not decide (moved): context deadline exceeded"},
+		{"a typed nil", (*store.Error)(nil), store.ClassPanic, "ratelimit: the store could not decide (panic): its error panicked"},
+		{"another typed nil", (*keyError)(nil), store.ClassPanic, "ratelimit: the store could not decide (panic): its error panicked"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newFaultyStore()
-			s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-				return ratelimit.Decision{}, test.cause
+			s.take = func(context.Context, store.Request) (store.Decision, error) {
+				return store.Decision{}, test.cause
 			}
-			s.reset = func(context.Context, string, *ratelimit.Policy) error { return test.cause }
+			s.reset = func(context.Context, string, []store.Limit) error { return test.cause }
 			for _, key := range []string{"some key", ""} { // every text holds the empty key
-				if key == "" && test.class == ratelimit.ClassPanic {
+				if key == "" && test.class == store.ClassPanic {
 					continue
 				}
-				for _, store := range []ratelimit.Store{s, selfTimedStore{s}} {
-					l := newLimiterOn(t, store, ratelimit.PerSecond(5), ratelimit.Config{})
+				for _, backend := range []store.Store{s, selfTimedStore{s}} {
+					l := newLimiterOn(t, backend, ratelimit.PerSecond(5), ratelimit.Config{})
 					r, err := l.Allow(t.Context(), key)
-					failed, ok := errors.AsType[*ratelimit.StoreError](err)
-					if !ok || failed.Class != test.class || err.Error() != test.want || ratelimit.ErrorClass(err) != test.class || r.Allowed {
+					failed, ok := errors.AsType[*store.Error](err)
+					if !ok || failed.Class != test.class || err.Error() != test.want || store.ErrorClass(err) != test.class || r.Allowed {
 						t.Errorf("Allow: %+v, %v; want class %q, %q", r, err, test.class, test.want)
 					}
 					if err := l.Reset(t.Context(), key); err == nil || err.Error() != test.want {
@@ -159,12 +160,12 @@ func TestStorePanics(t *testing.T) {
 	const key = "canary-5f0e2d"
 	for _, value := range []any{key, errors.New(key), 7, nil} {
 		s := newFaultyStore()
-		s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) { panic(value) }
-		s.reset = func(context.Context, string, *ratelimit.Policy) error { panic(value) }
+		s.take = func(context.Context, store.Request) (store.Decision, error) { panic(value) }
+		s.reset = func(context.Context, string, []store.Limit) error { panic(value) }
 		l := newLimiterOn(t, s, ratelimit.PerSecond(5), ratelimit.Config{})
 		r, err := l.Allow(t.Context(), key)
 		for _, err := range []error{err, l.Reset(t.Context(), key), l.Wait(t.Context(), key)} {
-			if ratelimit.ErrorClass(err) != ratelimit.ClassPanic || r.Allowed || holds(renderings(t, err), key) {
+			if store.ErrorClass(err) != store.ClassPanic || r.Allowed || holds(renderings(t, err), key) {
 				t.Errorf("panic(%v): %+v, %v", value, r, err)
 			}
 		}
@@ -172,21 +173,21 @@ func TestStorePanics(t *testing.T) {
 }
 
 func TestErrorClass(t *testing.T) {
-	failed := &ratelimit.StoreError{Class: "loading", Err: errDown}
+	failed := &store.Error{Class: "loading", Err: errDown}
 	limit := ratelimit.PerSecond(0).Validate()
 	for _, test := range []struct {
 		err  error
 		want string
 	}{
 		{nil, ""},
-		{errDown, ratelimit.ClassOther},
+		{errDown, store.ClassOther},
 		{failed, "loading"},
 		{fmt.Errorf("wrapped: %w", failed), "loading"},
-		{limit, ratelimit.ClassLimits},
-		{fmt.Errorf("wrapped: %w", limit), ratelimit.ClassLimits},
+		{limit, store.ClassLimits},
+		{fmt.Errorf("wrapped: %w", limit), store.ClassLimits},
 		{errors.Join(limit, failed), "loading"},
 	} {
-		if got := ratelimit.ErrorClass(test.err); got != test.want {
+		if got := store.ErrorClass(test.err); got != test.want {
 			t.Errorf("%v: class %q, want %q", test.err, got, test.want)
 		}
 	}
@@ -213,8 +214,8 @@ func TestLimitErrorText(t *testing.T) {
 
 // TestClassIsAWord: what a store writes into Class may become a metric label.
 func TestClassIsAWord(t *testing.T) {
-	for class, want := range map[string]string{"away": "away", "": ratelimit.ClassOther, "key sk_live": ratelimit.ClassOther} {
-		if got := ratelimit.ErrorClass(&ratelimit.StoreError{Class: class}); got != want {
+	for class, want := range map[string]string{"away": "away", "": store.ClassOther, "key sk_live": store.ClassOther} {
+		if got := store.ErrorClass(&store.Error{Class: class}); got != want {
 			t.Errorf("class %q counts as %q; want %q", class, got, want)
 		}
 	}

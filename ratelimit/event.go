@@ -8,8 +8,8 @@ import "time"
 type Event struct {
 	// Result is what was answered.
 	Result Result
-	// Err is the [StoreError] or [LimitError] because of which nothing could be
-	// decided, else nil. [ErrorClass] gives the one class that it counts in.
+	// Err is the [store.Error] or [LimitError] because of which nothing could be
+	// decided, else nil. [store.ErrorClass] gives the one class that it counts in.
 	Err error
 	// Took is how long the decision took.
 	Took time.Duration

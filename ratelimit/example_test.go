@@ -9,6 +9,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -24,7 +26,7 @@ func Example() {
 			fmt.Println(err)
 			return
 		}
-		fmt.Println(result.Allowed, result.Remaining, result.RetryAfter.Round(time.Minute))
+		fmt.Println(result.Allowed, result.Remaining(), result.RetryAfter().Round(time.Minute))
 	}
 	// Output:
 	// true 2 0s
@@ -150,7 +152,7 @@ func ExampleNewPolicy_incorrect() {
 func ExampleNewTable() {
 	free, _ := ratelimit.NewPolicy(ratelimit.PerDay(2))
 	gold, _ := ratelimit.NewPolicy(ratelimit.PerDay(1000))
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{
+	table, err := plans.NewTable(plans.TableConfig{
 		Default: free,
 		Keys:    map[string]*ratelimit.Policy{"alice": gold, "bob": gold, "monitoring": ratelimit.Unlimited},
 	})
@@ -161,7 +163,7 @@ func ExampleNewTable() {
 	limiter, _ := ratelimit.New(memstore.New(memstore.Config{}), table, ratelimit.Config{})
 	for _, key := range []string{"alice", "bob", "monitoring", "somebody"} {
 		result, _ := limiter.Allow(context.Background(), key)
-		fmt.Println(key, result.Limit.Rate, result.Exempt())
+		fmt.Println(key, result.Limit().Rate, result.Exempt())
 	}
 	// Output:
 	// alice 1000 false
@@ -183,7 +185,7 @@ func ExampleLimitsFunc() {
 	})
 	limiter, _ := ratelimit.New(memstore.New(memstore.Config{}), limits, ratelimit.Config{})
 	result, _ := limiter.Allow(context.WithValue(context.Background(), planKey{}, "gold"), "an API key")
-	fmt.Println(result.Limit)
+	fmt.Println(result.Limit())
 	// Output:
 	// 1000/d
 }
@@ -193,7 +195,7 @@ func ExampleLimiter_AllowN() {
 	ctx := context.Background()
 	for _, cost := range []int{30, 0, 80, 101} {
 		result, _ := limiter.AllowN(ctx, "an API key", cost)
-		fmt.Println(result.Allowed, result.Remaining, result.RetryAfter == ratelimit.Never)
+		fmt.Println(result.Allowed, result.Remaining(), result.RetryAfter() == gcra.Never)
 	}
 	// Output:
 	// true 70 false
@@ -207,11 +209,11 @@ func ExampleLimiter_Peek() {
 	ctx := context.Background()
 	for range 2 {
 		result, _ := limiter.Peek(ctx, "an API key")
-		fmt.Println(result.Allowed, result.Remaining)
+		fmt.Println(result.Allowed, result.Remaining())
 	}
 	_, _ = limiter.Allow(ctx, "an API key")
 	result, _ := limiter.Peek(ctx, "an API key")
-	fmt.Println(result.Allowed, result.Remaining)
+	fmt.Println(result.Allowed, result.Remaining())
 	// Output:
 	// true 1
 	// true 1
@@ -245,10 +247,10 @@ func ExampleLimiter_With() {
 	ctx := context.Background()
 	for range 3 {
 		r, _ := exports.Allow(ctx, "an API key")
-		fmt.Println("export:", r.Allowed, r.Remaining, "left of", r.Limit.Name)
+		fmt.Println("export:", r.Allowed, r.Remaining(), "left of", r.Limit().Name)
 	}
 	r, _ := limiter.Allow(ctx, "an API key")
-	fmt.Println("other:", r.Allowed, r.Remaining, "left of", r.Limit.Name)
+	fmt.Println("other:", r.Allowed, r.Remaining(), "left of", r.Limit().Name)
 	// Output:
 	// export: true 1 left of exports
 	// export: true 0 left of exports
@@ -272,9 +274,9 @@ func ExampleLimiter_Instead() {
 		return
 	}
 	r, _ := status.Allow(context.Background(), "an API key")
-	fmt.Println(r.Remaining, "left of", r.Limit.Name)
+	fmt.Println(r.Remaining(), "left of", r.Limit().Name)
 	r, _ = limiter.Peek(context.Background(), "an API key")
-	fmt.Println(r.Remaining, "left of", r.Limit.Name)
+	fmt.Println(r.Remaining(), "left of", r.Limit().Name)
 	// Output:
 	// ratelimit: for keys under 5/h: ratelimit: limit "default": Name "default" must differ from the key's own limits, as in ratelimit.PerDay(1000).Named("daily")
 	// 59 left of status
@@ -305,7 +307,7 @@ func ExampleLimiter_Check() {
 func ExampleConfig_shadow() {
 	limiter, _ := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerDay(1), ratelimit.Config{
 		Shadow:  true,
-		Observe: func(_ context.Context, e ratelimit.Event) { fmt.Println("would deny:", e.Result.WouldDeny) },
+		Observe: func(_ context.Context, e ratelimit.Event) { fmt.Println("would deny:", e.Result.WouldDeny()) },
 	})
 	for range 2 {
 		result, _ := limiter.Allow(context.Background(), "an API key")
@@ -328,7 +330,7 @@ func ExampleLimiter_ShadowReport() {
 	limiter, _ := ratelimit.New(memstore.New(memstore.Config{}), policy, ratelimit.Config{})
 	for range 5 {
 		result, _ := limiter.Allow(context.Background(), "an API key")
-		fmt.Println(result.Allowed, result.WouldDeny)
+		fmt.Println(result.Allowed, result.WouldDeny())
 	}
 	for _, k := range limiter.ShadowReport().Keys {
 		fmt.Printf("%.15s… would have been refused %d times by %s\n", k.Key, k.Refused, k.Limit)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -20,7 +21,7 @@ import (
 func TestShadowTokensDoNotOverflow(t *testing.T) {
 	l := newLimiter(t, ratelimit.PerHour(1).Shadowed(), ratelimit.Config{})
 	for range 3 {
-		if r := allow(t, l, "k", math.MaxInt); !r.Allowed || !r.WouldDeny || r.RetryAfter != ratelimit.Never {
+		if r := allow(t, l, "k", math.MaxInt); !r.Allowed || !r.WouldDeny() || r.RetryAfter() != gcra.Never {
 			t.Fatalf("%+v", r)
 		}
 	}
@@ -41,12 +42,12 @@ func TestShadowServesANegativeCost(t *testing.T) {
 		"Limit.Shadow":  newLimiter(t, ratelimit.PerHour(1).Shadowed(), ratelimit.Config{}),
 		"dated":         newLimiter(t, ratelimit.PerHour(1).EnforcedFrom(time.Now().Add(time.Hour)), ratelimit.Config{}),
 	} {
-		if r, err := l.AllowN(t.Context(), "k", -1); len(faults(err)) != 1 || !r.Allowed || !r.Shadow {
+		if r, err := l.AllowN(t.Context(), "k", -1); len(ratelimit.Faults(err)) != 1 || !r.Allowed || !r.Shadow() {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
 	beside := newLimiter(t, policyOf(t, ratelimit.PerHour(1), ratelimit.PerHour(1).Named("new").Shadowed()), ratelimit.Config{})
-	if r, err := beside.AllowN(t.Context(), "k", -1); len(faults(err)) != 1 || r.Allowed || r.Shadow {
+	if r, err := beside.AllowN(t.Context(), "k", -1); len(ratelimit.Faults(err)) != 1 || r.Allowed || r.Shadow() {
 		t.Errorf("one limit is enforced: %+v, %v", r, err)
 	}
 }
@@ -185,7 +186,7 @@ func TestPolicySharedByLimiters(t *testing.T) {
 // lack of one, which would watch for ever.
 func TestEnforcedFromTheEpoch(t *testing.T) {
 	l := newLimiter(t, ratelimit.PerHour(1).EnforcedFrom(time.Unix(0, 500)), ratelimit.Config{})
-	if first, second := allow(t, l, "k", 1), allow(t, l, "k", 1); first.Shadow || !first.Allowed || second.Allowed {
+	if first, second := allow(t, l, "k", 1), allow(t, l, "k", 1); first.Shadow() || !first.Allowed || second.Allowed {
 		t.Errorf("%+v, %+v", first, second)
 	}
 	for _, before := range []time.Time{{}, time.Unix(-1, 0), time.Unix(ratelimit.MaxEnforceFrom+1, 0)} {
@@ -222,7 +223,7 @@ func FuzzParsePolicy(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := ratelimit.ParsePolicy(text)
 		if err != nil {
-			if p != nil || len(faults(err)) == 0 {
+			if p != nil || len(ratelimit.Faults(err)) == 0 {
 				t.Fatalf("%v, %v", p, err)
 			}
 			return

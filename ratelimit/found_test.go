@@ -3,8 +3,6 @@ package ratelimit_test
 import (
 	"context"
 	"fmt"
-	"math"
-	"math/big"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -24,13 +23,13 @@ func TestChecksLeaveTheRoomToCallers(t *testing.T) {
 			allow(t, l, "customer "+strconv.Itoa(i), 1)
 		}
 		for range 600 {
-			if h := l.Check(t.Context()); h.Status != ratelimit.StatusOK {
+			if h := l.Check(t.Context()); h.Status != store.StatusOK {
 				t.Fatalf("%+v", h)
 			}
 		}
 		for i := range 200 {
-			if r := peek(t, l, "new "+strconv.Itoa(i)); r.Remaining != 1000 {
-				t.Errorf("new key %d has %d tokens left, want 1000", i, r.Remaining)
+			if r := peek(t, l, "new "+strconv.Itoa(i)); r.Remaining() != 1000 {
+				t.Errorf("new key %d has %d tokens left, want 1000", i, r.Remaining())
 			}
 		}
 	})
@@ -46,7 +45,7 @@ func TestCheckInAFlood(t *testing.T) {
 			hourly, tens := policyOf(t, ratelimit.PerHour(1000)), policyOf(t, ratelimit.Limit{Rate: 1, Period: 10 * time.Second})
 			s := memstore.New(memstore.Config{MaxKeys: 10})
 			take := func(key string, p *ratelimit.Policy, n int) {
-				if _, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: n}); err != nil {
+				if _, err := s.Take(t.Context(), store.Request{Key: key, Limits: p.Compiled(), Cost: n}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -59,7 +58,7 @@ func TestCheckInAFlood(t *testing.T) {
 				}
 			}
 			between := newFaultyStore()
-			between.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+			between.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
 				switch between.takes {
 				case 2:
 					flood("before the second call")
@@ -68,12 +67,12 @@ func TestCheckInAFlood(t *testing.T) {
 				}
 				return s.Take(ctx, r)
 			}
-			between.reset = func(ctx context.Context, key string, p *ratelimit.Policy) error {
+			between.reset = func(ctx context.Context, key string, p []store.Limit) error {
 				flood("before the reset")
 				return s.Reset(ctx, key, p)
 			}
 			l := newLimiterOn(t, between, hourly, ratelimit.Config{})
-			if h := l.Check(t.Context()); h.Status != ratelimit.StatusOK || between.takes < 2 {
+			if h := l.Check(t.Context()); h.Status != store.StatusOK || between.takes < 2 {
 				t.Errorf("flooded %s: %+v after %d decisions", flooded, h, between.takes)
 			}
 		})
@@ -89,27 +88,27 @@ func TestClassIsFitForALabel(t *testing.T) {
 		{"loading", "loading"},
 		{"http-503", "http-503"},
 		{"az09-", "az09-"},
-		{"a`", ratelimit.ClassOther},
-		{"a{", ratelimit.ClassOther},
-		{"a/", ratelimit.ClassOther},
-		{"a:", ratelimit.ClassOther},
+		{"a`", store.ClassOther},
+		{"a{", store.ClassOther},
+		{"a/", store.ClassOther},
+		{"a:", store.ClassOther},
 		{long, long},
-		{long + "x", ratelimit.ClassOther},
-		{"", ratelimit.ClassOther},
-		{"Loading", ratelimit.ClassOther},
-		{"no node", ratelimit.ClassOther},
-		{"lädt", ratelimit.ClassOther},
-		{"a\nb", ratelimit.ClassOther},
-		{key, ratelimit.ClassOther},
-		{"redis-" + key, ratelimit.ClassOther},
+		{long + "x", store.ClassOther},
+		{"", store.ClassOther},
+		{"Loading", store.ClassOther},
+		{"no node", store.ClassOther},
+		{"lädt", store.ClassOther},
+		{"a\nb", store.ClassOther},
+		{key, store.ClassOther},
+		{"redis-" + key, store.ClassOther},
 	} {
 		s := newFaultyStore()
-		s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-			return ratelimit.Decision{}, &ratelimit.StoreError{Class: test.class, Err: errDown}
+		s.take = func(context.Context, store.Request) (store.Decision, error) {
+			return store.Decision{}, &store.Error{Class: test.class, Err: errDown}
 		}
-		for _, store := range []ratelimit.Store{s, selfTimedStore{s}} {
-			_, err := newLimiterOn(t, store, ratelimit.PerSecond(5), ratelimit.Config{}).Allow(t.Context(), key)
-			if got := ratelimit.ErrorClass(err); got != test.want || holds(renderings(t, err), key) {
+		for _, backend := range []store.Store{s, selfTimedStore{s}} {
+			_, err := newLimiterOn(t, backend, ratelimit.PerSecond(5), ratelimit.Config{}).Allow(t.Context(), key)
+			if got := store.ErrorClass(err); got != test.want || holds(renderings(t, err), key) {
 				t.Errorf("class %q became %q in %v, want %q", test.class, got, err, test.want)
 			}
 		}
@@ -126,8 +125,8 @@ func (silentError) Error() string { return "no such key" }
 func TestStoreErrorPrintsItsText(t *testing.T) {
 	const key = "canary-5f0e2d"
 	s := newFaultyStore()
-	s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-		return ratelimit.Decision{}, silentError{key}
+	s.take = func(context.Context, store.Request) (store.Decision, error) {
+		return store.Decision{}, silentError{key}
 	}
 	_, err := newLimiterOn(t, s, ratelimit.PerSecond(5), ratelimit.Config{}).Allow(t.Context(), key)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
@@ -150,58 +149,7 @@ func TestErrorClassOfABrokenChain(t *testing.T) {
 		return nil, (*chainError)(nil)
 	}), ratelimit.Config{})
 	r, err := l.Allow(t.Context(), "canary")
-	if got := ratelimit.ErrorClass(err); err == nil || got != ratelimit.ClassPanic || r.Allowed {
-		t.Errorf("%+v, %v of class %q; want class %q", r, err, got, ratelimit.ClassPanic)
-	}
-}
-
-// TestKnownBeyondAllNumbers: the largest debt that can be told is no small one, and
-// a bucket that was full an age ago is full.
-func TestKnownBeyondAllNumbers(t *testing.T) {
-	b := bucketOf(t, ratelimit.PerSecond(3))
-	largest := ratelimit.Debt{Micros: math.MaxInt64, Frac: math.MaxUint32}
-	if got := b.Merge(ratelimit.Debt{}, ratelimit.Known{Debt: largest}, 1000); got != b.Capacity() {
-		t.Errorf("the largest debt became %+v, want the capacity", got)
-	}
-	for _, past := range []ratelimit.TAT{{Micros: math.MinInt64, Den: 3}, {Micros: math.MinInt64, Frac: 1, Den: 7}} {
-		if got, clamped := b.DebtAt(past, math.MaxInt64); got != (ratelimit.Debt{}) || clamped {
-			t.Errorf("%+v is a debt of %+v, clamped %v; want none", past, got, clamped)
-		}
-		if got := b.Merge(ratelimit.Debt{}, ratelimit.Known{Debt: largest, TAT: past}, 1000); got != (ratelimit.Debt{}) {
-			t.Errorf("known to have been full at %+v: a debt of %+v, want none", past, got)
-		}
-	}
-}
-
-// TestRemainingCarries: the room is 2^64 parts of a microsecond, so that its fraction
-// carries into the upper half of the product.
-func TestRemainingCarries(t *testing.T) {
-	const rate, num = 1<<31 - 1, 1_000_000 // a prime: T is num/rate microseconds
-	wide := int64(18_446_744_073_709 + 5)  // 2^64/num, and some
-	burst := int(wide)
-	if int64(burst) != wide {
-		t.Skip("an int cannot hold this burst")
-	}
-	b := policyOf(t, ratelimit.PerSecond(rate).WithBurst(burst)).Bucket(0)
-	parts := new(big.Int).Mul(big.NewInt(int64(burst)), big.NewInt(num))
-	parts.Sub(parts, new(big.Int).Lsh(big.NewInt(1), 64))
-	micros, frac := new(big.Int).QuoRem(parts, big.NewInt(rate), new(big.Int))
-	if got := b.Remaining(ratelimit.Debt{Micros: micros.Int64(), Frac: uint32(frac.Int64())}); got != burst-5 {
-		t.Errorf("%d tokens remain, want %d", got, burst-5)
-	}
-}
-
-// TestMergeOfABrokenFraction: a fraction that no bucket can have is rounded up.
-func TestMergeOfABrokenFraction(t *testing.T) {
-	p, err := ratelimit.NewPolicy(ratelimit.Limit{Rate: 7, Period: time.Hour, Burst: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := p.Bucket(0)
-	for _, frac := range []uint32{7, 50} {
-		got := b.Merge(ratelimit.Debt{}, ratelimit.Known{Debt: ratelimit.Debt{Micros: 1e9}, TAT: ratelimit.TAT{Micros: 1000 + 5e8, Frac: frac, Den: 7}}, 1000)
-		if want := (ratelimit.Debt{Micros: 5e8 + 1}); got != want {
-			t.Errorf("a fraction of %d/7: %+v; want %+v", frac, got, want)
-		}
+	if got := store.ErrorClass(err); err == nil || got != store.ClassPanic || r.Allowed {
+		t.Errorf("%+v, %v of class %q; want class %q", r, err, got, store.ClassPanic)
 	}
 }

@@ -10,14 +10,16 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
 // probed is a store whose i-th answer to a probe, from 1, a test changes.
-func probed(at int, change func(*ratelimit.Decision) error) *faultyStore {
+func probed(at int, change func(*store.Decision) error) *faultyStore {
 	s := newFaultyStore()
 	inner := s.take
-	s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
 		d, err := inner(ctx, r)
 		if s.takes == at || at == 0 {
 			err = change(&d)
@@ -27,43 +29,43 @@ func probed(at int, change func(*ratelimit.Decision) error) *faultyStore {
 	return s
 }
 
-func debt(d time.Duration) ratelimit.Debt {
-	return ratelimit.Debt{Micros: int64(d / time.Microsecond)}
+func debt(d time.Duration) gcra.Debt {
+	return gcra.Debt{Micros: int64(d / time.Microsecond)}
 }
 
 // TestProve: what Check finds of stores that decide, and of stores that do not.
 func TestProve(t *testing.T) { synctest.Test(t, testProve) }
 
 func testProve(t *testing.T) {
-	const sound, wrong = "", ratelimit.ClassWrong
-	answer := func(d ratelimit.Decision) *faultyStore {
-		return probed(0, func(answer *ratelimit.Decision) error { *answer = d; return nil })
+	const sound, wrong = "", store.ClassWrong
+	answer := func(d store.Decision) *faultyStore {
+		return probed(0, func(answer *store.Decision) error { *answer = d; return nil })
 	}
-	full := ratelimit.Decision{Allowed: true}
-	charged := ratelimit.Decision{Allowed: true, Debts: [ratelimit.MaxLimits]ratelimit.Debt{debt(10 * time.Second)}}
+	full := store.Decision{Allowed: true}
+	charged := store.Decision{Allowed: true, Debts: [store.MaxLimits]gcra.Debt{debt(10 * time.Second)}}
 	wait := func(d time.Duration) *faultyStore {
-		return probed(2, func(answer *ratelimit.Decision) error { answer.Debts[0] = debt(d); return nil })
+		return probed(2, func(answer *store.Decision) error { answer.Debts[0] = debt(d); return nil })
 	}
-	fail := func(err error) func(*ratelimit.Decision) error {
-		return func(*ratelimit.Decision) error { return err }
+	fail := func(err error) func(*store.Decision) error {
+		return func(*store.Decision) error { return err }
 	}
-	panics := func(*ratelimit.Decision) error { panic("a bug") }
+	panics := func(*store.Decision) error { panic("a bug") }
 	noReset := newFaultyStore()
-	noReset.reset = func(context.Context, string, *ratelimit.Policy) error { return nil }
+	noReset.reset = func(context.Context, string, []store.Limit) error { return nil }
 	badReset := newFaultyStore()
-	badReset.reset = func(context.Context, string, *ratelimit.Policy) error { return errDown }
+	badReset.reset = func(context.Context, string, []store.Limit) error { return errDown }
 	panickingReset := newFaultyStore()
-	panickingReset.reset = func(context.Context, string, *ratelimit.Policy) error { panic("a bug") }
+	panickingReset.reset = func(context.Context, string, []store.Limit) error { panic("a bug") }
 	hanging := newFaultyStore()
 	hanging.take = hang
 	hangingReset := newFaultyStore()
-	hangingReset.reset = func(ctx context.Context, _ string, _ *ratelimit.Policy) error {
+	hangingReset.reset = func(ctx context.Context, _ string, _ []store.Limit) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
 	free := newFaultyStore()
 	charge := free.take
-	free.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	free.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
 		r.Cost = 0
 		return charge(ctx, r)
 	}
@@ -76,35 +78,35 @@ func testProve(t *testing.T) {
 		{"a faultless one", newFaultyStore(), sound},
 		{"always allows", answer(full), wrong},
 		{"always allows, and says that it charges", answer(charged), wrong},
-		{"always denies", answer(ratelimit.Decision{}), wrong},
-		{"always denies, and tells a wait", answer(ratelimit.Decision{Debts: charged.Debts}), wrong},
+		{"always denies", answer(store.Decision{}), wrong},
+		{"always denies, and tells a wait", answer(store.Decision{Debts: charged.Debts}), wrong},
 		{"charges nothing", free, wrong},
-		{"charges half", probed(1, func(d *ratelimit.Decision) error { d.Debts[0] = debt(5 * time.Second); return nil }), wrong},
-		{"denies the first call, and charges it", probed(1, func(d *ratelimit.Decision) error { d.Allowed = false; return nil }), wrong},
-		{"admits the second call", probed(2, func(d *ratelimit.Decision) error { d.Allowed = true; return nil }), wrong},
+		{"charges half", probed(1, func(d *store.Decision) error { d.Debts[0] = debt(5 * time.Second); return nil }), wrong},
+		{"denies the first call, and charges it", probed(1, func(d *store.Decision) error { d.Allowed = false; return nil }), wrong},
+		{"admits the second call", probed(2, func(d *store.Decision) error { d.Allowed = true; return nil }), wrong},
 		{"tells no wait", wait(0), wrong},
 		{"tells half the wait", wait(5 * time.Second), wrong},
 		{"tells a second less", wait(10*time.Second - time.Second), sound},
 		{"tells a second and a microsecond less", wait(10*time.Second - time.Second - time.Microsecond), wrong},
 		{"tells twice the wait", wait(20 * time.Second), wrong},
 		{"a reset that does nothing", noReset, wrong},
-		{"a reset that leaves a microsecond", probed(3, func(d *ratelimit.Decision) error { d.Debts[0] = debt(time.Microsecond); return nil }), wrong},
-		{"fails at the first call", probed(1, fail(errDown)), ratelimit.ClassOther},
-		{"fails at the second call", probed(2, fail(&ratelimit.StoreError{Class: "loading", Err: errDown})), "loading"},
-		{"fails at the third call", probed(3, fail(context.Canceled)), ratelimit.ClassCanceled},
-		{"fails at the reset", badReset, ratelimit.ClassOther},
-		{"returns a typed nil", probed(1, fail((*ratelimit.StoreError)(nil))), ratelimit.ClassPanic},
-		{"panics at the first call", probed(1, panics), ratelimit.ClassPanic},
-		{"panics at the third call", probed(3, panics), ratelimit.ClassPanic},
-		{"panics at the reset", panickingReset, ratelimit.ClassPanic},
-		{"hangs", hanging, ratelimit.ClassTimeout},
-		{"hangs at the reset", hangingReset, ratelimit.ClassTimeout},
+		{"a reset that leaves a microsecond", probed(3, func(d *store.Decision) error { d.Debts[0] = debt(time.Microsecond); return nil }), wrong},
+		{"fails at the first call", probed(1, fail(errDown)), store.ClassOther},
+		{"fails at the second call", probed(2, fail(&store.Error{Class: "loading", Err: errDown})), "loading"},
+		{"fails at the third call", probed(3, fail(context.Canceled)), store.ClassCanceled},
+		{"fails at the reset", badReset, store.ClassOther},
+		{"returns a typed nil", probed(1, fail((*store.Error)(nil))), store.ClassPanic},
+		{"panics at the first call", probed(1, panics), store.ClassPanic},
+		{"panics at the third call", probed(3, panics), store.ClassPanic},
+		{"panics at the reset", panickingReset, store.ClassPanic},
+		{"hangs", hanging, store.ClassTimeout},
+		{"hangs at the reset", hangingReset, store.ClassTimeout},
 	} {
 		test.store.takes = 0
 		l := newLimiterOn(t, test.store, ratelimit.PerSecond(5), ratelimit.Config{})
 		start := time.Now()
 		h := l.Check(t.Context())
-		if took := time.Since(start); took != 0 && (test.class != ratelimit.ClassTimeout || took != ratelimit.DefaultTimeout) {
+		if took := time.Since(start); took != 0 && (test.class != store.ClassTimeout || took != store.DefaultTimeout) {
 			t.Errorf("%s: Check took %v", test.name, took)
 		}
 		if len(h.Parts) != 1 || h.Parts[0].Name != "store" || len(h.Warnings) != 0 {
@@ -114,7 +116,7 @@ func testProve(t *testing.T) {
 		if part.Class != test.class || part.OK != (test.class == sound) || part.Proved.IsZero() == part.OK || part.OK && !part.Proved.Equal(start) {
 			t.Errorf("%s: the part is %+v, want class %q", test.name, part, test.class)
 		}
-		if want := map[bool]ratelimit.Status{true: ratelimit.StatusOK, false: ratelimit.StatusFailed}[part.OK]; h.Status != want || (h.Decides == "store") != part.OK {
+		if want := map[bool]store.Status{true: store.StatusOK, false: store.StatusFailed}[part.OK]; h.Status != want || (h.Decides == "store") != part.OK {
 			t.Errorf("%s: %+v, want status %q", test.name, h, want)
 		}
 	}
@@ -126,17 +128,17 @@ func TestProveSlowStore(t *testing.T) {
 	for _, test := range []struct {
 		takes time.Duration
 		want  string
-	}{{2 * time.Second, ""}, {2500 * time.Millisecond, ""}, {2501 * time.Millisecond, ratelimit.ClassTimeout}, {time.Minute, ratelimit.ClassTimeout}} {
+	}{{2 * time.Second, ""}, {2500 * time.Millisecond, ""}, {2501 * time.Millisecond, store.ClassTimeout}, {time.Minute, store.ClassTimeout}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFaultyStore()
 			inner := s.take
-			s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+			s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
 				d, err := inner(ctx, r)
 				time.Sleep(test.takes)
 				return d, err
 			}
-			err := ratelimit.Prove(t.Context(), s, time.Hour)
-			if got := ratelimit.ErrorClass(err); got != test.want {
+			err := store.Probe(t.Context(), s, time.Hour)
+			if got := store.ErrorClass(err); got != test.want {
 				t.Errorf("a store that takes %v: class %q (%v), want %q", test.takes, got, err, test.want)
 			}
 		})
@@ -146,11 +148,11 @@ func TestProveSlowStore(t *testing.T) {
 // TestProveUnguarded: a Checker calls it with its bare parts, whose answers nobody
 // has looked at.
 func TestProveUnguarded(t *testing.T) {
-	s := probed(2, func(d *ratelimit.Decision) error { d.Debts[0] = debt(20 * time.Second); return nil })
-	if err := ratelimit.Prove(t.Context(), s, time.Second); ratelimit.ErrorClass(err) != ratelimit.ClassWrong {
+	s := probed(2, func(d *store.Decision) error { d.Debts[0] = debt(20 * time.Second); return nil })
+	if err := store.Probe(t.Context(), s, time.Second); store.ErrorClass(err) != store.ClassWrong {
 		t.Errorf("a wait of two hours: %v", err)
 	}
-	if err := ratelimit.Prove(t.Context(), memstore.New(memstore.Config{}), time.Second); err != nil {
+	if err := store.Probe(t.Context(), memstore.New(memstore.Config{}), time.Second); err != nil {
 		t.Errorf("memstore: %v", err)
 	}
 }
@@ -160,14 +162,14 @@ func TestProveUsesKeysOfItsOwn(t *testing.T) {
 	var keys []string
 	s := newFaultyStore()
 	inner := s.take
-	s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+	s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
 		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > time.Second || r.Timeout != time.Second {
 			t.Errorf("asked with a deadline: %v, and timeout %v", ok, r.Timeout)
 		}
 		keys = append(keys, r.Key)
 		return inner(ctx, r)
 	}
-	s.reset = func(ctx context.Context, key string, p *ratelimit.Policy) error {
+	s.reset = func(ctx context.Context, key string, p []store.Limit) error {
 		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > time.Second {
 			t.Errorf("asked to reset with a deadline: %v", ok)
 		}
@@ -175,7 +177,7 @@ func TestProveUsesKeysOfItsOwn(t *testing.T) {
 		return s.Store.Reset(ctx, key, p)
 	}
 	for range 2 {
-		if err := ratelimit.Prove(t.Context(), s, time.Second); err != nil {
+		if err := store.Probe(t.Context(), s, time.Second); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -193,11 +195,11 @@ func TestCheckFullStore(t *testing.T) {
 		l := newLimiterOn(t, s, ratelimit.PerDay(5), ratelimit.Config{})
 		allow(t, l, "k", 1)
 		h := l.Check(t.Context())
-		if h.Status != ratelimit.StatusOK || h.Decides != "store" || len(h.Warnings) != 1 || h.Warnings[0] != "the store is full: new keys share buckets" ||
+		if h.Status != store.StatusOK || h.Decides != "store" || len(h.Warnings) != 1 || h.Warnings[0] != "the store is full: new keys share buckets" ||
 			len(h.Parts) != 1 || !h.Parts[0].OK || h.Parts[0].Class != "" || !h.Parts[0].Proved.Equal(time.Now()) || h.Parts[0].Name != "store" {
 			t.Errorf("%+v", h)
 		}
-		if err := ratelimit.Prove(t.Context(), s, time.Second); !errors.Is(err, ratelimit.ErrOverflow) {
+		if err := store.Probe(t.Context(), s, time.Second); !errors.Is(err, store.ErrOverflow) {
 			t.Errorf("Prove: %v", err)
 		}
 	})
@@ -206,15 +208,15 @@ func TestCheckFullStore(t *testing.T) {
 // checkerStore knows its own health.
 type checkerStore struct {
 	*faultyStore
-	check func(context.Context) ratelimit.Health
+	check func(context.Context) store.Health
 }
 
-func (s checkerStore) Check(ctx context.Context) ratelimit.Health { return s.check(ctx) }
+func (s checkerStore) Check(ctx context.Context) store.Health { return s.check(ctx) }
 
 func TestCheckAsksAChecker(t *testing.T) {
 	type contextKey struct{}
-	health := ratelimit.Health{Status: ratelimit.StatusDegraded, Decides: "standby", Parts: []ratelimit.PartHealth{{Name: "shared", Class: "loading"}, {Name: "standby", OK: true}}}
-	s := checkerStore{faultyStore: newFaultyStore(), check: func(ctx context.Context) ratelimit.Health {
+	health := store.Health{Status: store.StatusDegraded, Decides: "standby", Parts: []store.PartHealth{{Name: "shared", Class: "loading"}, {Name: "standby", OK: true}}}
+	s := checkerStore{faultyStore: newFaultyStore(), check: func(ctx context.Context) store.Health {
 		h := health
 		if ctx.Value(contextKey{}) != "check" {
 			h.Warnings = []string{"not the context of the call"}
@@ -222,9 +224,9 @@ func TestCheckAsksAChecker(t *testing.T) {
 		return h
 	}}
 	ctx := context.WithValue(t.Context(), contextKey{}, "check")
-	for _, store := range []ratelimit.Store{s, struct {
+	for _, store := range []store.Store{s, struct {
 		checkerStore
-		ratelimit.SelfTimed
+		store.SelfTimed
 	}{s, nil}} {
 		l := newLimiterOn(t, store, ratelimit.PerSecond(5), ratelimit.Config{})
 		if got := l.Check(ctx); fmt.Sprint(got) != fmt.Sprint(health) || s.takes != 0 {
@@ -232,9 +234,9 @@ func TestCheckAsksAChecker(t *testing.T) {
 		}
 	}
 
-	s.check = func(context.Context) ratelimit.Health { panic("a bug") }
+	s.check = func(context.Context) store.Health { panic("a bug") }
 	h := newLimiterOn(t, s, ratelimit.PerSecond(5), ratelimit.Config{}).Check(ctx)
-	if h.Status != ratelimit.StatusFailed || h.Decides != "" || len(h.Parts) != 1 || h.Parts[0] != (ratelimit.PartHealth{Name: "store", Class: ratelimit.ClassPanic}) {
+	if h.Status != store.StatusFailed || h.Decides != "" || len(h.Parts) != 1 || h.Parts[0] != (store.PartHealth{Name: "store", Class: store.ClassPanic}) {
 		t.Errorf("a Checker that panics: %+v", h)
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
 	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A Limit is a token bucket: it holds up to Burst tokens, each call takes its
@@ -19,7 +21,7 @@ type Limit struct {
 	// same limit share its bucket: then both must describe the same limit, or each
 	// decision cuts the debt to its own.
 	Name string
-	// Rate is how many tokens come back per Period, from 1 to [MaxRate].
+	// Rate is how many tokens come back per Period, from 1 to [gcra.MaxRate].
 	Rate int
 	// Period is a whole number of microseconds, at least one.
 	Period time.Duration
@@ -40,15 +42,6 @@ type Limit struct {
 const (
 	// DefaultName is the name of a limit that was given none.
 	DefaultName = "default"
-	// MaxRate is the largest Rate of a Limit. Together with MaxRefill it keeps
-	// every sum within 64 bits here, and within the 53 bits that a number in a
-	// Redis script can hold.
-	MaxRate = 1 << 31
-	// MaxRefill is the longest time an empty bucket may take to fill up, that
-	// is Burst * Period / Rate: ten years of 365 days.
-	MaxRefill = 10 * 365 * 24 * time.Hour
-	// MaxName is the longest name of a limit, in bytes.
-	MaxName = 64
 	// MaxEnforceFrom is the last instant that EnforceFrom can be: the last second of
 	// the year 9999, after which there is no text for it.
 	MaxEnforceFrom = 253_402_300_799
@@ -103,12 +96,12 @@ func (l Limit) Validate() error {
 	fault := func(field string, value any, want string) {
 		faults = append(faults, &LimitError{Limit: l.Name, Field: field, Value: value, Want: want})
 	}
-	if !validName(l.Name) {
-		fault("Name", l.Name, fmt.Sprintf(`must be 1 to %d printable ASCII characters without " \ ; or , and without a space at either end, such as "daily"`, MaxName))
+	if !store.ValidName(l.Name) {
+		fault("Name", l.Name, fmt.Sprintf(`must be 1 to %d printable ASCII characters without " \ ; or , and without a space at either end, such as "daily"`, store.MaxName))
 	}
-	rateOK := l.Rate >= 1 && int64(l.Rate) <= MaxRate // an int may have 32 bits
+	rateOK := l.Rate >= 1 && int64(l.Rate) <= gcra.MaxRate // an int may have 32 bits
 	if !rateOK {
-		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as 5/s or ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited", int64(MaxRate)))
+		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as 5/s or ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited", int64(gcra.MaxRate)))
 	}
 	periodOK := l.Period >= time.Microsecond && l.Period%time.Microsecond == 0
 	if !periodOK {
@@ -119,8 +112,10 @@ func (l Limit) Validate() error {
 	if !burstOK && burstGiven {
 		fault("Burst", l.Burst, "must be at least 1, or 0 for the same as Rate")
 	}
-	if rateOK && periodOK && burstOK && !l.refillFits() {
-		fault("Burst", l.Burst, fmt.Sprintf("must refill within %v: Burst * Period / Rate may not exceed it; lower Burst or Period, or raise Rate", MaxRefill))
+	if rateOK && periodOK && burstOK {
+		if _, err := l.compiled(); err != nil {
+			fault("Burst", l.Burst, fmt.Sprintf("must refill within %v: Burst * Period / Rate may not exceed it; lower Burst or Period, or raise Rate", gcra.MaxRefill))
+		}
 	}
 	switch {
 	case l.EnforceFrom < 0 || l.EnforceFrom > MaxEnforceFrom:
@@ -146,23 +141,10 @@ func (l Limit) withDefaults() Limit {
 	return l
 }
 
-// refillFits tells whether Burst * Period <= MaxRefill * Rate, in 128 bits.
-func (l Limit) refillFits() bool {
-	hi, lo := bits.Mul64(uint64(l.Burst), uint64(l.Period/time.Microsecond))
-	maxHi, maxLo := bits.Mul64(uint64(MaxRefill/time.Microsecond), uint64(l.Rate))
-	return hi < maxHi || hi == maxHi && lo <= maxLo
-}
-
-// validName holds names to what a quoted string in a header field, the text
-// form of a limit and a Redis key can all carry as they are.
-func validName(s string) bool {
-	if s == "" || len(s) > MaxName || s[0] == ' ' || s[len(s)-1] == ' ' {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == ';' || c == ',' {
-			return false
-		}
-	}
-	return true
+// compiled returns l as stores work with it, or the error of a refill that takes too long.
+// It must be valid but for that.
+func (l Limit) compiled() (store.Limit, error) {
+	l = l.withDefaults()
+	r, err := gcra.NewRate(l.Rate, l.Period, l.Burst)
+	return store.NewLimit(l.Name, r), err
 }

@@ -8,28 +8,14 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
-
-// faults returns the LimitErrors that err joins, at any depth.
-func faults(err error) []*ratelimit.LimitError {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
-		var all []*ratelimit.LimitError
-		for _, err := range joined.Unwrap() {
-			all = append(all, faults(err)...)
-		}
-		return all
-	}
-	if failed, ok := errors.AsType[*ratelimit.LimitError](err); ok {
-		return []*ratelimit.LimitError{failed}
-	}
-	return nil
-}
 
 // fields returns the faulty fields that err names, in order.
 func fields(err error) string {
 	var names []string
-	for _, f := range faults(err) {
+	for _, f := range ratelimit.Faults(err) {
 		names = append(names, f.Field)
 	}
 	return strings.Join(names, " ")
@@ -38,7 +24,7 @@ func fields(err error) string {
 const tenYears = 10 * 365 * 24 * time.Hour
 
 func TestLimitValidate(t *testing.T) {
-	long := strings.Repeat("n", ratelimit.MaxName)
+	long := strings.Repeat("n", store.MaxName)
 	for _, test := range []struct {
 		name  string
 		limit ratelimit.Limit
@@ -108,7 +94,7 @@ func TestLimitValidate(t *testing.T) {
 			if got := fields(err); got != test.want {
 				t.Fatalf("%#v: the faulty fields are %q, want %q: %v", test.limit, got, test.want, err)
 			}
-			for _, f := range faults(err) {
+			for _, f := range ratelimit.Faults(err) {
 				if f.Value == nil || !strings.Contains(f.Want, "must") {
 					t.Errorf("the error does not say what was found and what would be right: %v", f)
 				}
@@ -126,7 +112,7 @@ func TestLimitValidateMaxRate(t *testing.T) {
 	if math.MaxInt == math.MaxInt32 {
 		t.Skip("an int cannot hold these rates")
 	}
-	maxRate := int64(ratelimit.MaxRate)
+	maxRate := int64(gcra.MaxRate)
 	for _, test := range []struct {
 		limit ratelimit.Limit
 		want  string
@@ -189,8 +175,8 @@ func TestLimitDefaults(t *testing.T) {
 	if got := p.Limits()[0]; got != want {
 		t.Errorf("Limits: %#v, want %#v", got, want)
 	}
-	if got := p.Bucket(0).Limit(); got != want {
-		t.Errorf("Bucket.Limit: %#v, want %#v", got, want)
+	if got := &p.Compiled()[0]; got.Name != want.Name || got.Burst() != want.Burst || got.Capacity() != (gcra.Debt{Micros: 1_000_000}) {
+		t.Errorf("Compiled: %+v, want %#v", got, want)
 	}
 	if _, err := (ratelimit.Limit{}).PolicyFor(t.Context(), "any key"); fields(err) != "Rate Period" {
 		t.Errorf("PolicyFor of the zero Limit: %v", err)

@@ -4,26 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/keyrate/keyrate/store"
 )
 
-// DefaultTimeout is how long a decision may take when Config.Timeout is 0.
-const DefaultTimeout = 50 * time.Millisecond
-
-// Config is what [New] can be told. Its zero value is ready for use.
+// Config configures [New]. The zero value is ready to use.
 type Config struct {
 	// Timeout is how long one decision may take, the look-up of the key's limits
-	// and the store's answer together. 0 means [DefaultTimeout].
+	// and the store's answer together. 0 means [store.DefaultTimeout].
 	Timeout time.Duration
-	// Shadow makes the limiter decide, charge and report as ever, but admit every
-	// call: see [Result.Shadow]. It is for watching limits before they are enforced;
-	// for single limits there is [Limit.Shadow].
+	// Shadow makes the limiter decide, charge and report as usual, but admit every call: see
+	// [Result.Shadow]. Use it to watch limits before they are enforced; for single limits
+	// there is [Limit.Shadow].
 	Shadow bool
-	// ShadowKeys is how many keys [Limiter.ShadowReport] tells of, at most
-	// [MaxShadowKeys]. 0 means [DefaultShadowKeys]. A key counts once for each limit that
-	// would have refused it, and takes 240 to 330 bytes.
+	// ShadowKeys is how many keys [Limiter.ShadowReport] reports, at most
+	// 100,000. 0 means 100. A key counts once for each limit that
+	// would have denied it, and takes 240 to 330 bytes.
 	ShadowKeys int
 	// Observe, if not nil, is called after each decision of Allow, AllowN and Wait,
 	// which may have to decide several times, with the context of the call and on
@@ -32,11 +30,12 @@ type Config struct {
 	Observe func(context.Context, Event)
 }
 
-// A Limiter decides whether a key may call now: it looks up the policy of the key
-// and asks the store. It is safe for concurrent use and has nothing to close. Make one
-// with [New]; the zero Limiter answers every call with an error.
+// A Limiter decides whether a key may call now: it looks up the policy of the key and asks
+// the store. It is safe for concurrent use and has nothing to close. Make one with [New];
+// the zero Limiter answers every call with an error.
 type Limiter struct {
-	store   Store
+	store   store.Store // origin, guarded if need be
+	origin  store.Store
 	limits  Limits
 	policy  *Policy // the only one, if limits are the same for all keys
 	timeout time.Duration
@@ -45,9 +44,9 @@ type Limiter struct {
 	*record
 	parts *parts // made from this one
 
-	single    SingleTaker // the store, if it is one
-	selfTimed bool        // neither store nor limits need a deadline on the context
-	plain     bool        // and nobody observes
+	single    store.SingleTaker // the store, if it is one
+	selfTimed bool              // neither store nor limits need a deadline on the context
+	plain     bool              // and there is no observer
 }
 
 // A record is what a limiter remembers, and shares with those made from it.
@@ -60,41 +59,43 @@ type record struct {
 
 var errZeroLimiter = &LimitError{Field: "Limiter", Value: "zero value", Want: "must be made with ratelimit.New, whose error says what is wrong"}
 
-// New returns a limiter that keeps its buckets in store and holds each key to
-// what limits say. Limiters on one store share the bucket of a key and a limit's
-// name: where that is not meant, name the limits, as in PerMinute(2).Named("export");
-// Check warns of limits that differ under one name.
-// It does no I/O and starts nothing. The error joins all faults of its arguments.
-func New(store Store, limits Limits, c Config) (*Limiter, error) {
-	l := &Limiter{store: store, limits: limits, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe, record: new(record), parts: new(parts)}
+// New returns a limiter that keeps its buckets in s and holds each key to what limits
+// say. Limiters on one store share the bucket of a key and a limit's name. Where that is
+// not meant, name the limits, as in PerMinute(2).Named("export"); Check warns of limits
+// that differ under one name. New does no I/O and starts nothing. The error joins all
+// faults of its arguments.
+func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
+	l := &Limiter{store: s, origin: s, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe, record: new(record), parts: new(parts)}
 	var faults []error
-	if isNil(store) {
+	if store.IsNil(s) {
 		faults = append(faults, errors.New("ratelimit: store is nil; pass one, such as memstore.New(memstore.Config{})"))
 	}
-	if err := l.compile(); err != nil {
+	if err := l.setLimits(limits); err != nil {
 		faults = append(faults, err)
 	}
 	if c.Timeout < 0 {
-		faults = append(faults, fmt.Errorf("ratelimit: Config.Timeout %v must not be negative; 0 means %v", c.Timeout, DefaultTimeout))
+		faults = append(faults, fmt.Errorf("ratelimit: Config.Timeout %v must not be negative; 0 means %v", c.Timeout, store.DefaultTimeout))
 	}
-	if c.ShadowKeys < 0 || c.ShadowKeys > MaxShadowKeys {
-		faults = append(faults, fmt.Errorf("ratelimit: Config.ShadowKeys %d must be from 0 to %d; 0 means %d", c.ShadowKeys, MaxShadowKeys, DefaultShadowKeys))
+	if c.ShadowKeys < 0 || c.ShadowKeys > maxShadowKeys {
+		faults = append(faults, fmt.Errorf("ratelimit: Config.ShadowKeys %d must be from 0 to %d; 0 means %d", c.ShadowKeys, maxShadowKeys, defaultShadowKeys))
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
 	if l.timeout == 0 {
-		l.timeout = DefaultTimeout
+		l.timeout = store.DefaultTimeout
 	}
 	l.report.since = time.Now()
 	if l.report.top.max = c.ShadowKeys; c.ShadowKeys == 0 {
-		l.report.top.max = DefaultShadowKeys
+		l.report.top.max = defaultShadowKeys
 	}
-	l.selfTimed = l.policy != nil || isSelfTimed(limits)
-	if !isSelfTimed(store) {
-		l.store, l.selfTimed = guarded{store, l.timeout}, false
+	_, inTime := s.(store.SelfTimed)
+	_, selfTimed := l.limits.(store.SelfTimed)
+	l.selfTimed = selfTimed || l.policy != nil
+	if !inTime {
+		l.store = store.Guard(s)
 	}
-	if single, ok := l.store.(SingleTaker); ok && single.Self() == store {
+	if single, ok := s.(store.SingleTaker); ok && inTime && single.Self() == s {
 		l.single = single
 	}
 	l.plain = l.selfTimed && l.observe == nil
@@ -111,13 +112,13 @@ func (l *Limiter) Allow(ctx context.Context, key string) (r Result, err error) {
 	return r, err
 }
 
-// AllowN decides a call that costs n tokens, n >= 0, and charges it if it is
-// admitted. With n = 0 it only tells the state.
+// AllowN decides a call that costs n tokens, n >= 0, and charges it if it is admitted. With
+// n = 0 it only reads the state.
 //
-// A denial is a Result. An error is a fault: a [LimitError] if the key has no
-// usable policy or n is negative, a [StoreError] if the store did not decide.
-// What to do then, let the call pass or refuse it, is the caller's choice.
-// The whole takes at most Config.Timeout, if Limits and store heed their context.
+// A denial is a Result. An error is a fault: a [LimitError] if the key has no usable policy
+// or n is negative, a [store.Error] if the store did not decide. Whether the call passes
+// then is the caller's choice. The whole takes at most Config.Timeout, if Limits and store
+// heed their context.
 func (l *Limiter) AllowN(ctx context.Context, key string, n int) (r Result, err error) {
 	if !l.plain {
 		return l.observed(ctx, key, n)
@@ -126,7 +127,7 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int) (r Result, err 
 	return r, err
 }
 
-// Peek tells what Allow would answer now, and charges nothing.
+// Peek returns what Allow would answer now, and charges nothing.
 func (l *Limiter) Peek(ctx context.Context, key string) (r Result, err error) {
 	err = l.decideInTime(ctx, key, 1, 0, &r)
 	return r, err
@@ -154,9 +155,9 @@ func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, n, charge
 	if n < 0 {
 		return l.fault(r, &LimitError{Field: "n", Value: n, Want: "must be at least 0"}, shadow)
 	}
-	r.policy, r.Cost = p, n
+	r.policy, r.cost = p, n
 	if p == Unlimited {
-		r.Allowed, r.Remaining, r.Shadow = true, math.MaxInt, shadow
+		r.Allowed, r.shadow = true, shadow
 		return nil
 	}
 	if shadow || p.beside != nil {
@@ -170,28 +171,33 @@ func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, n, charge
 
 // take asks the store for charge tokens, of the policy of r and for its cost.
 func (l *Limiter) take(ctx context.Context, key string, charge int, r *Result) error {
-	p, n := r.policy, r.Cost
-	if l.single != nil && len(p.buckets) == 1 && charge == n {
-		if debt, allowed, ok := l.single.TakeOne(key, &p.buckets[0], n); ok {
-			r.decideOne(debt, allowed)
+	p, n := r.policy, r.cost
+	if l.single != nil && len(p.limits) == 1 && charge == n {
+		if debt, allowed, ok := l.single.TakeOne(key, &p.limits[0], n); ok {
+			r.Allowed, r.denied, r.source = allowed, !allowed, store.FromStore
+			r.debts[0] = debt
 			return nil
 		}
 	}
-	d, err := l.store.Take(ctx, Request{Key: key, Policy: p, Cost: charge, Timeout: l.timeout})
+	d, err := l.store.Take(ctx, store.Request{Key: key, Limits: p.limits, Cost: charge, Timeout: l.timeout})
 	if err != nil {
-		return storeError(err, key)
+		return store.NewError(err, key)
 	}
 	if charge < n && d.Allowed {
 		d.Allowed = p.fits(&d, n)
 	}
-	r.decide(&d)
+	r.Allowed, r.denied, r.source = d.Allowed, !d.Allowed, d.Source
+	if d.Source == store.NoSource {
+		r.source = store.FromStore
+	}
+	r.wait, r.debts = d.RetryAfter, d.Debts
 	return nil
 }
 
-// fault is the answer when nothing could be decided. In shadow the caller is served all
+// fault is the answer when nothing could be decided. In shadow mode the call is served all
 // the same.
 func (l *Limiter) fault(r *Result, err error, shadow bool) error {
-	*r = Result{Allowed: shadow, Shadow: shadow}
+	*r = Result{Allowed: shadow, shadow: shadow}
 	return err
 }
 
@@ -205,8 +211,7 @@ func (l *Limiter) decideInTime(ctx context.Context, key string, n, charge int, r
 	return l.decide(ctx, key, n, charge, r)
 }
 
-// observed is AllowN for a limiter with an observer, or with parts that need a
-// deadline.
+// observed is AllowN for a limiter with an observer, or with parts that need a deadline.
 func (l *Limiter) observed(ctx context.Context, key string, n int) (r Result, err error) {
 	if l.observe == nil {
 		err = l.decideInTime(ctx, key, n, n, &r)
@@ -214,11 +219,8 @@ func (l *Limiter) observed(ctx context.Context, key string, n int) (r Result, er
 	}
 	start := time.Now()
 	err = l.decideInTime(ctx, key, n, n, &r)
-	defer func() {
-		if recover() != nil {
-			l.panics.Add(1)
-		}
-	}()
-	l.observe(ctx, Event{Result: r, Err: err, Took: time.Since(start)})
+	if store.Try(func() { l.observe(ctx, Event{Result: r, Err: err, Took: time.Since(start)}) }) != nil {
+		l.panics.Add(1)
+	}
 	return r, err
 }

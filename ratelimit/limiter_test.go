@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -20,7 +23,7 @@ func newLimiter(t testing.TB, limits ratelimit.Limits, c ratelimit.Config) *rate
 	return newLimiterOn(t, memstore.New(memstore.Config{}), limits, c)
 }
 
-func newLimiterOn(t testing.TB, s ratelimit.Store, limits ratelimit.Limits, c ratelimit.Config) *ratelimit.Limiter {
+func newLimiterOn(t testing.TB, s store.Store, limits ratelimit.Limits, c ratelimit.Config) *ratelimit.Limiter {
 	t.Helper()
 	l, err := ratelimit.New(s, limits, c)
 	if err != nil {
@@ -56,7 +59,14 @@ func peek(t testing.TB, l *ratelimit.Limiter, key string) ratelimit.Result {
 	return r
 }
 
-// admitted tells how many of n calls of cost 1 are admitted now.
+// remaining returns how many tokens the key "k" has.
+func remaining(t testing.TB, l *ratelimit.Limiter) int {
+	t.Helper()
+	r := peek(t, l, "k")
+	return r.Remaining()
+}
+
+// admitted returns how many of n calls of cost 1 are admitted now.
 func admitted(t testing.TB, l *ratelimit.Limiter, key string, n int) int {
 	t.Helper()
 	admitted := 0
@@ -70,9 +80,9 @@ func admitted(t testing.TB, l *ratelimit.Limiter, key string, n int) int {
 
 // faultyStore is a store on memory of which a test replaces a part.
 type faultyStore struct {
-	ratelimit.Store
-	take  func(context.Context, ratelimit.Request) (ratelimit.Decision, error)
-	reset func(context.Context, string, *ratelimit.Policy) error
+	store.Store
+	take  func(context.Context, store.Request) (store.Decision, error)
+	reset func(context.Context, string, []store.Limit) error
 	takes int // counted, for tests on one goroutine
 }
 
@@ -81,19 +91,19 @@ func newFaultyStore() *faultyStore {
 	return &faultyStore{Store: s, take: s.Take, reset: s.Reset}
 }
 
-func (s *faultyStore) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s *faultyStore) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	s.takes++
 	return s.take(ctx, r)
 }
 
-func (s *faultyStore) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
-	return s.reset(ctx, key, p)
+func (s *faultyStore) Reset(ctx context.Context, key string, limits []store.Limit) error {
+	return s.reset(ctx, key, limits)
 }
 
 // hang waits for its context to end, as a store behind a dead network does.
-func hang(ctx context.Context, _ ratelimit.Request) (ratelimit.Decision, error) {
+func hang(ctx context.Context, _ store.Request) (store.Decision, error) {
 	<-ctx.Done()
-	return ratelimit.Decision{}, ctx.Err()
+	return store.Decision{}, ctx.Err()
 }
 
 // selfTimedStore says of itself that it needs no deadline.
@@ -102,27 +112,27 @@ type selfTimedStore struct{ *faultyStore }
 func (selfTimedStore) SelfTimed() {}
 
 func TestNewRefuses(t *testing.T) {
-	store, limit := memstore.New(memstore.Config{}), ratelimit.PerSecond(5)
+	backend, limit := memstore.New(memstore.Config{}), ratelimit.PerSecond(5)
 	for _, test := range []struct {
-		name   string
-		store  ratelimit.Store
-		limits ratelimit.Limits
-		config ratelimit.Config
-		want   []string
+		name    string
+		backend store.Store
+		limits  ratelimit.Limits
+		config  ratelimit.Config
+		want    []string
 	}{
 		{"no store", nil, limit, ratelimit.Config{}, []string{"store is nil; pass one, such as memstore.New(memstore.Config{})"}},
 		{"a store that is a nil pointer", (*memstore.Store)(nil), limit, ratelimit.Config{}, []string{"store is nil"}},
-		{"no limits", store, nil, ratelimit.Config{}, []string{`limits "nil" must be given, such as ratelimit.PerSecond(5)`}},
-		{"the zero Limit", store, ratelimit.Limit{}, ratelimit.Config{}, []string{"Rate 0 must be", "Period 0s must be"}},
-		{"a nil Policy", store, (*ratelimit.Policy)(nil), ratelimit.Config{}, []string{`Policy "nil" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`}},
-		{"the zero Policy", store, &ratelimit.Policy{}, ratelimit.Config{}, []string{`Policy "zero value" must be made with ratelimit.NewPolicy`}},
-		{"a nil Table", store, (*ratelimit.Table)(nil), ratelimit.Config{}, []string{`limits "nil"`}},
-		{"a nil LimitsFunc", store, ratelimit.LimitsFunc(nil), ratelimit.Config{}, []string{`limits "nil"`}},
-		{"a negative timeout", store, limit, ratelimit.Config{Timeout: -time.Second}, []string{"Config.Timeout -1s must not be negative; 0 means 50ms"}},
+		{"no limits", backend, nil, ratelimit.Config{}, []string{`limits "nil" must be given, such as ratelimit.PerSecond(5)`}},
+		{"the zero Limit", backend, ratelimit.Limit{}, ratelimit.Config{}, []string{"Rate 0 must be", "Period 0s must be"}},
+		{"a nil Policy", backend, (*ratelimit.Policy)(nil), ratelimit.Config{}, []string{`Policy "nil" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`}},
+		{"the zero Policy", backend, &ratelimit.Policy{}, ratelimit.Config{}, []string{`Policy "zero value" must be made with ratelimit.NewPolicy`}},
+		{"a nil Table", backend, (*plans.Table)(nil), ratelimit.Config{}, []string{`limits "nil"`}},
+		{"a nil LimitsFunc", backend, ratelimit.LimitsFunc(nil), ratelimit.Config{}, []string{`limits "nil"`}},
+		{"a negative timeout", backend, limit, ratelimit.Config{Timeout: -time.Second}, []string{"Config.Timeout -1s must not be negative; 0 means 50ms"}},
 		{"all at once", nil, ratelimit.Limit{}, ratelimit.Config{Timeout: -1}, []string{"store is nil", "Rate 0", "Period 0s", "Config.Timeout -1ns"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l, err := ratelimit.New(test.store, test.limits, test.config)
+			l, err := ratelimit.New(test.backend, test.limits, test.config)
 			if l != nil || err == nil {
 				t.Fatalf("New: %v, %v", l, err)
 			}
@@ -147,7 +157,7 @@ func (v valueLimits) PolicyFor(context.Context, string) (*ratelimit.Policy, erro
 
 func TestNewTakesAnyLimits(t *testing.T) {
 	p := policyOf(t, ratelimit.PerDay(5))
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: p})
+	table, err := plans.NewTable(plans.TableConfig{Default: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,8 +186,8 @@ func TestAllow(t *testing.T) {
 			{0, 2, true, 0, 0, time.Second},
 			{0, 1, false, 0, 333_334 * µs, time.Second},
 			{0, 3, false, 0, time.Second, time.Second},
-			{0, 4, false, 0, ratelimit.Never, time.Second},
-			{0, math.MaxInt, false, 0, ratelimit.Never, time.Second},
+			{0, 4, false, 0, gcra.Never, time.Second},
+			{0, math.MaxInt, false, 0, gcra.Never, time.Second},
 			{0, 0, true, 0, 0, time.Second},
 			{333_333 * µs, 1, false, 0, µs, 666_667 * µs},
 			{µs, 1, true, 0, 0, time.Second - 0*µs},
@@ -186,12 +196,12 @@ func TestAllow(t *testing.T) {
 		} {
 			time.Sleep(step.sleep)
 			r := allow(t, l, "k", step.n)
-			if r.Allowed != step.allowed || r.Remaining != step.left || r.RetryAfter != step.retry || r.ResetAfter != step.reset ||
-				r.Cost != step.n || r.Limit != limit || r.Len() != 1 || r.Exempt() || r.Shadow || r.WouldDeny {
+			if r.Allowed != step.allowed || r.Remaining() != step.left || r.RetryAfter() != step.retry || r.ResetAfter() != step.reset ||
+				r.Cost() != step.n || r.Limit() != limit || r.Len() != 1 || r.Exempt() || r.Shadow() || r.WouldDeny() {
 				t.Errorf("step %d: %+v, want %+v", i, r, step)
 			}
 		}
-		if r := allow(t, l, "another key", 1); !r.Allowed || r.Remaining != 2 {
+		if r := allow(t, l, "another key", 1); !r.Allowed || r.Remaining() != 2 {
 			t.Errorf("another key: %+v", r)
 		}
 	})
@@ -204,11 +214,11 @@ func TestAllowNegativeCost(t *testing.T) {
 		allow(t, l, "k", 3)
 		for _, n := range []int{-1, -5, math.MinInt} {
 			r, err := l.AllowN(t.Context(), "k", n)
-			if fields(err) != "n" || !strings.Contains(err.Error(), "must be at least 0") || r.Allowed || ratelimit.ErrorClass(err) != ratelimit.ClassLimits {
+			if fields(err) != "n" || !strings.Contains(err.Error(), "must be at least 0") || r.Allowed || store.ErrorClass(err) != store.ClassLimits {
 				t.Errorf("AllowN(%d): %+v, %v", n, r, err)
 			}
 		}
-		if got := peek(t, l, "k").Remaining; got != 2 {
+		if got := remaining(t, l); got != 2 {
 			t.Errorf("%d tokens are left, want 2", got)
 		}
 		if _, err := newLimiter(t, ratelimit.Unlimited, ratelimit.Config{}).AllowN(t.Context(), "k", -1); fields(err) != "n" {
@@ -224,8 +234,8 @@ func TestUnlimitedNeverReachesTheStore(t *testing.T) {
 		l := newLimiterOn(t, selfTimedStore{s}, ratelimit.Unlimited, ratelimit.Config{Shadow: shadow})
 		for _, n := range []int{0, 1, math.MaxInt} {
 			r := allow(t, l, "k", n)
-			if !r.Allowed || !r.Exempt() || r.Len() != 0 || r.Policy() != ratelimit.Unlimited || r.Remaining != math.MaxInt ||
-				r.RetryAfter != 0 || r.ResetAfter != 0 || r.Limit != (ratelimit.Limit{}) || r.Cost != n || r.Shadow != shadow || r.WouldDeny {
+			if !r.Allowed || !r.Exempt() || r.Len() != 0 || r.Policy() != ratelimit.Unlimited || r.Remaining() != math.MaxInt ||
+				r.RetryAfter() != 0 || r.ResetAfter() != 0 || r.Limit() != (ratelimit.Limit{}) || r.Cost() != n || r.Shadow() != shadow || r.WouldDeny() {
 				t.Errorf("cost %d: %+v", n, r)
 			}
 		}
@@ -276,10 +286,10 @@ func TestPeek(t *testing.T) {
 				foretold := peek(t, peeked, "k")
 				peek(t, peeked, "k")
 				got, want := allow(t, peeked, "k", 1), allow(t, control, "k", 1)
-				if got.Allowed != want.Allowed || got.Remaining != want.Remaining || got.RetryAfter != want.RetryAfter || got.ResetAfter != want.ResetAfter {
+				if got.Allowed != want.Allowed || got.Remaining() != want.Remaining() || got.RetryAfter() != want.RetryAfter() || got.ResetAfter() != want.ResetAfter() {
 					t.Fatalf("%v: after a Peek, Allow answers %+v, without it %+v", p.Limits(), got, want)
 				}
-				if foretold.Allowed != got.Allowed || foretold.RetryAfter != got.RetryAfter || foretold.Cost != 1 {
+				if foretold.Allowed != got.Allowed || foretold.RetryAfter() != got.RetryAfter() || foretold.Cost() != 1 {
 					t.Fatalf("%v: Peek foretold %+v, and Allow answered %+v", p.Limits(), foretold, got)
 				}
 				spent := 0
@@ -288,7 +298,7 @@ func TestPeek(t *testing.T) {
 				} else {
 					denials++
 				}
-				if foretold.Limit != got.Limit || foretold.Remaining != got.Remaining+spent {
+				if foretold.Limit() != got.Limit() || foretold.Remaining() != got.Remaining()+spent {
 					t.Fatalf("%v: Peek saw %+v, and Allow answered %+v", p.Limits(), foretold, got)
 				}
 			}
@@ -303,7 +313,7 @@ func TestPeek(t *testing.T) {
 // milliseconds is too much.
 func randomPolicy(t testing.TB, rng *rand.Rand) *ratelimit.Policy {
 	t.Helper()
-	limits := make([]ratelimit.Limit, 1+rng.IntN(ratelimit.MaxLimits))
+	limits := make([]ratelimit.Limit, 1+rng.IntN(store.MaxLimits))
 	for i := range limits {
 		limits[i] = ratelimit.Limit{
 			Name: string(rune('a' + i)), Rate: 1 + rng.IntN(300), Period: time.Duration(1+rng.IntN(3_000_000)) * time.Microsecond, Burst: 1 + rng.IntN(20),
@@ -332,16 +342,16 @@ func TestShadow(t *testing.T) {
 				time.Sleep(randomSleep(rng))
 				n := rng.IntN(4)
 				want, got := allow(t, enforcing, "k", n), allow(t, shadow, "k", n)
-				if want.Shadow || want.WouldDeny {
+				if want.Shadow() || want.WouldDeny() {
 					t.Fatalf("enforcing: %+v", want)
 				}
-				if !got.Allowed || !got.Shadow || got.WouldDeny == want.Allowed {
+				if !got.Allowed || !got.Shadow() || got.WouldDeny() == want.Allowed {
 					t.Fatalf("%v: shadow mode answers %+v, enforcement %+v", p.Limits(), got, want)
 				}
-				if got.Limit != want.Limit || got.Remaining != want.Remaining || got.RetryAfter != want.RetryAfter || got.ResetAfter != want.ResetAfter {
+				if got.Limit() != want.Limit() || got.Remaining() != want.Remaining() || got.RetryAfter() != want.RetryAfter() || got.ResetAfter() != want.ResetAfter() {
 					t.Fatalf("%v: shadow mode reports %+v, enforcement %+v", p.Limits(), got, want)
 				}
-				for i := range p.Len() {
+				for i := range len(p.Compiled()) {
 					if got.State(i) != want.State(i) {
 						t.Fatalf("%v: shadow mode reports %+v, enforcement %+v", p.Limits(), got.State(i), want.State(i))
 					}
@@ -357,7 +367,7 @@ func TestShadow(t *testing.T) {
 		p := policyOf(t, ratelimit.PerHour(1))
 		shadow := newLimiter(t, p, ratelimit.Config{Shadow: true})
 		allow(t, shadow, "k", 1)
-		if r := peek(t, shadow, "k"); !r.Allowed || !r.WouldDeny || r.RetryAfter != time.Hour {
+		if r := peek(t, shadow, "k"); !r.Allowed || !r.WouldDeny() || r.RetryAfter() != time.Hour {
 			t.Errorf("Peek in shadow mode: %+v", r)
 		}
 	})
@@ -366,13 +376,13 @@ func TestShadow(t *testing.T) {
 // TestShadowServesAfterAFault: a limiter that only watches must not be in the way.
 func TestShadowServesAfterAFault(t *testing.T) {
 	s := newFaultyStore()
-	s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-		return ratelimit.Decision{}, errors.New("down")
+	s.take = func(context.Context, store.Request) (store.Decision, error) {
+		return store.Decision{}, errors.New("down")
 	}
 	for _, shadow := range []bool{true, false} {
 		l := newLimiterOn(t, s, ratelimit.PerSecond(1), ratelimit.Config{Shadow: shadow})
 		r, err := l.Allow(t.Context(), "k")
-		if err == nil || r.Allowed != shadow || r.Shadow != shadow || r.WouldDeny || r.Policy() != nil || r.Len() != 0 || r.Exempt() {
+		if err == nil || r.Allowed != shadow || r.Shadow() != shadow || r.WouldDeny() || r.Policy() != nil || r.Len() != 0 || r.Exempt() {
 			t.Errorf("shadow %v: %+v, %v", shadow, r, err)
 		}
 		if err := l.Wait(t.Context(), "k"); (err == nil) != shadow {
@@ -391,18 +401,18 @@ func TestTimeout(t *testing.T) {
 		class   string
 		is      error
 	}{
-		{"the default", 0, 0, false, 50 * time.Millisecond, ratelimit.ClassTimeout, context.DeadlineExceeded},
-		{"as configured", 7 * time.Millisecond, 0, false, 7 * time.Millisecond, ratelimit.ClassTimeout, context.DeadlineExceeded},
-		{"the caller's deadline is nearer", 0, 3 * time.Millisecond, false, 3 * time.Millisecond, ratelimit.ClassTimeout, context.DeadlineExceeded},
-		{"the caller's deadline is farther", 0, time.Second, false, 50 * time.Millisecond, ratelimit.ClassTimeout, context.DeadlineExceeded},
-		{"the caller gives up", 0, 3 * time.Millisecond, true, 3 * time.Millisecond, ratelimit.ClassCanceled, context.Canceled},
+		{"the default", 0, 0, false, 50 * time.Millisecond, store.ClassTimeout, context.DeadlineExceeded},
+		{"as configured", 7 * time.Millisecond, 0, false, 7 * time.Millisecond, store.ClassTimeout, context.DeadlineExceeded},
+		{"the caller's deadline is nearer", 0, 3 * time.Millisecond, false, 3 * time.Millisecond, store.ClassTimeout, context.DeadlineExceeded},
+		{"the caller's deadline is farther", 0, time.Second, false, 50 * time.Millisecond, store.ClassTimeout, context.DeadlineExceeded},
+		{"the caller gives up", 0, 3 * time.Millisecond, true, 3 * time.Millisecond, store.ClassCanceled, context.Canceled},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newFaultyStore()
 				s.take = hang
-				s.reset = func(ctx context.Context, _ string, _ *ratelimit.Policy) error {
-					_, err := hang(ctx, ratelimit.Request{})
+				s.reset = func(ctx context.Context, _ string, _ []store.Limit) error {
+					_, err := hang(ctx, store.Request{})
 					return err
 				}
 				l := newLimiterOn(t, s, ratelimit.PerSecond(5), ratelimit.Config{Timeout: test.timeout})
@@ -423,8 +433,8 @@ func TestTimeout(t *testing.T) {
 					if got := time.Since(start); got != test.want {
 						t.Errorf("%s took %v, want %v", name, got, test.want)
 					}
-					if ratelimit.ErrorClass(err) != test.class || !errors.Is(err, test.is) {
-						t.Errorf("%s: class %q of %v, want %q", name, ratelimit.ErrorClass(err), err, test.class)
+					if store.ErrorClass(err) != test.class || !errors.Is(err, test.is) {
+						t.Errorf("%s: class %q of %v, want %q", name, store.ErrorClass(err), err, test.class)
 					}
 					cancel()
 				}
@@ -452,24 +462,24 @@ func TestTimeoutOfTheLookUp(t *testing.T) {
 		p := policyOf(t, ratelimit.PerSecond(5))
 		hanging := newFaultyStore()
 		hanging.take = hang
-		hanging.reset = func(ctx context.Context, _ string, _ *ratelimit.Policy) error {
+		hanging.reset = func(ctx context.Context, _ string, _ []store.Limit) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}
 		for _, test := range []struct {
-			name   string
-			store  ratelimit.Store
-			lookUp time.Duration
-			want   time.Duration
-			class  string
+			name    string
+			backend store.Store
+			lookUp  time.Duration
+			want    time.Duration
+			class   string
 		}{
 			{"a quick store", memstore.New(memstore.Config{}), 30 * time.Millisecond, 30 * time.Millisecond, ""},
-			{"a store that hangs", hanging, 30 * time.Millisecond, 50 * time.Millisecond, ratelimit.ClassTimeout},
-			{"a self-timed store that heeds its context", selfTimedStore{hanging}, 30 * time.Millisecond, 50 * time.Millisecond, ratelimit.ClassTimeout},
-			{"a look-up that hangs", memstore.New(memstore.Config{}), time.Hour, 50 * time.Millisecond, ratelimit.ClassLimits},
+			{"a store that hangs", hanging, 30 * time.Millisecond, 50 * time.Millisecond, store.ClassTimeout},
+			{"a self-timed store that heeds its context", selfTimedStore{hanging}, 30 * time.Millisecond, 50 * time.Millisecond, store.ClassTimeout},
+			{"a look-up that hangs", memstore.New(memstore.Config{}), time.Hour, 50 * time.Millisecond, store.ClassLimits},
 		} {
 			for _, observe := range []func(context.Context, ratelimit.Event){nil, func(context.Context, ratelimit.Event) {}} {
-				l := newLimiterOn(t, test.store, slowLimits(p, test.lookUp), ratelimit.Config{Observe: observe})
+				l := newLimiterOn(t, test.backend, slowLimits(p, test.lookUp), ratelimit.Config{Observe: observe})
 				for name, call := range map[string]func() error{
 					"Allow":  func() error { _, err := l.Allow(t.Context(), "k"); return err },
 					"AllowN": func() error { _, err := l.AllowN(t.Context(), "k", 0); return err },
@@ -478,8 +488,8 @@ func TestTimeoutOfTheLookUp(t *testing.T) {
 				} {
 					start := time.Now()
 					err := call()
-					if got := time.Since(start); got != test.want || ratelimit.ErrorClass(err) != test.class {
-						t.Errorf("%s: %s took %v, want %v: class %q of %v, want %q", test.name, name, got, test.want, ratelimit.ErrorClass(err), err, test.class)
+					if got := time.Since(start); got != test.want || store.ErrorClass(err) != test.class {
+						t.Errorf("%s: %s took %v, want %v: class %q of %v, want %q", test.name, name, got, test.want, store.ErrorClass(err), err, test.class)
 					}
 				}
 			}
@@ -490,7 +500,7 @@ func TestTimeoutOfTheLookUp(t *testing.T) {
 // TestNoDeadlineWhereNoneIsNeeded: a timer costs more than a decision in memory.
 func TestNoDeadlineWhereNoneIsNeeded(t *testing.T) {
 	p := policyOf(t, ratelimit.PerSecond(5))
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: p})
+	table, err := plans.NewTable(plans.TableConfig{Default: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -501,7 +511,7 @@ func TestNoDeadlineWhereNoneIsNeeded(t *testing.T) {
 		for _, observe := range []func(context.Context, ratelimit.Event){nil, func(context.Context, ratelimit.Event) {}} {
 			s := newFaultyStore()
 			inner := s.take
-			s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+			s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
 				if _, ok := ctx.Deadline(); ok != test.want {
 					t.Errorf("%T: with a deadline: %v, want %v", test.limits, ok, test.want)
 				}
@@ -521,31 +531,31 @@ func TestNoDeadlineWhereNoneIsNeeded(t *testing.T) {
 // time that it has. Reset has no Request to tell it with, and gets a deadline.
 func TestSelfTimed(t *testing.T) {
 	for _, test := range []struct {
-		name  string
-		store func(*faultyStore) ratelimit.Store
-		want  bool // Take gets a deadline
+		name    string
+		backend func(*faultyStore) store.Store
+		want    bool // Take gets a deadline
 	}{
-		{"self-timed", func(s *faultyStore) ratelimit.Store { return selfTimedStore{s} }, false},
-		{"not", func(s *faultyStore) ratelimit.Store { return s }, true},
+		{"self-timed", func(s *faultyStore) store.Store { return selfTimedStore{s} }, false},
+		{"not", func(s *faultyStore) store.Store { return s }, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newFaultyStore()
 			inner := s.take
 			asked := false
-			s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+			s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
 				asked = true
 				if _, ok := ctx.Deadline(); ok != test.want || r.Timeout != 9*time.Second || r.Key != "k" || r.Cost != 2 || r.Known != nil {
 					t.Errorf("Take with a deadline: %v, and %+v", ok, r)
 				}
 				return inner(ctx, r)
 			}
-			s.reset = func(ctx context.Context, _ string, _ *ratelimit.Policy) error {
+			s.reset = func(ctx context.Context, _ string, _ []store.Limit) error {
 				if _, ok := ctx.Deadline(); !ok {
 					t.Error("Reset without a deadline")
 				}
 				return nil
 			}
-			l := newLimiterOn(t, test.store(s), ratelimit.PerSecond(5), ratelimit.Config{Timeout: 9 * time.Second})
+			l := newLimiterOn(t, test.backend(s), ratelimit.PerSecond(5), ratelimit.Config{Timeout: 9 * time.Second})
 			allow(t, l, "k", 2)
 			if err := l.Reset(t.Context(), "k"); err != nil || !asked {
 				t.Errorf("Reset: %v; Take was asked: %v", err, asked)
@@ -560,7 +570,7 @@ func TestObserve(t *testing.T) {
 		var events []ratelimit.Event
 		s := newFaultyStore()
 		inner := s.take
-		s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+		s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
 			time.Sleep(time.Millisecond)
 			return inner(ctx, r)
 		}
@@ -577,12 +587,12 @@ func TestObserve(t *testing.T) {
 			t.Fatalf("after one Allow that answered %+v: %+v", r, events)
 		}
 		r, err = l.AllowN(ctx, "k", 2)
-		if len(events) != 2 || err != nil || events[1].Result != r || r.Allowed || r.Cost != 2 {
+		if len(events) != 2 || err != nil || events[1].Result != r || r.Allowed || r.Cost() != 2 {
 			t.Fatalf("after AllowN(2) that answered %+v: %+v", r, events[1:])
 		}
 		s.take = hang
 		r, err = l.Allow(ctx, "k")
-		if len(events) != 3 || err == nil || !errors.Is(events[2].Err, err) || events[2].Result != r || events[2].Took != ratelimit.DefaultTimeout {
+		if len(events) != 3 || err == nil || !errors.Is(events[2].Err, err) || events[2].Result != r || events[2].Took != store.DefaultTimeout {
 			t.Fatalf("after a fault %v: %+v", err, events[2:])
 		}
 		_, err = l.AllowN(ctx, "k", -1)
@@ -613,7 +623,7 @@ func TestObservePanics(t *testing.T) {
 		}
 		for i, want := range []bool{true, true, false} {
 			r, err := l.Allow(t.Context(), "k")
-			if err != nil || r.Allowed != want || r.Limit.Rate != 2 || r.Cost != 1 {
+			if err != nil || r.Allowed != want || r.Limit().Rate != 2 || r.Cost() != 1 {
 				t.Errorf("call %d: %+v, %v; want allowed %v", i, r, err, want)
 			}
 		}
@@ -621,7 +631,7 @@ func TestObservePanics(t *testing.T) {
 			t.Errorf("AllowN(-1): %+v, %v", r, err)
 		}
 		h := l.Check(t.Context())
-		if h.Status != ratelimit.StatusOK || len(h.Warnings) != 1 || h.Warnings[0] != "Config.Observe panicked 4 times" {
+		if h.Status != store.StatusOK || len(h.Warnings) != 1 || h.Warnings[0] != "Config.Observe panicked 4 times" {
 			t.Errorf("Check: %+v", h)
 		}
 	})
@@ -634,25 +644,25 @@ func TestStoreThatDecidesTheImpossible(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		at   int
-		debt ratelimit.Debt
+		debt gcra.Debt
 		ok   bool
 	}{
-		{"a negative debt", 0, ratelimit.Debt{Micros: -1}, false},
-		{"the most negative debt", 0, ratelimit.Debt{Micros: math.MinInt64}, false},
-		{"above the capacity", 0, ratelimit.Debt{Micros: 1, Frac: 1}, false},
-		{"the capacity", 0, ratelimit.Debt{Micros: 1}, true},
-		{"far above the capacity", 0, ratelimit.Debt{Micros: math.MaxInt64}, false},
-		{"a fraction that is none", 0, ratelimit.Debt{Frac: 3}, false},
-		{"the largest fraction", 0, ratelimit.Debt{Frac: 2}, true},
-		{"the second limit", 1, ratelimit.Debt{Micros: 1_000_001}, false},
-		{"the capacity of the second limit", 1, ratelimit.Debt{Micros: 1_000_000}, true},
-		{"a limit that the policy does not have", 2, ratelimit.Debt{Micros: -1}, true},
+		{"a negative debt", 0, gcra.Debt{Micros: -1}, false},
+		{"the most negative debt", 0, gcra.Debt{Micros: math.MinInt64}, false},
+		{"above the capacity", 0, gcra.Debt{Micros: 1, Frac: 1}, false},
+		{"the capacity", 0, gcra.Debt{Micros: 1}, true},
+		{"far above the capacity", 0, gcra.Debt{Micros: math.MaxInt64}, false},
+		{"a fraction that is none", 0, gcra.Debt{Frac: 3}, false},
+		{"the largest fraction", 0, gcra.Debt{Frac: 2}, true},
+		{"the second limit", 1, gcra.Debt{Micros: 1_000_001}, false},
+		{"the capacity of the second limit", 1, gcra.Debt{Micros: 1_000_000}, true},
+		{"a limit that the policy does not have", 2, gcra.Debt{Micros: -1}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newFaultyStore()
-			s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-				d := ratelimit.Decision{Allowed: true}
-				d.Debts[0], d.Debts[1] = ratelimit.Debt{Frac: 1}, ratelimit.Debt{Micros: 333_333, Frac: 1}
+			s.take = func(context.Context, store.Request) (store.Decision, error) {
+				d := store.Decision{Allowed: true}
+				d.Debts[0], d.Debts[1] = gcra.Debt{Frac: 1}, gcra.Debt{Micros: 333_333, Frac: 1}
 				d.Debts[test.at] = test.debt
 				return d, nil
 			}
@@ -662,7 +672,7 @@ func TestStoreThatDecidesTheImpossible(t *testing.T) {
 				if test.ok && err == nil {
 					continue
 				}
-				if test.ok || ratelimit.ErrorClass(err) != ratelimit.ClassWrong || r.Allowed {
+				if test.ok || store.ErrorClass(err) != store.ClassWrong || r.Allowed {
 					t.Errorf("%+v, %v", r, err)
 				}
 			}
@@ -678,25 +688,25 @@ func TestStoreThatDoesNotMeanIt(t *testing.T) {
 		name    string
 		n       int
 		allowed bool
-		debts   [ratelimit.MaxLimits]ratelimit.Debt
+		debts   [store.MaxLimits]gcra.Debt
 		ok      bool
 	}{
-		{"admitted and charged", 1, true, [4]ratelimit.Debt{debt(200 * time.Millisecond), debt(30 * time.Minute)}, true},
-		{"admitted, the first not charged", 1, true, [4]ratelimit.Debt{debt(199 * time.Millisecond), debt(30 * time.Minute)}, false},
-		{"admitted, the second not charged", 1, true, [4]ratelimit.Debt{debt(200 * time.Millisecond), debt(0)}, false},
-		{"admitted above the burst", 3, true, [4]ratelimit.Debt{debt(time.Second), debt(time.Hour)}, false},
-		{"refused by the first", 1, false, [4]ratelimit.Debt{debt(801 * time.Millisecond), debt(0)}, true},
-		{"refused by the second", 1, false, [4]ratelimit.Debt{debt(0), debt(31 * time.Minute)}, true},
-		{"refused above the burst", 3, false, [4]ratelimit.Debt{}, true},
-		{"refused with room", 1, false, [4]ratelimit.Debt{debt(800 * time.Millisecond), debt(30 * time.Minute)}, false},
+		{"admitted and charged", 1, true, [4]gcra.Debt{debt(200 * time.Millisecond), debt(30 * time.Minute)}, true},
+		{"admitted, the first not charged", 1, true, [4]gcra.Debt{debt(199 * time.Millisecond), debt(30 * time.Minute)}, false},
+		{"admitted, the second not charged", 1, true, [4]gcra.Debt{debt(200 * time.Millisecond), debt(0)}, false},
+		{"admitted above the burst", 3, true, [4]gcra.Debt{debt(time.Second), debt(time.Hour)}, false},
+		{"refused by the first", 1, false, [4]gcra.Debt{debt(801 * time.Millisecond), debt(0)}, true},
+		{"refused by the second", 1, false, [4]gcra.Debt{debt(0), debt(31 * time.Minute)}, true},
+		{"refused above the burst", 3, false, [4]gcra.Debt{}, true},
+		{"refused with room", 1, false, [4]gcra.Debt{debt(800 * time.Millisecond), debt(30 * time.Minute)}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newFaultyStore()
-			s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-				return ratelimit.Decision{Allowed: test.allowed, Debts: test.debts}, nil
+			s.take = func(context.Context, store.Request) (store.Decision, error) {
+				return store.Decision{Allowed: test.allowed, Debts: test.debts}, nil
 			}
 			r, err := newLimiterOn(t, s, policyOf(t, limits...), ratelimit.Config{}).AllowN(t.Context(), "k", test.n)
-			if test.ok && (err != nil || r.Allowed != test.allowed) || !test.ok && (ratelimit.ErrorClass(err) != ratelimit.ClassWrong || r.Allowed) {
+			if test.ok && (err != nil || r.Allowed != test.allowed) || !test.ok && (store.ErrorClass(err) != store.ClassWrong || r.Allowed) {
 				t.Errorf("%+v, %v", r, err)
 			}
 		})
@@ -708,7 +718,7 @@ func TestConcurrent(t *testing.T) {
 	var observed sync.Map
 	l := newLimiter(t, ratelimit.PerDay(100), ratelimit.Config{Observe: func(_ context.Context, e ratelimit.Event) {
 		if e.Result.Allowed {
-			observed.Store(e.Result.Remaining, true)
+			observed.Store(e.Result.Remaining(), true)
 		}
 	}})
 	var wg sync.WaitGroup
@@ -751,7 +761,7 @@ type counting struct {
 	takes int
 }
 
-func (c *counting) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (c *counting) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	c.takes++
 	return c.Store.Take(ctx, r)
 }

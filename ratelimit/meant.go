@@ -46,9 +46,9 @@ func wantMeant(s string, one bool) string {
 	switch {
 	case p == nil:
 		return ""
-	case one && p.Len() == 0:
+	case one && len(p.limits) == 0:
 		return ""
-	case one && p.Len() > 1:
+	case one && len(p.limits) > 1:
 		return `must be one limit; several are written "` + p.String() + `"`
 	}
 	return `must be written "` + p.String() + `"`

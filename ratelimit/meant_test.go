@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 var quoted = regexp.MustCompile(`"([^"]*)"`)
@@ -16,7 +17,7 @@ var quoted = regexp.MustCompile(`"([^"]*)"`)
 // names more than one text. The text that was found does not count.
 func suggested(t *testing.T, text string, err error) (suggestion string) {
 	t.Helper()
-	all := faults(err)
+	all := ratelimit.Faults(err)
 	if len(all) != 1 || all[0].Value != text {
 		return ""
 	}
@@ -130,7 +131,7 @@ func TestNoGuess(t *testing.T) {
 // TestOtherSpellingsByPart: limits of which one cannot be understood, each for itself.
 func TestOtherSpellingsByPart(t *testing.T) {
 	_, err := ratelimit.ParsePolicy("5/sec, 6/x, seven")
-	if all := faults(err); len(all) != 3 || !strings.Contains(all[0].Want, `"5/s"`) || strings.Contains(all[1].Want+all[2].Want, "written") {
+	if all := ratelimit.Faults(err); len(all) != 3 || !strings.Contains(all[0].Want, `"5/s"`) || strings.Contains(all[1].Want+all[2].Want, "written") {
 		t.Error(err)
 	}
 }
@@ -147,7 +148,7 @@ func TestOtherSpellingsInFlagsAndJSON(t *testing.T) {
 	if err := set.Parse([]string{"-limit", "5 per second"}); err == nil || !strings.Contains(err.Error(), `must be written "5/s"`) {
 		t.Error(err)
 	}
-	_, err := ratelimit.ReadTableConfig(strings.NewReader(`{"default": "5 / 30s", "plans": {"gold": ["100-M"]}, "keys": {"alice": "1k/h"}}`))
+	_, err := plans.ReadTableConfig(strings.NewReader(`{"default": "5 / 30s", "plans": {"gold": ["100-M"]}, "keys": {"alice": "1k/h"}}`))
 	for _, want := range []string{"5/30s", "100/m", "1000/h"} {
 		if err == nil || !strings.Contains(err.Error(), `must be written "`+want+`"`) {
 			t.Errorf("no %s: %v", want, err)
@@ -165,7 +166,7 @@ func FuzzOtherSpellings(f *testing.F) {
 			return
 		}
 		_, written, found := strings.Cut(err.Error(), `must be written "`)
-		if !found || len(faults(err)) != 1 {
+		if !found || len(ratelimit.Faults(err)) != 1 {
 			return
 		}
 		written = strings.TrimSuffix(written, `"`)

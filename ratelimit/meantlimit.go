@@ -4,6 +4,8 @@ import (
 	"math/big"
 	"strings"
 	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // meantLimit reads a number of calls and a period.
@@ -29,7 +31,7 @@ func meantLimit(s string) (Limit, bool) {
 	rate := meantCount(count, thousands)
 	switch {
 	case !ok || rate == nil:
-	case rate.IsInt() && rate.Num().IsInt64() && rate.Num().Int64() <= MaxRate:
+	case rate.IsInt() && rate.Num().IsInt64() && rate.Num().Int64() <= gcra.MaxRate:
 		return Limit{Rate: int(rate.Num().Int64()), Period: d}, true // 0 is for Validate
 	case rate.Num().IsInt64() && rate.Num().Int64() == 1 && rate.Denom().IsInt64() && rate.Denom().Int64() <= int64(longestPeriod/d):
 		return Limit{Rate: 1, Period: time.Duration(rate.Denom().Int64()) * d}, true // 0.5/s is one in two seconds

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"weak"
+
+	"github.com/keyrate/keyrate/store"
 )
 
 // parts are the limiters that were made from one with With or Instead. They are known as
@@ -101,10 +103,10 @@ func (l *Limiter) ResetLimit(ctx context.Context, key, name string) error {
 	}
 	done := false
 	reset := func(_ *Limiter, limits *Policy) error {
-		for i := range limits.buckets {
-			if b := &limits.buckets[i]; b.limit.Name == name {
+		for i := range limits.limits {
+			if limits.limits[i].Name == name {
 				done = true
-				return l.reset(ctx, key, &Policy{buckets: []Bucket{*b}})
+				return l.reset(ctx, key, limits.limits[i:i+1])
 			}
 		}
 		return nil
@@ -132,10 +134,10 @@ func (l *Limiter) Reset(ctx context.Context, key string) error {
 	if err != nil || own == Unlimited {
 		return err
 	}
-	if err := l.reset(first, key, own); err != nil {
+	if err := l.reset(first, key, own.limits); err != nil {
 		return err
 	}
-	return l.eachPart(own, func(_ *Limiter, limits *Policy) error { return l.reset(ctx, key, limits) })
+	return l.eachPart(own, func(_ *Limiter, limits *Policy) error { return l.reset(ctx, key, limits.limits) })
 }
 
 // ownPolicy looks the key's policy up within Config.Timeout.
@@ -146,11 +148,11 @@ func (l *Limiter) ownPolicy(ctx context.Context, key string) (*Policy, error) {
 }
 
 // reset fills the key's buckets of one policy within Config.Timeout.
-func (l *Limiter) reset(ctx context.Context, key string, p *Policy) error {
+func (l *Limiter) reset(ctx context.Context, key string, limits []store.Limit) error {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	if err := l.store.Reset(ctx, key, p); err != nil {
-		return storeError(err, key)
+	if err := l.store.Reset(ctx, key, limits); err != nil {
+		return store.NewError(err, key)
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -33,7 +35,7 @@ func partNames(t *testing.T, l *ratelimit.Limiter, key string) string {
 // ResetLimit one.
 func TestPartsAreKnown(t *testing.T) {
 	gold := policyOf(t, ratelimit.PerDay(100))
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policyOf(t, ratelimit.PerDay(10)), Plans: map[string]*ratelimit.Policy{"gold": gold},
+	table, err := plans.NewTable(plans.TableConfig{Default: policyOf(t, ratelimit.PerDay(10)), Plans: map[string]*ratelimit.Policy{"gold": gold},
 		Members: map[string]string{"k": "gold"}, Keys: map[string]*ratelimit.Policy{"staff": ratelimit.Unlimited}})
 	if err != nil {
 		t.Fatal(err)
@@ -53,8 +55,8 @@ func TestPartsAreKnown(t *testing.T) {
 						t.Fatalf("%+v, %v", r, err)
 					}
 				}
-				if r, _ := l.Peek(t.Context(), "k"); r.Remaining != 98 || r.Len() != 1 {
-					t.Errorf("%d are left of the key's own limits, want 98 (%d limits)", r.Remaining, r.Len())
+				if r, _ := l.Peek(t.Context(), "k"); r.Remaining() != 98 || r.Len() != 1 {
+					t.Errorf("%d are left of the key's own limits, want 98 (%d limits)", r.Remaining(), r.Len())
 				}
 				if r, _ := nested.Allow(t.Context(), "k"); r.Allowed {
 					t.Error("the control is admitted")
@@ -82,8 +84,8 @@ func TestPartsAreKnown(t *testing.T) {
 				if err := l.ResetLimit(t.Context(), "k", ratelimit.DefaultName); err != nil {
 					t.Error(err)
 				}
-				if r, _ := l.Peek(t.Context(), "k"); r.Remaining != 100 {
-					t.Errorf("%d are left of the key's own limits after its reset", r.Remaining)
+				if r, _ := l.Peek(t.Context(), "k"); r.Remaining() != 100 {
+					t.Errorf("%d are left of the key's own limits after its reset", r.Remaining())
 				}
 				_, _ = nested.Allow(t.Context(), "k")
 				if err := l.Reset(t.Context(), "k"); err != nil {
@@ -151,10 +153,10 @@ func TestPartsThatFail(t *testing.T) {
 
 type failing struct{}
 
-func (failing) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-	return ratelimit.Decision{}, errors.New("down")
+func (failing) Take(context.Context, store.Request) (store.Decision, error) {
+	return store.Decision{}, errors.New("down")
 }
-func (failing) Reset(context.Context, string, *ratelimit.Policy) error { return errors.New("down") }
+func (failing) Reset(context.Context, string, []store.Limit) error { return errors.New("down") }
 
 // TestPartsThatAreThrownAway: a limiter that is made for each call leaves nothing behind.
 func TestPartsThatAreThrownAway(t *testing.T) {
@@ -188,7 +190,7 @@ func TestPartsThatAreThrownAway(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	limit := ratelimit.PerDay(10)
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policyOf(t, limit)})
+	table, err := plans.NewTable(plans.TableConfig{Default: policyOf(t, limit)})
 	if err != nil {
 		t.Fatal(err)
 	}

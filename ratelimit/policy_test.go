@@ -41,11 +41,11 @@ func TestNewPolicy(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if p.Len() != len(test.limits) || len(p.Limits()) != len(test.limits) {
-				t.Errorf("%d limits, want %d", p.Len(), len(test.limits))
+			if len(p.Compiled()) != len(test.limits) || len(p.Limits()) != len(test.limits) {
+				t.Errorf("%d limits, want %d", len(p.Compiled()), len(test.limits))
 			}
 			for i, l := range p.Limits() {
-				if p.Bucket(i).Limit() != l || canonical(l) != canonical(test.limits[i]) {
+				if p.Compiled()[i].Name != l.Name || p.Compiled()[i].Burst() != l.Burst || canonical(l) != canonical(test.limits[i]) {
 					t.Errorf("limit %d is %#v", i, l)
 				}
 			}
@@ -66,7 +66,7 @@ func TestPolicyIsImmutable(t *testing.T) {
 	if got, err := p.PolicyFor(t.Context(), "any key"); got != p || err != nil {
 		t.Errorf("PolicyFor: %p, %v; want %p", got, err, p)
 	}
-	if ratelimit.Unlimited.Len() != 0 || len(ratelimit.Unlimited.Limits()) != 0 {
+	if len(ratelimit.Unlimited.Compiled()) != 0 || len(ratelimit.Unlimited.Limits()) != 0 {
 		t.Error("Unlimited has limits")
 	}
 }
@@ -97,7 +97,7 @@ func TestAllOrNothing(t *testing.T) {
 		if s := state(r, "second"); s.Remaining != 0 || !s.Violated || s.RetryAfter != 100*time.Millisecond || s.ResetAfter != time.Second {
 			t.Errorf("the limit that had none: %+v", s)
 		}
-		if r.Allowed || r.Limit.Name != "second" || r.RetryAfter != 100*time.Millisecond {
+		if r.Allowed || r.Limit().Name != "second" || r.RetryAfter() != 100*time.Millisecond {
 			t.Errorf("the denial: %+v", r)
 		}
 
@@ -113,7 +113,7 @@ func TestAllOrNothing(t *testing.T) {
 			t.Errorf("%d calls were admitted in %d seconds, want %d", total, seconds, want)
 		}
 		r = allow(t, l, "k", 1)
-		if want := 3600*time.Millisecond - time.Duration(seconds)*time.Second%(3600*time.Millisecond); r.Allowed || r.Limit.Name != "hour" || r.RetryAfter != want {
+		if want := 3600*time.Millisecond - time.Duration(seconds)*time.Second%(3600*time.Millisecond); r.Allowed || r.Limit().Name != "hour" || r.RetryAfter() != want {
 			t.Errorf("the denial by the hour: %+v, want a wait of %v", r, want)
 		}
 
@@ -121,10 +121,10 @@ func TestAllOrNothing(t *testing.T) {
 		both := newLimiter(t, policyOf(t, second.WithBurst(1), hour.WithBurst(1)), ratelimit.Config{})
 		allow(t, both, "k", 1)
 		r = allow(t, both, "k", 1)
-		if r.Allowed || r.Limit.Name != "hour" || r.RetryAfter != 3600*time.Millisecond || !r.State(0).Violated || !r.State(1).Violated || r.State(1).RetryAfter != 100*time.Millisecond {
+		if r.Allowed || r.Limit().Name != "hour" || r.RetryAfter() != 3600*time.Millisecond || !r.State(0).Violated || !r.State(1).Violated || r.State(1).RetryAfter != 100*time.Millisecond {
 			t.Errorf("both deny: %+v, %+v", r, r.State(1))
 		}
-		time.Sleep(r.RetryAfter - time.Microsecond)
+		time.Sleep(r.RetryAfter() - time.Microsecond)
 		if allow(t, both, "k", 1).Allowed {
 			t.Error("admitted before the wait was over")
 		}

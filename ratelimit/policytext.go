@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/keyrate/keyrate/store"
 )
 
 // unlimitedText is the text form of [Unlimited].
@@ -22,7 +24,7 @@ func ParsePolicy(s string) (*Policy, error) {
 	var limits []Limit
 	var faults []error
 	parts := strings.Split(s, ",")
-	if len(parts) > MaxLimits { // what each of a thousand lacks is not worth telling
+	if len(parts) > store.MaxLimits { // what each of a thousand lacks is not worth telling
 		if want := wantMeant(s, false); want != "" { // 10,000/d has a comma, too
 			return nil, &LimitError{Field: "text", Value: s, Want: want}
 		}
@@ -59,9 +61,9 @@ func (p *Policy) String() string {
 	case nil:
 		return "no policy"
 	}
-	texts := make([]string, len(p.buckets))
-	for i := range p.buckets {
-		texts[i] = p.buckets[i].limit.String()
+	texts := make([]string, len(p.written))
+	for i := range p.written {
+		texts[i] = p.written[i].String()
 	}
 	return strings.Join(texts, ", ")
 }
@@ -70,7 +72,7 @@ func (p *Policy) String() string {
 // refuses a policy that was not made with [NewPolicy]. There is no UnmarshalText, since
 // a Policy never changes: use [ParsePolicy].
 func (p *Policy) MarshalText() ([]byte, error) {
-	if err := checkPolicy(p); err != nil {
+	if err := p.Validate(); err != nil {
 		return nil, fmt.Errorf("ratelimit: no text for this policy: %w", err)
 	}
 	return []byte(p.String()), nil

@@ -47,7 +47,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		{"1/s;name=a,1/s;name=b,1/s;name=c,1/s;name=d,1/s;name=e", "must be 1 to 4"},
 	} {
 		p, err := ratelimit.ParsePolicy(test.text)
-		if p != nil || len(faults(err)) == 0 || !strings.Contains(err.Error(), test.want) {
+		if p != nil || len(ratelimit.Faults(err)) == 0 || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: %v, %v; want an error with %q", test.text, p, err, test.want)
 		}
 	}

@@ -3,68 +3,106 @@ package ratelimit
 import (
 	"math"
 	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
-// Never is the RetryAfter of a call whose cost is above the burst: no wait helps.
-const Never time.Duration = math.MaxInt64
-
-// A Result is the answer to one call. Its fields speak of one limit, the one that
-// decides: of a denial, the violated limit with the longest wait; otherwise the
-// limit with the fewest tokens left. A denial is a Result, not an error.
+// A Result is the answer to one call. Its methods without an index speak of the limit that
+// decides: of a denial, the violated limit with the longest wait; otherwise the limit with
+// the fewest tokens left. A denial is a Result, not an error.
 //
-// The zero Result denies. A Result is a value, of no use to the limiter later.
+// The zero Result denies. A Result is a value of 96 bytes that refers to its policy; it
+// may be read by several goroutines.
 type Result struct {
-	// Allowed says whether to serve the call.
+	// Allowed reports whether to serve the call.
 	Allowed bool
-	// Shadow says that nothing is enforced, because of Config.Shadow or since all limits
-	// of the key are shadow: Allowed is true whatever was decided, and callers should be
-	// shown nothing of it.
-	Shadow bool
-	// WouldDeny says that the call is admitted, and would have been denied if all limits
-	// of the key were enforced: see also [Result.ShadowState].
-	WouldDeny bool
-	// Source says what the answer is founded on: NoSource where there was an error, or the
-	// key is exempt.
-	Source Source
-	// Limit is the limit that decides, its defaults filled in. For a key that is
-	// exempt it is the zero Limit.
-	Limit Limit
-	// Remaining is how many tokens are left, rounded down; for an exempt key
-	// math.MaxInt.
-	Remaining int
-	// RetryAfter is 0 for a call that was admitted. Otherwise, a caller that
-	// waits so long and is alone is admitted next; it is a whole number of
-	// microseconds, rounded up, or [Never]. If Shadow and WouldDeny are true, it is
-	// what the call would have been told.
-	RetryAfter time.Duration
-	// ResetAfter is how long the bucket takes to fill up, if nobody calls, in
-	// whole microseconds, rounded up.
-	ResetAfter time.Duration
-	// Cost is how many tokens were asked for.
-	Cost int
 
-	policy   *Policy
-	deciding uint8
-	refused  bool            // what was decided, be it enforced or not
-	beside   uint8           // what is known of policy.beside
-	debts    [MaxLimits]Debt // of the policy's limits, and then of those beside
+	denied bool // what was decided, enforced or not
+	shadow bool
+	source store.Source
+	beside uint8 // what is known of policy.beside
+	policy *Policy
+	cost   int
+	wait   time.Duration              // what the store wants a denied caller to wait, if that is longer
+	debts  [store.MaxLimits]gcra.Debt // of the policy's limits, then of those beside
 }
 
-// A LimitState is what a [Result] knows of one limit of the key's policy.
+// A LimitState is what a [Result] says about one limit of the key's policy.
 type LimitState struct {
 	Limit      Limit
 	Violated   bool // the limit had no room for the call
 	Remaining  int
-	RetryAfter time.Duration // 0 where not violated
+	RetryAfter time.Duration // 0 if not violated
 	ResetAfter time.Duration
 }
 
-// Exempt tells whether the key is held to nothing, being [Unlimited].
+// Limit returns the limit that decides, its defaults filled in: the zero Limit for an
+// exempt key and after an error.
+func (r *Result) Limit() Limit {
+	if r.Len() == 0 {
+		return Limit{}
+	}
+	return r.policy.written[r.deciding()]
+}
+
+// Remaining returns how many tokens are left, rounded down; [math.MaxInt] for an exempt
+// key.
+func (r *Result) Remaining() int {
+	switch {
+	case r.Exempt():
+		return math.MaxInt
+	case r.policy == nil:
+		return 0
+	}
+	i := r.deciding()
+	return r.policy.limits[i].Remaining(r.debts[i])
+}
+
+// RetryAfter returns 0 for a call that was admitted. Otherwise a caller that waits this
+// long and has no competitor is admitted next; it is a whole number of microseconds,
+// rounded up, or [gcra.Never]. If Shadow and WouldDeny report true, it is the wait that
+// would have been enforced.
+func (r *Result) RetryAfter() time.Duration {
+	if !r.denied {
+		return 0
+	}
+	i := r.deciding()
+	return max(r.policy.limits[i].RetryAfter(r.debts[i], r.cost), r.wait)
+}
+
+// ResetAfter returns how long the bucket takes to fill up if no call comes, in whole
+// microseconds, rounded up.
+func (r *Result) ResetAfter() time.Duration {
+	if r.Len() == 0 {
+		return 0
+	}
+	return r.debts[r.deciding()].Duration()
+}
+
+// Cost returns how many tokens were asked for.
+func (r *Result) Cost() int { return r.cost }
+
+// Source returns what the answer is based on: [store.NoSource] after an error and for an
+// exempt key.
+func (r *Result) Source() store.Source { return r.source }
+
+// Shadow reports that nothing is enforced, because of Config.Shadow or because all limits
+// of the key are shadow: Allowed is true whatever was decided, and the client should not
+// see any of it.
+func (r *Result) Shadow() bool { return r.shadow }
+
+// WouldDeny reports that the call is admitted and would have been denied if all limits of
+// the key were enforced: see also [Result.ShadowState].
+func (r *Result) WouldDeny() bool {
+	return r.Allowed && (r.denied || r.beside&(besideDenied*(1<<store.MaxLimits-1)) != 0)
+}
+
+// Exempt reports whether the key is [Unlimited].
 func (r *Result) Exempt() bool { return r.policy == Unlimited }
 
-// Policy returns the policy that was applied, or nil if there was none because of
-// an error. Of a policy with limits that are shadow, and others that are not, it is the
-// part that was enforced: another Policy than the key's.
+// Policy returns the policy that was applied, or nil after an error. Of a policy that has
+// shadow limits beside enforced ones, it is the enforced part: a Policy of its own.
 func (r *Result) Policy() *Policy { return r.policy }
 
 // Len returns how many limits were decided together: 0 for an exempt key.
@@ -72,47 +110,46 @@ func (r *Result) Len() int {
 	if r.policy == nil {
 		return 0
 	}
-	return len(r.policy.buckets)
+	return len(r.policy.limits)
 }
 
-// State returns what is known of one limit. State(0) is the one that decides, the
-// others follow in the order of the policy. It returns the zero LimitState if i is
-// not below Len.
+// State returns what is known of one limit. State(0) is the one that decides, the others
+// follow in the order of the policy. It returns the zero LimitState if i is not below Len.
 func (r *Result) State(i int) LimitState {
 	if i < 0 || i >= r.Len() {
 		return LimitState{}
 	}
 	at := r.index(i)
-	b := &r.policy.buckets[at]
+	l := &r.policy.limits[at]
 	s := LimitState{
-		Limit:      b.limit,
-		Remaining:  b.Remaining(r.debts[at]),
+		Limit:      r.policy.written[at],
+		Remaining:  l.Remaining(r.debts[at]),
 		ResetAfter: r.debts[at].Duration(),
 	}
-	if r.refused {
-		s.RetryAfter = b.RetryAfter(r.debts[at], r.Cost)
+	if r.denied {
+		s.RetryAfter = l.RetryAfter(r.debts[at], r.cost)
 		s.Violated = s.RetryAfter > 0
 		if i == 0 && s.Violated {
-			s.RetryAfter = max(s.RetryAfter, r.RetryAfter)
+			s.RetryAfter = max(s.RetryAfter, r.wait)
 		}
 	}
 	return s
 }
 
-// NextAfter returns how long it takes until the limit of State(i) has a whole token,
-// if nobody calls: 0 if it has one now. It is a whole number of microseconds,
-// rounded up, and 0 if i is not below Len.
+// NextAfter returns how long it takes until the limit of State(i) has a whole token if no
+// call comes: 0 if it has one now. It is a whole number of microseconds, rounded up, and 0
+// if i is not below Len.
 func (r *Result) NextAfter(i int) time.Duration {
 	if i < 0 || i >= r.Len() {
 		return 0
 	}
 	at := r.index(i)
-	return r.policy.buckets[at].RetryAfter(r.debts[at], 1)
+	return r.policy.limits[at].RetryAfter(r.debts[at], 1)
 }
 
 // index returns where in the policy the limit of State(i) is.
 func (r *Result) index(i int) int {
-	switch deciding := int(r.deciding); {
+	switch deciding := r.deciding(); {
 	case i == 0:
 		return deciding
 	case i <= deciding:
@@ -122,47 +159,26 @@ func (r *Result) index(i int) int {
 	}
 }
 
-// decide fills r in from what the store answered.
-func (r *Result) decide(d *Decision) {
-	r.decideOne(d.Debts[0], d.Allowed)
-	if d.Source != NoSource {
-		r.Source = d.Source
+// deciding returns where in the policy the limit is that decides.
+func (r *Result) deciding() int {
+	if len(r.policy.limits) == 1 {
+		return 0
 	}
-	if len(r.policy.buckets) > 1 {
-		r.decideAmong(d)
-	}
-	if !d.Allowed && d.RetryAfter > r.RetryAfter {
-		r.RetryAfter = d.RetryAfter
-	}
+	return r.longest()
 }
 
-// decideOne fills r in for the first limit of the policy.
-func (r *Result) decideOne(debt Debt, allowed bool) {
-	b := &r.policy.buckets[0]
-	r.Allowed, r.refused, r.Source = allowed, !allowed, FromStore
-	r.Remaining = b.Remaining(debt)
-	if !allowed {
-		r.RetryAfter = b.RetryAfter(debt, r.Cost)
-	}
-	r.Limit = b.limit
-	r.ResetAfter = debt.Duration()
-	r.debts[0] = debt
-}
-
-// decideAmong finds, of several limits, the one that decides.
-func (r *Result) decideAmong(d *Decision) {
-	r.debts = d.Debts
-	for i := 1; i < len(r.policy.buckets); i++ {
-		b := &r.policy.buckets[i]
-		remaining := b.Remaining(d.Debts[i])
+func (r *Result) longest() (at int) {
+	var wait time.Duration
+	var left int
+	for i := range r.policy.limits {
+		l := &r.policy.limits[i]
 		var retry time.Duration
-		if !d.Allowed {
-			retry = b.RetryAfter(d.Debts[i], r.Cost)
+		if r.denied {
+			retry = l.RetryAfter(r.debts[i], r.cost)
 		}
-		if retry > r.RetryAfter || retry == r.RetryAfter && remaining < r.Remaining {
-			r.deciding, r.Remaining, r.RetryAfter = uint8(i), remaining, retry
+		if remaining := l.Remaining(r.debts[i]); i == 0 || retry > wait || retry == wait && remaining < left {
+			at, left, wait = i, remaining, retry
 		}
 	}
-	r.Limit = r.policy.buckets[r.deciding].limit
-	r.ResetAfter = d.Debts[r.deciding].Duration()
+	return at
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 func names(r *ratelimit.Result) []string {
@@ -42,12 +43,12 @@ func TestResultStateOrder(t *testing.T) {
 				}
 				for i := range r.Len() {
 					s := r.State(i)
-					if want := policyOf(t, s.Limit).Bucket(0).RetryAfter(debt(s.ResetAfter), 1); r.NextAfter(i) != want {
+					if want := policyOf(t, s.Limit).Compiled()[0].RetryAfter(debt(s.ResetAfter), 1); r.NextAfter(i) != want {
 						t.Errorf("%v: NextAfter(%d) is %v, want %v", test.bursts, i, r.NextAfter(i), want)
 					}
 				}
 				first := r.State(0)
-				if first.Limit != r.Limit || first.Remaining != r.Remaining || first.RetryAfter != r.RetryAfter || first.ResetAfter != r.ResetAfter || first.Violated == r.Allowed {
+				if first.Limit != r.Limit() || first.Remaining != r.Remaining() || first.RetryAfter != r.RetryAfter() || first.ResetAfter != r.ResetAfter() || first.Violated == r.Allowed {
 					t.Errorf("%v: State(0) is %+v, the result %+v", test.bursts, first, r)
 				}
 			}
@@ -72,32 +73,32 @@ func TestResultDeciding(t *testing.T) {
 			{"told only", 1, 0, true, "c", 0},
 			{"denied by one", 3, 1, false, "c", 36 * time.Second},
 			{"two waits", 3, 2, false, "c", 72 * time.Second},
-			{"above the burst of one", 0, 4, false, "c", ratelimit.Never},
-			{"above the burst of two", 0, 5, false, "c", ratelimit.Never},
-			{"above the burst of all", 0, 11, false, "c", ratelimit.Never},
+			{"above the burst of one", 0, 4, false, "c", gcra.Never},
+			{"above the burst of two", 0, 5, false, "c", gcra.Never},
+			{"above the burst of all", 0, 11, false, "c", gcra.Never},
 		} {
 			l := newLimiter(t, p, ratelimit.Config{})
 			allow(t, l, "k", test.spend)
 			r := allow(t, l, "k", test.n)
-			if r.Allowed != test.allow || r.Limit.Name != test.want || r.RetryAfter != test.retry {
+			if r.Allowed != test.allow || r.Limit().Name != test.want || r.RetryAfter() != test.retry {
 				t.Errorf("%s: %+v", test.name, r)
 			}
 		}
 
 		// Fewest tokens and longest wait are different limits.
 		l := newLimiter(t, policyOf(t, ratelimit.PerHour(3).Named("slow").WithBurst(5), ratelimit.PerSecond(4).Named("quick")), ratelimit.Config{})
-		if r := allow(t, l, "k", 4); !r.Allowed || r.Limit.Name != "quick" || r.Remaining != 0 || r.ResetAfter != time.Second {
+		if r := allow(t, l, "k", 4); !r.Allowed || r.Limit().Name != "quick" || r.Remaining() != 0 || r.ResetAfter() != time.Second {
 			t.Errorf("admitted: %+v", r)
 		}
-		if r := allow(t, l, "k", 2); r.Allowed || r.Limit.Name != "slow" || r.Remaining != 1 || r.RetryAfter != 20*time.Minute || r.ResetAfter != 80*time.Minute {
+		if r := allow(t, l, "k", 2); r.Allowed || r.Limit().Name != "slow" || r.Remaining() != 1 || r.RetryAfter() != 20*time.Minute || r.ResetAfter() != 80*time.Minute {
 			t.Errorf("denied by both: %+v", r)
 		}
-		if r := allow(t, l, "k", 1); r.Allowed || r.Limit.Name != "quick" || r.State(1).Violated || r.State(1).RetryAfter != 0 {
+		if r := allow(t, l, "k", 1); r.Allowed || r.Limit().Name != "quick" || r.State(1).Violated || r.State(1).RetryAfter != 0 {
 			t.Errorf("denied by one: %+v", r)
 		}
 		// Equal waits: the fewer tokens decide.
 		l = newLimiter(t, policyOf(t, ratelimit.PerHour(1).WithBurst(3).Named("three"), ratelimit.PerHour(1).WithBurst(2).Named("two")), ratelimit.Config{})
-		if r := allow(t, l, "k", 4); r.Limit.Name != "two" || r.RetryAfter != ratelimit.Never || r.Remaining != 2 {
+		if r := allow(t, l, "k", 4); r.Limit().Name != "two" || r.RetryAfter() != gcra.Never || r.Remaining() != 2 {
 			t.Errorf("equal waits: %+v", r)
 		}
 	})

@@ -3,6 +3,9 @@ package ratelimit
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // resultJSON is what MarshalJSON of a [Result] writes.
@@ -36,11 +39,11 @@ type stateJSON struct {
 //	 {"name":"default","limit":"5/s","remaining":0,"violated":true,"retry_after_ms":200,"reset_after_ms":1000}]}
 func (r Result) MarshalJSON() ([]byte, error) {
 	out := resultJSON{
-		Allowed: r.Allowed, Shadow: r.Shadow, WouldDeny: r.WouldDeny, Exempt: r.Exempt(),
-		Source: r.Source.String(), Cost: r.Cost, Limits: []stateJSON{},
+		Allowed: r.Allowed, Shadow: r.shadow, WouldDeny: r.WouldDeny(), Exempt: r.Exempt(),
+		Source: r.source.String(), Cost: r.cost, Limits: []stateJSON{},
 	}
 	for i := range r.Len() {
-		out.Limits = append(out.Limits, newStateJSON(r.State(i), r.Shadow, true))
+		out.Limits = append(out.Limits, newStateJSON(r.State(i), r.shadow, true))
 	}
 	for i := range r.ShadowLen() {
 		s, known := r.ShadowState(i)
@@ -57,7 +60,7 @@ func newStateJSON(s LimitState, shadow, known bool) stateJSON {
 		Name: s.Limit.Name, Limit: s.Limit.String(), Shadow: shadow, Unknown: !known,
 		Remaining: s.Remaining, Violated: s.Violated, ResetAfterMS: ceilMS(s.ResetAfter),
 	}
-	if s.Violated && s.RetryAfter != Never {
+	if s.Violated && s.RetryAfter != gcra.Never {
 		wait := ceilMS(s.RetryAfter)
 		out.RetryAfterMS = &wait
 	}
@@ -72,7 +75,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Error  string `json:"error,omitempty"`
 		Class  string `json:"class,omitempty"`
 		TookUS int64  `json:"took_us"`
-	}{Result: e.Result, Class: ErrorClass(e.Err), TookUS: e.Took.Microseconds()}
+	}{Result: e.Result, Class: store.ErrorClass(e.Err), TookUS: e.Took.Microseconds()}
 	if e.Err != nil {
 		out.Error = e.Err.Error()
 	}

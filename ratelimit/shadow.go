@@ -5,6 +5,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/keyrate/keyrate/store"
 )
 
 // Shadow tells whether l only watches: Config.Shadow. It is for those who answer
@@ -51,21 +53,26 @@ func (ps *phases) nowAt(now int64) *phase {
 
 // at returns the phase that holds at an instant.
 func (ps *phases) at(now int64) *phase {
-	ph := &phase{until: math.MaxInt64, policy: new(Policy)}
-	for _, l := range ps.all.Limits() {
+	ph := &phase{until: math.MaxInt64}
+	var enforced []Limit
+	var beside []*Policy
+	for _, l := range ps.all.written {
 		if l.Shadow && (l.EnforceFrom == 0 || l.EnforceFrom > now) {
-			ph.policy.beside = append(ph.policy.beside, &Policy{buckets: []Bucket{newBucket(l)}})
+			beside = append(beside, newPolicy([]Limit{l}))
 			if l.EnforceFrom != 0 {
 				ph.until = min(ph.until, l.EnforceFrom)
 			}
 			continue
 		}
 		l.Shadow, l.EnforceFrom = false, 0
-		ph.policy.buckets = append(ph.policy.buckets, newBucket(l))
+		enforced = append(enforced, l)
 	}
-	if len(ph.policy.buckets) == 0 {
+	if len(enforced) == 0 {
 		ph.policy, ph.shadow = ps.all, true
+		return ph
 	}
+	ph.policy = newPolicy(enforced)
+	ph.policy.beside = beside
 	return ph
 }
 
@@ -81,14 +88,14 @@ func (l *Limiter) watch(ctx context.Context, key string, charge int, shadow bool
 		return l.fault(r, err, shadow)
 	}
 	if shadow {
-		r.Shadow, r.WouldDeny, r.Allowed = true, r.refused, true
+		r.shadow, r.Allowed = true, true
 	}
-	if !r.refused {
+	if !r.denied {
 		for i, p := range r.policy.beside {
 			l.watchOne(ctx, key, charge, i, p, l.timeout-time.Since(start), r)
 		}
 	}
-	if r.Cost > 0 && charge == r.Cost {
+	if r.cost > 0 && charge == r.cost {
 		l.report.count(key, r)
 	}
 	return nil
@@ -100,22 +107,21 @@ func (l *Limiter) watchOne(ctx context.Context, key string, charge, i int, p *Po
 	if left <= 0 {
 		return
 	}
-	d, err := l.store.Take(ctx, Request{Key: key, Policy: p, Cost: charge, Timeout: left})
+	d, err := l.store.Take(ctx, store.Request{Key: key, Limits: p.limits, Cost: charge, Timeout: left})
 	if err != nil {
 		return
 	}
 	r.beside |= besideKnown << i
-	r.debts[len(r.policy.buckets)+i] = d.Debts[0]
-	if !d.Allowed || charge < r.Cost && !p.fits(&d, r.Cost) {
-		r.beside |= besideRefused << i
-		r.WouldDeny = true
+	r.debts[len(r.policy.limits)+i] = d.Debts[0]
+	if !d.Allowed || charge < r.cost && !p.fits(&d, r.cost) {
+		r.beside |= besideDenied << i
 	}
 }
 
 // What is known of the limits beside, four bits each.
 const (
-	besideKnown   uint8 = 1
-	besideRefused uint8 = 1 << MaxLimits
+	besideKnown  uint8 = 1
+	besideDenied uint8 = 1 << store.MaxLimits
 )
 
 // ShadowLen returns how many limits were watched beside those that were enforced. For
@@ -135,14 +141,15 @@ func (r *Result) ShadowState(i int) (LimitState, bool) {
 	if i < 0 || i >= r.ShadowLen() {
 		return LimitState{}, false
 	}
-	b := &r.policy.beside[i].buckets[0]
+	p := r.policy.beside[i]
+	b, written := &p.limits[0], p.written[0]
 	if r.beside&(besideKnown<<i) == 0 {
-		return LimitState{Limit: b.limit}, false
+		return LimitState{Limit: written}, false
 	}
-	debt := r.debts[len(r.policy.buckets)+i]
-	s := LimitState{Limit: b.limit, Remaining: b.Remaining(debt), ResetAfter: debt.Duration()}
-	if s.Violated = r.beside&(besideRefused<<i) != 0; s.Violated {
-		s.RetryAfter = b.RetryAfter(debt, r.Cost)
+	debt := r.debts[len(r.policy.limits)+i]
+	s := LimitState{Limit: written, Remaining: b.Remaining(debt), ResetAfter: debt.Duration()}
+	if s.Violated = r.beside&(besideDenied<<i) != 0; s.Violated {
+		s.RetryAfter = b.RetryAfter(debt, r.cost)
 	}
 	return s, true
 }

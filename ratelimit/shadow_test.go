@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -39,10 +41,10 @@ func TestShadowPolicy(t *testing.T) {
 				time.Sleep(randomSleep(rng))
 				n, key := rng.IntN(4), strconv.Itoa(rng.IntN(3))
 				want, got := allow(t, enforcing, key, n), allow(t, watching, key, n)
-				if !got.Allowed || !got.Shadow || got.WouldDeny == want.Allowed || got.ShadowLen() != 0 {
+				if !got.Allowed || !got.Shadow() || got.WouldDeny() == want.Allowed || got.ShadowLen() != 0 {
 					t.Fatalf("%v: watching answers %+v, enforcement %+v", p, got, want)
 				}
-				for i := range p.Len() {
+				for i := range len(p.Compiled()) {
 					g, w := got.State(i), want.State(i)
 					if !g.Limit.Shadow {
 						t.Fatalf("%v: the limit is not marked: %+v", p, g)
@@ -98,8 +100,8 @@ func TestShadowBesideEnforced(t *testing.T) {
 				time.Sleep(randomSleep(rng))
 				n := rng.IntN(4)
 				got, want := allow(t, l, "k", n), allow(t, reference, "k", n)
-				if got.Allowed != want.Allowed || got.Shadow || got.Limit != want.Limit || got.Remaining != want.Remaining ||
-					got.RetryAfter != want.RetryAfter || got.ResetAfter != want.ResetAfter || got.Len() != want.Len() || got.ShadowLen() != len(alone) {
+				if got.Allowed != want.Allowed || got.Shadow() || got.Limit() != want.Limit() || got.Remaining() != want.Remaining() ||
+					got.RetryAfter() != want.RetryAfter() || got.ResetAfter() != want.ResetAfter() || got.Len() != want.Len() || got.ShadowLen() != len(alone) {
 					t.Fatalf("%v: %+v, without the shadow limits %+v", marked, got, want)
 				}
 				for i := range want.Len() {
@@ -118,12 +120,12 @@ func TestShadowBesideEnforced(t *testing.T) {
 					}
 					one := allow(t, reference, "k", n)
 					would = would || !one.Allowed
-					if state.Violated == one.Allowed || state.Remaining != one.Remaining || state.RetryAfter != one.RetryAfter || state.ResetAfter != one.ResetAfter || !state.Limit.Shadow {
+					if state.Violated == one.Allowed || state.Remaining != one.Remaining() || state.RetryAfter != one.RetryAfter() || state.ResetAfter != one.ResetAfter() || !state.Limit.Shadow {
 						t.Fatalf("%v: shadow limit %d: %+v, on its own %+v", marked, i, state, one)
 					}
 				}
-				if got.WouldDeny != would {
-					t.Fatalf("%v: would deny %v, want %v", marked, got.WouldDeny, would)
+				if got.WouldDeny() != would {
+					t.Fatalf("%v: would deny %v, want %v", marked, got.WouldDeny(), would)
 				}
 				if would {
 					wouldDeny++
@@ -153,7 +155,7 @@ func TestEnforcedFrom(t *testing.T) {
 		check := func(what string, allowed, shadow, would bool, enforced, beside int) {
 			t.Helper()
 			r := allow(t, l, "k", 1)
-			if r.Allowed != allowed || r.Shadow != shadow || r.WouldDeny != would || r.Len() != enforced || r.ShadowLen() != beside {
+			if r.Allowed != allowed || r.Shadow() != shadow || r.WouldDeny() != would || r.Len() != enforced || r.ShadowLen() != beside {
 				t.Errorf("%s: %+v, %d limits and %d beside", what, r, r.Len(), r.ShadowLen())
 			}
 			for i := range r.Len() {
@@ -189,7 +191,7 @@ func TestEnforcedFrom(t *testing.T) {
 func TestEnforcedFromThePast(t *testing.T) {
 	l := newLimiter(t, ratelimit.PerHour(1).EnforcedFrom(time.Unix(1, 0)), ratelimit.Config{})
 	first, second := allow(t, l, "k", 1), allow(t, l, "k", 1)
-	if !first.Allowed || second.Allowed || first.Shadow || first.Limit != ratelimit.PerHour(1).WithBurst(1).Named("default") {
+	if !first.Allowed || second.Allowed || first.Shadow() || first.Limit() != ratelimit.PerHour(1).WithBurst(1).Named("default") {
 		t.Errorf("%+v, %+v", first, second)
 	}
 	if n := l.ShadowReport().Decisions; n != 0 {
@@ -209,7 +211,7 @@ func TestEnforcedFromForAll(t *testing.T) {
 				for range 200 {
 					before := time.Now().Before(date)
 					r, err := l.Allow(t.Context(), "k")
-					if err != nil || r.Len() != 2 || r.Shadow != before || before && !r.Allowed {
+					if err != nil || r.Len() != 2 || r.Shadow() != before || before && !r.Allowed {
 						t.Errorf("before the date %v: %+v, %v", before, r, err)
 					}
 					time.Sleep(10 * time.Millisecond)
@@ -226,7 +228,7 @@ func TestShadowModeOfAMixedPolicy(t *testing.T) {
 	p := policyOf(t, ratelimit.PerHour(2), ratelimit.PerHour(1).Named("new").Shadowed())
 	l := newLimiter(t, p, ratelimit.Config{Shadow: true})
 	for i, want := range []bool{false, true, true} {
-		if r := allow(t, l, "k", 1); !r.Allowed || !r.Shadow || r.WouldDeny != want || r.State(0).Violated != (i == 2) {
+		if r := allow(t, l, "k", 1); !r.Allowed || !r.Shadow() || r.WouldDeny() != want || r.State(0).Violated != (i == 2) {
 			t.Errorf("call %d: %+v", i+1, r)
 		}
 	}
@@ -240,18 +242,18 @@ func TestShadowModeOfAMixedPolicy(t *testing.T) {
 // the call no harm, and is counted.
 func TestShadowLimitThatFails(t *testing.T) {
 	p := policyOf(t, ratelimit.PerHour(2), ratelimit.PerHour(1).Named("new").Shadowed(), ratelimit.PerHour(1).Named("newer").Shadowed())
-	for name, fail := range map[string]func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error){
-		"error": func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-			return ratelimit.Decision{}, errors.New("down")
+	for name, fail := range map[string]func(ctx context.Context, r store.Request) (store.Decision, error){
+		"error": func(context.Context, store.Request) (store.Decision, error) {
+			return store.Decision{}, errors.New("down")
 		},
 		"hang":  hang,
-		"panic": func(context.Context, ratelimit.Request) (ratelimit.Decision, error) { panic("no") },
+		"panic": func(context.Context, store.Request) (store.Decision, error) { panic("no") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, memory := newFaultyStore(), memstore.New(memstore.Config{})
-				s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-					if r.Policy.Bucket(0).Limit().Name == "new" {
+				s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
+					if r.Limits[0].Name == "new" {
 						return fail(ctx, r)
 					}
 					return memory.Take(ctx, r)
@@ -259,12 +261,12 @@ func TestShadowLimitThatFails(t *testing.T) {
 				l := newLimiterOn(t, s, p, ratelimit.Config{})
 				start := time.Now()
 				r := allow(t, l, "k", 1)
-				if took := time.Since(start); took > ratelimit.DefaultTimeout {
+				if took := time.Since(start); took > store.DefaultTimeout {
 					t.Errorf("it took %v", took)
 				}
 				_, known := r.ShadowState(0)
 				_, other := r.ShadowState(1)
-				if !r.Allowed || r.WouldDeny || r.Remaining != 1 || known || other != (name != "hang") {
+				if !r.Allowed || r.WouldDeny() || r.Remaining() != 1 || known || other != (name != "hang") {
 					t.Errorf("%+v, known: %v and %v", r, known, other)
 				}
 				want := int64(1)
@@ -282,18 +284,18 @@ func TestShadowLimitThatFails(t *testing.T) {
 // TestShadowPolicyServesAfterAFault: where nothing is enforced, a failure refuses nobody.
 func TestShadowPolicyServesAfterAFault(t *testing.T) {
 	s := newFaultyStore()
-	s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-		return ratelimit.Decision{}, errors.New("down")
+	s.take = func(context.Context, store.Request) (store.Decision, error) {
+		return store.Decision{}, errors.New("down")
 	}
 	l := newLimiterOn(t, s, ratelimit.PerSecond(1).Shadowed(), ratelimit.Config{})
-	if r, err := l.Allow(t.Context(), "k"); err == nil || !r.Allowed || !r.Shadow {
+	if r, err := l.Allow(t.Context(), "k"); err == nil || !r.Allowed || !r.Shadow() {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if err := l.Wait(t.Context(), "k"); err != nil {
 		t.Errorf("Wait: %v", err)
 	}
 	l = newLimiterOn(t, s, policyOf(t, ratelimit.PerSecond(1), ratelimit.PerHour(1).Named("new").Shadowed()), ratelimit.Config{})
-	if r, err := l.Allow(t.Context(), "k"); err == nil || r.Allowed || r.Shadow {
+	if r, err := l.Allow(t.Context(), "k"); err == nil || r.Allowed || r.Shadow() {
 		t.Errorf("one limit is enforced: %+v, %v", r, err)
 	}
 }
@@ -311,7 +313,7 @@ func TestShadowReportCounts(t *testing.T) {
 		allow(t, l, "k", 1)
 		time.Sleep(time.Second)
 		last := time.Now()
-		if r := peek(t, l, "k"); !r.Allowed || !r.WouldDeny {
+		if r := peek(t, l, "k"); !r.Allowed || !r.WouldDeny() {
 			t.Errorf("Peek: %+v", r)
 		}
 		allow(t, l, "k", 3)
@@ -320,7 +322,7 @@ func TestShadowReportCounts(t *testing.T) {
 		if got.Since != since || got.Decisions != 4 || got.WouldDeny != 2 || got.Undecided != 0 || len(got.Keys) != 1 {
 			t.Fatalf("%+v", got)
 		}
-		want := ratelimit.ShadowKey{Key: ratelimit.HashKey("k"), Limit: "new", Refused: 2, Tokens: 4, MaxRetryAfter: ratelimit.Never, First: first, Last: last}
+		want := ratelimit.ShadowKey{Key: ratelimit.HashKey("k"), Limit: "new", Refused: 2, Tokens: 4, MaxRetryAfter: gcra.Never, First: first, Last: last}
 		if got.Keys[0] != want {
 			t.Errorf("%+v, want %+v", got.Keys[0], want)
 		}
@@ -337,7 +339,7 @@ func TestShadowReportFindsTheHeaviest(t *testing.T) {
 	calls, total := map[string]int64{}, int64(0)
 	for range 50_000 {
 		key := strconv.FormatUint(zipf.Uint64(), 10)
-		if r := allow(t, l, key, 1); r.WouldDeny {
+		if r := allow(t, l, key, 1); r.WouldDeny() {
 			calls[ratelimit.HashKey(key)]++
 			total++
 		}
@@ -372,7 +374,7 @@ func TestShadowReportFindsTheHeaviest(t *testing.T) {
 }
 
 func TestShadowKeys(t *testing.T) {
-	for keys, ok := range map[int]bool{-1: false, 0: true, 1: true, ratelimit.MaxShadowKeys: true, ratelimit.MaxShadowKeys + 1: false} {
+	for keys, ok := range map[int]bool{-1: false, 0: true, 1: true, 100_000: true, 100_000 + 1: false} {
 		_, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerSecond(1), ratelimit.Config{ShadowKeys: keys})
 		if (err == nil) != ok {
 			t.Errorf("%d: %v", keys, err)
@@ -384,8 +386,8 @@ func TestShadowKeys(t *testing.T) {
 			allow(t, l, strconv.Itoa(i), 1)
 		}
 	}
-	if n := len(l.ShadowReport().Keys); n != ratelimit.DefaultShadowKeys {
-		t.Errorf("%d keys, want %d", n, ratelimit.DefaultShadowKeys)
+	if n := len(l.ShadowReport().Keys); n != 100 {
+		t.Errorf("%d keys, want %d", n, 100)
 	}
 }
 

@@ -45,11 +45,11 @@ type ShadowKey struct {
 	First, Last time.Time
 }
 
-// DefaultShadowKeys is how many keys a report holds when Config.ShadowKeys is 0, and
-// MaxShadowKeys how many it can hold.
+// defaultShadowKeys is how many keys a report holds when Config.ShadowKeys is 0, and
+// maxShadowKeys how many it can hold.
 const (
-	DefaultShadowKeys = 100
-	MaxShadowKeys     = 100_000
+	defaultShadowKeys = 100
+	maxShadowKeys     = 100_000
 )
 
 // ShadowReport tells whom limits that are only watched would have refused, and holds no
@@ -98,24 +98,24 @@ type watched struct {
 func (w *watched) count(key string, r *Result) {
 	w.decisions.Add(1)
 	for i := range r.policy.beside {
-		if !r.refused && r.beside&(besideKnown<<i) == 0 {
+		if !r.denied && r.beside&(besideKnown<<i) == 0 {
 			w.undecided.Add(1)
 		}
 	}
-	if !r.WouldDeny {
+	if !r.WouldDeny() {
 		return
 	}
 	w.wouldDeny.Add(1)
 	now, hash := time.Now(), hashOf(key)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if r.refused {
-		w.add(hash, r.Limit.Name, r.Cost, r.RetryAfter, now)
+	if r.denied {
+		w.add(hash, r.Limit().Name, r.cost, r.RetryAfter(), now)
 		return
 	}
 	for i := range r.policy.beside {
 		if s, _ := r.ShadowState(i); s.Violated {
-			w.add(hash, s.Limit.Name, r.Cost, s.RetryAfter, now)
+			w.add(hash, s.Limit.Name, r.cost, s.RetryAfter, now)
 		}
 	}
 }

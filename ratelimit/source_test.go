@@ -8,66 +8,53 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestSource: a result says what the store founded its decision on, and a store that
 // says nothing decides itself.
 func TestSource(t *testing.T) {
-	for source, word := range map[ratelimit.Source]string{
-		ratelimit.FromStore: "store", ratelimit.FromKnowledge: "knowledge", ratelimit.FromShare: "share", 99: "none",
+	for source, word := range map[store.Source]string{
+		store.FromStore: "store", store.FromKnowledge: "knowledge", store.FromShare: "share", 99: "none",
 	} {
 		s := newFaultyStore()
 		inner := s.take
-		s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+		s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
 			d, err := inner(ctx, r)
 			d.Source = source
 			return d, err
 		}
-		var observed ratelimit.Source
+		var observed store.Source
 		limiter, err := ratelimit.New(s, ratelimit.PerSecond(5), ratelimit.Config{
-			Observe: func(_ context.Context, e ratelimit.Event) { observed = e.Result.Source },
+			Observe: func(_ context.Context, e ratelimit.Event) { observed = e.Result.Source() },
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		r, err := limiter.Allow(t.Context(), "key")
-		if err != nil || r.Source != source || observed != source || r.Source.String() != word {
-			t.Errorf("the source is %v, observed as %v, %v; want %s", r.Source, observed, err, word)
+		if err != nil || r.Source() != source || observed != source || r.Source().String() != word {
+			t.Errorf("the source is %v, observed as %v, %v; want %s", r.Source(), observed, err, word)
 		}
 	}
 }
 
-// TestFaultTellsWhetherItWasCharged, and how the store wants it to fail.
-func TestFaultTellsWhetherItWasCharged(t *testing.T) {
+// TestFaultReportsWhetherItWasCharged: a limiter passes on what the store knows of that.
+func TestFaultReportsWhetherItWasCharged(t *testing.T) {
 	s := newFaultyStore()
-	s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-		return ratelimit.Decision{}, &ratelimit.StoreError{Class: "connect", NotCharged: true, Fail: ratelimit.FailClosed}
+	s.take = func(context.Context, store.Request) (store.Decision, error) {
+		return store.Decision{}, &store.Error{Class: "connect", NotCharged: true}
 	}
 	limiter, err := ratelimit.New(s, ratelimit.PerSecond(5), ratelimit.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, err := limiter.Allow(t.Context(), "key")
-	if r.Source != ratelimit.NoSource || r.Source.String() != "none" {
-		t.Errorf("the source of no decision is %v", r.Source)
+	if r.Source() != store.NoSource || r.Source().String() != "none" {
+		t.Errorf("the source of no decision is %v", r.Source())
 	}
-	failed, ok := errors.AsType[*ratelimit.StoreError](err)
-	if !ok || !failed.NotCharged || failed.Fail != ratelimit.FailClosed {
+	failed, ok := errors.AsType[*store.Error](err)
+	if !ok || !failed.NotCharged {
 		t.Errorf("the error is %#v", err)
-	}
-	for _, c := range []struct {
-		err          error
-		caller, want bool
-	}{
-		{err, false, true},
-		{errors.New("another"), true, true},
-		{errors.New("another"), false, false},
-		{&ratelimit.StoreError{Fail: ratelimit.FailOpen}, true, false},
-		{(*ratelimit.StoreError)(nil), true, true},
-	} {
-		if got := ratelimit.FailsClosed(c.err, c.caller); got != c.want {
-			t.Errorf("of a caller who fails closed: %v, the call is refused: %v; want %v", c.caller, got, c.want)
-		}
 	}
 }
 
@@ -82,10 +69,10 @@ func TestLastProof(t *testing.T) {
 		proved := time.Now()
 		limiter.Check(t.Context())
 		time.Sleep(time.Hour)
-		s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-			return ratelimit.Decision{}, errDown
+		s.take = func(context.Context, store.Request) (store.Decision, error) {
+			return store.Decision{}, errDown
 		}
-		if h := limiter.Check(t.Context()); h.Status != ratelimit.StatusFailed || !h.Parts[0].Proved.Equal(proved) {
+		if h := limiter.Check(t.Context()); h.Status != store.StatusFailed || !h.Parts[0].Proved.Equal(proved) {
 			t.Errorf("an hour later Check says %+v; want failed, and proved at %v", h, proved)
 		}
 	})

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 const day = 24 * time.Hour
@@ -38,7 +40,7 @@ func ParseLimit(s string) (Limit, error) {
 	var l Limit
 	var err error
 	if l.Rate, err = parseCount(rate); err != nil {
-		return fail(fmt.Sprintf(`must begin with a whole number, from 1 to %d, such as "5/s"`, int64(MaxRate)))
+		return fail(fmt.Sprintf(`must begin with a whole number, from 1 to %d, such as "5/s"`, int64(gcra.MaxRate)))
 	}
 	if l.Period, err = parsePeriod(period); err != nil {
 		return fail(`must have a period of s, m, h, d, a number of days or a Go duration behind the slash, such as "5/s" or "100/1.5s"`)

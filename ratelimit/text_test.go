@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -175,7 +176,7 @@ func TestParseLimitRefuses(t *testing.T) {
 			t.Errorf("%q: %#v, %v; want the zero Limit and an error", test.text, got, err)
 			continue
 		}
-		if text := err.Error(); len(faults(err)) == 0 || !strings.Contains(text, test.found) || !strings.Contains(text, test.want) {
+		if text := err.Error(); len(ratelimit.Faults(err)) == 0 || !strings.Contains(text, test.found) || !strings.Contains(text, test.want) {
 			t.Errorf("%q: the error does not hold %q and %q: %v", test.text, test.found, test.want, err)
 		}
 	}
@@ -291,7 +292,7 @@ func TestLimitStringIsShortest(t *testing.T) {
 func TestLimitTextRoundTrip(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 5_000 {
-		l := randomLimit(rng)
+		l := testkit.RandomLimit(rng)
 		if rng.IntN(2) == 0 {
 			l.Name = "a name=of " + strconv.Itoa(rng.IntN(10))
 		}
@@ -335,7 +336,7 @@ func TestLimitJSON(t *testing.T) {
 	}
 
 	out.Limit = ratelimit.PerHour(7)
-	if err := json.Unmarshal([]byte(`{"Limit":"5/fortnight"}`), &out); len(faults(err)) == 0 || out.Limit != ratelimit.PerHour(7) {
+	if err := json.Unmarshal([]byte(`{"Limit":"5/fortnight"}`), &out); len(ratelimit.Faults(err)) == 0 || out.Limit != ratelimit.PerHour(7) {
 		t.Errorf("Unmarshal of a bad limit: %v, and the limit is %v; want a LimitError and what it was", err, out.Limit)
 	}
 	if text, err := (ratelimit.Limit{}).MarshalText(); fields(err) != "Rate Period" || text != nil {
@@ -356,7 +357,7 @@ func FuzzParseLimit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		l, err := ratelimit.ParseLimit(text)
 		if err != nil {
-			if l != (ratelimit.Limit{}) || len(faults(err)) == 0 || !strings.HasPrefix(err.Error(), "ratelimit: ") {
+			if l != (ratelimit.Limit{}) || len(ratelimit.Faults(err)) == 0 || !strings.HasPrefix(err.Error(), "ratelimit: ") {
 				t.Fatalf("%q: %#v, %v", text, l, err)
 			}
 			return

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -47,7 +49,7 @@ func TestTorture(t *testing.T) {
 		{"cost above the burst", func(t *testing.T) {
 			l := newLimiter(t, ratelimit.PerMinute(100), ratelimit.Config{})
 			for _, n := range []int{101, 200, math.MaxInt} {
-				if r := allow(t, l, "k", n); r.Allowed || r.RetryAfter != ratelimit.Never || r.Remaining != 100 {
+				if r := allow(t, l, "k", n); r.Allowed || r.RetryAfter() != gcra.Never || r.Remaining() != 100 {
 					t.Errorf("cost %d: %+v", n, r)
 				}
 			}
@@ -60,8 +62,8 @@ func TestTorture(t *testing.T) {
 			for burst := 1; burst <= 300; burst++ {
 				l := newLimiter(t, ratelimit.PerMinute(burst), ratelimit.Config{})
 				for left := burst - 1; left >= 0; left-- {
-					if got := allow(t, l, "k", 1).Remaining; got != left {
-						t.Fatalf("burst %d: %d tokens are said to remain, want %d", burst, got, left)
+					if r := allow(t, l, "k", 1); r.Remaining() != left {
+						t.Fatalf("burst %d: %d tokens are said to remain, want %d", burst, r.Remaining(), left)
 					}
 					calls++
 				}
@@ -73,7 +75,7 @@ func TestTorture(t *testing.T) {
 				ratelimit.PerSecond(0), ratelimit.PerSecond(-5), {Rate: 5}, {Rate: 5, Period: -time.Second},
 				ratelimit.PerDay(5).WithBurst(math.MaxInt), {Rate: math.MaxInt, Period: math.MaxInt64, Burst: math.MaxInt},
 			} {
-				if l, err := ratelimit.New(memstore.New(memstore.Config{}), limit, ratelimit.Config{}); l != nil || len(faults(err)) == 0 {
+				if l, err := ratelimit.New(memstore.New(memstore.Config{}), limit, ratelimit.Config{}); l != nil || len(ratelimit.Faults(err)) == 0 {
 					t.Errorf("%#v: %v, %v", limit, l, err)
 				}
 			}
@@ -82,7 +84,7 @@ func TestTorture(t *testing.T) {
 			l := newLimiter(t, ratelimit.PerDay(5), ratelimit.Config{})
 			want(t, admitted(t, l, "k", 3), 3)
 			for _, n := range []int{0, -1, -1000, 0} {
-				if r, err := l.AllowN(t.Context(), "k", n); (err == nil) != (n == 0) || n == 0 && (!r.Allowed || r.Remaining != 2) {
+				if r, err := l.AllowN(t.Context(), "k", n); (err == nil) != (n == 0) || n == 0 && (!r.Allowed || r.Remaining() != 2) {
 					t.Errorf("cost %d: %+v, %v", n, r, err)
 				}
 			}
@@ -119,10 +121,10 @@ func TestTorture(t *testing.T) {
 				l := newLimiter(t, limit.WithBurst(1), ratelimit.Config{})
 				allow(t, l, "k", 1)
 				r := allow(t, l, "k", 1)
-				if r.Allowed || r.RetryAfter*time.Duration(limit.Rate) < limit.Period || (r.RetryAfter-time.Microsecond)*time.Duration(limit.Rate) >= limit.Period {
+				if r.Allowed || r.RetryAfter()*time.Duration(limit.Rate) < limit.Period || (r.RetryAfter()-time.Microsecond)*time.Duration(limit.Rate) >= limit.Period {
 					t.Errorf("%v: %+v", limit, r)
 				}
-				time.Sleep(r.RetryAfter - time.Microsecond)
+				time.Sleep(r.RetryAfter() - time.Microsecond)
 				want(t, admitted(t, l, "k", 1), 0)
 				time.Sleep(time.Microsecond)
 				want(t, admitted(t, l, "k", 1), 1)
@@ -148,12 +150,12 @@ func TestTorture(t *testing.T) {
 				ratelimit.PerSecond(1_000_000).WithBurst(4), ratelimit.PerSecond(700_001).WithBurst(4),
 			} {
 				l := newLimiter(t, limit, ratelimit.Config{})
-				burst := policyOf(t, limit).Bucket(0).Limit().Burst
+				burst := policyOf(t, limit).Compiled()[0].Burst()
 				want(t, admitted(t, l, "k", burst+1), burst)
 				// Every token comes at its microsecond, not before.
 				for i := 1; i <= 20; i++ {
 					r := peek(t, l, "k")
-					time.Sleep(r.RetryAfter - time.Microsecond)
+					time.Sleep(r.RetryAfter() - time.Microsecond)
 					want(t, admitted(t, l, "k", 1), 0)
 					time.Sleep(time.Microsecond)
 					want(t, admitted(t, l, "k", 1), 1)
@@ -166,7 +168,7 @@ func TestTorture(t *testing.T) {
 			start := time.Now()
 			total := 0
 			for i := 0; time.Since(start) < 1e9*time.Second; i++ {
-				n := peek(t, l, "k").Remaining
+				n := remaining(t, l)
 				if r := allow(t, l, "k", n); !r.Allowed {
 					t.Fatalf("cannot take the %d tokens that remain", n)
 				}
@@ -223,7 +225,7 @@ func TestTorture64Goroutines(t *testing.T) {
 	wg.Wait()
 	want(t, denied.Load(), 0)
 	want(t, failed.Load(), 0)
-	got := peek(t, l, "k").Remaining - (1_000_000 - 6400)
+	got := remaining(t, l) - (1_000_000 - 6400)
 	if back := int(time.Since(start)*1_000_000/(24*time.Hour)) + 1; got < 0 || got > back {
 		t.Errorf("of 6400 tokens %d are there again, want 0 to %d", got, back)
 	}
@@ -238,7 +240,7 @@ func TestAttackFaultIsCountedOnce(t *testing.T) {
 			if e.Err != nil && e.Result.Allowed {
 				t.Errorf("admitted after %v", e.Err)
 			}
-			classes[ratelimit.ErrorClass(e.Err)]++
+			classes[store.ErrorClass(e.Err)]++
 		}}
 		s := newFaultyStore()
 		sound := s.take
@@ -263,27 +265,27 @@ func TestAttackFaultIsCountedOnce(t *testing.T) {
 		}
 		call("k", -1)
 		fail := func(err error) {
-			s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-				return ratelimit.Decision{Allowed: true}, err
+			s.take = func(context.Context, store.Request) (store.Decision, error) {
+				return store.Decision{Allowed: true}, err
 			}
 			call("k", 1)
 		}
 		fail(errDown)
 		fail(fmt.Errorf("slow: %w", context.DeadlineExceeded))
 		fail(context.Canceled)
-		fail(&ratelimit.StoreError{Class: "loading", Err: errors.Join(context.Canceled, context.DeadlineExceeded)})
+		fail(&store.Error{Class: "loading", Err: errors.Join(context.Canceled, context.DeadlineExceeded)})
 		s.take = hang
 		call("k", 1)
-		s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) { panic("a bug") }
+		s.take = func(context.Context, store.Request) (store.Decision, error) { panic("a bug") }
 		call("k", 1)
-		s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-			return ratelimit.Decision{Allowed: true, Debts: [ratelimit.MaxLimits]ratelimit.Debt{{Micros: -1}}}, nil
+		s.take = func(context.Context, store.Request) (store.Decision, error) {
+			return store.Decision{Allowed: true, Debts: [store.MaxLimits]gcra.Debt{{Micros: -1}}}, nil
 		}
 		call("k", 1)
 		s.take = sound
 		call("k", 0)
 
-		want := map[string]int{"": 4, ratelimit.ClassLimits: 4, ratelimit.ClassOther: 1, ratelimit.ClassTimeout: 2, ratelimit.ClassCanceled: 1, "loading": 1, ratelimit.ClassPanic: 1, ratelimit.ClassWrong: 1}
+		want := map[string]int{"": 4, store.ClassLimits: 4, store.ClassOther: 1, store.ClassTimeout: 2, store.ClassCanceled: 1, "loading": 1, store.ClassPanic: 1, store.ClassWrong: 1}
 		if fmt.Sprint(classes) != fmt.Sprint(want) {
 			t.Errorf("the classes are %v, want %v", classes, want)
 		}
@@ -300,7 +302,7 @@ func TestAttackCancelledCallPays(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if r := peek(t, l, "k"); r.Allowed || r.Remaining != 0 {
+	if r := peek(t, l, "k"); r.Allowed || r.Remaining() != 0 {
 		t.Errorf("after seven calls that were cancelled: %+v", r)
 	}
 }

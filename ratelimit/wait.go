@@ -28,10 +28,10 @@ func (l *Limiter) Wait(ctx context.Context, key string) error {
 		if err := ctx.Err(); err != nil {
 			return gaveUp(err)
 		}
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < r.RetryAfter {
-			return fmt.Errorf("ratelimit: the next token comes in %v, after the context's deadline: %w", r.RetryAfter, context.DeadlineExceeded)
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < r.RetryAfter() {
+			return fmt.Errorf("ratelimit: the next token comes in %v, after the context's deadline: %w", r.RetryAfter(), context.DeadlineExceeded)
 		}
-		wait := r.RetryAfter
+		wait := r.RetryAfter()
 		if wait == 0 { // a store that denies without a reason is not to be asked all the time
 			wait = time.Millisecond
 		}

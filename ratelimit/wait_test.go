@@ -3,6 +3,7 @@ package ratelimit_test
 import (
 	"context"
 	"errors"
+	"math/big"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -26,15 +28,15 @@ func TestWaitTakesExactlyAsLongAsTold(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLimiter(t, limit, ratelimit.Config{})
 			p := policyOf(t, limit)
-			b := p.Bucket(0)
+			b := &p.Compiled()[0]
 			start := time.Now()
 			for i := range 12 {
 				if err := l.Wait(t.Context(), "k"); err != nil {
 					t.Fatal(err)
 				}
 				var want time.Duration
-				if n := i + 1 - b.Limit().Burst; n > 0 { // n tokens had to come back
-					want = duration(newOracle(limit).cost(n))
+				if n := i + 1 - b.Burst(); n > 0 { // n tokens had to come back
+					want = tokens(limit, n)
 				}
 				if got := time.Since(start); got != want {
 					t.Fatalf("%v: call %d came after %v, want %v", limit, i, got, want)
@@ -111,12 +113,12 @@ func TestWaitDeadlineTooShort(t *testing.T) {
 // is not too short, whichever of the two timers wakes the caller, and whether or not the
 // store heeds a context that has ended by then.
 func TestWaitDeadlineAtTheToken(t *testing.T) {
-	heeds := func() ratelimit.Store {
+	heeds := func() store.Store {
 		s := newFaultyStore()
 		memory := memstore.New(memstore.Config{})
-		s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+		s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
 			if err := ctx.Err(); err != nil {
-				return ratelimit.Decision{}, err
+				return store.Decision{}, err
 			}
 			return memory.Take(ctx, r)
 		}
@@ -125,9 +127,9 @@ func TestWaitDeadlineAtTheToken(t *testing.T) {
 	for _, c := range []struct {
 		limit ratelimit.Limit
 		spare time.Duration // from the token to the deadline
-		store func() ratelimit.Store
+		store func() store.Store
 	}{
-		{ratelimit.PerSecond(1), 0, func() ratelimit.Store { return memstore.New(memstore.Config{}) }},
+		{ratelimit.PerSecond(1), 0, func() store.Store { return memstore.New(memstore.Config{}) }},
 		{ratelimit.PerSecond(1), 0, heeds},
 		{ratelimit.Limit{Rate: 1, Period: 5 * time.Millisecond, Burst: 1}, 50 * time.Microsecond, heeds},
 		{ratelimit.PerHour(7).WithBurst(1), 1, heeds},
@@ -137,7 +139,8 @@ func TestWaitDeadlineAtTheToken(t *testing.T) {
 			allow(t, l, "k", 1)
 			for range 60 {
 				start := time.Now()
-				token := peek(t, l, "k").RetryAfter
+				r := peek(t, l, "k")
+				token := r.RetryAfter()
 				ctx, cancel := context.WithDeadline(t.Context(), start.Add(token+c.spare))
 				err := l.Wait(ctx, "k")
 				cancel()
@@ -183,9 +186,9 @@ func TestWaitAsksOnceMore(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			memory := memstore.New(memstore.Config{})
 			s, asks := newFaultyStore(), 0
-			s.take = func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+			s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
 				if err := ctx.Err(); err != nil {
-					return ratelimit.Decision{}, err
+					return store.Decision{}, err
 				}
 				if asks++; asks == 2 && c.taken {
 					_, _ = memory.Take(ctx, r)
@@ -253,7 +256,7 @@ func (unguarded) SelfTimed() {}
 func TestWaitDoesNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFaultyStore()
-		s.take = func(context.Context, ratelimit.Request) (ratelimit.Decision, error) { return ratelimit.Decision{}, nil }
+		s.take = func(context.Context, store.Request) (store.Decision, error) { return store.Decision{}, nil }
 		l := newLimiterOn(t, unguarded{s}, ratelimit.PerSecond(1), ratelimit.Config{})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
@@ -279,4 +282,11 @@ func TestWaitOnAFullStore(t *testing.T) {
 			}
 		}
 	})
+}
+
+// tokens returns the time in which n tokens come back, rounded up to a microsecond.
+func tokens(l ratelimit.Limit, n int) time.Duration {
+	micros := new(big.Int).Mul(big.NewInt(int64(n)), big.NewInt(l.Period.Microseconds()))
+	whole, rest := micros.DivMod(micros, big.NewInt(int64(l.Rate)), new(big.Int))
+	return time.Duration(whole.Int64()+int64(rest.Sign())) * time.Microsecond
 }

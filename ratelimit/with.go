@@ -6,21 +6,22 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"github.com/keyrate/keyrate/store"
 )
 
 // With returns a limiter that holds each key to further limits beside its own, all of
 // them decided together: for a part of what l guards, such as a route. It shares the
 // store, and so the buckets of l, its Config, its shadow report and its health. An exempt
 // key stays exempt. The names of the limits must differ from those of the keys' own, and
-// no key may have more than [MaxLimits] together. Of the policy of l, or of its [Table],
-// the error joins all that does not fit, and from then on the table refuses to be
-// replaced by what does not. Of other [Limits], where a key's policy does not fit, a
+// no key may have more than [MaxLimits] together. Of the policy of l, or of its [Replaceable] limits,
+// the error joins all that does not fit, and from then on these reject what does not. Of other [Limits], where a key's policy does not fit, a
 // decision about it ends with a [LimitError].
 //
 // Peek of the new limiter is about all of these limits, Peek of l about the keys' own, and
 // [Limiter.PeekParts] of l about the further ones. Reset of l fills the buckets of the
 // parts, too, as long as they are in use. Call With once for each part, not for each call:
-// it remembers what it made of policies, and a table remembers it.
+// it remembers what it made of policies, and a table keeps it.
 func (l *Limiter) With(limits ...Limit) (*Limiter, error) { return l.derive(false, limits) }
 
 // Instead returns a limiter that holds each key to the given limits in place of its own;
@@ -42,8 +43,8 @@ func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
 	made.limits, made.policy, made.parts = d, nil, new(parts)
 	if l.policy != nil {
 		made.policy, err = d.make(l.policy)
-	} else if t := tableOf(l.limits); t != nil {
-		err = t.require(d.fitsTable)
+	} else if r := replaceable(l.limits); r != nil {
+		err = r.Require(d.fitsOrigin)
 	}
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func (d *derived) PolicyFor(ctx context.Context, key string) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPolicy(own); err != nil {
+	if err := own.Validate(); err != nil {
 		return nil, err
 	}
 	return d.make(own)
@@ -93,7 +94,7 @@ func (d *derived) make(own *Policy) (*Policy, error) {
 	p := d.part
 	if !d.instead {
 		var err error
-		if p, err = NewPolicy(append(own.Limits(), d.part.Limits()...)...); err != nil {
+		if p, err = NewPolicy(append(own.Limits(), d.part.written...)...); err != nil {
 			return nil, err // cannot be: fits has looked
 		}
 	}
@@ -108,12 +109,12 @@ func (d *derived) make(own *Policy) (*Policy, error) {
 // fits returns nil if something can be made of a policy.
 func (d *derived) fits(own *Policy) error {
 	var faults []error
-	if n := len(own.buckets) + len(d.part.buckets); n > MaxLimits && !d.instead && own != Unlimited {
+	if n := len(own.limits) + len(d.part.limits); n > store.MaxLimits && !d.instead && own != Unlimited {
 		faults = append(faults, wrongCount(n))
 	}
-	for i := range d.part.buckets {
-		for j := range own.buckets {
-			if name := d.part.buckets[i].limit.Name; name == own.buckets[j].limit.Name {
+	for i := range d.part.limits {
+		for j := range own.limits {
+			if name := d.part.limits[i].Name; name == own.limits[j].Name {
 				faults = append(faults, sameName(name, "the key's own limits"))
 			}
 		}
@@ -121,21 +122,21 @@ func (d *derived) fits(own *Policy) error {
 	return errors.Join(faults...)
 }
 
-// fitsTable is fits for a policy of the table that all is made from. What does not fit
-// those in between is theirs to tell.
-func (d *derived) fitsTable(p *Policy) error {
+// fitsOrigin is fits for a policy of the limits that all is made from. Those in between
+// report what does not fit them.
+func (d *derived) fitsOrigin(p *Policy) error {
 	if from, ok := d.from.limits.(*derived); ok {
-		if p, ok = from.fromTable(p); !ok {
+		if p, ok = from.fromOrigin(p); !ok {
 			return nil
 		}
 	}
 	return d.fits(p)
 }
 
-// fromTable is make for a policy of the table that all is made from.
-func (d *derived) fromTable(p *Policy) (made *Policy, ok bool) {
+// fromOrigin is make for a policy of the limits that all is made from.
+func (d *derived) fromOrigin(p *Policy) (made *Policy, ok bool) {
 	if from, isDerived := d.from.limits.(*derived); isDerived {
-		if p, ok = from.fromTable(p); !ok {
+		if p, ok = from.fromOrigin(p); !ok {
 			return nil, false
 		}
 	}
@@ -152,14 +153,11 @@ func (l *Limiter) Limits() Limits {
 	return l.limits
 }
 
-// tableOf returns the table that limits are made from, or nil.
-func tableOf(limits Limits) *Table {
-	switch limits := limits.(type) {
-	case *Table:
-		return limits
-	case *derived:
-		return tableOf(limits.from.limits)
-	default:
-		return nil
+// replaceable returns the limits that limits are made from, if those are Replaceable.
+func replaceable(limits Limits) Replaceable {
+	if d, ok := limits.(*derived); ok {
+		return replaceable(d.from.limits)
 	}
+	r, _ := limits.(Replaceable)
+	return r
 }

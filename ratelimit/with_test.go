@@ -14,6 +14,8 @@ import (
 	"weak"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -45,11 +47,11 @@ func sources(t testing.TB) map[string]ratelimit.Limits {
 		}
 		return five, nil
 	}
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: five, Keys: map[string]*ratelimit.Policy{"staff": ratelimit.Unlimited}})
+	table, err := plans.NewTable(plans.TableConfig{Default: five, Keys: map[string]*ratelimit.Policy{"staff": ratelimit.Unlimited}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cached, err := ratelimit.Cached(ratelimit.LimitsFunc(exempt), ratelimit.CacheConfig{})
+	cached, err := plans.NewCache(ratelimit.LimitsFunc(exempt), plans.CacheConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +71,7 @@ func TestWithSharesTheKeysOwnBuckets(t *testing.T) {
 				t.Errorf("the part admits %d calls, want 2", n)
 			}
 			r := allow(t, part, "a", 1)
-			if r.Allowed || r.Limit.Name != "part" || !slices.Equal(names(&r), []string{"part", "default"}) {
+			if r.Allowed || r.Limit().Name != "part" || !slices.Equal(names(&r), []string{"part", "default"}) {
 				t.Errorf("refused: %+v, by %q", r, names(&r))
 			}
 			if n := admitted(t, l, "a", 10); n != 3 {
@@ -79,7 +81,7 @@ func TestWithSharesTheKeysOwnBuckets(t *testing.T) {
 				t.Error("another key is refused")
 			}
 			allow(t, l, "c", 5)
-			if r := allow(t, part, "c", 1); r.Allowed || r.Limit.Name != "default" {
+			if r := allow(t, part, "c", 1); r.Allowed || r.Limit().Name != "default" {
 				t.Errorf("a key that has used up its own limit: %+v", r)
 			}
 			if p := peek(t, part, "c"); p.State(1).Remaining != 2 {
@@ -100,7 +102,7 @@ func TestInsteadLeavesTheKeysOwnBuckets(t *testing.T) {
 			if n := admitted(t, l, "a", 10); n != 5 {
 				t.Errorf("%d calls are left of the key's own 5", n)
 			}
-			if r := allow(t, part, "a", 1); r.Len() != 1 || r.Limit.Name != "part" {
+			if r := allow(t, part, "a", 1); r.Len() != 1 || r.Limit().Name != "part" {
 				t.Errorf("decided by %q", names(&r))
 			}
 		})
@@ -132,8 +134,8 @@ func TestWithLeavesExemptKeysExempt(t *testing.T) {
 
 // TestWithRefusesAtOnce: what can be known before a key comes.
 func TestWithRefusesAtOnce(t *testing.T) {
-	table := func(plans map[string]*ratelimit.Policy, fallback ...ratelimit.Limit) *ratelimit.Table {
-		made, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policyOf(t, fallback...), Plans: plans})
+	table := func(byName map[string]*ratelimit.Policy, fallback ...ratelimit.Limit) *plans.Table {
+		made, err := plans.NewTable(plans.TableConfig{Default: policyOf(t, fallback...), Plans: byName})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,10 +243,10 @@ func TestWithRefusesWhenAKeyComes(t *testing.T) {
 					}
 					continue
 				}
-				if r.Allowed || err == nil || !strings.Contains(err.Error(), want[i]) || ratelimit.ErrorClass(err) != ratelimit.ClassLimits {
-					t.Errorf("%s, %d: %v, class %q; want %q", key, i, err, ratelimit.ErrorClass(err), want[i])
+				if r.Allowed || err == nil || !strings.Contains(err.Error(), want[i]) || store.ErrorClass(err) != store.ClassLimits {
+					t.Errorf("%s, %d: %v, class %q; want %q", key, i, err, store.ErrorClass(err), want[i])
 				}
-				if err := part.Reset(t.Context(), key); ratelimit.ErrorClass(err) != ratelimit.ClassLimits {
+				if err := part.Reset(t.Context(), key); store.ErrorClass(err) != store.ClassLimits {
 					t.Errorf("%s, %d: Reset: %v", key, i, err)
 				}
 			}
@@ -253,7 +255,7 @@ func TestWithRefusesWhenAKeyComes(t *testing.T) {
 	if _, err := with(t, l, part).Allow(t.Context(), "key-same"); err == nil {
 		t.Error("no error")
 	}
-	if h := l.Check(t.Context()); h.Status != ratelimit.StatusDegraded {
+	if h := l.Check(t.Context()); h.Status != store.StatusDegraded {
 		t.Errorf("the limiter itself does not warn of what its part has met: %+v", h)
 	}
 }
@@ -261,7 +263,7 @@ func TestWithRefusesWhenAKeyComes(t *testing.T) {
 // TestWithFollowsTheTable: a table that is replaced is in force for the parts at once.
 func TestWithFollowsTheTable(t *testing.T) {
 	part := ratelimit.PerHour(2).Named("part")
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policyOf(t, ratelimit.PerHour(5))})
+	table, err := plans.NewTable(plans.TableConfig{Default: policyOf(t, ratelimit.PerHour(5))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +277,7 @@ func TestWithFollowsTheTable(t *testing.T) {
 		{policyOf(t, ratelimit.PerHour(3).Named("new")), []string{"part", "new"}},
 		{policyOf(t, ratelimit.PerHour(3).Named("new"), ratelimit.PerDay(9)), []string{"part", "new", "default"}},
 	} {
-		if err := table.Replace(ratelimit.TableConfig{Default: c.own}); err != nil {
+		if err := table.Replace(plans.TableConfig{Default: c.own}); err != nil {
 			t.Fatal(err)
 		}
 		if r := allow(t, beside, "a", 0); !slices.Equal(names(&r), c.want) {
@@ -287,16 +289,16 @@ func TestWithFollowsTheTable(t *testing.T) {
 	}
 	// Limits beside which there is no room for those of the part are refused.
 	four := policyOf(t, ratelimit.PerSecond(1), ratelimit.PerMinute(1).Named("m"), ratelimit.PerHour(1).Named("h"), ratelimit.PerDay(1).Named("d"))
-	for place, c := range map[string]ratelimit.TableConfig{
+	for place, c := range map[string]plans.TableConfig{
 		"TableConfig.Default":                     {Default: four},
 		`TableConfig.Plans["gold"]`:               {Default: policyOf(t, ratelimit.PerHour(1)), Plans: map[string]*ratelimit.Policy{"gold": four}},
 		"TableConfig.Keys[sha256:2c70e12b7a06…]":  {Default: policyOf(t, ratelimit.PerHour(1)), Keys: map[string]*ratelimit.Policy{"key": four}},
 		"TableConfig.Keys[sha256:2c70e12b7a06…] ": {Default: policyOf(t, ratelimit.PerHour(1)), Keys: map[string]*ratelimit.Policy{ratelimit.HashKey("key"): policyOf(t, part)}},
 	} {
-		if err := table.Replace(c); len(faults(err)) != 1 || !strings.Contains(err.Error(), strings.TrimSpace(place)) {
+		if err := table.Replace(c); len(ratelimit.Faults(err)) != 1 || !strings.Contains(err.Error(), strings.TrimSpace(place)) {
 			t.Errorf("%s: %v", place, err)
 		}
-		if _, err := table.Snapshot().Replace(c); len(faults(err)) != 1 {
+		if _, err := table.Snapshot().Replace(c); len(ratelimit.Faults(err)) != 1 {
 			t.Errorf("%s, replaced as a snapshot: %v", place, err)
 		}
 	}
@@ -304,7 +306,7 @@ func TestWithFollowsTheTable(t *testing.T) {
 		t.Errorf("%q hold the key: the table has not stayed as it was", names(&r))
 	}
 	deeper := with(t, beside, ratelimit.PerHour(1).Named("deeper"))
-	if err := table.Replace(ratelimit.TableConfig{Default: policyOf(t, ratelimit.PerHour(3), ratelimit.PerHour(3).Named("deeper"))}); len(faults(err)) != 1 {
+	if err := table.Replace(plans.TableConfig{Default: policyOf(t, ratelimit.PerHour(3), ratelimit.PerHour(3).Named("deeper"))}); len(ratelimit.Faults(err)) != 1 {
 		t.Errorf("what does not fit a limiter made of a made one: %v", err)
 	}
 	if r := allow(t, deeper, "a", 0); r.Len() != 4 {
@@ -316,7 +318,7 @@ func TestWithFollowsTheTable(t *testing.T) {
 func TestWithWhileTheTableIsReplaced(t *testing.T) {
 	part := ratelimit.PerHour(2).Named("part")
 	for range 200 {
-		table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policyOf(t, ratelimit.PerHour(5))})
+		table, err := plans.NewTable(plans.TableConfig{Default: policyOf(t, ratelimit.PerHour(5))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -324,7 +326,7 @@ func TestWithWhileTheTableIsReplaced(t *testing.T) {
 		var replaced, made error
 		var beside *ratelimit.Limiter
 		var wg sync.WaitGroup
-		wg.Go(func() { replaced = table.Replace(ratelimit.TableConfig{Default: policyOf(t, part)}) })
+		wg.Go(func() { replaced = table.Replace(plans.TableConfig{Default: policyOf(t, part)}) })
 		wg.Go(func() { beside, made = l.With(part) })
 		wg.Wait()
 		if (replaced == nil) == (made == nil) {
@@ -337,9 +339,9 @@ func TestWithWhileTheTableIsReplaced(t *testing.T) {
 }
 
 // ownLimits is a table in which one key has limits of its own.
-func ownLimits(t *testing.T, p *ratelimit.Policy) *ratelimit.Table {
+func ownLimits(t *testing.T, p *ratelimit.Policy) *plans.Table {
 	t.Helper()
-	table, err := ratelimit.NewTable(ratelimit.TableConfig{Default: policyOf(t, ratelimit.PerSecond(5)), Keys: map[string]*ratelimit.Policy{"key": p}})
+	table, err := plans.NewTable(plans.TableConfig{Default: policyOf(t, ratelimit.PerSecond(5)), Keys: map[string]*ratelimit.Policy{"key": p}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,8 +358,8 @@ func TestWithKeepsItsLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		limits[0] = ratelimit.PerHour(4).Named("another")
-		if r := allow(t, part, "a", 1); r.Limit != ratelimit.PerHour(2).Named("part").WithBurst(2) {
-			t.Errorf("held to %+v, after the caller has used his slice for something else", r.Limit)
+		if r := allow(t, part, "a", 1); r.Limit() != ratelimit.PerHour(2).Named("part").WithBurst(2) {
+			t.Errorf("held to %+v, after the caller has used his slice for something else", r.Limit())
 		}
 	}
 }
@@ -373,8 +375,8 @@ func TestWithOfWith(t *testing.T) {
 			want    string
 			left    int
 		}{{l, "default", 4}, {part, "part", 3}, {deeper, "deeper", 0}} {
-			if r := allow(t, c.limiter, "a", 0); r.Limit.Name != c.want || r.Remaining != c.left {
-				t.Errorf("%s: %d left of %s, want %d of %s", name, r.Remaining, r.Limit.Name, c.left, c.want)
+			if r := allow(t, c.limiter, "a", 0); r.Limit().Name != c.want || r.Remaining() != c.left {
+				t.Errorf("%s: %d left of %s, want %d of %s", name, r.Remaining(), r.Limit().Name, c.left, c.want)
 			}
 		}
 		if r := allow(t, instead(t, deeper, ratelimit.PerHour(9).Named("alone")), "a", 0); !slices.Equal(names(&r), []string{"alone"}) {
@@ -388,12 +390,12 @@ func TestWithPeekResetWaitCheck(t *testing.T) {
 		l := newLimiter(t, ratelimit.LimitsFunc(policyOf(t, ratelimit.PerMinute(60)).PolicyFor), ratelimit.Config{})
 		part := with(t, l, ratelimit.PerMinute(6).WithBurst(1).Named("part"))
 		for range 3 {
-			if r := peek(t, part, "a"); !r.Allowed || r.Remaining != 1 || r.Len() != 2 {
+			if r := peek(t, part, "a"); !r.Allowed || r.Remaining() != 1 || r.Len() != 2 {
 				t.Errorf("Peek: %+v", r)
 			}
 		}
 		allow(t, part, "a", 1)
-		if r := peek(t, part, "a"); r.Allowed || r.RetryAfter != 10*time.Second {
+		if r := peek(t, part, "a"); r.Allowed || r.RetryAfter() != 10*time.Second {
 			t.Errorf("Peek after a call: %+v", r)
 		}
 		start := time.Now()
@@ -420,7 +422,7 @@ func TestWithPeekResetWaitCheck(t *testing.T) {
 		if r := peek(t, part, "a"); !r.Allowed || r.State(1).Remaining != 60 {
 			t.Errorf("after Reset of the part: %+v", r)
 		}
-		if h := part.Check(t.Context()); h.Status != ratelimit.StatusOK {
+		if h := part.Check(t.Context()); h.Status != store.StatusOK {
 			t.Errorf("Check: %+v", h)
 		}
 	})
@@ -431,11 +433,11 @@ func TestWithPeekResetWaitCheck(t *testing.T) {
 func TestWithSharesConfig(t *testing.T) {
 	var told []string
 	l := newLimiter(t, ratelimit.PerHour(5), ratelimit.Config{Shadow: true, Observe: func(_ context.Context, e ratelimit.Event) {
-		told = append(told, e.Result.Limit.Name)
+		told = append(told, e.Result.Limit().Name)
 	}})
 	part := with(t, l, ratelimit.PerHour(1).Named("part"))
 	for range 3 {
-		if r := allow(t, part, "a", 1); !r.Allowed || !r.Shadow {
+		if r := allow(t, part, "a", 1); !r.Allowed || !r.Shadow() {
 			t.Errorf("in shadow mode: %+v", r)
 		}
 	}
@@ -457,7 +459,7 @@ func TestWithSharesConfig(t *testing.T) {
 	if report := l.ShadowReport(); report.WouldDeny != 4 || len(report.Keys) != 1 || report.Keys[0].Limit != "part" {
 		t.Errorf("the report: %+v", report)
 	}
-	if l.ShadowReport().Decisions == 0 || len(names(new(allow(t, l, "b", 1)))) != 1 {
+	if l.ShadowReport().Decisions == 0 || admitted(t, l, "b", 5) != 5 {
 		t.Error("the limiter itself is held to the limit of its part")
 	}
 }
@@ -476,8 +478,8 @@ func TestWithHasADeadline(t *testing.T) {
 		} {
 			start := time.Now()
 			_, err := with(t, l, ratelimit.PerHour(1).Named("part")).Allow(t.Context(), "a")
-			if took := time.Since(start); err == nil || took != ratelimit.DefaultTimeout {
-				t.Errorf("%s that wait: %v after %v, want an error after %v", name, err, took, ratelimit.DefaultTimeout)
+			if took := time.Since(start); err == nil || took != store.DefaultTimeout {
+				t.Errorf("%s that wait: %v after %v, want an error after %v", name, err, took, store.DefaultTimeout)
 			}
 		}
 	})
@@ -517,7 +519,7 @@ func TestWithForgetsPolicies(t *testing.T) {
 	var made []weak.Pointer[ratelimit.Policy]
 	for i := range calls {
 		r := allow(t, part, "a", 1)
-		if r.Remaining < 4000-i-1 || !r.Allowed {
+		if r.Remaining() < 4000-i-1 || !r.Allowed {
 			t.Fatalf("call %d: %+v", i, r)
 		}
 		made = append(made, weak.Make(r.Policy()))
@@ -539,12 +541,12 @@ func TestWithForgetsPolicies(t *testing.T) {
 // key at a moment, no part admits more than its own limit.
 func TestWithConcurrent(t *testing.T) {
 	const keys, perPart = 5, 20
-	var tables []ratelimit.TableConfig
+	var tables []plans.TableConfig
 	for i := range 4 {
 		own := policyOf(t, ratelimit.PerDay(1_000_000+i))
-		tables = append(tables, ratelimit.TableConfig{Default: own, Keys: map[string]*ratelimit.Policy{"key 0": ratelimit.Unlimited}})
+		tables = append(tables, plans.TableConfig{Default: own, Keys: map[string]*ratelimit.Policy{"key 0": ratelimit.Unlimited}})
 	}
-	table, err := ratelimit.NewTable(tables[0])
+	table, err := plans.NewTable(tables[0])
 	if err != nil {
 		t.Fatal(err)
 	}

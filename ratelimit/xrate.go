@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // FromRate returns the limit that golang.org/x/time/rate's NewLimiter(r, burst)
@@ -18,7 +20,7 @@ import (
 // expansion that is r again as a float64. 5 becomes 5/s, 2.5 becomes 5/2s, 0.1
 // becomes 1/10s and rate.Every(1900*time.Millisecond) becomes 10/19s, exactly
 // what was meant in each case. Where no such fraction has a rate of at most
-// [MaxRate] and a period of whole seconds, the last one before it is taken; above
+// [gcra.MaxRate] and a period of whole seconds, the last one before it is taken; above
 // MaxRate events per second, the whole number of events per microsecond.
 //
 // rate.Inf, a rate of 0 and a burst of 0 have no counterpart. The error joins a
@@ -34,10 +36,10 @@ func FromRate(r rate.Limit, burst int) (Limit, error) {
 		fault("r", events, "must be finite; to exempt a key, use ratelimit.Unlimited")
 	case !(events > 0):
 		fault("r", events, "must be above 0 events per second, such as rate.Limit(5)")
-	case events >= (MaxRate+1)*1e6:
-		fault("r", events, fmt.Sprintf("must be at most %d events per microsecond; to exempt a key, use ratelimit.Unlimited", int64(MaxRate)))
-	case events*MaxRefill.Seconds() < 1:
-		fault("r", events, fmt.Sprintf("must be at least one event in %v, such as rate.Every(time.Hour)", MaxRefill))
+	case events >= (gcra.MaxRate+1)*1e6:
+		fault("r", events, fmt.Sprintf("must be at most %d events per microsecond; to exempt a key, use ratelimit.Unlimited", int64(gcra.MaxRate)))
+	case events*gcra.MaxRefill.Seconds() < 1:
+		fault("r", events, fmt.Sprintf("must be at least one event in %v, such as rate.Every(time.Hour)", gcra.MaxRefill))
 	}
 	if burst < 1 {
 		fault("burst", burst, "must be at least 1: with 0, nothing would ever be admitted")
@@ -46,10 +48,10 @@ func FromRate(r rate.Limit, burst int) (Limit, error) {
 		return Limit{}, errors.Join(faults...)
 	}
 	l := Limit{Burst: burst}
-	if events > MaxRate {
+	if events > gcra.MaxRate {
 		l.Rate, l.Period = int(events/1e6), time.Microsecond
 	} else {
-		n, seconds := fraction(events, MaxRate, int64(math.MaxInt64/time.Second))
+		n, seconds := fraction(events, gcra.MaxRate, int64(math.MaxInt64/time.Second))
 		l.Rate, l.Period = int(n), time.Duration(seconds)*time.Second
 	}
 	if err := l.Validate(); err != nil {

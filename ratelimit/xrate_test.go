@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 func TestFromRate(t *testing.T) {
@@ -59,17 +60,17 @@ func TestFromRateHuge(t *testing.T) {
 	if math.MaxInt == math.MaxInt32 {
 		t.Skip("an int cannot hold these rates")
 	}
-	maxRate := int64(ratelimit.MaxRate)
+	maxRate := int64(gcra.MaxRate)
 	for _, test := range []struct {
 		r    rate.Limit
 		want ratelimit.Limit
 	}{
-		{ratelimit.MaxRate, ratelimit.Limit{Rate: int(maxRate), Period: time.Second, Burst: 3}},
-		{ratelimit.MaxRate - 0.5, ratelimit.Limit{Rate: int(maxRate) - 1, Period: time.Second, Burst: 3}},
-		{ratelimit.MaxRate + 1, ratelimit.Limit{Rate: 2147, Period: time.Microsecond, Burst: 3}},
+		{gcra.MaxRate, ratelimit.Limit{Rate: int(maxRate), Period: time.Second, Burst: 3}},
+		{gcra.MaxRate - 0.5, ratelimit.Limit{Rate: int(maxRate) - 1, Period: time.Second, Burst: 3}},
+		{gcra.MaxRate + 1, ratelimit.Limit{Rate: 2147, Period: time.Microsecond, Burst: 3}},
 		{3e9, ratelimit.Limit{Rate: 3000, Period: time.Microsecond, Burst: 3}},
-		{ratelimit.MaxRate * 1e6, ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: 3}},
-		{ratelimit.MaxRate*1e6 + 999_999, ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: 3}},
+		{gcra.MaxRate * 1e6, ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: 3}},
+		{gcra.MaxRate*1e6 + 999_999, ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: 3}},
 	} {
 		if got, err := ratelimit.FromRate(test.r, 3); err != nil || got != test.want {
 			t.Errorf("%v: %#v, %v; want %#v", float64(test.r), got, err, test.want)
@@ -98,7 +99,7 @@ func TestFromRateRefuses(t *testing.T) {
 		{"less than one in ten years", 1 / 315_360_000.1, 1, "r", "must be at least one event in"},
 		{"1e300", 1e300, 1, "r", "r 1e+300 must be at most 2147483648 events per microsecond"},
 		{"the next below Inf", rate.Limit(math.Nextafter(math.MaxFloat64, 0)), 1, "r", "must be at most"},
-		{"one above the most", (ratelimit.MaxRate + 1) * 1e6, 1, "r", "must be at most"},
+		{"one above the most", (gcra.MaxRate + 1) * 1e6, 1, "r", "must be at most"},
 		{"burst 0", 5, 0, "burst", "burst 0 must be at least 1"},
 		{"burst -1", 5, -1, "burst", "burst -1 must be at least 1"},
 		{"both", -5, -5, "r burst", "burst -5 must be at least 1"},
@@ -149,7 +150,7 @@ func TestFromRateIsClose(t *testing.T) {
 		}
 		got := float64(l.Rate) / l.Period.Seconds()
 		bound := 1e-9
-		if r > ratelimit.MaxRate {
+		if r > gcra.MaxRate {
 			bound = 1.0 / 2000
 		}
 		if math.Abs(got-r) > bound*r {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -25,7 +27,7 @@ func TestZeroLimiter(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if h := l.Check(t.Context()); h.Status != ratelimit.StatusFailed || len(h.Warnings) != 1 {
+	if h := l.Check(t.Context()); h.Status != store.StatusFailed || len(h.Warnings) != 1 {
 		t.Errorf("Check: %+v", h)
 	}
 	if r := l.ShadowReport(); !r.Since.IsZero() || r.Decisions != 0 || r.Keys != nil || l.Shadow() {
@@ -36,14 +38,14 @@ func TestZeroLimiter(t *testing.T) {
 // TestZeroStores answer with an error, be it through a limiter or not.
 func TestZeroStores(t *testing.T) {
 	five := policyOf(t, ratelimit.PerSecond(5))
-	for name, store := range map[string]ratelimit.Store{"memstore": new(memstore.Store)} {
-		if d, err := store.Take(t.Context(), ratelimit.Request{Key: "key", Policy: five, Cost: 1}); err == nil || d.Allowed {
+	for name, backend := range map[string]store.Store{"memstore": new(memstore.Store)} {
+		if d, err := backend.Take(t.Context(), store.Request{Key: "key", Limits: five.Compiled(), Cost: 1}); err == nil || d.Allowed {
 			t.Errorf("%s: Take: %+v, %v", name, d, err)
 		}
-		if err := store.Reset(t.Context(), "key", five); err == nil {
+		if err := backend.Reset(t.Context(), "key", five.Compiled()); err == nil {
 			t.Errorf("%s: Reset returns no error", name)
 		}
-		l := newLimiterOn(t, store, ratelimit.PerSecond(5), ratelimit.Config{})
+		l := newLimiterOn(t, backend, ratelimit.PerSecond(5), ratelimit.Config{})
 		if r, err := l.Allow(t.Context(), "key"); err == nil || r.Allowed || !strings.Contains(err.Error(), "zero Store") {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
@@ -53,13 +55,13 @@ func TestZeroStores(t *testing.T) {
 // TestZeroLimits are refused by New, and wherever else they come from.
 func TestZeroLimits(t *testing.T) {
 	for name, limits := range map[string]ratelimit.Limits{
-		"a Limit": ratelimit.Limit{}, "a Policy": &ratelimit.Policy{}, "a Table": &ratelimit.Table{}, "a Cache": &ratelimit.Cache{},
+		"a Limit": ratelimit.Limit{}, "a Policy": &ratelimit.Policy{}, "a Table": &plans.Table{}, "a Cache": &plans.Cache{},
 	} {
 		if l, err := ratelimit.New(memstore.New(memstore.Config{}), limits, ratelimit.Config{}); l != nil || err == nil {
 			t.Errorf("New takes %s that is zero", name)
 		}
 	}
-	for name, limits := range map[string]ratelimit.Limits{"a Cache": new(ratelimit.Cache), "a Table": new(ratelimit.Table)} {
+	for name, limits := range map[string]ratelimit.Limits{"a Cache": new(plans.Cache), "a Table": new(plans.Table)} {
 		if p, err := limits.PolicyFor(t.Context(), "key"); p != nil || err == nil {
 			t.Errorf("%s that is zero answers %v, %v", name, p, err)
 		}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // callsAt makes calls of one key that were answered 200 at once.
@@ -71,11 +71,11 @@ func TestVerdictFindsFaults(t *testing.T) {
 		{"allow all", func(c *call) { c.status = http.StatusOK }, "calls were admitted"},
 		{"no answer", func(c *call) { c.status = 0 }, "were answered"},
 		{"an error", func(c *call) { c.status = http.StatusInternalServerError }, "were answered"},
-		{"no decision here", func(c *call) { limited(c); c.source = ratelimit.FromStore }, "hung"},
+		{"no decision here", func(c *call) { limited(c); c.source = store.FromStore }, "hung"},
 	} {
 		calls := append([]call(nil), l.calls...)
 		for i := range calls {
-			calls[i].sent, calls[i].came, calls[i].source = calls[i].due, calls[i].due, ratelimit.FromShare
+			calls[i].sent, calls[i].came, calls[i].source = calls[i].due, calls[i].due, store.FromShare
 			c.answer(&calls[i])
 		}
 		h := &history{faults: []event{{phase: phase{"hung", hang, lasts}}}}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // The load: each key calls four times as often as it may.
@@ -24,7 +25,7 @@ type call struct {
 	sent   time.Duration
 	came   time.Duration // when the answer was there
 	status int           // 0: there was no answer
-	source ratelimit.Source
+	source store.Source
 	took   time.Duration // the decision alone
 }
 
@@ -132,7 +133,7 @@ func (l *load) observe(ctx context.Context, e ratelimit.Event) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.calls[i].source, l.calls[i].took = e.Result.Source, e.Took
+	l.calls[i].source, l.calls[i].took = e.Result.Source(), e.Took
 }
 
 // answered returns the calls that were due before an instant, once all of them have

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A row is what the callers saw in one step of time: of the calls that were due then.
@@ -36,9 +36,9 @@ func rowOf(before []call, from, to time.Duration, phase string, losses []loss) r
 		switch {
 		case !c.decided():
 			r.failed++
-		case c.source == ratelimit.FromStore:
+		case c.source == store.FromStore:
 			r.store++
-		case c.source == ratelimit.FromKnowledge:
+		case c.source == store.FromKnowledge:
 			r.knowledge++
 		default:
 			r.share++

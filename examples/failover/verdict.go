@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // verdict prints what held and what did not. It returns an error if a bound did not
@@ -48,9 +48,9 @@ func verdict(calls []call, rows []row, seen *history, out io.Writer) error {
 	for i, e := range seen.faults {
 		switch e.phase.fault {
 		case hang, kill:
-			say(decidedBy(calls, ratelimit.FromShare, e) > 0, "Redis %s: this process decided%s", e.phase.redis, after(seen, i, true, "no call waited for Redis any more"))
+			say(decidedBy(calls, store.FromShare, e) > 0, "Redis %s: this process decided%s", e.phase.redis, after(seen, i, true, "no call waited for Redis any more"))
 		case resume, restart:
-			say(decidedBy(calls, ratelimit.FromStore, e) > 0, "Redis %s: it decided again%s", e.phase.redis, after(seen, i, false, "all calls were its own again"))
+			say(decidedBy(calls, store.FromStore, e) > 0, "Redis %s: it decided again%s", e.phase.redis, after(seen, i, false, "all calls were its own again"))
 		default:
 		}
 	}
@@ -59,12 +59,12 @@ func verdict(calls []call, rows []row, seen *history, out io.Writer) error {
 	for i := range calls {
 		slowest, late = max(slowest, calls[i].latency()), max(late, calls[i].sent-calls[i].due)
 	}
-	fmt.Fprintf(out, "\nThe slowest answer took %s, of which a decision may take %v; this machine was late by up to %s to make a call.\n", inMs(slowest), ratelimit.DefaultTimeout, inMs(late))
+	fmt.Fprintf(out, "\nThe slowest answer took %s, of which a decision may take %v; this machine was late by up to %s to make a call.\n", inMs(slowest), store.DefaultTimeout, inMs(late))
 	return errors.Join(broken...)
 }
 
 // decidedBy counts the calls in a phase on which a source has decided.
-func decidedBy(calls []call, source ratelimit.Source, e event) int {
+func decidedBy(calls []call, source store.Source, e event) int {
 	n := 0
 	for i := range calls {
 		c := &calls[i]

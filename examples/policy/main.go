@@ -40,17 +40,17 @@ func run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		if r.Allowed {
-			fmt.Fprintf(out, "allowed, %d left of %s, the tighter limit\n", r.Remaining, r.Limit.Name)
+			fmt.Fprintf(out, "allowed, %d left of %s, the tighter limit\n", r.Remaining(), r.Limit().Name)
 			continue
 		}
-		fmt.Fprintf(out, "refused by %s, retry after %v\n", r.Limit.Name, r.RetryAfter.Round(time.Millisecond))
+		fmt.Fprintf(out, "refused by %s, retry after %v\n", r.Limit().Name, r.RetryAfter().Round(time.Millisecond))
 		for i := range r.Len() { // the limit that decides comes first
 			state := r.State(i)
 			fmt.Fprintf(out, "    %-10s  %d left, violated: %t\n", state.Limit.Name, state.Remaining, state.Violated)
 		}
-		if r.RetryAfter > time.Second {
+		if r.RetryAfter() > time.Second {
 			return nil
 		}
-		time.Sleep(r.RetryAfter)
+		time.Sleep(r.RetryAfter())
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/keyrate/keyrate/examples/internal/serve"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -59,11 +60,11 @@ func printTo(decisions *log.Logger) func(context.Context, ratelimit.Event) {
 		r, who := e.Result, serve.Label(ctx)
 		switch {
 		case e.Err != nil:
-			decisions.Printf("%s  undecided: %s", who, ratelimit.ErrorClass(e.Err))
+			decisions.Printf("%s  undecided: %s", who, store.ErrorClass(e.Err))
 		case r.Allowed:
-			decisions.Printf("%s  allowed  %d of %d left", who, r.Remaining, r.Limit.Burst)
+			decisions.Printf("%s  allowed  %d of %d left", who, r.Remaining(), r.Limit().Burst)
 		default:
-			decisions.Printf("%s  denied   %d of %d left, retry after %v", who, r.Remaining, r.Limit.Burst, r.RetryAfter)
+			decisions.Printf("%s  denied   %d of %d left, retry after %v", who, r.Remaining(), r.Limit().Burst, r.RetryAfter())
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
@@ -34,12 +35,12 @@ func startServer(ctx context.Context, redisURL string) (*server, error) {
 		return nil, err
 	}
 	s := &server{client: client}
-	store, err := redisstore.New(client, redisstore.Config{Prefix: "keyrate-example"})
+	backend, err := redisstore.New(client, redisstore.Config{Prefix: "keyrate-example"})
 	if err != nil {
 		s.stop()
 		return nil, err
 	}
-	limiter, err := ratelimit.New(store, limit, ratelimit.Config{})
+	limiter, err := ratelimit.New(backend, limit, ratelimit.Config{})
 	if err != nil {
 		s.stop()
 		return nil, err
@@ -77,11 +78,11 @@ func untilItDecides(ctx context.Context, limiter *ratelimit.Limiter) error {
 	var why string
 	for {
 		h := limiter.Check(ctx)
-		if h.Status == ratelimit.StatusOK {
+		if h.Status == store.StatusOK {
 			return nil
 		}
 		// One check that ran out of time says less than another, and nothing if it was cut short.
-		if c := class(h); why == "" || ctx.Err() == nil && c != ratelimit.ClassTimeout {
+		if c := class(h); why == "" || ctx.Err() == nil && c != store.ClassTimeout {
 			why = c
 		}
 		select {
@@ -93,7 +94,7 @@ func untilItDecides(ctx context.Context, limiter *ratelimit.Limiter) error {
 }
 
 // class returns why a part failed, such as "connect": see the classes of redisstore.
-func class(h ratelimit.Health) string {
+func class(h store.Health) string {
 	for _, part := range h.Parts {
 		if !part.OK {
 			return part.Class

@@ -14,6 +14,7 @@ import (
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -24,9 +25,9 @@ func TestCanary(t *testing.T) {
 	var shown, sent, log bytes.Buffer
 	events := make(chan string, 10_000)
 	text := fmt.Sprintf(`{"default":"1/s;shadow","plans":{"gold":"1/s"},"members":{%q:"gold"},"keys":{%q:"2/s;shadow"}}`, canary, canary+"-2")
-	for _, store := range []ratelimit.Store{memstore.New(memstore.Config{}), down{}, down{panics: true}} {
+	for _, backend := range []store.Store{memstore.New(memstore.Config{}), down{}, down{panics: true}} {
 		table := newTable(t, text)
-		limiter := newLimiter(t, store, table, ratelimit.Config{})
+		limiter := newLimiter(t, backend, table, ratelimit.Config{})
 		for range 3 {
 			_, _ = limiter.Allow(t.Context(), canary+"-2")
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 // Config configures [New]. The zero value is ready to use.
@@ -14,7 +15,7 @@ type Config struct {
 	// Table is the table that is shown and replaced. It must be the one that the limiter goes
 	// by. With nil, requests about the table get 404. The plan of a key is looked up in this
 	// table, even if a LimitsFunc in front of it holds the key to other limits.
-	Table *ratelimit.Table
+	Table *plans.Table
 	// TrustedOrigins are other origins whose web pages may send requests, such as
 	// "https://ops.example.com", in the form of
 	// [http.CrossOriginProtection.AddTrustedOrigin]. Empty means none. The browser sends a
@@ -64,9 +65,9 @@ const (
 
 // mayGoBy reports whether limits may come from table. Limits of a type that we do not know
 // may look them up there.
-func mayGoBy(limits ratelimit.Limits, table *ratelimit.Table) bool {
+func mayGoBy(limits ratelimit.Limits, table *plans.Table) bool {
 	switch limits := limits.(type) {
-	case *ratelimit.Table:
+	case *plans.Table:
 		return limits == table
 	case ratelimit.Limit, *ratelimit.Policy:
 		return false
@@ -97,7 +98,7 @@ func New(limiter *ratelimit.Limiter, authorize func(*http.Request) bool, c Confi
 			`func(r *http.Request) bool { return subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+secret)) == 1 }`))
 	}
 	if c.Table != nil && c.Table.Snapshot().Default() == nil {
-		faults = append(faults, errors.New("admin: Config.Table is the zero Table; make one with ratelimit.NewTable"))
+		faults = append(faults, errors.New("admin: Config.Table is the zero Table; make one with plans.NewTable"))
 	}
 	if c.Table != nil && limiter != nil && !mayGoBy(limiter.Limits(), c.Table) {
 		faults = append(faults, errors.New("admin: Config.Table is not the table of limiter, so what is put there would never be in force; make the limiter with ratelimit.New(store, table, ...)"))

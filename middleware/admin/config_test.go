@@ -8,11 +8,12 @@ import (
 
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
 func TestNewRejects(t *testing.T) {
-	h, err := admin.New(nil, nil, admin.Config{Table: new(ratelimit.Table), TrustedOrigins: []string{"https://ok.example", "ops.example/"}})
+	h, err := admin.New(nil, nil, admin.Config{Table: new(plans.Table), TrustedOrigins: []string{"https://ok.example", "ops.example/"}})
 	if h != nil || err == nil {
 		t.Fatalf("%v, %v", h, err)
 	}
@@ -30,7 +31,7 @@ func TestNewRejects(t *testing.T) {
 // nothing would change.
 func TestTableOfAnotherLimiter(t *testing.T) {
 	table, other := newTable(t, tableText), newTable(t, tableText)
-	cached, err := ratelimit.Cached(table, ratelimit.CacheConfig{})
+	cached, err := plans.NewCache(table, plans.CacheConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@
 //
 // Bodies are JSON, errors are RFC 9457 problems. A key is what a client sends: it goes
 // through [middleware.BucketKey], an address through [middleware.AddressKey]. The table is
-// the JSON form of a [ratelimit.TableConfig], with policies such as "5/s", ["50/s",
+// the JSON form of a [plans.TableConfig], with policies such as "5/s", ["50/s",
 // "1000/h;name=hourly"] or "unlimited". The state of a key or an address contains its hash,
 // by which the table and the report name it. Its parts are the limits of routes, and of other
 // limiters made with [ratelimit.Limiter.With]; a reset fills these, too. A table with a
@@ -47,7 +47,7 @@
 // goes by the old table or by the new one, never by parts of both, and does not wait.
 //
 // A new table is in force on this node until it is replaced again or the program ends. To
-// keep it, a program uses [Config.Observe] and [ratelimit.Table.Config]. A program that
+// keep it, a program uses [Config.Observe] and [plans.Table.Config]. A program that
 // loads its table from a file should not replace it here as well.
 //
 // # What it costs

@@ -10,16 +10,17 @@ import (
 
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
 // An operator looks at a customer, reads the table, and raises the limit of its plan.
 func ExampleNew() {
-	config, err := ratelimit.ReadTableConfig(strings.NewReader(`{"default": "5/s", "plans": {"gold": "50/s"}, "members": {"customer-17": "gold"}}`))
+	config, err := plans.ReadTableConfig(strings.NewReader(`{"default": "5/s", "plans": {"gold": "50/s"}, "members": {"customer-17": "gold"}}`))
 	if err != nil {
 		log.Fatal(err)
 	}
-	table, err := ratelimit.NewTable(config)
+	table, err := plans.NewTable(config)
 	if err != nil {
 		log.Fatal(err)
 	}

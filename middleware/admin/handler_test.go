@@ -139,8 +139,8 @@ func TestAuthorization(t *testing.T) {
 			}
 		}
 	}
-	if r, _ := d.limiter.Peek(t.Context(), "k"); r.Remaining > 1 {
-		t.Errorf("%d are left", r.Remaining)
+	if r, _ := d.limiter.Peek(t.Context(), "k"); r.Remaining() > 1 {
+		t.Errorf("%d are left", r.Remaining())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // keyState is the state of a key.
@@ -60,8 +61,8 @@ func (c *call) state() {
 		return
 	}
 	state := keyState{
-		Key: c.event.Key, Exempt: r.Exempt(), Allowed: r.Allowed, WouldDeny: r.WouldDeny,
-		RetryAfterMS: ceilMS(r.RetryAfter), Source: r.Source.String(), Limits: []limitState{},
+		Key: c.event.Key, Exempt: r.Exempt(), Allowed: r.Allowed, WouldDeny: r.WouldDeny(),
+		RetryAfterMS: ceilMS(r.RetryAfter()), Source: r.Source().String(), Limits: []limitState{},
 	}
 	if t := c.config.Table; t != nil {
 		if plan, ok := t.PlanOf(key); ok {
@@ -83,7 +84,7 @@ func (c *call) state() {
 // statesOf returns the state of each limit of a result.
 func statesOf(r *ratelimit.Result) (states []limitState) {
 	for i := range r.Len() {
-		states = append(states, stateOf(r.State(i), r.Shadow, true))
+		states = append(states, stateOf(r.State(i), r.Shadow(), true))
 	}
 	for i := range r.ShadowLen() {
 		s, known := r.ShadowState(i)
@@ -136,7 +137,7 @@ func (c *call) reset() {
 func guarded(f func() error) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = &ratelimit.StoreError{Class: ratelimit.ClassPanic}
+			err = &store.Error{Class: store.ClassPanic}
 		}
 	}()
 	return f()
@@ -146,7 +147,7 @@ func guarded(f func() error) (err error) {
 func (c *call) unavailable(err error) {
 	c.w.Header().Set(middleware.HeaderRetryAfter, "1")
 	c.answerProblem(problem{
-		Status: http.StatusServiceUnavailable, Class: ratelimit.ErrorClass(err),
+		Status: http.StatusServiceUnavailable, Class: store.ErrorClass(err),
 		Detail: "The limits of the key, or its buckets, cannot be reached; retry later.",
 	})
 }

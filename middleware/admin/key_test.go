@@ -13,6 +13,7 @@ import (
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -54,7 +55,7 @@ func TestState(t *testing.T) {
 		for body, want := range map[string]string{
 			`{"key":"monitoring"}`:          `"exempt":true,"plan":"staff","allowed":true,"would_deny":false,"retry_after_ms":0,"source":"none","limits":[]}`,
 			`{"key":"customer-19"}`:         `"allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[{"name":"default","limit":"7/s","shadow":false,"remaining":7,`,
-			`{"key":"customer-99"}`:              `"exempt":false,"allowed":true,`,
+			`{"key":"customer-99"}`:         `"exempt":false,"allowed":true,`,
 			`{"key":"\u0000ambiguous"}`:     `"limit":"5/s"`,
 			`{"address":"2001:db8::1%eth"}`: `"limit":"5/s"`,
 		} {
@@ -134,10 +135,10 @@ func TestStateOfShadow(t *testing.T) {
 
 // TestUnavailable: the response has the class of a fault and not its text.
 func TestUnavailable(t *testing.T) {
-	for class, store := range map[string]ratelimit.Store{
+	for class, backend := range map[string]store.Store{
 		`"class":"away"`: down{}, `"class":"panic"`: down{panics: true}, `,"class":"panic"`: unguarded{down{panics: true}},
 	} {
-		d := newDeskOn(t, newLimiter(t, store, ratelimit.PerSecond(5), ratelimit.Config{}), admin.Config{})
+		d := newDeskOn(t, newLimiter(t, backend, ratelimit.PerSecond(5), ratelimit.Config{}), admin.Config{})
 		for _, path := range []string{"/key/state", "/key/reset"} {
 			w := d.ask(t, "POST", path, `{"key":"k"}`)
 			wantProblem(t, w, 503, class)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -34,22 +36,22 @@ const tableText = `{
   }
 }`
 
-func newTable(t testing.TB, text string) *ratelimit.Table {
+func newTable(t testing.TB, text string) *plans.Table {
 	t.Helper()
-	c, err := ratelimit.ReadTableConfig(strings.NewReader(text))
+	c, err := plans.ReadTableConfig(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := ratelimit.NewTable(c)
+	table, err := plans.NewTable(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return table
 }
 
-func newLimiter(t testing.TB, store ratelimit.Store, limits ratelimit.Limits, c ratelimit.Config) *ratelimit.Limiter {
+func newLimiter(t testing.TB, backend store.Store, limits ratelimit.Limits, c ratelimit.Config) *ratelimit.Limiter {
 	t.Helper()
-	limiter, err := ratelimit.New(store, limits, c)
+	limiter, err := ratelimit.New(backend, limits, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +61,7 @@ func newLimiter(t testing.TB, store ratelimit.Store, limits ratelimit.Limits, c 
 // A desk is a handler with what is behind it.
 type desk struct {
 	http.Handler
-	table   *ratelimit.Table
+	table   *plans.Table
 	limiter *ratelimit.Limiter
 
 	mu     sync.Mutex
@@ -139,16 +141,16 @@ type down struct{ panics bool }
 
 var errDown = errors.New("down")
 
-func (d down) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-	return ratelimit.Decision{}, d.fail()
+func (d down) Take(context.Context, store.Request) (store.Decision, error) {
+	return store.Decision{}, d.fail()
 }
-func (d down) Reset(context.Context, string, *ratelimit.Policy) error { return d.fail() }
+func (d down) Reset(context.Context, string, []store.Limit) error { return d.fail() }
 
 func (d down) fail() error {
 	if d.panics {
 		panic("down")
 	}
-	return &ratelimit.StoreError{Class: "away", Err: errDown}
+	return &store.Error{Class: "away", Err: errDown}
 }
 
 // unguarded says that it never waits, so that the limiter calls it as it is.

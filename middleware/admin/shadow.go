@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // shadowReport is a [ratelimit.ShadowReport].
@@ -38,7 +38,7 @@ func (c *call) shadow() {
 	for _, k := range found.Keys {
 		key := shadowKey{
 			Key: k.Key, Limit: k.Limit, Refused: k.Refused, Overcount: k.Overcount, Tokens: k.Tokens,
-			Never: k.MaxRetryAfter == ratelimit.Never, First: k.First.UTC(), Last: k.Last.UTC(),
+			Never: k.MaxRetryAfter == gcra.Never, First: k.First.UTC(), Last: k.Last.UTC(),
 		}
 		if !key.Never {
 			ms := ceilMS(k.MaxRetryAfter)

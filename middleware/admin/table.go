@@ -11,11 +11,12 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 // snapshot returns the content of the table. If there is no table, it responds and returns
 // false.
-func (c *call) snapshot() (s ratelimit.TableSnapshot, ok bool) {
+func (c *call) snapshot() (s plans.Snapshot, ok bool) {
 	if c.config.Table == nil {
 		c.problem(http.StatusNotFound, "The program has no table to show: none was given as admin.Config.Table.")
 		return s, false
@@ -24,7 +25,7 @@ func (c *call) snapshot() (s ratelimit.TableSnapshot, ok bool) {
 }
 
 // etag returns the SHA-256 of the body of GET /table, in quotes.
-func etag(s ratelimit.TableSnapshot) string {
+func etag(s plans.Snapshot) string {
 	sum := s.Sum()
 	return `"` + hex.EncodeToString(sum[:]) + `"`
 }
@@ -91,13 +92,13 @@ func (c *call) replace() {
 		return
 	}
 	c.answerWithin(2 * tableBodyTime) // once to receive it, once to read it and put it in force
-	table, err := ratelimit.ReadTableConfig(body)
+	table, err := plans.ReadTableConfig(body)
 	if err == nil {
 		c.bodyRead()
 		err = checkKeys(table)
 	}
 	if err == nil {
-		var replaced ratelimit.TableSnapshot
+		var replaced plans.Snapshot
 		if replaced, err = s.Replace(table); err == nil {
 			c.event.ETag = etag(replaced)
 			c.w.Header().Set("ETag", c.event.ETag)
@@ -106,7 +107,7 @@ func (c *call) replace() {
 		}
 	}
 	switch faults := faultsOf(err, s.Plans()); {
-	case errors.Is(err, ratelimit.ErrTableChanged):
+	case errors.Is(err, plans.ErrChanged):
 		c.problem(http.StatusPreconditionFailed, changed)
 	case len(faults) > 0:
 		c.answerProblem(problem{Status: http.StatusUnprocessableEntity, Detail: "The table cannot be used; the one that is in force stays.", Errors: faults})
@@ -117,7 +118,7 @@ func (c *call) replace() {
 
 // checkKeys rejects keys that no client can have, because [middleware.BucketKey] changes
 // them. Their limits would silently have no effect.
-func checkKeys(t ratelimit.TableConfig) error {
+func checkKeys(t plans.TableConfig) error {
 	var faults []error
 	more := 0
 	check := func(part, key string) {
@@ -153,18 +154,18 @@ func anyMatches(lines []string, tag string) bool {
 
 // faultsOf returns the reasons to reject a table, without anything that the client sent: a
 // key may be in any place. plans are those in force, whose names are not secret.
-func faultsOf(err error, plans map[string]*ratelimit.Policy) []fault {
+func faultsOf(err error, byPlan map[string]*ratelimit.Policy) []fault {
 	switch e := err.(type) { //nolint:errorlint // not what it wraps
 	case *ratelimit.LimitError:
 		detail := e.Want
 		if more, ok := e.Value.(int); ok && e.Field == "TableConfig" {
 			detail = fmt.Sprintf("%d %s", more, detail)
 		}
-		return []fault{{placeOf(e.Field, plans), detail}}
+		return []fault{{placeOf(e.Field, byPlan), detail}}
 	case interface{ Unwrap() []error }:
 		var faults []fault
 		for _, err := range e.Unwrap() {
-			faults = append(faults, faultsOf(err, plans)...)
+			faults = append(faults, faultsOf(err, byPlan)...)
 		}
 		return faults
 	default:
@@ -174,7 +175,7 @@ func faultsOf(err error, plans map[string]*ratelimit.Policy) []fault {
 
 // placeOf makes a place in a TableConfig into one in its JSON form. A plan that is not in
 // force is named by its hash.
-func placeOf(field string, plans map[string]*ratelimit.Policy) string {
+func placeOf(field string, byPlan map[string]*ratelimit.Policy) string {
 	place := strings.TrimPrefix(strings.TrimPrefix(field, "TableConfig"), ".")
 	place = strings.TrimSpace(place)
 	if rest, ok := strings.CutPrefix(place, "Plans["); ok {
@@ -183,7 +184,7 @@ func placeOf(field string, plans map[string]*ratelimit.Policy) string {
 		if err != nil || err2 != nil {
 			return "plans"
 		}
-		if _, known := plans[name]; !known {
+		if _, known := byPlan[name]; !known {
 			place = fmt.Sprintf("Plans[%.19s…%s", ratelimit.HashKey(name), rest[len(quoted):])
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/transport"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestParseReadsKeyrate checks that Parse reads what keyrate's middleware sends.
@@ -45,7 +46,7 @@ func TestParseReadsKeyrate(t *testing.T) {
 // sends, those of routes included.
 func TestParseReadsTheLongestName(t *testing.T) {
 	for _, name := range []string{
-		strings.Repeat("n", ratelimit.MaxName), strings.Repeat("n", ratelimit.MaxName-1),
+		strings.Repeat("n", store.MaxName), strings.Repeat("n", store.MaxName-1),
 		middleware.RouteName("GET /export/{id}", "a=b"), middleware.RouteName("/"+strings.Repeat("long/", 20), ""),
 	} {
 		p, err := ratelimit.NewPolicy(ratelimit.PerHour(5).Named(name), ratelimit.PerDay(50))

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 // TestTableWants: a key is an address here exactly where it is one to the table.
@@ -14,7 +15,7 @@ func TestTableWants(t *testing.T) {
 		"192.0.2.1-192.0.2.9", "192.0.2.1 - 192.0.2.9", "ip 192.0.2.1", "  ip 192.0.2.1", " ip 2001:db8::1",
 		"sk.live.1234", "a.b", "dead.beef", "v1.2.3.4", "1.2.3", "10.1.2.3.4", "user:password", "x%1.2.3.4", " ip 192.0.2.1", " ip 2001:db8::/64",
 	} {
-		_, err := ratelimit.NewTable(ratelimit.TableConfig{Default: ratelimit.Unlimited, Keys: map[string]*ratelimit.Policy{key: ratelimit.Unlimited}})
+		_, err := plans.NewTable(plans.TableConfig{Default: ratelimit.Unlimited, Keys: map[string]*ratelimit.Policy{key: ratelimit.Unlimited}})
 		if got := tableWants(key) != ""; got != (err != nil) {
 			t.Errorf("%q is an address: %v; to the table: %v", key, got, err)
 		}

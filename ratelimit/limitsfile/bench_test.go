@@ -27,7 +27,7 @@ func million(n int, isJSON bool) []byte {
 			fmt.Fprintf(b, "    %q: %q", key, value)
 		}
 	}
-	plans := []string{"gold", "trial", "staff"}
+	byPlan := []string{"gold", "trial", "staff"}
 	for i := range n {
 		key := fmt.Sprintf("customer-%07d", i)
 		if i%2 == 1 {
@@ -36,7 +36,7 @@ func million(n int, isJSON bool) []byte {
 		if i%10 == 0 {
 			write(&keys, key, fmt.Sprintf("%d/s", 1+i%50))
 		} else {
-			write(&members, key, plans[i%3])
+			write(&members, key, byPlan[i%3])
 		}
 	}
 	if isJSON {

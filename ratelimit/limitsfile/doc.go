@@ -1,4 +1,4 @@
-// Package limitsfile makes a [ratelimit.Table] from a YAML or JSON file, for the operator
+// Package limitsfile makes a [plans.Table] from a YAML or JSON file, for the operator
 // of an API, and replaces its content when the file changes.
 //
 //	# Limits of the API. Takes hold when it is saved.
@@ -19,7 +19,7 @@
 // hashed key is that of [ratelimit.HashKey], and a file whose name ends in .json has the
 // same shape in JSON. A key is the text as it is written: 12345, 1e3, true and null are
 // keys of that many characters, in quotes or not. An address or a prefix is no key: see
-// [ratelimit.TableConfig]. [Schema] is a JSON Schema of the format,
+// [plans.TableConfig]. [Schema] is a JSON Schema of the format,
 // for editors.
 //
 // Of YAML, what a list of limits does not need is refused, so that nothing in a file means

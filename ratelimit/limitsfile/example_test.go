@@ -60,7 +60,7 @@ func ExampleOpen() {
 	}
 	show := func() {
 		result, _ := limiter.Peek(context.Background(), "customer-17")
-		fmt.Println(result.Limit)
+		fmt.Println(result.Limit())
 	}
 	show()
 	write("default: 5/d\nplans: {gold: 70/d}\nmembers: {customer-17: gold}\n")

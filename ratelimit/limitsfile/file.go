@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 // Config is what [Open] can be told. Its zero value is ready for use.
@@ -34,7 +34,7 @@ type Config struct {
 type File struct {
 	path   string
 	config Config
-	table  *ratelimit.Table
+	table  *plans.Table
 
 	reading sync.Mutex // one attempt at a time, with its event
 	seen    look       // of the last attempt; guarded by reading
@@ -80,7 +80,7 @@ func Open(path string, c Config) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.table, err = ratelimit.NewTable(tableConfig); err != nil {
+	if f.table, err = plans.NewTable(tableConfig); err != nil {
 		return nil, &FileError{File: path, Found: "limits that cannot be used", Err: err}
 	}
 	f.seen, f.outcome = s.look, s.outcome(stale)
@@ -89,12 +89,12 @@ func Open(path string, c Config) (*File, error) {
 	return f, nil
 }
 
-func versionOf(s snapshot, c ratelimit.TableConfig) Version {
+func versionOf(s snapshot, c plans.TableConfig) Version {
 	return Version{Hash: s.hash, Keys: len(c.Members) + len(c.Keys), Plans: len(c.Plans), Since: time.Now()}
 }
 
 // Table returns the table that the file is read into: always the same one.
-func (f *File) Table() *ratelimit.Table { return f.table }
+func (f *File) Table() *plans.Table { return f.table }
 
 // Status says what is in force, and whether the last attempt to read the file failed.
 func (f *File) Status() Status {
@@ -137,7 +137,7 @@ func (f *File) put(s snapshot, err error, begun time.Time) error {
 	if errors.Is(err, errUnlinked) {
 		stale, err = err, nil // its content can be used
 	}
-	var c ratelimit.TableConfig
+	var c plans.TableConfig
 	if err == nil {
 		c, err = Parse(f.path, s.data)
 	}

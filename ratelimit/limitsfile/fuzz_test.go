@@ -14,7 +14,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 // seed gives a fuzz target every file that the tests know.
@@ -45,7 +45,7 @@ func FuzzParse(f *testing.F) {
 			checkFault(t, data, err)
 			return
 		}
-		if _, err := ratelimit.NewTable(c); err != nil {
+		if _, err := plans.NewTable(c); err != nil {
 			t.Errorf("no table: %v", err)
 		}
 	})

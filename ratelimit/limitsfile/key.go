@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 const hashPrefix = "sha256:"
@@ -52,7 +53,7 @@ func tableWants(key string) string {
 	if !strings.ContainsAny(text, ".:") || strings.Trim(strings.TrimSpace(text), addressBytes) != "" { // most keys
 		return ""
 	}
-	_, err := ratelimit.NewTable(ratelimit.TableConfig{Default: ratelimit.Unlimited, Keys: map[string]*ratelimit.Policy{key: ratelimit.Unlimited}})
+	_, err := plans.NewTable(plans.TableConfig{Default: ratelimit.Unlimited, Keys: map[string]*ratelimit.Policy{key: ratelimit.Unlimited}})
 	if fault, ok := errors.AsType[*ratelimit.LimitError](err); ok {
 		return fault.Want
 	}

@@ -26,7 +26,7 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Default.String() != "5/s" || c.Plans["gold"].Len() != 2 || c.Plans["staff"] != ratelimit.Unlimited || len(c.Members) != 2 || len(c.Keys) != 1 {
+	if c.Default.String() != "5/s" || len(c.Plans["gold"].Limits()) != 2 || c.Plans["staff"] != ratelimit.Unlimited || len(c.Members) != 2 || len(c.Keys) != 1 {
 		t.Errorf("%+v", c)
 	}
 	_, err = limitsfile.Parse("limits.yaml", []byte(strings.Replace(file, "customer-17: gold", "customer-17: golden", 1)))

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 // MaxSize is how large a file can be, in bytes: 256 MiB. A million hashed keys take some 80.
@@ -15,21 +15,21 @@ const MaxSize = 256 << 20
 
 // Parse reads a file of limits that is in memory: JSON if its name ends in .json, else YAML.
 // The error joins a [FileError] for each fault, of which it tells the first 20. The config
-// of a nil error is one of which [ratelimit.NewTable] makes a table. data is not kept.
-func Parse(name string, data []byte) (ratelimit.TableConfig, error) {
+// of a nil error is one of which [plans.NewTable] makes a table. data is not kept.
+func Parse(name string, data []byte) (plans.TableConfig, error) {
 	f := &faults{file: name}
 	if len(data) > MaxSize {
 		f.add(position{}, "", fmt.Sprintf("%d bytes", len(data)), fmt.Sprintf("must not be larger than %d MiB", MaxSize>>20))
-		return ratelimit.TableConfig{}, f.err()
+		return plans.TableConfig{}, f.err()
 	}
 	root, ok := parseTree(f, data, strings.EqualFold(filepath.Ext(name), ".json"))
 	if !ok {
-		return ratelimit.TableConfig{}, f.err()
+		return plans.TableConfig{}, f.err()
 	}
 	b := builder{faults: f}
 	c := b.table(root)
 	if err := f.err(); err != nil {
-		return ratelimit.TableConfig{}, err
+		return plans.TableConfig{}, err
 	}
 	return c, nil
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -46,7 +46,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		table, err := ratelimit.NewTable(c)
+		table, err := plans.NewTable(c)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -189,18 +189,18 @@ func TestSchemaAgreesOnRandomFiles(t *testing.T) {
 		if random.IntN(30) > 0 {
 			document["default"] = limits()
 		}
-		plans, members, keys := map[string]any{}, map[string]any{}, map[string]any{}
+		byPlan, members, keys := map[string]any{}, map[string]any{}, map[string]any{}
 		for _, plan := range []string{"gold", "trial", ""}[:random.IntN(20)/9+1] {
-			plans[plan] = limits()
+			byPlan[plan] = limits()
 		}
 		for range random.IntN(4) {
 			members[key()] = pick("gold", "gold", "gold", "gold", "trial", "", 5, nil, []any{"gold"})
 			keys[key()] = limits()
 		}
-		document["plans"], document["members"], document["keys"] = plans, members, keys
+		document["plans"], document["members"], document["keys"] = byPlan, members, keys
 		switch random.IntN(30) {
 		case 0:
-			document["Plans"] = plans
+			document["Plans"] = byPlan
 		case 1:
 			document["keys"] = pick(nil, []any{}, "x", 5, false)
 		case 2:

@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 // A builder makes a table of the nodes of a file, and tells all that is wrong with them.
 type builder struct {
 	*faults
-	config   ratelimit.TableConfig
+	config   plans.TableConfig
 	plans    map[string]string // each name to itself, so that members share one text
 	policies map[string]*ratelimit.Policy
 	hashed   bool // there are hashed keys
@@ -23,7 +24,7 @@ var fieldNames = []string{"default", "plans", "members", "keys"}
 const wantShape = "must be a map with default and, if need be, plans, members and keys"
 
 // table reads the whole file.
-func (b *builder) table(root node) ratelimit.TableConfig {
+func (b *builder) table(root node) plans.TableConfig {
 	if root.kind == kindRefused {
 		return b.config
 	}

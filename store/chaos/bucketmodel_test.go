@@ -9,6 +9,8 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A token of the histories takes an hour, longer than any history: each call takes whole
@@ -31,7 +33,7 @@ type op struct {
 // any later time, or never.
 type outcome struct {
 	lost     bool
-	decision ratelimit.Decision
+	decision store.Decision
 }
 
 // A bucketState is a bucket in the model: when it is full, and the time of its last answer,
@@ -73,7 +75,7 @@ var bucketModel = porcupine.Model{
 		} else if allowed {
 			debt = after
 		}
-		if got.decision.Debts[0] != (ratelimit.Debt{Micros: debt}) {
+		if got.decision.Debts[0] != (gcra.Debt{Micros: debt}) {
 			return false, b
 		}
 		if after <= capacity && cost > 0 {
@@ -89,8 +91,8 @@ var bucketModel = porcupine.Model{
 func TestBucketModel(t *testing.T) {
 	const start = 1_000_000
 	call := func(from, to int64, cost int, now int64, allowed bool, tokens, micros int64) porcupine.Operation {
-		return porcupine.Operation{Input: op{"k", cost}, Call: from, Return: to, Output: outcome{decision: ratelimit.Decision{
-			Allowed: allowed, Now: start + now, Debts: [ratelimit.MaxLimits]ratelimit.Debt{{Micros: tokens*historyToken + micros}},
+		return porcupine.Operation{Input: op{"k", cost}, Call: from, Return: to, Output: outcome{decision: store.Decision{
+			Allowed: allowed, Now: start + now, Debts: [store.MaxLimits]gcra.Debt{{Micros: tokens*historyToken + micros}},
 		}}}
 	}
 	lost := func(from int64, cost int) porcupine.Operation {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/internal/testkit"
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
@@ -24,12 +24,12 @@ func TestCancelled(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Duration(i%10)*time.Millisecond, cancel)
 		start := time.Now()
-		d, err := l.store.Take(ctx, ratelimit.Request{Key: "key", Policy: p, Cost: 1, Timeout: patience})
+		d, err := l.store.Take(ctx, store.Request{Key: "key", Limits: p, Cost: 1, Timeout: patience})
 		cancel()
-		switch class := ratelimit.ErrorClass(err); {
+		switch class := store.ErrorClass(err); {
 		case err == nil && d.Allowed:
 			decided++
-		case class == ratelimit.ClassCanceled:
+		case class == store.ClassCanceled:
 			cancelled++
 			if time.Since(start) > stalls.Widen(chaos.Patience(20*time.Millisecond), start) {
 				late++

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -24,15 +25,15 @@ func TestClusterSlotMoves(t *testing.T) {
 		{"called under either limit", "called under either limit"},
 	} {
 		t.Run(c.key, func(t *testing.T) {
-			store := patientStore(t, cluster)
-			slot, from := bucketAt(t, cluster, store, c.key, first)
-			bucketAt(t, cluster, store, c.key, second)
+			backend := patientStore(t, cluster)
+			slot, from := bucketAt(t, cluster, backend, c.key, first)
+			bucketAt(t, cluster, backend, c.key, second)
 			to := cluster.Nodes[0]
 			if to == from {
 				to = cluster.Nodes[1]
 			}
-			one := startLoad(t, store, patience, first, []string{c.key, "bystander 1 of " + c.key, "bystander 2 of " + c.key}, 4, time.Millisecond)
-			two := startLoad(t, store, patience, second, []string{c.second}, 4, time.Millisecond)
+			one := startLoad(t, backend, patience, first, []string{c.key, "bystander 1 of " + c.key, "bystander 2 of " + c.key}, 4, time.Millisecond)
+			two := startLoad(t, backend, patience, second, []string{c.second}, 4, time.Millisecond)
 			asked, moved := cluster.Errors("ASK"), cluster.Errors("MOVED")
 			for range 2 {
 				moveSlot(t, cluster, slot, from, to)
@@ -89,11 +90,11 @@ func moveSlot(t *testing.T, cluster *chaos.Cluster, slot int, from, to *chaos.Se
 // charged. When both are on one master, decisions are made again.
 func TestClusterSlotHalfMoved(t *testing.T) {
 	watch, cluster := startWatch(t), chaos.StartCluster(t)
-	store := storeAt(t, cluster)
+	backend := storeAt(t, cluster)
 	both := policyOf(t, countable.Named("first"), countable.Named("second"))
 	const key = "moving"
-	slot, from := bucketAt(t, cluster, store, key, countable.Named("first"))
-	bucketAt(t, cluster, store, key, countable.Named("second"))
+	slot, from := bucketAt(t, cluster, backend, key, countable.Named("first"))
+	bucketAt(t, cluster, backend, key, countable.Named("second"))
 	to := cluster.Nodes[0]
 	if to == from {
 		to = cluster.Nodes[1]
@@ -104,8 +105,8 @@ func TestClusterSlotHalfMoved(t *testing.T) {
 	var took []time.Duration
 	for range 20 {
 		start := time.Now()
-		d, err := tryTake(t.Context(), store, key, both, 1)
-		if class := ratelimit.ErrorClass(err); class != redisstore.ClassCluster || d.Allowed {
+		d, err := tryTake(t.Context(), backend, key, both, 1)
+		if class := store.ErrorClass(err); class != redisstore.ClassCluster || d.Allowed {
 			t.Fatalf("with half of the buckets here and half there: allowed=%v, class %q, %v; want class %q", d.Allowed, class, err, redisstore.ClassCluster)
 		}
 		took = append(took, time.Since(start))
@@ -115,22 +116,22 @@ func TestClusterSlotHalfMoved(t *testing.T) {
 		t.Error("no server said TRYAGAIN")
 	}
 	cluster.MoveKeys(from, to, buckets[1:]...)
-	if d := take(t, store, key, both, 1); !d.Allowed {
+	if d := take(t, backend, key, both, 1); !d.Allowed {
 		t.Errorf("with both buckets there: %+v", d)
 	}
 	cluster.CloseSlot(slot, from, to)
-	if d := take(t, store, key, both, 1); !d.Allowed {
+	if d := take(t, backend, key, both, 1); !d.Allowed {
 		t.Errorf("after the move: %+v", d)
 	}
 	for _, limit := range []ratelimit.Limit{countable.Named("first"), countable.Named("second")} {
-		if n := charged(t, store, key, limit); n != 3 {
+		if n := charged(t, backend, key, limit); n != 3 {
 			t.Errorf("limit %s: %d tokens were charged; want 3", limit.Name, n)
 		}
 	}
 }
 
 // bucketAt makes the bucket of a key with a call, and returns its server.
-func bucketAt(t *testing.T, cluster *chaos.Cluster, store ratelimit.Store, key string, limit ratelimit.Limit) (slot int, at *chaos.Server) {
+func bucketAt(t *testing.T, cluster *chaos.Cluster, backend store.Store, key string, limit ratelimit.Limit) (slot int, at *chaos.Server) {
 	t.Helper()
 	before := map[string]bool{}
 	for _, node := range cluster.Nodes[:3] {
@@ -139,7 +140,7 @@ func bucketAt(t *testing.T, cluster *chaos.Cluster, store ratelimit.Store, key s
 		}
 	}
 	for range 50 { // a bucket of a quick limit may expire during a stall
-		take(t, store, key, policyOf(t, limit), 1)
+		take(t, backend, key, policyOf(t, limit), 1)
 		for _, node := range cluster.Nodes[:3] {
 			for _, name := range node.Keys("keyrate:") {
 				if !before[name] {
@@ -157,12 +158,12 @@ func bucketAt(t *testing.T, cluster *chaos.Cluster, store ratelimit.Store, key s
 // replica has taken over. (By itself the client reloads the topology once a minute.)
 func TestClusterMasterKilled(t *testing.T) {
 	watch, cluster := startWatch(t), chaos.StartCluster(t)
-	store := storeAt(t, cluster)
+	backend := storeAt(t, cluster)
 	limit := ratelimit.PerSecond(20)
 	master := cluster.Nodes[0]
 	var its, others []string
 	for _, key := range keysNamed("key", 30) {
-		if _, at := bucketAt(t, cluster, store, key, limit); at == master {
+		if _, at := bucketAt(t, cluster, backend, key, limit); at == master {
 			its = append(its, key)
 		} else {
 			others = append(others, key)
@@ -172,7 +173,7 @@ func TestClusterMasterKilled(t *testing.T) {
 		t.Fatalf("%d keys are the master's and %d of others: too few", len(its), len(others))
 	}
 	time.Sleep(time.Second) // all buckets are full again
-	l := startLoad(t, store, ratelimit.DefaultTimeout, limit, append(its, others...), 1, 12*time.Millisecond)
+	l := startLoad(t, backend, store.DefaultTimeout, limit, append(its, others...), 1, 12*time.Millisecond)
 	l.watch = watch
 	time.Sleep(time.Second)
 	counting := time.Now()
@@ -198,7 +199,7 @@ func TestClusterMasterKilled(t *testing.T) {
 		takeover.Round(time.Millisecond), back.Round(time.Millisecond), reloads, during, l.between(killed, time.Time{}, others...))
 	watch.wantNoErrors(t, l.between(time.Time{}, killed, its...))
 	watch.wantNoErrors(t, l.between(time.Time{}, time.Time{}, others...))
-	wantClasses(t, during, redisstore.ClassConnect, redisstore.ClassLost, ratelimit.ClassTimeout, redisstore.ClassCluster, redisstore.ClassReadOnly)
+	wantClasses(t, during, redisstore.ClassConnect, redisstore.ClassLost, store.ClassTimeout, redisstore.ClassCluster, redisstore.ClassReadOnly)
 	if most := takeover + watch.within(2*time.Second); back > most {
 		t.Errorf("back after %v; want at most %v, 2 s after the replica took over", back, most)
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 	"github.com/keyrate/keyrate/store/storetest"
@@ -27,7 +29,7 @@ func contract(t *testing.T, at any) {
 	t.Run("steered clock", func(t *testing.T) {
 		var clock *chaos.Clock
 		storetest.Run(t, storetest.Harness{
-			New: func(t *testing.T) ratelimit.Store {
+			New: func(t *testing.T) store.Store {
 				clock = newClock(t)
 				client := patientClient(t, at)
 				clock.Steer(client)
@@ -44,8 +46,8 @@ func contract(t *testing.T, at any) {
 
 // realClock checks the part of the contract that is visible in real time: with the
 // unchanged scripts, and keys that expire.
-func realClock(t *testing.T, store ratelimit.Store) {
-	if err := ratelimit.Prove(t.Context(), store, patience); err != nil {
+func realClock(t *testing.T, backend store.Store) {
+	if err := store.Probe(t.Context(), backend, patience); err != nil {
 		t.Errorf("Prove returned %v", err)
 	}
 	for _, limit := range []ratelimit.Limit{
@@ -54,32 +56,32 @@ func realClock(t *testing.T, store ratelimit.Store) {
 		t.Run(limit.String(), func(t *testing.T) {
 			t.Parallel()
 			p, key := policyOf(t, limit), "real "+limit.String()
-			burst := p.Bucket(0).Limit().Burst
+			burst := p[0].Burst()
 			windows := newWindows(limit)
 			for range 2 { // from full to empty, and full again
 				for i := range burst {
-					d := take(t, store, key, p, 1)
+					d := take(t, backend, key, p, 1)
 					if !d.Allowed {
 						t.Fatalf("call %d of a burst of %d was denied", i+1, burst)
 					}
 					windows.add(d.Now, 1)
 				}
 				for range 4 { // a caller waits as long as the debt says, and is admitted
-					d := take(t, store, key, p, 1)
-					wait := p.Bucket(0).RetryAfter(d.Debts[0], 1)
+					d := take(t, backend, key, p, 1)
+					wait := p[0].RetryAfter(d.Debts[0], 1)
 					if d.Allowed {
 						windows.add(d.Now, 1)
 						continue
 					}
 					time.Sleep(wait)
-					if d = take(t, store, key, p, 1); !d.Allowed {
+					if d = take(t, backend, key, p, 1); !d.Allowed {
 						t.Fatalf("denied after the wait of %v that follows from the debt; the debt is %v", wait, d.Debts[0])
 					}
 					windows.add(d.Now, 1)
 				}
-				d := take(t, store, key, p, 0)
+				d := take(t, backend, key, p, 0)
 				time.Sleep(d.Debts[0].Duration() + 2*time.Millisecond)
-				if d = take(t, store, key, p, 0); d.Debts[0] != (ratelimit.Debt{}) {
+				if d = take(t, backend, key, p, 0); d.Debts[0] != (gcra.Debt{}) {
 					t.Errorf("after the refill the debt is %v", d.Debts[0])
 				}
 			}
@@ -89,9 +91,9 @@ func realClock(t *testing.T, store ratelimit.Store) {
 }
 
 // take asks for a decision and fails the test on an error.
-func take(t testing.TB, store ratelimit.Store, key string, p *ratelimit.Policy, cost int) ratelimit.Decision {
+func take(t testing.TB, backend store.Store, key string, p []store.Limit, cost int) store.Decision {
 	t.Helper()
-	d, err := store.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: patience})
+	d, err := backend.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: cost, Timeout: patience})
 	if err != nil {
 		t.Errorf("Take returned an error: %v", err)
 	}
@@ -99,6 +101,6 @@ func take(t testing.TB, store ratelimit.Store, key string, p *ratelimit.Policy, 
 }
 
 // tryTake is take with the default timeout, and returns the error.
-func tryTake(ctx context.Context, store ratelimit.Store, key string, p *ratelimit.Policy, cost int) (ratelimit.Decision, error) {
-	return store.Take(ctx, ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: ratelimit.DefaultTimeout})
+func tryTake(ctx context.Context, backend store.Store, key string, p []store.Limit, cost int) (store.Decision, error) {
+	return backend.Take(ctx, store.Request{Key: key, Limits: p, Cost: cost, Timeout: store.DefaultTimeout})
 }

@@ -3,13 +3,14 @@ package chaos_test
 import (
 	"testing"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
 // door returns a limiter with a store of its own on a server, as a program has it.
 func door(t testing.TB, at any, limits ...ratelimit.Limit) *ratelimit.Limiter {
 	t.Helper()
-	l, err := ratelimit.New(patientStore(t, at), policyOf(t, limits...), ratelimit.Config{Timeout: patience})
+	l, err := ratelimit.New(patientStore(t, at), testkit.Policy(t, limits...), ratelimit.Config{Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -121,14 +123,14 @@ func playHostsApart(t *testing.T, few testing.TB, server *chaos.Server, try int)
 
 func emptiedAndIdle(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.PerSecond(10).WithBurst(1000)
-	store, p := patientStore(t, server), policyOf(t, limit)
+	backend, p := patientStore(t, server), policyOf(t, limit)
 	start := time.Now()
-	first := take(t, store, "idle", p, 1000)
+	first := take(t, backend, "idle", p, 1000)
 	time.Sleep(2300 * time.Millisecond)
-	var last ratelimit.Decision
+	var last store.Decision
 	n := 0
 	for {
-		d := take(t, store, "idle", p, 1)
+		d := take(t, backend, "idle", p, 1)
 		if last = d; !d.Allowed {
 			break
 		}
@@ -141,10 +143,10 @@ func emptiedAndIdle(t *testing.T, server *chaos.Server) {
 
 func fivePer500ms(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.Limit{Rate: 5, Period: 500 * time.Millisecond}
-	store, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
+	backend, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
 	start := time.Now()
 	for range 100 {
-		f.took(t, take(t, store, "500 ms", p, 1))
+		f.took(t, take(t, backend, "500 ms", p, 1))
 	}
 	// 5, and the tokens that came back, by the test's own clock.
 	if n := f.tokens(); n < 5 || n > 5+int(time.Since(start)/(100*time.Millisecond))+1 {
@@ -155,28 +157,28 @@ func fivePer500ms(t *testing.T, server *chaos.Server) {
 func costAboveBurst(t *testing.T, server *chaos.Server) {
 	l := door(t, server, ratelimit.PerHour(5))
 	for _, n := range []int{6, 1000, math.MaxInt} {
-		if r := ask(t, l, "above", n); r.Allowed || r.RetryAfter != ratelimit.Never || r.Remaining != 5 {
-			t.Errorf("a cost of %d was answered allowed=%v, retry after %v, %d remaining; want a denial, Never, 5", n, r.Allowed, r.RetryAfter, r.Remaining)
+		if r := ask(t, l, "above", n); r.Allowed || r.RetryAfter() != gcra.Never || r.Remaining() != 5 {
+			t.Errorf("a cost of %d was answered allowed=%v, retry after %v, %d remaining; want a denial, Never, 5", n, r.Allowed, r.RetryAfter(), r.Remaining())
 		}
 	}
 	wantInt(t, askAll(t, l, "above"), 5)
 }
 
 func rejectedLimits(t *testing.T, server *chaos.Server) {
-	store := patientStore(t, server)
+	backend := patientStore(t, server)
 	for _, l := range []ratelimit.Limit{
 		{}, {Rate: 0, Period: time.Second}, {Rate: -1, Period: time.Second}, {Rate: 1}, {Rate: 1, Period: -time.Second},
-		{Rate: 1, Period: time.Nanosecond}, {Rate: ratelimit.MaxRate + 1, Period: time.Second}, {Rate: math.MaxInt, Period: time.Second},
+		{Rate: 1, Period: time.Nanosecond}, {Rate: gcra.MaxRate + 1, Period: time.Second}, {Rate: math.MaxInt, Period: time.Second},
 		{Rate: 1, Period: time.Second, Burst: -1}, {Rate: 1, Period: time.Second, Burst: math.MaxInt},
 	} {
-		if _, err := ratelimit.New(store, l, ratelimit.Config{}); err == nil {
+		if _, err := ratelimit.New(backend, l, ratelimit.Config{}); err == nil {
 			t.Errorf("%+v was accepted", l)
 		}
 	}
 	// The largest permitted limit is exact in a script, too.
-	largest := ratelimit.Limit{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: math.MaxInt}
-	d := take(t, store, "largest", policyOf(t, largest), math.MaxInt)
-	if want := policyOf(t, largest).Bucket(0).Capacity(); !d.Allowed || d.Debts[0] != want {
+	largest := ratelimit.Limit{Rate: gcra.MaxRate, Period: time.Microsecond, Burst: math.MaxInt}
+	d := take(t, backend, "largest", policyOf(t, largest), math.MaxInt)
+	if want := policyOf(t, largest)[0].Capacity(); !d.Allowed || d.Debts[0] != want {
 		t.Errorf("the largest cost got %+v; want a debt of %+v", d, want)
 	}
 }
@@ -193,8 +195,8 @@ func negativeCost(t *testing.T, server *chaos.Server) {
 			t.Errorf("a cost of %d was answered %+v; want a denial", n, d)
 		}
 	}
-	if r := ask(t, l, "negative", 0); !r.Allowed || r.Remaining != 0 {
-		t.Errorf("a cost of 0 was answered allowed=%v with %d remaining; want it allowed, and none", r.Allowed, r.Remaining)
+	if r := ask(t, l, "negative", 0); !r.Allowed || r.Remaining() != 0 {
+		t.Errorf("a cost of 0 was answered allowed=%v with %d remaining; want it allowed, and none", r.Allowed, r.Remaining())
 	}
 	wantInt(t, askAll(t, l, "negative"), 0)
 }
@@ -202,13 +204,13 @@ func negativeCost(t *testing.T, server *chaos.Server) {
 // windowEdge spends a full bucket around the end of a second of Redis' clock, twice.
 func windowEdge(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.PerSecond(100)
-	store, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
+	backend, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
 	for range 2 {
-		now := take(t, store, "edge", p, 0).Now
+		now := take(t, backend, "edge", p, 0).Now
 		time.Sleep(time.Duration(2_000_000-now%1_000_000-100_000) * time.Microsecond)
 		before := f.tokens()
 		for start := time.Now(); time.Since(start) < 200*time.Millisecond || f.tokens() < before+115 && time.Since(start) < patience; {
-			f.took(t, take(t, store, "edge", p, 1))
+			f.took(t, take(t, backend, "edge", p, 1))
 		}
 		if n := f.tokens() - before; n < 115 { // after a stall it takes more than 200 ms
 			t.Errorf("%d were admitted at the edge of a second; want about 120", n)
@@ -228,12 +230,12 @@ func retryAfter(t *testing.T, server *chaos.Server) {
 		for ; r.Allowed && admitted < 3+int(time.Since(start)*3/time.Second); r = ask(t, l, "retry", 1) {
 			admitted++
 		}
-		if r.Allowed || r.RetryAfter <= 0 || r.RetryAfter > 333_334*time.Microsecond || r.RetryAfter%time.Microsecond != 0 {
-			t.Errorf("an empty bucket was answered allowed=%v, retry after %v", r.Allowed, r.RetryAfter)
+		if r.Allowed || r.RetryAfter() <= 0 || r.RetryAfter() > 333_334*time.Microsecond || r.RetryAfter()%time.Microsecond != 0 {
+			t.Errorf("an empty bucket was answered allowed=%v, retry after %v", r.Allowed, r.RetryAfter())
 		}
-		time.Sleep(r.RetryAfter)
+		time.Sleep(r.RetryAfter())
 		if r := ask(t, l, "retry", 1); !r.Allowed {
-			t.Errorf("after the wait: denied, retry after %v", r.RetryAfter)
+			t.Errorf("after the wait: denied, retry after %v", r.RetryAfter())
 		}
 		admitted++
 	}
@@ -241,18 +243,18 @@ func retryAfter(t *testing.T, server *chaos.Server) {
 
 func onePerSecond(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.PerSecond(1)
-	store, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
+	backend, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
 	for range 100 {
-		f.took(t, take(t, store, "1/s", p, 1)) // 1, unless 100 calls take a second
+		f.took(t, take(t, backend, "1/s", p, 1)) // 1, unless 100 calls take a second
 	}
 	f.check(t, "1/s")
 }
 
 func burstAndRate(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.PerSecond(1).WithBurst(100)
-	store, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
+	backend, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
 	for {
-		d := take(t, store, "105", p, 1)
+		d := take(t, backend, "105", p, 1)
 		f.took(t, d)
 		if d.Allowed {
 			continue
@@ -267,9 +269,9 @@ func burstAndRate(t *testing.T, server *chaos.Server) {
 
 func burstBelowRate(t *testing.T, server *chaos.Server) {
 	limit := ratelimit.PerSecond(100).WithBurst(10)
-	store, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
+	backend, p, f := patientStore(t, server), policyOf(t, limit), newForeseen(limit)
 	for last := int64(0); f.since(last) < 2*time.Second || f.tokens() < 190 && f.since(last) < time.Minute; {
-		d := take(t, store, "100/s", p, 1)
+		d := take(t, backend, "100/s", p, 1)
 		f.took(t, d)
 		if last = d.Now; !d.Allowed {
 			time.Sleep(time.Millisecond)
@@ -305,40 +307,40 @@ func limitChanged(t *testing.T, server *chaos.Server) {
 	hour, fast := door(t, server, ratelimit.PerHour(100)), door(t, server, ratelimit.PerSecond(5))
 	wantInt(t, askAll(t, hour, "changed"), 100)
 	r := ask(t, fast, "changed", 1)
-	if r.Allowed || r.RetryAfter != 200*time.Millisecond {
-		t.Errorf("after the limit was raised: allowed=%v, retry after %v; want a denial and 200ms", r.Allowed, r.RetryAfter)
+	if r.Allowed || r.RetryAfter() != 200*time.Millisecond {
+		t.Errorf("after the limit was raised: allowed=%v, retry after %v; want a denial and 200ms", r.Allowed, r.RetryAfter())
 	}
-	time.Sleep(r.RetryAfter) // suffices only if the clamp was stored
+	time.Sleep(r.RetryAfter()) // suffices only if the clamp was stored
 	if r := ask(t, fast, "changed", 1); !r.Allowed {
-		t.Errorf("200 ms after the limit was raised: denied, retry after %v", r.RetryAfter)
+		t.Errorf("200 ms after the limit was raised: denied, retry after %v", r.RetryAfter())
 	}
 	if r := ask(t, hour, "changed", 1); !r.Allowed {
-		t.Errorf("after the limit was lowered: denied, retry after %v", r.RetryAfter)
+		t.Errorf("after the limit was lowered: denied, retry after %v", r.RetryAfter())
 	}
 }
 
 // oddRates takes all tokens, at odd moments. The sum of the admitted tokens is exact.
 func oddRates(t *testing.T, server *chaos.Server) {
-	store := patientStore(t, server)
+	backend := patientStore(t, server)
 	for _, l := range []ratelimit.Limit{
 		{Rate: 1, Period: 7 * time.Second}, {Rate: 2, Period: 7 * time.Second}, {Rate: 1000, Period: time.Second, Burst: 3},
 		{Rate: 5, Period: 30 * time.Millisecond}, {Rate: 3, Period: 1700 * time.Microsecond}, {Rate: 7, Period: 1900 * time.Millisecond},
 		{Rate: 1_000_000, Period: time.Second, Burst: 1_000_000_000}, {Rate: 700_001, Period: time.Second, Burst: 700_001_000},
 	} {
 		p, key := policyOf(t, l), "odd "+l.String()
-		b := p.Bucket(0)
-		burst := b.Limit().Burst
-		first := take(t, store, key, p, burst)
+		b := &p[0]
+		burst := b.Burst()
+		first := take(t, backend, key, p, burst)
 		admitted, last := int64(burst), first
 		for range 200 {
-			n := b.Remaining(take(t, store, key, p, 0).Debts[0])
-			if last = take(t, store, key, p, n); !last.Allowed {
+			n := b.Remaining(take(t, backend, key, p, 0).Debts[0])
+			if last = take(t, backend, key, p, n); !last.Allowed {
 				t.Fatalf("%v: %d available tokens were denied", l, n)
 			}
 			admitted += int64(n)
 			if last.Debts[0].Micros == 0 {
 				// A full bucket gains nothing more: the sum starts again.
-				first, admitted = take(t, store, key, p, burst), int64(burst)
+				first, admitted = take(t, backend, key, p, burst), int64(burst)
 				last = first
 			}
 		}

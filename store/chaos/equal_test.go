@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/redisstore"
@@ -32,16 +32,16 @@ func TestEqualToMemory(t *testing.T) {
 	for range 8 * runtime.GOMAXPROCS(0) {
 		clock, client := newClock(t), patientClient(t, server)
 		clock.Steer(client)
-		store := newStore(t, client, redisstore.Config{})
+		backend := newStore(t, client, redisstore.Config{})
 		workers.Go(func() {
 			for i := next.Add(1); i <= histories && !t.Failed(); i = next.Add(1) {
 				script := rehearse(t, seed, i, steps)
 				for at, s := range script {
 					clock.Set(epoch + s.want.Now)
-					got, err := s.on(t.Context(), store)
+					got, err := s.on(t.Context(), backend)
 					if err == nil && !s.Reset {
 						got.Now -= epoch
-						err = storetest.Compare(s.Request.Policy, got, s.want)
+						err = storetest.Compare(s.Request.Limits, got, s.want)
 					}
 					if err != nil {
 						t.Errorf("KEYRATE_SEED=%#x, history %d: %v\nafter the steps\n%s", seed, i, err, lastSteps(script[:at+1]))
@@ -57,7 +57,7 @@ func TestEqualToMemory(t *testing.T) {
 					if s.Request.Known != nil {
 						known.Add(1)
 					}
-					if s.Request.Policy.Len() > 1 {
+					if len(s.Request.Limits) > 1 {
 						several.Add(1)
 					}
 					if s.DeniedInPart(got) {
@@ -87,7 +87,7 @@ func TestEqualToMemoryFindsAMicrosecond(t *testing.T) {
 	seed := seedOf(t)
 	clock, client := newClock(t), patientClient(t, chaos.StartServer(t))
 	clock.Steer(client)
-	store := newStore(t, client, redisstore.Config{})
+	backend := newStore(t, client, redisstore.Config{})
 	random := rand.New(rand.NewPCG(seed, 1))
 	for i := range int64(1000) {
 		for _, s := range rehearse(t, seed, i, 20) {
@@ -96,7 +96,7 @@ func TestEqualToMemoryFindsAMicrosecond(t *testing.T) {
 				late = 1
 			}
 			clock.Set(epoch + s.want.Now + late)
-			got, err := s.on(t.Context(), store)
+			got, err := s.on(t.Context(), backend)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,14 +115,14 @@ const epoch = 1_767_225_600_000_000
 // A rehearsed step was performed on the memory store, which answered want.
 type rehearsed struct {
 	storetest.Step
-	want ratelimit.Decision
+	want store.Decision
 }
 
 // rehearse performs a new history on a new memory store.
 func rehearse(t *testing.T, seed uint64, number int64, steps int) []rehearsed {
 	script := make([]rehearsed, 0, steps)
 	synctest.Test(t, func(t *testing.T) {
-		store := memstore.New(memstore.Config{MaxKeys: 64})
+		backend := memstore.New(memstore.Config{MaxKeys: 64})
 		history := storetest.NewHistory(rand.NewPCG(seed, uint64(number)), storetest.HistoryConfig{
 			Prefix: fmt.Sprintf("%d/", number),
 			Span:   100 * 365 * 24 * int64(time.Hour/time.Microsecond),
@@ -132,10 +132,10 @@ func rehearse(t *testing.T, seed uint64, number int64, steps int) []rehearsed {
 			step := history.Next()
 			time.Sleep(step.Wait)
 			s := rehearsed{Step: step}
-			now := state(t, store, &step)
+			now := state(t, backend, &step)
 			resets.saw(&step)
 			if step.Reset {
-				if err := store.Reset(t.Context(), step.Request.Key, step.Request.Policy); err != nil {
+				if err := backend.Reset(t.Context(), step.Request.Key, step.Request.Limits); err != nil {
 					t.Error(err)
 				}
 				s.want = now
@@ -145,7 +145,7 @@ func rehearse(t *testing.T, seed uint64, number int64, steps int) []rehearsed {
 			} else {
 				s.Request.Known = resets.undisputed(&step, now.Now)
 				var err error
-				if s.want, err = store.Take(t.Context(), s.Request); err != nil {
+				if s.want, err = backend.Take(t.Context(), s.Request); err != nil {
 					t.Error(err)
 				}
 				history.Saw(step, s.want)
@@ -157,8 +157,8 @@ func rehearse(t *testing.T, seed uint64, number int64, steps int) []rehearsed {
 }
 
 // state reads the clock of the memory store, with a key that no step uses.
-func state(t *testing.T, store *memstore.Store, s *storetest.Step) ratelimit.Decision {
-	d, err := store.Take(t.Context(), ratelimit.Request{Key: "clock", Policy: s.Request.Policy})
+func state(t *testing.T, backend *memstore.Store, s *storetest.Step) store.Decision {
+	d, err := backend.Take(t.Context(), store.Request{Key: "clock", Limits: s.Request.Limits})
 	if err != nil {
 		t.Error(err)
 	}
@@ -166,11 +166,11 @@ func state(t *testing.T, store *memstore.Store, s *storetest.Step) ratelimit.Dec
 }
 
 // on performs the step on a store whose clock is epoch later.
-func (s *rehearsed) on(ctx context.Context, store ratelimit.Store) (ratelimit.Decision, error) {
+func (s *rehearsed) on(ctx context.Context, backend store.Store) (store.Decision, error) {
 	if s.Reset {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		return ratelimit.Decision{}, store.Reset(ctx, s.Request.Key, s.Request.Policy)
+		return store.Decision{}, backend.Reset(ctx, s.Request.Key, s.Request.Limits)
 	}
 	r := s.Request
 	r.Timeout = patience
@@ -186,7 +186,7 @@ func (s *rehearsed) on(ctx context.Context, store ratelimit.Store) (ratelimit.De
 		}
 		r.Known = &known
 	}
-	return store.Take(ctx, r)
+	return backend.Take(ctx, r)
 }
 
 // resetsSeen holds the resets about which both stores may differ: the memory store keeps
@@ -203,9 +203,9 @@ func (r *resetsSeen) saw(s *storetest.Step) {
 	if r.least == nil {
 		r.least, r.buckets = map[string]int64{}, map[[2]string]int64{}
 	}
-	for i := range s.Request.Policy.Len() {
-		b := s.Request.Policy.Bucket(i)
-		name, capacity := b.Limit().Name, b.Capacity().Micros
+	for i := range len(s.Request.Limits) {
+		b := &s.Request.Limits[i]
+		name, capacity := b.Name, b.Capacity().Micros
 		if least, ok := r.least[name]; !ok || capacity < least {
 			r.least[name] = capacity
 		}
@@ -214,20 +214,20 @@ func (r *resetsSeen) saw(s *storetest.Step) {
 
 func (r *resetsSeen) reset(s *storetest.Step, now int64) {
 	r.last = now
-	for i := range s.Request.Policy.Len() {
-		r.buckets[[2]string{s.Request.Key, s.Request.Policy.Bucket(i).Limit().Name}] = now
+	for i := range len(s.Request.Limits) {
+		r.buckets[[2]string{s.Request.Key, s.Request.Limits[i].Name}] = now
 	}
 }
 
 // undisputed returns the knowledge of a step, without the dates about which the stores may
 // differ: it sets these to 0.
-func (r *resetsSeen) undisputed(s *storetest.Step, now int64) *ratelimit.Knowledge {
+func (r *resetsSeen) undisputed(s *storetest.Step, now int64) *store.Knowledge {
 	if s.Request.Known == nil {
 		return nil
 	}
 	known := *s.Request.Known
-	for i := range s.Request.Policy.Len() {
-		name := s.Request.Policy.Bucket(i).Limit().Name
+	for i := range len(s.Request.Limits) {
+		name := s.Request.Limits[i].Name
 		reset := r.buckets[[2]string{s.Request.Key, name}]
 		inMemory := known[i].Seen <= r.last
 		inRedis := known[i].Seen <= reset && now < reset+r.least[name]

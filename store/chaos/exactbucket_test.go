@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A foreseen bucket computes what each decision about one key must be, by the store's own
@@ -23,7 +24,7 @@ func newForeseen(l ratelimit.Limit) *foreseen {
 }
 
 // took checks the next decision about a token.
-func (f *foreseen) took(t testing.TB, d ratelimit.Decision) {
+func (f *foreseen) took(t testing.TB, d store.Decision) {
 	t.Helper()
 	after := max(0, f.full-d.Now) + f.token
 	want := after <= f.capacity
@@ -74,7 +75,7 @@ func TestForeseen(t *testing.T) {
 	} {
 		f, n := newForeseen(ratelimit.PerSecond(10).WithBurst(2)), &counted{TB: t}
 		for i, at := range c.at {
-			f.took(n, ratelimit.Decision{Now: at, Allowed: c.allowed[i] == '1'})
+			f.took(n, store.Decision{Now: at, Allowed: c.allowed[i] == '1'})
 		}
 		if f.wrong != c.wrong || n.faults != c.wrong {
 			t.Errorf("%s: %d wrong decisions, %d reported; want %d", c.name, f.wrong, n.faults, c.wrong)

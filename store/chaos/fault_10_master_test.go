@@ -7,7 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -85,14 +85,14 @@ func loseMaster(t *testing.T, name string, do func(*chaos.Server), want byte) (*
 	}
 	rest := &outage{fire: b.fire, keys: others}
 	stalled := slices.ContainsFunc(b.chain.transitions(), byStall)
-	if n := rest.sources(time.Time{}, time.Time{}); n[ratelimit.FromShare] > 0 && !stalled || n[ratelimit.FromStore] == 0 {
+	if n := rest.sources(time.Time{}, time.Time{}); n[store.FromShare] > 0 && !stalled || n[store.FromStore] == 0 {
 		b.lacks("the keys of the other masters were decided by %v; want the store and knowledge alone", n)
 	}
 	b.well, b.back = b.fault, o.began.Add(back)
 	last := time.Now()
 	controlled.end()
 	c := &outage{fire: controlled, keys: its}
-	if n := c.sources(o.ended.Add(time.Second), last); n[ratelimit.FromShare] == 0 || n[ratelimit.FromStore] > 0 {
+	if n := c.sources(o.ended.Add(time.Second), last); n[store.FromShare] == 0 || n[store.FromStore] > 0 {
 		b.lacks("in the control, which never looks for the topology, the keys were decided by %v long after the replica had taken over", n)
 	}
 	slow := 0 // no call waits for a master that is down
@@ -101,7 +101,7 @@ func loseMaster(t *testing.T, name string, do func(*chaos.Server), want byte) (*
 	}
 	return b, wants{
 		Slowest: budget, Extra: b.fire.fates(), Slow: slow, Goroutines: 50,
-		Classes: []string{redisstore.ClassConnect, redisstore.ClassLost, redisstore.ClassCluster, redisstore.ClassReadOnly, ratelimit.ClassTimeout},
+		Classes: []string{redisstore.ClassConnect, redisstore.ClassLost, redisstore.ClassCluster, redisstore.ClassReadOnly, store.ClassTimeout},
 	}
 }
 

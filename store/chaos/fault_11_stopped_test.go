@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -42,7 +42,7 @@ func TestFaultClusterStopped(t *testing.T) {
 		b.finish()
 		return b, wants{
 			Slowest: budget, Extra: b.fire.fates(), Back: 6 * time.Second, Goroutines: 100, Ledger: cluster,
-			Classes: []string{redisstore.ClassConnect, redisstore.ClassCluster, ratelimit.ClassTimeout},
+			Classes: []string{redisstore.ClassConnect, redisstore.ClassCluster, store.ClassTimeout},
 		}
 	})
 }

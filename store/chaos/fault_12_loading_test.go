@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -93,7 +93,7 @@ func TestFaultConnectionsCut(t *testing.T) {
 			b.lacks("%d connections were cut, and %d calls lost with them: too few for a proof", cut, lost)
 		}
 		for _, class := range named(b.chain.transitions()) {
-			if class != redisstore.ClassLost && class != redisstore.ClassConnect && class != ratelimit.ClassTimeout {
+			if class != redisstore.ClassLost && class != redisstore.ClassConnect && class != store.ClassTimeout {
 				b.lacks("OnChange named the class %q", class)
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
@@ -37,12 +37,12 @@ func TestFaultBadLineInFours(t *testing.T) {
 func (b *bout) mixed() (n int) {
 	all := b.fire.all()
 	for at := 0; at+b.fire.together <= len(all); at += b.fire.together {
-		store, alone := false, false
+		backend, alone := false, false
 		for _, one := range all[at : at+b.fire.together] {
-			store = store || one.from(ratelimit.FromStore)
-			alone = alone || one.from(ratelimit.FromShare)
+			backend = backend || one.from(store.FromStore)
+			alone = alone || one.from(store.FromShare)
 		}
-		if store && alone {
+		if backend && alone {
 			n++
 		}
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -32,7 +32,7 @@ func TestFaultBadLine(t *testing.T) {
 			name:    "latency of 150 ms",
 			begin:   func(p *chaos.Proxy) { p.Delay(75 * time.Millisecond) },
 			end:     func(p *chaos.Proxy) { p.Delay(0) },
-			witness: func(b *bout, _ *chaos.Proxy) { b.wantTrips(ratelimit.DefaultTimeout) }, switches: true,
+			witness: func(b *bout, _ *chaos.Proxy) { b.wantTrips(store.DefaultTimeout) }, switches: true,
 		},
 		{
 			name:  "one byte, and then a reset",
@@ -55,7 +55,7 @@ func TestFaultBadLine(t *testing.T) {
 			name:    "1 KB a second",
 			begin:   func(p *chaos.Proxy) { p.Throttle(1 << 10) },
 			end:     func(p *chaos.Proxy) { p.Throttle(0) },
-			witness: func(b *bout, _ *chaos.Proxy) { b.wantTrips(ratelimit.DefaultTimeout) }, switches: true,
+			witness: func(b *bout, _ *chaos.Proxy) { b.wantTrips(store.DefaultTimeout) }, switches: true,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestFaultBadLine(t *testing.T) {
 				b.finish()
 				w := wants{Slowest: budget, Back: 2 * time.Second, Goroutines: 50, Ledger: server}
 				if c.switches {
-					w.Local, w.Classes = 100*time.Millisecond, []string{ratelimit.ClassTimeout, redisstore.ClassLost, redisstore.ClassConnect}
+					w.Local, w.Classes = 100*time.Millisecond, []string{store.ClassTimeout, redisstore.ClassLost, redisstore.ClassConnect}
 				}
 				return b, w
 			})
@@ -103,7 +103,7 @@ func (b *bout) wantLost(p *chaos.Proxy) {
 // twoConnections returns a client with the usual options but a pool of two.
 func twoConnections(t testing.TB, addr string) redis.UniversalClient {
 	t.Helper()
-	const d = ratelimit.DefaultTimeout
+	const d = store.DefaultTimeout
 	client := redis.NewClient(&redis.Options{
 		Addr: addr, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1, PoolSize: 2, MaxActiveConns: 2, MinIdleConns: 2,
 		ReadTimeout: d, WriteTimeout: d, DialTimeout: d, PoolTimeout: d,

@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -55,7 +55,7 @@ func TestFaultRights(t *testing.T) {
 					b.lacks("Redis has denied %q %d times; want 10", c.denied, n)
 				}
 				if c.keepsGoing {
-					if health.Code != http.StatusOK || health.Status != string(ratelimit.StatusOK) {
+					if health.Code != http.StatusOK || health.Status != string(store.StatusOK) {
 						b.lacks("the health check says %+v", health)
 					}
 					if n := server.Calls("eval") - evals; n < 10 {
@@ -83,7 +83,7 @@ func TestFaultRights(t *testing.T) {
 // seesThrough returns "" if a health check says that the shared store is down, with this
 // class, and that decisions are made locally.
 func seesThrough(h healthAnswer, class string) string {
-	if h.Code == http.StatusOK && h.Status == string(ratelimit.StatusDegraded) && h.Decides == "local" && h.names(class) {
+	if h.Code == http.StatusOK && h.Status == string(store.StatusDegraded) && h.Decides == "local" && h.names(class) {
 		return ""
 	}
 	return fmt.Sprintf("the health check says %+v; want that it is degraded, decides locally, and names the class %q", h, class)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -27,7 +27,7 @@ func TestFaultNoAccess(t *testing.T) {
 		begin   func(t testing.TB) (redis.UniversalClient, func() int)
 	}{
 		// The first calls wait while the client reads the authorities of the host.
-		{"TLS, an unknown authority", []string{redisstore.ClassConnect, ratelimit.ClassTimeout}, func(t testing.TB) (redis.UniversalClient, func() int) {
+		{"TLS, an unknown authority", []string{redisstore.ClassConnect, store.ClassTimeout}, func(t testing.TB) (redis.UniversalClient, func() int) {
 			s := startSecured(t, ours.issue(t, host, soon))
 			return newClient(t, "rediss://"+s.TLS), func() int { return s.logged(t, "alert bad certificate") + s.logged(t, "alert unknown ca") }
 		}},
@@ -47,7 +47,7 @@ func TestFaultNoAccess(t *testing.T) {
 			s := startSecured(t, ours.issue(t, host, soon))
 			return newClient(t, "redis://"+s.TLS), func() int { return s.logged(t, "wrong version number") }
 		}},
-		{"TLS, where Redis has none", []string{redisstore.ClassConnect, ratelimit.ClassTimeout}, func(t testing.TB) (redis.UniversalClient, func() int) {
+		{"TLS, where Redis has none", []string{redisstore.ClassConnect, store.ClassTimeout}, func(t testing.TB) (redis.UniversalClient, func() int) {
 			s := startSecured(t, ours.issue(t, host, soon))
 			// Redis takes the handshake for a command and waits for its end.
 			return overTLS(t, s.Addr, ours.trust(host)), func() int { return s.logged(t, "cmd=NULL") }
@@ -71,7 +71,7 @@ func TestFaultNoAccess(t *testing.T) {
 		}},
 		{"DNS, no such name", []string{redisstore.ClassConnect}, unnamed(nameUnknown)},
 		{"DNS, the name server fails", []string{redisstore.ClassConnect}, unnamed(nameFailing)},
-		{"DNS, no answer", []string{redisstore.ClassConnect, ratelimit.ClassTimeout}, unnamed(nameSilent)},
+		{"DNS, no answer", []string{redisstore.ClassConnect, store.ClassTimeout}, unnamed(nameSilent)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,7 +88,7 @@ func TestFaultNoAccess(t *testing.T) {
 				load.wantAnswered(t)
 				load.wantExact(t, 1)
 				load.report(t, "15", c.name)
-				if n := (&outage{fire: load, keys: load.keys}).sources(time.Time{}, time.Time{}); n[ratelimit.FromStore] > 0 || n[ratelimit.FromShare] == 0 {
+				if n := (&outage{fire: load, keys: load.keys}).sources(time.Time{}, time.Time{}); n[store.FromStore] > 0 || n[store.FromShare] == 0 {
 					t.Errorf("the sources of the decisions were %v", n)
 				}
 				for class, n := range chain.tap.classes() {

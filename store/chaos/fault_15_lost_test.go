@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -79,7 +79,7 @@ func TestFaultAccessLost(t *testing.T) {
 		{"DNS says that there is no such name", []string{redisstore.ClassConnect}, reconnect + time.Second, renamed(nameUnknown)},
 		{"DNS fails", []string{redisstore.ClassConnect}, reconnect + time.Second, renamed(nameFailing)},
 		// Go waits 5 s for a name server, and concurrent look-ups of the name wait, too.
-		{"DNS does not answer", []string{ratelimit.ClassTimeout, redisstore.ClassConnect}, 6 * time.Second, renamed(nameSilent)},
+		{"DNS does not answer", []string{store.ClassTimeout, redisstore.ClassConnect}, 6 * time.Second, renamed(nameSilent)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +102,7 @@ func TestFaultAccessLost(t *testing.T) {
 				if !slices.ContainsFunc(c.classes, func(class string) bool { return class != redisstore.ClassLost && seesThrough(health, class) == "" }) {
 					b.lacks("%s", seesThrough(health, c.classes[0]))
 				}
-				if h := b.chain.health(t); h.Status != string(ratelimit.StatusOK) {
+				if h := b.chain.health(t); h.Status != string(store.StatusOK) {
 					b.lacks("at the end the health check says %+v", h)
 				}
 				return b, wants{Slowest: budget, Extra: b.fire.fates(), Back: c.back, Goroutines: 50, Ledger: fault.server, Classes: c.classes}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -55,12 +55,12 @@ func TestFaultStart(t *testing.T) {
 				first := b.fire.all()[0]
 				total, stalled := first.took()
 				t.Logf("the first decision took %v", total)
-				if limit := chaos.Patience(ratelimit.DefaultTimeout+10*time.Millisecond) + 2*stalled; total > limit || !first.from(ratelimit.FromShare) {
-					t.Errorf("the first decision took %v, local: %v; want a local one within %v", total, first.from(ratelimit.FromShare), limit)
+				if limit := chaos.Patience(store.DefaultTimeout+10*time.Millisecond) + 2*stalled; total > limit || !first.from(store.FromShare) {
+					t.Errorf("the first decision took %v, local: %v; want a local one within %v", total, first.from(store.FromShare), limit)
 				}
 				return b, wants{
 					Slowest: budget, Local: 100 * time.Millisecond, Back: 2 * time.Second, Goroutines: 50, Ledger: server,
-					Classes: []string{redisstore.ClassConnect, redisstore.ClassLoading, ratelimit.ClassTimeout},
+					Classes: []string{redisstore.ClassConnect, redisstore.ClassLoading, store.ClassTimeout},
 				}
 			})
 		})

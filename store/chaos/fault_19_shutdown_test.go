@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
@@ -76,7 +76,7 @@ func TestFaultShutdown(t *testing.T) {
 				t.Errorf("the shutdown took %v; want %v at most", took, limit)
 			}
 			v := &verdict{figures: figures{row: b.row, name: b.name, before: b.before, after: left, offered: answered + rejected}}
-			if at := b.fire.first(b.fault, ratelimit.FromShare); !at.IsZero() {
+			if at := b.fire.first(b.fault, store.FromShare); !at.IsZero() {
 				v.figures.local = at.Sub(b.fault)
 			}
 			b.report(v.figures)

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -43,7 +43,7 @@ func TestFaultKilled(t *testing.T) {
 				b.finish()
 				return b, wants{
 					Slowest: budget, Local: 100 * time.Millisecond, Back: 2 * time.Second, Goroutines: 50, Ledger: server,
-					Classes: []string{redisstore.ClassConnect, redisstore.ClassLost, redisstore.ClassLoading, ratelimit.ClassTimeout},
+					Classes: []string{redisstore.ClassConnect, redisstore.ClassLost, redisstore.ClassLoading, store.ClassTimeout},
 				}
 			})
 		})

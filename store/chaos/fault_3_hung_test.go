@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -34,7 +34,7 @@ func TestFaultHung(t *testing.T) {
 		}
 		return b, wants{
 			Slowest: budget, Slow: slowAllowed(len(b.fire.keys)), Local: 100 * time.Millisecond, Back: time.Second, Goroutines: 50,
-			Ledger: server, Classes: []string{ratelimit.ClassTimeout, redisstore.ClassConnect},
+			Ledger: server, Classes: []string{store.ClassTimeout, redisstore.ClassConnect},
 		}
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -73,7 +73,7 @@ func TestFaultRejected(t *testing.T) {
 			wants: wants{Back: 2 * time.Second, Few: 3},
 		},
 		{
-			row: "12", name: "CLIENT PAUSE WRITE", class: ratelimit.ClassTimeout,
+			row: "12", name: "CLIENT PAUSE WRITE", class: store.ClassTimeout,
 			begin: func(_ *testing.T, _ *bout, s *chaos.Server) { s.Do("CLIENT", "PAUSE", 60_000, "WRITE") },
 			witness: func(t *testing.T, s *chaos.Server) {
 				if s.Do("PING") != "PONG" {
@@ -99,7 +99,7 @@ func TestFaultRejected(t *testing.T) {
 				b.finish()
 				chaos.Until(t, time.Second, "the health check says 200 and ok", func() bool {
 					h := b.chain.health(t)
-					return h.Code == 200 && h.Status == string(ratelimit.StatusOK)
+					return h.Code == 200 && h.Status == string(store.StatusOK)
 				})
 				c.wants.Slowest, c.wants.Local, c.wants.Goroutines, c.wants.Ledger = budget, 100*time.Millisecond, 50, server
 				c.wants.Classes = []string{c.class}
@@ -128,5 +128,5 @@ func (b *bout) wantNamed(class string) {
 
 // healthy reports whether a health check says that all is well.
 func healthy(h healthAnswer, class string) bool {
-	return h.Code == 200 && h.Status == string(ratelimit.StatusDegraded) && h.names(class)
+	return h.Code == 200 && h.Status == string(store.StatusDegraded) && h.names(class)
 }

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -47,7 +47,7 @@ func TestFaultFailover(t *testing.T) {
 				b.well = b.fault // the fault does not end: the time to come back counts from its beginning
 				return b, wants{
 					Slowest: budget, Extra: b.fire.fates(), Back: 4 * time.Second, Goroutines: 50, Ledger: next,
-					Classes: []string{redisstore.ClassConnect, redisstore.ClassLost, redisstore.ClassReadOnly, ratelimit.ClassTimeout},
+					Classes: []string{redisstore.ClassConnect, redisstore.ClassLost, redisstore.ClassReadOnly, store.ClassTimeout},
 				}
 			})
 		})

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
@@ -103,10 +103,10 @@ func (f *fire) wantUndisturbed(t testing.TB, row, name string) {
 	f.report(t, row, name)
 	// One of two hundred calls may time out on a busy machine, and more when it stalls.
 	trips, failed := f.chain.tap.count(func(trip) bool { return true }), f.chain.tap.count(func(one trip) bool {
-		return one.class != "" && one.class != ratelimit.ClassTimeout
+		return one.class != "" && one.class != store.ClassTimeout
 	})
 	late := f.chain.tap.count(func(one trip) bool {
-		return one.class == ratelimit.ClassTimeout && machine().Worst(one.sent, one.came) < ratelimit.DefaultTimeout/4
+		return one.class == store.ClassTimeout && machine().Worst(one.sent, one.came) < store.DefaultTimeout/4
 	})
 	if failed > 0 || late > trips/200 {
 		t.Errorf("of %d calls that Redis was to decide %d failed and %d ran out of time: %v", trips, failed, late, f.chain.tap.classes())

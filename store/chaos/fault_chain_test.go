@@ -17,8 +17,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
@@ -46,9 +49,9 @@ type chainConfig struct {
 	Mirror mirror.Config // without OnChange
 
 	// The controls.
-	Forgetful bool            // drops the knowledge of the mirror
-	Instead   ratelimit.Store // in place of the mirror and all behind it
-	Health    http.Handler    // in place of middleware.Health
+	Forgetful bool         // drops the knowledge of the mirror
+	Instead   store.Store  // in place of the mirror and all behind it
+	Health    http.Handler // in place of middleware.Health
 }
 
 // A chain is a whole program: an HTTP server, the middleware, the limiter, the mirror,
@@ -94,17 +97,17 @@ func startChain(t testing.TB, c chainConfig) *chain {
 // handler puts the chain together.
 func (s *chain) handler(t testing.TB, c chainConfig) http.Handler {
 	t.Helper()
-	limits, err := ratelimit.NewTable(ratelimit.TableConfig{
-		Default: policyOf(t, faultLimit), Keys: map[string]*ratelimit.Policy{ledger: policyOf(t, countable)},
+	limits, err := plans.NewTable(plans.TableConfig{
+		Default: testkit.Policy(t, faultLimit), Keys: map[string]*ratelimit.Policy{ledger: testkit.Policy(t, countable)},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := c.Instead
-	if store == nil {
-		store = s.mirrored(t, c)
+	backend := c.Instead
+	if backend == nil {
+		backend = s.mirrored(t, c)
 	}
-	limiter, err := ratelimit.New(store, limits, ratelimit.Config{Observe: observe})
+	limiter, err := ratelimit.New(backend, limits, ratelimit.Config{Observe: observe})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +140,7 @@ func (s *chain) handler(t testing.TB, c chainConfig) http.Handler {
 }
 
 // mirrored returns the store of a program, with a tap.
-func (s *chain) mirrored(t testing.TB, c chainConfig) ratelimit.Store {
+func (s *chain) mirrored(t testing.TB, c chainConfig) store.Store {
 	t.Helper()
 	var err error
 	if s.Client = c.Client; s.Client == nil {

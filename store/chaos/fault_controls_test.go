@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -44,8 +44,8 @@ func TestFaultControls(t *testing.T) {
 			return undisturbed(t, "denies everything", startChain(t, chainConfig{Instead: deniesAll{}}), 1).wantBroken(wants{}, "under", last)
 		},
 		"reads, then writes": func(t *testing.T, last bool) bool {
-			store := readThenWrite{patientClient(t, chaos.StartServer(t))}
-			return undisturbed(t, "reads, then writes, in fours", startChain(t, chainConfig{Instead: store}), 4).wantBroken(wants{}, "over", last)
+			backend := readThenWrite{patientClient(t, chaos.StartServer(t))}
+			return undisturbed(t, "reads, then writes, in fours", startChain(t, chainConfig{Instead: backend}), 4).wantBroken(wants{}, "over", last)
 		},
 		"carries nothing": func(t *testing.T, last bool) bool {
 			server := chaos.StartServer(t)
@@ -67,9 +67,9 @@ func TestFaultControls(t *testing.T) {
 // alwaysFull decides each call as the first of its key.
 type alwaysFull struct{ admitsAll }
 
-func (alwaysFull) Take(_ context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
+func (alwaysFull) Take(_ context.Context, r store.Request) (d store.Decision, err error) {
 	d.Allowed, d.Now = true, time.Now().UnixMicro()
-	d.Debts[0], _ = r.Policy.Bucket(0).Cost(r.Cost)
+	d.Debts[0], _ = r.Limits[0].Cost(r.Cost)
 	return d, nil
 }
 
@@ -146,5 +146,5 @@ func heedsNoTime(t *testing.T, last bool) bool {
 	wantState(t, server, 'T')
 	b.end(server.Resume)
 	b.finish()
-	return b.wantBroken(wants{Slowest: budget, Classes: []string{ratelimit.ClassTimeout}}, "slowest", last)
+	return b.wantBroken(wants{Slowest: budget, Classes: []string{store.ClassTimeout}}, "slowest", last)
 }

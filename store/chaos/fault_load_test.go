@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
@@ -24,7 +25,7 @@ type shot struct {
 
 	mu      sync.Mutex
 	decided time.Time // when the limiter answered
-	source  ratelimit.Source
+	source  store.Source
 	allowed bool
 	class   string // of the error of the limiter
 }
@@ -41,11 +42,11 @@ func observe(ctx context.Context, e ratelimit.Event) {
 	}
 	one.mu.Lock()
 	defer one.mu.Unlock()
-	one.decided, one.source, one.allowed, one.class = time.Now(), e.Result.Source, e.Result.Allowed, ratelimit.ErrorClass(e.Err)
+	one.decided, one.source, one.allowed, one.class = time.Now(), e.Result.Source(), e.Result.Allowed, store.ErrorClass(e.Err)
 }
 
 // from reports whether there was a decision from this source.
-func (one *shot) from(source ratelimit.Source) bool {
+func (one *shot) from(source store.Source) bool {
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	return !one.decided.IsZero() && one.class == "" && one.source == source
@@ -179,7 +180,7 @@ func (f *fire) all() []*shot {
 
 // first returns the time of the first decision from a source for a call that was sent after
 // a time, or the zero Time.
-func (f *fire) first(after time.Time, source ratelimit.Source) (at time.Time) {
+func (f *fire) first(after time.Time, source store.Source) (at time.Time) {
 	for _, one := range f.all() {
 		if one.sent.After(after) && one.from(source) && (at.IsZero() || one.end().Before(at)) {
 			at = one.end()

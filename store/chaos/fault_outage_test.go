@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
@@ -49,10 +49,10 @@ func (o *outage) shots(from, to time.Time) (shots []*shot) {
 }
 
 // sources counts the sources of the decisions on shots that were sent between two times.
-func (o *outage) sources(from, to time.Time) (n map[ratelimit.Source]int) {
-	n = map[ratelimit.Source]int{}
+func (o *outage) sources(from, to time.Time) (n map[store.Source]int) {
+	n = map[store.Source]int{}
 	for _, one := range o.shots(from, to) {
-		for _, source := range []ratelimit.Source{ratelimit.FromStore, ratelimit.FromKnowledge, ratelimit.FromShare} {
+		for _, source := range []store.Source{store.FromStore, store.FromKnowledge, store.FromShare} {
 			if one.from(source) {
 				n[source]++
 			}
@@ -66,10 +66,10 @@ func (o *outage) sources(from, to time.Time) (n map[ratelimit.Source]int) {
 func (o *outage) local() time.Duration {
 	var asked time.Time
 	for _, one := range o.shots(o.began, o.ended) {
-		if asked.IsZero() && !one.from(ratelimit.FromKnowledge) {
+		if asked.IsZero() && !one.from(store.FromKnowledge) {
 			asked = one.sent
 		}
-		if one.from(ratelimit.FromShare) {
+		if one.from(store.FromShare) {
 			return one.end().Sub(asked)
 		}
 	}
@@ -79,16 +79,16 @@ func (o *outage) local() time.Duration {
 // back returns how long after a time the last call with a local decision was sent, and false
 // if Redis has decided none since.
 func (o *outage) back(since time.Time) (after time.Duration, ok bool) {
-	last, store := since, false
+	last, backend := since, false
 	for _, one := range o.shots(since, time.Time{}) {
 		switch {
-		case one.from(ratelimit.FromShare):
-			last, store = one.sent, false
-		case one.from(ratelimit.FromStore):
-			store = true
+		case one.from(store.FromShare):
+			last, backend = one.sent, false
+		case one.from(store.FromStore):
+			backend = true
 		}
 	}
-	return last.Sub(since), store
+	return last.Sub(since), backend
 }
 
 // untilBack waits until Redis has decided for a second.
@@ -97,7 +97,7 @@ func (o *outage) untilBack(t testing.TB) {
 	chaos.Until(t, 20*time.Second, "Redis decides again", func() bool {
 		now := time.Now()
 		n := o.sources(now.Add(-time.Second), now)
-		return n[ratelimit.FromShare] == 0 && n[ratelimit.FromStore] > 0
+		return n[store.FromShare] == 0 && n[store.FromStore] > 0
 	})
 }
 
@@ -112,7 +112,7 @@ func (o *outage) wantLocal(b *bout) {
 	if local, most := o.local(), allowance(100*time.Millisecond, o.began, o.began.Add(time.Second)); local > most {
 		b.lacks("decided locally after %v; want at most %v", local, most)
 	}
-	if n := o.sources(o.began, o.ended); n[ratelimit.FromStore] > 0 || n[ratelimit.FromShare] == 0 {
+	if n := o.sources(o.began, o.ended); n[store.FromStore] > 0 || n[store.FromShare] == 0 {
 		b.lacks("the sources of decisions during the fault were %v", n)
 	}
 }

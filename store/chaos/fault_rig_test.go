@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/mirror"
 )
@@ -118,7 +118,7 @@ func (b *bout) finish() {
 	b.t.Helper()
 	for deadline := time.Now().Add(chaos.Patience(10 * time.Second)); b.back.IsZero() && time.Now().Before(deadline); {
 		time.Sleep(20 * time.Millisecond)
-		b.back = b.fire.first(b.well, ratelimit.FromStore)
+		b.back = b.fire.first(b.well, store.FromStore)
 	}
 	time.Sleep(settled)
 	// A stall of the machine may just have made it count as down once more.

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -53,8 +54,8 @@ func (*names) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 }
 
 // of returns the name of the bucket of a key.
-func (n *names) of(key string, p *ratelimit.Policy) string {
-	_, _ = n.store.Take(context.Background(), ratelimit.Request{Key: key, Policy: p, Cost: 1}) // errNotSent
+func (n *names) of(key string, p []store.Limit) string {
+	_, _ = n.store.Take(context.Background(), store.Request{Key: key, Limits: p, Cost: 1}) // errNotSent
 	return n.last
 }
 

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
@@ -29,15 +29,15 @@ type trip struct {
 	unknown    bool   // it may have been charged
 }
 
-// Take implements [ratelimit.Store].
-func (s *tap) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+// Take implements [store.Store].
+func (s *tap) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	if s.forgetful {
 		r.Known = nil
 	}
 	one := trip{key: r.Key, sent: time.Now()}
 	d, err := s.Store.Take(ctx, r)
-	one.came, one.class, one.charged = time.Now(), ratelimit.ErrorClass(err), err == nil && d.Allowed && r.Cost > 0
-	if failed, ok := err.(*ratelimit.StoreError); err != nil { //nolint:errorlint // it is never wrapped
+	one.came, one.class, one.charged = time.Now(), store.ErrorClass(err), err == nil && d.Allowed && r.Cost > 0
+	if failed, ok := err.(*store.Error); err != nil { //nolint:errorlint // it is never wrapped
 		one.unknown = !ok || !failed.NotCharged
 	}
 	s.mu.Lock()

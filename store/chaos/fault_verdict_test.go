@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/mirror"
 )
@@ -32,7 +32,7 @@ type wants struct {
 }
 
 // budget is the time of a request: that of one decision, and 20 ms for the rest.
-const budget = ratelimit.DefaultTimeout + 20*time.Millisecond
+const budget = store.DefaultTimeout + 20*time.Millisecond
 
 // slow is a longer time than a decision should take.
 const slow = 10 * time.Millisecond
@@ -40,7 +40,7 @@ const slow = 10 * time.Millisecond
 // slowAllowed returns how many calls may be slow when Redis hangs: those of one budget and
 // three more, plus a fifth.
 func slowAllowed(keys int) int {
-	return int(1.2 * (float64(perKey*keys)*ratelimit.DefaultTimeout.Seconds() + 3))
+	return int(1.2 * (float64(perKey*keys)*store.DefaultTimeout.Seconds() + 3))
 }
 
 // A violation is a broken promise.
@@ -164,7 +164,7 @@ func (b *bout) judgeTimes(v *verdict, w wants) {
 // judgeSwitch checks the change to local decisions and back.
 func (b *bout) judgeSwitch(v *verdict, w wants) {
 	f := &v.figures
-	if at := b.fire.first(b.fault, ratelimit.FromShare); !at.IsZero() {
+	if at := b.fire.first(b.fault, store.FromShare); !at.IsZero() {
 		f.local = at.Sub(b.fault)
 	}
 	stalled := machine().Worst(b.fault, b.fault.Add(w.Local))
@@ -227,7 +227,7 @@ func (b *bout) failedFirst() (n int) {
 // store counted as down.
 func byStall(c mirror.Change) bool {
 	went := c.At.Add(-c.Took)
-	return c.Class == ratelimit.ClassTimeout && machine().Worst(went.Add(-4*ratelimit.DefaultTimeout), went) > ratelimit.DefaultTimeout/3
+	return c.Class == store.ClassTimeout && machine().Worst(went.Add(-4*store.DefaultTimeout), went) > store.DefaultTimeout/3
 }
 
 // judgeCounts checks how much was admitted.
@@ -300,7 +300,7 @@ func (b *bout) switches(key string) (at []time.Time) {
 			continue
 		}
 		was := alone
-		if alone = one.from(ratelimit.FromShare); alone && !was {
+		if alone = one.from(store.FromShare); alone && !was {
 			at = append(at, one.end())
 		}
 	}

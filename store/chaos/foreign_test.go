@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -15,19 +16,19 @@ import (
 // TestPersisted: after the expiry of a bucket was removed, the next charge sets it again.
 func TestPersisted(t *testing.T) {
 	server := chaos.StartServer(t)
-	store := patientStore(t, server)
+	backend := patientStore(t, server)
 	p := policyOf(t, ratelimit.PerHour(5))
-	take(t, store, "key", p, 1)
+	take(t, backend, "key", p, 1)
 	name := server.Keys("keyrate:")[0]
 	if server.Do("PERSIST", name) != int64(1) || server.Do("PTTL", name) != int64(-1) {
 		t.Fatal("the bucket was not persisted")
 	}
-	d := take(t, store, "key", p, 1)
+	d := take(t, backend, "key", p, 1)
 	ttl, _ := server.Do("PTTL", name).(int64)
 	if want := d.Debts[0].Micros / 1000; ttl < want-int64(chaos.Patience(5*time.Second)/time.Millisecond) || ttl > want+1 {
 		t.Errorf("the bucket has %d ms to live; want its debt, %d ms", ttl, want)
 	}
-	if r := p.Bucket(0).Remaining(d.Debts[0]); r != 3 {
+	if r := p[0].Remaining(d.Debts[0]); r != 3 {
 		t.Errorf("%d tokens remain; want 3", r)
 	}
 }
@@ -35,16 +36,16 @@ func TestPersisted(t *testing.T) {
 // TestLifeEndsWhenFull: a bucket expires in Redis when it is full.
 func TestLifeEndsWhenFull(t *testing.T) {
 	server := chaos.StartServer(t)
-	store := patientStore(t, server)
+	backend := patientStore(t, server)
 	for _, limit := range []ratelimit.Limit{
-		ratelimit.PerSecond(5), ratelimit.PerSecond(3), {Rate: 1, Period: 1900 * time.Millisecond}, ratelimit.PerDay(1), {Rate: 1, Period: ratelimit.MaxRefill},
+		ratelimit.PerSecond(5), ratelimit.PerSecond(3), {Rate: 1, Period: 1900 * time.Millisecond}, ratelimit.PerDay(1), {Rate: 1, Period: gcra.MaxRefill},
 	} {
 		p := policyOf(t, limit.Named(strconv.Itoa(limit.Rate)+limit.Period.String()))
-		d := take(t, store, "key", p, 1)
+		d := take(t, backend, "key", p, 1)
 		name := server.Keys("keyrate:")
 		var ttl int64 = -3
 		for _, n := range name {
-			if strings.HasSuffix(n, p.Bucket(0).Limit().Name) {
+			if strings.HasSuffix(n, p[0].Name) {
 				ttl, _ = server.Do("PTTL", n).(int64)
 			}
 		}
@@ -60,9 +61,9 @@ func TestLifeEndsWhenFull(t *testing.T) {
 func TestForeignValues(t *testing.T) {
 	server := chaos.StartServer(t)
 	found := 0
-	store := newStore(t, patientClient(t, server), redisstore.Config{OnForeign: func(n int) { found += n }})
+	backend := newStore(t, patientClient(t, server), redisstore.Config{OnForeign: func(n int) { found += n }})
 	p := policyOf(t, ratelimit.PerHour(2))
-	take(t, store, "key", p, 1)
+	take(t, backend, "key", p, 1)
 	name := server.Keys("keyrate:")[0]
 	ours := fmt.Sprint(server.Do("GET", name))
 	commands := [][]any{
@@ -83,7 +84,7 @@ func TestForeignValues(t *testing.T) {
 			shown = shown[:60] + "..."
 		}
 		for i := range 3 {
-			d := take(t, store, "key", p, 1)
+			d := take(t, backend, "key", p, 1)
 			if want := i < 2; d.Allowed != want {
 				t.Errorf("after %s call %d was answered allowed=%v", shown, i+1, d.Allowed)
 			}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -17,7 +17,7 @@ func TestHung(t *testing.T) {
 	watch, server := startWatch(t), chaos.StartServer(t)
 	proxy := chaos.StartProxy(t, server.Addr, 1)
 	const callers = 50
-	l := startLoad(t, storeAt(t, proxy), ratelimit.DefaultTimeout, countable, []string{"key"}, callers, 10*time.Millisecond)
+	l := startLoad(t, storeAt(t, proxy), store.DefaultTimeout, countable, []string{"key"}, callers, 10*time.Millisecond)
 	l.watch = watch
 	time.Sleep(300 * time.Millisecond)
 	before, goroutines := proxy.Accepted(), runtime.NumGoroutine()
@@ -36,7 +36,7 @@ func TestHung(t *testing.T) {
 	l.untilBack(t, hung, "key")
 	l.end()
 	t.Logf("%d connections before, %d in all; %d more goroutines; back %v after; %v", before, proxy.Accepted(), more, (l.back(hung, "key") - resumed.Sub(hung)).Round(time.Millisecond), during)
-	wantClasses(t, during, ratelimit.ClassTimeout, redisstore.ClassConnect)
+	wantClasses(t, during, store.ClassTimeout, redisstore.ClassConnect)
 	watch.wantInBudget(t, during.took)
 	if during.answered != count(during.errors) {
 		t.Errorf("a Redis that hangs has decided: %v", during)

@@ -12,7 +12,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/keyrate/keyrate/internal/testkit"
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
@@ -47,7 +47,7 @@ func TestLinearizable(t *testing.T) {
 	seed := seedOf(t)
 	server := chaos.StartServer(t)
 	proxy := chaos.StartProxy(t, server.Addr, seed)
-	nodes := []ratelimit.Store{patientStore(t, proxy), patientStore(t, proxy)}
+	nodes := []store.Store{patientStore(t, proxy), patientStore(t, proxy)}
 	proxy.Lose(40, 40)
 	stalls := testkit.WatchStalls(t)
 	total, decided, spoilt := linearCounts{}, 0, 0
@@ -88,17 +88,17 @@ func TestLinearizableFindsOut(t *testing.T) {
 	for _, control := range []struct {
 		name  string
 		lossy bool
-		store func(t *testing.T, p *chaos.Proxy) ratelimit.Store
+		store func(t *testing.T, p *chaos.Proxy) store.Store
 	}{
-		{"read, decide, write", false, func(t *testing.T, p *chaos.Proxy) ratelimit.Store { return readThenWrite{newClient(t, p.URL())} }},
-		{"asks again", true, func(t *testing.T, p *chaos.Proxy) ratelimit.Store { return retrying{storeAt(t, p)} }},
-		{"admits all", false, func(*testing.T, *chaos.Proxy) ratelimit.Store { return admitsAll{} }},
-		{"denies all", false, func(*testing.T, *chaos.Proxy) ratelimit.Store { return deniesAll{} }},
+		{"read, decide, write", false, func(t *testing.T, p *chaos.Proxy) store.Store { return readThenWrite{newClient(t, p.URL())} }},
+		{"asks again", true, func(t *testing.T, p *chaos.Proxy) store.Store { return retrying{storeAt(t, p)} }},
+		{"admits all", false, func(*testing.T, *chaos.Proxy) store.Store { return admitsAll{} }},
+		{"denies all", false, func(*testing.T, *chaos.Proxy) store.Store { return deniesAll{} }},
 	} {
 		t.Run(control.name, func(t *testing.T) {
 			seed := seedOf(t)
 			proxy := chaos.StartProxy(t, chaos.StartServer(t).Addr, seed)
-			nodes := []ratelimit.Store{control.store(t, proxy), control.store(t, proxy)}
+			nodes := []store.Store{control.store(t, proxy), control.store(t, proxy)}
 			if control.lossy {
 				proxy.Lose(40, 10)
 			}
@@ -124,7 +124,7 @@ func (c *linearCounts) add(d linearCounts) {
 }
 
 // linearHistory makes the callers call, on new keys, and returns the calls and answers.
-func linearHistory(t *testing.T, seed, number uint64, nodes []ratelimit.Store, stalls *testkit.Stalls) ([]porcupine.Operation, linearCounts) {
+func linearHistory(t *testing.T, seed, number uint64, nodes []store.Store, stalls *testkit.Stalls) ([]porcupine.Operation, linearCounts) {
 	t.Helper()
 	p := policyOf(t, historyLimit)
 	start := time.Now()
@@ -134,7 +134,7 @@ func linearHistory(t *testing.T, seed, number uint64, nodes []ratelimit.Store, s
 	call := func(client int, o op) (answered bool) {
 		before := time.Since(start)
 		timeout := stalls.Widen(chaos.Patience(linearTimeout), time.Now().Add(-time.Second))
-		d, err := nodes[client%len(nodes)].Take(t.Context(), ratelimit.Request{Key: o.key, Policy: p, Cost: o.cost, Timeout: min(timeout, time.Second)})
+		d, err := nodes[client%len(nodes)].Take(t.Context(), store.Request{Key: o.key, Limits: p, Cost: o.cost, Timeout: min(timeout, time.Second)})
 		after := time.Since(start)
 		mu.Lock()
 		defer mu.Unlock()

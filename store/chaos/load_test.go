@@ -14,12 +14,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
 // A load is callers that call a store all the time, and their answers.
 type load struct {
-	store   ratelimit.Store
+	store   store.Store
 	timeout time.Duration
 	limit   ratelimit.Limit
 	watch   *watch // nil: stalls excuse nothing
@@ -41,11 +42,11 @@ type answer struct {
 
 // startLoad starts callers for each key, which pause between calls. The test ends the load
 // with end.
-func startLoad(t *testing.T, store ratelimit.Store, timeout time.Duration, limit ratelimit.Limit, keys []string, callers int, pause time.Duration) *load {
+func startLoad(t *testing.T, backend store.Store, timeout time.Duration, limit ratelimit.Limit, keys []string, callers int, pause time.Duration) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	l := &load{store: store, timeout: timeout, limit: limit, answers: map[string][]answer{}, windows: map[string]*windows{}, stop: cancel}
+	l := &load{store: backend, timeout: timeout, limit: limit, answers: map[string][]answer{}, windows: map[string]*windows{}, stop: cancel}
 	p := policyOf(t, limit)
 	for _, key := range keys {
 		l.windows[key] = newWindows(limit)
@@ -63,12 +64,12 @@ func startLoad(t *testing.T, store ratelimit.Store, timeout time.Duration, limit
 	return l
 }
 
-func (l *load) call(key string, p *ratelimit.Policy) {
+func (l *load) call(key string, p []store.Limit) {
 	start := time.Now()
-	d, err := l.store.Take(context.Background(), ratelimit.Request{Key: key, Policy: p, Cost: 1, Timeout: l.timeout}) // the end of the test must not look like an error
-	a := answer{at: time.Now(), took: time.Since(start), allowed: d.Allowed, class: ratelimit.ErrorClass(err)}
+	d, err := l.store.Take(context.Background(), store.Request{Key: key, Limits: p, Cost: 1, Timeout: l.timeout}) // the end of the test must not look like an error
+	a := answer{at: time.Now(), took: time.Since(start), allowed: d.Allowed, class: store.ErrorClass(err)}
 	failed, isNet := errors.AsType[net.Error](err)
-	a.late = a.class == ratelimit.ClassTimeout || isNet && failed.Timeout() || errors.Is(err, redis.ErrPoolTimeout)
+	a.late = a.class == store.ClassTimeout || isNet && failed.Timeout() || errors.Is(err, redis.ErrPoolTimeout)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answers[key] = append(l.answers[key], a)
@@ -218,9 +219,9 @@ func wantClasses(t testing.TB, c tally, classes ...string) {
 var countable = ratelimit.PerHour(1).WithBurst(80_000)
 
 // charged returns the number of tokens that a bucket of a countable limit was charged.
-func charged(t testing.TB, store ratelimit.Store, key string, limit ratelimit.Limit) int {
+func charged(t testing.TB, backend store.Store, key string, limit ratelimit.Limit) int {
 	t.Helper()
-	d := take(t, store, key, policyOf(t, limit), 0)
+	d := take(t, backend, key, policyOf(t, limit), 0)
 	return int((d.Debts[0].Micros + historyToken - 1) / historyToken)
 }
 

@@ -7,7 +7,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // Naive stores, for the controls: each has a fault that the tests must find.
@@ -16,7 +17,7 @@ import (
 // write in between is lost.
 type readThenWrite struct{ client redis.UniversalClient }
 
-func (s readThenWrite) Take(ctx context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
+func (s readThenWrite) Take(ctx context.Context, r store.Request) (d store.Decision, err error) {
 	text, err := s.client.Get(ctx, "naive:"+r.Key).Result()
 	if err != nil && err != redis.Nil { //nolint:errorlint // it is never wrapped
 		return d, err
@@ -25,10 +26,10 @@ func (s readThenWrite) Take(ctx context.Context, r ratelimit.Request) (d ratelim
 	if err != nil {
 		return d, err
 	}
-	b := r.Policy.Bucket(0)
+	b := &r.Limits[0]
 	full, _ := strconv.ParseInt(text, 10, 64)
 	d.Now = now.UnixMicro()
-	d.Debts[0], _ = b.DebtAt(ratelimit.TAT{Micros: full, Den: b.Denominator()}, d.Now)
+	d.Debts[0], _ = b.DebtAt(gcra.TAT{Micros: full, Den: b.Denominator()}, d.Now)
 	cost, ok := b.Cost(r.Cost)
 	after := b.Add(d.Debts[0], cost)
 	if !ok || !b.Fits(after) {
@@ -38,14 +39,14 @@ func (s readThenWrite) Take(ctx context.Context, r ratelimit.Request) (d ratelim
 	return d, s.client.Set(ctx, "naive:"+r.Key, b.TATAt(after, d.Now).Micros, after.Duration()+time.Second).Err()
 }
 
-func (s readThenWrite) Reset(ctx context.Context, key string, _ *ratelimit.Policy) error {
+func (s readThenWrite) Reset(ctx context.Context, key string, _ []store.Limit) error {
 	return s.client.Del(ctx, "naive:"+key).Err()
 }
 
 // retrying calls again without an answer, although the call may have been charged.
-type retrying struct{ ratelimit.Store }
+type retrying struct{ store.Store }
 
-func (s retrying) Take(ctx context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
+func (s retrying) Take(ctx context.Context, r store.Request) (d store.Decision, err error) {
 	for range 5 {
 		if d, err = s.Store.Take(ctx, r); err == nil {
 			return d, nil
@@ -70,8 +71,8 @@ end
 redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', 60000)
 return 1`)
 
-func (s clientClock) Take(ctx context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
-	b := r.Policy.Bucket(0)
+func (s clientClock) Take(ctx context.Context, r store.Request) (d store.Decision, err error) {
+	b := &r.Limits[0]
 	cost, _ := b.Cost(r.Cost)
 	now, err := s.client.Time(ctx).Result()
 	if err != nil {
@@ -84,23 +85,23 @@ func (s clientClock) Take(ctx context.Context, r ratelimit.Request) (d ratelimit
 	return d, err
 }
 
-func (s clientClock) Reset(ctx context.Context, key string, _ *ratelimit.Policy) error {
+func (s clientClock) Reset(ctx context.Context, key string, _ []store.Limit) error {
 	return s.client.Del(ctx, "naive:"+key).Err()
 }
 
 // admitsAll and deniesAll do not decide at all.
 type admitsAll struct{}
 
-func (admitsAll) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-	return ratelimit.Decision{Allowed: true, Now: time.Now().UnixMicro()}, nil
+func (admitsAll) Take(context.Context, store.Request) (store.Decision, error) {
+	return store.Decision{Allowed: true, Now: time.Now().UnixMicro()}, nil
 }
 
-func (admitsAll) Reset(context.Context, string, *ratelimit.Policy) error { return nil }
+func (admitsAll) Reset(context.Context, string, []store.Limit) error { return nil }
 
 type deniesAll struct{}
 
-func (deniesAll) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-	return ratelimit.Decision{Now: time.Now().UnixMicro(), Debts: [ratelimit.MaxLimits]ratelimit.Debt{r.Policy.Bucket(0).Capacity()}}, nil
+func (deniesAll) Take(_ context.Context, r store.Request) (store.Decision, error) {
+	return store.Decision{Now: time.Now().UnixMicro(), Debts: [store.MaxLimits]gcra.Debt{r.Limits[0].Capacity()}}, nil
 }
 
-func (deniesAll) Reset(context.Context, string, *ratelimit.Policy) error { return nil }
+func (deniesAll) Reset(context.Context, string, []store.Limit) error { return nil }

@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
@@ -80,9 +81,9 @@ func (n *node) run(t *testing.T, tick <-chan time.Time) {
 	client := patientClient(t, n.Addr)
 	p := policyOf(t, n.Limit)
 	report := nodeReport{Admitted: map[string][]admitted{}, Errors: map[string]int{}}
-	var store ratelimit.Store = newStore(t, client, redisstore.Config{})
+	var backend store.Store = newStore(t, client, redisstore.Config{})
 	if n.Naive {
-		store = clientClock{client, n.Ahead}
+		backend = clientClock{client, n.Ahead}
 	}
 	for redisTime(t, client) < n.Start {
 		<-tick
@@ -95,7 +96,7 @@ func (n *node) run(t *testing.T, tick <-chan time.Time) {
 			for {
 				for _, i := range random.Perm(len(n.Keys)) {
 					key := n.Keys[i]
-					d, err := store.Take(context.Background(), ratelimit.Request{Key: key, Policy: p, Cost: 1, Timeout: patience}) //nolint:usetesting // as callers do
+					d, err := backend.Take(context.Background(), store.Request{Key: key, Limits: p, Cost: 1, Timeout: patience}) //nolint:usetesting // as callers do
 					if err == nil && d.Now >= n.End {
 						return
 					}
@@ -103,7 +104,7 @@ func (n *node) run(t *testing.T, tick <-chan time.Time) {
 					report.Offered++
 					switch {
 					case err != nil:
-						report.Errors[ratelimit.ErrorClass(err)]++
+						report.Errors[store.ErrorClass(err)]++
 					case d.Allowed:
 						report.Admitted[key] = append(report.Admitted[key], admitted{d.Now, 1})
 					}

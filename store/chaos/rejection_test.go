@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -62,7 +62,7 @@ func TestRejections(t *testing.T) {
 			},
 		},
 		{
-			"pauses writes", ratelimit.ClassTimeout,
+			"pauses writes", store.ClassTimeout,
 			func(_ *testing.T, s *chaos.Server) { s.Do("CLIENT", "PAUSE", 60_000, "WRITE") },
 			func(_ *testing.T, s *chaos.Server) { s.Do("CLIENT", "UNPAUSE") },
 		},
@@ -80,7 +80,7 @@ func TestRejections(t *testing.T) {
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			watch, server := startWatch(t), chaos.StartServer(t)
-			store := storeAt(t, server)
+			backend := storeAt(t, server)
 			p := policyOf(t, countable)
 			for range 3 {
 				if d := take(t, patientStore(t, server), "key", p, 1); !d.Allowed {
@@ -92,8 +92,8 @@ func TestRejections(t *testing.T) {
 			var took []time.Duration
 			for range 10 {
 				start := time.Now()
-				d, err := tryTake(t.Context(), store, "key", p, 1)
-				if class := ratelimit.ErrorClass(err); d.Allowed || class != fault.class {
+				d, err := tryTake(t.Context(), backend, "key", p, 1)
+				if class := store.ErrorClass(err); d.Allowed || class != fault.class {
 					t.Errorf("allowed=%v, class %q, %v; want class %q", d.Allowed, class, err, fault.class)
 				}
 				took = append(took, time.Since(start))
@@ -104,14 +104,14 @@ func TestRejections(t *testing.T) {
 			watch.wantInBudget(t, took)
 			fault.end(t, server)
 			back := chaos.Until(t, 2*time.Second, "a decision is made", func() bool {
-				_, err := tryTake(t.Context(), store, "key", p, 0)
+				_, err := tryTake(t.Context(), backend, "key", p, 0)
 				return err == nil
 			})
 			if back > chaos.Patience(300*time.Millisecond) {
 				t.Errorf("back after %v", back)
 			}
 			most := 3
-			if fault.class == ratelimit.ClassTimeout {
+			if fault.class == store.ClassTimeout {
 				most += rejected // these timed out, and may be charged after the pause
 			}
 			if n := charged(t, patientStore(t, server), "key", countable); n > most {

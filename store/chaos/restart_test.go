@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -20,7 +20,7 @@ func TestRestart(t *testing.T) {
 				options = []string{"--appendonly", "yes", "--appendfsync", "no"}
 			}
 			watch, server := startWatch(t), chaos.StartServer(t, options...)
-			l := startLoad(t, storeAt(t, server), ratelimit.DefaultTimeout, countable, []string{"key"}, 2, time.Millisecond)
+			l := startLoad(t, storeAt(t, server), store.DefaultTimeout, countable, []string{"key"}, 2, time.Millisecond)
 			l.watch = watch
 			time.Sleep(300 * time.Millisecond)
 			killed := time.Now()
@@ -36,7 +36,7 @@ func TestRestart(t *testing.T) {
 			during := l.between(killed, time.Time{})
 			t.Logf("back %v after the restart; %v", (l.back(killed, "key") - restarted.Sub(killed)).Round(time.Millisecond), during)
 			watch.wantNoErrors(t, l.between(time.Time{}, killed))
-			wantClasses(t, during, redisstore.ClassConnect, redisstore.ClassLost, redisstore.ClassLoading, ratelimit.ClassTimeout)
+			wantClasses(t, during, redisstore.ClassConnect, redisstore.ClassLost, redisstore.ClassLoading, store.ClassTimeout)
 			if back := l.back(killed, "key") - restarted.Sub(killed); back > reconnect+watch.within(300*time.Millisecond) {
 				t.Errorf("back %v after the restart", back)
 			}
@@ -44,7 +44,7 @@ func TestRestart(t *testing.T) {
 			// A call whose answer was lost or late may have been charged.
 			admitted, owes := l.windows["key"].tokens(), charged(t, patientStore(t, server), "key", countable)
 			all, after := l.all(), during.admitted
-			lost := all.errors[redisstore.ClassLost] + all.errors[ratelimit.ClassTimeout]
+			lost := all.errors[redisstore.ClassLost] + all.errors[store.ClassTimeout]
 			if keeps && (owes < admitted || owes > admitted+lost) {
 				t.Errorf("%d calls were admitted, and %d charged; %d were lost", admitted, owes, lost)
 			}
@@ -58,7 +58,7 @@ func TestRestart(t *testing.T) {
 // TestLoading: while Redis reads its data, each call gets an error of class loading.
 func TestLoading(t *testing.T) {
 	watch, server := startWatch(t), chaos.StartServer(t, "--appendonly", "yes")
-	store := storeAt(t, server)
+	backend := storeAt(t, server)
 	p := policyOf(t, countable)
 	take(t, patientStore(t, server), "key", p, 1)
 	for i := range 2000 {
@@ -75,13 +75,13 @@ func TestLoading(t *testing.T) {
 	var took []time.Duration
 	chaos.Until(t, 20*time.Second, "Redis has read its data", func() bool {
 		before := time.Now()
-		_, err := tryTake(t.Context(), store, "key", p, 0)
+		_, err := tryTake(t.Context(), backend, "key", p, 0)
 		if err == nil {
 			return true
 		}
-		if class := ratelimit.ErrorClass(err); class == redisstore.ClassLoading {
+		if class := store.ErrorClass(err); class == redisstore.ClassLoading {
 			loading++
-		} else if class != ratelimit.ClassTimeout && class != redisstore.ClassConnect {
+		} else if class != store.ClassTimeout && class != redisstore.ClassConnect {
 			t.Errorf("class %q, %v", class, err)
 		}
 		took = append(took, time.Since(before))

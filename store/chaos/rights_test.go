@@ -4,7 +4,7 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -24,13 +24,13 @@ func TestRights(t *testing.T) {
 		"without_evalsha": {"~keyrate:*", "+eval", "+time", "+get", "+set"},
 	} {
 		t.Run(user, func(t *testing.T) {
-			store := at(user, rights...)
+			backend := at(user, rights...)
 			for range 3 {
-				if d, err := tryTake(t.Context(), store, user, p, 1); err != nil || !d.Allowed {
+				if d, err := tryTake(t.Context(), backend, user, p, 1); err != nil || !d.Allowed {
 					t.Errorf("%+v, %v", d, err)
 				}
 			}
-			if n := charged(t, store, user, countable); n != 3 {
+			if n := charged(t, backend, user, countable); n != 3 {
 				t.Errorf("%d tokens were charged; want 3", n)
 			}
 		})
@@ -43,14 +43,14 @@ func TestRights(t *testing.T) {
 		"without_keys": {"~other:*", "+evalsha", "+eval", "+time", "+get", "+set"},
 	} {
 		t.Run(user, func(t *testing.T) {
-			store := at(user, rights...)
+			backend := at(user, rights...)
 			for range 3 {
-				d, err := tryTake(t.Context(), store, user, p, 1)
-				if class := ratelimit.ErrorClass(err); d.Allowed || class != redisstore.ClassAccess {
+				d, err := tryTake(t.Context(), backend, user, p, 1)
+				if class := store.ErrorClass(err); d.Allowed || class != redisstore.ClassAccess {
 					t.Errorf("allowed=%v, class %q, %v; want class %q", d.Allowed, class, err, redisstore.ClassAccess)
 				}
 			}
-			if err := ratelimit.Prove(t.Context(), store, ratelimit.DefaultTimeout); ratelimit.ErrorClass(err) != redisstore.ClassAccess {
+			if err := store.Probe(t.Context(), backend, store.DefaultTimeout); store.ErrorClass(err) != redisstore.ClassAccess {
 				t.Errorf("Prove returned %v; want class %q", err, redisstore.ClassAccess)
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -23,10 +24,10 @@ func TestSentinelFailover(t *testing.T) {
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			watch, sentinel := startWatch(t), chaos.StartSentinel(t)
-			store := storeAt(t, sentinel)
+			backend := storeAt(t, sentinel)
 			keys := keysNamed("key", 5)
 			limit := ratelimit.PerSecond(20)
-			l := startLoad(t, store, ratelimit.DefaultTimeout, limit, keys, 1, 12*time.Millisecond)
+			l := startLoad(t, backend, store.DefaultTimeout, limit, keys, 1, 12*time.Millisecond)
 			l.watch = watch
 			time.Sleep(time.Second)
 			primary := sentinel.Servers[0]
@@ -50,7 +51,7 @@ func TestSentinelFailover(t *testing.T) {
 			}
 			t.Logf("another primary after %v, the last key was back after %v; %v", failover.Round(time.Millisecond), back.Round(time.Millisecond), during)
 			watch.wantNoErrors(t, l.between(time.Time{}, at))
-			wantClasses(t, during, redisstore.ClassConnect, redisstore.ClassLost, ratelimit.ClassTimeout, redisstore.ClassReadOnly)
+			wantClasses(t, during, redisstore.ClassConnect, redisstore.ClassLost, store.ClassTimeout, redisstore.ClassReadOnly)
 			if most := failover + reconnect + watch.within(1500*time.Millisecond); back > most {
 				t.Errorf("back after %v; want at most %v, 2.5 s after there was another primary", back, most)
 			}

@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
@@ -28,18 +30,18 @@ func TestSeveralLimitsThroughTheStack(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			server := chaos.StartServer(t)
-			var store ratelimit.Store = newStore(t, patientClient(t, server), redisstore.Config{})
+			var backend store.Store = newStore(t, patientClient(t, server), redisstore.Config{})
 			if mirrored {
-				m, err := mirror.New(store, mirror.Config{})
+				m, err := mirror.New(backend, mirror.Config{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { _ = m.Close() })
-				store = m
+				backend = m
 			}
 			// A token takes hours, so none comes back during the test.
-			own := policyOf(t, ratelimit.PerDay(10), ratelimit.PerDay(1000).WithBurst(12).Named("many"))
-			limiter, err := ratelimit.New(store, own, ratelimit.Config{Timeout: patience})
+			own := testkit.Policy(t, ratelimit.PerDay(10), ratelimit.PerDay(1000).WithBurst(12).Named("many"))
+			limiter, err := ratelimit.New(backend, own, ratelimit.Config{Timeout: patience})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -14,13 +15,13 @@ import (
 func TestStartBeforeRedis(t *testing.T) {
 	watch, server := startWatch(t), chaos.StartServer(t)
 	server.Kill()
-	store := storeAt(t, server)
+	backend := storeAt(t, server)
 	p := policyOf(t, ratelimit.PerHour(5))
 	var took []time.Duration
 	for range 3 {
 		start := time.Now()
-		_, err := tryTake(t.Context(), store, "down", p, 1)
-		if class := ratelimit.ErrorClass(err); class != redisstore.ClassConnect {
+		_, err := tryTake(t.Context(), backend, "down", p, 1)
+		if class := store.ErrorClass(err); class != redisstore.ClassConnect {
 			t.Errorf("class %q, %v; want %q", class, err, redisstore.ClassConnect)
 		}
 		took = append(took, time.Since(start))
@@ -28,7 +29,7 @@ func TestStartBeforeRedis(t *testing.T) {
 	watch.wantInBudget(t, took)
 	server.Restart()
 	back := chaos.Until(t, 2*time.Second, "a decision is made", func() bool {
-		d, err := tryTake(t.Context(), store, "down", p, 1)
+		d, err := tryTake(t.Context(), backend, "down", p, 1)
 		return err == nil && d.Allowed
 	})
 	if back > chaos.Patience(time.Second) {

@@ -5,7 +5,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/redisstore"
 	"github.com/keyrate/keyrate/store/storetest"
@@ -24,11 +26,11 @@ func newClient(t testing.TB, url string) redis.UniversalClient {
 
 func newStore(t testing.TB, client redis.UniversalClient, c redisstore.Config) *redisstore.Store {
 	t.Helper()
-	store, err := redisstore.New(client, c)
+	backend, err := redisstore.New(client, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return store
+	return backend
 }
 
 // storeAt returns a store on a server, a Sentinel, a Cluster or a proxy.
@@ -43,13 +45,9 @@ func newClock(t testing.TB) *chaos.Clock {
 	return chaos.NewClock(t, "../redisstore/take.lua", "../redisstore/reset.lua")
 }
 
-func policyOf(t testing.TB, limits ...ratelimit.Limit) *ratelimit.Policy {
+func policyOf(t testing.TB, limits ...ratelimit.Limit) []store.Limit {
 	t.Helper()
-	p, err := ratelimit.NewPolicy(limits...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return testkit.Limits(t, limits...)
 }
 
 // seedOf returns the seed of a random test, and prints it.

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/internal/testkit"
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 )
 
@@ -25,14 +25,14 @@ func (w *watch) within(bound time.Duration) time.Duration {
 
 // spoilt reports whether a call ran out of time because the machine stalled.
 func (w *watch) spoilt(a answer) bool {
-	return a.late && w.Worst(a.at.Add(-4*ratelimit.DefaultTimeout), a.at) > ratelimit.DefaultTimeout/3
+	return a.late && w.Worst(a.at.Add(-4*store.DefaultTimeout), a.at) > store.DefaultTimeout/3
 }
 
 // wantInBudget fails the test if calls took longer than their timeout, 20 ms and the stalls
 // of the machine.
 func (w *watch) wantInBudget(t testing.TB, took []time.Duration) {
 	t.Helper()
-	budget, late := w.within(ratelimit.DefaultTimeout+20*time.Millisecond), 0
+	budget, late := w.within(store.DefaultTimeout+20*time.Millisecond), 0
 	for _, d := range took {
 		if d > budget {
 			late++

@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestAllocs: a decision allocates nothing, whatever it is.
@@ -31,9 +33,9 @@ func TestAllocs(t *testing.T) {
 			if test.store == nil {
 				test.store = New(Config{})
 			} else {
-				_, _ = test.store.Take(t.Context(), ratelimit.Request{Key: "first", Policy: mustPolicy(t, ratelimit.PerDay(1)), Cost: 1})
+				_, _ = test.store.Take(t.Context(), store.Request{Key: "first", Limits: testkit.Limits(t, ratelimit.PerDay(1)), Cost: 1})
 			}
-			l, err := ratelimit.New(test.store, mustPolicy(t, test.limits...), ratelimit.Config{})
+			l, err := ratelimit.New(test.store, testkit.Policy(t, test.limits...), ratelimit.Config{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,7 +59,7 @@ func TestNewBucketsAllocateRarely(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	daily := mustPolicy(t, ratelimit.PerDay(1))
+	daily := testkit.Limits(t, ratelimit.PerDay(1))
 	s := New(Config{})
 	key := []byte("key 0000000")
 	i := 0
@@ -66,7 +68,7 @@ func TestNewBucketsAllocateRarely(t *testing.T) {
 		for at, rest := len(key)-1, i; rest > 0; at, rest = at-1, rest/10 {
 			key[at] = byte('0' + rest%10)
 		}
-		_, _ = s.Take(t.Context(), ratelimit.Request{Key: string(key), Policy: daily, Cost: 1})
+		_, _ = s.Take(t.Context(), store.Request{Key: string(key), Limits: daily, Cost: 1})
 	})
 	if n > 1 { // the key itself
 		t.Errorf("%v allocations for a new key; want 1", n)

@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // together runs call on n goroutines at once.
@@ -29,14 +31,14 @@ func together(n int, call func(i int)) {
 // gets exactly its burst.
 func TestConcurrentKeys(t *testing.T) {
 	const keys, callers, each = 3000, 16, 2000
-	policy := mustPolicy(t, ratelimit.PerDay(7), ratelimit.PerDay(9).Named("nine"))
+	policy := testkit.Limits(t, ratelimit.PerDay(7), ratelimit.PerDay(9).Named("nine"))
 	s := New(Config{})
 	var admitted [keys]atomic.Int64
 	together(callers, func(i int) {
 		random := rand.New(rand.NewPCG(1, uint64(i)))
 		for range each * 10 / 8 {
 			at := random.IntN(keys)
-			d, _ := s.Take(t.Context(), ratelimit.Request{Key: strconv.Itoa(at), Policy: policy, Cost: 1})
+			d, _ := s.Take(t.Context(), store.Request{Key: strconv.Itoa(at), Limits: policy, Cost: 1})
 			if d.Allowed {
 				admitted[at].Add(1)
 			}
@@ -44,7 +46,7 @@ func TestConcurrentKeys(t *testing.T) {
 	})
 	for at := range admitted {
 		for range 7 {
-			if d, _ := s.Take(t.Context(), ratelimit.Request{Key: strconv.Itoa(at), Policy: policy, Cost: 1}); d.Allowed {
+			if d, _ := s.Take(t.Context(), store.Request{Key: strconv.Itoa(at), Limits: policy, Cost: 1}); d.Allowed {
 				admitted[at].Add(1)
 			}
 		}
@@ -61,7 +63,7 @@ func TestConcurrentKeys(t *testing.T) {
 // either, while buckets become full and are taken over.
 func TestConcurrentOverflow(t *testing.T) {
 	const keys, burst, callers, maxKeys = 200, 5, 16, 20
-	daily, short := mustPolicy(t, ratelimit.PerDay(burst)), mustPolicy(t, ratelimit.Limit{Rate: 1, Period: time.Microsecond})
+	daily, short := testkit.Limits(t, ratelimit.PerDay(burst)), testkit.Limits(t, ratelimit.Limit{Rate: 1, Period: time.Microsecond})
 	s := New(Config{MaxKeys: maxKeys})
 	var now atomic.Int64
 	now.Store(1)
@@ -72,7 +74,7 @@ func TestConcurrentOverflow(t *testing.T) {
 		random := rand.New(rand.NewPCG(2, uint64(i)))
 		for j := range 3000 {
 			at := random.IntN(keys)
-			d, _ := s.Take(t.Context(), ratelimit.Request{Key: strconv.Itoa(at), Policy: daily, Cost: 1})
+			d, _ := s.Take(t.Context(), store.Request{Key: strconv.Itoa(at), Limits: daily, Cost: 1})
 			if d.Allowed {
 				admitted[at].Add(1)
 			}
@@ -81,7 +83,7 @@ func TestConcurrentOverflow(t *testing.T) {
 			}
 			if j%10 == 0 {
 				now.Add(1)
-				_, _ = s.Take(t.Context(), ratelimit.Request{Key: "short " + strconv.Itoa(j), Policy: short, Cost: 1})
+				_, _ = s.Take(t.Context(), store.Request{Key: "short " + strconv.Itoa(j), Limits: short, Cost: 1})
 			}
 		}
 	})
@@ -104,7 +106,7 @@ func TestConcurrentOverflow(t *testing.T) {
 // TestConcurrentShards: several shards exchange the room of full buckets.
 func TestConcurrentShards(t *testing.T) {
 	const maxKeys = 10_000
-	short, hourly := mustPolicy(t, ratelimit.PerSecond(1)), mustPolicy(t, ratelimit.PerHour(2))
+	short, hourly := testkit.Limits(t, ratelimit.PerSecond(1)), testkit.Limits(t, ratelimit.PerHour(2))
 	s := New(Config{MaxKeys: maxKeys})
 	var now atomic.Int64
 	s.clock = now.Load
@@ -114,9 +116,9 @@ func TestConcurrentShards(t *testing.T) {
 		var admitted [500]int
 		for j := range 6000 {
 			now.Add(50)
-			_, _ = s.Take(t.Context(), ratelimit.Request{Key: prefix + "s" + strconv.Itoa(j), Policy: short, Cost: 1})
+			_, _ = s.Take(t.Context(), store.Request{Key: prefix + "s" + strconv.Itoa(j), Limits: short, Cost: 1})
 			at := j % len(admitted)
-			d, _ := s.Take(t.Context(), ratelimit.Request{Key: prefix + "h" + strconv.Itoa(at), Policy: hourly, Cost: 1})
+			d, _ := s.Take(t.Context(), store.Request{Key: prefix + "h" + strconv.Itoa(at), Limits: hourly, Cost: 1})
 			if d.Allowed {
 				admitted[at]++
 			}
@@ -137,7 +139,7 @@ func TestConcurrentShards(t *testing.T) {
 // sees whole tokens, of a third of a second each.
 func TestNoTornReads(t *testing.T) {
 	const burst = 3_000_000
-	third := mustPolicy(t, ratelimit.PerSecond(3).WithBurst(burst))
+	third := testkit.Limits(t, ratelimit.PerSecond(3).WithBurst(burst))
 	m := newManual(4096)
 	var wrong, looks atomic.Int64
 	last := make([]int64, 8)
@@ -145,11 +147,11 @@ func TestNoTornReads(t *testing.T) {
 		for j := range 2000 {
 			switch i % 4 {
 			case 0:
-				_, _ = m.Take(t.Context(), ratelimit.Request{Key: "one", Policy: third, Cost: 1 + j%5})
+				_, _ = m.Take(t.Context(), store.Request{Key: "one", Limits: third, Cost: 1 + j%5})
 			case 1:
-				_, _ = m.Take(t.Context(), ratelimit.Request{Key: strconv.Itoa(i) + " " + strconv.Itoa(j%1000), Policy: third, Cost: 1})
+				_, _ = m.Take(t.Context(), store.Request{Key: strconv.Itoa(i) + " " + strconv.Itoa(j%1000), Limits: third, Cost: 1})
 			default:
-				d, _ := m.Take(t.Context(), ratelimit.Request{Key: "one", Policy: third})
+				d, _ := m.Take(t.Context(), store.Request{Key: "one", Limits: third})
 				thirds := d.Debts[0].Micros*3 + int64(d.Debts[0].Frac)
 				if thirds%1_000_000 != 0 || d.Debts[0].Frac > 2 || thirds < last[i] {
 					wrong.Add(1)
@@ -170,7 +172,7 @@ func TestNoTornReads(t *testing.T) {
 
 // TestLatestResetWins: of resets on several goroutines the latest is remembered.
 func TestLatestResetWins(t *testing.T) {
-	hourly := mustPolicy(t, ratelimit.PerHour(1))
+	hourly := testkit.Limits(t, ratelimit.PerHour(1))
 	for range 50 {
 		s := New(Config{})
 		var now atomic.Int64

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestPrintShowsNoSeed: who knows the seeds can make up keys that collide, and a
@@ -14,7 +16,7 @@ import (
 func TestPrintShowsNoSeed(t *testing.T) {
 	s := New(Config{MaxKeys: 10})
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
-		holder := struct{ Store ratelimit.Store }{s}
+		holder := struct{ Store store.Store }{s}
 		text := fmt.Sprintf(verb, s) + " " + fmt.Sprintf(verb, holder)
 		for _, seed := range s.seeds {
 			if strings.Contains(text, strings.Trim(fmt.Sprintf(verb, seed), "{}")) {
@@ -27,7 +29,7 @@ func TestPrintShowsNoSeed(t *testing.T) {
 // TestTakeWithoutAPolicy: a mistake of the caller is an error, and locks nobody out.
 func TestTakeWithoutAPolicy(t *testing.T) {
 	s := New(Config{})
-	if d, err := s.Take(t.Context(), ratelimit.Request{Key: "k", Cost: 1}); err == nil || d.Allowed {
+	if d, err := s.Take(t.Context(), store.Request{Key: "k", Cost: 1}); err == nil || d.Allowed {
 		t.Errorf("%+v, %v; want an error", d, err)
 	}
 	if mu := &s.shard(s.hash("k")).mu; !mu.TryLock() {
@@ -52,7 +54,7 @@ func TestLookForRoomIsBounded(t *testing.T) {
 		for i := range m.shards {
 			m.shards[i].earliest = test.earliest
 		}
-		daily := mustPolicy(t, ratelimit.PerDay(1000))
+		daily := testkit.Limits(t, ratelimit.PerDay(1000))
 		for call := 1; call <= 3; call++ {
 			m.now += recycleEvery
 			if d := m.take("k", daily, 1); !d.Overflow {

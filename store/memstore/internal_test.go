@@ -5,7 +5,7 @@ import (
 	"math/bits"
 	"testing"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // What the tests know of the inside of a Store is in this file, and in the tests
@@ -27,12 +27,12 @@ func newManual(maxKeys int) *manual {
 }
 
 // take is Take without what never fails.
-func (m *manual) take(key string, p *ratelimit.Policy, cost int) ratelimit.Decision {
-	d, _ := m.Take(context.Background(), ratelimit.Request{Key: key, Policy: p, Cost: cost})
+func (m *manual) take(key string, p []store.Limit, cost int) store.Decision {
+	d, _ := m.Take(context.Background(), store.Request{Key: key, Limits: p, Cost: cost})
 	return d
 }
 
-func (m *manual) reset(key string, p *ratelimit.Policy) {
+func (m *manual) reset(key string, p []store.Limit) {
 	_ = m.Reset(context.Background(), key, p)
 }
 
@@ -75,13 +75,4 @@ func (s *Store) count(t testing.TB) int {
 		t.Fatalf("%d buckets are in the table, the shards count %d, the store %d", found, used, s.room.used.Load())
 	}
 	return used
-}
-
-func mustPolicy(t testing.TB, limits ...ratelimit.Limit) *ratelimit.Policy {
-	t.Helper()
-	p, err := ratelimit.NewPolicy(limits...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }

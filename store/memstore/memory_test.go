@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // bytesPerKey is what doc.go and Config promise.
@@ -27,11 +28,11 @@ func heap() int64 {
 // fill returns a store with n random keys, and what each takes.
 func fill(t *testing.T, maxKeys, n int) (*Store, float64) {
 	t.Helper()
-	hourly := mustPolicy(t, ratelimit.PerHour(5))
+	hourly := testkit.Limits(t, ratelimit.PerHour(5))
 	before := heap()
 	s := New(Config{MaxKeys: maxKeys})
 	for range n {
-		_, _ = s.Take(t.Context(), ratelimit.Request{Key: strconv.FormatUint(rand.Uint64(), 36), Policy: hourly, Cost: 1})
+		_, _ = s.Take(t.Context(), store.Request{Key: strconv.FormatUint(rand.Uint64(), 36), Limits: hourly, Cost: 1})
 	}
 	return s, float64(heap()-before) / float64(n)
 }
@@ -60,11 +61,11 @@ func TestBytesPerKey(t *testing.T) {
 // TestMemoryIsBounded: ten times as many keys as the table holds.
 func TestMemoryIsBounded(t *testing.T) {
 	const maxKeys = 20_000
-	hourly := mustPolicy(t, ratelimit.PerHour(5))
+	hourly := testkit.Limits(t, ratelimit.PerHour(5))
 	before := heap()
 	s := New(Config{MaxKeys: maxKeys})
 	for i := range 10 * maxKeys {
-		_, _ = s.Take(t.Context(), ratelimit.Request{Key: strconv.Itoa(i), Policy: hourly, Cost: 1})
+		_, _ = s.Take(t.Context(), store.Request{Key: strconv.Itoa(i), Limits: hourly, Cost: 1})
 	}
 	const overflowBytes = classes * perClass * 16
 	if took := heap() - before; took > maxKeys*bytesPerKey+overflowBytes+64*int64(len(s.shards))+4096 {
@@ -117,13 +118,13 @@ func pointerIn(typ reflect.Type) string {
 // TestHoldsNoKey: whatever the store holds of a key is a hash. The keys here take
 // a hundred megabytes, the store next to nothing.
 func TestHoldsNoKey(t *testing.T) {
-	hourly := mustPolicy(t, ratelimit.PerHour(5))
+	hourly := testkit.Limits(t, ratelimit.PerHour(5))
 	before := heap()
 	s := New(Config{})
 	key := make([]byte, 1<<20)
 	for i := range 100 {
 		key[i] = 1
-		_, _ = s.Take(t.Context(), ratelimit.Request{Key: string(key), Policy: hourly, Cost: 1})
+		_, _ = s.Take(t.Context(), store.Request{Key: string(key), Limits: hourly, Cost: 1})
 	}
 	if took := heap() - before; took > 1<<20 {
 		t.Errorf("a hundred keys of 1 MiB took %d bytes", took)
@@ -140,7 +141,7 @@ func TestHoldsNoKey(t *testing.T) {
 // and these are a few thousand.
 func TestGrowthMovesOneShard(t *testing.T) {
 	const n = 200_000
-	hourly := mustPolicy(t, ratelimit.PerHour(5))
+	hourly := testkit.Limits(t, ratelimit.PerHour(5))
 	m := newManual(n)
 	tables := make([]*slot, len(m.shards))
 	moves := 0
@@ -178,7 +179,7 @@ func TestGrowthMovesOneShard(t *testing.T) {
 
 // TestTableShrinks: when a flood is over, its room goes back as the table is used.
 func TestTableShrinks(t *testing.T) {
-	short, hourly := mustPolicy(t, ratelimit.PerSecond(1)), mustPolicy(t, ratelimit.PerHour(5))
+	short, hourly := testkit.Limits(t, ratelimit.PerSecond(1)), testkit.Limits(t, ratelimit.PerHour(5))
 	m := newManual(4096)
 	for i := range 4000 {
 		m.take("flood "+strconv.Itoa(i), short, 1)
@@ -222,10 +223,10 @@ func TestNew(t *testing.T) {
 		if test.shards > 256 {
 			continue
 		}
-		hourly := mustPolicy(t, ratelimit.PerHour(5))
+		hourly := testkit.Limits(t, ratelimit.PerHour(5))
 		n := min(test.max, 20*test.shards)
 		for i := range n {
-			_, _ = s.Take(t.Context(), ratelimit.Request{Key: strconv.Itoa(i), Policy: hourly, Cost: 1})
+			_, _ = s.Take(t.Context(), store.Request{Key: strconv.Itoa(i), Limits: hourly, Cost: 1})
 		}
 		if got := s.count(t); got != n {
 			t.Errorf("MaxKeys %d: %d of %d keys have a bucket", test.maxKeys, got, n)

@@ -9,7 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // DefaultMaxKeys is the bound on buckets when Config.MaxKeys is 0: 64 MB at most, and
@@ -24,7 +25,7 @@ type Config struct {
 	MaxKeys int
 }
 
-// A Store is a [ratelimit.Store] in memory. Make one with [New]; the zero Store
+// A Store is a [store.Store] in memory. Make one with [New]; the zero Store
 // answers every call with an error. It is safe for concurrent use.
 type Store struct {
 	start  time.Time    // its monotonic reading counts: the wall clock has no say
@@ -83,9 +84,9 @@ var (
 )
 
 // usable returns an error for what nothing can be decided with.
-func (s *Store) usable(p *ratelimit.Policy) error {
+func (s *Store) usable(p []store.Limit) error {
 	switch {
-	case p == nil || p.Len() == 0:
+	case p == nil || len(p) == 0:
 		return errNoPolicy
 	case s.shards == nil:
 		return errZero
@@ -93,11 +94,11 @@ func (s *Store) usable(p *ratelimit.Policy) error {
 	return nil
 }
 
-// Take implements [ratelimit.Store]. Its only errors are about a Policy that is not
+// Take implements [store.Store]. Its only errors are about a Policy that is not
 // valid, and about the zero Store. It heeds neither context nor timeout: a caller that
 // gave up is still charged.
-func (s *Store) Take(_ context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
-	if err := s.usable(r.Policy); err != nil {
+func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err error) {
+	if err := s.usable(r.Limits); err != nil {
 		return d, err
 	}
 	hash := s.hash(r.Key)
@@ -105,7 +106,7 @@ func (s *Store) Take(_ context.Context, r ratelimit.Request) (d ratelimit.Decisi
 	now := s.now()
 	shard.mu.Lock()
 	now = shard.advance(now)
-	var found [ratelimit.MaxLimits]found
+	var found [store.MaxLimits]found
 	s.read(shard, hash, &r, now, &found, &d)
 	if d.Allowed && r.Cost > 0 {
 		s.charge(shard, hash, &r, &found, &d)
@@ -116,13 +117,13 @@ func (s *Store) Take(_ context.Context, r ratelimit.Request) (d ratelimit.Decisi
 	return d, nil
 }
 
-// Reset implements [ratelimit.Store]. Its errors are those of Take. A key that had
+// Reset implements [store.Store]. Its errors are those of Take. A key that had
 // to share an overflow bucket gets one of its own if there is room by now.
-func (s *Store) Reset(_ context.Context, key string, p *ratelimit.Policy) error {
+func (s *Store) Reset(_ context.Context, key string, p []store.Limit) error {
 	if err := s.usable(p); err != nil {
 		return err
 	}
-	n := p.Len()
+	n := len(p)
 	hash := s.hash(key)
 	shard := s.shard(hash)
 	now := s.now()
@@ -134,9 +135,9 @@ func (s *Store) Reset(_ context.Context, key string, p *ratelimit.Policy) error 
 	}
 	// At first each bucket keeps a debt of a microsecond: a full one would give its
 	// slot away to the next.
-	for _, debt := range []ratelimit.Debt{{Micros: 1}, {}} {
+	for _, debt := range []gcra.Debt{{Micros: 1}, {}} {
 		for i := range n {
-			b := p.Bucket(i)
+			b := &p[i]
 			id := hash.id(b)
 			tat := b.TATAt(debt, now)
 			if slot := shard.find(id); slot != nil {

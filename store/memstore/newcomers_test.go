@@ -4,7 +4,9 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestNewcomersInAFullStore: a flood that would have spent 64 shared buckets leaves room
@@ -19,11 +21,11 @@ func TestNewcomersInAFullStore(t *testing.T) {
 		{51_200, 64 * 100, ratelimit.PerDay(100), 1000},
 		{102_400, 64 * 10 * 2, ratelimit.PerHour(10), 950}, // 512 buckets
 	} {
-		p := mustPolicy(t, test.limit)
+		p := testkit.Limits(t, test.limit)
 		s := newManual(test.maxKeys)
 		calls := func(name string, n int) (admitted int) {
 			for i := range n {
-				d, err := s.Take(t.Context(), ratelimit.Request{Key: name + strconv.Itoa(i), Policy: p, Cost: 1})
+				d, err := s.Take(t.Context(), store.Request{Key: name + strconv.Itoa(i), Limits: p, Cost: 1})
 				if err != nil {
 					t.Fatal(err)
 				}

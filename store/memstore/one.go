@@ -1,20 +1,23 @@
 package memstore
 
-import "github.com/keyrate/keyrate/ratelimit"
+import (
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
+)
 
-// Self implements [ratelimit.SingleTaker]. The zero Store has only Take, which returns an
+// Self implements [store.SingleTaker]. The zero Store has only Take, which returns an
 // error.
-func (s *Store) Self() ratelimit.Store {
+func (s *Store) Self() store.Store {
 	if s.shards == nil {
 		return nil
 	}
 	return s
 }
 
-// TakeOne implements [ratelimit.SingleTaker]. It decides what is decided most often,
+// TakeOne implements [store.SingleTaker]. It decides what is decided most often,
 // a key with a single limit whose bucket is there and is its own, and leaves the
 // rest to Take.
-func (s *Store) TakeOne(key string, b *ratelimit.Bucket, n int) (debt ratelimit.Debt, allowed, ok bool) {
+func (s *Store) TakeOne(key string, b *store.Limit, n int) (debt gcra.Debt, allowed, ok bool) {
 	cost, possible := b.Cost(n)
 	hash := s.hash(key)
 	shard := s.shard(hash)
@@ -24,7 +27,7 @@ func (s *Store) TakeOne(key string, b *ratelimit.Bucket, n int) (debt ratelimit.
 	slot := shard.find(hash.id(b))
 	if slot == nil || slot.shared() {
 		shard.mu.Unlock()
-		return ratelimit.Debt{}, false, false
+		return gcra.Debt{}, false, false
 	}
 	debt, write := b.DebtAt(slot.tat(), now)
 	if after := b.Add(debt, cost); possible && b.Fits(after) {

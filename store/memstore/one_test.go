@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestTakeOneIsTake: of two stores with the same hashes, one is asked with TakeOne
@@ -13,7 +14,7 @@ import (
 // in random histories: costs that are nothing, too much and negative, limits that
 // change, resets, and tables so small that keys share overflow buckets.
 func TestTakeOneIsTake(t *testing.T) {
-	var policies []*ratelimit.Policy
+	var policies [][]store.Limit
 	for _, l := range []ratelimit.Limit{
 		ratelimit.PerSecond(5),
 		ratelimit.PerSecond(3).WithBurst(7),
@@ -26,7 +27,7 @@ func TestTakeOneIsTake(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		policies = append(policies, p)
+		policies = append(policies, p.Compiled())
 	}
 	keys := []string{"", "a", "b", "c", "d", "e", "f", "g"}
 	taken, left, shared := 0, 0, 0
@@ -49,7 +50,7 @@ func TestTakeOneIsTake(t *testing.T) {
 				other.reset(key, p)
 			}
 			want := other.take(key, p, cost)
-			debt, allowed, ok := one.TakeOne(key, p.Bucket(0), cost)
+			debt, allowed, ok := one.TakeOne(key, &p[0], cost)
 			if ok {
 				taken++
 				if want.Overflow {
@@ -64,7 +65,7 @@ func TestTakeOneIsTake(t *testing.T) {
 				}
 			}
 			if debt != want.Debts[0] || allowed != want.Allowed {
-				t.Fatalf("seed %d, step %d: cost %d under %v: %v, %v; Take says %v, %v", seed, step, cost, p.Limits(), debt, allowed, want.Debts[0], want.Allowed)
+				t.Fatalf("seed %d, step %d: cost %d under %v: %v, %v; Take says %v, %v", seed, step, cost, p, debt, allowed, want.Debts[0], want.Allowed)
 			}
 			if random.IntN(2) == 0 {
 				d := random.Int64N(1 << random.IntN(34))

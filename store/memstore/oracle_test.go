@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
@@ -96,9 +97,9 @@ type seen struct {
 	inPart  int // refused by some of these, while others had room
 }
 
-func (s *seen) saw(step storetest.Step, d ratelimit.Decision) {
+func (s *seen) saw(step storetest.Step, d store.Decision) {
 	s.steps++
-	if step.Request.Policy.Len() > 1 {
+	if len(step.Request.Limits) > 1 {
 		s.several++
 	}
 	if step.DeniedInPart(d) {
@@ -108,7 +109,7 @@ func (s *seen) saw(step storetest.Step, d ratelimit.Decision) {
 
 // oracleKeys is the most buckets that a history and its decoys use.
 const (
-	oracleKeys   = 3 * ratelimit.MaxLimits
+	oracleKeys   = 3 * store.MaxLimits
 	oracleDecoys = 8
 )
 
@@ -126,15 +127,15 @@ func followExactly(random *rand.Rand, history func(storetest.HistoryConfig) *sto
 		disturb(latest)
 		if step.Reset {
 			taken.steps++
-			s.reset(step.Request.Key, step.Request.Policy)
-			m.Reset(latest, step.Request.Key, step.Request.Policy)
+			s.reset(step.Request.Key, step.Request.Limits)
+			m.Reset(latest, step.Request.Key, step.Request.Limits)
 			continue
 		}
 		got, err := s.Take(nil, step.Request) //nolint:staticcheck // the store must not heed it
 		if err != nil {
 			return taken, err
 		}
-		if err := storetest.Compare(step.Request.Policy, got, m.Take(latest, step.Request)); err != nil {
+		if err := storetest.Compare(step.Request.Limits, got, m.Take(latest, step.Request)); err != nil {
 			return taken, fmt.Errorf("%v: %w", step, err)
 		}
 		if got.Overflow {
@@ -146,13 +147,13 @@ func followExactly(random *rand.Rand, history func(storetest.HistoryConfig) *sto
 	return taken, nil
 }
 
-var decoyPolicies = func() (all []*ratelimit.Policy) {
+var decoyPolicies = func() (all [][]store.Limit) {
 	for _, l := range []ratelimit.Limit{{Rate: 1, Period: time.Microsecond}, ratelimit.PerSecond(3), ratelimit.PerDay(1)} {
 		p, err := ratelimit.NewPolicy(l)
 		if err != nil {
 			panic(err)
 		}
-		all = append(all, p)
+		all = append(all, p.Compiled())
 	}
 	return all
 }()
@@ -194,8 +195,8 @@ func followOverflow(random *rand.Rand, history func(storetest.HistoryConfig) *st
 		r := step.Request
 		if step.Reset {
 			taken.steps++
-			s.reset(r.Key, r.Policy)
-			m.Reset(latest, r.Key, r.Policy)
+			s.reset(r.Key, r.Limits)
+			m.Reset(latest, r.Key, r.Limits)
 			continue
 		}
 		want := m.Peek(latest, r)
@@ -204,7 +205,7 @@ func followOverflow(random *rand.Rand, history func(storetest.HistoryConfig) *st
 			return taken, err
 		}
 		if !got.Overflow {
-			if err := storetest.Compare(r.Policy, got, want); err != nil {
+			if err := storetest.Compare(r.Limits, got, want); err != nil {
 				return taken, fmt.Errorf("%v: not marked Overflow, but %w", step, err)
 			}
 		}
@@ -212,7 +213,7 @@ func followOverflow(random *rand.Rand, history func(storetest.HistoryConfig) *st
 			return taken, fmt.Errorf("%v: admitted, though the key has the debts %v", step, want.Debts)
 		}
 		if got.Allowed == want.Allowed {
-			for j := range r.Policy.Len() {
+			for j := range len(r.Limits) {
 				if got.Debts[j].Less(want.Debts[j]) {
 					return taken, fmt.Errorf("%v: the debts are %v, less than the key's own, %v", step, got.Debts, want.Debts)
 				}

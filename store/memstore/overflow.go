@@ -5,7 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // overflow holds the buckets that keys share for which the table has no room. A
@@ -20,7 +21,7 @@ type overflow struct {
 	until atomic.Int64 // all are full from then on; 0 from the start
 	each  int          // buckets of a class, a power of two; 0 means perClass
 	mu    sync.Mutex
-	tats  []ratelimit.TAT // by class; nil until first needed
+	tats  []gcra.TAT // by class; nil until first needed
 }
 
 const (
@@ -38,7 +39,7 @@ func (o *overflow) owes(now int64) bool { return o.until.Load() > now }
 
 // debt returns the debt of the overflow bucket that id falls into, at most the
 // capacity of b. What is above it is other keys' and stays.
-func (o *overflow) debt(b *ratelimit.Bucket, id id, now int64) ratelimit.Debt {
+func (o *overflow) debt(b *store.Limit, id id, now int64) gcra.Debt {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	d, _ := b.DebtAt(*o.bucket(b, id), now)
@@ -47,19 +48,19 @@ func (o *overflow) debt(b *ratelimit.Bucket, id id, now int64) ratelimit.Debt {
 
 // charge adds the cost of n tokens to the overflow bucket that id falls into. It
 // then owes no less than after, what the call was told.
-func (o *overflow) charge(b *ratelimit.Bucket, id id, n int, after ratelimit.Debt, now int64) {
+func (o *overflow) charge(b *store.Limit, id id, n int, after gcra.Debt, now int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	tat := o.bucket(b, id)
 	if tat.Micros < now {
-		*tat = b.TATAt(ratelimit.Debt{}, now)
+		*tat = b.TATAt(gcra.Debt{}, now)
 	}
 	if tat.Den != b.Denominator() && tat.Frac != 0 {
 		tat.Micros++
 		tat.Frac = 0
 	}
 	cost, _ := b.Cost(n)
-	debt := b.Add(ratelimit.Debt{Micros: tat.Micros - now, Frac: tat.Frac}, cost)
+	debt := b.Add(gcra.Debt{Micros: tat.Micros - now, Frac: tat.Frac}, cost)
 	if debt.Less(after) {
 		debt = after
 	}
@@ -68,10 +69,10 @@ func (o *overflow) charge(b *ratelimit.Bucket, id id, n int, after ratelimit.Deb
 }
 
 // bucket returns the bucket that id falls into.
-func (o *overflow) bucket(b *ratelimit.Bucket, id id) *ratelimit.TAT {
+func (o *overflow) bucket(b *store.Limit, id id) *gcra.TAT {
 	each := max(o.each, perClass)
 	if o.tats == nil {
-		o.tats = make([]ratelimit.TAT, classes*each)
+		o.tats = make([]gcra.TAT, classes*each)
 	}
 	return &o.tats[bits.Len64(uint64(b.Capacity().Micros))*each+int(id.limit%uint64(each))]
 }

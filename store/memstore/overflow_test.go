@@ -9,6 +9,8 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
@@ -26,7 +28,7 @@ func newGuarded(t *testing.T, maxKeys int) *guarded {
 	return &guarded{newManual(maxKeys), t, storetest.NewModel()}
 }
 
-func (g *guarded) request(r ratelimit.Request) ratelimit.Decision {
+func (g *guarded) request(r store.Request) store.Decision {
 	g.t.Helper()
 	want := g.model.Peek(g.now, r)
 	got, err := g.Take(context.Background(), r)
@@ -34,7 +36,7 @@ func (g *guarded) request(r ratelimit.Request) ratelimit.Decision {
 		g.t.Fatal(err)
 	}
 	if !got.Overflow {
-		if err := storetest.Compare(r.Policy, got, want); err != nil {
+		if err := storetest.Compare(r.Limits, got, want); err != nil {
 			g.t.Fatalf("key %.40q, not marked Overflow, %v", r.Key, err)
 		}
 	}
@@ -47,9 +49,9 @@ func (g *guarded) request(r ratelimit.Request) ratelimit.Decision {
 	return got
 }
 
-func (g *guarded) take(key string, p *ratelimit.Policy, cost int) ratelimit.Decision {
+func (g *guarded) take(key string, p []store.Limit, cost int) store.Decision {
 	g.t.Helper()
-	return g.request(ratelimit.Request{Key: key, Policy: p, Cost: cost})
+	return g.request(store.Request{Key: key, Limits: p, Cost: cost})
 }
 
 func (g *guarded) advance(d time.Duration) { g.now += d.Microseconds() }
@@ -69,9 +71,9 @@ func TestFlood(t *testing.T) {
 	if raceEnabled {
 		newcomers = 100_000
 	}
-	hourly := mustPolicy(t, ratelimit.PerHour(5))
-	second := mustPolicy(t, ratelimit.PerSecond(10).Named("second"))
-	both := mustPolicy(t, ratelimit.PerSecond(10).Named("second"), ratelimit.PerHour(5))
+	hourly := testkit.Limits(t, ratelimit.PerHour(5))
+	second := testkit.Limits(t, ratelimit.PerSecond(10).Named("second"))
+	both := testkit.Limits(t, ratelimit.PerSecond(10).Named("second"), ratelimit.PerHour(5))
 	g := newGuarded(t, exhausted)
 	old := func(i int) string { return "exhausted " + strconv.Itoa(i) }
 	for i := range exhausted {
@@ -85,8 +87,8 @@ func TestFlood(t *testing.T) {
 	}
 	slots := g.slots()
 
-	regular := func(i int) (string, *ratelimit.Policy) {
-		return "regular " + strconv.Itoa(i), []*ratelimit.Policy{hourly, second, both}[i%3]
+	regular := func(i int) (string, []store.Limit) {
+		return "regular " + strconv.Itoa(i), [][]store.Limit{hourly, second, both}[i%3]
 	}
 	const regulars = 300
 	admitted, regularly := 0, 0
@@ -151,7 +153,7 @@ func TestFlood(t *testing.T) {
 
 // floodOfDecoys is the row of the torture table on caches that forget.
 func floodOfDecoys(t *testing.T) {
-	hourly := mustPolicy(t, ratelimit.PerHour(3))
+	hourly := testkit.Limits(t, ratelimit.PerHour(3))
 	g := newGuarded(t, 100)
 	for i := range 100 {
 		g.take("exhausted "+strconv.Itoa(i), hourly, 3)
@@ -170,7 +172,7 @@ func floodOfDecoys(t *testing.T) {
 // TestOverflowDebtIsCarried: a newcomer that had to share takes the debt along
 // into a bucket of its own.
 func TestOverflowDebtIsCarried(t *testing.T) {
-	short, hourly := mustPolicy(t, ratelimit.PerSecond(1)), mustPolicy(t, ratelimit.PerHour(2))
+	short, hourly := testkit.Limits(t, ratelimit.PerSecond(1)), testkit.Limits(t, ratelimit.PerHour(2))
 	g := newGuarded(t, 1)
 	g.take("first", short, 1)
 	if d := g.take("newcomer", hourly, 1); !d.Allowed || !d.Overflow {
@@ -201,12 +203,12 @@ func TestOverflowDebtIsCarried(t *testing.T) {
 // TestOverflowCarriesWhatIsKnown: a shared bucket is charged with what the caller
 // knew, too, as a bucket of the key's own would be.
 func TestOverflowCarriesWhatIsKnown(t *testing.T) {
-	hourly := mustPolicy(t, ratelimit.PerHour(2))
+	hourly := testkit.Limits(t, ratelimit.PerHour(2))
 	g := newGuarded(t, 1)
 	g.take("first", hourly, 2)
-	half := ratelimit.Knowledge{{Debt: ratelimit.Debt{Micros: 1_800_000_000}}}
-	d := g.request(ratelimit.Request{Key: "newcomer", Policy: hourly, Cost: 1, Known: &half})
-	if want := (ratelimit.Debt{Micros: 3_600_000_000}); !d.Allowed || d.Debts[0] != want {
+	half := store.Knowledge{{Debt: gcra.Debt{Micros: 1_800_000_000}}}
+	d := g.request(store.Request{Key: "newcomer", Limits: hourly, Cost: 1, Known: &half})
+	if want := (gcra.Debt{Micros: 3_600_000_000}); !d.Allowed || d.Debts[0] != want {
 		t.Fatalf("the newcomer was answered %+v; want it admitted, with the debts %v", d, want)
 	}
 	if d := g.take("newcomer", hourly, 1); d.Allowed { // Fatal in take
@@ -218,9 +220,9 @@ func TestOverflowCarriesWhatIsKnown(t *testing.T) {
 // clamp each other's debts, and do not make each other wait.
 func TestOverflowOfSeveralPeriods(t *testing.T) {
 	second, daily := ratelimit.PerSecond(10).WithBurst(100).Named("second"), ratelimit.PerDay(5).Named("daily")
-	both, fast, slow := mustPolicy(t, second, daily), mustPolicy(t, second), mustPolicy(t, daily)
+	both, fast, slow := testkit.Limits(t, second, daily), testkit.Limits(t, second), testkit.Limits(t, daily)
 	g := newGuarded(t, 1)
-	g.take("first", mustPolicy(t, ratelimit.PerDay(1)), 1)
+	g.take("first", testkit.Limits(t, ratelimit.PerDay(1)), 1)
 	for i := range 200 { // whoever shares the buckets of a class: all of them
 		g.take("sharer "+strconv.Itoa(i), both, 5)
 	}
@@ -248,15 +250,15 @@ func TestOverflowOfSeveralPeriods(t *testing.T) {
 // whatever the others in his overflow bucket do.
 func TestOverflowWaitIsBounded(t *testing.T) {
 	g := newGuarded(t, 1)
-	g.take("first", mustPolicy(t, ratelimit.PerDay(1)), 1)
-	narrow := mustPolicy(t, ratelimit.Limit{Rate: 1, Period: 40 * time.Second, Burst: 1})
-	wide := mustPolicy(t, ratelimit.Limit{Rate: 1, Period: time.Second, Burst: 60})
+	g.take("first", testkit.Limits(t, ratelimit.PerDay(1)), 1)
+	narrow := testkit.Limits(t, ratelimit.Limit{Rate: 1, Period: 40 * time.Second, Burst: 1})
+	wide := testkit.Limits(t, ratelimit.Limit{Rate: 1, Period: time.Second, Burst: 60})
 	for i := range 1000 {
 		g.take("wide "+strconv.Itoa(i), wide, 60)
 	}
 	g.advance(80 * time.Second)
 	for i := range 64 {
-		if d := g.take("narrow "+strconv.Itoa(i), narrow, 0); d.Debts[0] != (ratelimit.Debt{}) {
+		if d := g.take("narrow "+strconv.Itoa(i), narrow, 0); d.Debts[0] != (gcra.Debt{}) {
 			t.Errorf("narrow key %d still has a debt of %v after twice its refill", i, d.Debts[0].Duration())
 		}
 	}
@@ -266,10 +268,10 @@ func TestOverflowWaitIsBounded(t *testing.T) {
 // without gaining a part of a microsecond.
 func TestOverflowOfFractions(t *testing.T) {
 	g := newGuarded(t, 1)
-	g.take("first", mustPolicy(t, ratelimit.PerDay(1)), 1)
-	limits := []*ratelimit.Policy{
-		mustPolicy(t, ratelimit.PerSecond(3)), mustPolicy(t, ratelimit.PerSecond(7)),
-		mustPolicy(t, ratelimit.Limit{Rate: 700_001, Period: time.Second}),
+	g.take("first", testkit.Limits(t, ratelimit.PerDay(1)), 1)
+	limits := [][]store.Limit{
+		testkit.Limits(t, ratelimit.PerSecond(3)), testkit.Limits(t, ratelimit.PerSecond(7)),
+		testkit.Limits(t, ratelimit.Limit{Rate: 700_001, Period: time.Second}),
 	}
 	admitted := 0
 	for i := range 20_000 {
@@ -286,7 +288,7 @@ func TestOverflowOfFractions(t *testing.T) {
 // TestOverflowReset: a reset takes a key out of the overflow bucket as soon as
 // there is room.
 func TestOverflowReset(t *testing.T) {
-	short, hourly := mustPolicy(t, ratelimit.PerSecond(1)), mustPolicy(t, ratelimit.PerHour(2))
+	short, hourly := testkit.Limits(t, ratelimit.PerSecond(1)), testkit.Limits(t, ratelimit.PerHour(2))
 	g := newGuarded(t, 1)
 	g.take("first", short, 1)
 	g.take("newcomer", hourly, 2)
@@ -304,8 +306,8 @@ func TestOverflowReset(t *testing.T) {
 // TestOverflowResetOfSeveral: all limits of a policy get buckets in one reset.
 // Their home is the same, and a full bucket is a place that may be taken.
 func TestOverflowResetOfSeveral(t *testing.T) {
-	short := mustPolicy(t, ratelimit.PerSecond(1))
-	four := mustPolicy(t, ratelimit.PerHour(1).Named("a"), ratelimit.PerHour(1).Named("b"), ratelimit.PerDay(1).Named("c"), ratelimit.PerDay(1).Named("d"))
+	short := testkit.Limits(t, ratelimit.PerSecond(1))
+	four := testkit.Limits(t, ratelimit.PerHour(1).Named("a"), ratelimit.PerHour(1).Named("b"), ratelimit.PerDay(1).Named("c"), ratelimit.PerDay(1).Named("d"))
 	g := newGuarded(t, 4)
 	for i := range 4 {
 		g.take("short "+strconv.Itoa(i), short, 1)
@@ -329,17 +331,17 @@ func TestOverflowResetOfSeveral(t *testing.T) {
 func TestOverflowOnlyOfThoseWithoutRoom(t *testing.T) {
 	a, b := ratelimit.PerHour(2).Named("a"), ratelimit.PerDay(2).Named("b")
 	g := newGuarded(t, 1)
-	both := mustPolicy(t, a, b)
+	both := testkit.Limits(t, a, b)
 	if d := g.take("key", both, 1); !d.Allowed || !d.Overflow {
 		t.Fatalf("answered %+v; want it admitted, marked Overflow", d)
 	}
-	if d := g.take("key", mustPolicy(t, a), 1); !d.Allowed || d.Overflow {
+	if d := g.take("key", testkit.Limits(t, a), 1); !d.Allowed || d.Overflow {
 		t.Fatalf("answered %+v under the limit that has a bucket; want it admitted, not marked", d)
 	}
-	if d := g.take("key", mustPolicy(t, b), 1); !d.Allowed || !d.Overflow {
+	if d := g.take("key", testkit.Limits(t, b), 1); !d.Allowed || !d.Overflow {
 		t.Fatalf("answered %+v under the limit that has none; want it admitted, marked Overflow", d)
 	}
-	for _, p := range []*ratelimit.Policy{both, mustPolicy(t, a), mustPolicy(t, b)} {
+	for _, p := range [][]store.Limit{both, testkit.Limits(t, a), testkit.Limits(t, b)} {
 		if d := g.take("key", p, 1); d.Allowed {
 			t.Fatalf("answered %+v; want a denial", d)
 		}
@@ -352,14 +354,14 @@ func TestOverflowOnlyOfThoseWithoutRoom(t *testing.T) {
 // TestOverflowIsPaidBack: once the overflow buckets are full, keys without a
 // bucket are full again, to the microsecond, and nothing is marked.
 func TestOverflowIsPaidBack(t *testing.T) {
-	third := mustPolicy(t, ratelimit.PerSecond(3).WithBurst(1)) // 333333 1/3 µs
+	third := testkit.Limits(t, ratelimit.PerSecond(3).WithBurst(1)) // 333333 1/3 µs
 	g := newGuarded(t, 1)
-	g.take("first", mustPolicy(t, ratelimit.PerDay(1)), 1)
+	g.take("first", testkit.Limits(t, ratelimit.PerDay(1)), 1)
 	if d := g.take("newcomer", third, 1); !d.Allowed || !d.Overflow {
 		t.Fatalf("answered %+v; want it admitted, marked Overflow", d)
 	}
 	g.now += 333_333
-	if d := g.take("newcomer", third, 1); d.Allowed || !d.Overflow || d.Debts[0] != (ratelimit.Debt{Frac: 1}) {
+	if d := g.take("newcomer", third, 1); d.Allowed || !d.Overflow || d.Debts[0] != (gcra.Debt{Frac: 1}) {
 		t.Fatalf("a third of a microsecond too early, answered %+v; want a denial, marked Overflow", d)
 	}
 	if !g.overflow.owes(g.now) {
@@ -369,7 +371,7 @@ func TestOverflowIsPaidBack(t *testing.T) {
 	if g.overflow.owes(g.now) {
 		t.Error("after the refill an overflow bucket still owes something")
 	}
-	if d := g.take("newcomer", third, 0); !d.Allowed || d.Overflow || d.Debts[0] != (ratelimit.Debt{}) {
+	if d := g.take("newcomer", third, 0); !d.Allowed || d.Overflow || d.Debts[0] != (gcra.Debt{}) {
 		t.Fatalf("after the refill, answered %+v; want a full bucket, not marked", d)
 	}
 }
@@ -377,7 +379,7 @@ func TestOverflowIsPaidBack(t *testing.T) {
 // TestOverflowSpreads: newcomers are spread over the overflow buckets, and
 // differently in each store.
 func TestOverflowSpreads(t *testing.T) {
-	hourly := mustPolicy(t, ratelimit.PerHour(1))
+	hourly := testkit.Limits(t, ratelimit.PerHour(1))
 	admitted := func() (which string) {
 		g := newGuarded(t, 1)
 		g.take("first", hourly, 1)
@@ -401,15 +403,15 @@ func TestOverflowSpreads(t *testing.T) {
 // TestOverflowCharge: calls of different shards may find the same bucket full at
 // once. Each is charged, whatever it found.
 func TestOverflowCharge(t *testing.T) {
-	three, seven := mustPolicy(t, ratelimit.PerSecond(3)).Bucket(0), mustPolicy(t, ratelimit.PerSecond(7)).Bucket(0)
+	three, seven := &testkit.Limits(t, ratelimit.PerSecond(3))[0], &testkit.Limits(t, ratelimit.PerSecond(7))[0]
 	third, _ := three.Cost(1)
 	seventh, _ := seven.Cost(1)
-	check := func(o *overflow, when string, b *ratelimit.Bucket, now int64, want ratelimit.Debt) {
+	check := func(o *overflow, when string, b *store.Limit, now int64, want gcra.Debt) {
 		t.Helper()
 		if got := o.debt(b, id{}, now); got != want {
 			t.Errorf("%s, the debt is %+v; want %+v", when, got, want)
 		}
-		if !o.owes(now) && want != (ratelimit.Debt{}) {
+		if !o.owes(now) && want != (gcra.Debt{}) {
 			t.Errorf("%s, nothing is owed; want %+v", when, want)
 		}
 		if full := want.Micros + 2; o.owes(now + full) { // rounded up
@@ -417,50 +419,50 @@ func TestOverflowCharge(t *testing.T) {
 		}
 	}
 	var o overflow
-	check(&o, "at first", three, 1000, ratelimit.Debt{})
+	check(&o, "at first", three, 1000, gcra.Debt{})
 	o.charge(three, id{}, 1, third, 1000)
-	check(&o, "after a call", three, 1000, ratelimit.Debt{Micros: 333_333, Frac: 1})
+	check(&o, "after a call", three, 1000, gcra.Debt{Micros: 333_333, Frac: 1})
 	o.charge(three, id{}, 1, third, 1000)
-	check(&o, "after another that found it full", three, 1000, ratelimit.Debt{Micros: 666_666, Frac: 2})
-	check(&o, "two thirds of a microsecond too early", three, 1000+666_666, ratelimit.Debt{Frac: 2})
+	check(&o, "after another that found it full", three, 1000, gcra.Debt{Micros: 666_666, Frac: 2})
+	check(&o, "two thirds of a microsecond too early", three, 1000+666_666, gcra.Debt{Frac: 2})
 	o.charge(three, id{}, 1, third, 1000+666_666)
-	check(&o, "after a call that found it full, which it nearly was", three, 1000+666_666, ratelimit.Debt{Micros: 333_334})
-	check(&o, "in the end", three, 1000+1_000_000, ratelimit.Debt{})
+	check(&o, "after a call that found it full, which it nearly was", three, 1000+666_666, gcra.Debt{Micros: 333_334})
+	check(&o, "in the end", three, 1000+1_000_000, gcra.Debt{})
 
 	// Of another denominator.
 	o = overflow{}
 	o.charge(three, id{}, 1, third, 1000)
 	o.charge(seven, id{}, 1, seventh, 1000)
-	check(&o, "after a call under another limit", seven, 1000, ratelimit.Debt{Micros: 333_334 + 142_857, Frac: 1})
+	check(&o, "after a call under another limit", seven, 1000, gcra.Debt{Micros: 333_334 + 142_857, Frac: 1})
 	o = overflow{}
 	o.charge(three, id{}, 3, three.Capacity(), 1000)
 	o.charge(seven, id{}, 1, seventh, 1000)
-	if got := o.bucket(seven, id{}); *got != (ratelimit.TAT{Micros: 1000 + 1_000_000 + 142_857, Frac: 1, Den: 7}) {
+	if got := o.bucket(seven, id{}); *got != (gcra.TAT{Micros: 1000 + 1_000_000 + 142_857, Frac: 1, Den: 7}) {
 		t.Errorf("a whole debt and one of sevenths make %+v", *got)
 	}
 
 	// What the call knew counts, if it is more.
 	o = overflow{}
-	o.charge(three, id{}, 1, ratelimit.Debt{Micros: 900_000, Frac: 1}, 1000)
-	check(&o, "after a call that knew more", three, 1000, ratelimit.Debt{Micros: 900_000, Frac: 1})
+	o.charge(three, id{}, 1, gcra.Debt{Micros: 900_000, Frac: 1}, 1000)
+	check(&o, "after a call that knew more", three, 1000, gcra.Debt{Micros: 900_000, Frac: 1})
 	o.charge(three, id{}, 1, third, 500_000_000)
 	check(&o, "long after", three, 500_000_000, third)
 	o.charge(three, id{}, 1, third, 499_900_000)
-	check(&o, "after a call of a shard whose time is behind", three, 500_000_000, ratelimit.Debt{Micros: 666_666, Frac: 2})
+	check(&o, "after a call of a shard whose time is behind", three, 500_000_000, gcra.Debt{Micros: 666_666, Frac: 2})
 }
 
 // TestOverflowClasses: limits share a bucket if their refills are within a factor
 // of two, whatever they are.
 func TestOverflowClasses(t *testing.T) {
 	var o overflow
-	at := func(l ratelimit.Limit, hash uint64) *ratelimit.TAT {
-		return o.bucket(mustPolicy(t, l).Bucket(0), id{limit: hash})
+	at := func(l ratelimit.Limit, hash uint64) *gcra.TAT {
+		return o.bucket(&testkit.Limits(t, l)[0], id{limit: hash})
 	}
 	micro := func(n int) ratelimit.Limit {
 		return ratelimit.Limit{Rate: 1, Period: time.Duration(n) * time.Microsecond}
 	}
-	tiny := ratelimit.Limit{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: 1}
-	longest := ratelimit.Limit{Rate: 1, Period: ratelimit.MaxRefill}
+	tiny := ratelimit.Limit{Rate: gcra.MaxRate, Period: time.Microsecond, Burst: 1}
+	longest := ratelimit.Limit{Rate: 1, Period: gcra.MaxRefill}
 	for _, test := range []struct {
 		a, b ratelimit.Limit
 		same bool
@@ -472,7 +474,7 @@ func TestOverflowClasses(t *testing.T) {
 			t.Errorf("%v and %v share a bucket: %v; want %v", test.a, test.b, same, test.same)
 		}
 	}
-	seen := map[*ratelimit.TAT]bool{}
+	seen := map[*gcra.TAT]bool{}
 	for hash := range uint64(1000) {
 		seen[at(longest, hash)] = true
 	}
@@ -485,7 +487,7 @@ func TestOverflowClasses(t *testing.T) {
 // others are looked through once in a millisecond.
 func TestRecycleOfAnotherShard(t *testing.T) {
 	const maxKeys = 4097
-	short, daily := mustPolicy(t, ratelimit.Limit{Rate: 1, Period: time.Microsecond}), mustPolicy(t, ratelimit.PerDay(1000)) // admits in a shared bucket, too
+	short, daily := testkit.Limits(t, ratelimit.Limit{Rate: 1, Period: time.Microsecond}), testkit.Limits(t, ratelimit.PerDay(1000)) // admits in a shared bucket, too
 	g := newGuarded(t, maxKeys)
 	if len(g.shards) != 2 {
 		t.Fatalf("the store has %d shards; the test needs two", len(g.shards))
@@ -507,7 +509,7 @@ func TestRecycleOfAnotherShard(t *testing.T) {
 	own := func() bool {
 		k := key(0)
 		g.take(k, daily, 1)
-		slot := g.shards[0].find(g.hash(k).id(daily.Bucket(0)))
+		slot := g.shards[0].find(g.hash(k).id(&daily[0]))
 		return slot != nil
 	}
 	g.now = 1
@@ -578,7 +580,7 @@ func TestRecycleOfAnotherShard(t *testing.T) {
 // TestRecycle: the room of full buckets goes to newcomers, of whichever shard.
 func TestRecycle(t *testing.T) {
 	const n = 20_000
-	short, hourly := mustPolicy(t, ratelimit.PerSecond(1)), mustPolicy(t, ratelimit.PerHour(1))
+	short, hourly := testkit.Limits(t, ratelimit.PerSecond(1)), testkit.Limits(t, ratelimit.PerHour(1))
 	g := newGuarded(t, n)
 	if len(g.shards) < 4 {
 		t.Fatalf("the store has %d shards; the test needs more", len(g.shards))
@@ -586,7 +588,7 @@ func TestRecycle(t *testing.T) {
 	for i := range n {
 		g.take("short "+strconv.Itoa(i), short, 1)
 	}
-	if d := g.take("newcomer", mustPolicy(t, ratelimit.PerDay(1)), 1); !d.Overflow {
+	if d := g.take("newcomer", testkit.Limits(t, ratelimit.PerDay(1)), 1); !d.Overflow {
 		t.Fatalf("with a full table, answered %+v; want it marked Overflow", d)
 	}
 	g.advance(time.Second)

@@ -3,7 +3,7 @@ package memstore
 import (
 	"sync/atomic"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // room is the count of buckets, and the bound on it.
@@ -30,7 +30,7 @@ const shrinkAbove = 256
 // insert stores a bucket that the shard does not have. It returns false if there
 // is no room, which is to say that as many others are in debt. Slots found before
 // may have moved.
-func (s *Store) insert(sh *shard, id id, tat ratelimit.TAT, shared bool, now int64) bool {
+func (s *Store) insert(sh *shard, id id, tat gcra.TAT, shared bool, now int64) bool {
 	if sh.crowded() {
 		s.room.used.Add(-int64(sh.sweep(now)))
 		if sh.used*8 >= len(sh.slots)*5 || sh.used*8 < len(sh.slots) && len(sh.slots) > shrinkAbove {

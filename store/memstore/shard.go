@@ -5,7 +5,7 @@ import (
 	"math/bits"
 	"sync"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // A shard is a part of the table: open addressing with linear probing, between
@@ -67,7 +67,7 @@ func (sh *shard) place(id id, now int64) *slot {
 }
 
 // set writes a bucket into its slot.
-func (sh *shard) set(slot *slot, tat ratelimit.TAT, shared bool) {
+func (sh *shard) set(slot *slot, tat gcra.TAT, shared bool) {
 	slot.set(tat, shared)
 	sh.earliest = min(sh.earliest, slot.fullAt())
 }

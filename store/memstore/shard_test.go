@@ -6,7 +6,9 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // put stores a bucket that is full at the instant at.
@@ -17,7 +19,7 @@ func put(sh *shard, id id, at int64) {
 	slot := sh.place(id, math.MinInt64)
 	sh.used++
 	slot.id = id
-	sh.set(slot, ratelimit.TAT{Micros: at, Den: 1}, false)
+	sh.set(slot, gcra.TAT{Micros: at, Den: 1}, false)
 }
 
 // TestSweepKeepsTheRest: whatever is dropped, in clusters that go round the end of
@@ -97,7 +99,7 @@ func TestPlaceTakesTheFirst(t *testing.T) {
 			t.Fatalf("bucket %d does not come to place %d", i, i)
 		}
 		slot.id = put
-		sh.set(slot, ratelimit.TAT{Micros: 10 * int64(i+1), Den: 1}, false)
+		sh.set(slot, gcra.TAT{Micros: 10 * int64(i+1), Den: 1}, false)
 	}
 	for now, want := range map[int64]int{9: 4, 10: 0, 11: 0} {
 		if slot := sh.place(id{limit: 99}, now); slot != &sh.slots[want] {
@@ -146,7 +148,7 @@ func TestWhenTablesMove(t *testing.T) {
 		put(sh, id{key: i << 52, limit: i}, 100)
 		s.room.used.Add(1)
 	}
-	s.insert(sh, id{limit: 1 << 40}, ratelimit.TAT{Micros: 2000, Den: 1}, false, 500)
+	s.insert(sh, id{limit: 1 << 40}, gcra.TAT{Micros: 2000, Den: 1}, false, 500)
 	if n := s.count(t); n != 383 {
 		t.Errorf("a table of 512 places that was not crowded holds %d buckets after one more; want 383 as before", n)
 	}
@@ -169,12 +171,12 @@ func TestWhenTablesMove(t *testing.T) {
 			at := id{key: uint64(i) << 52, limit: uint64(i)}
 			slot := sh.place(at, math.MinInt64)
 			slot.id = at
-			sh.set(slot, ratelimit.TAT{Micros: fullAt, Den: 1}, false)
+			sh.set(slot, gcra.TAT{Micros: fullAt, Den: 1}, false)
 			sh.used++
 			s.room.used.Add(1)
 		}
 		before := &sh.slots[0]
-		if !s.insert(sh, id{limit: 1 << 40}, ratelimit.TAT{Micros: 2000, Den: 1}, false, 500) {
+		if !s.insert(sh, id{limit: 1 << 40}, gcra.TAT{Micros: 2000, Den: 1}, false, 500) {
 			t.Fatal("there was no room")
 		}
 		if moved := before != &sh.slots[0]; moved != test.moves {
@@ -211,7 +213,7 @@ func TestFullAt(t *testing.T) {
 			if !s.empty() {
 				t.Error("the zero slot is not empty")
 			}
-			tat := ratelimit.TAT{Micros: 10, Frac: frac, Den: 1 << 31}
+			tat := gcra.TAT{Micros: 10, Frac: frac, Den: 1 << 31}
 			s.set(tat, shared)
 			if s.fullAt() != want || s.tat() != tat || s.shared() != shared || s.empty() {
 				t.Errorf("set(%+v, %v) makes %+v, full at %d, shared=%v", tat, shared, s.tat(), s.fullAt(), s.shared())
@@ -227,7 +229,7 @@ func TestIDs(t *testing.T) {
 		t.Errorf("an id has %d bytes; want 16", size)
 	}
 	a, b := New(Config{}), New(Config{})
-	hourly := mustPolicy(t, ratelimit.PerHour(1), ratelimit.PerDay(1).Named("daily"))
+	hourly := testkit.Limits(t, ratelimit.PerHour(1), ratelimit.PerDay(1).Named("daily"))
 	if a.hash("k") == b.hash("k") || a.hash("k").key == b.hash("k").key || a.hash("k").limit == b.hash("k").limit {
 		t.Error("two stores have the same hash of a key; an attacker could try it out")
 	}
@@ -241,7 +243,7 @@ func TestIDs(t *testing.T) {
 		h := a.hash(key)
 		keys[h.key], limits[h.limit] = true, true
 		for j := range 2 {
-			at := h.id(hourly.Bucket(j))
+			at := h.id(&hourly[j])
 			if at.key != h.key {
 				t.Fatal("the buckets of a key have different homes")
 			}

@@ -1,13 +1,16 @@
 package memstore
 
-import "github.com/keyrate/keyrate/ratelimit"
+import (
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
+)
 
 // An id stands for a key and a limit: a keyed 128-bit hash. The first half is the
 // key's alone, so that all buckets of a key have the same home.
 type id struct{ key, limit uint64 }
 
 // id returns the id of the key's bucket b, for the hash of a key.
-func (hash id) id(b *ratelimit.Bucket) id { return id{hash.key, hash.limit ^ b.NameHash()} }
+func (hash id) id(b *store.Limit) id { return id{hash.key, hash.limit ^ b.NameHash()} }
 
 // A slot is a place in the table for one bucket, 32 bytes without a pointer: two
 // to a cache line.
@@ -22,11 +25,11 @@ type slot struct {
 // overflow bucket.
 const sharedBit = 1 << 31
 
-func (s *slot) tat() ratelimit.TAT {
-	return ratelimit.TAT{Micros: s.micros, Frac: s.frac &^ sharedBit, Den: s.den}
+func (s *slot) tat() gcra.TAT {
+	return gcra.TAT{Micros: s.micros, Frac: s.frac &^ sharedBit, Den: s.den}
 }
 
-func (s *slot) set(t ratelimit.TAT, shared bool) {
+func (s *slot) set(t gcra.TAT, shared bool) {
 	s.micros, s.frac, s.den = t.Micros, t.Frac, t.Den
 	if shared {
 		s.frac |= sharedBit

@@ -10,7 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // A door is a limiter on a store in memory, as a program uses it.
@@ -21,7 +23,7 @@ type door struct {
 
 func open(t *testing.T, s *Store, limits ...ratelimit.Limit) *door {
 	t.Helper()
-	l, err := ratelimit.New(s, mustPolicy(t, limits...), ratelimit.Config{})
+	l, err := ratelimit.New(s, testkit.Policy(t, limits...), ratelimit.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +117,8 @@ func TestTorture(t *testing.T) {
 		{"cost > burst", func(t *testing.T) {
 			d := open(t, New(Config{}), ratelimit.PerSecond(5))
 			for _, n := range []int{6, 1000, math.MaxInt} {
-				if r := d.ask("k", n); r.Allowed || r.RetryAfter != ratelimit.Never || r.Remaining != 5 {
-					t.Errorf("a cost of %d was answered allowed=%v, retry after %v, %d remaining; want a denial, Never, 5", n, r.Allowed, r.RetryAfter, r.Remaining)
+				if r := d.ask("k", n); r.Allowed || r.RetryAfter() != gcra.Never || r.Remaining() != 5 {
+					t.Errorf("a cost of %d was answered allowed=%v, retry after %v, %d remaining; want a denial, Never, 5", n, r.Allowed, r.RetryAfter(), r.Remaining())
 				}
 			}
 		}},
@@ -126,8 +128,8 @@ func TestTorture(t *testing.T) {
 				d := open(t, New(Config{}), ratelimit.PerSecond(n))
 				for left := n - 1; left >= 0; left-- {
 					calls++
-					if r := d.ask("k", 1); !r.Allowed || r.Remaining != left {
-						t.Fatalf("at %d/s call %d was answered allowed=%v with %d remaining; want %d", n, n-left, r.Allowed, r.Remaining, left)
+					if r := d.ask("k", 1); !r.Allowed || r.Remaining() != left {
+						t.Fatalf("at %d/s call %d was answered allowed=%v with %d remaining; want %d", n, n-left, r.Allowed, r.Remaining(), left)
 					}
 				}
 			}
@@ -136,7 +138,7 @@ func TestTorture(t *testing.T) {
 		{"rate 0, negative rate, period 0, huge rate and burst", func(t *testing.T) {
 			for _, l := range []ratelimit.Limit{
 				{}, {Rate: 0, Period: time.Second}, {Rate: -1, Period: time.Second}, {Rate: 1}, {Rate: 1, Period: -time.Second},
-				{Rate: 1, Period: time.Nanosecond}, {Rate: ratelimit.MaxRate + 1, Period: time.Second}, {Rate: math.MaxInt, Period: time.Second},
+				{Rate: 1, Period: time.Nanosecond}, {Rate: gcra.MaxRate + 1, Period: time.Second}, {Rate: math.MaxInt, Period: time.Second},
 				{Rate: 1, Period: time.Second, Burst: -1}, {Rate: 1, Period: time.Second, Burst: math.MaxInt}, {Rate: math.MinInt, Period: math.MinInt64},
 			} {
 				if _, err := ratelimit.New(New(Config{}), l, ratelimit.Config{}); err == nil {
@@ -152,8 +154,8 @@ func TestTorture(t *testing.T) {
 					t.Errorf("a cost of %d was answered allowed=%v, %v; want an error", n, r.Allowed, err)
 				}
 			}
-			if r := d.ask("k", 0); !r.Allowed || r.Remaining != 0 {
-				t.Errorf("a cost of 0 was answered allowed=%v with %d remaining; want it allowed, and none", r.Allowed, r.Remaining)
+			if r := d.ask("k", 0); !r.Allowed || r.Remaining() != 0 {
+				t.Errorf("a cost of 0 was answered allowed=%v with %d remaining; want it allowed, and none", r.Allowed, r.Remaining())
 			}
 			want(t, d.during("k", 0, time.Second), 0)
 		}},
@@ -170,10 +172,10 @@ func TestTorture(t *testing.T) {
 			d := open(t, New(Config{}), ratelimit.PerSecond(3))
 			d.ask("k", 3)
 			r := d.ask("k", 1)
-			if r.RetryAfter != 333_334*time.Microsecond {
-				t.Errorf("retry after %v; want 333.334ms, a third of a second rounded up", r.RetryAfter)
+			if r.RetryAfter() != 333_334*time.Microsecond {
+				t.Errorf("retry after %v; want 333.334ms, a third of a second rounded up", r.RetryAfter())
 			}
-			time.Sleep(r.RetryAfter - time.Microsecond)
+			time.Sleep(r.RetryAfter() - time.Microsecond)
 			want(t, d.during("k", 0, time.Second), 0)
 			time.Sleep(time.Microsecond)
 			want(t, d.during("k", 0, time.Second), 1)
@@ -220,20 +222,20 @@ func TestTorture(t *testing.T) {
 			s := New(Config{})
 			hour, fast := open(t, s, ratelimit.PerHour(100)), open(t, s, ratelimit.PerSecond(5))
 			want(t, hour.during("k", 0, time.Second), 100)
-			if r := fast.ask("k", 1); r.Allowed || r.RetryAfter != 200*time.Millisecond {
-				t.Errorf("after the limit was raised: allowed=%v, retry after %v; want a denial and 200ms", r.Allowed, r.RetryAfter)
+			if r := fast.ask("k", 1); r.Allowed || r.RetryAfter() != 200*time.Millisecond {
+				t.Errorf("after the limit was raised: allowed=%v, retry after %v; want a denial and 200ms", r.Allowed, r.RetryAfter())
 			}
 			time.Sleep(200 * time.Millisecond)
 			want(t, fast.during("k", 0, time.Second), 1)
 			if r := hour.ask("k", 1); !r.Allowed {
-				t.Errorf("after the limit was lowered: retry after %v; want a call admitted", r.RetryAfter)
+				t.Errorf("after the limit was lowered: retry after %v; want a call admitted", r.RetryAfter())
 			}
 		}},
 		{"node's wall clock stepped", func(t *testing.T) {
 			// The store's clock is monotonic, as TestStart shows. If it does go back,
 			// as the readings of two goroutines may, nobody gains or waits.
 			m := newManual(100)
-			hourly := mustPolicy(t, ratelimit.PerHour(2))
+			hourly := testkit.Limits(t, ratelimit.PerHour(2))
 			m.take("k", hourly, 2)
 			for _, back := range []int64{1, 1_000_000, 3_600_000_000, 1 << 40} {
 				m.now -= back
@@ -249,12 +251,12 @@ func TestTorture(t *testing.T) {
 		}},
 		{"3/s for 1e9 simulated seconds", func(t *testing.T) {
 			m := newManual(100)
-			p := mustPolicy(t, ratelimit.PerSecond(3).WithBurst(30_000))
+			p := testkit.Limits(t, ratelimit.PerSecond(3).WithBurst(30_000))
 			admitted, start, costs := int64(0), m.now, 0
 			for cost := 30_000; m.now-start < 1e15; cost = 9001 + costs*37%1000 {
 				d := m.take("k", p, cost)
 				if !d.Allowed {
-					m.now += p.Bucket(0).RetryAfter(d.Debts[0], cost).Microseconds()
+					m.now += p[0].RetryAfter(d.Debts[0], cost).Microseconds()
 					if d = m.take("k", p, cost); !d.Allowed {
 						t.Fatalf("after its wait a call was answered %+v", d)
 					}
@@ -263,7 +265,7 @@ func TestTorture(t *testing.T) {
 				costs++
 			}
 			d := m.take("k", p, 0)
-			admitted += int64(p.Bucket(0).Remaining(d.Debts[0]))
+			admitted += int64(p[0].Remaining(d.Debts[0]))
 			exact := new(big.Int).Mul(big.NewInt(3), big.NewInt(m.now-start))
 			exact.Div(exact, big.NewInt(1_000_000)).Add(exact, big.NewInt(30_000))
 			if exact.Cmp(big.NewInt(admitted)) != 0 {
@@ -277,11 +279,11 @@ func TestTorture(t *testing.T) {
 				{Rate: 1_000_000, Period: time.Second, Burst: 10}, {Rate: 700_001, Period: time.Second, Burst: 10},
 			} {
 				m := newManual(100)
-				p := mustPolicy(t, l)
+				p := testkit.Limits(t, l)
 				start, admitted := m.now, int64(0)
 				for range 5000 {
 					d := m.take("k", p, 0)
-					n := p.Bucket(0).Remaining(d.Debts[0])
+					n := p[0].Remaining(d.Debts[0])
 					if d = m.take("k", p, n); !d.Allowed {
 						t.Fatalf("%v: %d tokens that were there were denied", l, n)
 					}
@@ -291,8 +293,8 @@ func TestTorture(t *testing.T) {
 				m.now-- // to the last call's instant
 				d := m.take("k", p, 0)
 				exact := new(big.Int).Mul(big.NewInt(int64(l.Rate)), big.NewInt(d.Now-start))
-				exact.Div(exact, big.NewInt(l.Period.Microseconds())).Add(exact, big.NewInt(int64(p.Bucket(0).Limit().Burst)))
-				admitted += int64(p.Bucket(0).Remaining(d.Debts[0]))
+				exact.Div(exact, big.NewInt(l.Period.Microseconds())).Add(exact, big.NewInt(int64(p[0].Burst())))
+				admitted += int64(p[0].Remaining(d.Debts[0]))
 				if exact.Cmp(big.NewInt(admitted)) != 0 {
 					t.Errorf("%v: %d tokens in %d µs; want %v", l, admitted, d.Now-start, exact)
 				}
@@ -361,10 +363,10 @@ func TestAttacks(t *testing.T) {
 			}
 		}},
 		{"negative or huge cost, rate, burst", func(t *testing.T) {
-			p := mustPolicy(t, ratelimit.Limit{Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: math.MaxInt})
+			p := testkit.Limits(t, ratelimit.Limit{Rate: gcra.MaxRate, Period: time.Microsecond, Burst: math.MaxInt})
 			m := newManual(10)
 			for _, cost := range []int{math.MinInt, math.MinInt + 1, -1} {
-				if d := m.take("k", p, cost); d.Allowed || d.Debts[0] != (ratelimit.Debt{}) {
+				if d := m.take("k", p, cost); d.Allowed || d.Debts[0] != (gcra.Debt{}) {
 					t.Errorf("a cost of %d was answered %+v", cost, d)
 				}
 			}
@@ -373,12 +375,12 @@ func TestAttacks(t *testing.T) {
 				if second := m.take("k", p, math.MaxInt); !first.Allowed || second.Allowed || first.Debts != second.Debts {
 					t.Errorf("twice the largest cost was answered %+v, then %+v; want one admitted", first, second)
 				}
-				m.now += p.Bucket(0).Capacity().Micros + 1
+				m.now += p[0].Capacity().Micros + 1
 			}
 		}},
 		{"clock back or forth", func(t *testing.T) {
 			m := newManual(10)
-			p := mustPolicy(t, ratelimit.PerMinute(60).WithBurst(5))
+			p := testkit.Limits(t, ratelimit.PerMinute(60).WithBurst(5))
 			m.take("k", p, 5)
 			start := m.now
 			latest, admitted := start, int64(0)
@@ -396,7 +398,7 @@ func TestAttacks(t *testing.T) {
 		{"eviction as a bypass", floodOfDecoys},
 		{"deny all new keys as a denial of service", func(t *testing.T) {
 			m := newManual(100)
-			hourly, second := mustPolicy(t, ratelimit.PerHour(1)), mustPolicy(t, ratelimit.PerSecond(5))
+			hourly, second := testkit.Limits(t, ratelimit.PerHour(1)), testkit.Limits(t, ratelimit.PerSecond(5))
 			for i := range 10_000 { // an attacker takes all the room, and more
 				m.take("attacker "+strconv.Itoa(i), hourly, 1)
 			}

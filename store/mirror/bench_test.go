@@ -7,18 +7,20 @@ import (
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
 // instant is a shared store that admits at once, so that a benchmark measures the mirror.
-type instant struct{ debt ratelimit.Debt }
+type instant struct{ debt gcra.Debt }
 
 func (instant) SelfTimed() {}
-func (i instant) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-	return ratelimit.Decision{Allowed: true, Now: 1, Debts: [ratelimit.MaxLimits]ratelimit.Debt{i.debt}}, nil
+func (i instant) Take(context.Context, store.Request) (store.Decision, error) {
+	return store.Decision{Allowed: true, Now: 1, Debts: [store.MaxLimits]gcra.Debt{i.debt}}, nil
 }
-func (instant) Reset(context.Context, string, *ratelimit.Policy) error { return nil }
+func (instant) Reset(context.Context, string, []store.Limit) error { return nil }
 
 // calls returns decisions of each kind.
 func calls(t testing.TB) map[string]func(ctx context.Context, key string) {
@@ -28,16 +30,16 @@ func calls(t testing.TB) map[string]func(ctx context.Context, key string) {
 	down := newFaulty()
 	down.down()
 	shared := memstore.New(memstore.Config{})
-	asks := newMirror(t, instant{ratelimit.Debt{Micros: 3_600_000}}, mirror.Config{})
+	asks := newMirror(t, instant{gcra.Debt{Micros: 3_600_000}}, mirror.Config{})
 	alone := newMirror(t, down, mirror.Config{Nodes: 3})
 	whole := newMirror(t, shared, mirror.Config{})
-	do := func(s ratelimit.Store, p *ratelimit.Policy) func(context.Context, string) {
+	do := func(s store.Store, p []store.Limit) func(context.Context, string) {
 		return func(ctx context.Context, key string) {
-			_, _ = s.Take(ctx, ratelimit.Request{Key: key, Policy: p, Cost: 1, Timeout: ratelimit.DefaultTimeout})
+			_, _ = s.Take(ctx, store.Request{Key: key, Limits: p, Cost: 1, Timeout: store.DefaultTimeout})
 		}
 	}
 	return map[string]func(context.Context, string){
-		"direct":      do(instant{ratelimit.Debt{Micros: 3_600_000}}, hour),
+		"direct":      do(instant{gcra.Debt{Micros: 3_600_000}}, hour),
 		"asks":        do(asks, hour),
 		"asks memory": do(whole, two),
 		"denies":      do(whole, daily),

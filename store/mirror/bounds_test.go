@@ -11,6 +11,8 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/storetest"
 )
@@ -50,27 +52,27 @@ type link struct {
 	debts *atomic.Int64 // that were handed over
 }
 
-func (l *link) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-	if r.Policy.Bucket(0).Limit().Name != "default" {
+func (l *link) Take(ctx context.Context, r store.Request) (store.Decision, error) {
+	if r.Limits[0].Name != "default" {
 		return l.take(ctx, r, func() {})
 	}
 	return l.take(ctx, r, func() {
 		if r.Known == nil {
 			return
 		}
-		now, _ := l.store.Take(ctx, ratelimit.Request{Key: "clock", Policy: r.Policy})
-		b, k := r.Policy.Bucket(0), r.Known[0]
+		now, _ := l.store.Take(ctx, store.Request{Key: "clock", Limits: r.Limits})
+		b, k := &r.Limits[0], r.Known[0]
 		if k.Seen > now.Now {
 			l.t.Errorf("a debt was handed over that was seen at %d; it is %d now", k.Seen, now.Now)
 		}
 		slack := time.Microsecond
-		if k.Seen == 0 && k.Debt != (ratelimit.Debt{}) {
+		if k.Seen == 0 && k.Debt != (gcra.Debt{}) {
 			l.ideal.undated.Store(true) // from before the first answer: too large by this trip
 		}
 		if l.ideal.undated.Load() {
 			slack = longestTrip
 		}
-		if debt := b.Merge(ratelimit.Debt{}, k, now.Now).Duration(); debt > l.ideal.debt()+slack {
+		if debt := b.Merge(gcra.Debt{}, k.Debt, k.TAT, now.Now).Duration(); debt > l.ideal.debt()+slack {
 			l.t.Errorf("a debt of %v was handed over; if the store had never been down it would be %v", debt, l.ideal.debt())
 		} else if debt > 0 {
 			l.debts.Add(1)
@@ -78,16 +80,16 @@ func (l *link) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 	})
 }
 
-func (l *link) take(ctx context.Context, r ratelimit.Request, arrived func()) (ratelimit.Decision, error) {
+func (l *link) take(ctx context.Context, r store.Request, arrived func()) (store.Decision, error) {
 	if l.cut.Load() {
-		return ratelimit.Decision{}, errRefused
+		return store.Decision{}, errRefused
 	}
 	time.Sleep(l.trip())
 	arrived()
 	sent := r
 	sent.Key = l.key(r.Key)
 	d, err := l.of(r.Key).Take(ctx, sent)
-	if d.Allowed && r.Policy.Bucket(0).Limit().Name == "default" {
+	if d.Allowed && r.Limits[0].Name == "default" {
 		l.ideal.charge(r.Cost)
 	}
 	if asked, ok := ctx.Value(askedKey{}).(*bool); ok {
@@ -97,7 +99,7 @@ func (l *link) take(ctx context.Context, r ratelimit.Request, arrived func()) (r
 	return d, err
 }
 
-func (l *link) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
+func (l *link) Reset(ctx context.Context, key string, p []store.Limit) error {
 	if l.cut.Load() {
 		return errRefused
 	}
@@ -128,7 +130,7 @@ func TestBoundsOfManyNodes(t *testing.T) {
 func manyNodes(t *testing.T, random *rand.Rand, debts *atomic.Int64) {
 	limit := []ratelimit.Limit{ratelimit.PerSecond(5), ratelimit.PerMinute(60), ratelimit.PerSecond(100).WithBurst(10)}[random.IntN(3)]
 	p := policy(t, limit)
-	burst, token := p.Bucket(0).Limit().Burst, p.Bucket(0).Limit().Period/time.Duration(limit.Rate)
+	burst, token := p[0].Burst(), limit.Period/time.Duration(limit.Rate)
 	nodes := 1 + random.IntN(4)
 	shared, bucket := newFaulty(), &ideal{token: token}
 	shared.trip = func() time.Duration { return 1 + rand.N(longestTrip) }
@@ -145,7 +147,7 @@ func manyNodes(t *testing.T, random *rand.Rand, debts *atomic.Int64) {
 			wg.Go(func() {
 				for start := time.Now(); time.Since(start) < during; time.Sleep(rand.N(2 * token)) {
 					asked := false
-					r := ratelimit.Request{Key: "key", Policy: p, Cost: 1 + rand.IntN(2), Timeout: time.Second}
+					r := store.Request{Key: "key", Limits: p, Cost: 1 + rand.IntN(2), Timeout: time.Second}
 					d, err := s.Take(context.WithValue(t.Context(), askedKey{}, &asked), r)
 					if err != nil {
 						t.Errorf("Take returned an error: %v", err)

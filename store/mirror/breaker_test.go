@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -95,7 +96,7 @@ func TestStragglers(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
-				_, _ = s.Take(t.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: 1, Timeout: 5 * time.Second})
+				_, _ = s.Take(t.Context(), store.Request{Key: "key", Limits: p, Cost: 1, Timeout: 5 * time.Second})
 			})
 		}
 		offer(t, s, p, time.Millisecond, time.Second)
@@ -148,7 +149,7 @@ func TestClose(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				if took := time.Since(before); took > ratelimit.DefaultTimeout {
+				if took := time.Since(before); took > store.DefaultTimeout {
 					t.Errorf("Close took %v", took)
 				}
 				asked := shared.asked.Load()
@@ -176,7 +177,7 @@ func TestSlowStoreComesBack(t *testing.T) {
 		shared.trip = func() time.Duration { return 100 * time.Millisecond }
 		var changes atomic.Int64
 		s := newMirror(t, plain{shared}, mirror.Config{OnChange: func(mirror.Change) { changes.Add(1) }})
-		r := ratelimit.Request{Key: "key", Policy: policy(t, ratelimit.PerSecond(5)), Cost: 1, Timeout: 300 * time.Millisecond}
+		r := store.Request{Key: "key", Limits: policy(t, ratelimit.PerSecond(5)), Cost: 1, Timeout: 300 * time.Millisecond}
 		shared.hangs.Store(true)
 		for range 3 {
 			if _, err := s.Take(t.Context(), r); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -20,7 +21,7 @@ type clocked struct {
 	drift int64        // it loses one microsecond in so many; 0: none
 }
 
-func (c *clocked) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (c *clocked) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	d, err := c.faulty.Take(ctx, r)
 	if c.drift != 0 {
 		d.Now -= d.Now / c.drift
@@ -88,7 +89,7 @@ type moving struct {
 
 func (*moving) Partition(string) string { return "redis 10.0.0.1:6379" }
 
-func (m *moving) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (m *moving) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	d, err := m.faulty.Take(ctx, r)
 	if m.n.Add(1)%2 == 0 {
 		d.Now += (2 * time.Second).Microseconds() // a redirection was followed

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -18,7 +19,7 @@ import (
 // are possible, transitions alternate, and no goroutine is left.
 func TestConcurrentUse(t *testing.T) {
 	before := runtime.NumGoroutine()
-	policies := []*ratelimit.Policy{
+	policies := [][]store.Limit{
 		policy(t, ratelimit.PerSecond(5)),
 		policy(t, ratelimit.PerSecond(7).WithBurst(3), ratelimit.PerMinute(70).Named("m")),
 		policy(t, ratelimit.PerMinute(3)),
@@ -35,7 +36,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-func useNode(t *testing.T, nodes int, policies []*ratelimit.Policy) {
+func useNode(t *testing.T, nodes int, policies [][]store.Limit) {
 	shared := newFaulty()
 	var last atomic.Bool
 	var running atomic.Int64
@@ -80,8 +81,8 @@ func useNode(t *testing.T, nodes int, policies []*ratelimit.Policy) {
 }
 
 // anything makes a random request.
-func anything(t *testing.T, s *mirror.Store, key string, p *ratelimit.Policy) {
-	r := ratelimit.Request{Key: key, Policy: p, Cost: rand.IntN(5) - 1, Timeout: 5 * time.Millisecond}
+func anything(t *testing.T, s *mirror.Store, key string, p []store.Limit) {
+	r := store.Request{Key: key, Limits: p, Cost: rand.IntN(5) - 1, Timeout: 5 * time.Millisecond}
 	switch rand.IntN(40) {
 	case 0:
 		_ = s.Reset(t.Context(), key, p)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/storetest"
 )
@@ -40,7 +41,7 @@ func TestDeniesOnlyWhatTheSharedStoreWould(t *testing.T) {
 
 func denyAlone(t *testing.T, random *rand.Rand) (asked, own int) {
 	shared := newFaulty()
-	policies := []*ratelimit.Policy{
+	policies := [][]store.Limit{
 		policy(t, ratelimit.PerSecond(5)),
 		policy(t, ratelimit.PerSecond(3).WithBurst(4).Named("third")),
 		policy(t, ratelimit.PerSecond(700).WithBurst(7).Named("quick"), ratelimit.PerMinute(70).Named("slow")),
@@ -64,7 +65,7 @@ func denyAlone(t *testing.T, random *rand.Rand) (asked, own int) {
 			wg.Go(func() {
 				for range 150 {
 					time.Sleep(time.Duration(chance([]int64{1, 1000, 100_000, 10_000_000, 400_000_000}[chance(5)])))
-					r := ratelimit.Request{Key: "key", Policy: policies[chance(int64(len(policies)))], Timeout: time.Second}
+					r := store.Request{Key: "key", Limits: policies[chance(int64(len(policies)))], Timeout: time.Second}
 					r.Cost = int(chance(4))
 					sent := false
 					d, err := node.Take(context.WithValue(t.Context(), askedKey{}, &sent), r)
@@ -85,13 +86,13 @@ func denyAlone(t *testing.T, random *rand.Rand) (asked, own int) {
 					if d.Allowed {
 						t.Error("a request was admitted without the shared store")
 					}
-					truth, _ := shared.store.Take(t.Context(), ratelimit.Request{Key: shared.key("key"), Policy: r.Policy})
+					truth, _ := shared.store.Take(t.Context(), store.Request{Key: shared.key("key"), Limits: r.Limits})
 					room := true
-					for i := range r.Policy.Len() {
-						b := r.Policy.Bucket(i)
+					for i := range len(r.Limits) {
+						b := &r.Limits[i]
 						room = room && b.RetryAfter(truth.Debts[i], r.Cost) == 0
 						if truth.Debts[i].Less(d.Debts[i]) {
-							t.Errorf("the debt of %v was reported as %v, but it is %v", b.Limit(), d.Debts[i], truth.Debts[i])
+							t.Errorf("the debt of %v was reported as %v, but it is %v", b, d.Debts[i], truth.Debts[i])
 						}
 					}
 					if room {

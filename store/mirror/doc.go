@@ -18,12 +18,12 @@
 //     would deny it too: it is denied without asking, with a wait that is a lower bound as
 //     well. An observation older than a second denies nothing, so that a Reset or a raised
 //     limit on another node is noticed, and a clock that was set.
-//   - hands its knowledge over, in [ratelimit.Request.Known]. A shared store that lost its
+//   - hands its knowledge over, in [store.Request.Known]. A shared store that lost its
 //     data decides as if it had not, and stores what it was handed.
 //   - decides alone while the shared store is down.
 //
-// A bucket that keys share, [ratelimit.Decision.Overflow], proves nothing.
-// [ratelimit.Decision.Source] says how a request was decided.
+// A bucket that keys share, [store.Decision.Overflow], proves nothing.
+// [store.Decision.Source] says how a request was decided.
 //
 // # Requests in flight
 //
@@ -38,11 +38,11 @@
 // A goroutine then probes it with real decisions, about ten times a second. After one probe
 // that succeeds the store is back, and the goroutine ends. A store that fails again within
 // seconds must pass two probes in a row, then four. [Config.OnChange] reports both
-// transitions. A store that is [ratelimit.Partitioned], such as one on a Redis Cluster, is
+// transitions. A store that is [store.Partitioned], such as one on a Redis Cluster, is
 // down and back part by part.
 //
 // A request that is canceled is no failure. Nor is one that waited for less than half of
-// [ratelimit.DefaultTimeout], unless no request has been answered for that long.
+// [store.DefaultTimeout], unless no request has been answered for that long.
 //
 // # What is admitted meanwhile
 //

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -20,7 +21,7 @@ type lossy struct {
 	lose func() bool
 }
 
-func (l lossy) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (l lossy) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	d, err := l.faulty.Take(ctx, r)
 	if !l.lose() {
 		return d, err
@@ -29,7 +30,7 @@ func (l lossy) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 	case <-ctx.Done():
 	case <-time.After(r.Timeout):
 	}
-	return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
+	return store.Decision{}, &store.Error{Class: store.ClassTimeout, Err: context.DeadlineExceeded}
 }
 
 // TestLostAnswer: the shared store charged a request, another answer included that, and then
@@ -69,10 +70,10 @@ type some struct {
 	every int64 // 0: at random
 }
 
-func (s *some) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s *some) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	if s.every == 0 && rand.IntN(2) == 0 || s.every > 0 && s.n.Add(1)%s.every == 0 {
 		time.Sleep(500 * time.Microsecond)
-		return ratelimit.Decision{}, errRefused
+		return store.Decision{}, errRefused
 	}
 	return s.faulty.Take(ctx, r)
 }
@@ -100,14 +101,14 @@ func TestFailingRequestsKeepToTheLimit(t *testing.T) {
 							if d.Allowed {
 								admitted.Add(1)
 							}
-							if d.Source == ratelimit.FromShare {
+							if d.Source == store.FromShare {
 								alone.Add(1)
 							}
 						}
 					})
 				}
 				wg.Wait()
-				limit := p.Bucket(0).Limit()
+				limit := testkit.Policy(t, l).Limits()[0]
 				made := float64(limit.Rate) * float64(during+10*time.Millisecond) / float64(limit.Period)
 				bound := float64(limit.Burst) + made
 				if n := admitted.Load(); float64(n) > bound || float64(n) < made*9/10 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/storetest"
 )
@@ -39,10 +40,10 @@ func (w *wild) n(k int) int {
 
 func (w *wild) way() { time.Sleep(time.Duration(1+w.n(3000)) * time.Microsecond) }
 
-func (w *wild) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (w *wild) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	if len(r.Key) > 5 && r.Key[:6] == "probe " {
 		if w.away.Load() {
-			return ratelimit.Decision{}, errRefused
+			return store.Decision{}, errRefused
 		}
 		r.Key = w.key(r.Key) // as Reset does
 		return w.probe.Take(ctx, r)
@@ -51,13 +52,13 @@ func (w *wild) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 		switch kind := w.n(4); {
 		case kind <= 1 || !w.unknown:
 			w.way()
-			return ratelimit.Decision{}, errRefused
+			return store.Decision{}, errRefused
 		case kind == 2: // charged, answer lost
 			w.unk.Add(int64(r.Cost))
 			w.way()
 			_, _ = w.store.Take(ctx, r)
 			w.way()
-			return ratelimit.Decision{}, errUnknown
+			return store.Decision{}, errUnknown
 		default:
 			w.unk.Add(int64(r.Cost))
 			if w.late {
@@ -71,7 +72,7 @@ func (w *wild) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 				})
 			}
 			w.way()
-			return ratelimit.Decision{}, errUnknown
+			return store.Decision{}, errUnknown
 		}
 	}
 	w.way()
@@ -97,7 +98,7 @@ func TestAnyFaultKeepsToTheLimit(t *testing.T) {
 type event struct {
 	at     time.Duration
 	cost   int
-	policy *ratelimit.Policy
+	policy []store.Limit
 }
 
 func anyFault(t *testing.T, seed uint64) {
@@ -110,7 +111,7 @@ func anyFault(t *testing.T, seed uint64) {
 		ratelimit.PerSecond(1 + rnd.IntN(50)).WithBurst(1 + rnd.IntN(30)).Named("s"),
 		ratelimit.PerHour(1 + rnd.IntN(5000)).WithBurst(1 + rnd.IntN(200)).Named("h"),
 	}
-	policies := []*ratelimit.Policy{policy(t, limit)}
+	policies := [][]store.Limit{policy(t, limit)}
 	for n := rnd.IntN(4); n > 0; n-- { // some of the other limits, in any order, around the first
 		some := []ratelimit.Limit{limit}
 		for _, i := range rnd.Perm(3)[:1+rnd.IntN(3)] {
@@ -142,7 +143,7 @@ func anyFault(t *testing.T, seed uint64) {
 					defer cancel()
 					ctx = c
 				}
-				d, err := s.Take(ctx, ratelimit.Request{Key: "key", Policy: p, Cost: cost, Timeout: 50 * time.Millisecond})
+				d, err := s.Take(ctx, store.Request{Key: "key", Limits: p, Cost: cost, Timeout: 50 * time.Millisecond})
 				if took := time.Since(before); took > 57*time.Millisecond {
 					t.Errorf("seed %d: took %v", seed, took)
 				}
@@ -153,7 +154,7 @@ func anyFault(t *testing.T, seed uint64) {
 				if d.Allowed {
 					events = append(events, event{time.Since(start), cost, p})
 				}
-				if d.Source == ratelimit.FromShare {
+				if d.Source == store.FromShare {
 					failed++
 				}
 				mu.Unlock()
@@ -172,11 +173,11 @@ func anyFault(t *testing.T, seed uint64) {
 	wg.Wait()
 	w.later.Wait()
 	sort.Slice(events, func(i, j int) bool { return events[i].at < events[j].at })
-	for _, l := range policy(t, all...).Limits() {
+	for _, l := range testkit.Policy(t, all...).Limits() {
 		rate := float64(l.Rate) / l.Period.Seconds()
 		level, most, last, total := 0.0, 0.0, time.Duration(0), 0
 		for _, e := range events {
-			if !slices.Contains(e.policy.Limits(), l) {
+			if !slices.ContainsFunc(e.policy, func(o store.Limit) bool { return o.Name == l.Name }) {
 				continue
 			}
 			level = max(0, level-rate*(e.at-last).Seconds()) + float64(e.cost)
@@ -193,4 +194,4 @@ func anyFault(t *testing.T, seed uint64) {
 	}
 }
 
-var errUnknown = error(&ratelimit.StoreError{Class: "lost", Err: errors.New("connection reset")})
+var errUnknown = error(&store.Error{Class: "lost", Err: errors.New("connection reset")})

@@ -3,65 +3,46 @@ package mirror
 import (
 	"context"
 	"errors"
+	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
-// guard returns the shared store with what the limiter would have given it, had it
-// stood behind the limiter itself: see [ratelimit.SelfTimed].
-func guard(shared ratelimit.Store) ratelimit.Store {
-	if _, ok := shared.(ratelimit.SelfTimed); ok {
+// guard returns the shared store as one that ends in time, does not panic, and gives no
+// answer that cannot be right: see [store.Guard]. An answer that comes late is an error: all
+// callers would wait for such a store.
+func guard(shared store.Store) store.Store {
+	if _, ok := shared.(store.SelfTimed); ok {
 		return shared
 	}
-	return guarded{shared}
+	return punctual{store.Guard(shared)}
 }
 
-// guarded ends in time, if the store heeds its context, does not panic, and answers
-// nothing that cannot be.
-type guarded struct{ store ratelimit.Store }
+type punctual struct{ store.Store }
 
-func (g guarded) Take(ctx context.Context, r ratelimit.Request) (d ratelimit.Decision, err error) {
-	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
-	defer cancel()
-	d, err = g.store.Take(ctx, r)
-	switch {
-	case err != nil:
-	case ctx.Err() != nil: // it does not heed the context, and everybody would wait for it
-		err = &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: errLate}
-	case !r.Policy.Permits(&d, r.Cost):
-		err = &ratelimit.StoreError{Class: ratelimit.ClassWrong, Err: errWrong}
+func (p punctual) Take(ctx context.Context, r store.Request) (store.Decision, error) {
+	start := time.Now()
+	d, err := p.Store.Take(ctx, r)
+	if err == nil && (ctx.Err() != nil || time.Since(start) >= r.Timeout) {
+		err = &store.Error{Class: store.ClassTimeout, Err: errLate}
 	}
 	return d, err
-}
-
-func (g guarded) Reset(ctx context.Context, key string, p *ratelimit.Policy) (err error) {
-	defer recovered(&err)
-	return g.store.Reset(ctx, key, p)
-}
-
-// recovered is to be deferred: it turns a panic into an error. The value is not kept:
-// it may hold the key.
-func recovered(err *error) {
-	if recover() != nil {
-		*err = &ratelimit.StoreError{Class: ratelimit.ClassPanic, Err: errPanic}
-	}
 }
 
 var (
 	errLate  = errors.New("mirror: the shared store answered too late")
 	errPanic = errors.New("mirror: the shared store panicked")
-	errWrong = errors.New("mirror: the shared store answered with debts that do not go with its decision")
 )
 
 // failure returns the error of the shared store as one with a class.
-func failure(err error) *ratelimit.StoreError {
+func failure(err error) *store.Error {
 	class, notCharged, cause := anatomy(err)
-	if class != ratelimit.ClassPanic {
-		if failed, ok := errors.AsType[*ratelimit.StoreError](err); ok && failed.Class == class {
+	if class != store.ClassPanic {
+		if failed, ok := errors.AsType[*store.Error](err); ok && failed.Class == class {
 			return failed
 		}
 	}
-	return &ratelimit.StoreError{Class: class, Err: cause, NotCharged: notCharged}
+	return &store.Error{Class: class, Err: cause, NotCharged: notCharged}
 }
 
 // anatomy returns the class of an error of the shared store, whether it is certain that
@@ -70,14 +51,14 @@ func failure(err error) *ratelimit.StoreError {
 func anatomy(err error) (class string, notCharged bool, cause error) {
 	defer func() {
 		if recover() != nil {
-			class, notCharged, cause = ratelimit.ClassPanic, false, errPanic
+			class, notCharged, cause = store.ClassPanic, false, errPanic
 		}
 	}()
-	if failed, ok := errors.AsType[*ratelimit.StoreError](err); ok {
-		return ratelimit.ErrorClass(err), failed.NotCharged, failed.Err
+	if failed, ok := errors.AsType[*store.Error](err); ok {
+		return store.ErrorClass(err), failed.NotCharged, failed.Err
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return ratelimit.ClassTimeout, false, err
+		return store.ClassTimeout, false, err
 	}
-	return ratelimit.ErrorClass(err), false, err
+	return store.ErrorClass(err), false, err
 }

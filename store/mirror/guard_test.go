@@ -8,19 +8,22 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
 // odd is a foreign store.
 type odd struct {
-	take func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error)
+	take func(ctx context.Context, r store.Request) (store.Decision, error)
 }
 
-func (o odd) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (o odd) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	return o.take(ctx, r)
 }
-func (o odd) Reset(context.Context, string, *ratelimit.Policy) error { panic("reset") }
+func (o odd) Reset(context.Context, string, []store.Limit) error { panic("reset") }
 
 type typedError struct{}
 
@@ -28,37 +31,37 @@ func (*typedError) Error() string { panic("nil") }
 
 // TestOddStores: whatever the shared store does, a request is decided in time.
 func TestOddStores(t *testing.T) {
-	hour := policy(t, ratelimit.PerHour(3))
+	hourly := testkit.Policy(t, ratelimit.PerHour(3))
 	for name, c := range map[string]struct {
 		class string
-		take  func(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error)
+		take  func(ctx context.Context, r store.Request) (store.Decision, error)
 	}{
-		"panics": {ratelimit.ClassPanic, func(context.Context, ratelimit.Request) (ratelimit.Decision, error) { panic("take") }},
-		"waits for its context": {ratelimit.ClassTimeout, func(ctx context.Context, _ ratelimit.Request) (ratelimit.Decision, error) {
+		"panics": {store.ClassPanic, func(context.Context, store.Request) (store.Decision, error) { panic("take") }},
+		"waits for its context": {store.ClassTimeout, func(ctx context.Context, _ store.Request) (store.Decision, error) {
 			<-ctx.Done()
-			return ratelimit.Decision{}, ctx.Err()
+			return store.Decision{}, ctx.Err()
 		}},
-		"an error of its own": {ratelimit.ClassOther, func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-			return ratelimit.Decision{}, errors.New("own")
+		"an error of its own": {store.ClassOther, func(context.Context, store.Request) (store.Decision, error) {
+			return store.Decision{}, errors.New("own")
 		}},
-		"a typed nil": {ratelimit.ClassOther, func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-			return ratelimit.Decision{}, (*typedError)(nil)
+		"a typed nil": {store.ClassPanic, func(context.Context, store.Request) (store.Decision, error) {
+			return store.Decision{}, (*typedError)(nil)
 		}},
-		"admits what costs more than it owes": {ratelimit.ClassWrong, func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-			return ratelimit.Decision{Allowed: true}, nil
+		"admits what costs more than it owes": {store.ClassWrong, func(context.Context, store.Request) (store.Decision, error) {
+			return store.Decision{Allowed: true}, nil
 		}},
-		"denies what has room": {ratelimit.ClassWrong, func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-			return ratelimit.Decision{}, nil
+		"denies what has room": {store.ClassWrong, func(context.Context, store.Request) (store.Decision, error) {
+			return store.Decision{}, nil
 		}},
-		"owes less than nothing": {ratelimit.ClassWrong, func(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-			return ratelimit.Decision{Debts: [ratelimit.MaxLimits]ratelimit.Debt{{Micros: -1}}}, nil
+		"owes less than nothing": {store.ClassWrong, func(context.Context, store.Request) (store.Decision, error) {
+			return store.Decision{Debts: [store.MaxLimits]gcra.Debt{{Micros: -1}}}, nil
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var classes []string
 				s := newMirror(t, odd{take: c.take}, mirror.Config{OnChange: func(c mirror.Change) { classes = append(classes, c.Class) }})
-				limiter, err := ratelimit.New(s, hour, ratelimit.Config{})
+				limiter, err := ratelimit.New(s, hourly, ratelimit.Config{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -72,7 +75,7 @@ func TestOddStores(t *testing.T) {
 					if r.Allowed {
 						admitted++
 					}
-					if took := time.Since(before); took > ratelimit.DefaultTimeout {
+					if took := time.Since(before); took > store.DefaultTimeout {
 						t.Errorf("Allow took %v", took)
 					}
 				}
@@ -80,7 +83,7 @@ func TestOddStores(t *testing.T) {
 					t.Errorf("%d requests were admitted; want 3", admitted)
 				}
 				time.Sleep(10 * time.Second)
-				if err := limiter.Reset(t.Context(), "key"); ratelimit.ErrorClass(err) != mirror.ClassDown {
+				if err := limiter.Reset(t.Context(), "key"); store.ErrorClass(err) != mirror.ClassDown {
 					t.Errorf("Reset returned %v; want an error of class down", err)
 				}
 				if err := s.Close(); err != nil {
@@ -97,7 +100,7 @@ func TestOddStores(t *testing.T) {
 // TestResetPanics: a panic of Reset is an error of the store.
 func TestResetPanics(t *testing.T) {
 	s := newMirror(t, odd{}, mirror.Config{})
-	if err := s.Reset(t.Context(), "key", policy(t, ratelimit.PerHour(3))); ratelimit.ErrorClass(err) != ratelimit.ClassPanic {
+	if err := s.Reset(t.Context(), "key", policy(t, ratelimit.PerHour(3))); store.ErrorClass(err) != store.ClassPanic {
 		t.Errorf("Reset returned %v; want an error of class panic", err)
 	}
 }
@@ -105,21 +108,21 @@ func TestResetPanics(t *testing.T) {
 // failing is a store that returns an error.
 type failing struct{ err error }
 
-func (f failing) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-	return ratelimit.Decision{}, f.err
+func (f failing) Take(context.Context, store.Request) (store.Decision, error) {
+	return store.Decision{}, f.err
 }
-func (f failing) Reset(context.Context, string, *ratelimit.Policy) error { return f.err }
+func (f failing) Reset(context.Context, string, []store.Limit) error { return f.err }
 
 // TestTypedNil: an error that panics when it is inspected is a panic of the store, in Reset
 // and in Check.
 func TestTypedNil(t *testing.T) {
-	s := newMirror(t, failing{(*ratelimit.StoreError)(nil)}, mirror.Config{})
+	s := newMirror(t, failing{(*store.Error)(nil)}, mirror.Config{})
 	p := policy(t, ratelimit.PerHour(3))
 	take(t, s, "key", p, 1)
-	if err := s.Reset(t.Context(), "key", p); ratelimit.ErrorClass(err) != ratelimit.ClassPanic {
+	if err := s.Reset(t.Context(), "key", p); store.ErrorClass(err) != store.ClassPanic {
 		t.Errorf("Reset returned %v; want an error of class panic", err)
 	}
-	if h := s.Check(t.Context()); h.Parts[0].Class != ratelimit.ClassPanic {
+	if h := s.Check(t.Context()); h.Parts[0].Class != store.ClassPanic {
 		t.Errorf("Check returned %+v; want class panic", h)
 	}
 }
@@ -129,14 +132,14 @@ func TestClassesAreWords(t *testing.T) {
 	for _, class := range []string{"no such key sk_live_SECRET", "", strings.Repeat("x", 1000)} {
 		synctest.Test(t, func(t *testing.T) {
 			classes := make(chan string, 1)
-			s := newMirror(t, failing{&ratelimit.StoreError{Class: class}}, mirror.Config{OnChange: func(c mirror.Change) { classes <- c.Class }})
+			s := newMirror(t, failing{&store.Error{Class: class}}, mirror.Config{OnChange: func(c mirror.Change) { classes <- c.Class }})
 			for range 3 {
 				take(t, s, "key", policy(t, ratelimit.PerHour(3)), 1)
 			}
-			if got := <-classes; got != ratelimit.ClassOther {
+			if got := <-classes; got != store.ClassOther {
 				t.Errorf("OnChange reported class %.40q; want other", got)
 			}
-			if got := s.Check(t.Context()).Parts[0].Class; got != ratelimit.ClassOther {
+			if got := s.Check(t.Context()).Parts[0].Class; got != store.ClassOther {
 				t.Errorf("Check reported class %.40q; want other", got)
 			}
 		})

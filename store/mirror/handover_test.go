@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -27,7 +28,7 @@ func TestLostData(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				shared := newFaulty()
 				shared.trip = func() time.Duration { return rand.N(2 * time.Millisecond) }
-				var s ratelimit.Store = shared
+				var s store.Store = shared
 				if c.mirrored {
 					s = newMirror(t, shared, mirror.Config{})
 				}
@@ -68,7 +69,7 @@ func TestNothingIsLearnedFromOverflow(t *testing.T) {
 // overflowing is a shared store that has no room for any bucket.
 type overflowing struct{ *faulty }
 
-func (o *overflowing) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (o *overflowing) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	d, err := o.faulty.Take(ctx, r)
 	d.Overflow = true
 	return d, err
@@ -88,7 +89,7 @@ func TestHandOverOfWhatWasAdmittedAlone(t *testing.T) {
 		time.Sleep(time.Second)
 		take(t, here, "key", hour, 1) // admitted, and hands over the debt
 		d := take(t, there, "key", hour, 0)
-		if left := hour.Bucket(0).Remaining(d.Debts[0]); left != 10-6 {
+		if left := hour[0].Remaining(d.Debts[0]); left != 10-6 {
 			t.Errorf("%d tokens are left; want 4: five were granted alone, and one since", left)
 		}
 	})
@@ -97,10 +98,10 @@ func TestHandOverOfWhatWasAdmittedAlone(t *testing.T) {
 // spy sees each request that is sent.
 type spy struct {
 	*faulty
-	see func(r ratelimit.Request)
+	see func(r store.Request)
 }
 
-func (s spy) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s spy) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	s.see(r)
 	return s.faulty.Take(ctx, r)
 }
@@ -111,8 +112,8 @@ func TestRequestInABuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		shared.trip = func() time.Duration { return time.Millisecond }
-		var parked *ratelimit.Request
-		s := newMirror(t, spy{shared, func(r ratelimit.Request) {
+		var parked *store.Request
+		s := newMirror(t, spy{shared, func(r store.Request) {
 			if shared.hangs.Load() && parked == nil && r.Known != nil && !strings.HasPrefix(r.Key, "probe ") {
 				known := *r.Known
 				r.Known = &known

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror/internal/breaker"
 )
 
@@ -17,16 +17,16 @@ const (
 	PartLocal  = "local"  // this node's share, which decides while the shared store is down
 )
 
-// Check implements [ratelimit.Checker]. It makes real decisions through the shared store, by
+// Check implements [store.Checker]. It makes real decisions through the shared store, by
 // its own Check if it has one, and by this node's share. Decides is the part that decides
 // the next request, of most keys if the shared store has several parts. Since is when that
 // last changed; it is zero if the shared store fails in Check alone, and no request has
 // failed yet.
 //
 // With [Config.NoShare] nothing decides while the shared store is down.
-func (s *Store) Check(ctx context.Context) ratelimit.Health {
+func (s *Store) Check(ctx context.Context) store.Health {
 	h := s.checkShared(ctx)
-	decides, someDown := h.Status != ratelimit.StatusFailed, false
+	decides, someDown := h.Status != store.StatusFailed, false
 	var since time.Time
 	for _, p := range s.breaker.Parts() {
 		down, at, class := p.State()
@@ -51,7 +51,7 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	if !decides {
 		h.Decides = ""
 	}
-	local, _ := check(ctx, PartLocal, s.memory.Local(), breaker.RandomKey(), ratelimit.DefaultTimeout)
+	local, _ := check(ctx, PartLocal, s.memory.Local(), breaker.RandomKey(), store.DefaultTimeout)
 	if !decides && local.OK && !s.noShare {
 		h.Decides = PartLocal
 		local.Since = since
@@ -62,9 +62,9 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	h.Parts = append(h.Parts, local)
 	switch {
 	case h.Decides == "":
-		h.Status = ratelimit.StatusFailed
+		h.Status = store.StatusFailed
 	case !decides || someDown || !local.OK:
-		h.Status = ratelimit.StatusDegraded
+		h.Status = store.StatusDegraded
 	}
 	if n := s.breaker.Panics(); n > 0 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("Config.OnChange or OnStep panicked %d times", n))
@@ -76,18 +76,18 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 const warnFor = time.Hour
 
 // checkShared asks the shared store for its health, or probes it.
-func (s *Store) checkShared(ctx context.Context) (h ratelimit.Health) {
-	if checker, ok := s.shared.(ratelimit.Checker); ok {
+func (s *Store) checkShared(ctx context.Context) (h store.Health) {
+	if checker, ok := s.shared.(store.Checker); ok {
 		defer func() {
 			if recover() != nil {
-				h = ratelimit.Health{Status: ratelimit.StatusFailed, Parts: []ratelimit.PartHealth{{Name: PartShared, Class: ratelimit.ClassPanic}}}
+				h = store.Health{Status: store.StatusFailed, Parts: []store.PartHealth{{Name: PartShared, Class: store.ClassPanic}}}
 			}
 		}()
 		h = checker.Check(ctx)
 		h.Parts, h.Warnings = slices.Clone(h.Parts), slices.Clone(h.Warnings) // the store may keep its own
 		return h
 	}
-	timeout, full := max(s.breaker.Timeout(), ratelimit.DefaultTimeout), false
+	timeout, full := max(s.breaker.Timeout(), store.DefaultTimeout), false
 	add := func(name, key string) {
 		part, overflow := check(ctx, name, s.asked, key, timeout)
 		h.Parts, full = append(h.Parts, part), full || overflow
@@ -100,9 +100,9 @@ func (s *Store) checkShared(ctx context.Context) (h ratelimit.Health) {
 	if len(h.Parts) == 0 {
 		add(PartShared, breaker.RandomKey())
 	}
-	h.Status = ratelimit.StatusFailed
-	if slices.ContainsFunc(h.Parts, func(p ratelimit.PartHealth) bool { return p.OK }) {
-		h.Status, h.Decides = ratelimit.StatusOK, PartShared
+	h.Status = store.StatusFailed
+	if slices.ContainsFunc(h.Parts, func(p store.PartHealth) bool { return p.OK }) {
+		h.Status, h.Decides = store.StatusOK, PartShared
 	}
 	if full {
 		h.Warnings = []string{"the store is full: new keys share buckets"}
@@ -111,9 +111,9 @@ func (s *Store) checkShared(ctx context.Context) (h ratelimit.Health) {
 }
 
 // check makes real decisions through one part. full reports that it has no room for new keys.
-func check(ctx context.Context, name string, store ratelimit.Store, key string, timeout time.Duration) (part ratelimit.PartHealth, full bool) {
+func check(ctx context.Context, name string, backend store.Store, key string, timeout time.Duration) (part store.PartHealth, full bool) {
 	part.Name = name
-	full, err := breaker.Probe(ctx, store, key, timeout)
+	full, err := breaker.Probe(ctx, backend, key, timeout)
 	if err != nil {
 		part.Class = failure(err).Class
 		return part, false

@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
 // checked is a shared store that reports its health itself.
 type checked struct {
 	*faulty
-	health func() ratelimit.Health
+	health func() store.Health
 }
 
-func (c checked) Check(context.Context) ratelimit.Health { return c.health() }
+func (c checked) Check(context.Context) store.Health { return c.health() }
 
 // TestCheck: Check reports both parts, and which one decides since when.
 func TestCheck(t *testing.T) {
@@ -27,7 +28,7 @@ func TestCheck(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := func(when string, status ratelimit.Status, decides string, sharedOK bool, since time.Time, warnings int) {
+		want := func(when string, status store.Status, decides string, sharedOK bool, since time.Time, warnings int) {
 			t.Helper()
 			h := limiter.Check(t.Context())
 			if h.Status != status || h.Decides != decides || len(h.Parts) != 2 || len(h.Warnings) != warnings {
@@ -44,11 +45,11 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%s: %q decides since %v or %v; want %v", when, decides, part.Since, local.Since, since)
 			}
 		}
-		want("at the start", ratelimit.StatusOK, mirror.PartShared, true, time.Time{}, 0)
+		want("at the start", store.StatusOK, mirror.PartShared, true, time.Time{}, 0)
 		time.Sleep(time.Hour)
 		shared.down()
 		// No request has failed yet. The next one will, and be decided here.
-		want("when the shared store is down", ratelimit.StatusDegraded, mirror.PartLocal, false, time.Time{}, 0)
+		want("when the shared store is down", store.StatusDegraded, mirror.PartLocal, false, time.Time{}, 0)
 		away := time.Now()
 		for range 3 {
 			if _, err := limiter.Allow(t.Context(), "key"); err != nil {
@@ -56,54 +57,54 @@ func TestCheck(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Hour)
-		want("while it is down", ratelimit.StatusDegraded, mirror.PartLocal, false, away, 1)
+		want("while it is down", store.StatusDegraded, mirror.PartLocal, false, away, 1)
 		shared.up()
-		want("just before a probe", ratelimit.StatusDegraded, mirror.PartLocal, true, away, 1)
+		want("just before a probe", store.StatusDegraded, mirror.PartLocal, true, away, 1)
 		time.Sleep(119 * time.Millisecond)
 		synctest.Wait()
 		h := limiter.Check(t.Context())
 		if back := time.Since(h.Parts[0].Since); back > 119*time.Millisecond {
 			t.Errorf("it has been back for %v", back)
 		}
-		want("when it is back", ratelimit.StatusOK, mirror.PartShared, true, h.Parts[0].Since, 0)
+		want("when it is back", store.StatusOK, mirror.PartShared, true, h.Parts[0].Since, 0)
 	})
 }
 
 // TestCheckAsksAChecker: a shared store that is a Checker reports its parts itself, and its
 // panic is a failure.
 func TestCheckAsksAChecker(t *testing.T) {
-	shared := checked{newFaulty(), func() ratelimit.Health {
-		return ratelimit.Health{Status: ratelimit.StatusDegraded, Decides: "redis", Warnings: []string{"may evict"},
-			Parts: []ratelimit.PartHealth{{Name: "redis a", OK: true}, {Name: "redis b", Class: "connect"}}}
+	shared := checked{newFaulty(), func() store.Health {
+		return store.Health{Status: store.StatusDegraded, Decides: "redis", Warnings: []string{"may evict"},
+			Parts: []store.PartHealth{{Name: "redis a", OK: true}, {Name: "redis b", Class: "connect"}}}
 	}}
 	s := newMirror(t, shared, mirror.Config{})
 	h := s.Check(t.Context())
-	if h.Status != ratelimit.StatusDegraded || h.Decides != "redis" || len(h.Parts) != 3 || h.Parts[2].Name != mirror.PartLocal || len(h.Warnings) != 1 {
+	if h.Status != store.StatusDegraded || h.Decides != "redis" || len(h.Parts) != 3 || h.Parts[2].Name != mirror.PartLocal || len(h.Warnings) != 1 {
 		t.Errorf("Check returned %+v", h)
 	}
 	if n := shared.asked.Load(); n != 0 {
 		t.Errorf("the shared store was asked %d times as well", n)
 	}
-	s = newMirror(t, checked{newFaulty(), func() ratelimit.Health { panic("check") }}, mirror.Config{})
-	if h := s.Check(t.Context()); h.Status != ratelimit.StatusDegraded || h.Parts[0].Class != ratelimit.ClassPanic || h.Decides != mirror.PartLocal {
+	s = newMirror(t, checked{newFaulty(), func() store.Health { panic("check") }}, mirror.Config{})
+	if h := s.Check(t.Context()); h.Status != store.StatusDegraded || h.Parts[0].Class != store.ClassPanic || h.Decides != mirror.PartLocal {
 		t.Errorf("Check returned %+v for a store whose Check panics", h)
 	}
 }
 
 // TestCheckCopies what a Checker returns, which may keep it.
 func TestCheckCopies(t *testing.T) {
-	kept := ratelimit.Health{
-		Status: ratelimit.StatusOK, Decides: "redis",
-		Parts: make([]ratelimit.PartHealth, 1, 4), Warnings: make([]string, 0, 4),
+	kept := store.Health{
+		Status: store.StatusOK, Decides: "redis",
+		Parts: make([]store.PartHealth, 1, 4), Warnings: make([]string, 0, 4),
 	}
-	shared := checked{newFaulty(), func() ratelimit.Health { return kept }}
+	shared := checked{newFaulty(), func() store.Health { return kept }}
 	s := newMirror(t, shared, mirror.Config{})
 	shared.down()
 	for range 3 {
 		take(t, s, "key", policy(t, ratelimit.PerSecond(5)), 1)
 	}
 	s.Check(t.Context())
-	if kept.Parts[0] != (ratelimit.PartHealth{}) || kept.Warnings[:1][0] != "" || kept.Parts[:2][1] != (ratelimit.PartHealth{}) {
+	if kept.Parts[0] != (store.PartHealth{}) || kept.Warnings[:1][0] != "" || kept.Parts[:2][1] != (store.PartHealth{}) {
 		t.Errorf("Check wrote into the Checker's own slices: %+v", kept)
 	}
 }

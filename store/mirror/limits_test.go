@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -40,13 +41,13 @@ func changing(t *testing.T, random *rand.Rand) {
 		p, cost := policies[random.IntN(len(policies))], random.IntN(24)-1
 		d := take(t, s, "key", p, cost)
 		check(t, p, cost, d)
-		if d.Source != ratelimit.FromKnowledge || !stay || fails {
+		if d.Source != store.FromKnowledge || !stay || fails {
 			continue
 		}
-		truth, _ := shared.store.Take(t.Context(), ratelimit.Request{Key: shared.key("key"), Policy: p})
+		truth, _ := shared.store.Take(t.Context(), store.Request{Key: shared.key("key"), Limits: p})
 		room := true
-		for i := range p.Len() {
-			room = room && p.Bucket(i).RetryAfter(truth.Debts[i], cost) == 0
+		for i := range len(p) {
+			room = room && p[i].RetryAfter(truth.Debts[i], cost) == 0
 			if truth.Debts[i].Less(d.Debts[i]) {
 				t.Errorf("limit %d owes %v, and was reported to owe %v", i, truth.Debts[i], d.Debts[i])
 			}
@@ -58,7 +59,7 @@ func changing(t *testing.T, random *rand.Rand) {
 }
 
 // randomPolicies have up to three limits. If stay is set, a name always means the same limit.
-func randomPolicies(t *testing.T, random *rand.Rand, stay bool) (policies []*ratelimit.Policy) {
+func randomPolicies(t *testing.T, random *rand.Rand, stay bool) (policies [][]store.Limit) {
 	defined := map[string]ratelimit.Limit{}
 	for len(policies) < 3 {
 		var limits []ratelimit.Limit

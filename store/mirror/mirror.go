@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror/internal/breaker"
 	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 	"github.com/keyrate/keyrate/store/mirror/internal/memory"
@@ -38,7 +38,7 @@ type Config struct {
 	OnChange func(Change)
 	// OnStep, if not nil, is called when the clock of a part of the shared store was set by
 	// more than a second: the debts there are then too large or too small by as much, for one
-	// refill at most. The part is "" for a store that is not [ratelimit.Partitioned]. OnStep
+	// refill at most. The part is "" for a store that is not [store.Partitioned]. OnStep
 	// runs on the goroutine of a decision and must be quick. If it panics, the decision
 	// stands and Check warns.
 	OnStep func(part string, by time.Duration)
@@ -49,11 +49,11 @@ type Change struct {
 	// Down is true if requests are decided without the shared store from now on, and false
 	// if the shared store decides them again.
 	Down bool
-	// Part names the part of the shared store, if that is [ratelimit.Partitioned]: such as one
+	// Part names the part of the shared store, if that is [store.Partitioned]: such as one
 	// primary of a Cluster. "" is all of it.
 	Part string
 	// Class is the class of the failure because of which it is down, or was: see
-	// [ratelimit.StoreError]. It is fit for a metric label.
+	// [store.Error]. It is fit for a metric label.
 	Class string
 	// At is when it happened.
 	At time.Time
@@ -61,11 +61,11 @@ type Change struct {
 	Took time.Duration
 }
 
-// A Store is a [ratelimit.Store] in front of a shared one. Make it with [New], and Close it.
+// A Store is a [store.Store] in front of a shared one. Make it with [New], and Close it.
 // The zero Store answers every request with an error. A Store is safe for concurrent use.
 type Store struct {
-	shared  ratelimit.Store
-	asked   ratelimit.Store // shared, guarded where it needs it
+	shared  store.Store
+	asked   store.Store // shared, guarded where it needs it
 	noShare bool
 
 	clock    clock.Node
@@ -77,7 +77,7 @@ type Store struct {
 // New returns a store in front of shared, which stays the caller's. It does no I/O and
 // starts no goroutine: the shared store may be down. The error joins all faults of the
 // arguments.
-func New(shared ratelimit.Store, c Config) (*Store, error) {
+func New(shared store.Store, c Config) (*Store, error) {
 	var faults []error
 	if isNil(shared) {
 		faults = append(faults, errors.New("mirror: shared is nil; pass the store that the nodes share, such as one of redisstore.New"))
@@ -107,12 +107,12 @@ func New(shared ratelimit.Store, c Config) (*Store, error) {
 }
 
 // isNil reports whether s is a nil interface, or a nil pointer in one.
-func isNil(s ratelimit.Store) bool {
+func isNil(s store.Store) bool {
 	v := reflect.ValueOf(s)
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-// SelfTimed implements [ratelimit.SelfTimed]: every request ends within its Timeout, if the
+// SelfTimed implements [store.SelfTimed]: every request ends within its Timeout, if the
 // shared store heeds its context or is SelfTimed itself.
 func (s *Store) SelfTimed() {}
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 )
@@ -29,7 +30,7 @@ func TestNewReportsAllFaults(t *testing.T) {
 // TestNilPolicy: a nil policy is an error, not a panic.
 func TestNilPolicy(t *testing.T) {
 	s := newMirror(t, memstore.New(memstore.Config{}), mirror.Config{})
-	if _, err := s.Take(t.Context(), ratelimit.Request{Key: "key", Cost: 1}); err == nil {
+	if _, err := s.Take(t.Context(), store.Request{Key: "key", Cost: 1}); err == nil {
 		t.Error("there is no error")
 	}
 	if err := s.Reset(t.Context(), "key", nil); err == nil {
@@ -54,10 +55,10 @@ func TestZeroStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, err := s.Take(t.Context(), ratelimit.Request{Key: "key", Policy: five, Cost: 1}); err == nil || d.Allowed {
+	if d, err := s.Take(t.Context(), store.Request{Key: "key", Limits: five.Compiled(), Cost: 1}); err == nil || d.Allowed {
 		t.Errorf("Take: %+v, %v", d, err)
 	}
-	if err := s.Reset(t.Context(), "key", five); err == nil {
+	if err := s.Reset(t.Context(), "key", five.Compiled()); err == nil {
 		t.Error("Reset returns no error")
 	}
 }

@@ -3,12 +3,12 @@ package mirror_test
 import (
 	"math"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // enter adds a cost that was admitted here to what is known, which becomes unreported.
 func (n *modelNode) enter(m *model, cost int) {
-	if !n.known || m.debt(n) == (ratelimit.Debt{}) {
+	if !n.known || m.debt(n) == (gcra.Debt{}) {
 		n.seen = math.MinInt16
 	}
 	for _, at := range []*span{&n.sent, &n.came, &n.tat} {

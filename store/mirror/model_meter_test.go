@@ -23,7 +23,7 @@ func (m *model) charged(w *world, cost int, heard bool) {
 // grantLoss subtracts what a loss of data may cost a single node: what is in flight.
 func (m *model) grantLoss(w *world) {
 	if m.forgive {
-		flight := min(m.inFlight(&w.nodes[0]), m.full.Limit().Burst)
+		flight := min(m.inFlight(&w.nodes[0]), m.full.Burst())
 		w.meter = max(w.meter-m.parts(m.cost(flight)), 0)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/storetest"
@@ -33,33 +34,33 @@ type pacedCall struct {
 }
 
 var (
-	errNotExecuted = &ratelimit.StoreError{Class: "connect", Err: errRefused, NotCharged: true}
-	errNotAnswered = &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
+	errNotExecuted = &store.Error{Class: "connect", Err: errRefused, NotCharged: true}
+	errNotAnswered = &store.Error{Class: store.ClassTimeout, Err: context.DeadlineExceeded}
 )
 
 func (*paced) SelfTimed() {}
 
-func (p *paced) Reset(ctx context.Context, key string, l *ratelimit.Policy) error {
+func (p *paced) Reset(ctx context.Context, key string, l []store.Limit) error {
 	return p.probe.Reset(ctx, key, l)
 }
 
-func (p *paced) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (p *paced) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	if strings.HasPrefix(r.Key, "probe ") {
 		return p.probe.Take(ctx, r)
 	}
 	if p.away {
-		return ratelimit.Decision{}, errNotExecuted
+		return store.Decision{}, errNotExecuted
 	}
 	c := &pacedCall{exec: make(chan error), answer: make(chan error)}
 	p.calls <- c
 	if err := <-c.exec; err != nil {
-		return ratelimit.Decision{}, err
+		return store.Decision{}, err
 	}
 	r.Key = fmt.Sprint(p.lost, r.Key)
 	d, err := p.store.Take(ctx, r)
 	c.executed, c.allowed = true, d.Allowed
 	if failed := <-c.answer; failed != nil {
-		return ratelimit.Decision{}, failed
+		return store.Decision{}, failed
 	}
 	return d, err
 }
@@ -69,7 +70,7 @@ type replay struct {
 	t        *testing.T
 	shared   *paced
 	node     *mirror.Store
-	policy   *ratelimit.Policy
+	policy   []store.Limit
 	inFlight []*pacedCall
 	mu       sync.Mutex
 	full     time.Time // of a bucket without bounds: see the meter of the model
@@ -90,7 +91,7 @@ func newReplay(t *testing.T, l ratelimit.Limit) *replay {
 }
 
 func (r *replay) token() time.Duration {
-	one, _ := r.policy.Bucket(0).Cost(1)
+	one, _ := r.policy[0].Cost(1)
 	return one.Duration()
 }
 
@@ -103,7 +104,7 @@ func (r *replay) charge() bool {
 		r.full = now
 	}
 	r.full = r.full.Add(r.token())
-	return time.Until(r.full) <= r.policy.Bucket(0).Capacity().Duration()+r.token()/4
+	return time.Until(r.full) <= r.policy[0].Capacity().Duration()+r.token()/4
 }
 
 // settle waits until nothing more happens by itself, and finds the requests that were sent.
@@ -120,7 +121,7 @@ func (r *replay) call(away bool) {
 	r.shared.away = away
 	go func() {
 		d := take(r.t, r.node, "key", r.policy, 1)
-		if d.Allowed && d.Source == ratelimit.FromShare && !r.charge() {
+		if d.Allowed && d.Source == store.FromShare && !r.charge() {
 			r.t.Errorf("more was admitted than the limit, alone:\n\t%s", strings.Join(r.said, "\n\t"))
 		}
 	}()

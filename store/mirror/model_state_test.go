@@ -5,12 +5,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // This is a model of the mirror: its rules, on one bucket, written a second time and as small as
 // possible, so that all their interleavings can be searched. Its arithmetic is the real one,
-// [ratelimit.Bucket].
+// [store.Limit].
 //
 // All times are relative to now, and what is too old to matter is forgotten: so states with the
 // same future are the same state, whenever they are reached. There are finitely many, and a
@@ -142,7 +145,7 @@ type world struct {
 
 type model struct {
 	modelled
-	full, part *ratelimit.Bucket // the limit's, and a node's share
+	full, part *store.Limit // the limit's, and a node's share
 	seed       maphash.Seed
 	unit       int32  // parts of a microsecond
 	ideal      int32  // the most that the ideal owes
@@ -153,12 +156,12 @@ type model struct {
 func newModel(t testing.TB, r modelled) *model {
 	t.Helper()
 	whole := policy(t, r.limit)
-	l := whole.Bucket(0).Limit()
+	l := testkit.Policy(t, r.limit).Limits()[0]
 	// A node's share: rate/nodes, with a burst of max(1, floor(burst/nodes)).
 	part := policy(t, ratelimit.Limit{
 		Rate: l.Rate, Period: l.Period * time.Duration(r.nodes), Burst: max(1, l.Burst/r.nodes),
 	})
-	m := &model{modelled: r, full: whole.Bucket(0), part: part.Bucket(0), seed: maphash.MakeSeed()}
+	m := &model{modelled: r, full: &whole[0], part: &part[0], seed: maphash.MakeSeed()}
 	m.unit = int32(m.full.Denominator())
 	m.horizon = 2*int16(m.full.Capacity().Micros) + 2
 	// What is admitted beyond the limit is owed as well, up to a bound: the search must end.
@@ -175,9 +178,9 @@ func (m *model) start() (w world) {
 	return w
 }
 
-func (s span) debt() ratelimit.Debt { return ratelimit.Debt{Micros: int64(s.us), Frac: uint32(s.frac)} }
+func (s span) debt() gcra.Debt { return gcra.Debt{Micros: int64(s.us), Frac: uint32(s.frac)} }
 
-func spanOf(d ratelimit.Debt) span { return span{int16(d.Micros), int16(d.Frac)} }
+func spanOf(d gcra.Debt) span { return span{int16(d.Micros), int16(d.Frac)} }
 
 func (s span) less(o span) bool { return s.us < o.us || s.us == o.us && s.frac < o.frac }
 
@@ -192,8 +195,8 @@ func (s span) later(o span) span {
 }
 
 // plus returns an instant or a debt, and a debt more.
-func (m *model) plus(s span, d ratelimit.Debt) span {
-	return spanOf(m.full.Add(ratelimit.Debt{Frac: uint32(s.frac)}, d)).shift(s.us)
+func (m *model) plus(s span, d gcra.Debt) span {
+	return spanOf(m.full.Add(gcra.Debt{Frac: uint32(s.frac)}, d)).shift(s.us)
 }
 
 // most returns an instant, but no later than a bucket can be full.
@@ -205,19 +208,19 @@ func (m *model) most(s span) span {
 }
 
 // owed returns the debt now of a bucket that will be full at an instant, clamped.
-func owed(b *ratelimit.Bucket, full span) ratelimit.Debt {
-	d, _ := b.DebtAt(ratelimit.TAT{Micros: int64(full.us), Frac: uint32(full.frac), Den: b.Denominator()}, 0)
+func owed(b *store.Limit, full span) gcra.Debt {
+	d, _ := b.DebtAt(gcra.TAT{Micros: int64(full.us), Frac: uint32(full.frac), Den: b.Denominator()}, 0)
 	return d
 }
 
-func (m *model) cost(n int) ratelimit.Debt {
+func (m *model) cost(n int) gcra.Debt {
 	if d, ok := m.full.Cost(n); ok {
 		return d
 	}
 	return m.full.Capacity()
 }
 
-func (m *model) parts(d ratelimit.Debt) int32 { return int32(d.Micros)*m.unit + int32(d.Frac) }
+func (m *model) parts(d gcra.Debt) int32 { return int32(d.Micros)*m.unit + int32(d.Frac) }
 
 // same makes worlds with the same future equal. Nodes have no order; it returns where each
 // one went.

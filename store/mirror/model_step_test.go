@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 type modelKind uint8
@@ -175,7 +176,7 @@ func (m *model) send(w *world, n *modelNode, cost int) bool {
 }
 
 // debt returns what is known, as it is handed over and decides alone.
-func (m *model) debt(n *modelNode) ratelimit.Debt {
+func (m *model) debt(n *modelNode) gcra.Debt {
 	if m.bySend {
 		return owed(m.full, n.sent)
 	}
@@ -184,14 +185,14 @@ func (m *model) debt(n *modelNode) ratelimit.Debt {
 
 // execute executes a request in the shared store.
 func (m *model) execute(w *world, c *modelCall, silent bool) {
-	known := ratelimit.Known{}
+	known := store.Known{}
 	if c.debt != (span{}) && !m.noCarry {
 		known.Debt = c.debt.debt()
 		if !m.noTAT {
-			known.TAT = ratelimit.TAT{Micros: int64(c.tat.us), Frac: uint32(c.tat.frac), Den: m.full.Denominator()}
+			known.TAT = gcra.TAT{Micros: int64(c.tat.us), Frac: uint32(c.tat.frac), Den: m.full.Denominator()}
 		}
 	}
-	debt := m.full.Merge(owed(m.full, w.store), known, 0)
+	debt := m.full.Merge(owed(m.full, w.store), known.Debt, known.TAT, 0)
 	after := m.full.Add(debt, m.cost(int(c.cost)))
 	allowed := m.full.Fits(after)
 	if allowed {
@@ -213,12 +214,12 @@ func (m *model) execute(w *world, c *modelCall, silent bool) {
 }
 
 // expected returns what is known, and what the requests in flight will add.
-func (m *model) expected(n *modelNode) ratelimit.Debt {
+func (m *model) expected(n *modelNode) gcra.Debt {
 	debt, flight := m.debt(n), m.inFlight(n)
 	if flight == 0 || m.noFlight {
 		return debt
 	}
-	if debt = m.full.Add(debt, m.cost(flight)); flight > m.full.Limit().Burst || !m.full.Fits(debt) {
+	if debt = m.full.Add(debt, m.cost(flight)); flight > m.full.Burst() || !m.full.Fits(debt) {
 		return m.full.Capacity()
 	}
 	return debt
@@ -239,10 +240,10 @@ func (m *model) inFlight(n *modelNode) (tokens int) {
 func (m *model) alone(w *world, n *modelNode, c *modelCall, certain bool) bool {
 	expected := m.expected(n)
 	if expected.Frac != 0 && m.part.Denominator() != m.full.Denominator() {
-		expected = ratelimit.Debt{Micros: expected.Micros + 1}
+		expected = gcra.Debt{Micros: expected.Micros + 1}
 	}
 	cost, ok := m.part.Cost(int(c.cost))
-	share := m.part.Add(m.part.Merge(owed(m.part, n.share), ratelimit.Known{Debt: expected}, 0), cost)
+	share := m.part.Add(m.part.Merge(owed(m.part, n.share), expected, gcra.TAT{}, 0), cost)
 	if !ok || !m.part.Fits(share) {
 		return false
 	}

@@ -80,14 +80,14 @@ func several(nodes, burst, away, ticks, losses, flights int) modelled {
 // flight at each loss of data. With N nodes: a burst at each loss, and k*s + k*(r/N)*t if k of
 // them decide alone for a time t, where s is the burst of the share.
 func (m *model) bound() float64 {
-	b := m.full.Limit().Burst
+	b := m.full.Burst()
 	if m.nodes == 1 {
 		if m.forgive {
 			return 0
 		}
 		return float64(m.losses * min(b, m.flights))
 	}
-	share := m.part.Limit().Burst
+	share := m.part.Burst()
 	rate := float64(max(m.ticks, 0)) * float64(m.tick) * float64(m.unit) / float64(m.parts(m.cost(1))) / float64(m.nodes)
 	return float64(m.losses*b+m.away*share) + float64(m.away)*rate
 }

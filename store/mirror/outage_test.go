@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -35,13 +36,13 @@ func TestTakeOverAndBack(t *testing.T) {
 					before := shared.asked.Load()
 					n, slowest := offer(t, s, p, 5*time.Millisecond, 10*time.Second)
 					admitted += n
-					if slowest > ratelimit.DefaultTimeout {
-						t.Errorf("a request took %v; the timeout is %v", slowest, ratelimit.DefaultTimeout)
+					if slowest > store.DefaultTimeout {
+						t.Errorf("a request took %v; the timeout is %v", slowest, store.DefaultTimeout)
 					}
 					if asked := shared.asked.Load() - before; asked > 3+100*2 { // a failing probe asks once
 						t.Errorf("the shared store was asked %d times while it was down", asked)
 					}
-					if h := s.Check(t.Context()); h.Status != ratelimit.StatusDegraded || h.Decides != mirror.PartLocal {
+					if h := s.Check(t.Context()); h.Status != store.StatusDegraded || h.Decides != mirror.PartLocal {
 						t.Errorf("Check returned %+v; want degraded, decided here", h)
 					}
 
@@ -51,7 +52,7 @@ func TestTakeOverAndBack(t *testing.T) {
 					shared.up()
 					n, _ = offer(t, s, p, 5*time.Millisecond, 200*time.Millisecond)
 					admitted += n
-					if h := s.Check(t.Context()); h.Status != ratelimit.StatusOK || h.Decides != mirror.PartShared {
+					if h := s.Check(t.Context()); h.Status != store.StatusOK || h.Decides != mirror.PartShared {
 						t.Errorf("0.2 s after the shared store works again, Check returned %+v", h)
 					}
 					n, _ = offer(t, s, p, 5*time.Millisecond, 5*time.Second)
@@ -106,8 +107,8 @@ func TestCanceled(t *testing.T) {
 		for range 5 {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(40*time.Millisecond, cancel)
-			_, err := s.Take(ctx, ratelimit.Request{Key: "key", Policy: hour, Cost: 1, Timeout: 50 * time.Millisecond})
-			if ratelimit.ErrorClass(err) != ratelimit.ClassCanceled {
+			_, err := s.Take(ctx, store.Request{Key: "key", Limits: hour, Cost: 1, Timeout: 50 * time.Millisecond})
+			if store.ErrorClass(err) != store.ClassCanceled {
 				t.Errorf("the error is %v; want one of class canceled", err)
 			}
 			cancel()
@@ -115,7 +116,7 @@ func TestCanceled(t *testing.T) {
 		// A request with less time than half of the timeout is decided, and is no failure either.
 		for range 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-			if _, err := s.Take(ctx, ratelimit.Request{Key: "other", Policy: hour, Cost: 1, Timeout: 50 * time.Millisecond}); err != nil {
+			if _, err := s.Take(ctx, store.Request{Key: "other", Limits: hour, Cost: 1, Timeout: 50 * time.Millisecond}); err != nil {
 				t.Errorf("Take returned an error: %v", err)
 			}
 			cancel()

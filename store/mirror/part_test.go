@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -34,15 +35,15 @@ func (s *split) server(key string) int {
 
 func (s *split) Partition(key string) string { return fmt.Sprint("server ", s.server(key)) }
 
-func (s *split) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s *split) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	switch {
 	case !s.down[s.server(r.Key)].Load():
 		return s.faulty.Take(ctx, r)
 	case s.hangs:
 		time.Sleep(r.Timeout)
-		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
+		return store.Decision{}, &store.Error{Class: store.ClassTimeout, Err: context.DeadlineExceeded}
 	default:
-		return ratelimit.Decision{}, errRefused
+		return store.Decision{}, errRefused
 	}
 }
 
@@ -67,7 +68,7 @@ func TestOneServerOfThree(t *testing.T) {
 					if time.Since(before) > 10*time.Millisecond {
 						slow++
 					}
-					if down := shared.down[shared.server(key)].Load(); (d.Source == ratelimit.FromStore) == down {
+					if down := shared.down[shared.server(key)].Load(); (d.Source == store.FromStore) == down {
 						elsewhere++
 					}
 				}
@@ -79,7 +80,7 @@ func TestOneServerOfThree(t *testing.T) {
 				t.Errorf("hangs %v: %d requests were slow, %d had the wrong source; want 3 and 0 at most", hangs, slow, elsewhere)
 			}
 			h := s.Check(t.Context())
-			if h.Status != ratelimit.StatusDegraded || h.Decides != mirror.PartShared || len(h.Warnings) != 1 {
+			if h.Status != store.StatusDegraded || h.Decides != mirror.PartShared || len(h.Warnings) != 1 {
 				t.Errorf("Check returned %+v; want degraded, and one warning", h)
 			}
 			// Either it comes back, or another server takes its keys and it is not asked.
@@ -111,7 +112,7 @@ func TestAllServers(t *testing.T) {
 		s := newMirror(t, shared, mirror.Config{})
 		p := policy(t, ratelimit.PerSecond(1000))
 		for i := range 100 {
-			if d := take(t, s, fmt.Sprint("key", i), p, 1); d.Source != ratelimit.FromShare {
+			if d := take(t, s, fmt.Sprint("key", i), p, 1); d.Source != store.FromShare {
 				t.Fatalf("decided by the %v; want the share", d.Source)
 			}
 		}
@@ -168,9 +169,9 @@ func (s *sparse) Partition(key string) string {
 	return "many"
 }
 
-func (s *sparse) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s *sparse) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	if s.down.Load() && few(r.Key) {
-		return ratelimit.Decision{}, errRefused
+		return store.Decision{}, errRefused
 	}
 	return s.faulty.Take(ctx, r)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -245,7 +247,7 @@ func TestResetWinsOverWhatWasAdmittedAlone(t *testing.T) {
 			}
 			l.cut.Store(false)
 			time.Sleep(time.Second)
-			if d := take(t, here, "key", day, 0); d.Debts[0] != (ratelimit.Debt{}) {
+			if d := take(t, here, "key", day, 0); d.Debts[0] != (gcra.Debt{}) {
 				t.Errorf("the debts are %v after the reset", d.Debts)
 			}
 			// Without a reset the debt counts.
@@ -257,7 +259,7 @@ func TestResetWinsOverWhatWasAdmittedAlone(t *testing.T) {
 		l.cut.Store(false)
 		time.Sleep(time.Second)
 		d := take(t, here, "key", day, 0)
-		if left := day.Bucket(0).Remaining(d.Debts[0]); left != 5 {
+		if left := day[0].Remaining(d.Debts[0]); left != 5 {
 			t.Errorf("%d tokens are left; want 5", left)
 		}
 	})
@@ -277,7 +279,7 @@ func TestResetWhileDown(t *testing.T) {
 					t.Error("an empty bucket admitted a request alone")
 				}
 				err := s.Reset(t.Context(), "key", hour)
-				if failed, ok := errors.AsType[*ratelimit.StoreError](err); !ok || failed.Class != class {
+				if failed, ok := errors.AsType[*store.Error](err); !ok || failed.Class != class {
 					t.Errorf("Reset returned %v; want a StoreError of class %q", err, class)
 				}
 				if !take(t, s, "key", hour, 10/nodes).Allowed {

@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 )
@@ -47,7 +49,7 @@ func (f *faulty) key(key string) string { return fmt.Sprintf("%d %s", f.lost.Loa
 // askedKey is a context key. Its value, a *bool, is set if the shared store is asked.
 type askedKey struct{}
 
-func (f *faulty) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (f *faulty) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	f.asked.Add(1)
 	if asked, ok := ctx.Value(askedKey{}).(*bool); ok {
 		*asked = true
@@ -57,14 +59,14 @@ func (f *faulty) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decis
 			r.Key = f.key(r.Key)
 			_, _ = f.store.Take(ctx, r)
 		}
-		return ratelimit.Decision{}, err
+		return store.Decision{}, err
 	}
 	if f.trip != nil {
 		time.Sleep(f.trip())
 	}
-	store := f.of(r.Key)
+	backend := f.of(r.Key)
 	r.Key = f.key(r.Key)
-	d, err := store.Take(ctx, r)
+	d, err := backend.Take(ctx, r)
 	if !d.Allowed {
 		f.denied.Add(1)
 	}
@@ -74,8 +76,8 @@ func (f *faulty) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decis
 	return d, err
 }
 
-func (f *faulty) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
-	if err := f.fail(ctx, ratelimit.DefaultTimeout); err != nil {
+func (f *faulty) Reset(ctx context.Context, key string, p []store.Limit) error {
+	if err := f.fail(ctx, store.DefaultTimeout); err != nil {
 		return err
 	}
 	return f.of(key).Reset(ctx, f.key(key), p)
@@ -85,9 +87,9 @@ func (f *faulty) fail(ctx context.Context, timeout time.Duration) error {
 	if f.hangs.Load() {
 		select {
 		case <-ctx.Done():
-			return &ratelimit.StoreError{Class: ratelimit.ErrorClass(ctx.Err()), Err: ctx.Err()}
+			return &store.Error{Class: store.ErrorClass(ctx.Err()), Err: ctx.Err()}
 		case <-time.After(timeout):
-			return &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
+			return &store.Error{Class: store.ClassTimeout, Err: context.DeadlineExceeded}
 		}
 	}
 	if err := f.fault.Load(); err != nil {
@@ -96,13 +98,13 @@ func (f *faulty) fail(ctx context.Context, timeout time.Duration) error {
 	return nil
 }
 
-var errRefused = error(&ratelimit.StoreError{Class: "connect", NotCharged: true, Err: errors.New("connection refused")})
+var errRefused = error(&store.Error{Class: "connect", NotCharged: true, Err: errors.New("connection refused")})
 
 func (f *faulty) down() { f.fault.Store(&errRefused) }
 
 func (f *faulty) up() { f.fault.Store(nil); f.hangs.Store(false) }
 
-func newMirror(t testing.TB, shared ratelimit.Store, c mirror.Config) *mirror.Store {
+func newMirror(t testing.TB, shared store.Store, c mirror.Config) *mirror.Store {
 	t.Helper()
 	s, err := mirror.New(shared, c)
 	if err != nil {
@@ -112,19 +114,15 @@ func newMirror(t testing.TB, shared ratelimit.Store, c mirror.Config) *mirror.St
 	return s
 }
 
-func policy(t testing.TB, limits ...ratelimit.Limit) *ratelimit.Policy {
+func policy(t testing.TB, limits ...ratelimit.Limit) []store.Limit {
 	t.Helper()
-	p, err := ratelimit.NewPolicy(limits...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return testkit.Limits(t, limits...)
 }
 
 // take makes one request with the default timeout.
-func take(t testing.TB, s ratelimit.Store, key string, p *ratelimit.Policy, cost int) ratelimit.Decision {
+func take(t testing.TB, s store.Store, key string, p []store.Limit, cost int) store.Decision {
 	t.Helper()
-	d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: ratelimit.DefaultTimeout})
+	d, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: cost, Timeout: store.DefaultTimeout})
 	if err != nil {
 		t.Fatalf("Take returned an error: %v", err)
 	}
@@ -133,7 +131,7 @@ func take(t testing.TB, s ratelimit.Store, key string, p *ratelimit.Policy, cost
 
 // offer makes requests of cost 1 at an interval, during a time. It returns how many were
 // admitted, and how long the slowest took.
-func offer(t testing.TB, s ratelimit.Store, p *ratelimit.Policy, every, during time.Duration) (admitted int, slowest time.Duration) {
+func offer(t testing.TB, s store.Store, p []store.Limit, every, during time.Duration) (admitted int, slowest time.Duration) {
 	t.Helper()
 	for start := time.Now(); time.Since(start) < during; time.Sleep(every) {
 		before := time.Now()
@@ -146,11 +144,11 @@ func offer(t testing.TB, s ratelimit.Store, p *ratelimit.Policy, every, during t
 }
 
 // check fails the test unless a limiter can turn the decision into a result.
-func check(t *testing.T, p *ratelimit.Policy, cost int, d ratelimit.Decision) {
+func check(t *testing.T, p []store.Limit, cost int, d store.Decision) {
 	t.Helper()
 	denied := false
-	for i := range p.Len() {
-		b := p.Bucket(i)
+	for i := range len(p) {
+		b := &p[i]
 		debt := d.Debts[i]
 		if debt.Micros < 0 || debt.Frac >= b.Denominator() || !b.Fits(debt) {
 			t.Fatalf("a debt of %v was reported, of at most %v", debt, b.Capacity())
@@ -165,7 +163,7 @@ func check(t *testing.T, p *ratelimit.Policy, cost int, d ratelimit.Decision) {
 	}
 }
 
-func left(p *ratelimit.Policy, d ratelimit.Decision) int { return p.Bucket(0).Remaining(d.Debts[0]) }
+func left(p []store.Limit, d store.Decision) int { return p[0].Remaining(d.Debts[0]) }
 
 // pair returns two nodes on one shared store. The first can be cut off.
 func pair(t *testing.T, c mirror.Config) (here, there *mirror.Store, cut *atomic.Bool) {

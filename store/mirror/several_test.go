@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/storetest"
@@ -24,7 +25,7 @@ var fourLimits = []ratelimit.Limit{
 }
 
 // severalLimits returns policies of two to four of them, in any order.
-func severalLimits(t *testing.T, random *rand.Rand, n int) (policies []*ratelimit.Policy) {
+func severalLimits(t *testing.T, random *rand.Rand, n int) (policies [][]store.Limit) {
 	for range n {
 		var limits []ratelimit.Limit
 		for _, i := range random.Perm(len(fourLimits))[:2+random.IntN(3)] {
@@ -45,7 +46,7 @@ func TestSeveralLimitsTogether(t *testing.T) {
 	}
 	t.Logf("KEYRATE_SEED=%#x", seed)
 	histories := testkit.Count(60, 200)
-	of := map[ratelimit.Source]int{}
+	of := map[store.Source]int{}
 	denied := map[string]int{} // by the name of the limit
 	for i := range uint64(histories) {
 		synctest.Test(t, func(t *testing.T) { together(t, rand.New(rand.NewPCG(seed, i)), of, denied) })
@@ -54,19 +55,19 @@ func TestSeveralLimitsTogether(t *testing.T) {
 		}
 	}
 	t.Logf("decided by: %v; denied by: %v", of, denied)
-	for _, source := range []ratelimit.Source{ratelimit.FromStore, ratelimit.FromKnowledge, ratelimit.FromShare} {
+	for _, source := range []store.Source{store.FromStore, store.FromKnowledge, store.FromShare} {
 		if of[source] < 5*histories {
 			t.Errorf("%d decisions had the source %v; want at least %d", of[source], source, 5*histories)
 		}
 	}
-	for _, l := range policy(t, fourLimits...).Limits() {
+	for _, l := range testkit.Policy(t, fourLimits...).Limits() {
 		if denied[l.Name] < histories/2 {
 			t.Errorf("%d requests were denied by %v; want at least %d", denied[l.Name], l, histories/2)
 		}
 	}
 }
 
-func together(t *testing.T, random *rand.Rand, of map[ratelimit.Source]int, denied map[string]int) {
+func together(t *testing.T, random *rand.Rand, of map[store.Source]int, denied map[string]int) {
 	shared, truth := newFaulty(), memstore.New(memstore.Config{})
 	s := newMirror(t, shared, mirror.Config{})
 	policies := severalLimits(t, random, 3)
@@ -86,13 +87,13 @@ func together(t *testing.T, random *rand.Rand, of map[ratelimit.Source]int, deni
 			t.Errorf("a cost of %d under %v: %v by %v, with the debts %v; the one store: %v, %v", cost, p, d.Allowed, d.Source, d.Debts, want.Allowed, want.Debts)
 			return
 		}
-		for i := range p.Len() {
-			if d.Source != ratelimit.FromShare && want.Debts[i].Less(d.Debts[i]) || d.Source == ratelimit.FromStore && d.Debts[i] != want.Debts[i] {
+		for i := range len(p) {
+			if d.Source != store.FromShare && want.Debts[i].Less(d.Debts[i]) || d.Source == store.FromStore && d.Debts[i] != want.Debts[i] {
 				t.Errorf("a cost of %d under %v, by %v: the debts are %v, of the one store %v", cost, p, d.Source, d.Debts, want.Debts)
 				return
 			}
-			if !want.Allowed && p.Bucket(i).RetryAfter(want.Debts[i], cost) > 0 {
-				denied[p.Bucket(i).Limit().Name]++
+			if !want.Allowed && p[i].RetryAfter(want.Debts[i], cost) > 0 {
+				denied[p[i].Name]++
 			}
 		}
 	}
@@ -118,7 +119,7 @@ func concurrently(t *testing.T, random *rand.Rand) {
 	for i, name := range []string{"a", "b", "c", "d"} {
 		limits = append(limits, ratelimit.PerDay(1+i%2).WithBurst(40+random.IntN(100)).Named(name))
 	}
-	var policies []*ratelimit.Policy
+	var policies [][]store.Limit
 	for range 4 {
 		var some []ratelimit.Limit
 		for _, i := range random.Perm(len(limits))[:2+random.IntN(3)] {
@@ -138,7 +139,7 @@ func concurrently(t *testing.T, random *rand.Rand) {
 			wg.Go(func() {
 				for range 50 {
 					p, cost := policies[rand.IntN(len(policies))], 1+rand.IntN(3)
-					d, err := node.Take(t.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: cost, Timeout: time.Second})
+					d, err := node.Take(t.Context(), store.Request{Key: "key", Limits: p, Cost: cost, Timeout: time.Second})
 					if err != nil {
 						t.Error(err)
 						return
@@ -148,7 +149,7 @@ func concurrently(t *testing.T, random *rand.Rand) {
 					if !d.Allowed {
 						denied++
 					}
-					for _, l := range p.Limits() {
+					for _, l := range p {
 						if d.Allowed {
 							admitted[l.Name] += cost
 						}
@@ -163,13 +164,15 @@ func concurrently(t *testing.T, random *rand.Rand) {
 	full := false
 	for _, l := range limits {
 		p := policy(t, l)
-		d, err := shared.store.Take(t.Context(), ratelimit.Request{Key: shared.key("key"), Policy: p})
+		d, err := shared.store.Take(t.Context(), store.Request{Key: shared.key("key"), Limits: p})
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, _ := p.Bucket(0).Cost(1)
+		token, _ := p[0].Cost(1)
 		owes := int((d.Debts[0].Micros + token.Micros - 1) / token.Micros)
-		if used := slices.ContainsFunc(policies, func(p *ratelimit.Policy) bool { return slices.Contains(p.Limits(), l) }); used && owes != admitted[l.Name] || owes > l.Burst {
+		if used := slices.ContainsFunc(policies, func(p []store.Limit) bool {
+			return slices.ContainsFunc(p, func(o store.Limit) bool { return o.Name == l.Name })
+		}); used && owes != admitted[l.Name] || owes > l.Burst {
 			t.Errorf("%v owes %d tokens, and %d were admitted under it", l, owes, admitted[l.Name])
 		}
 		full = full || owes > l.Burst-3

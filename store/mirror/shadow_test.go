@@ -11,7 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -26,7 +28,7 @@ func TestShadowThroughFaults(t *testing.T) {
 				marked := []ratelimit.Limit{limits[0].Shadowed(), limits[1].EnforcedFrom(time.Now().Add(365 * 24 * time.Hour))}
 				var shared [2]*faulty
 				var limiters [2]*ratelimit.Limiter
-				for i, p := range []*ratelimit.Policy{policy(t, limits...), policy(t, marked...)} {
+				for i, p := range []*ratelimit.Policy{testkit.Policy(t, limits...), testkit.Policy(t, marked...)} {
 					shared[i] = newFaulty()
 					shared[i].trip = func() time.Duration { return time.Millisecond }
 					var err error
@@ -62,21 +64,21 @@ func TestShadowThroughFaults(t *testing.T) {
 							wg.Go(func() { results[i], errs[i] = l.AllowN(t.Context(), key, n) })
 						}
 						wg.Wait()
-						if took := time.Since(start); took > ratelimit.DefaultTimeout {
+						if took := time.Since(start); took > store.DefaultTimeout {
 							t.Errorf("a decision took %v", took)
 						}
 						want, got := results[0], results[1]
-						if (errs[0] == nil) != (errs[1] == nil) || !got.Allowed || !got.Shadow {
+						if (errs[0] == nil) != (errs[1] == nil) || !got.Allowed || !got.Shadow() {
 							t.Fatalf("%+v, %v; enforced %+v, %v", got, errs[1], want, errs[0])
 						}
 						if errs[0] != nil {
-							if _, ok := errors.AsType[*ratelimit.StoreError](errs[1]); !ok {
+							if _, ok := errors.AsType[*store.Error](errs[1]); !ok {
 								t.Fatal(errs[1])
 							}
 							undecided++
 							continue
 						}
-						if decided++; got.WouldDeny == want.Allowed || got.Remaining != want.Remaining || got.RetryAfter != want.RetryAfter || got.ResetAfter != want.ResetAfter || got.Source != want.Source {
+						if decided++; got.WouldDeny() == want.Allowed || got.Remaining() != want.Remaining() || got.RetryAfter() != want.RetryAfter() || got.ResetAfter() != want.ResetAfter() || got.Source() != want.Source() {
 							t.Fatalf("%+v; enforced %+v", got, want)
 						}
 						if !want.Allowed {
@@ -100,11 +102,11 @@ func TestShadowThroughFaults(t *testing.T) {
 // slow is a shared store that takes 20 ms: there is time for two questions, but not for three.
 type slow struct{ *faulty }
 
-func (s slow) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s slow) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	const trip = 20 * time.Millisecond
 	time.Sleep(min(trip, r.Timeout))
 	if r.Timeout < trip {
-		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassTimeout, Err: context.DeadlineExceeded}
+		return store.Decision{}, &store.Error{Class: store.ClassTimeout, Err: context.DeadlineExceeded}
 	}
 	r.Timeout -= trip
 	return s.faulty.Take(ctx, r)
@@ -116,7 +118,7 @@ func TestShadowBesideThroughFaults(t *testing.T) {
 	for _, noShare := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			shared := slow{newFaulty()}
-			p := policy(t, ratelimit.PerSecond(1000), ratelimit.PerDay(1).Named("a").Shadowed(), ratelimit.PerDay(1).Named("b").Shadowed(), ratelimit.PerDay(1).Named("c").Shadowed())
+			p := testkit.Policy(t, ratelimit.PerSecond(1000), ratelimit.PerDay(1).Named("a").Shadowed(), ratelimit.PerDay(1).Named("b").Shadowed(), ratelimit.PerDay(1).Named("c").Shadowed())
 			l, err := ratelimit.New(newMirror(t, shared, mirror.Config{NoShare: noShare}), p, ratelimit.Config{})
 			if err != nil {
 				t.Fatal(err)
@@ -132,16 +134,16 @@ func TestShadowBesideThroughFaults(t *testing.T) {
 				}
 				start := time.Now()
 				r, err := l.Allow(t.Context(), "k")
-				if took := time.Since(start); took > ratelimit.DefaultTimeout {
+				if took := time.Since(start); took > store.DefaultTimeout {
 					t.Fatalf("NoShare %v: request %d took %v", noShare, i, took)
 				}
-				if (err != nil) != (noShare && !r.Allowed) || err == nil && !r.Allowed || r.Shadow {
+				if (err != nil) != (noShare && !r.Allowed) || err == nil && !r.Allowed || r.Shadow() {
 					t.Fatalf("NoShare %v: request %d: %+v, %v", noShare, i, r, err)
 				}
 				if err != nil && (i < 30 || i >= 95) {
 					t.Errorf("NoShare %v: request %d: %v", noShare, i, err)
 				}
-				if (i < 30 || i >= 95) && r.Source != ratelimit.FromStore {
+				if (i < 30 || i >= 95) && r.Source() != store.FromStore {
 					t.Errorf("NoShare %v: request %d: limits in shadow open the breaker: %+v", noShare, i, r)
 				}
 				time.Sleep(200 * time.Millisecond)

@@ -7,7 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -80,10 +83,10 @@ func TestRetryAfterIsTheShares(t *testing.T) {
 					continue
 				}
 				denied++
-				if state := r.State(0); state.RetryAfter != r.RetryAfter {
-					t.Errorf("the deciding limit says %v, and the result %v", state.RetryAfter, r.RetryAfter)
+				if state := r.State(0); state.RetryAfter != r.RetryAfter() {
+					t.Errorf("the deciding limit says %v, and the result %v", state.RetryAfter, r.RetryAfter())
 				}
-				time.Sleep(r.RetryAfter)
+				time.Sleep(r.RetryAfter())
 				if r, _ = limiter.Allow(t.Context(), "key"); !r.Allowed {
 					t.Fatalf("%d nodes: denied after the wait", nodes)
 				}
@@ -92,11 +95,11 @@ func TestRetryAfterIsTheShares(t *testing.T) {
 				t.Errorf("only %d requests were denied", denied)
 			}
 			// More than the share holds: not before the store is back.
-			if r, _ := limiter.AllowN(t.Context(), "another", 5); nodes > 1 && (r.Allowed || r.RetryAfter == ratelimit.Never || r.RetryAfter <= 0) {
+			if r, _ := limiter.AllowN(t.Context(), "another", 5); nodes > 1 && (r.Allowed || r.RetryAfter() == gcra.Never || r.RetryAfter() <= 0) {
 				t.Errorf("%d nodes: a request for all tokens has %+v", nodes, r)
 			}
-			if r, _ := limiter.AllowN(t.Context(), "another", 6); r.RetryAfter != ratelimit.Never {
-				t.Errorf("%d nodes: a request for more than the burst waits for %v", nodes, r.RetryAfter)
+			if r, _ := limiter.AllowN(t.Context(), "another", 6); r.RetryAfter() != gcra.Never {
+				t.Errorf("%d nodes: a request for more than the burst waits for %v", nodes, r.RetryAfter())
 			}
 		})
 	}
@@ -133,8 +136,8 @@ func TestNoShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		s := newMirror(t, shared, mirror.Config{NoShare: true})
-		hour := policy(t, ratelimit.PerHour(2))
-		limiter, err := ratelimit.New(s, hour, ratelimit.Config{})
+		hourly := testkit.Policy(t, ratelimit.PerHour(2))
+		limiter, err := ratelimit.New(s, hourly, ratelimit.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,12 +148,12 @@ func TestNoShare(t *testing.T) {
 			if i >= 3 {
 				class = mirror.ClassDown
 			}
-			failed, ok := errors.AsType[*ratelimit.StoreError](err)
+			failed, ok := errors.AsType[*store.Error](err)
 			if !ok || failed.Class != class || !failed.NotCharged {
 				t.Errorf("request %d: %v; want an error of class %s, not charged", i, err, class)
 			}
 		}
-		if h := s.Check(t.Context()); h.Decides != "" || h.Status != ratelimit.StatusFailed {
+		if h := s.Check(t.Context()); h.Decides != "" || h.Status != store.StatusFailed {
 			t.Errorf("Check returned %+v; want that nothing decides", h)
 		}
 	})

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror/internal/breaker"
 	"github.com/keyrate/keyrate/store/mirror/internal/memory"
 )
@@ -17,18 +17,18 @@ type attempt struct {
 	epoch uint64 // of the part's breaker
 }
 
-// Take implements [ratelimit.Store]. What the shared store does not decide is decided here,
+// Take implements [store.Store]. What the shared store does not decide is decided here,
 // by this node's share. Unless [Config.NoShare] is set, its only errors are about a Policy
-// that is not valid and a request that was canceled. All are [*ratelimit.StoreError]s.
+// that is not valid and a request that was canceled. All are [*store.Error]s.
 //
 // Knowledge that the request brings, Request.Known, is handed to the shared store in place
 // of what the mirror knows.
-func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-	if err := s.usable(r.Policy); err != nil {
-		return ratelimit.Decision{}, err
+func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, error) {
+	if err := s.usable(r.Limits); err != nil {
+		return store.Decision{}, err
 	}
 	if r.Timeout <= 0 {
-		r.Timeout = ratelimit.DefaultTimeout
+		r.Timeout = store.DefaultTimeout
 	}
 	a, ok := s.attempts.Get().(*attempt)
 	if !ok {
@@ -41,7 +41,7 @@ func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 	return d, err
 }
 
-func (s *Store) take(ctx context.Context, r *ratelimit.Request, a *attempt) (d ratelimit.Decision, err error) {
+func (s *Store) take(ctx context.Context, r *store.Request, a *attempt) (d store.Decision, err error) {
 	for verdict := memory.Wait; verdict == memory.Wait; {
 		var ok bool
 		if a.epoch, ok = a.part.Allow(r.Timeout); !ok {
@@ -63,8 +63,8 @@ func (s *Store) take(ctx context.Context, r *ratelimit.Request, a *attempt) (d r
 	if err = s.ask(ctx, r, &d); err != nil {
 		return s.failed(ctx, r, a, err)
 	}
-	if d.Source == ratelimit.NoSource {
-		d.Source = ratelimit.FromStore
+	if d.Source == store.NoSource {
+		d.Source = store.FromStore
 	}
 	now := s.clock.Now()
 	a.part.Succeeded(d.Now, a.Asked, now)
@@ -74,7 +74,7 @@ func (s *Store) take(ctx context.Context, r *ratelimit.Request, a *attempt) (d r
 
 // wait returns when another attempt has ended. The time that it takes counts against the
 // request's timeout.
-func (s *Store) wait(ctx context.Context, r *ratelimit.Request, a *attempt) error {
+func (s *Store) wait(ctx context.Context, r *store.Request, a *attempt) error {
 	timer := time.NewTimer(r.Timeout)
 	defer timer.Stop()
 	select {
@@ -92,46 +92,47 @@ func (s *Store) wait(ctx context.Context, r *ratelimit.Request, a *attempt) erro
 
 // ask asks the shared store. It returns even if the store panics: or the attempt would count
 // as in flight for ever.
-func (s *Store) ask(ctx context.Context, r *ratelimit.Request, d *ratelimit.Decision) (err error) {
-	defer recovered(&err)
-	*d, err = s.asked.Take(ctx, *r)
+func (s *Store) ask(ctx context.Context, r *store.Request, d *store.Decision) (err error) {
+	if store.Try(func() { *d, err = s.asked.Take(ctx, *r) }) != nil {
+		return &store.Error{Class: store.ClassPanic, Err: errPanic}
+	}
 	return err
 }
 
 // unsent answers a request whose time was over before the shared store was asked. It is no
 // failure of the store.
-func (s *Store) unsent(r *ratelimit.Request, a *attempt, err error) (ratelimit.Decision, error) {
+func (s *Store) unsent(r *store.Request, a *attempt, err error) (store.Decision, error) {
 	if errors.Is(err, context.Canceled) {
-		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassCanceled, Err: err, NotCharged: true}
+		return store.Decision{}, &store.Error{Class: store.ClassCanceled, Err: err, NotCharged: true}
 	}
 	return s.alone(r, a, errUnsent)
 }
 
 // failed answers a request that the shared store did not decide.
-func (s *Store) failed(ctx context.Context, r *ratelimit.Request, a *attempt, err error) (ratelimit.Decision, error) {
+func (s *Store) failed(ctx context.Context, r *store.Request, a *attempt, err error) (store.Decision, error) {
 	failed := failure(err)
 	if ended := ctx.Err(); errors.Is(ended, context.Canceled) {
 		s.memory.Abandoned(r, &a.Attempt)
-		return ratelimit.Decision{}, &ratelimit.StoreError{Class: ratelimit.ClassCanceled, Err: ended, NotCharged: failed.NotCharged}
+		return store.Decision{}, &store.Error{Class: store.ClassCanceled, Err: ended, NotCharged: failed.NotCharged}
 	}
 	a.part.Failed(a.epoch, failed.Class, a.Asked)
 	return s.alone(r, a, failed)
 }
 
 // alone answers a request without the shared store, which failed.
-func (s *Store) alone(r *ratelimit.Request, a *attempt, failed *ratelimit.StoreError) (ratelimit.Decision, error) {
+func (s *Store) alone(r *store.Request, a *attempt, failed *store.Error) (store.Decision, error) {
 	if s.noShare {
 		s.memory.Abandoned(r, &a.Attempt)
-		return ratelimit.Decision{}, failed
+		return store.Decision{}, failed
 	}
 	return s.memory.Alone(r, &a.Attempt), nil
 }
 
-// Reset implements [ratelimit.Store]. It fills the buckets of the shared store, and drops
+// Reset implements [store.Store]. It fills the buckets of the shared store, and drops
 // what is known of them here. The other nodes notice within a second. If it returns an
-// error, a [*ratelimit.StoreError], the buckets were filled on this node only, and come back
+// error, a [*store.Error], the buckets were filled on this node only, and come back
 // with the shared store.
-func (s *Store) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
+func (s *Store) Reset(ctx context.Context, key string, p []store.Limit) error {
 	if err := s.usable(p); err != nil {
 		return err
 	}

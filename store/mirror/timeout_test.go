@@ -12,7 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 )
@@ -20,10 +22,10 @@ import (
 // heedful gives up with its context.
 type heedful struct{ *faulty }
 
-func (h heedful) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (h heedful) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	d, err := h.faulty.Take(ctx, r)
 	if ctx.Err() != nil {
-		return ratelimit.Decision{}, ctx.Err()
+		return store.Decision{}, ctx.Err()
 	}
 	return d, err
 }
@@ -37,7 +39,7 @@ func TestShortTimeouts(t *testing.T) {
 		s := newMirror(t, plain{heedful{shared}}, mirror.Config{})
 		p := policy(t, ratelimit.PerSecond(100))
 		hasty := func() {
-			_, _ = s.Take(t.Context(), ratelimit.Request{Key: strconv.Itoa(rand.Int()), Policy: p, Cost: 1, Timeout: 2 * time.Millisecond})
+			_, _ = s.Take(t.Context(), store.Request{Key: strconv.Itoa(rand.Int()), Limits: p, Cost: 1, Timeout: 2 * time.Millisecond})
 		}
 		for range 3 {
 			hasty()
@@ -50,7 +52,7 @@ func TestShortTimeouts(t *testing.T) {
 		// Now the hasty requests are among others, and prove nothing.
 		for range 100 {
 			hasty()
-			if d := take(t, s, strconv.Itoa(rand.Int()), p, 1); d.Source != ratelimit.FromStore {
+			if d := take(t, s, strconv.Itoa(rand.Int()), p, 1); d.Source != store.FromStore {
 				t.Fatalf("decided by the %v; want the store", d.Source)
 			}
 		}
@@ -65,7 +67,7 @@ func TestShortTimeoutsDetectAHungStore(t *testing.T) {
 			return func() {
 				ctx, cancel := context.WithTimeout(ctx, 24*time.Millisecond)
 				defer cancel()
-				_, _ = s.Take(ctx, ratelimit.Request{Key: "key", Policy: p, Cost: 1, Timeout: 50 * time.Millisecond})
+				_, _ = s.Take(ctx, store.Request{Key: "key", Limits: p.Compiled(), Cost: 1, Timeout: 50 * time.Millisecond})
 			}
 		},
 		"look-up": func(ctx context.Context, s *mirror.Store, p *ratelimit.Policy) func() {
@@ -82,7 +84,7 @@ func TestShortTimeoutsDetectAHungStore(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			shared := newFaulty()
 			s := newMirror(t, shared, mirror.Config{})
-			call := limit(t.Context(), s, policy(t, ratelimit.PerSecond(1000)))
+			call := limit(t.Context(), s, testkit.Policy(t, ratelimit.PerSecond(1000)))
 			shared.hangs.Store(true)
 			slow, took := 0, make([]time.Duration, 200)
 			for i := range took {
@@ -119,7 +121,7 @@ func TestSlowButWorking(t *testing.T) {
 		if _, err := l.Allow(t.Context(), "key"); err != nil {
 			t.Error(err)
 		}
-		if h := l.Check(t.Context()); h.Status != ratelimit.StatusOK {
+		if h := l.Check(t.Context()); h.Status != store.StatusOK {
 			t.Errorf("Check returned %+v", h)
 		}
 	})
@@ -128,12 +130,12 @@ func TestSlowButWorking(t *testing.T) {
 // deaf takes a second, whatever its context says.
 type deaf struct{ store *memstore.Store }
 
-func (d deaf) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (d deaf) Take(_ context.Context, r store.Request) (store.Decision, error) {
 	time.Sleep(time.Second)
 	return d.store.Take(context.Background(), r)
 }
 
-func (d deaf) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
+func (d deaf) Reset(ctx context.Context, key string, p []store.Limit) error {
 	return d.store.Reset(ctx, key, p)
 }
 
@@ -146,7 +148,7 @@ func TestDeafStoreIsDown(t *testing.T) {
 		for range 60 {
 			before := time.Now()
 			take(t, s, strconv.Itoa(rand.Int()), p, 1)
-			if time.Since(before) > ratelimit.DefaultTimeout {
+			if time.Since(before) > store.DefaultTimeout {
 				slow++
 			}
 		}
@@ -163,7 +165,7 @@ func TestOneLongTimeout(t *testing.T) {
 		shared := newFaulty()
 		s := newMirror(t, shared, mirror.Config{})
 		p := policy(t, ratelimit.PerSecond(5))
-		if _, err := s.Take(t.Context(), ratelimit.Request{Key: "batch", Policy: p, Cost: 1, Timeout: 10 * time.Second}); err != nil {
+		if _, err := s.Take(t.Context(), store.Request{Key: "batch", Limits: p, Cost: 1, Timeout: 10 * time.Second}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
@@ -190,7 +192,7 @@ func TestOneLongTimeout(t *testing.T) {
 		}
 		shared.up()
 		start = time.Now()
-		for time.Since(start) < 30*time.Second && s.Check(t.Context()).Status != ratelimit.StatusOK {
+		for time.Since(start) < 30*time.Second && s.Check(t.Context()).Status != store.StatusOK {
 			time.Sleep(10 * time.Millisecond)
 		}
 		if took := time.Since(start); took > time.Second {
@@ -211,7 +213,7 @@ func TestRequestsWithoutTime(t *testing.T) {
 		for range 4 {
 			time.Sleep(time.Minute)
 			ctx, cancel := context.WithDeadline(t.Context(), time.Now())
-			_, _ = s.Take(ctx, ratelimit.Request{Key: "key", Policy: p, Cost: 1, Timeout: 50 * time.Millisecond})
+			_, _ = s.Take(ctx, store.Request{Key: "key", Limits: p, Cost: 1, Timeout: 50 * time.Millisecond})
 			cancel()
 		}
 		time.Sleep(time.Second)

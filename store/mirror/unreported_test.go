@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -28,7 +29,7 @@ func TestForeignKnowledge(t *testing.T) {
 		}
 		shared.up()
 		time.Sleep(time.Second)
-		if _, err := s.Take(t.Context(), ratelimit.Request{Key: "key", Policy: day, Cost: 0, Timeout: 50 * time.Millisecond, Known: &ratelimit.Knowledge{}}); err != nil {
+		if _, err := s.Take(t.Context(), store.Request{Key: "key", Limits: day, Cost: 0, Timeout: 50 * time.Millisecond, Known: &store.Knowledge{}}); err != nil {
 			t.Fatal(err)
 		}
 		for range 20 {
@@ -73,7 +74,7 @@ func TestUnreportedDebtEnds(t *testing.T) {
 			for range 200 {
 				var a bool
 				before := time.Now()
-				d, err := s.Take(context.WithValue(t.Context(), askedKey{}, &a), ratelimit.Request{Key: "key", Policy: p, Cost: 9000, Timeout: 50 * time.Millisecond})
+				d, err := s.Take(context.WithValue(t.Context(), askedKey{}, &a), store.Request{Key: "key", Limits: p, Cost: 9000, Timeout: 50 * time.Millisecond})
 				if err != nil || d.Allowed {
 					t.Error("cost 9000 was admitted", err)
 				}
@@ -109,13 +110,13 @@ func TestSlowAnswer(t *testing.T) {
 		}
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if d := take(t, s, "key", p, 29); d.Source != ratelimit.FromStore || !d.Allowed {
+			if d := take(t, s, "key", p, 29); d.Source != store.FromStore || !d.Allowed {
 				t.Error(d)
 			}
 		})
 		time.Sleep(2 * time.Millisecond)
 		shared.down()
-		if d := take(t, s, "key", p, 1); d.Source != ratelimit.FromShare || !d.Allowed {
+		if d := take(t, s, "key", p, 1); d.Source != store.FromShare || !d.Allowed {
 			t.Error(d)
 		}
 		shared.up()

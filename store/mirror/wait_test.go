@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
 // crowd makes requests for one key at once and returns how many were admitted.
-func crowd(t *testing.T, s *mirror.Store, p *ratelimit.Policy, n int) int {
+func crowd(t *testing.T, s *mirror.Store, p []store.Limit, n int) int {
 	var admitted atomic.Int64
 	var wg sync.WaitGroup
 	for range n {
@@ -65,8 +66,8 @@ func TestWaitEnds(t *testing.T) {
 		if n := crowd(t, s, p, 64); n != 2 {
 			t.Errorf("%d were admitted; want 2", n)
 		}
-		if took := time.Since(start); took > ratelimit.DefaultTimeout {
-			t.Errorf("it took %v; want %v", took, ratelimit.DefaultTimeout)
+		if took := time.Since(start); took > store.DefaultTimeout {
+			t.Errorf("it took %v; want %v", took, store.DefaultTimeout)
 		}
 		if n := shared.asked.Load(); n != 2 {
 			t.Errorf("%d requests asked; want 2", n)
@@ -78,12 +79,12 @@ func TestWaitEnds(t *testing.T) {
 		s := newMirror(t, shared, mirror.Config{})
 		p := policy(t, ratelimit.PerHour(1))
 		shared.hangs.Store(true)
-		go func() { _, _ = s.Take(t.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: 1}) }()
+		go func() { _, _ = s.Take(t.Context(), store.Request{Key: "key", Limits: p, Cost: 1}) }()
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Millisecond, cancel)
-		_, err := s.Take(ctx, ratelimit.Request{Key: "key", Policy: p, Cost: 1})
-		if ratelimit.ErrorClass(err) != ratelimit.ClassCanceled {
+		_, err := s.Take(ctx, store.Request{Key: "key", Limits: p, Cost: 1})
+		if store.ErrorClass(err) != store.ClassCanceled {
 			t.Errorf("the error is %v; want one of class canceled", err)
 		}
 		time.Sleep(time.Second)
@@ -95,7 +96,7 @@ func TestPanicEndsAnAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		panics := true
-		s := newMirror(t, spy{shared, func(ratelimit.Request) {
+		s := newMirror(t, spy{shared, func(store.Request) {
 			if panics {
 				panic("a SelfTimed store that panics")
 			}
@@ -167,9 +168,9 @@ func TestExpensiveRequestsAreNotStarved(t *testing.T) {
 					admitted++
 				}
 				switch d.Source {
-				case ratelimit.FromKnowledge:
+				case store.FromKnowledge:
 					knowledge++
-				case ratelimit.FromShare:
+				case store.FromShare:
 					share++
 				}
 				time.Sleep(100 * time.Millisecond)

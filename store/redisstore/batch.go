@@ -3,7 +3,8 @@ package redisstore
 import (
 	"slices"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A batch is one call of the script for several decisions: its arguments, which take.lua
@@ -20,13 +21,14 @@ type batch struct {
 // of another policy.
 func batchesByKey(calls []*call) []batch {
 	type group struct {
-		tag    string
-		policy *ratelimit.Policy
+		tag   string
+		first *store.Limit
+		n     int
 	}
 	groups := make(map[group][]*call, len(calls))
 	var order []group
 	for _, c := range calls {
-		g := group{c.tag, c.request.Policy}
+		g := group{c.tag, &c.request.Limits[0], len(c.request.Limits)}
 		if groups[g] == nil {
 			order = append(order, g)
 		}
@@ -41,11 +43,16 @@ func batchesByKey(calls []*call) []batch {
 
 // kind is what requests may have in common. A batch sends it once.
 type kind struct {
-	policy *ratelimit.Policy
+	limits []store.Limit
 	cost   int
 }
 
-func (c *call) kind() kind { return kind{c.request.Policy, c.request.Cost} }
+// is reports whether the kinds are the same: a policy gives each request the same slice.
+func (k kind) is(o kind) bool {
+	return k.cost == o.cost && &k.limits[0] == &o.limits[0] && len(k.limits) == len(o.limits)
+}
+
+func (c *call) kind() kind { return kind{c.request.Limits, c.request.Cost} }
 
 // newBatch returns a batch of calls.
 func newBatch(calls []*call) batch {
@@ -57,11 +64,11 @@ func newBatch(calls []*call) batch {
 	}
 	alike := len(kinds) == 1 && !slices.ContainsFunc(calls, func(c *call) bool { return c.request.Known != nil })
 	for _, c := range calls {
-		for i := range c.request.Policy.Len() {
+		for i := range c.request.Limits {
 			b.keys = append(b.keys, c.buckets[i])
 		}
 		if !alike {
-			b.addRequest(c, 1+slices.Index(kinds, c.kind()))
+			b.addRequest(c, 1+slices.IndexFunc(kinds, c.kind().is))
 		}
 	}
 	return b
@@ -71,7 +78,7 @@ func newBatch(calls []*call) batch {
 func kindsOf(calls []*call) []kind {
 	kinds := []kind{calls[0].kind()}
 	for _, c := range calls[1:] {
-		if k := c.kind(); !slices.Contains(kinds, k) {
+		if k := c.kind(); !slices.ContainsFunc(kinds, k.is) {
 			kinds = append(kinds, k)
 		}
 	}
@@ -90,16 +97,16 @@ func (b *batch) addKind(k kind) {
 	if k.cost == 0 {
 		mode = modePeek
 	}
-	for i := range k.policy.Len() {
-		if _, ok := k.policy.Bucket(i).Cost(k.cost); !ok {
+	for i := range k.limits {
+		if _, ok := k.limits[i].Cost(k.cost); !ok {
 			mode = modeNever
 		}
 	}
-	b.args = append(b.args, mode, k.policy.Len())
-	for i := range k.policy.Len() {
-		limit := k.policy.Bucket(i)
+	b.args = append(b.args, mode, len(k.limits))
+	for i := range k.limits {
+		limit := &k.limits[i]
 		capacity := limit.Capacity()
-		var cost ratelimit.Debt
+		var cost gcra.Debt
 		if mode == modeCharge {
 			cost, _ = limit.Cost(k.cost)
 		}
@@ -114,7 +121,7 @@ func (b *batch) addRequest(c *call, n int) {
 		return
 	}
 	b.args = append(b.args, -n)
-	for i := range c.request.Policy.Len() {
+	for i := range c.request.Limits {
 		known := &c.request.Known[i]
 		b.args = append(b.args, known.Debt.Micros, known.Debt.Frac, known.TAT.Micros, known.TAT.Frac, known.TAT.Den, known.Seen)
 	}
@@ -134,15 +141,15 @@ func (a *answer) next() (n int64, ok bool) {
 
 // decisions returns the decisions in an answer, and the number of foreign values that
 // they found in Redis. It takes nothing on trust: the limiter computes with these debts.
-func (b *batch) decisions(a answer) (decisions []ratelimit.Decision, foreign int64, err error) {
+func (b *batch) decisions(a answer) (decisions []store.Decision, foreign int64, err error) {
 	now, _ := a.next()
 	foreign, ok := a.next()
 	if !ok || now <= 0 || foreign < 0 {
 		return nil, 0, errAnswer
 	}
-	decisions = make([]ratelimit.Decision, len(b.calls))
+	decisions = make([]store.Decision, len(b.calls))
 	for i, c := range b.calls {
-		if decisions[i], ok = a.decision(c.request.Policy); !ok {
+		if decisions[i], ok = a.decision(c.request.Limits); !ok {
 			return nil, 0, errAnswer
 		}
 		decisions[i].Now = now
@@ -154,9 +161,9 @@ func (b *batch) decisions(a answer) (decisions []ratelimit.Decision, foreign int
 }
 
 // decision reads one decision. It returns false for one that cannot be.
-func (a *answer) decision(p *ratelimit.Policy) (d ratelimit.Decision, ok bool) {
-	for i := range p.Len() {
-		b := p.Bucket(i)
+func (a *answer) decision(p []store.Limit) (d store.Decision, ok bool) {
+	for i := range len(p) {
+		b := &p[i]
 		micros, ok := a.next()
 		if i == 0 {
 			if d.Allowed = micros >= 0; !d.Allowed {
@@ -167,7 +174,7 @@ func (a *answer) decision(p *ratelimit.Policy) (d ratelimit.Decision, ok bool) {
 		if b.Denominator() > 1 && ok {
 			frac, ok = a.next()
 		}
-		debt := ratelimit.Debt{Micros: micros, Frac: uint32(frac)}
+		debt := gcra.Debt{Micros: micros, Frac: uint32(frac)}
 		if !ok || micros < 0 || frac < 0 || frac >= int64(b.Denominator()) || !b.Fits(debt) {
 			return d, false
 		}

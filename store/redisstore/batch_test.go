@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestBrokenKnowledge: knowledge that no bucket can have does not affect the other calls
@@ -14,12 +16,12 @@ func TestBrokenKnowledge(t *testing.T) {
 	s := newStore(t, patient(t, server.address), Config{})
 	p := policy(t, ratelimit.Limit{Rate: 7, Period: time.Hour, Burst: 100})
 	now := time.Now().UnixMicro()
-	broken := &ratelimit.Knowledge{{Debt: ratelimit.Debt{Micros: 1e9}, TAT: ratelimit.TAT{Micros: now + 5e8, Frac: 50, Den: 7}}}
+	broken := &store.Knowledge{{Debt: gcra.Debt{Micros: 1e9}, TAT: gcra.TAT{Micros: now + 5e8, Frac: 50, Den: 7}}}
 	var calls []*call
-	for _, r := range []ratelimit.Request{
-		{Key: "one", Policy: p, Cost: 1},
-		{Key: "broken", Policy: p, Cost: 1, Known: broken},
-		{Key: "other", Policy: p, Cost: 1},
+	for _, r := range []store.Request{
+		{Key: "one", Limits: p, Cost: 1},
+		{Key: "broken", Limits: p, Cost: 1, Known: broken},
+		{Key: "other", Limits: p, Cost: 1},
 	} {
 		calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.tag(r.Key)))
 	}

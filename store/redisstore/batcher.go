@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 const (
@@ -30,7 +30,7 @@ type batcher struct {
 }
 
 // take sends the call, alone or in a batch, and returns its outcome.
-func (b *batcher) take(ctx context.Context, c *call) (ratelimit.Decision, error) {
+func (b *batcher) take(ctx context.Context, c *call) (store.Decision, error) {
 	b.mu.Lock()
 	if b.sends >= maxSends {
 		c.queued = true

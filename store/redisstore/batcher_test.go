@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A recorder records what a batcher sends, and lets sends end when the test says so.
@@ -46,7 +46,7 @@ func (rec *recorder) send(_ context.Context, calls []*call) {
 	rec.sends--
 	rec.mu.Unlock()
 	for _, c := range calls {
-		c.decide(ratelimit.Decision{Allowed: true, Now: int64(c.request.Cost)})
+		c.decide(store.Decision{Allowed: true, Now: int64(c.request.Cost)})
 	}
 }
 
@@ -62,8 +62,8 @@ func (rec *recorder) sizes() []int {
 }
 
 // take makes a call of cost n, which its decision repeats.
-func (rec *recorder) take(ctx context.Context, n int, timeout time.Duration) (ratelimit.Decision, error) {
-	return rec.batcher.take(ctx, newCall(ctx, &rec.calls, ratelimit.Request{Policy: ratelimit.Unlimited, Cost: n, Timeout: timeout}, ""))
+func (rec *recorder) take(ctx context.Context, n int, timeout time.Duration) (store.Decision, error) {
+	return rec.batcher.take(ctx, newCall(ctx, &rec.calls, store.Request{Limits: noLimits, Cost: n, Timeout: timeout}, ""))
 }
 
 // fill has maxSends under way, with calls of cost 0, 1 and so on.
@@ -103,10 +103,10 @@ func TestSendAlone(t *testing.T) {
 			if n := runtime.NumGoroutine(); n != goroutines {
 				t.Errorf("%d goroutines; want %d", n, goroutines)
 			}
-			calls[0].decide(ratelimit.Decision{Allowed: true})
+			calls[0].decide(store.Decision{Allowed: true})
 		}
 		for range 10 {
-			c := newCall(ctx, new(sync.Pool), ratelimit.Request{Policy: ratelimit.Unlimited, Timeout: 70 * time.Millisecond}, "")
+			c := newCall(ctx, new(sync.Pool), store.Request{Limits: noLimits, Timeout: 70 * time.Millisecond}, "")
 			if d, err := b.take(ctx, c); !d.Allowed || err != nil {
 				t.Errorf("%+v, %v", d, err)
 			}
@@ -118,8 +118,8 @@ func TestSendAlone(t *testing.T) {
 			calls[0].fail(failure(ctx.Err()))
 		}
 		start := time.Now()
-		_, err := b.take(short, newCall(short, new(sync.Pool), ratelimit.Request{Policy: ratelimit.Unlimited}, ""))
-		if ratelimit.ErrorClass(err) != ratelimit.ClassTimeout || time.Since(start) != time.Millisecond {
+		_, err := b.take(short, newCall(short, new(sync.Pool), store.Request{Limits: noLimits}, ""))
+		if store.ErrorClass(err) != store.ClassTimeout || time.Since(start) != time.Millisecond {
 			t.Errorf("%v after %v; want a timeout after 1ms", err, time.Since(start))
 		}
 	})
@@ -186,13 +186,13 @@ func TestGiveUpQueued(t *testing.T) {
 			after time.Duration
 			class string
 		}{
-			{"by its own timeout", t.Context(), 20 * time.Millisecond, ratelimit.ClassTimeout},
-			{"by its context", cancelled, 10 * time.Millisecond, ratelimit.ClassCanceled},
+			{"by its own timeout", t.Context(), 20 * time.Millisecond, store.ClassTimeout},
+			{"by its context", cancelled, 10 * time.Millisecond, store.ClassCanceled},
 		} {
 			wg.Go(func() {
 				start := time.Now()
 				_, err := rec.take(test.ctx, 1000, 20*time.Millisecond)
-				if ratelimit.ErrorClass(err) != test.class || time.Since(start) != test.after {
+				if store.ErrorClass(err) != test.class || time.Since(start) != test.after {
 					t.Errorf("%s: %v after %v; want class %s after %v", test.name, err, time.Since(start), test.class, test.after)
 				}
 				if !errors.Is(err, errQueued) {
@@ -269,11 +269,11 @@ func TestGiveUpSent(t *testing.T) {
 				took := time.Since(start)
 				switch timeout {
 				case 30 * time.Millisecond:
-					if ratelimit.ErrorClass(err) != ratelimit.ClassTimeout || took != timeout {
+					if store.ErrorClass(err) != store.ClassTimeout || took != timeout {
 						t.Errorf("timeout of %v: %v after %v", timeout, err, took)
 					}
 				case 300 * time.Millisecond:
-					if ratelimit.ErrorClass(err) != ratelimit.ClassCanceled || took != 100*time.Millisecond {
+					if store.ErrorClass(err) != store.ClassCanceled || took != 100*time.Millisecond {
 						t.Errorf("cancelled after 100ms: %v after %v", err, took)
 					}
 				default:
@@ -320,7 +320,7 @@ func TestSendPanics(t *testing.T) {
 		for range maxSends + 20 {
 			wg.Go(func() {
 				_, err := rec.take(t.Context(), 1, time.Minute)
-				if ratelimit.ErrorClass(err) != ratelimit.ClassPanic {
+				if store.ErrorClass(err) != store.ClassPanic {
 					t.Errorf("%v; want class panic", err)
 				}
 			})
@@ -393,7 +393,7 @@ func TestThousandCallers(t *testing.T) {
 		runtime.Gosched()
 		sends.Add(-1)
 		for _, c := range calls {
-			c.decide(ratelimit.Decision{Allowed: true})
+			c.decide(store.Decision{Allowed: true})
 		}
 	}
 	var wg sync.WaitGroup
@@ -405,7 +405,7 @@ func TestThousandCallers(t *testing.T) {
 					timeout = time.Nanosecond
 				}
 				id := i*each + j
-				c := newCall(t.Context(), &pool, ratelimit.Request{Policy: ratelimit.Unlimited, Cost: id, Timeout: timeout}, "")
+				c := newCall(t.Context(), &pool, store.Request{Limits: noLimits, Cost: id, Timeout: timeout}, "")
 				d, err := b.take(t.Context(), c)
 				mu.Lock()
 				n := sent[id]
@@ -451,3 +451,6 @@ func TestThousandCallers(t *testing.T) {
 		}
 	}
 }
+
+// noLimits are for batchers that send nothing.
+var noLimits []store.Limit

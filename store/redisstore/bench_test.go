@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // BenchmarkTake measures decisions on a real Redis, by 1, 64 and 256 callers on 10,000
@@ -39,9 +40,9 @@ func BenchmarkTake(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	take := func(p *ratelimit.Policy, cost int) func(context.Context, int) error {
+	take := func(p []store.Limit, cost int) func(context.Context, int) error {
 		return func(ctx context.Context, i int) error {
-			_, err := s.Take(ctx, ratelimit.Request{Key: keys[i%len(keys)], Policy: p, Cost: cost, Timeout: time.Second})
+			_, err := s.Take(ctx, store.Request{Key: keys[i%len(keys)], Limits: p, Cost: cost, Timeout: time.Second})
 			return err
 		}
 	}
@@ -114,7 +115,7 @@ func BenchmarkBatch(b *testing.B) {
 			for b.Loop() {
 				calls := make([]*call, size)
 				for i := range calls {
-					calls[i] = newCall(b.Context(), new(sync.Pool), ratelimit.Request{Key: "key", Policy: p, Cost: 1}, n.tag("key"))
+					calls[i] = newCall(b.Context(), new(sync.Pool), store.Request{Key: "key", Limits: p, Cost: 1}, n.tag("key"))
 				}
 				batch := newBatch(calls)
 				if _, _, err := batch.decisions(answer); err != nil {

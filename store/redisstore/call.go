@@ -7,22 +7,22 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A call is one decision on its way to Redis and back. It has a deadline and an outcome
 // of its own, whether it is sent alone or with others.
 type call struct {
-	request  ratelimit.Request
-	known    ratelimit.Knowledge         // a copy of *request.Known
-	tag      string                      // begins the names of the key's buckets
-	buckets  [ratelimit.MaxLimits]string // these names
+	request  store.Request
+	known    store.Knowledge         // a copy of *request.Known
+	tag      string                  // begins the names of the key's buckets
+	buckets  [store.MaxLimits]string // these names
 	started  time.Time
 	deadline time.Time
 
 	state    atomic.Int32
 	queued   bool // the caller waits for the outcome and does not send the call itself
-	decision ratelimit.Decision
+	decision store.Decision
 	err      error // errPanic until there is an outcome
 
 	pool  *sync.Pool    // takes the call back after its outcome
@@ -40,7 +40,7 @@ const (
 
 // newCall returns a call for a request. It takes one from pool, where there is one. A call
 // that was given up never gets there: its sender may still hold it.
-func newCall(ctx context.Context, pool *sync.Pool, r ratelimit.Request, tag string) *call {
+func newCall(ctx context.Context, pool *sync.Pool, r store.Request, tag string) *call {
 	c, ok := pool.Get().(*call)
 	if !ok {
 		c = &call{pool: pool, done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
@@ -51,8 +51,8 @@ func newCall(ctx context.Context, pool *sync.Pool, r ratelimit.Request, tag stri
 		c.known = *r.Known // the caller may give up and change it before the call is sent
 		c.request.Known = &c.known
 	}
-	for i := range r.Policy.Len() {
-		c.buckets[i] = bucket(tag, r.Policy.Bucket(i))
+	for i := range len(r.Limits) {
+		c.buckets[i] = bucket(tag, &r.Limits[i])
 	}
 	c.started = time.Now()
 	c.deadline = c.started.Add(budget(r.Timeout))
@@ -66,7 +66,7 @@ func newCall(ctx context.Context, pool *sync.Pool, r ratelimit.Request, tag stri
 // budget returns how long a decision may take.
 func budget(timeout time.Duration) time.Duration {
 	if timeout <= 0 {
-		return ratelimit.DefaultTimeout
+		return store.DefaultTimeout
 	}
 	return timeout
 }
@@ -76,8 +76,8 @@ func budget(timeout time.Duration) time.Duration {
 func (c *call) claim() bool { return c.state.CompareAndSwap(callWaiting, callSent) }
 
 // decide and fail set the outcome.
-func (c *call) decide(d ratelimit.Decision) { c.decision, c.err = d, nil }
-func (c *call) fail(err error)              { c.decision, c.err = ratelimit.Decision{}, err }
+func (c *call) decide(d store.Decision) { c.decision, c.err = d, nil }
+func (c *call) fail(err error)          { c.decision, c.err = store.Decision{}, err }
 
 // finish hands the outcome to a waiting caller. The sender must not use the call any more.
 func (c *call) finish() {
@@ -87,7 +87,7 @@ func (c *call) finish() {
 }
 
 // outcome returns the outcome of a finished call, and the call to its pool.
-func (c *call) outcome() (ratelimit.Decision, error) {
+func (c *call) outcome() (store.Decision, error) {
 	d, err := c.decision, c.err
 	*c = call{pool: c.pool, done: c.done, timer: c.timer}
 	c.pool.Put(c)
@@ -95,7 +95,7 @@ func (c *call) outcome() (ratelimit.Decision, error) {
 }
 
 // wait returns the outcome of a queued call, or an error at its deadline or the end of ctx.
-func (c *call) wait(ctx context.Context) (ratelimit.Decision, error) {
+func (c *call) wait(ctx context.Context) (store.Decision, error) {
 	c.timer.Reset(c.deadline.Sub(c.started))
 	var err error
 	select {
@@ -111,12 +111,12 @@ func (c *call) wait(ctx context.Context) (ratelimit.Decision, error) {
 	}
 	c.timer.Stop()
 	if c.state.CompareAndSwap(callWaiting, callGivenUp) {
-		return ratelimit.Decision{}, failure(fmt.Errorf("%w: %w", errQueued, err))
+		return store.Decision{}, failure(fmt.Errorf("%w: %w", errQueued, err))
 	}
 	select {
 	case <-c.done: // both came at once, and the outcome is worth more
 		return c.decision, c.err
 	default:
-		return ratelimit.Decision{}, failure(err)
+		return store.Decision{}, failure(err)
 	}
 }

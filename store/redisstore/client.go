@@ -6,11 +6,11 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // NewClient returns a client with the options that decisions need: every wait ends
-// with its context and after [ratelimit.DefaultTimeout], nothing is sent twice, and there
+// with its context and after [store.DefaultTimeout], nothing is sent twice, and there
 // are few connections. The caller closes it. NewClient does no I/O: the first decision
 // makes the first connection, and Redis may be down. The URL is one of
 //
@@ -46,10 +46,10 @@ func NewClient(rawURL string) (redis.UniversalClient, error) {
 }
 
 // tune sets the options that decisions need. Every wait gets ReadTimeout, or
-// [ratelimit.DefaultTimeout] if that is 0.
+// [store.DefaultTimeout] if that is 0.
 func tune(o *redis.UniversalOptions) {
 	if o.ReadTimeout == 0 {
-		o.ReadTimeout = ratelimit.DefaultTimeout
+		o.ReadTimeout = store.DefaultTimeout
 	}
 	o.WriteTimeout, o.DialTimeout, o.PoolTimeout = o.ReadTimeout, o.ReadTimeout, o.ReadTimeout
 	o.ContextTimeoutEnabled = true

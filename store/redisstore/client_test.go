@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestConfig: New reports every fault of its arguments and how to fix it, and does no I/O.
@@ -109,7 +109,7 @@ func TestNewClient(t *testing.T) {
 			if _, err := New(client, Config{}); err != nil {
 				t.Error(err)
 			}
-			d := cmp.Or(test.timeout, ratelimit.DefaultTimeout)
+			d := cmp.Or(test.timeout, store.DefaultTimeout)
 			switch client := client.(type) {
 			case *redis.Client:
 				o := client.Options()

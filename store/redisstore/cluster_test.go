@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A topology says to a ClusterClient which server has which half of the slots. The servers
@@ -87,13 +88,13 @@ func TestHungShard(t *testing.T) {
 				h := i % 2
 				for n := i; n == i || time.Now().Before(end) || few(h); n++ {
 					start := time.Now()
-					_, err := s.Take(t.Context(), ratelimit.Request{Key: keys[h][n%50], Policy: p, Cost: 1, Timeout: d})
+					_, err := s.Take(t.Context(), store.Request{Key: keys[h][n%50], Limits: p, Cost: 1, Timeout: d})
 					took := time.Since(start)
 					stalled := stalls.Worst(start, time.Now()) > d/8
 					mu.Lock()
 					r := &result[h]
 					if err != nil {
-						if class := ratelimit.ErrorClass(err); stalled && class == ratelimit.ClassTimeout {
+						if class := store.ErrorClass(err); stalled && class == store.ClassTimeout {
 							r.spoilt++
 						} else {
 							r.failed++
@@ -101,7 +102,7 @@ func TestHungShard(t *testing.T) {
 						if r.classes == nil {
 							r.classes = map[string]bool{}
 						}
-						r.classes[ratelimit.ErrorClass(err)] = true
+						r.classes[store.ErrorClass(err)] = true
 					} else {
 						r.decided++
 					}
@@ -139,7 +140,7 @@ func TestHungShard(t *testing.T) {
 	// A replica takes over.
 	top.halves[1].Store(servers[0])
 	err := wellWithin(patience, func() error {
-		_, err := s.Take(t.Context(), ratelimit.Request{Key: keys[1][0], Policy: p, Cost: 1, Timeout: d})
+		_, err := s.Take(t.Context(), store.Request{Key: keys[1][0], Limits: p, Cost: 1, Timeout: d})
 		return err
 	})
 	if err != nil {

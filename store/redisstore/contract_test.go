@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/internal/testkit"
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
@@ -49,13 +49,13 @@ func newStore(t testing.TB, client redis.UniversalClient, c Config) *Store {
 
 // admit makes 300 calls at once, the ith with key(i), and returns how many were
 // admitted. An error fails the test.
-func admit(t *testing.T, s *Store, p *ratelimit.Policy, timeout time.Duration, key func(i int) string) int64 {
+func admit(t *testing.T, s *Store, p []store.Limit, timeout time.Duration, key func(i int) string) int64 {
 	t.Helper()
 	var wg sync.WaitGroup
 	var admitted atomic.Int64
 	for i := range 300 {
 		wg.Go(func() {
-			d, err := s.Take(t.Context(), ratelimit.Request{Key: key(i), Policy: p, Cost: 1, Timeout: timeout})
+			d, err := s.Take(t.Context(), store.Request{Key: key(i), Limits: p, Cost: 1, Timeout: timeout})
 			if err != nil {
 				t.Error(err)
 			}
@@ -74,7 +74,7 @@ func TestContractOnMiniredis(t *testing.T) {
 	client := patient(t, server.Addr())
 	now := epoch
 	storetest.Run(t, storetest.Harness{
-		New: func(t *testing.T) ratelimit.Store {
+		New: func(t *testing.T) store.Store {
 			server.FlushAll()
 			now = epoch
 			server.SetTime(now)
@@ -154,7 +154,7 @@ func contract(t *testing.T, client redis.UniversalClient, histories int, servers
 		servers[0].setClock(t, now)
 	}
 	storetest.Run(t, storetest.Harness{
-		New: func(t *testing.T) ratelimit.Store {
+		New: func(t *testing.T) store.Store {
 			for _, s := range servers {
 				s.do(t, "flushall")
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // counting returns the address of a listener that counts connections and closes them.
@@ -81,7 +82,7 @@ func TestConstructorsDoNotDial(t *testing.T) {
 			if n := dialed.Load(); n != 0 || strings.Contains(said, address) {
 				t.Errorf("%d connections, and the log says %q, before the first decision", n, said)
 			}
-			_, err = s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1, Timeout: patience})
+			_, err = s.Take(t.Context(), store.Request{Key: "k", Limits: p, Cost: 1, Timeout: patience})
 			if err == nil || dialed.Load() == 0 {
 				t.Errorf("the first decision: %d connections, %v; want an error, since the server hangs up", dialed.Load(), err)
 			}

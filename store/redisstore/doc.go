@@ -39,7 +39,7 @@
 //
 // # When something fails
 //
-// Every error is a [*ratelimit.StoreError] of one class: see [ClassConnect] and the others.
+// Every error is a [*store.Error] of one class: see [ClassConnect] and the others.
 // A decision is executed at most once. A call that may have been executed, such as one
 // whose answer was lost, is never sent again. A call that certainly was not executed is sent
 // once more where that can help: when Redis has lost the script or forbids EVALSHA, or when

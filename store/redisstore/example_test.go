@@ -24,11 +24,11 @@ func Example() {
 	limiter := func() *ratelimit.Limiter {
 		// A client of your own, here with the default timeouts. NewClient sets all options that matter.
 		client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true, MaxRetries: -1})
-		store, err := redisstore.New(client, redisstore.Config{Secret: []byte("better 32 bytes of crypto/rand ...")})
+		backend, err := redisstore.New(client, redisstore.Config{Secret: []byte("better 32 bytes of crypto/rand ...")})
 		if err != nil {
 			log.Fatal(err)
 		}
-		limiter, err := ratelimit.New(store, ratelimit.PerHour(3), ratelimit.Config{Timeout: time.Second})
+		limiter, err := ratelimit.New(backend, ratelimit.PerHour(3), ratelimit.Config{Timeout: time.Second})
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func Example() {
 			if err != nil {
 				log.Fatal(err)
 			}
-			fmt.Println(r.Allowed, r.Remaining)
+			fmt.Println(r.Allowed, r.Remaining())
 		}
 	}
 	// Output:
@@ -94,11 +94,11 @@ func ExampleFromClient() {
 		log.Fatal(err)
 	}
 	defer client.Close()
-	store, err := redisstore.New(client, redisstore.Config{Secret: []byte("better 32 bytes of crypto/rand ...")})
+	backend, err := redisstore.New(client, redisstore.Config{Secret: []byte("better 32 bytes of crypto/rand ...")})
 	if err != nil {
 		log.Fatal(err)
 	}
-	_ = store // for ratelimit.New
+	_ = backend // for ratelimit.New
 	fmt.Println("nothing was dialed yet")
 	// Output: nothing was dialed yet
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // The classes of failure that this store adds to those of package ratelimit. Every
@@ -30,9 +30,9 @@ const (
 )
 
 var (
-	errNoPolicy = &ratelimit.StoreError{Class: ratelimit.ClassOther, NotCharged: true, Err: errors.New("redisstore: the policy is nil, zero or ratelimit.Unlimited; make one with ratelimit.NewPolicy")}
+	errNoPolicy = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("redisstore: the policy is nil, zero or ratelimit.Unlimited; make one with ratelimit.NewPolicy")}
 	// errPanic does not repeat the value of the panic, which may hold anything.
-	errPanic = &ratelimit.StoreError{Class: ratelimit.ClassPanic, Err: errors.New("redisstore: the Redis client panicked")}
+	errPanic = &store.Error{Class: store.ClassPanic, Err: errors.New("redisstore: the Redis client panicked")}
 	// errQueued is the cause of a timeout before the call was sent.
 	errQueued = errors.New("redisstore: nothing was sent")
 	errAnswer = errors.New("redisstore: the answer has not the form of the script's; is there a proxy in between, or was the script replaced?")
@@ -40,7 +40,7 @@ var (
 
 // failure returns an error as one with a class.
 func failure(err error) error {
-	if failed, ok := errors.AsType[*ratelimit.StoreError](err); ok {
+	if failed, ok := errors.AsType[*store.Error](err); ok {
 		return failed
 	}
 	class, notExecuted := classify(err)
@@ -48,7 +48,7 @@ func failure(err error) error {
 	if text, _, cut := strings.Cut(err.Error(), ", with args beginning with"); cut {
 		err = errors.New(text)
 	}
-	return &ratelimit.StoreError{Class: class, Err: err, NotCharged: notExecuted}
+	return &store.Error{Class: class, Err: err, NotCharged: notExecuted}
 }
 
 // classify returns the class of an error, and whether certainly nothing was executed.
@@ -74,16 +74,16 @@ func classify(err error) (class string, notExecuted bool) {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
 		return ClassLost, false
 	}
-	return ratelimit.ClassOther, false
+	return store.ClassOther, false
 }
 
 // classifyTime returns the class of a timeout or of a context that was canceled.
 func classifyTime(err error) (class string, ok bool) {
 	if errors.Is(err, context.Canceled) {
-		return ratelimit.ClassCanceled, true
+		return store.ClassCanceled, true
 	}
 	timeout, isNet := errors.AsType[net.Error](err)
-	return ratelimit.ClassTimeout, errors.Is(err, context.DeadlineExceeded) || isNet && timeout.Timeout()
+	return store.ClassTimeout, errors.Is(err, context.DeadlineExceeded) || isNet && timeout.Timeout()
 }
 
 // isUnreadable reports whether the client could not read an answer as numbers. go-redis

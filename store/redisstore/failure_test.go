@@ -22,6 +22,7 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestClasses: classify returns one class for each error, and whether certainly nothing was
@@ -34,12 +35,12 @@ func TestClasses(t *testing.T) {
 		class       string
 		notExecuted bool
 	}{
-		{context.Canceled, ratelimit.ClassCanceled, false},
-		{context.DeadlineExceeded, ratelimit.ClassTimeout, false},
-		{os.ErrDeadlineExceeded, ratelimit.ClassTimeout, false},
-		{&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, ratelimit.ClassTimeout, false},
-		{fmt.Errorf("%w: %w", errQueued, context.DeadlineExceeded), ratelimit.ClassTimeout, true},
-		{fmt.Errorf("%w: %w", errQueued, context.Canceled), ratelimit.ClassCanceled, true},
+		{context.Canceled, store.ClassCanceled, false},
+		{context.DeadlineExceeded, store.ClassTimeout, false},
+		{os.ErrDeadlineExceeded, store.ClassTimeout, false},
+		{&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, store.ClassTimeout, false},
+		{fmt.Errorf("%w: %w", errQueued, context.DeadlineExceeded), store.ClassTimeout, true},
+		{fmt.Errorf("%w: %w", errQueued, context.Canceled), store.ClassCanceled, true},
 
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, ClassConnect, true},
 		{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, ClassConnect, true},
@@ -92,13 +93,13 @@ func TestClasses(t *testing.T) {
 		{reply("ERR unknown command 'evalsha', with args beginning with: '6c9' '1' 'keyrate:{-OOM a}:x'"), ClassRedis, false},
 		{reply("ERR something new"), ClassRedis, false},
 		{redis.Nil, ClassRedis, false},
-		{errors.New("something else"), ratelimit.ClassOther, false},
+		{errors.New("something else"), store.ClassOther, false},
 	} {
 		class, notExecuted := classify(test.err)
 		if class != test.class || notExecuted != test.notExecuted {
 			t.Errorf("%v: class %s, not executed %v; want %s, %v", test.err, class, notExecuted, test.class, test.notExecuted)
 		}
-		failed, ok := errors.AsType[*ratelimit.StoreError](failure(test.err))
+		failed, ok := errors.AsType[*store.Error](failure(test.err))
 		repeats := strings.Contains(test.err.Error(), "with args") // the arguments, so the error is not wrapped
 		if !ok || failed.Class != test.class || errors.Is(failed, test.err) == repeats || strings.Contains(failed.Error(), "with args") {
 			t.Errorf("%v: made into %v", test.err, failed)
@@ -125,8 +126,8 @@ type fault struct {
 
 // budget returns the Timeout of calls: long, unless they are expected to time out.
 func (f *fault) budget() time.Duration {
-	if f.class == ratelimit.ClassTimeout {
-		return ratelimit.DefaultTimeout
+	if f.class == store.ClassTimeout {
+		return store.DefaultTimeout
 	}
 	return 5 * time.Second
 }
@@ -145,11 +146,11 @@ func faults() []fault {
 		}
 	}
 	return []fault{
-		{"stopped", ratelimit.ClassTimeout, func(t *testing.T, s *server) func() {
+		{"stopped", store.ClassTimeout, func(t *testing.T, s *server) func() {
 			s.pause(t)
 			return func() { s.resume(t) }
 		}, false},
-		{"writes paused", ratelimit.ClassTimeout, func(t *testing.T, s *server) func() {
+		{"writes paused", store.ClassTimeout, func(t *testing.T, s *server) func() {
 			s.do(t, "client", "pause", "60000", "write")
 			return func() { s.do(t, "client", "unpause") }
 		}, false},
@@ -201,14 +202,14 @@ func TestFaults(t *testing.T) {
 	defer client.Close()
 	s := newStore(t, client, Config{})
 	p := policy(t, ratelimit.PerHour(100))
-	token, _ := p.Bucket(0).Cost(1)
+	token, _ := p[0].Cost(1)
 	const key = "open sesame"
 	stalls := testkit.WatchStalls(t)
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
 			timeout := patience
-			take := func(cost int) (ratelimit.Decision, error) {
-				return s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: timeout})
+			take := func(cost int) (store.Decision, error) {
+				return s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: cost, Timeout: timeout})
 			}
 			if err := s.Reset(t.Context(), key, p); err != nil {
 				t.Fatal(err)
@@ -225,13 +226,13 @@ func TestFaults(t *testing.T) {
 				err := call()
 				took := time.Since(start)
 				seen = err
-				if ratelimit.ErrorClass(err) != f.class {
+				if store.ErrorClass(err) != f.class {
 					t.Errorf("%s: %v; want class %s", what, err, f.class)
 				}
 				if text := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(text, key) || strings.Contains(text, "secret") {
 					t.Errorf("%s: the error contains a secret: %s", what, text)
 				}
-				if timeout == ratelimit.DefaultTimeout {
+				if timeout == store.DefaultTimeout {
 					wantInTime(t, stalls, what, took)
 				}
 			}
@@ -247,7 +248,7 @@ func TestFaults(t *testing.T) {
 				})
 			}
 			end()
-			if err := wellWithin(patience, func() error { return ratelimit.Prove(t.Context(), s, time.Second) }); err != nil {
+			if err := wellWithin(patience, func() error { return store.Probe(t.Context(), s, time.Second) }); err != nil {
 				t.Fatalf("after the fault: %v", err)
 			}
 			timeout = patience
@@ -291,7 +292,7 @@ func TestNoConnection(t *testing.T) {
 		{"wrong password", "redis://:open-sesame@" + server.address, ClassAccess},
 		{"wrong user", "redis://ali:open-sesame@" + server.address, ClassAccess},
 		{"an unknown certificate", "rediss://:open-sesame@" + stranger.Listener.Addr().String(), ClassConnect},
-		{"no TLS there", "rediss://:open-sesame@" + server.address, ratelimit.ClassTimeout}, // Redis waits for the rest
+		{"no TLS there", "rediss://:open-sesame@" + server.address, store.ClassTimeout}, // Redis waits for the rest
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client, err := NewClient(test.url)
@@ -304,17 +305,17 @@ func TestNoConnection(t *testing.T) {
 			// On a slow machine the decision may time out first.
 			_ = wellWithin(patience, func() error {
 				start := time.Now()
-				_, err = s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1})
+				_, err = s.Take(t.Context(), store.Request{Key: "k", Limits: p, Cost: 1})
 				// A dial with the default options may take seconds.
 				if took := time.Since(start); took > time.Second {
 					t.Errorf("a decision took %v", took)
 				}
-				if class := ratelimit.ErrorClass(err); class != test.class && class == ratelimit.ClassTimeout {
+				if class := store.ErrorClass(err); class != test.class && class == store.ClassTimeout {
 					return err
 				}
 				return nil
 			})
-			if ratelimit.ErrorClass(err) != test.class || strings.Contains(err.Error(), "sesame") {
+			if store.ErrorClass(err) != test.class || strings.Contains(err.Error(), "sesame") {
 				t.Errorf("%v; want class %s", err, test.class)
 			}
 			t.Log(err)
@@ -323,11 +324,11 @@ func TestNoConnection(t *testing.T) {
 
 	client := redis.NewClient(&redis.Options{Addr: server.address, Password: "right", ContextTimeoutEnabled: true, ReadTimeout: patience})
 	s := newStore(t, client, Config{})
-	if err := ratelimit.Prove(t.Context(), s, time.Second); err != nil {
+	if err := store.Probe(t.Context(), s, time.Second); err != nil {
 		t.Error(err)
 	}
 	client.Close()
-	if err := s.Reset(t.Context(), "k", policy(t, ratelimit.PerHour(1))); ratelimit.ErrorClass(err) != ClassConnect {
+	if err := s.Reset(t.Context(), "k", policy(t, ratelimit.PerHour(1))); store.ErrorClass(err) != ClassConnect {
 		t.Errorf("a closed client: %v; want class connect", err)
 	}
 }
@@ -340,9 +341,9 @@ func TestReadOnlyMovesOn(t *testing.T) {
 	proxy := startProxy(t, old.address)
 	s := newStore(t, patient(t, proxy.address), Config{})
 	p := policy(t, ratelimit.PerHour(100))
-	take := func() ratelimit.Decision {
+	take := func() store.Decision {
 		t.Helper()
-		d, err := s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1, Timeout: patience})
+		d, err := s.Take(t.Context(), store.Request{Key: "k", Limits: p, Cost: 1, Timeout: patience})
 		if err != nil || !d.Allowed {
 			t.Fatal(d, err)
 		}
@@ -371,11 +372,11 @@ func TestLoading(t *testing.T) {
 	server := startRedis(t, "--dir", dir, "--key-load-delay", "300", "--loading-process-events-interval-bytes", "1024")
 	s := newStore(t, patient(t, server.address), Config{})
 	p := policy(t, ratelimit.PerHour(100))
-	_, err := s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1, Timeout: patience})
-	if ratelimit.ErrorClass(err) != ClassLoading {
+	_, err := s.Take(t.Context(), store.Request{Key: "k", Limits: p, Cost: 1, Timeout: patience})
+	if store.ErrorClass(err) != ClassLoading {
 		t.Errorf("%v; want class loading", err)
 	}
-	if err := wellWithin(2*patience, func() error { return ratelimit.Prove(t.Context(), s, time.Second) }); err != nil {
+	if err := wellWithin(2*patience, func() error { return store.Probe(t.Context(), s, time.Second) }); err != nil {
 		t.Errorf("when it has read its data: %v", err)
 	}
 }
@@ -392,7 +393,7 @@ func TestHung(t *testing.T) {
 	defer client.Close()
 	s := newStore(t, client, Config{})
 	p := policy(t, ratelimit.PerHour(1000))
-	if err := wellWithin(patience, func() error { return ratelimit.Prove(t.Context(), s, time.Second) }); err != nil {
+	if err := wellWithin(patience, func() error { return store.Probe(t.Context(), s, time.Second) }); err != nil {
 		t.Fatal(err)
 	}
 	stalls := testkit.WatchStalls(t)
@@ -408,9 +409,9 @@ func TestHung(t *testing.T) {
 		wg.Go(func() {
 			for time.Now().Before(end) {
 				start := time.Now()
-				_, err := s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1})
+				_, err := s.Take(t.Context(), store.Request{Key: "k", Limits: p, Cost: 1})
 				took := time.Since(start)
-				if ratelimit.ErrorClass(err) != ratelimit.ClassTimeout && ratelimit.ErrorClass(err) != ClassConnect {
+				if store.ErrorClass(err) != store.ClassTimeout && store.ErrorClass(err) != ClassConnect {
 					t.Errorf("%v; want class timeout or connect", err)
 				}
 				mu.Lock()
@@ -429,7 +430,7 @@ func TestHung(t *testing.T) {
 		t.Errorf("%d connections; the pool has 20", n)
 	}
 	server.resume(t)
-	if err := wellWithin(patience, func() error { return ratelimit.Prove(t.Context(), s, time.Second) }); err != nil {
+	if err := wellWithin(patience, func() error { return store.Probe(t.Context(), s, time.Second) }); err != nil {
 		t.Errorf("after it continues: %v", err)
 	}
 	t.Logf("slowest %v, %d goroutines beyond the callers, %d connections at most", slowest, most-base-callers, proxy.highest.Load())
@@ -460,28 +461,28 @@ func TestOddClients(t *testing.T) {
 		{"a debt above the capacity, denied", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{1, 0, -3_600_000_002, 0}) }, ClassScript},
 		{"a fraction below 0", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{1, 0, 1, -1}) }, ClassScript},
 		{"a fraction above one", func(cmd *redis.IntSliceCmd) { cmd.SetVal([]int64{1, 0, 1, 7}) }, ClassScript},
-		{"a panic", func(*redis.IntSliceCmd) { panic("open sesame") }, ratelimit.ClassPanic},
+		{"a panic", func(*redis.IntSliceCmd) { panic("open sesame") }, store.ClassPanic},
 	} {
 		hook.odd = test.odd
-		_, err := s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1, Timeout: time.Second})
-		if ratelimit.ErrorClass(err) != test.class || strings.Contains(err.Error(), "sesame") {
+		_, err := s.Take(t.Context(), store.Request{Key: "k", Limits: p, Cost: 1, Timeout: time.Second})
+		if store.ErrorClass(err) != test.class || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%s: %v; want class %s", test.name, err, test.class)
 		}
 	}
 	hook.odd = func(*redis.IntSliceCmd) { panic("open sesame") }
-	if err := s.Reset(t.Context(), "k", p); ratelimit.ErrorClass(err) != ratelimit.ClassPanic {
+	if err := s.Reset(t.Context(), "k", p); store.ErrorClass(err) != store.ClassPanic {
 		t.Errorf("Reset: %v; want class panic", err)
 	}
 	hook.odd = nil
-	if err := ratelimit.Prove(t.Context(), s, time.Second); err != nil {
+	if err := store.Probe(t.Context(), s, time.Second); err != nil {
 		t.Error(err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Take(ended, ratelimit.Request{Key: "k", Policy: p, Cost: 1}); ratelimit.ErrorClass(err) != ratelimit.ClassCanceled {
+	if _, err := s.Take(ended, store.Request{Key: "k", Limits: p, Cost: 1}); store.ErrorClass(err) != store.ClassCanceled {
 		t.Errorf("an ended context: %v; want class canceled", err)
 	}
-	if err := s.Reset(ended, "k", p); ratelimit.ErrorClass(err) != ratelimit.ClassCanceled {
+	if err := s.Reset(ended, "k", p); store.ErrorClass(err) != store.ClassCanceled {
 		t.Errorf("an ended context: %v; want class canceled", err)
 	}
 }
@@ -508,7 +509,7 @@ func (h *oddHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // plus the time that the machine stalled.
 func wantInTime(t testing.TB, stalls *testkit.Stalls, what string, took time.Duration) {
 	t.Helper()
-	if most := stalls.Widen(ratelimit.DefaultTimeout+20*time.Millisecond, time.Time{}); took > most {
+	if most := stalls.Widen(store.DefaultTimeout+20*time.Millisecond, time.Time{}); took > most {
 		t.Errorf("%s took %v; want %v at most", what, took, most)
 	}
 }
@@ -517,8 +518,8 @@ func wantInTime(t testing.TB, stalls *testkit.Stalls, what string, took time.Dur
 // command that it does not have, and without EVALSHA decisions use EVAL.
 func TestRenamedCommands(t *testing.T) {
 	p := policy(t, ratelimit.PerHour(100))
-	take := func(s *Store) (ratelimit.Decision, error) {
-		return s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1, Timeout: time.Second})
+	take := func(s *Store) (store.Decision, error) {
+		return s.Take(t.Context(), store.Request{Key: "k", Limits: p, Cost: 1, Timeout: time.Second})
 	}
 	t.Run("AUTH", func(t *testing.T) {
 		server := startRedis(t, "--rename-command", "AUTH", "", "--rename-command", "HELLO", "")
@@ -552,8 +553,8 @@ func TestNotCharged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Take(t.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: 1})
-	if failed, ok := err.(*ratelimit.StoreError); !ok || !failed.NotCharged { //nolint:errorlint // it is not wrapped
+	_, err = s.Take(t.Context(), store.Request{Key: "key", Limits: p.Compiled(), Cost: 1})
+	if failed, ok := err.(*store.Error); !ok || !failed.NotCharged { //nolint:errorlint // it is not wrapped
 		t.Errorf("the error is %#v", err)
 	}
 }

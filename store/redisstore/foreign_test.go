@@ -10,6 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // strangers returns commands that put a foreign value at the key KEY.
@@ -43,9 +45,9 @@ func TestForeignValue(t *testing.T) {
 				counted += n
 				panic("a panic of OnForeign changes no decision")
 			}})
-			take := func(t *testing.T, key string, cost int, known *ratelimit.Knowledge) ratelimit.Decision {
+			take := func(t *testing.T, key string, cost int, known *store.Knowledge) store.Decision {
 				t.Helper()
-				d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Known: known, Timeout: 10 * time.Second})
+				d, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: cost, Known: known, Timeout: 10 * time.Second})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -55,25 +57,25 @@ func TestForeignValue(t *testing.T) {
 				for _, call := range []struct {
 					name    string
 					cost    int
-					known   *ratelimit.Knowledge
+					known   *store.Knowledge
 					allowed bool
 					owes    int64
 				}{
 					{"admitted", 3, nil, true, 3},
 					{"cost 0", 0, nil, true, 0},
 					{"above the burst", 11, nil, false, 0},
-					{"denied by knowledge", 1, &ratelimit.Knowledge{{Debt: ratelimit.Debt{Micros: 10_000_000}}}, false, 10},
+					{"denied by knowledge", 1, &store.Knowledge{{Debt: gcra.Debt{Micros: 10_000_000}}}, false, 10},
 				} {
 					t.Run(fmt.Sprintf("%d %.30q %s", i, stranger, call.name), func(t *testing.T) {
 						key := t.Name()
-						name := bucket(s.names.tag(key), p.Bucket(0))
+						name := bucket(s.names.tag(key), &p[0])
 						stranger[1] = name
 						if err := client.Do(t.Context(), stranger...).Err(); err != nil {
 							t.Fatal(err)
 						}
 						counted = 0
 						d := take(t, key, call.cost, call.known)
-						if d.Allowed != call.allowed || d.Debts[0] != (ratelimit.Debt{Micros: call.owes * 1_000_000}) {
+						if d.Allowed != call.allowed || d.Debts[0] != (gcra.Debt{Micros: call.owes * 1_000_000}) {
 							t.Errorf("answered %+v; want allowed=%v and %d tokens owed", d, call.allowed, call.owes)
 						}
 						if counted != 1 {
@@ -110,19 +112,19 @@ func TestBrokenValue(t *testing.T) {
 		fmt.Sprintf("1:%d:0:1:%d:315360000000000", now+7_200_000_000, now+7_200_000_000), // with a marker, by a clock two hours ahead
 	} {
 		key := fmt.Sprintf("wrong %d", i)
-		name := bucket(s.names.tag(key), p.Bucket(0))
+		name := bucket(s.names.tag(key), &p[0])
 		server.do(t, "set", name, value)
 		start := time.Now()
 		first := true
 		for {
-			d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: 1, Timeout: time.Second})
+			d, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: 1, Timeout: time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if d.Allowed {
 				break
 			}
-			if first && d.Debts[0] != p.Bucket(0).Capacity() {
+			if first && d.Debts[0] != p[0].Capacity() {
 				t.Errorf("%s: the first denial returns a debt of %v", value, d.Debts[0])
 			}
 			if life := server.number(t, "pttl", name); first && life < 0 {
@@ -140,13 +142,13 @@ func TestBrokenValue(t *testing.T) {
 	}
 
 	// A value whose expiry was removed expires again after the next charge.
-	d, err := s.Take(t.Context(), ratelimit.Request{Key: "persisted", Policy: p, Cost: 1, Timeout: time.Second})
+	d, err := s.Take(t.Context(), store.Request{Key: "persisted", Limits: p, Cost: 1, Timeout: time.Second})
 	if err != nil || !d.Allowed {
 		t.Fatal(d, err)
 	}
-	name := bucket(s.names.tag("persisted"), p.Bucket(0))
+	name := bucket(s.names.tag("persisted"), &p[0])
 	server.do(t, "persist", name)
-	if _, err := s.Take(t.Context(), ratelimit.Request{Key: "persisted", Policy: p, Cost: 1, Timeout: time.Second}); err != nil {
+	if _, err := s.Take(t.Context(), store.Request{Key: "persisted", Limits: p, Cost: 1, Timeout: time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	if life := server.number(t, "pttl", name); life < 0 {

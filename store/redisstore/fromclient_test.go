@@ -21,6 +21,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // fakeSentinel returns the address of a Sentinel with one primary.
@@ -159,7 +160,7 @@ func TestFromClient(t *testing.T) {
 				attempt++
 				var calls []*call
 				for i := range 20 {
-					r := ratelimit.Request{Key: fmt.Sprint(attempt, " ", i%5), Policy: p, Cost: 1, Timeout: patience}
+					r := store.Request{Key: fmt.Sprint(attempt, " ", i%5), Limits: p, Cost: 1, Timeout: patience}
 					calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.tag(r.Key)))
 				}
 				s.send(t.Context(), calls)
@@ -215,7 +216,7 @@ func TestFromClient(t *testing.T) {
 // checkTuned fails the test unless a client has the options that decisions need.
 func checkTuned(t *testing.T, client redis.UniversalClient) {
 	t.Helper()
-	const d = ratelimit.DefaultTimeout
+	const d = store.DefaultTimeout
 	switch client := client.(type) {
 	case *redis.Client:
 		o := client.Options()
@@ -246,8 +247,8 @@ func TestFromClientPanic(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	_, err = newStore(t, client, Config{}).Take(t.Context(), ratelimit.Request{Key: "k", Policy: policy(t, ratelimit.PerDay(3)), Cost: 1, Timeout: patience})
-	if ratelimit.ErrorClass(err) != ratelimit.ClassPanic {
+	_, err = newStore(t, client, Config{}).Take(t.Context(), store.Request{Key: "k", Limits: policy(t, ratelimit.PerDay(3)), Cost: 1, Timeout: patience})
+	if store.ErrorClass(err) != store.ClassPanic {
 		t.Errorf("%v; want class panic", err)
 	}
 }
@@ -290,7 +291,7 @@ func TestFromClientOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	_, err = newStore(t, client, Config{}).Take(t.Context(), ratelimit.Request{Key: "k", Policy: policy(t, ratelimit.PerDay(3)), Cost: 1})
+	_, err = newStore(t, client, Config{}).Take(t.Context(), store.Request{Key: "k", Limits: policy(t, ratelimit.PerDay(3)), Cost: 1})
 	if err == nil || commands.Load() > 1 {
 		t.Errorf("a decision whose answer was lost was sent %d times: %v", commands.Load(), err)
 	}
@@ -351,7 +352,7 @@ func TestFromClientConcurrently(t *testing.T) {
 			for i := range 32 {
 				wg.Go(func() {
 					for j := range 5 {
-						if _, err := s.Take(t.Context(), ratelimit.Request{Key: fmt.Sprint(i, j), Policy: policy(t, ratelimit.PerDay(3)), Cost: 1, Timeout: patience}); err == nil {
+						if _, err := s.Take(t.Context(), store.Request{Key: fmt.Sprint(i, j), Limits: policy(t, ratelimit.PerDay(3)), Cost: 1, Timeout: patience}); err == nil {
 							decided.Add(1)
 						}
 						_ = app.Ping(t.Context()).Err()
@@ -415,7 +416,7 @@ func TestFromClientOfFromClient(t *testing.T) {
 			if err := app.Ping(t.Context()).Err(); err != nil {
 				t.Errorf("the application's own client: %v", err)
 			}
-			r := ratelimit.Request{Key: "k", Policy: policy(t, ratelimit.PerDay(3)), Cost: 1, Timeout: patience}
+			r := store.Request{Key: "k", Limits: policy(t, ratelimit.PerDay(3)), Cost: 1, Timeout: patience}
 			if d, err := newStore(t, client, Config{}).Take(t.Context(), r); err != nil || !d.Allowed {
 				t.Errorf("%v, %v; want a decision", d, err)
 			}
@@ -441,7 +442,7 @@ func TestFromClientLostContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	_, err = newStore(t, client, Config{}).Take(t.Context(), ratelimit.Request{Key: "k", Policy: policy(t, ratelimit.PerDay(3)), Cost: 1, Timeout: patience})
+	_, err = newStore(t, client, Config{}).Take(t.Context(), store.Request{Key: "k", Limits: policy(t, ratelimit.PerDay(3)), Cost: 1, Timeout: patience})
 	if err == nil || !strings.Contains(err.Error(), "replaced the context") {
 		t.Errorf("%v; want it to say what the hook does", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 var ours = regexp.MustCompile(`^1:[0-9]{1,16}(:[0-9]{1,10}:[0-9]{1,10}:[0-9]{1,16}:[0-9]{1,15})?$`)
@@ -29,11 +30,11 @@ func FuzzValue(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		foreign := 0
 		s := newStore(t, client, Config{OnForeign: func(n int) { foreign += n }})
-		name := bucket(s.names.tag("k"), p.Bucket(0))
+		name := bucket(s.names.tag("k"), &p[0])
 		if err := server.Set(name, value); err != nil {
 			t.Fatal(err)
 		}
-		d, err := s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1, Timeout: patience})
+		d, err := s.Take(t.Context(), store.Request{Key: "k", Limits: p, Cost: 1, Timeout: patience})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,37 +5,37 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
-// Check implements [ratelimit.Checker]. It makes decisions on every server that keeps
+// Check implements [store.Checker]. It makes decisions on every server that keeps
 // buckets, and reports whether they are right. A ping would prove nothing: Redis answers
 // it even while it lacks a right, memory or a replica and can decide nothing. Each step
 // takes at most as long as a decision may.
 //
 // Check warns of a server that may evict buckets, of foreign values, and of settings that
 // do not fit together.
-func (s *Store) Check(ctx context.Context) ratelimit.Health {
-	var h ratelimit.Health
+func (s *Store) Check(ctx context.Context) store.Health {
+	var h store.Health
 	listing, cancel := context.WithTimeout(ctx, s.timeout())
 	servers, err := s.servers.all(listing)
 	cancel()
 	if err != nil || len(servers) == 0 {
 		class := ClassConnect // a Ring without a shard
 		if err != nil {
-			class = ratelimit.ErrorClass(failure(err))
+			class = store.ErrorClass(failure(err))
 			if isNoCluster(err) {
 				h.Warnings = append(h.Warnings, errNoCluster.Error())
 			}
 		}
-		h.Status, h.Parts = ratelimit.StatusFailed, []ratelimit.PartHealth{{Name: "redis", Class: class}}
+		h.Status, h.Parts = store.StatusFailed, []store.PartHealth{{Name: "redis", Class: class}}
 		return h
 	}
-	h.Parts = make([]ratelimit.PartHealth, len(servers))
+	h.Parts = make([]store.PartHealth, len(servers))
 	warnings := make([]string, len(servers))
 	var wg sync.WaitGroup
 	for i, server := range servers {
-		h.Parts[i] = ratelimit.PartHealth{Name: s.servers.part(server), Class: ratelimit.ClassPanic} // stays if a hook ends the goroutine
+		h.Parts[i] = store.PartHealth{Name: s.servers.part(server), Class: store.ClassPanic} // stays if a hook ends the goroutine
 		wg.Go(func() {
 			defer func() { _ = recover() }()
 			part := s.probe(ctx, server)
@@ -58,12 +58,12 @@ func (s *Store) Check(ctx context.Context) ratelimit.Health {
 	h.Warnings = append(h.Warnings, s.warnings()...)
 	switch healthy {
 	case len(servers):
-		h.Status = ratelimit.StatusOK
+		h.Status = store.StatusOK
 	case 0:
-		h.Status = ratelimit.StatusFailed
+		h.Status = store.StatusFailed
 		return h
 	default:
-		h.Status = ratelimit.StatusDegraded
+		h.Status = store.StatusDegraded
 	}
 	h.Decides = "redis"
 	return h

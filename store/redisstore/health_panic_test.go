@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -79,16 +80,16 @@ func TestCheckRecovers(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer m.Close()
-			for name, store := range map[string]ratelimit.Store{"redisstore": s, "mirror": m} {
-				l, err := ratelimit.New(store, ratelimit.PerSecond(5), ratelimit.Config{})
+			for name, backend := range map[string]store.Store{"redisstore": s, "mirror": m} {
+				l, err := ratelimit.New(backend, ratelimit.PerSecond(5), ratelimit.Config{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				h := l.Check(t.Context())
-				if len(h.Parts) == 0 || h.Parts[0].OK || h.Parts[0].Class != ratelimit.ClassPanic || h.Parts[0].Name == "" {
+				if len(h.Parts) == 0 || h.Parts[0].OK || h.Parts[0].Class != store.ClassPanic || h.Parts[0].Name == "" {
 					t.Errorf("%s: %+v; want class panic of the first part", name, h)
 				}
-				if name == "redisstore" && h.Status != ratelimit.StatusFailed {
+				if name == "redisstore" && h.Status != store.StatusFailed {
 					t.Errorf("%s: %+v; want it to fail", name, h)
 				}
 			}
@@ -104,7 +105,7 @@ func TestCheckRecoversTopology(t *testing.T) {
 	}})
 	defer client.Close()
 	h := newStore(t, client, Config{}).Check(t.Context())
-	if h.Status != ratelimit.StatusFailed || len(h.Parts) != 1 || h.Parts[0].Class != ratelimit.ClassPanic || strings.Contains(h.Parts[0].Name, "canary") {
+	if h.Status != store.StatusFailed || len(h.Parts) != 1 || h.Parts[0].Class != store.ClassPanic || strings.Contains(h.Parts[0].Name, "canary") {
 		t.Errorf("%+v; want class panic", h)
 	}
 }

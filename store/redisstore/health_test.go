@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestCheck: Check makes decisions on every server that keeps buckets, and warns of
@@ -24,12 +25,12 @@ func TestCheck(t *testing.T) {
 		name   string
 		client redis.UniversalClient
 		parts  int
-		hung   ratelimit.Status // when the second server hangs
+		hung   store.Status // when the second server hangs
 	}{
-		{"Client", one, 1, ratelimit.StatusOK},
-		{"ClusterClient", cluster, 2, ratelimit.StatusDegraded},
-		{"Ring", ring, 2, ratelimit.StatusDegraded},
-		{"wrapped", wrapped{one}, 1, ratelimit.StatusOK},
+		{"Client", one, 1, store.StatusOK},
+		{"ClusterClient", cluster, 2, store.StatusDegraded},
+		{"Ring", ring, 2, store.StatusDegraded},
+		{"wrapped", wrapped{one}, 1, store.StatusOK},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			defer func() {
@@ -45,8 +46,8 @@ func TestCheck(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var h ratelimit.Health
-			until := func(want ratelimit.Status) {
+			var h store.Health
+			until := func(want store.Status) {
 				t.Helper()
 				// On a machine that stalls a probe may time out.
 				_ = wellWithin(patience, func() error {
@@ -59,14 +60,14 @@ func TestCheck(t *testing.T) {
 					t.Errorf("%+v; want %s of %d parts", h, want, test.parts)
 				}
 			}
-			until(ratelimit.StatusOK)
+			until(store.StatusOK)
 			if h.Decides != "redis" || len(h.Warnings) != 0 || h.Parts[0].Proved.IsZero() {
 				t.Errorf("%+v", h)
 			}
 
 			servers[0].do(t, "config", "set", "maxmemory", "100mb")
 			servers[0].do(t, "config", "set", "maxmemory-policy", "volatile-lru")
-			until(ratelimit.StatusOK)
+			until(store.StatusOK)
 			if got := strings.Join(h.Warnings, "; "); test.name != "wrapped" && (!strings.Contains(got, "volatile-lru") || strings.Count(got, "may evict") != 1) {
 				t.Errorf("the warnings are %q; want one of volatile-lru", got)
 			}
@@ -75,21 +76,21 @@ func TestCheck(t *testing.T) {
 
 			servers[1].pause(t)
 			until(test.hung)
-			if test.hung == ratelimit.StatusDegraded {
+			if test.hung == store.StatusDegraded {
 				healthy, hung := h.Parts[0], h.Parts[1]
 				if !healthy.OK {
 					healthy, hung = hung, healthy
 				}
-				if !healthy.OK || hung.OK || hung.Class != ratelimit.ClassTimeout || healthy.Name == hung.Name || h.Decides != "redis" {
+				if !healthy.OK || hung.OK || hung.Class != store.ClassTimeout || healthy.Name == hung.Name || h.Decides != "redis" {
 					t.Errorf("%+v", h)
 				}
 			}
 			servers[1].resume(t)
-			until(ratelimit.StatusOK)
+			until(store.StatusOK)
 
 			servers[0].do(t, "acl", "setuser", "default", "-time")
 			servers[1].do(t, "acl", "setuser", "default", "-time")
-			until(ratelimit.StatusFailed)
+			until(store.StatusFailed)
 			for _, part := range h.Parts {
 				if part.Class != ClassAccess {
 					t.Errorf("%+v; want class access", part)
@@ -97,7 +98,7 @@ func TestCheck(t *testing.T) {
 			}
 			servers[0].do(t, "acl", "setuser", "default", "+time")
 			servers[1].do(t, "acl", "setuser", "default", "+time")
-			until(ratelimit.StatusOK)
+			until(store.StatusOK)
 		})
 	}
 }
@@ -107,8 +108,8 @@ func TestCheckCountsForeign(t *testing.T) {
 	server := startRedis(t)
 	s := newStore(t, patient(t, server.address), Config{})
 	p := policy(t, ratelimit.PerHour(1))
-	server.do(t, "set", bucket(s.names.tag("k"), p.Bucket(0)), "not ours")
-	if _, err := s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: p, Cost: 1, Timeout: patience}); err != nil {
+	server.do(t, "set", bucket(s.names.tag("k"), &p[0]), "not ours")
+	if _, err := s.Take(t.Context(), store.Request{Key: "k", Limits: p, Cost: 1, Timeout: patience}); err != nil {
 		t.Fatal(err)
 	}
 	if h := s.Check(t.Context()); len(h.Warnings) != 1 || !strings.HasPrefix(h.Warnings[0], "1 values") {
@@ -125,7 +126,7 @@ func TestCheckNoServer(t *testing.T) {
 		}
 		s := newStore(t, client, Config{})
 		h := s.Check(t.Context())
-		if h.Status != ratelimit.StatusFailed || len(h.Parts) != 1 || h.Parts[0].Class != ClassConnect || h.Decides != "" {
+		if h.Status != store.StatusFailed || len(h.Parts) != 1 || h.Parts[0].Class != ClassConnect || h.Decides != "" {
 			t.Errorf("%s: %+v; want class connect", url, h)
 		}
 		client.Close()

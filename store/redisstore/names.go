@@ -9,7 +9,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // names makes the names of buckets: PREFIX:{HASH}:LIMIT, where HASH is the hash of the API
@@ -76,4 +76,4 @@ func (n *names) tag(key string) string {
 }
 
 // bucket returns the name of one bucket.
-func bucket(tag string, b *ratelimit.Bucket) string { return tag + b.Limit().Name }
+func bucket(tag string, b *store.Limit) string { return tag + b.Name }

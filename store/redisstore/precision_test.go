@@ -8,6 +8,8 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestFractionsAtTheEdge: a cost that exceeds the capacity by a fraction of a microsecond is
@@ -23,7 +25,7 @@ func TestFractionsAtTheEdge(t *testing.T) {
 	thirds := policy(t, ratelimit.Limit{Rate: 3, Period: time.Second, Burst: 4})     // 333333 1/3 us, 1333333 1/3 us
 	elevenths := policy(t, ratelimit.Limit{Rate: 11, Period: time.Second, Burst: 3}) // 90909 1/11 us, 272727 3/11 us
 	for _, test := range []struct {
-		policy       *ratelimit.Policy
+		policy       []store.Limit
 		micros, frac int64 // of the debt
 		cost         int
 		allowed      bool
@@ -46,14 +48,14 @@ func TestFractionsAtTheEdge(t *testing.T) {
 		{elevenths, 90909, 2, 2, false},  // 272727 4/11
 		{elevenths, 181817, 10, 1, true}, // 272727
 	} {
-		b := test.policy.Bucket(0)
+		b := &test.policy[0]
 		key := fmt.Sprint(b.Denominator(), test.micros, test.frac)
 		value := fmt.Sprintf("1:%d:%d:%d:0:0", now.UnixMicro()+test.micros, test.frac, b.Denominator())
 		if err := server.Set(bucket(s.names.tag(key), b), value); err != nil {
 			t.Fatal(err)
 		}
-		d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: test.policy, Cost: test.cost, Timeout: patience})
-		debt := ratelimit.Debt{Micros: test.micros, Frac: uint32(test.frac)}
+		d, err := s.Take(t.Context(), store.Request{Key: key, Limits: test.policy, Cost: test.cost, Timeout: patience})
+		debt := gcra.Debt{Micros: test.micros, Frac: uint32(test.frac)}
 		cost, _ := b.Cost(test.cost)
 		if want := b.Fits(b.Add(debt, cost)); want != test.allowed {
 			t.Errorf("%s: the arithmetic of package ratelimit says %v", key, want)
@@ -87,10 +89,10 @@ func TestValueLivesUntilFull(t *testing.T) {
 	} {
 		p := policy(t, ratelimit.Limit{Rate: test.rate, Period: test.period, Burst: 10})
 		key := fmt.Sprint(test)
-		if _, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: test.cost, Timeout: patience}); err != nil {
+		if _, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: test.cost, Timeout: patience}); err != nil {
 			t.Fatal(err)
 		}
-		if life := server.TTL(bucket(s.names.tag(key), p.Bucket(0))); life != test.life {
+		if life := server.TTL(bucket(s.names.tag(key), &p[0])); life != test.life {
 			t.Errorf("%d of %d per %v: the value lives %v; want %v", test.cost, test.rate, test.period, life, test.life)
 		}
 	}

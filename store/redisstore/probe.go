@@ -9,12 +9,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // probe makes decisions on one server and reports how they went.
-func (s *Store) probe(ctx context.Context, server *redis.Client) ratelimit.PartHealth {
-	part := ratelimit.PartHealth{Name: s.servers.part(server)}
+func (s *Store) probe(ctx context.Context, server *redis.Client) store.PartHealth {
+	part := store.PartHealth{Name: s.servers.part(server)}
 	key := "probe " + rand.Text()
 	if s.servers.find != nil {
 		for tries := 0; !s.has(ctx, server, key); tries++ {
@@ -25,12 +25,12 @@ func (s *Store) probe(ctx context.Context, server *redis.Client) ratelimit.PartH
 			key = "probe " + rand.Text()
 		}
 	}
-	err := ratelimit.ProveKey(ctx, prober{s}, key, s.timeout())
+	err := store.ProbeKey(ctx, prober{s}, key, s.timeout())
 	if err == nil && s.oneServer {
 		err = s.probeBatch(ctx)
 	}
 	if err != nil {
-		part.Class = ratelimit.ErrorClass(failure(err))
+		part.Class = store.ErrorClass(failure(err))
 		return part
 	}
 	part.OK, part.Proved = true, time.Now()
@@ -47,7 +47,7 @@ func (s *Store) has(ctx context.Context, server *redis.Client, key string) bool 
 // not count as one of a limiter.
 type prober struct{ *Store }
 
-func (p prober) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (p prober) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	return p.take(ctx, r)
 }
 
@@ -63,7 +63,7 @@ func (s *Store) probeBatch(ctx context.Context) error {
 	calls := make([]*call, manyKeys)
 	for i := range calls {
 		key := "probe " + rand.Text()
-		calls[i] = newCall(ctx, &s.calls, ratelimit.Request{Key: key, Policy: s.probes, Timeout: s.timeout()}, s.names.tag(key))
+		calls[i] = newCall(ctx, &s.calls, store.Request{Key: key, Limits: s.probes, Timeout: s.timeout()}, s.names.tag(key))
 		calls[i].claim()
 	}
 	s.servers.one.deliver(ctx, calls)

@@ -10,7 +10,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // Config configures [New]. The zero value is ready to use.
@@ -38,7 +39,7 @@ type Config struct {
 
 const defaultPrefix = "keyrate"
 
-// A Store is a [ratelimit.Store] in Redis. Use [New]; the zero Store is not valid. A Store
+// A Store is a [store.Store] in Redis. Use [New]; the zero Store is not valid. A Store
 // is safe for concurrent use and has nothing to close: the caller owns the client.
 type Store struct {
 	client    redis.UniversalClient
@@ -47,7 +48,7 @@ type Store struct {
 	servers   *servers
 	calls     sync.Pool // of *call
 	slots     slots
-	probes    *ratelimit.Policy // for the batch of a probe
+	probes    []store.Limit // for the batch of a probe
 	onForeign func(n int)
 	foreign   atomic.Int64 // number of foreign values found
 	longest   atomic.Int64 // the longest Timeout of a decision, in nanoseconds
@@ -60,11 +61,11 @@ func New(client redis.UniversalClient, c Config) (*Store, error) {
 	if c.Prefix == "" {
 		c.Prefix = defaultPrefix
 	}
-	probes, err := ratelimit.NewPolicy(ratelimit.PerSecond(1))
+	probe, err := gcra.NewRate(1, time.Second, 1)
 	if err := errors.Join(err, checkClient(client, c.TrustClient), checkPrefix(c.Prefix), checkSecret(c.Secret)); err != nil {
 		return nil, err
 	}
-	s := &Store{client: client, names: newNames(c.Prefix, c.Secret), probes: probes, onForeign: c.OnForeign}
+	s := &Store{client: client, names: newNames(c.Prefix, c.Secret), probes: []store.Limit{store.NewLimit("default", probe)}, onForeign: c.OnForeign}
 	_, s.oneServer = client.(*redis.Client)
 	s.servers = newServers(client, s.send)
 	return s, nil
@@ -73,14 +74,14 @@ func New(client redis.UniversalClient, c Config) (*Store, error) {
 // SelfTimed marks the store as one whose calls all end within their Timeout.
 func (s *Store) SelfTimed() {}
 
-// Take implements [ratelimit.Store]. Its errors are [*ratelimit.StoreError]s. After an
+// Take implements [store.Store]. Its errors are [*store.Error]s. After an
 // error the call may have been charged, at most once.
-func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-	if r.Policy == nil || r.Policy.Len() == 0 {
-		return ratelimit.Decision{}, errNoPolicy
+func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, error) {
+	if r.Limits == nil || len(r.Limits) == 0 {
+		return store.Decision{}, errNoPolicy
 	}
 	if err := ctx.Err(); err != nil {
-		return ratelimit.Decision{}, failure(fmt.Errorf("%w: %w", errQueued, err))
+		return store.Decision{}, failure(fmt.Errorf("%w: %w", errQueued, err))
 	}
 	if t := int64(budget(r.Timeout)); t > s.longest.Load() {
 		s.longest.Store(t)
@@ -88,7 +89,7 @@ func (s *Store) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 	return s.take(ctx, r)
 }
 
-func (s *Store) take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s *Store) take(ctx context.Context, r store.Request) (store.Decision, error) {
 	c := newCall(ctx, &s.calls, r, s.names.tag(r.Key))
 	return s.servers.batcher(ctx, c.tag).take(ctx, c)
 }
@@ -96,10 +97,10 @@ func (s *Store) take(ctx context.Context, r ratelimit.Request) (ratelimit.Decisi
 // timeout returns how long one step of a check may take: as long as the most patient
 // decision so far.
 func (s *Store) timeout() time.Duration {
-	return max(time.Duration(s.longest.Load()), ratelimit.DefaultTimeout)
+	return max(time.Duration(s.longest.Load()), store.DefaultTimeout)
 }
 
-// Partition implements [ratelimit.Partitioned]. It returns the name that Check gives to
+// Partition implements [store.Partitioned]. It returns the name that Check gives to
 // the primary of a Cluster or the shard of a Ring that has the key.
 func (s *Store) Partition(key string) string {
 	if s.servers.find == nil {
@@ -111,17 +112,17 @@ func (s *Store) Partition(key string) string {
 // resetTimeout is the time of a Reset without a deadline. No request waits for it.
 const resetTimeout = time.Second
 
-// Reset implements [ratelimit.Store]. It wins over debts that other nodes remember: it
+// Reset implements [store.Store]. It wins over debts that other nodes remember: it
 // replaces each bucket by the time of the reset, for one refill. It ends with its context,
-// or after a second if that has no deadline. Its errors are [*ratelimit.StoreError]s;
+// or after a second if that has no deadline. Its errors are [*store.Error]s;
 // after one, the buckets may have been filled.
-func (s *Store) Reset(ctx context.Context, key string, p *ratelimit.Policy) (err error) {
+func (s *Store) Reset(ctx context.Context, key string, p []store.Limit) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = errPanic
 		}
 	}()
-	if p == nil || p.Len() == 0 {
+	if p == nil || len(p) == 0 {
 		return errNoPolicy
 	}
 	if _, ok := ctx.Deadline(); !ok {
@@ -134,8 +135,8 @@ func (s *Store) Reset(ctx context.Context, key string, p *ratelimit.Policy) (err
 	}
 	tag := s.names.tag(key)
 	var keys, args []any
-	for i := range p.Len() {
-		b := p.Bucket(i)
+	for i := range len(p) {
+		b := &p[i]
 		keys = append(keys, bucket(tag, b))
 		args = append(args, b.Capacity().Duration().Microseconds())
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
@@ -40,7 +42,7 @@ func benches() map[string]func(t *testing.T) bench {
 type ledger map[string]*entry
 
 type entry struct {
-	tat         ratelimit.TAT
+	tat         gcra.TAT
 	reset, life int64
 }
 
@@ -51,13 +53,13 @@ func (l ledger) entry(name string) *entry {
 	return l[name]
 }
 
-func (l ledger) take(now int64, tag string, r ratelimit.Request) ratelimit.Decision {
-	d := ratelimit.Decision{Allowed: true, Now: now}
-	var after [ratelimit.MaxLimits]ratelimit.Debt
-	var clamped [ratelimit.MaxLimits]bool
-	var marked [ratelimit.MaxLimits]int64 // the reset that still counts, or 0
-	for i := range r.Policy.Len() {
-		b := r.Policy.Bucket(i)
+func (l ledger) take(now int64, tag string, r store.Request) store.Decision {
+	d := store.Decision{Allowed: true, Now: now}
+	var after [store.MaxLimits]gcra.Debt
+	var clamped [store.MaxLimits]bool
+	var marked [store.MaxLimits]int64 // the reset that still counts, or 0
+	for i := range len(r.Limits) {
+		b := &r.Limits[i]
 		e := l.entry(bucket(tag, b))
 		if e.tat.Den != 0 {
 			d.Debts[i], clamped[i] = b.DebtAt(e.tat, now)
@@ -67,15 +69,15 @@ func (l ledger) take(now int64, tag string, r ratelimit.Request) ratelimit.Decis
 		}
 		if r.Known != nil {
 			if seen := r.Known[i].Seen; seen == 0 || seen > marked[i] {
-				d.Debts[i] = b.Merge(d.Debts[i], r.Known[i], now)
+				d.Debts[i] = b.Merge(d.Debts[i], r.Known[i].Debt, r.Known[i].TAT, now)
 			}
 		}
 		cost, ok := b.Cost(r.Cost)
 		after[i] = b.Add(d.Debts[i], cost)
 		d.Allowed = d.Allowed && ok && b.Fits(after[i])
 	}
-	for i := range r.Policy.Len() {
-		b := r.Policy.Bucket(i)
+	for i := range len(r.Limits) {
+		b := &r.Limits[i]
 		if d.Allowed && r.Cost > 0 {
 			d.Debts[i] = after[i]
 		} else if !clamped[i] {
@@ -87,7 +89,7 @@ func (l ledger) take(now int64, tag string, r ratelimit.Request) ratelimit.Decis
 	return d
 }
 
-// TestScriptIsBucket: the script computes the same integers as ratelimit.Bucket, over
+// TestScriptIsBucket: the script computes the same integers as store.Limit, over
 // random histories sent in batches: extreme limits and limits that change, several limits
 // at once, costs and knowledge of all kinds, the same key and the same limit several times
 // in one batch, and values planted in Redis.
@@ -135,18 +137,18 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 			tag := s.names.tag(step.Request.Key)
 			if step.Reset && len(steps) == 0 {
 				seen["reset"]++
-				if err := s.Reset(t.Context(), step.Request.Key, step.Request.Policy); err != nil {
+				if err := s.Reset(t.Context(), step.Request.Key, step.Request.Limits); err != nil {
 					return err
 				}
-				for i := range step.Request.Policy.Len() {
-					b := step.Request.Policy.Bucket(i)
-					*book.entry(bucket(tag, b)) = entry{ratelimit.TAT{Micros: now.UnixMicro(), Den: 1}, now.UnixMicro(), b.Capacity().Duration().Microseconds()}
+				for i := range len(step.Request.Limits) {
+					b := &step.Request.Limits[i]
+					*book.entry(bucket(tag, b)) = entry{gcra.TAT{Micros: now.UnixMicro(), Den: 1}, now.UnixMicro(), b.Capacity().Duration().Microseconds()}
 				}
 				continue
 			}
 			if len(steps) == 0 && random.IntN(4) == 0 {
 				seen["planted"]++
-				plant(t, redis, book, bucket(tag, step.Request.Policy.Bucket(0)), now.UnixMicro(), random)
+				plant(t, redis, book, bucket(tag, &step.Request.Limits[0]), now.UnixMicro(), random)
 			}
 			if step.Request.Known != nil {
 				seen["known"]++
@@ -166,18 +168,18 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 				return c.err
 			}
 			want := book.take(now.UnixMicro(), c.tag, steps[i].Request)
-			if err := storetest.Compare(steps[i].Request.Policy, c.decision, want); err != nil {
+			if err := storetest.Compare(steps[i].Request.Limits, c.decision, want); err != nil {
 				return fmt.Errorf("place %d of %d in a batch: %v: %w", i, len(calls), steps[i], err)
 			}
 			h.Saw(steps[i], c.decision)
 			seen[map[bool]string{true: "allowed", false: "denied"}[want.Allowed]]++
-			if steps[i].Request.Policy.Len() > 1 {
+			if len(steps[i].Request.Limits) > 1 {
 				seen["several limits"]++
 			}
 			if steps[i].DeniedInPart(want) {
 				seen["denied by some of them"]++
 			}
-			if want.Debts[0] == steps[i].Request.Policy.Bucket(0).Capacity() {
+			if want.Debts[0] == steps[i].Request.Limits[0].Capacity() {
 				seen["clamped"]++ // or exactly empty
 			}
 		}
@@ -189,7 +191,7 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 func plant(t *testing.T, redis bench, book ledger, name string, now int64, random *rand.Rand) {
 	t.Helper()
 	den := 1 + random.Int64N(1<<31)>>random.IntN(31)
-	e := entry{tat: ratelimit.TAT{
+	e := entry{tat: gcra.TAT{
 		Micros: max(0, now+random.Int64N(1<<50)>>random.IntN(50)-random.Int64N(1<<40)>>random.IntN(40)),
 		Frac:   uint32(random.Int64N(den)),
 		Den:    uint32(den),
@@ -219,13 +221,13 @@ func TestLife(t *testing.T) {
 		server.setClock(t, now)
 	}
 	at(0)
-	life := func(key string, p *ratelimit.Policy) time.Duration {
+	life := func(key string, p []store.Limit) time.Duration {
 		t.Helper()
-		return time.Duration(server.number(t, "pttl", bucket(s.names.tag(key), p.Bucket(0)))) * time.Millisecond
+		return time.Duration(server.number(t, "pttl", bucket(s.names.tag(key), &p[0]))) * time.Millisecond
 	}
-	take := func(key string, p *ratelimit.Policy, cost int) ratelimit.Decision {
+	take := func(key string, p []store.Limit, cost int) store.Decision {
 		t.Helper()
-		d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: time.Second})
+		d, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: cost, Timeout: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,11 +235,11 @@ func TestLife(t *testing.T) {
 	}
 	for _, l := range []ratelimit.Limit{
 		ratelimit.PerSecond(5), ratelimit.PerSecond(3), {Rate: 5, Period: 500 * time.Millisecond}, {Rate: 1, Period: 1900 * time.Millisecond},
-		{Rate: 100, Period: time.Second, Burst: 10}, {Rate: 700_001, Period: time.Second}, {Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: 1},
-		{Rate: 10, Period: time.Second, Burst: 1000}, {Rate: 1, Period: ratelimit.MaxRefill},
+		{Rate: 100, Period: time.Second, Burst: 10}, {Rate: 700_001, Period: time.Second}, {Rate: gcra.MaxRate, Period: time.Microsecond, Burst: 1},
+		{Rate: 10, Period: time.Second, Burst: 1000}, {Rate: 1, Period: gcra.MaxRefill},
 	} {
 		p, key := policy(t, l), "life "+l.String()
-		for cost := 1; cost <= p.Bucket(0).Limit().Burst; cost *= 10 {
+		for cost := 1; cost <= p[0].Burst(); cost *= 10 {
 			d := take(key, p, cost)
 			if !d.Allowed {
 				break
@@ -250,11 +252,11 @@ func TestLife(t *testing.T) {
 		d := take(key, p, 0)
 		debt := d.Debts[0].Duration()
 		at(debt - time.Microsecond)
-		if debt > time.Microsecond && take(key, p, 0).Debts[0] == (ratelimit.Debt{}) {
+		if debt > time.Microsecond && take(key, p, 0).Debts[0] == (gcra.Debt{}) {
 			t.Errorf("%v: a debt of %v is gone too early", l, debt)
 		}
 		at(2*time.Millisecond + time.Microsecond)
-		if n := server.do(t, "exists", bucket(s.names.tag(key), p.Bucket(0))); n != int64(0) {
+		if n := server.do(t, "exists", bucket(s.names.tag(key), &p[0])); n != int64(0) {
 			t.Errorf("%v: a full bucket is still there", l)
 		}
 	}
@@ -282,9 +284,9 @@ func TestLife(t *testing.T) {
 }
 
 // markerRest returns how long the marker of the key "reset" still counts.
-func markerRest(server *server, t *testing.T, s *Store, p *ratelimit.Policy) time.Duration {
+func markerRest(server *server, t *testing.T, s *Store, p []store.Limit) time.Duration {
 	t.Helper()
-	value := server.text(t, "get", bucket(s.names.tag("reset"), p.Bucket(0)))
+	value := server.text(t, "get", bucket(s.names.tag("reset"), &p[0]))
 	var tat, frac, den, reset, life int64
 	if _, err := fmt.Sscanf(strings.ReplaceAll(value, ":", " "), "1 %d %d %d %d %d", &tat, &frac, &den, &reset, &life); err != nil || reset == 0 {
 		t.Fatalf("the value is %q, %v; want a marker", value, err)
@@ -303,7 +305,7 @@ func TestNothingWritten(t *testing.T) {
 	p := policy(t, ratelimit.PerHour(1), ratelimit.PerDay(10).Named("daily"))
 	take := func(key string, cost int) bool {
 		t.Helper()
-		d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Timeout: time.Second})
+		d, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: cost, Timeout: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -326,11 +328,7 @@ func TestNothingWritten(t *testing.T) {
 }
 
 // policy compiles valid limits.
-func policy(t testing.TB, limits ...ratelimit.Limit) *ratelimit.Policy {
+func policy(t testing.TB, limits ...ratelimit.Limit) []store.Limit {
 	t.Helper()
-	p, err := ratelimit.NewPolicy(limits...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return testkit.Limits(t, limits...)
 }

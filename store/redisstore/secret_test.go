@@ -18,6 +18,8 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // traces returns the strings that would give an API key away: the key itself, and what can
@@ -127,10 +129,10 @@ func TestNoKeyInRedis(t *testing.T) {
 		client := patient(t, server.address)
 		s := newStore(t, client, c)
 		p := policy(t, ratelimit.PerHour(3), ratelimit.PerDay(10).Named("daily"))
-		known := &ratelimit.Knowledge{{Debt: ratelimit.Debt{Micros: 5}}}
+		known := &store.Knowledge{{Debt: gcra.Debt{Micros: 5}}}
 		take := func() {
 			for cost := range 5 {
-				_, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: cost, Known: known, Timeout: time.Second})
+				_, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: cost, Known: known, Timeout: time.Second})
 				fmt.Fprintf(&errs, "%v %+v %#v\n", err, err, err)
 			}
 			err := s.Reset(t.Context(), key, p)
@@ -145,7 +147,7 @@ func TestNoKeyInRedis(t *testing.T) {
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := s.Take(ended, ratelimit.Request{Key: key, Policy: p, Cost: 1})
+		_, err := s.Take(ended, store.Request{Key: key, Limits: p, Cost: 1})
 		fmt.Fprintf(&errs, "%v %+v %#v\n", err, err, err)
 		client.Close()
 		take()

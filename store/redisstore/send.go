@@ -3,7 +3,7 @@ package redisstore
 import (
 	"context"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // send makes one round trip with calls, and decides or fails each of them.
@@ -86,7 +86,7 @@ func (s *Store) again(ctx context.Context, err error) bool {
 
 // conclude gives the calls of a batch their outcomes.
 func (s *Store) conclude(b batch, cmd command, err error) {
-	var decisions []ratelimit.Decision
+	var decisions []store.Decision
 	var foreign int64
 	if err == nil {
 		decisions, foreign, err = b.decisions(cmd.Val())

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // retrying returns clients with the default of three retries.
@@ -39,7 +40,7 @@ func retrying(t *testing.T, address string) map[string]redis.UniversalClient {
 func TestAtMostOnce(t *testing.T) {
 	server := startRedis(t)
 	p := policy(t, ratelimit.PerHour(1000))
-	token, _ := p.Bucket(0).Cost(1)
+	token, _ := p[0].Cost(1)
 	for name := range retrying(t, server.address) {
 		t.Run(name, func(t *testing.T) {
 			proxy := startProxy(t, server.address)
@@ -48,7 +49,7 @@ func TestAtMostOnce(t *testing.T) {
 			owes := func(key string) int64 {
 				t.Helper()
 				proxy.cut.Store(false)
-				d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Timeout: patience})
+				d, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Timeout: patience})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -62,8 +63,8 @@ func TestAtMostOnce(t *testing.T) {
 			const alone = 5
 			for range alone {
 				proxy.cut.Store(true)
-				_, err := s.Take(t.Context(), ratelimit.Request{Key: "alone", Policy: p, Cost: 1, Timeout: patience})
-				if ratelimit.ErrorClass(err) != ClassLost {
+				_, err := s.Take(t.Context(), store.Request{Key: "alone", Limits: p, Cost: 1, Timeout: patience})
+				if store.ErrorClass(err) != ClassLost {
 					t.Errorf("a lost answer is %v; want class lost", err)
 				}
 			}
@@ -80,9 +81,9 @@ func TestAtMostOnce(t *testing.T) {
 			for i := range callers {
 				wg.Go(func() {
 					key := fmt.Sprintf("together %d", i%keys)
-					if _, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: 1, Timeout: patience}); err != nil {
+					if _, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: 1, Timeout: patience}); err != nil {
 						failed.Add(1)
-						if ratelimit.ErrorClass(err) != ClassLost {
+						if store.ErrorClass(err) != ClassLost {
 							t.Errorf("a lost answer is %v; want class lost", err)
 						}
 					}
@@ -122,7 +123,7 @@ func TestAtMostOnce(t *testing.T) {
 func TestScriptFlush(t *testing.T) {
 	server := startRedis(t)
 	p := policy(t, ratelimit.PerDay(1_000_000))
-	token, _ := p.Bucket(0).Cost(1)
+	token, _ := p[0].Cost(1)
 	for name, client := range retrying(t, server.address) {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, client, Config{Prefix: name})
@@ -130,7 +131,7 @@ func TestScriptFlush(t *testing.T) {
 			const callers, keys = 32, 5
 			var first [keys]int64
 			for i := range keys {
-				d, err := s.Take(t.Context(), ratelimit.Request{Key: fmt.Sprint(i), Policy: p, Cost: 100, Timeout: patience})
+				d, err := s.Take(t.Context(), store.Request{Key: fmt.Sprint(i), Limits: p, Cost: 100, Timeout: patience})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -153,7 +154,7 @@ func TestScriptFlush(t *testing.T) {
 			for i := range callers {
 				wg.Go(func() {
 					for j := i; time.Now().Before(end); j++ {
-						d, err := s.Take(t.Context(), ratelimit.Request{Key: fmt.Sprint(j % keys), Policy: p, Cost: 1, Timeout: patience})
+						d, err := s.Take(t.Context(), store.Request{Key: fmt.Sprint(j % keys), Limits: p, Cost: 1, Timeout: patience})
 						if err != nil {
 							t.Error(err)
 							return
@@ -169,7 +170,7 @@ func TestScriptFlush(t *testing.T) {
 			flusher.Wait()
 			var total int64
 			for i := range keys {
-				value := server.text(t, "get", bucket(s.names.tag(fmt.Sprint(i)), p.Bucket(0)))
+				value := server.text(t, "get", bucket(s.names.tag(fmt.Sprint(i)), &p[0]))
 				var tat int64
 				if _, err := fmt.Sscanf(value, "1:%d", &tat); err != nil {
 					t.Fatal(err)
@@ -204,7 +205,7 @@ func TestWithoutEvalsha(t *testing.T) {
 		if err := s.Reset(t.Context(), name+"0", p); err != nil {
 			t.Error(err)
 		}
-		if err := ratelimit.Prove(t.Context(), s, patience); err != nil {
+		if err := store.Probe(t.Context(), s, patience); err != nil {
 			t.Error(err)
 		}
 	}
@@ -222,7 +223,7 @@ func TestOneRoundTrip(t *testing.T) {
 	s := newStore(t, client, Config{})
 	p := policy(t, ratelimit.PerHour(1_000_000), ratelimit.PerDay(1_000_000).Named("daily"))
 	one := func(ctx context.Context, i int) {
-		if _, err := s.Take(ctx, ratelimit.Request{Key: fmt.Sprint(i % 100), Policy: p, Cost: 1, Timeout: patience}); err != nil {
+		if _, err := s.Take(ctx, store.Request{Key: fmt.Sprint(i % 100), Limits: p, Cost: 1, Timeout: patience}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -299,12 +300,12 @@ func TestOneCommandForAllLimits(t *testing.T) {
 	for name, client := range retrying(t, server.address) {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, client, Config{Prefix: name})
-			if err := ratelimit.Prove(t.Context(), s, patience); err != nil { // and the script is there
+			if err := store.Probe(t.Context(), s, patience); err != nil { // and the script is there
 				t.Fatal(err)
 			}
 			var hook sent
 			client.AddHook(&hook)
-			for n := 1; n <= ratelimit.MaxLimits; n++ {
+			for n := 1; n <= store.MaxLimits; n++ {
 				for tight := range n {
 					limits := make([]ratelimit.Limit, n)
 					for i := range limits {
@@ -318,7 +319,7 @@ func TestOneCommandForAllLimits(t *testing.T) {
 						allowed bool
 						owes    int64 // in tokens, of each limit
 					}{{2, true, 2}, {2, false, 2}, {0, true, 2}, {9, false, 2}, {1, true, 3}, {1, false, 3}} {
-						d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: call.cost, Timeout: patience})
+						d, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: call.cost, Timeout: patience})
 						if err != nil || d.Allowed != call.allowed {
 							t.Fatalf("%s: a cost of %d: %v, %v", key, call.cost, d.Allowed, err)
 						}
@@ -326,7 +327,7 @@ func TestOneCommandForAllLimits(t *testing.T) {
 							t.Errorf("%s: a cost of %d took the commands %q, want one evalsha", key, call.cost, commands)
 						}
 						for i := range n {
-							token, _ := p.Bucket(i).Cost(1)
+							token, _ := p[i].Cost(1)
 							if owes := (d.Debts[i].Micros + token.Micros/2) / token.Micros; owes != call.owes {
 								t.Errorf("%s: after a cost of %d limit %d owes %d tokens, want %d", key, call.cost, i, owes, call.owes)
 							}

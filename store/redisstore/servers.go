@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // servers has a batcher for each server that keeps buckets, so that a server that hangs
@@ -132,7 +132,7 @@ func (s *servers) reload(err error) {
 		return
 	}
 	switch class, _ := classify(err); class {
-	case ClassConnect, ClassLost, ratelimit.ClassTimeout, ClassCluster, ClassReadOnly:
+	case ClassConnect, ClassLost, store.ClassTimeout, ClassCluster, ClassReadOnly:
 	default:
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestPartition: the part of a key is "" with one server, and its shard with a Ring, after
@@ -27,7 +28,7 @@ func TestPartition(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Take(t.Context(), ratelimit.Request{Key: "key", Policy: p, Cost: 1}); err != nil {
+	if _, err := s.Take(t.Context(), store.Request{Key: "key", Limits: p.Compiled(), Cost: 1}); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -19,7 +20,7 @@ func TestShadowLimits(t *testing.T) {
 	limits := []ratelimit.Limit{ratelimit.PerDay(13), ratelimit.PerDay(9).Named("b"), ratelimit.PerDay(5).WithBurst(11).Named("c")}
 	limiter := func(prefix string, limits ...ratelimit.Limit) *ratelimit.Limiter {
 		t.Helper()
-		l, err := ratelimit.New(newStore(t, patient(t, server.address), Config{Prefix: prefix}), policy(t, limits...), ratelimit.Config{Timeout: 10 * time.Second})
+		l, err := ratelimit.New(newStore(t, patient(t, server.address), Config{Prefix: prefix}), testkit.Policy(t, limits...), ratelimit.Config{Timeout: 10 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,14 +44,14 @@ func TestShadowLimits(t *testing.T) {
 	for range 400 {
 		key, n := strconv.Itoa(rng.IntN(20)), costs[rng.IntN(len(costs))]
 		want, got := allow(enforcing, key, n), allow(watching, key, n)
-		if !got.Allowed || !got.Shadow || got.WouldDeny == want.Allowed || got.Remaining != want.Remaining {
+		if !got.Allowed || !got.Shadow() || got.WouldDeny() == want.Allowed || got.Remaining() != want.Remaining() {
 			t.Fatalf("cost %d: %+v, enforced %+v", n, got, want)
 		}
 		if !want.Allowed {
 			denied++
 		}
 		want, got = allow(alone[0], key, n), allow(mixed, key, n)
-		if got.Shadow || got.Allowed != want.Allowed || got.Remaining != want.Remaining || got.Len() != 1 {
+		if got.Shadow() || got.Allowed != want.Allowed || got.Remaining() != want.Remaining() || got.Len() != 1 {
 			t.Fatalf("cost %d: %+v, without shadow limits %+v", n, got, want)
 		}
 		for i := range got.ShadowLen() {
@@ -61,11 +62,11 @@ func TestShadowLimits(t *testing.T) {
 			if !known {
 				continue
 			}
-			if one := allow(alone[i+1], key, n); s.Violated == one.Allowed || s.Remaining != one.Remaining || s.Violated && !got.WouldDeny {
+			if one := allow(alone[i+1], key, n); s.Violated == one.Allowed || s.Remaining != one.Remaining() || s.Violated && !got.WouldDeny() {
 				t.Fatalf("cost %d: %+v, on its own %+v", n, s, one)
 			}
 		}
-		if got.WouldDeny && n > 0 {
+		if got.WouldDeny() && n > 0 {
 			would++
 		}
 	}
@@ -86,7 +87,7 @@ func TestShadowLimits(t *testing.T) {
 					state = s
 				}
 			}
-			if one := allow(want, key, 0); state.Remaining != one.Remaining {
+			if one := allow(want, key, 0); state.Remaining != one.Remaining() {
 				t.Errorf("%s: %+v, as a shadow limit %+v", key, state, one)
 			}
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // slots is what a store on one address has learned about hash slots behind it. Hosted
@@ -60,5 +60,5 @@ func (s *Store) reaches(ctx context.Context) error {
 		return nil
 	}
 	class, _ := classify(err)
-	return &ratelimit.StoreError{Class: class, Err: s.explain(err), NotCharged: true}
+	return &store.Error{Class: class, Err: s.explain(err), NotCharged: true}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
@@ -89,7 +90,7 @@ func TestHiddenSlots(t *testing.T) {
 
 			var calls []*call
 			for i := range 12 {
-				r := ratelimit.Request{Key: fmt.Sprint(i % 4), Policy: p, Cost: 2, Timeout: patience}
+				r := store.Request{Key: fmt.Sprint(i % 4), Limits: p, Cost: 2, Timeout: patience}
 				calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.tag(r.Key)))
 			}
 			s.send(t.Context(), calls)
@@ -106,7 +107,7 @@ func TestHiddenSlots(t *testing.T) {
 				if n != 2 { // of 3: each costs 2 of 5
 					t.Errorf("key %s: %d of 3 calls were admitted; want 2", key, n)
 				}
-				if d, err := s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Timeout: patience}); err != nil || d.Debts[1].Micros/(86_400_000_000/100) > 4 {
+				if d, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Timeout: patience}); err != nil || d.Debts[1].Micros/(86_400_000_000/100) > 4 {
 					t.Errorf("key %s owes %+v, %v; want 4 tokens of 100", key, d.Debts[1], err)
 				}
 			}
@@ -124,7 +125,7 @@ func TestHiddenSlots(t *testing.T) {
 				t.Errorf("%d script calls were rejected; want only the first", n)
 			}
 			h := checked(t, s)
-			if h.Status != ratelimit.StatusOK || !slices.ContainsFunc(h.Warnings, namesSlots) {
+			if h.Status != store.StatusOK || !slices.ContainsFunc(h.Warnings, namesSlots) {
 				t.Errorf("%+v; want ok, and a warning that names it", h)
 			}
 		})
@@ -133,11 +134,11 @@ func TestHiddenSlots(t *testing.T) {
 
 // checked returns the health of a store that is expected to be well, on a machine that may
 // be slow.
-func checked(t *testing.T, s *Store) (h ratelimit.Health) {
+func checked(t *testing.T, s *Store) (h store.Health) {
 	t.Helper()
 	s.longest.Store(int64(patience))
 	_ = wellWithin(patience, func() error {
-		if h = s.Check(t.Context()); h.Status != ratelimit.StatusOK {
+		if h = s.Check(t.Context()); h.Status != store.StatusOK {
 			return redisError("not yet")
 		}
 		return nil
@@ -155,11 +156,11 @@ func TestCheckFindsHiddenSlots(t *testing.T) {
 	client.AddHook(hook)
 	s := newStore(t, client, Config{})
 	h := checked(t, s)
-	if h.Status != ratelimit.StatusOK || !slices.ContainsFunc(h.Warnings, namesSlots) || hook.rejected.Load() != 1 {
+	if h.Status != store.StatusOK || !slices.ContainsFunc(h.Warnings, namesSlots) || hook.rejected.Load() != 1 {
 		t.Errorf("%+v, %d script calls rejected", h, hook.rejected.Load())
 	}
 	whole := newStore(t, patient(t, server.Addr()), Config{})
-	if h := checked(t, whole); h.Status != ratelimit.StatusOK || slices.ContainsFunc(h.Warnings, namesSlots) || whole.slots.split.Load() {
+	if h := checked(t, whole); h.Status != store.StatusOK || slices.ContainsFunc(h.Warnings, namesSlots) || whole.slots.split.Load() {
 		t.Errorf("a server without slots: %+v", h)
 	}
 	if keys := server.Keys(); slices.ContainsFunc(keys, func(key string) bool { return !strings.HasSuffix(key, ":keyrate probe") }) { // those have the marker of a Reset
@@ -226,7 +227,7 @@ func oneNodeOfSlots(t *testing.T, during time.Duration) {
 	defer client.Close()
 	s := newStore(t, client, Config{})
 	p := policy(t, ratelimit.PerDay(1_000_000), ratelimit.PerDay(2_000_000).Named("other"))
-	token, _ := p.Bucket(0).Cost(1)
+	token, _ := p[0].Cost(1)
 	const callers = 64
 	var admitted [callers]int64
 	var failed atomic.Int64
@@ -235,7 +236,7 @@ func oneNodeOfSlots(t *testing.T, during time.Duration) {
 	for i := range callers {
 		wg.Go(func() {
 			for time.Now().Before(end) {
-				d, err := s.Take(t.Context(), ratelimit.Request{Key: fmt.Sprint("key ", i), Policy: p, Cost: 1, Timeout: patience})
+				d, err := s.Take(t.Context(), store.Request{Key: fmt.Sprint("key ", i), Limits: p, Cost: 1, Timeout: patience})
 				if err != nil {
 					if failed.Add(1) == 1 {
 						t.Error(err)
@@ -250,7 +251,7 @@ func oneNodeOfSlots(t *testing.T, during time.Duration) {
 	var total int64
 	for i := range admitted {
 		total += admitted[i]
-		d, err := s.Take(t.Context(), ratelimit.Request{Key: fmt.Sprint("key ", i), Policy: p, Timeout: patience})
+		d, err := s.Take(t.Context(), store.Request{Key: fmt.Sprint("key ", i), Limits: p, Timeout: patience})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +264,7 @@ func oneNodeOfSlots(t *testing.T, during time.Duration) {
 		t.Errorf("%d calls failed, %d were admitted, slots seen: %v", failed.Load(), total, s.slots.split.Load())
 	}
 	h := checked(t, s)
-	if h.Status != ratelimit.StatusOK || len(h.Warnings) != 1 || !strings.Contains(h.Warnings[0], "CROSSSLOT") {
+	if h.Status != store.StatusOK || len(h.Warnings) != 1 || !strings.Contains(h.Warnings[0], "CROSSSLOT") {
 		t.Errorf("%+v; want ok, and one warning of the slots", h)
 	}
 	t.Logf("%d calls in %v, %d failed", total, during, failed.Load())
@@ -284,11 +285,11 @@ func TestClusterThroughPlainClient(t *testing.T) {
 		return newStore(t, client, Config{})
 	}
 	p := policy(t, ratelimit.PerHour(1_000_000))
-	take := func(s ratelimit.Store, key string) (ratelimit.Decision, error) {
-		return s.Take(t.Context(), ratelimit.Request{Key: key, Policy: p, Cost: 1, Timeout: patience})
+	take := func(s store.Store, key string) (store.Decision, error) {
+		return s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: 1, Timeout: patience})
 	}
 	explained := func(err error) bool {
-		return ratelimit.ErrorClass(err) == ClassCluster && strings.Contains(err.Error(), "add cluster=true") && strings.Contains(err.Error(), "redis.ClusterClient")
+		return store.ErrorClass(err) == ClassCluster && strings.Contains(err.Error(), "add cluster=true") && strings.Contains(err.Error(), "redis.ClusterClient")
 	}
 
 	t.Run("decisions", func(t *testing.T) {
@@ -340,7 +341,7 @@ func TestClusterThroughPlainClient(t *testing.T) {
 		s.longest.Store(int64(patience))
 		for range 3 {
 			h := s.Check(t.Context())
-			if h.Status != ratelimit.StatusFailed || h.Parts[0].Class != ClassCluster || len(h.Warnings) == 0 || !strings.Contains(h.Warnings[0], "add cluster=true") {
+			if h.Status != store.StatusFailed || h.Parts[0].Class != ClassCluster || len(h.Warnings) == 0 || !strings.Contains(h.Warnings[0], "add cluster=true") {
 				t.Errorf("%+v; want it to fail and to say what to change", h)
 			}
 		}
@@ -373,14 +374,14 @@ func TestClusterThroughPlainClient(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if h := checked(t, s); h.Status != ratelimit.StatusOK || len(h.Parts) != 2 || len(h.Warnings) != 0 {
+		if h := checked(t, s); h.Status != store.StatusOK || len(h.Parts) != 2 || len(h.Warnings) != 0 {
 			t.Errorf("%+v", h)
 		}
 	})
 	t.Run("one node gets all slots", func(t *testing.T) { // must be the last: it changes the nodes
 		s := open(url)
 		s.longest.Store(int64(patience))
-		if h := s.Check(t.Context()); h.Status != ratelimit.StatusFailed {
+		if h := s.Check(t.Context()); h.Status != store.StatusFailed {
 			t.Fatalf("%+v", h)
 		}
 		id := nodes[0].text(t, "cluster", "myid")
@@ -404,7 +405,7 @@ func TestClusterThroughPlainClient(t *testing.T) {
 			_, err := take(s, "any")
 			return err
 		})
-		if h := checked(t, s); err != nil || h.Status != ratelimit.StatusOK {
+		if h := checked(t, s); err != nil || h.Status != store.StatusOK {
 			t.Errorf("%v, %+v; want it to be well again", err, h)
 		}
 	})
@@ -419,12 +420,12 @@ func TestPlainServerThroughClusterClient(t *testing.T) {
 	}
 	defer client.Close()
 	s := newStore(t, client, Config{})
-	_, err = s.Take(t.Context(), ratelimit.Request{Key: "k", Policy: policy(t, ratelimit.PerHour(1)), Cost: 1, Timeout: patience})
-	if ratelimit.ErrorClass(err) != ClassCluster || !strings.Contains(err.Error(), "remove cluster=true") {
+	_, err = s.Take(t.Context(), store.Request{Key: "k", Limits: policy(t, ratelimit.PerHour(1)), Cost: 1, Timeout: patience})
+	if store.ErrorClass(err) != ClassCluster || !strings.Contains(err.Error(), "remove cluster=true") {
 		t.Errorf("%v; want it to say what to change", err)
 	}
 	h := s.Check(t.Context())
-	if h.Status != ratelimit.StatusFailed || h.Parts[0].Class != ClassCluster || len(h.Warnings) != 1 || !strings.Contains(h.Warnings[0], "remove cluster=true") {
+	if h.Status != store.StatusFailed || h.Parts[0].Class != ClassCluster || len(h.Warnings) != 1 || !strings.Contains(h.Warnings[0], "remove cluster=true") {
 		t.Errorf("%+v; want it to say what to change", h)
 	}
 }

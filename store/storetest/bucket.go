@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 var bucketClauses = []clause{
@@ -12,7 +14,7 @@ var bucketClauses = []clause{
 	{name: "WaitAdmits", promise: "a call is admitted after the wait that follows from the debt, and not a microsecond earlier", check: checkWait},
 	{name: "DenialChargesNothing", promise: "a denied call costs nothing", check: checkDenial},
 	{name: "RefillToFullOnly", promise: "an idle bucket refills up to Burst and no further", check: checkRefill},
-	{name: "ProvesItself", promise: "ratelimit.Prove finds the store sound, each time", check: checkProve},
+	{name: "ProvesItself", promise: "store.Probe finds the store sound, each time", check: checkProve},
 }
 
 var fivePerSecond = policy(ratelimit.PerSecond(5))
@@ -32,7 +34,7 @@ func checkBurst(p *probe) {
 	}
 	d := p.deny("burst", fivePerSecond, 1)
 	p.debts("in a denial", fivePerSecond, d, micros(1_000_000))
-	if wait := fivePerSecond.Bucket(0).RetryAfter(d.Debts[0], 1); wait != 200*time.Millisecond {
+	if wait := fivePerSecond[0].RetryAfter(d.Debts[0], 1); wait != 200*time.Millisecond {
 		p.fail("the wait that follows from the debt is %v; want 200ms", wait)
 	}
 }
@@ -44,11 +46,11 @@ func checkWait(p *probe) {
 		{Rate: 1, Period: 1900 * time.Millisecond, Burst: 2},
 		{Rate: 700_001, Period: time.Second, Burst: 2},
 		{Rate: 3, Period: time.Hour, Burst: 10},
-		{Rate: 1, Period: ratelimit.MaxRefill / 2, Burst: 2},
+		{Rate: 1, Period: gcra.MaxRefill / 2, Burst: 2},
 	} {
 		both, key := policy(l), "wait "+l.String()
-		b := both.Bucket(0)
-		p.admit(key, both, b.Limit().Burst)
+		b := &both[0]
+		p.admit(key, both, b.Burst())
 		for _, cost := range []int{1, 2} {
 			wait := b.RetryAfter(p.deny(key, both, cost).Debts[0], cost)
 			if wait > time.Microsecond {
@@ -95,7 +97,7 @@ func checkRefill(p *probe) {
 
 func checkProve(p *probe) {
 	for range 3 {
-		if err := ratelimit.Prove(p.ctx, p.store, answerTime); err != nil {
+		if err := store.Probe(p.ctx, p.store, answerTime); err != nil {
 			p.fail("Prove returned an error: %v", err)
 		}
 	}

@@ -14,7 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A modelStore is a correct store: the model behind a lock. Its fields make it wrong in
@@ -24,9 +25,9 @@ type modelStore struct {
 	m     *Model
 	clock func() int64 // in microseconds
 
-	none  func(r ratelimit.Request) (ratelimit.Decision, error) // decides without a policy
-	take  func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision
-	reset func(s *modelStore, now int64, key string, p *ratelimit.Policy)
+	none  func(r store.Request) (store.Decision, error) // decides without a policy
+	take  func(s *modelStore, now int64, r store.Request) store.Decision
+	reset func(s *modelStore, now int64, key string, p []store.Limit)
 }
 
 func newModelStore() *modelStore {
@@ -34,8 +35,8 @@ func newModelStore() *modelStore {
 	return &modelStore{m: NewModel(), clock: func() int64 { return int64(time.Since(start)/time.Microsecond) + 1 }}
 }
 
-func (s *modelStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
-	if r.Policy == nil || r.Policy.Len() == 0 {
+func (s *modelStore) Take(_ context.Context, r store.Request) (store.Decision, error) {
+	if r.Limits == nil || len(r.Limits) == 0 {
 		return s.without(r)
 	}
 	s.mu.Lock()
@@ -46,9 +47,9 @@ func (s *modelStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Dec
 	return s.m.Take(s.clock(), r), nil
 }
 
-func (s *modelStore) Reset(_ context.Context, key string, p *ratelimit.Policy) error {
-	if p == nil || p.Len() == 0 {
-		_, err := s.without(ratelimit.Request{Key: key, Policy: p, Cost: -1})
+func (s *modelStore) Reset(_ context.Context, key string, p []store.Limit) error {
+	if p == nil || len(p) == 0 {
+		_, err := s.without(store.Request{Key: key, Limits: p, Cost: -1})
 		return err
 	}
 	s.mu.Lock()
@@ -62,37 +63,36 @@ func (s *modelStore) Reset(_ context.Context, key string, p *ratelimit.Policy) e
 }
 
 // without decides a call without a policy; a Reset has cost -1.
-func (s *modelStore) without(r ratelimit.Request) (ratelimit.Decision, error) {
+func (s *modelStore) without(r store.Request) (store.Decision, error) {
 	if s.none != nil {
 		return s.none(r)
 	}
-	return ratelimit.Decision{}, errors.New("no policy")
+	return store.Decision{}, errors.New("no policy")
 }
 
 // bucket returns the model's bucket of the first limit, or nil.
-func (s *modelStore) bucket(r ratelimit.Request) *modelBucket {
-	return s.m.buckets[bucketName{r.Key, r.Policy.Bucket(0).Limit().Name}]
+func (s *modelStore) bucket(r store.Request) *modelBucket {
+	return s.m.buckets[bucketName{r.Key, r.Limits[0].Name}]
 }
 
 // owe makes the bucket of limit i owe d.
-func (s *modelStore) owe(now int64, r ratelimit.Request, i int, d *big.Rat) {
-	l := r.Policy.Bucket(i).Limit()
-	s.m.store(now, r.Key, l.Name, d, s.m.termsOf(l))
+func (s *modelStore) owe(now int64, r store.Request, i int, d *big.Rat) {
+	l := &r.Limits[i]
+	s.m.store(now, r.Key, l.Name, d, s.m.termsOf(&l.Rate))
 }
 
 // rat returns a debt as a fraction.
-func rat(b *ratelimit.Bucket, d ratelimit.Debt) *big.Rat {
+func rat(b *store.Limit, d gcra.Debt) *big.Rat {
 	f := big.NewRat(int64(d.Frac), int64(b.Denominator()))
 	return f.Add(f, new(big.Rat).SetInt64(d.Micros))
 }
 
 // renamed returns a policy of one limit with another name, and other policies as they are.
-func renamed(p *ratelimit.Policy, name func(string) string) *ratelimit.Policy {
-	if p.Len() != 1 {
+func renamed(p []store.Limit, name func(string) string) []store.Limit {
+	if len(p) != 1 {
 		return p
 	}
-	l := p.Bucket(0).Limit()
-	return policy(l.Named(name(l.Name)))
+	return []store.Limit{store.NewLimit(name(p[0].Name), p[0].Rate)}
 }
 
 func constant(s string) func(string) string { return func(string) string { return s } }
@@ -103,34 +103,35 @@ type floatStore struct {
 	full map[bucketName]float64 // in seconds
 }
 
-func (s *floatStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s *floatStore) Take(_ context.Context, r store.Request) (store.Decision, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	micros := s.clock()
 	now := float64(micros) / 1e6
-	d := ratelimit.Decision{Allowed: r.Cost >= 0, Now: micros}
-	var found, after [ratelimit.MaxLimits]float64
-	for i := range r.Policy.Len() {
-		l := r.Policy.Bucket(i).Limit()
-		token := l.Period.Seconds() / float64(l.Rate)
-		found[i] = min(max(0, s.full[bucketName{r.Key, l.Name}]-now), token*float64(l.Burst))
+	d := store.Decision{Allowed: r.Cost >= 0, Now: micros}
+	var found, after [store.MaxLimits]float64
+	for i := range len(r.Limits) {
+		l := &r.Limits[i]
+		num, den := l.Interval()
+		token := float64(num) / float64(den) / 1e6
+		found[i] = min(max(0, s.full[bucketName{r.Key, l.Name}]-now), token*float64(l.Burst()))
 		after[i] = found[i] + token*float64(r.Cost)
-		d.Allowed = d.Allowed && after[i] <= token*float64(l.Burst)
+		d.Allowed = d.Allowed && after[i] <= token*float64(l.Burst())
 	}
-	for i := range r.Policy.Len() {
+	for i := range len(r.Limits) {
 		owed := found[i]
 		if d.Allowed {
 			owed = after[i]
-			s.full[bucketName{r.Key, r.Policy.Bucket(i).Limit().Name}] = now + owed
+			s.full[bucketName{r.Key, r.Limits[i].Name}] = now + owed
 		}
-		d.Debts[i] = asDebt(owed, r.Policy.Bucket(i).Denominator())
+		d.Debts[i] = asDebt(owed, r.Limits[i].Denominator())
 	}
 	return d, nil
 }
 
-func asDebt(seconds float64, den uint32) ratelimit.Debt {
+func asDebt(seconds float64, den uint32) gcra.Debt {
 	whole, frac := math.Modf(seconds * 1e6)
-	return ratelimit.Debt{Micros: int64(whole), Frac: uint32(frac * float64(den))}
+	return gcra.Debt{Micros: int64(whole), Frac: uint32(frac * float64(den))}
 }
 
 // A windowStore counts calls in windows of one period.
@@ -139,14 +140,14 @@ type windowStore struct {
 	taken map[string]int
 }
 
-func (s *windowStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s *windowStore) Take(_ context.Context, r store.Request) (store.Decision, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock()
-	b := r.Policy.Bucket(0)
-	period := int64(b.Limit().Period / time.Microsecond)
+	b := &r.Limits[0]
+	period := b.Capacity().Micros // a window of one refill
 	key := fmt.Sprint(r.Key, now/period)
-	d := ratelimit.Decision{Now: now, Allowed: r.Cost >= 0 && s.taken[key]+r.Cost <= b.Limit().Burst}
+	d := store.Decision{Now: now, Allowed: r.Cost >= 0 && s.taken[key]+r.Cost <= b.Burst()}
 	if d.Allowed {
 		s.taken[key] += r.Cost
 	}
@@ -157,7 +158,7 @@ func (s *windowStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.De
 // A raceStore reads, yields to other goroutines, and then charges.
 type raceStore struct{ *modelStore }
 
-func (s raceStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s raceStore) Take(_ context.Context, r store.Request) (store.Decision, error) {
 	s.mu.Lock()
 	d := s.m.Peek(s.clock(), r)
 	s.mu.Unlock()
@@ -165,8 +166,8 @@ func (s raceStore) Take(_ context.Context, r ratelimit.Request) (ratelimit.Decis
 	if d.Allowed {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for i := range r.Policy.Len() {
-			s.owe(d.Now, r, i, rat(r.Policy.Bucket(i), d.Debts[i]))
+		for i := range len(r.Limits) {
+			s.owe(d.Now, r, i, rat(&r.Limits[i], d.Debts[i]))
 		}
 	}
 	return d, nil
@@ -188,15 +189,15 @@ func (s *busyStore) enter() error {
 	return nil
 }
 
-func (s *busyStore) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s *busyStore) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	if err := s.enter(); err != nil {
-		return ratelimit.Decision{}, err
+		return store.Decision{}, err
 	}
 	defer s.busy.Unlock()
 	return s.modelStore.Take(ctx, r)
 }
 
-func (s *busyStore) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
+func (s *busyStore) Reset(ctx context.Context, key string, p []store.Limit) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
@@ -207,11 +208,11 @@ func (s *busyStore) Reset(ctx context.Context, key string, p *ratelimit.Policy) 
 // A retryStore charges a call twice if its context has ended.
 type retryStore struct{ *modelStore }
 
-func (s retryStore) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (s retryStore) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	d, err := s.modelStore.Take(ctx, r)
 	if ctx.Err() != nil {
 		_, _ = s.modelStore.Take(ctx, r)
-		return ratelimit.Decision{}, ctx.Err()
+		return store.Decision{}, ctx.Err()
 	}
 	return d, err
 }
@@ -220,72 +221,72 @@ func (s retryStore) Take(ctx context.Context, r ratelimit.Request) (ratelimit.De
 type control struct {
 	name    string
 	clauses string
-	store   func() ratelimit.Store
+	store   func() store.Store
 }
 
 func controls() []control {
 	// changed returns the model with another Take.
-	changed := func(take func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision) func() ratelimit.Store {
-		return func() ratelimit.Store {
+	changed := func(take func(s *modelStore, now int64, r store.Request) store.Decision) func() store.Store {
+		return func() store.Store {
 			s := newModelStore()
 			s.take = take
 			return s
 		}
 	}
 	// asked returns the model with changed requests.
-	asked := func(change func(s *modelStore, now int64, r *ratelimit.Request)) func() ratelimit.Store {
-		return changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+	asked := func(change func(s *modelStore, now int64, r *store.Request)) func() store.Store {
+		return changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			change(s, now, &r)
 			return s.m.Take(now, r)
 		})
 	}
 	// answered returns the model with changed answers.
-	answered := func(change func(r ratelimit.Request, d *ratelimit.Decision)) func() ratelimit.Store {
-		return changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+	answered := func(change func(r store.Request, d *store.Decision)) func() store.Store {
+		return changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			d := s.m.Take(now, r)
 			change(r, &d)
 			return d
 		})
 	}
 	// knows returns the model with changed knowledge.
-	knows := func(change func(s *modelStore, now int64, r *ratelimit.Request, i int, k *ratelimit.Known)) func() ratelimit.Store {
-		return asked(func(s *modelStore, now int64, r *ratelimit.Request) {
+	knows := func(change func(s *modelStore, now int64, r *store.Request, i int, k *store.Known)) func() store.Store {
+		return asked(func(s *modelStore, now int64, r *store.Request) {
 			if r.Known == nil {
 				return
 			}
 			known := *r.Known
-			for i := range r.Policy.Len() {
+			for i := range len(r.Limits) {
 				change(s, now, r, i, &known[i])
 			}
 			r.Known = &known
 		})
 	}
 	// keyed returns the model with changed keys.
-	keyed := func(key func(string) string) func() ratelimit.Store {
-		return asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Key = key(r.Key) })
+	keyed := func(key func(string) string) func() store.Store {
+		return asked(func(_ *modelStore, _ int64, r *store.Request) { r.Key = key(r.Key) })
 	}
 	// resets returns the model with another Reset.
-	resets := func(reset func(s *modelStore, now int64, key string, p *ratelimit.Policy)) func() ratelimit.Store {
-		return func() ratelimit.Store {
+	resets := func(reset func(s *modelStore, now int64, key string, p []store.Limit)) func() store.Store {
+		return func() store.Store {
 			s := newModelStore()
 			s.reset = reset
 			return s
 		}
 	}
 	// without returns the model with other decisions without a policy.
-	without := func(none func(r ratelimit.Request) (ratelimit.Decision, error)) func() ratelimit.Store {
-		return func() ratelimit.Store {
+	without := func(none func(r store.Request) (store.Decision, error)) func() store.Store {
+		return func() store.Store {
 			s := newModelStore()
 			s.none = none
 			return s
 		}
 	}
 	errNone := errors.New("no policy")
-	oneByOne := changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
-		all := ratelimit.Decision{Allowed: true, Now: now}
-		for i, l := range r.Policy.Limits() {
+	oneByOne := changed(func(s *modelStore, now int64, r store.Request) store.Decision {
+		all := store.Decision{Allowed: true, Now: now}
+		for i := range r.Limits {
 			one := r
-			one.Policy, one.Known = policy(l), nil
+			one.Limits, one.Known = r.Limits[i:i+1], nil
 			d := s.m.Take(now, one)
 			all.Debts[i] = d.Debts[0]
 			all.Allowed = all.Allowed && d.Allowed
@@ -294,28 +295,28 @@ func controls() []control {
 	})
 
 	return []control{
-		{"admits everything", "BurstThenDenial ProvesItself EveryWindow ConcurrentCalls Model", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Allowed = true })},
-		{"denies everything", "FreshBucketIsFull BurstThenDenial ConcurrentCalls ProvesItself EveryWindow AnyKey", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Allowed = false })},
-		{"starts with a debt", "FreshBucketIsFull Model", asked(func(s *modelStore, now int64, r *ratelimit.Request) {
+		{"admits everything", "BurstThenDenial ProvesItself EveryWindow ConcurrentCalls Model", answered(func(_ store.Request, d *store.Decision) { d.Allowed = true })},
+		{"denies everything", "FreshBucketIsFull BurstThenDenial ConcurrentCalls ProvesItself EveryWindow AnyKey", answered(func(_ store.Request, d *store.Decision) { d.Allowed = false })},
+		{"starts with a debt", "FreshBucketIsFull Model", asked(func(s *modelStore, now int64, r *store.Request) {
 			if s.bucket(*r) == nil {
 				s.owe(now, *r, 0, big.NewRat(1, 1))
 			}
 		})},
-		{"charges denials", "DenialChargesNothing Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		{"charges denials", "DenialChargesNothing Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			d := s.m.Take(now, r)
 			if !d.Allowed {
-				s.owe(now, r, 0, s.m.termsOf(r.Policy.Bucket(0).Limit()).capacity)
+				s.owe(now, r, 0, s.m.termsOf(&r.Limits[0].Rate).capacity)
 			}
 			return d
 		})},
-		{"forgets the debt on a denial", "DenialChargesNothing WaitAdmits Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		{"forgets the debt on a denial", "DenialChargesNothing WaitAdmits Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			d := s.m.Take(now, r)
 			if !d.Allowed {
-				s.m.Reset(now, r.Key, r.Policy)
+				s.m.Reset(now, r.Key, r.Limits)
 			}
 			return d
 		})},
-		{"saves tokens up beyond the burst", "RefillToFullOnly", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		{"saves tokens up beyond the burst", "RefillToFullOnly", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			var full *big.Rat
 			if b := s.bucket(r); b != nil && b.full.Cmp(new(big.Rat).SetInt64(now)) < 0 {
 				full = b.full
@@ -324,52 +325,52 @@ func controls() []control {
 			if full != nil && d.Allowed && r.Cost > 0 {
 				cost := new(big.Rat).SetInt64(int64(r.Cost))
 				b := s.bucket(r)
-				b.full = cost.Mul(cost, s.m.termsOf(r.Policy.Bucket(0).Limit()).token).Add(cost, full)
+				b.full = cost.Mul(cost, s.m.termsOf(&r.Limits[0].Rate).token).Add(cost, full)
 			}
 			return d
 		})},
-		{"charges one token for cost 0", "CostZeroChargesNothing Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+		{"charges one token for cost 0", "CostZeroChargesNothing Model", asked(func(_ *modelStore, _ int64, r *store.Request) {
 			if r.Cost == 0 {
 				r.Cost = 1
 			}
 		})},
-		{"takes the burst for a cost above it", "CostAboveBurst Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
-			r.Cost = min(r.Cost, r.Policy.Bucket(0).Limit().Burst)
+		{"takes the burst for a cost above it", "CostAboveBurst Model", asked(func(_ *modelStore, _ int64, r *store.Request) {
+			r.Cost = min(r.Cost, r.Limits[0].Burst())
 		})},
-		{"gives tokens for a negative cost", "NegativeCost Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		{"gives tokens for a negative cost", "NegativeCost Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			d := s.m.Take(now, r)
 			if r.Cost < 0 {
-				s.m.Reset(now, r.Key, r.Policy)
+				s.m.Reset(now, r.Key, r.Limits)
 			}
 			return d
 		})},
-		{"admits a negative cost", "NegativeCost Model", answered(func(r ratelimit.Request, d *ratelimit.Decision) { d.Allowed = d.Allowed || r.Cost < 0 })},
-		{"charges one token for any cost", "CostsAddUp CostAboveBurst Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Cost = min(r.Cost, 1) })},
+		{"admits a negative cost", "NegativeCost Model", answered(func(r store.Request, d *store.Decision) { d.Allowed = d.Allowed || r.Cost < 0 })},
+		{"charges one token for any cost", "CostsAddUp CostAboveBurst Model", asked(func(_ *modelStore, _ int64, r *store.Request) { r.Cost = min(r.Cost, 1) })},
 		{"decides one limit after the other", "SeveralLimitsTogether ConcurrentLimits Model", oneByOne},
-		{"has separate buckets for each policy", "SharedLimit Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Key += fmt.Sprint(r.Policy.Limits()) })},
-		{"ignores names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Policy = renamed(r.Policy, constant("x")) })},
-		{"ignores the case of names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Policy = renamed(r.Policy, strings.ToLower) })},
-		{"cuts names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
-			r.Policy = renamed(r.Policy, func(name string) string { return name[:min(len(name), 60)] })
+		{"has separate buckets for each policy", "SharedLimit Model", asked(func(_ *modelStore, _ int64, r *store.Request) { r.Key += fmt.Sprint(r.Limits) })},
+		{"ignores names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *store.Request) { r.Limits = renamed(r.Limits, constant("x")) })},
+		{"ignores the case of names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *store.Request) { r.Limits = renamed(r.Limits, strings.ToLower) })},
+		{"cuts names", "NamesSeparate", asked(func(_ *modelStore, _ int64, r *store.Request) {
+			r.Limits = renamed(r.Limits, func(name string) string { return name[:min(len(name), 60)] })
 		})},
-		{"returns debts in reverse order", "DebtsInOrder SeveralLimitsTogether", answered(func(r ratelimit.Request, d *ratelimit.Decision) { slices.Reverse(d.Debts[:r.Policy.Len()]) })},
-		{"returns debts of limits that do not exist", "DebtsInOrder Model", answered(func(r ratelimit.Request, d *ratelimit.Decision) {
-			if r.Policy.Len() < len(d.Debts) {
+		{"returns debts in reverse order", "DebtsInOrder SeveralLimitsTogether", answered(func(r store.Request, d *store.Decision) { slices.Reverse(d.Debts[:len(r.Limits)]) })},
+		{"returns debts of limits that do not exist", "DebtsInOrder Model", answered(func(r store.Request, d *store.Decision) {
+			if len(r.Limits) < len(d.Debts) {
 				d.Debts[3] = d.Debts[0]
 			}
 		})},
-		{"admits without a policy", "NoPolicy", without(func(ratelimit.Request) (ratelimit.Decision, error) { return ratelimit.Decision{Allowed: true}, nil })},
-		{"denies without a policy", "NoPolicy", without(func(ratelimit.Request) (ratelimit.Decision, error) { return ratelimit.Decision{}, nil })},
-		{"panics without a policy", "NoPolicy", without(func(r ratelimit.Request) (ratelimit.Decision, error) {
-			return ratelimit.Decision{}, fmt.Errorf("%d", r.Policy.Len()+[]int{}[0])
+		{"admits without a policy", "NoPolicy", without(func(store.Request) (store.Decision, error) { return store.Decision{Allowed: true}, nil })},
+		{"denies without a policy", "NoPolicy", without(func(store.Request) (store.Decision, error) { return store.Decision{}, nil })},
+		{"panics without a policy", "NoPolicy", without(func(r store.Request) (store.Decision, error) {
+			return store.Decision{}, fmt.Errorf("%d", len(r.Limits)+[]int{}[0])
 		})},
-		{"admits under a zero policy", "NoPolicy", without(func(r ratelimit.Request) (d ratelimit.Decision, err error) {
-			if r.Policy == nil {
+		{"admits under a zero policy", "NoPolicy", without(func(r store.Request) (d store.Decision, err error) {
+			if r.Limits == nil {
 				err = errNone
 			}
 			return d, err
 		})},
-		{"resets without a policy", "NoPolicy", without(func(r ratelimit.Request) (d ratelimit.Decision, err error) {
+		{"resets without a policy", "NoPolicy", without(func(r store.Request) (d store.Decision, err error) {
 			if r.Cost >= 0 {
 				err = errNone
 			}
@@ -381,51 +382,56 @@ func controls() []control {
 		{"cuts keys at 64 KiB", "AnyKey", keyed(func(key string) string { return key[:min(len(key), 1<<16)] })},
 		{"repairs keys that are not UTF-8", "AnyKey", keyed(func(key string) string { return strings.ToValidUTF8(key, "\ufffd") })},
 		{"unquotes keys", "AnyKey", keyed(func(key string) string { return strings.ReplaceAll(key, "%20", " ") })},
-		{"joins key and name", "KeyAndNameStaySeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
-			r.Key += "|" + r.Policy.Bucket(0).Limit().Name
-			r.Policy = renamed(r.Policy, constant("x"))
+		{"joins key and name", "KeyAndNameStaySeparate", asked(func(_ *modelStore, _ int64, r *store.Request) {
+			r.Key += "|" + r.Limits[0].Name
+			r.Limits = renamed(r.Limits, constant("x"))
 		})},
-		{"joins key and name without a separator", "KeyAndNameStaySeparate", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
-			r.Key += r.Policy.Bucket(0).Limit().Name
-			r.Policy = renamed(r.Policy, constant("x"))
+		{"joins key and name without a separator", "KeyAndNameStaySeparate", asked(func(_ *modelStore, _ int64, r *store.Request) {
+			r.Key += r.Limits[0].Name
+			r.Limits = renamed(r.Limits, constant("x"))
 		})},
 		{"has a hash of 8 bits", "ManyKeys", keyed(func(key string) string {
 			h := fnv.New32()
 			_, _ = h.Write([]byte(key))
 			return string(rune(h.Sum32() % 256))
 		})},
-		{"drops buckets to make room", "ManyKeys", asked(func(s *modelStore, _ int64, _ *ratelimit.Request) {
+		{"drops buckets to make room", "ManyKeys", asked(func(s *modelStore, _ int64, _ *store.Request) {
 			if len(s.m.buckets) > 500 {
 				clear(s.m.buckets)
 			}
 		})},
-		{"counts in floating point", "FractionsAreExact ThirdsOfASecond Model", func() ratelimit.Store {
+		{"counts in floating point", "FractionsAreExact ThirdsOfASecond Model", func() store.Store {
 			return &floatStore{newModelStore(), map[bucketName]float64{}}
 		}},
-		{"counts in whole microseconds", "FractionsAreExact ThirdsOfASecond Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
-			limits := r.Policy.Limits()
+		{"counts in whole microseconds", "FractionsAreExact ThirdsOfASecond Model", asked(func(_ *modelStore, _ int64, r *store.Request) {
+			limits := slices.Clone(r.Limits)
 			for i, l := range limits {
-				limits[i].Rate, limits[i].Period = 1, max(time.Microsecond, (l.Period/time.Duration(l.Rate)).Truncate(time.Microsecond))
-				limits[i].Burst = int(min(int64(l.Burst), int64(ratelimit.MaxRefill/limits[i].Period)))
+				num, den := l.Interval()
+				token := time.Duration(max(1, num/uint64(den))) * time.Microsecond
+				rate, err := gcra.NewRate(1, token, int(min(int64(l.Burst()), int64(gcra.MaxRefill/token))))
+				if err != nil {
+					panic(err)
+				}
+				limits[i] = store.NewLimit(l.Name, rate)
 			}
-			r.Policy = policy(limits...)
+			r.Limits = limits
 		})},
-		{"returns improper fractions", "FractionsBelowTheDenominator Model", answered(func(r ratelimit.Request, d *ratelimit.Decision) {
+		{"returns improper fractions", "FractionsBelowTheDenominator Model", answered(func(r store.Request, d *store.Decision) {
 			if d.Debts[0].Micros > 0 {
 				d.Debts[0].Micros--
-				d.Debts[0].Frac += r.Policy.Bucket(0).Denominator()
+				d.Debts[0].Frac += r.Limits[0].Denominator()
 			}
 		})},
-		{"does not clamp", "LimitRaised LimitLowered Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
-			b, t := s.bucket(r), s.m.termsOf(r.Policy.Bucket(0).Limit())
+		{"does not clamp", "LimitRaised LimitLowered Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
+			b, t := s.bucket(r), s.m.termsOf(&r.Limits[0].Rate)
 			if b != nil {
 				if d := until(b.full, b.den, now, t); d.Cmp(t.capacity) > 0 {
-					return ratelimit.Decision{Now: now, Debts: [ratelimit.MaxLimits]ratelimit.Debt{parts(d, t.token.Denom())}}
+					return store.Decision{Now: now, Debts: [store.MaxLimits]gcra.Debt{parts(d, t.token.Denom())}}
 				}
 			}
 			return s.m.Take(now, r)
 		})},
-		{"writes nothing on a denial, not even a clamp", "ClampIsStored LimitRaised Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		{"writes nothing on a denial, not even a clamp", "ClampIsStored LimitRaised Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			before := map[bucketName]modelBucket{}
 			for name, b := range s.m.buckets {
 				before[name] = *b
@@ -438,17 +444,17 @@ func controls() []control {
 			}
 			return d
 		})},
-		{"gives a changed limit a new bucket", "TimeDebtStays LimitRaised SharedLimit", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
-			r.Key += r.Policy.Bucket(0).Limit().String()
+		{"gives a changed limit a new bucket", "TimeDebtStays LimitRaised SharedLimit", asked(func(_ *modelStore, _ int64, r *store.Request) {
+			r.Key += r.Limits[0].String()
 		})},
-		{"rounds other denominators down", "DenominatorRoundsUp Model", asked(func(s *modelStore, _ int64, r *ratelimit.Request) {
-			b, den := s.bucket(*r), s.m.termsOf(r.Policy.Bucket(0).Limit()).token.Denom()
+		{"rounds other denominators down", "DenominatorRoundsUp Model", asked(func(s *modelStore, _ int64, r *store.Request) {
+			b, den := s.bucket(*r), s.m.termsOf(&r.Limits[0].Rate).token.Denom()
 			if b != nil && b.den.Cmp(den) != 0 {
 				b.full = new(big.Rat).SetInt(new(big.Int).Div(b.full.Num(), b.full.Denom()))
 			}
 		})},
-		{"ignores knowledge", "KnownDebtDenies KnownDebtIsCharged KnownOfSeveralLimits UndatedKnowledgeCounts Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) { r.Known = nil })},
-		{"does not store a known debt when it charges", "KnownDebtIsCharged Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		{"ignores knowledge", "KnownDebtDenies KnownDebtIsCharged KnownOfSeveralLimits UndatedKnowledgeCounts Model", asked(func(_ *modelStore, _ int64, r *store.Request) { r.Known = nil })},
+		{"does not store a known debt when it charges", "KnownDebtIsCharged Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			d := s.m.Peek(now, r)
 			if d.Allowed {
 				r.Known = nil
@@ -456,57 +462,57 @@ func controls() []control {
 			}
 			return d
 		})},
-		{"stores a known debt when it denies", "KnownDebtDenies Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+		{"stores a known debt when it denies", "KnownDebtDenies Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			d := s.m.Take(now, r)
-			for i := range r.Policy.Len() {
-				s.owe(now, r, i, rat(r.Policy.Bucket(i), d.Debts[i]))
+			for i := range len(r.Limits) {
+				s.owe(now, r, i, rat(&r.Limits[i], d.Debts[i]))
 			}
 			return d
 		})},
-		{"prefers a known debt to its own bucket", "KnownLessThanOwn Model", asked(func(s *modelStore, now int64, r *ratelimit.Request) {
+		{"prefers a known debt to its own bucket", "KnownLessThanOwn Model", asked(func(s *modelStore, now int64, r *store.Request) {
 			if r.Known != nil {
-				for i := range r.Policy.Len() {
-					s.owe(now, *r, i, knownDebt(now, r.Known[i], s.m.termsOf(r.Policy.Bucket(i).Limit())))
+				for i := range len(r.Limits) {
+					s.owe(now, *r, i, knownDebt(now, r.Known[i], s.m.termsOf(&r.Limits[i].Rate)))
 				}
 			}
 		})},
-		{"does not clamp a known debt", "KnownAboveCapacity Model", changed(func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
-			if r.Known != nil && r.Policy.Bucket(0).Capacity().Less(r.Known[0].Debt) {
-				return ratelimit.Decision{Now: now, Debts: [ratelimit.MaxLimits]ratelimit.Debt{r.Known[0].Debt}}
+		{"does not clamp a known debt", "KnownAboveCapacity Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
+			if r.Known != nil && r.Limits[0].Capacity().Less(r.Known[0].Debt) {
+				return store.Decision{Now: now, Debts: [store.MaxLimits]gcra.Debt{r.Known[0].Debt}}
 			}
 			return s.m.Take(now, r)
 		})},
-		{"ignores the known TAT", "KnownDebtAndTAT KnownTATDenominator Model", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
-			k.TAT = ratelimit.TAT{}
+		{"ignores the known TAT", "KnownDebtAndTAT KnownTATDenominator Model", knows(func(_ *modelStore, _ int64, _ *store.Request, _ int, k *store.Known) {
+			k.TAT = gcra.TAT{}
 		})},
-		{"ignores the known debt", "KnownDebtAndTAT Model", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
+		{"ignores the known debt", "KnownDebtAndTAT Model", knows(func(_ *modelStore, _ int64, _ *store.Request, _ int, k *store.Known) {
 			if k.TAT.Den != 0 {
 				k.Debt = micros(math.MaxInt64 / 2)
 			}
 		})},
-		{"reads a fraction of another denominator as one of its own", "KnownTATDenominator", knows(func(_ *modelStore, _ int64, r *ratelimit.Request, i int, k *ratelimit.Known) {
+		{"reads a fraction of another denominator as one of its own", "KnownTATDenominator", knows(func(_ *modelStore, _ int64, r *store.Request, i int, k *store.Known) {
 			if k.TAT.Den != 0 {
-				k.TAT.Den = r.Policy.Bucket(i).Denominator()
+				k.TAT.Den = r.Limits[i].Denominator()
 				k.TAT.Frac = min(k.TAT.Frac, k.TAT.Den-1)
 			}
 		})},
-		{"uses the knowledge of one limit for all", "KnownOfSeveralLimits Model", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+		{"uses the knowledge of one limit for all", "KnownOfSeveralLimits Model", asked(func(_ *modelStore, _ int64, r *store.Request) {
 			if r.Known != nil {
 				k := r.Known[0]
-				r.Known = &ratelimit.Knowledge{k, k, k, k}
+				r.Known = &store.Knowledge{k, k, k, k}
 			}
 		})},
-		{"changes the caller's knowledge", "KnownIsOnlyRead", asked(func(_ *modelStore, _ int64, r *ratelimit.Request) {
+		{"changes the caller's knowledge", "KnownIsOnlyRead", asked(func(_ *modelStore, _ int64, r *store.Request) {
 			if r.Known != nil {
 				r.Known[0].Debt = micros(min(r.Known[0].Debt.Micros, 1_000_000))
 			}
 		})},
-		{"does not reset", "ResetFills ResetWinsOverOlderKnowledge ConcurrentReset ProvesItself Model", resets(func(*modelStore, int64, string, *ratelimit.Policy) {})},
-		{"resets all keys", "ResetFills Model", resets(func(s *modelStore, now int64, key string, p *ratelimit.Policy) {
+		{"does not reset", "ResetFills ResetWinsOverOlderKnowledge ConcurrentReset ProvesItself Model", resets(func(*modelStore, int64, string, []store.Limit) {})},
+		{"resets all keys", "ResetFills Model", resets(func(s *modelStore, now int64, key string, p []store.Limit) {
 			clear(s.m.buckets)
 			s.m.Reset(now, key, p)
 		})},
-		{"resets all limits of the key", "ResetFills Model", resets(func(s *modelStore, now int64, key string, p *ratelimit.Policy) {
+		{"resets all limits of the key", "ResetFills Model", resets(func(s *modelStore, now int64, key string, p []store.Limit) {
 			for name := range s.m.buckets {
 				if name.key == key {
 					delete(s.m.buckets, name)
@@ -514,43 +520,43 @@ func controls() []control {
 			}
 			s.m.Reset(now, key, p)
 		})},
-		{"forgets the reset", "ResetWinsOverOlderKnowledge ResetInTheSameMicrosecond Model", resets(func(s *modelStore, _ int64, key string, p *ratelimit.Policy) {
-			for _, l := range p.Limits() {
+		{"forgets the reset", "ResetWinsOverOlderKnowledge ResetInTheSameMicrosecond Model", resets(func(s *modelStore, _ int64, key string, p []store.Limit) {
+			for _, l := range p {
 				delete(s.m.buckets, bucketName{key, l.Name})
 			}
 		})},
-		{"counts an observation in the microsecond of a reset as later", "ResetInTheSameMicrosecond", knows(func(_ *modelStore, _ int64, _ *ratelimit.Request, _ int, k *ratelimit.Known) {
+		{"counts an observation in the microsecond of a reset as later", "ResetInTheSameMicrosecond", knows(func(_ *modelStore, _ int64, _ *store.Request, _ int, k *store.Known) {
 			if k.Seen != 0 {
 				k.Seen++
 			}
 		})},
-		{"ignores all knowledge of a bucket after a reset", "LaterKnowledgeCounts UndatedKnowledgeCounts Model", knows(func(s *modelStore, _ int64, r *ratelimit.Request, _ int, k *ratelimit.Known) {
+		{"ignores all knowledge of a bucket after a reset", "LaterKnowledgeCounts UndatedKnowledgeCounts Model", knows(func(s *modelStore, _ int64, r *store.Request, _ int, k *store.Known) {
 			if b := s.bucket(*r); b != nil && b.reset != 0 {
-				*k = ratelimit.Known{}
+				*k = store.Known{}
 			}
 		})},
-		{"ignores knowledge without a date after a reset", "UndatedKnowledgeCounts Model", knows(func(s *modelStore, _ int64, r *ratelimit.Request, _ int, k *ratelimit.Known) {
+		{"ignores knowledge without a date after a reset", "UndatedKnowledgeCounts Model", knows(func(s *modelStore, _ int64, r *store.Request, _ int, k *store.Known) {
 			if b := s.bucket(*r); b != nil && b.reset != 0 && k.Seen == 0 {
-				*k = ratelimit.Known{}
+				*k = store.Known{}
 			}
 		})},
-		{"ignores older knowledge of all keys after a reset of one", "ResetWinsOverOlderKnowledge", func() ratelimit.Store {
+		{"ignores older knowledge of all keys after a reset of one", "ResetWinsOverOlderKnowledge", func() store.Store {
 			s := newModelStore()
 			s.m.CoarseReset = true
 			return s
 		}},
-		{"returns the time in milliseconds", "NowIsTheClock", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Now = d.Now / 1000 * 1000 })},
-		{"returns no time", "NowIsTheClock", answered(func(_ ratelimit.Request, d *ratelimit.Decision) { d.Now = 0 })},
-		{"has a slow clock", "NowIsTheClock RefillToFullOnly WaitAdmits", func() ratelimit.Store {
+		{"returns the time in milliseconds", "NowIsTheClock", answered(func(_ store.Request, d *store.Decision) { d.Now = d.Now / 1000 * 1000 })},
+		{"returns no time", "NowIsTheClock", answered(func(_ store.Request, d *store.Decision) { d.Now = 0 })},
+		{"has a slow clock", "NowIsTheClock RefillToFullOnly WaitAdmits", func() store.Store {
 			s := newModelStore()
 			clock := s.clock
 			s.clock = func() int64 { return clock() / 2 }
 			return s
 		}},
-		{"reads, then writes", "ConcurrentCalls", func() ratelimit.Store { return raceStore{newModelStore()} }},
-		{"fails when it is busy", "ConcurrentCalls ConcurrentLimits ConcurrentReset", func() ratelimit.Store { return &busyStore{modelStore: newModelStore()} }},
-		{"charges twice when the context has ended", "CancelledContext", func() ratelimit.Store { return retryStore{newModelStore()} }},
-		{"counts in windows", "EveryWindow RefillToFullOnly WaitAdmits", func() ratelimit.Store {
+		{"reads, then writes", "ConcurrentCalls", func() store.Store { return raceStore{newModelStore()} }},
+		{"fails when it is busy", "ConcurrentCalls ConcurrentLimits ConcurrentReset", func() store.Store { return &busyStore{modelStore: newModelStore()} }},
+		{"charges twice when the context has ended", "CancelledContext", func() store.Store { return retryStore{newModelStore()} }},
+		{"counts in windows", "EveryWindow RefillToFullOnly WaitAdmits", func() store.Store {
 			return &windowStore{newModelStore(), map[string]int{}}
 		}},
 	}
@@ -568,7 +574,7 @@ func TestWrongStoresFail(t *testing.T) {
 				if at < 0 {
 					t.Fatalf("there is no clause %q", name)
 				}
-				err := clauses()[at].run(t, Harness{New: func(*testing.T) ratelimit.Store { return c.store() }, Histories: 400})
+				err := clauses()[at].run(t, Harness{New: func(*testing.T) store.Store { return c.store() }, Histories: 400})
 				if err == nil {
 					t.Errorf("a store that %s passes %s", c.name, name)
 				}
@@ -585,7 +591,7 @@ func TestWrongStoresFail(t *testing.T) {
 // TestRightStorePasses: the model itself passes, in a bubble and with a steered clock.
 func TestRightStorePasses(t *testing.T) {
 	t.Run("bubble", func(t *testing.T) {
-		Run(t, Harness{New: func(*testing.T) ratelimit.Store { return newModelStore() }})
+		Run(t, Harness{New: func(*testing.T) store.Store { return newModelStore() }})
 	})
 	t.Run("steered", func(t *testing.T) {
 		Run(t, steered(func(*modelStore) {}))
@@ -596,7 +602,7 @@ func TestRightStorePasses(t *testing.T) {
 func steered(spoil func(s *modelStore)) Harness {
 	now := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 	return Harness{
-		New: func(*testing.T) ratelimit.Store {
+		New: func(*testing.T) store.Store {
 			s := newModelStore()
 			s.clock = func() int64 { return now }
 			spoil(s)
@@ -617,7 +623,7 @@ func TestClockSetBack(t *testing.T) {
 			s.clock = func() int64 { latest = max(latest, clock()); return latest }
 		},
 		"does not store the clamp": func(s *modelStore) {
-			s.take = func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			s.take = func(s *modelStore, now int64, r store.Request) store.Decision {
 				b := s.bucket(r)
 				if b == nil {
 					return s.m.Take(now, r)
@@ -632,7 +638,7 @@ func TestClockSetBack(t *testing.T) {
 		},
 		"drops its buckets": func(s *modelStore) {
 			latest := int64(0)
-			s.take = func(s *modelStore, now int64, r ratelimit.Request) ratelimit.Decision {
+			s.take = func(s *modelStore, now int64, r store.Request) store.Decision {
 				if now < latest {
 					clear(s.m.buckets)
 				}

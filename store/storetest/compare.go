@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 var modelClauses = []clause{
@@ -47,17 +47,17 @@ func (p *probe) follow(m *Model, h *History, steps int) error {
 		done.add(s)
 		p.advance(s.Wait)
 		if s.Reset {
-			p.reset(s.Request.Key, s.Request.Policy)
+			p.reset(s.Request.Key, s.Request.Limits)
 			// The model needs the time of the Reset.
-			d := p.take(s.Request.Key, s.Request.Policy, 0)
-			m.Reset(d.Now, s.Request.Key, s.Request.Policy)
+			d := p.take(s.Request.Key, s.Request.Limits, 0)
+			m.Reset(d.Now, s.Request.Key, s.Request.Limits)
 			p.advance(time.Microsecond) // observations from now on are later than the Reset
 			h.Saw(s, d)
 			continue
 		}
 		got := p.request(s.Request)
 		want := m.Take(got.Now, s.Request)
-		if err := Compare(s.Request.Policy, got, want); err != nil {
+		if err := Compare(s.Request.Limits, got, want); err != nil {
 			return fmt.Errorf("%w\nafter the steps\n%s", err, &done)
 		}
 		h.Saw(s, got)
@@ -67,7 +67,7 @@ func (p *probe) follow(m *Model, h *History, steps int) error {
 
 // Compare returns an error unless got and want have the same Allowed, Now and Debts. It
 // does not compare Overflow.
-func Compare(policy *ratelimit.Policy, got, want ratelimit.Decision) error {
+func Compare(policy []store.Limit, got, want store.Decision) error {
 	if got.Allowed == want.Allowed && got.Debts == want.Debts && got.Now == want.Now {
 		return nil
 	}

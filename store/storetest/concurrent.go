@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 var concurrentClauses = []clause{
@@ -47,9 +48,9 @@ func (p *probe) together(call func(caller int) (int64, error)) int64 {
 }
 
 // admitted makes n calls of cost 1 and returns the number of admitted ones.
-func (p *probe) admitted(key string, policy *ratelimit.Policy, n int) (admitted int64, err error) {
+func (p *probe) admitted(key string, policy []store.Limit, n int) (admitted int64, err error) {
 	for range n {
-		d, err := p.try(p.ctx, ratelimit.Request{Key: key, Policy: policy, Cost: 1})
+		d, err := p.try(p.ctx, store.Request{Key: key, Limits: policy, Cost: 1})
 		if err != nil {
 			return admitted, fmt.Errorf("take returned an error: %w", err)
 		}
@@ -81,7 +82,7 @@ func checkConcurrent(p *probe) {
 
 func checkConcurrentLimits(p *probe) {
 	small, large := ratelimit.PerHour(300).Named("small"), ratelimit.PerDay(1000).Named("large")
-	policies := []*ratelimit.Policy{policy(small, large), policy(large, small), policy(large)}
+	policies := [][]store.Limit{policy(small, large), policy(large, small), policy(large)}
 	n := p.together(func(i int) (int64, error) { return p.admitted("limits", policies[i%3], 10) })
 	d := p.take("limits", policies[0], 0)
 	owed := d.Debts[1].Micros / 86_400_000
@@ -104,11 +105,11 @@ func checkConcurrentReset(p *probe) {
 				}
 				continue
 			}
-			d, err := p.try(p.ctx, ratelimit.Request{Key: "resets", Policy: hour, Cost: i % 3})
+			d, err := p.try(p.ctx, store.Request{Key: "resets", Limits: hour, Cost: i % 3})
 			if err != nil {
 				return 0, fmt.Errorf("take returned an error: %w", err)
 			}
-			if d.Debts[0].Micros%90_000_000 != 0 || hour.Bucket(0).Capacity().Less(d.Debts[0]) {
+			if d.Debts[0].Micros%90_000_000 != 0 || hour[0].Capacity().Less(d.Debts[0]) {
 				return 0, fmt.Errorf("a debt of %d µs was returned; all debts must be whole tokens of 90 s, at most 40", d.Debts[0].Micros)
 			}
 		}
@@ -127,7 +128,7 @@ func checkCancelled(p *probe) {
 	var failed int
 	var admitted int64
 	for range 20 {
-		d, err := p.try(ended, ratelimit.Request{Key: "ended", Policy: hour, Cost: 2})
+		d, err := p.try(ended, store.Request{Key: "ended", Limits: hour, Cost: 2})
 		switch {
 		case err != nil:
 			failed++
@@ -155,7 +156,7 @@ func checkCancelled(p *probe) {
 			if i%2 == 0 && j == 2 {
 				cancel()
 			}
-			d, err := p.try(ctx, ratelimit.Request{Key: "ending", Policy: hour, Cost: 1})
+			d, err := p.try(ctx, store.Request{Key: "ending", Limits: hour, Cost: 1})
 			if err == nil && d.Allowed {
 				charged++
 			}

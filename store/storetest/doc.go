@@ -1,10 +1,10 @@
-// Package storetest tests a store against the contract of [ratelimit.Store].
+// Package storetest tests a store against the contract of [store.Store].
 //
 // [Run] has one subtest for each promise. A store is done when it passes:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, storetest.Harness{
-//			New: func(t *testing.T) ratelimit.Store { return mystore.New() },
+//			New: func(t *testing.T) store.Store { return mystore.New() },
 //		})
 //	}
 //

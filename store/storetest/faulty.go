@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A Faulty is a store that fails, for tests of what a program does then. Each call of Take
@@ -16,28 +16,28 @@ import (
 //
 // It is safe for concurrent use while its fields do not change.
 type Faulty struct {
-	Store  ratelimit.Store     // answers without a fault; may be nil if Panic, Err or Answer is set
-	When   func() bool         // reports whether the fault occurs now; nil: always
-	Delay  time.Duration       // ends early with the context, and then the call returns the context's error
-	Panic  any                 // if not nil
-	Err    error               // if not nil
-	Answer *ratelimit.Decision // of Take, if not nil; with it Reset does nothing
+	Store  store.Store     // answers without a fault; may be nil if Panic, Err or Answer is set
+	When   func() bool     // reports whether the fault occurs now; nil: always
+	Delay  time.Duration   // ends early with the context, and then the call returns the context's error
+	Panic  any             // if not nil
+	Err    error           // if not nil
+	Answer *store.Decision // of Take, if not nil; with it Reset does nothing
 }
 
-// Take implements [ratelimit.Store].
-func (f Faulty) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+// Take implements [store.Store].
+func (f Faulty) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	occurs, err := f.occur(ctx)
 	switch {
 	case err != nil:
-		return ratelimit.Decision{}, err
+		return store.Decision{}, err
 	case occurs && f.Answer != nil:
 		return *f.Answer, nil
 	}
 	return f.Store.Take(ctx, r)
 }
 
-// Reset implements [ratelimit.Store].
-func (f Faulty) Reset(ctx context.Context, key string, p *ratelimit.Policy) error {
+// Reset implements [store.Store].
+func (f Faulty) Reset(ctx context.Context, key string, p []store.Limit) error {
 	occurs, err := f.occur(ctx)
 	if err != nil || occurs && f.Answer != nil {
 		return err

@@ -9,7 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/storetest"
 )
@@ -40,11 +42,8 @@ func ExampleFaulty() {
 // TestFaulty: each fault occurs in Take and in Reset, and without one the store answers.
 func TestFaulty(t *testing.T) {
 	errDown := errors.New("down")
-	limits, err := ratelimit.NewPolicy(ratelimit.PerHour(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := ratelimit.Request{Key: "k", Policy: limits, Cost: 1, Timeout: time.Second}
+	limits := testkit.Limits(t, ratelimit.PerHour(1))
+	r := store.Request{Key: "k", Limits: limits, Cost: 1, Timeout: time.Second}
 	never := func() bool { return false }
 	for _, test := range []struct {
 		name  string
@@ -60,8 +59,8 @@ func TestFaulty(t *testing.T) {
 		{"delay", storetest.Faulty{Delay: time.Millisecond}, -1, nil, time.Millisecond, nil},
 		{"delay beyond the context", storetest.Faulty{Delay: time.Hour}, 0, context.DeadlineExceeded, time.Second, nil},
 		{"delayed error", storetest.Faulty{Delay: time.Millisecond, Err: errDown}, 0, errDown, time.Millisecond, nil},
-		{"answer", storetest.Faulty{Answer: &ratelimit.Decision{Now: 7}}, 7, nil, 0, nil},
-		{"not now", storetest.Faulty{When: never, Delay: time.Hour, Err: errDown, Panic: "p", Answer: new(ratelimit.Decision)}, -1, nil, 0, nil},
+		{"answer", storetest.Faulty{Answer: &store.Decision{Now: 7}}, 7, nil, 0, nil},
+		{"not now", storetest.Faulty{When: never, Delay: time.Hour, Err: errDown, Panic: "p", Answer: new(store.Decision)}, -1, nil, 0, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 var fractionClauses = []clause{
@@ -27,7 +28,7 @@ func checkThirds(p *probe) {
 }
 
 // maxRate is the highest rate that fits into an int, which may have 32 bits.
-const maxRate = min(ratelimit.MaxRate, math.MaxInt)
+const maxRate = min(gcra.MaxRate, math.MaxInt)
 
 // greedyLimits are limits for a caller that takes every token as soon as it can.
 var greedyLimits = []ratelimit.Limit{
@@ -50,10 +51,10 @@ var greedyLimits = []ratelimit.Limit{
 func checkFractions(p *probe) {
 	for i, l := range greedyLimits {
 		one, key := policy(l), fmt.Sprintf("greedy %d", i) // where an int has 32 bits, two limits are the same
-		b := one.Bucket(0)
+		b := &one[0]
 		token, _ := b.Cost(1)
-		first := p.admit(key, one, b.Limit().Burst)
-		admitted := new(big.Int).SetInt64(int64(b.Limit().Burst))
+		first := p.admit(key, one, b.Burst())
+		admitted := new(big.Int).SetInt64(int64(b.Burst()))
 		d := first
 		for i := range int64(200) {
 			// About one to three tokens, but never longer than until the bucket is full.
@@ -63,11 +64,11 @@ func checkFractions(p *probe) {
 			d = p.admit(key, one, n)
 			admitted.Add(admitted, new(big.Int).SetInt64(int64(n)))
 		}
-		p.deny(key, one, b.Limit().Burst)
+		p.deny(key, one, b.Burst())
 		want := new(big.Int).SetInt64(d.Now - first.Now)
 		want.Mul(want, big.NewInt(int64(l.Rate)))
 		want.Div(want, big.NewInt(int64(l.Period/time.Microsecond)))
-		want.Add(want, new(big.Int).SetInt64(int64(b.Limit().Burst)))
+		want.Add(want, new(big.Int).SetInt64(int64(b.Burst())))
 		if admitted.Cmp(want) != 0 {
 			p.fail("under %v, %v tokens were admitted in %d µs; want %v", l, admitted, d.Now-first.Now, want)
 		}
@@ -77,7 +78,7 @@ func checkFractions(p *probe) {
 func checkParts(p *probe) {
 	for _, l := range greedyLimits {
 		one, key := policy(l), "parts "+l.String()
-		b := one.Bucket(0)
+		b := &one[0]
 		for range 50 {
 			d := p.take(key, one, 1)
 			if d.Debts[0].Frac >= b.Denominator() {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // Seed returns the seed for random runs: the value of the environment variable
@@ -29,7 +31,7 @@ func Seed() (uint64, error) {
 type Step struct {
 	Wait    time.Duration // the time before it, in whole microseconds; negative: the clock is set back
 	Reset   bool          // a Reset of Request.Key and Request.Policy instead of a decision
-	Request ratelimit.Request
+	Request store.Request
 }
 
 // String describes the step for the message of a failed test.
@@ -38,23 +40,23 @@ func (s Step) String() string {
 	if s.Reset {
 		what = "reset"
 	}
-	text := fmt.Sprintf("after %v: %s of %q under %v", s.Wait, what, s.Request.Key, s.Request.Policy.Limits())
+	text := fmt.Sprintf("after %v: %s of %q under %v", s.Wait, what, s.Request.Key, s.Request.Limits)
 	if s.Request.Known != nil {
-		text += fmt.Sprintf(", knowing %+v", s.Request.Known[:s.Request.Policy.Len()])
+		text += fmt.Sprintf(", knowing %+v", s.Request.Known[:len(s.Request.Limits)])
 	}
 	return text
 }
 
 // DeniedInPart reports whether the answer d denies the call of the step because of some of
 // its limits, while others have room. Then none may be charged.
-func (s Step) DeniedInPart(d ratelimit.Decision) bool {
+func (s Step) DeniedInPart(d store.Decision) bool {
 	full := 0
-	for i := range s.Request.Policy.Len() {
-		if s.Request.Policy.Bucket(i).RetryAfter(d.Debts[i], s.Request.Cost) > 0 {
+	for i := range len(s.Request.Limits) {
+		if s.Request.Limits[i].RetryAfter(d.Debts[i], s.Request.Cost) > 0 {
 			full++
 		}
 	}
-	return !d.Allowed && full > 0 && full < s.Request.Policy.Len()
+	return !d.Allowed && full > 0 && full < len(s.Request.Limits)
 }
 
 // HistoryConfig configures [NewHistory].
@@ -78,17 +80,17 @@ type History struct {
 	rand     *rand.Rand
 	left     int64 // of the span
 	keys     []string
-	policies []*ratelimit.Policy
+	policies [][]store.Limit
 	seen     []observation
-	last     ratelimit.Decision
+	last     store.Decision
 	now      int64
 }
 
 // An observation is the state of one bucket in a decision.
 type observation struct {
 	key, limit string
-	debt       ratelimit.Debt
-	tat        ratelimit.TAT
+	debt       gcra.Debt
+	tat        gcra.TAT
 	now        int64
 }
 
@@ -104,8 +106,8 @@ func NewHistory(src rand.Source, c HistoryConfig) *History {
 	for i := range 1 + h.rand.IntN(3) {
 		h.keys = append(h.keys, fmt.Sprintf("%s%d", c.Prefix, i))
 	}
-	names := [ratelimit.MaxLimits]string{"default", "b", "c", "d"}
-	var variants [ratelimit.MaxLimits][]ratelimit.Limit
+	names := [store.MaxLimits]string{"default", "b", "c", "d"}
+	var variants [store.MaxLimits][]ratelimit.Limit
 	for i, name := range names {
 		n := 1
 		if !c.Steady {
@@ -118,10 +120,10 @@ func NewHistory(src rand.Source, c HistoryConfig) *History {
 	for range 1 + h.rand.IntN(5) {
 		n := 1
 		if h.rand.IntN(2) == 0 {
-			n += h.rand.IntN(ratelimit.MaxLimits)
+			n += h.rand.IntN(store.MaxLimits)
 		}
 		var limits []ratelimit.Limit
-		for _, at := range h.rand.Perm(max(n, h.rand.IntN(ratelimit.MaxLimits)+1))[:n] {
+		for _, at := range h.rand.Perm(max(n, h.rand.IntN(store.MaxLimits)+1))[:n] {
 			limits = append(limits, variants[at][h.rand.IntN(len(variants[at]))])
 		}
 		h.policies = append(h.policies, policy(limits...))
@@ -131,11 +133,11 @@ func NewHistory(src rand.Source, c HistoryConfig) *History {
 
 // Next returns the next step.
 func (h *History) Next() Step {
-	r := ratelimit.Request{
+	r := store.Request{
 		Key:    h.keys[h.rand.IntN(len(h.keys))],
-		Policy: h.policies[h.rand.IntN(len(h.policies))],
+		Limits: h.policies[h.rand.IntN(len(h.policies))],
 	}
-	b := r.Policy.Bucket(h.rand.IntN(r.Policy.Len()))
+	b := &r.Limits[h.rand.IntN(len(r.Limits))]
 	s := Step{Wait: time.Duration(h.wait(b)) * time.Microsecond, Reset: h.rand.IntN(25) == 0}
 	r.Cost = h.cost(b)
 	if h.rand.IntN(5) == 0 {
@@ -146,22 +148,22 @@ func (h *History) Next() Step {
 }
 
 // Saw informs the history of the answer to a step, at which it aims later steps.
-func (h *History) Saw(s Step, d ratelimit.Decision) {
+func (h *History) Saw(s Step, d store.Decision) {
 	h.last, h.now = d, d.Now
 	if s.Reset {
 		return
 	}
-	for i := range s.Request.Policy.Len() {
-		b := s.Request.Policy.Bucket(i)
+	for i := range len(s.Request.Limits) {
+		b := &s.Request.Limits[i]
 		if len(h.seen) == 32 {
 			h.seen = h.seen[16:]
 		}
-		h.seen = append(h.seen, observation{s.Request.Key, b.Limit().Name, d.Debts[i], b.TATAt(d.Debts[i], d.Now), d.Now})
+		h.seen = append(h.seen, observation{s.Request.Key, b.Name, d.Debts[i], b.TATAt(d.Debts[i], d.Now), d.Now})
 	}
 }
 
 // wait makes up the time before a step, in microseconds.
-func (h *History) wait(b *ratelimit.Bucket) int64 {
+func (h *History) wait(b *store.Limit) int64 {
 	token, _ := b.Cost(1)
 	var wait int64
 	switch h.rand.IntN(12) {
@@ -180,7 +182,7 @@ func (h *History) wait(b *ratelimit.Bucket) int64 {
 	case 10:
 		wait = h.rand.Int64N(token.Micros*2 + 2)
 	case 11:
-		wait = h.upTo(int64(ratelimit.MaxRefill / time.Microsecond))
+		wait = h.upTo(int64(gcra.MaxRefill / time.Microsecond))
 		if h.config.SetBack {
 			return -wait
 		}
@@ -191,8 +193,8 @@ func (h *History) wait(b *ratelimit.Bucket) int64 {
 }
 
 // cost makes up the cost of a call.
-func (h *History) cost(b *ratelimit.Bucket) int {
-	burst := b.Limit().Burst
+func (h *History) cost(b *store.Limit) int {
+	burst := b.Burst()
 	switch h.rand.IntN(16) {
 	case 0, 1, 2, 3:
 		return 1
@@ -210,7 +212,7 @@ func (h *History) cost(b *ratelimit.Bucket) int {
 		return [...]int{math.MinInt, math.MaxInt, -burst}[h.rand.IntN(3)]
 	case 10, 11: // about the tokens that are left, if the last debt was of this bucket
 		d := min(h.last.Debts[0].Micros, b.Capacity().Micros-1)
-		return min(b.Remaining(ratelimit.Debt{Micros: max(d, 0)}), math.MaxInt-1) + h.rand.IntN(3) - 1
+		return min(b.Remaining(gcra.Debt{Micros: max(d, 0)}), math.MaxInt-1) + h.rand.IntN(3) - 1
 	case 12, 13:
 		return int(h.upTo(int64(burst)))
 	default:
@@ -219,10 +221,10 @@ func (h *History) cost(b *ratelimit.Bucket) int {
 }
 
 // knowledge makes up what the caller knows about the buckets.
-func (h *History) knowledge(r *ratelimit.Request) *ratelimit.Knowledge {
-	var all ratelimit.Knowledge
-	for i := range r.Policy.Len() {
-		b := r.Policy.Bucket(i)
+func (h *History) knowledge(r *store.Request) *store.Knowledge {
+	var all store.Knowledge
+	for i := range len(r.Limits) {
+		b := &r.Limits[i]
 		k := &all[i]
 		choice := h.rand.IntN(6)
 		if choice == 0 {
@@ -234,7 +236,7 @@ func (h *History) knowledge(r *ratelimit.Request) *ratelimit.Knowledge {
 		k.Debt.Micros = h.upTo(2 * (b.Capacity().Micros + 1))
 		k.Debt.Frac = h.rand.Uint32N(b.Denominator())
 		if h.rand.IntN(2) == 0 {
-			k.TAT = ratelimit.TAT{Micros: h.now + h.upTo(2*(b.Capacity().Micros+1)), Den: b.Denominator()}
+			k.TAT = gcra.TAT{Micros: h.now + h.upTo(2*(b.Capacity().Micros+1)), Den: b.Denominator()}
 			k.TAT.Frac = h.rand.Uint32N(k.TAT.Den)
 		}
 		if h.rand.IntN(2) == 0 && h.now > 0 {
@@ -246,23 +248,23 @@ func (h *History) knowledge(r *ratelimit.Request) *ratelimit.Knowledge {
 
 // recall sets k to an observation of the bucket, under any limit of that name. It returns
 // false if there is none.
-func (h *History) recall(k *ratelimit.Known, b *ratelimit.Bucket, key string) bool {
+func (h *History) recall(k *store.Known, b *store.Limit, key string) bool {
 	if len(h.seen) == 0 {
 		return false
 	}
 	from := h.rand.IntN(len(h.seen))
 	for i := range h.seen {
 		s := &h.seen[(from+i)%len(h.seen)]
-		if s.key != key || s.limit != b.Limit().Name {
+		if s.key != key || s.limit != b.Name {
 			continue
 		}
-		*k = ratelimit.Known{Debt: s.debt, TAT: s.tat, Seen: s.now}
+		*k = store.Known{Debt: s.debt, TAT: s.tat, Seen: s.now}
 		if s.tat.Den != b.Denominator() && k.Debt.Frac != 0 { // a caller must convert
-			k.Debt = ratelimit.Debt{Micros: k.Debt.Micros + 1}
+			k.Debt = gcra.Debt{Micros: k.Debt.Micros + 1}
 		}
 		k.Debt.Micros = max(0, k.Debt.Micros-h.rand.Int64N(3)) // a little older
 		if h.rand.IntN(4) == 0 {
-			k.TAT = ratelimit.TAT{}
+			k.TAT = gcra.TAT{}
 		}
 		return true
 	}
@@ -294,14 +296,14 @@ var extremes = []ratelimit.Limit{
 	{Rate: 1, Period: time.Second, Burst: 100},
 	{Rate: 1000, Period: time.Hour},
 	{Rate: 1, Period: 24 * time.Hour},
-	{Rate: 1, Period: ratelimit.MaxRefill},
-	{Rate: 3, Period: ratelimit.MaxRefill},
+	{Rate: 1, Period: gcra.MaxRefill},
+	{Rate: 3, Period: gcra.MaxRefill},
 	{Rate: 17, Period: 123457 * time.Microsecond, Burst: 5},
 	{Rate: maxRate, Period: time.Microsecond},
 	{Rate: maxRate, Period: time.Microsecond, Burst: math.MaxInt},
 	{Rate: maxRate, Period: time.Microsecond, Burst: 1},
 	{Rate: maxRate - 1, Period: time.Second},
-	{Rate: maxRate - 1, Period: ratelimit.MaxRefill, Burst: 3},
+	{Rate: maxRate - 1, Period: gcra.MaxRefill, Burst: 3},
 }
 
 // limit makes up a limit.
@@ -312,7 +314,7 @@ func (h *History) limit() ratelimit.Limit {
 	for {
 		l := ratelimit.Limit{
 			Rate:   int(1 + h.upTo(maxRate-1)),
-			Period: time.Duration(1+h.upTo(int64(ratelimit.MaxRefill/time.Microsecond)-1)) * time.Microsecond,
+			Period: time.Duration(1+h.upTo(int64(gcra.MaxRefill/time.Microsecond)-1)) * time.Microsecond,
 			Burst:  int(1 + h.upTo(1<<40)),
 		}
 		if l.Validate() == nil {

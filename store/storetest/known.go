@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 var knownClauses = []clause{
@@ -17,11 +19,11 @@ var knownClauses = []clause{
 	{name: "KnownIsOnlyRead", promise: "the store does not change the caller's knowledge", check: checkKnownRead},
 }
 
-func debt(d ratelimit.Debt) ratelimit.Known { return ratelimit.Known{Debt: d} }
+func debt(d gcra.Debt) store.Known { return store.Known{Debt: d} }
 
 // tat returns knowledge of a bucket that owed d at the time now.
-func tat(b *ratelimit.Bucket, claimed, d ratelimit.Debt, now int64) ratelimit.Known {
-	return ratelimit.Known{Debt: claimed, TAT: b.TATAt(d, now)}
+func tat(b *store.Limit, claimed, d gcra.Debt, now int64) store.Known {
+	return store.Known{Debt: claimed, TAT: b.TATAt(d, now)}
 }
 
 func checkKnownDenies(p *probe) {
@@ -57,9 +59,9 @@ func checkKnownCharged(p *probe) {
 
 func checkKnownLess(p *probe) {
 	p.admit("less", fivePerSecond, 3)
-	for _, known := range []ratelimit.Known{
+	for _, known := range []store.Known{
 		{}, debt(micros(599_999)), debt(micros(600_000)), debt(micros(-1)),
-		tat(fivePerSecond.Bucket(0), micros(1_000_000), micros(1), p.take("less", fivePerSecond, 0).Now),
+		tat(&fivePerSecond[0], micros(1_000_000), micros(1), p.take("less", fivePerSecond, 0).Now),
 	} {
 		p.debts("in a call that knows less", fivePerSecond, p.knowing("less", fivePerSecond, 0, known), micros(600_000))
 	}
@@ -69,7 +71,7 @@ func checkKnownLess(p *probe) {
 func checkKnownAbove(p *probe) {
 	hour := micros(3_600_000_000)
 	now := p.take("too much", fivePerSecond, 0).Now
-	for _, known := range []ratelimit.Known{debt(hour), debt(of(1_000_000, 0)), debt(micros(1_000_001)), tat(oncePerHour.Bucket(0), hour, hour, now)} {
+	for _, known := range []store.Known{debt(hour), debt(of(1_000_000, 0)), debt(micros(1_000_001)), tat(&oncePerHour[0], hour, hour, now)} {
 		d := p.knowing("too much", fivePerSecond, 1, known)
 		if d.Allowed {
 			p.fail("a call was admitted although its caller knew that the bucket was empty")
@@ -80,12 +82,12 @@ func checkKnownAbove(p *probe) {
 }
 
 func checkKnownBoth(p *probe) {
-	b := fivePerSecond.Bucket(0)
+	b := &fivePerSecond[0]
 	p.advance(time.Second)
 	now := p.take("both", fivePerSecond, 0).Now
 	for _, test := range []struct {
 		when  string
-		known ratelimit.Known
+		known store.Known
 		want  int64
 	}{
 		{"knowing of a debt of 0.3 s, and by its TAT of 0.5 s", tat(b, micros(300_000), micros(500_000), now), 300_000},
@@ -107,16 +109,16 @@ func checkKnownBoth(p *probe) {
 func checkKnownDenominator(p *probe) {
 	three, seven := policy(ratelimit.PerSecond(3)), policy(ratelimit.PerSecond(7))
 	d := p.admit("thirds", three, 1)
-	seen := three.Bucket(0).TATAt(d.Debts[0], d.Now)
+	seen := three[0].TATAt(d.Debts[0], d.Now)
 	much := micros(1_000_000)
-	p.debts("knowing of 333333 1/3", seven, p.knowing("sevenths", seven, 0, ratelimit.Known{Debt: much, TAT: seen}), micros(333_334))
-	p.debts("knowing of 333333 1/3", three, p.knowing("other thirds", three, 0, ratelimit.Known{Debt: much, TAT: seen}), of(333_333, 1))
-	p.debts("after a call", seven, p.knowing("sevenths", seven, 1, ratelimit.Known{Debt: much, TAT: seen}), of(333_334+142_857, 1))
+	p.debts("knowing of 333333 1/3", seven, p.knowing("sevenths", seven, 0, store.Known{Debt: much, TAT: seen}), micros(333_334))
+	p.debts("knowing of 333333 1/3", three, p.knowing("other thirds", three, 0, store.Known{Debt: much, TAT: seen}), of(333_333, 1))
+	p.debts("after a call", seven, p.knowing("sevenths", seven, 1, store.Known{Debt: much, TAT: seen}), of(333_334+142_857, 1))
 }
 
 func checkKnownSeveral(p *probe) {
 	both := policy(ratelimit.PerSecond(5), ratelimit.PerMinute(60).Named("minute"))
-	request := ratelimit.Request{Key: "several", Policy: both, Cost: 1, Known: &ratelimit.Knowledge{{}, debt(micros(60_000_000))}}
+	request := store.Request{Key: "several", Limits: both, Cost: 1, Known: &store.Knowledge{{}, debt(micros(60_000_000))}}
 	d := p.request(request)
 	if d.Allowed {
 		p.fail("a call was admitted although its caller knew that the second bucket was empty")
@@ -127,16 +129,16 @@ func checkKnownSeveral(p *probe) {
 	p.debts("after a call", both, p.request(request), micros(300_000), micros(6_000_000))
 	p.state("after the call", "several", both, micros(300_000), micros(6_000_000))
 	// Knowledge beyond the limits of the policy is ignored.
-	request.Policy, request.Known = perMinute, &ratelimit.Knowledge{{}, debt(micros(60_000_000)), debt(micros(60_000_000)), debt(micros(60_000_000))}
+	request.Limits, request.Known = perMinute, &store.Knowledge{{}, debt(micros(60_000_000)), debt(micros(60_000_000)), debt(micros(60_000_000))}
 	p.debts("after a call", perMinute, p.request(request), micros(1_300_000))
 }
 
 func checkKnownRead(p *probe) {
 	for _, micro := range []int64{100_000, 3_600_000_000} {
-		known := ratelimit.Knowledge{debt(micros(micro))}
+		known := store.Knowledge{debt(micros(micro))}
 		for _, cost := range []int{0, 1, 5} {
-			p.request(ratelimit.Request{Key: "read", Policy: fivePerSecond, Cost: cost, Known: &known})
-			if known != (ratelimit.Knowledge{debt(micros(micro))}) {
+			p.request(store.Request{Key: "read", Limits: fivePerSecond, Cost: cost, Known: &known})
+			if known != (store.Knowledge{debt(micros(micro))}) {
 				p.fail("Request.Known was changed to %+v", known)
 			}
 		}

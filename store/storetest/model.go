@@ -3,13 +3,13 @@ package storetest
 import (
 	"fmt"
 	"math/big"
-	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A Model is the contract as arithmetic on fractions of unbounded size. It shares no
-// computation with package ratelimit, keeps every bucket and is slow.
+// computation with package gcra but T in lowest terms, keeps every bucket and is slow.
 //
 // A bucket is the time at which it will be full again. Its debt is the time until then, or
 // 0, and a token takes T = Period/Rate:
@@ -27,7 +27,7 @@ type Model struct {
 	CoarseReset, BriefReset bool
 
 	buckets map[bucketName]*modelBucket
-	terms   map[ratelimit.Limit]*terms
+	terms   map[gcra.Rate]*terms
 	reset   int64 // the last one of any key
 }
 
@@ -50,25 +50,25 @@ type terms struct {
 
 // NewModel returns a model in which all buckets are full.
 func NewModel() *Model {
-	return &Model{buckets: map[bucketName]*modelBucket{}, terms: map[ratelimit.Limit]*terms{}}
+	return &Model{buckets: map[bucketName]*modelBucket{}, terms: map[gcra.Rate]*terms{}}
 }
 
 // Take returns the decision of a correct store at the time now, in microseconds.
-func (m *Model) Take(now int64, r ratelimit.Request) ratelimit.Decision {
+func (m *Model) Take(now int64, r store.Request) store.Decision {
 	return m.take(now, r, true)
 }
 
 // Peek is Take without the charge.
-func (m *Model) Peek(now int64, r ratelimit.Request) ratelimit.Decision {
+func (m *Model) Peek(now int64, r store.Request) store.Decision {
 	return m.take(now, r, false)
 }
 
-func (m *Model) take(now int64, r ratelimit.Request, charge bool) ratelimit.Decision {
-	d := ratelimit.Decision{Allowed: true, Now: now}
-	var found, after [ratelimit.MaxLimits]*big.Rat
-	for i := range r.Policy.Len() {
-		limit := r.Policy.Bucket(i).Limit()
-		t := m.termsOf(limit)
+func (m *Model) take(now int64, r store.Request, charge bool) store.Decision {
+	d := store.Decision{Allowed: true, Now: now}
+	var found, after [store.MaxLimits]*big.Rat
+	for i := range r.Limits {
+		limit := &r.Limits[i]
+		t := m.termsOf(&limit.Rate)
 		found[i] = m.debt(now, r.Key, limit.Name, t)
 		if r.Known != nil && !m.outdated(now, r.Key, limit.Name, r.Known[i].Seen) {
 			if known := knownDebt(now, r.Known[i], t); known.Cmp(found[i]) > 0 {
@@ -83,9 +83,9 @@ func (m *Model) take(now int64, r ratelimit.Request, charge bool) ratelimit.Deci
 		after[i].Mul(after[i], t.token).Add(after[i], found[i])
 		d.Allowed = d.Allowed && after[i].Cmp(t.capacity) <= 0
 	}
-	for i := range r.Policy.Len() {
-		limit := r.Policy.Bucket(i).Limit()
-		t := m.termsOf(limit)
+	for i := range r.Limits {
+		limit := &r.Limits[i]
+		t := m.termsOf(&limit.Rate)
 		owed := found[i]
 		if d.Allowed && r.Cost > 0 {
 			owed = after[i]
@@ -99,11 +99,11 @@ func (m *Model) take(now int64, r ratelimit.Request, charge bool) ratelimit.Deci
 }
 
 // Reset fills the buckets of a key at the time now.
-func (m *Model) Reset(now int64, key string, p *ratelimit.Policy) {
+func (m *Model) Reset(now int64, key string, p []store.Limit) {
 	m.reset = now
-	for i := range p.Len() {
-		limit := p.Bucket(i).Limit()
-		t := m.termsOf(limit)
+	for i := range p {
+		limit := &p[i]
+		t := m.termsOf(&limit.Rate)
 		m.store(now, key, limit.Name, new(big.Rat), t)
 		b := m.buckets[bucketName{key, limit.Name}]
 		refill := new(big.Int).Add(t.capacity.Num(), t.capacity.Denom())
@@ -112,16 +112,14 @@ func (m *Model) Reset(now int64, key string, p *ratelimit.Policy) {
 	}
 }
 
-// termsOf returns the terms of a limit.
-func (m *Model) termsOf(l ratelimit.Limit) *terms {
-	t := m.terms[l]
+// termsOf returns the terms of a rate.
+func (m *Model) termsOf(r *gcra.Rate) *terms {
+	t := m.terms[*r]
 	if t == nil {
-		t = &terms{
-			token: big.NewRat(int64(l.Period/time.Microsecond), int64(l.Rate)),
-			burst: l.Burst,
-		}
-		t.capacity = new(big.Rat).Mul(t.token, new(big.Rat).SetInt64(int64(l.Burst)))
-		m.terms[l] = t
+		num, den := r.Interval()
+		t = &terms{token: big.NewRat(int64(num), int64(den)), burst: r.Burst()}
+		t.capacity = new(big.Rat).Mul(t.token, new(big.Rat).SetInt64(int64(t.burst)))
+		m.terms[*r] = t
 	}
 	return t
 }
@@ -167,7 +165,7 @@ func (m *Model) outdated(now int64, key, limit string, seen int64) bool {
 }
 
 // knownDebt returns the known debt, at most the capacity.
-func knownDebt(now int64, k ratelimit.Known, t *terms) *big.Rat {
+func knownDebt(now int64, k store.Known, t *terms) *big.Rat {
 	d := new(big.Rat).SetFrac(big.NewInt(int64(k.Debt.Frac)), t.token.Denom())
 	d.Add(d, new(big.Rat).SetInt64(k.Debt.Micros))
 	if k.TAT.Den != 0 {
@@ -199,12 +197,12 @@ func until(full *big.Rat, den *big.Int, now int64, t *terms) *big.Rat {
 }
 
 // parts returns d in whole microseconds and parts of 1/den microseconds.
-func parts(d *big.Rat, den *big.Int) ratelimit.Debt {
+func parts(d *big.Rat, den *big.Int) gcra.Debt {
 	n := new(big.Int).Mul(d.Num(), den)
 	n, rest := n.QuoRem(n, d.Denom(), new(big.Int))
 	if rest.Sign() != 0 {
 		panic(fmt.Sprintf("storetest: the model has a debt of %v, which is not a multiple of 1/%v", d, den))
 	}
 	whole, frac := n.QuoRem(n, den, rest)
-	return ratelimit.Debt{Micros: whole.Int64(), Frac: uint32(frac.Uint64())}
+	return gcra.Debt{Micros: whole.Int64(), Frac: uint32(frac.Uint64())}
 }

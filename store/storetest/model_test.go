@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestModel compares the model with numbers that were computed by hand.
@@ -14,49 +16,49 @@ func TestModel(t *testing.T) {
 	three, seven := policy(ratelimit.PerSecond(3)), policy(ratelimit.PerSecond(7))
 	hour := policy(ratelimit.PerHour(1))
 	both := policy(ratelimit.PerSecond(3), ratelimit.PerHour(60).Named("hourly"))
-	seen := func(debt, tat int64, seen int64) *ratelimit.Knowledge {
-		k := ratelimit.Known{Debt: micros(debt), Seen: seen}
+	seen := func(debt, tat int64, seen int64) *store.Knowledge {
+		k := store.Known{Debt: micros(debt), Seen: seen}
 		if tat != 0 {
-			k.TAT = ratelimit.TAT{Micros: tat, Frac: 1, Den: 3}
+			k.TAT = gcra.TAT{Micros: tat, Frac: 1, Den: 3}
 		}
-		return &ratelimit.Knowledge{k}
+		return &store.Knowledge{k}
 	}
 	type wanted struct {
 		allowed bool
-		debts   [ratelimit.MaxLimits]ratelimit.Debt
+		debts   [store.MaxLimits]gcra.Debt
 	}
 	m := NewModel()
 	for i, step := range []struct {
 		now   int64
 		key   string
-		p     *ratelimit.Policy
+		p     []store.Limit
 		cost  int
-		known *ratelimit.Knowledge
+		known *store.Knowledge
 		want  wanted
 	}{
-		{1000, "k", three, 1, nil, wanted{true, [4]ratelimit.Debt{of(333_333, 1)}}},
-		{1000, "k", three, 2, nil, wanted{true, [4]ratelimit.Debt{of(1_000_000, 0)}}},
-		{1000, "k", three, 1, nil, wanted{false, [4]ratelimit.Debt{of(1_000_000, 0)}}},
-		{334_333, "k", three, 1, nil, wanted{false, [4]ratelimit.Debt{of(666_667, 0)}}},
-		{334_334, "k", three, 1, nil, wanted{true, [4]ratelimit.Debt{of(999_999, 1)}}},
-		{334_334, "k", seven, 1, nil, wanted{false, [4]ratelimit.Debt{of(1_000_000, 0)}}},
-		{1_334_333, "k", three, 0, nil, wanted{true, [4]ratelimit.Debt{of(0, 1)}}}, // of 333333 1/3
-		{1_334_334, "k", three, 3, nil, wanted{true, [4]ratelimit.Debt{of(1_000_000, 0)}}},
-		{1_334_334, "k", hour, 1, nil, wanted{false, [4]ratelimit.Debt{of(1_000_000, 0)}}},
-		{2_334_334, "k", hour, 1, nil, wanted{true, [4]ratelimit.Debt{micros(3_600_000_000)}}},
-		{2_334_334, "k", both, 1, nil, wanted{false, [4]ratelimit.Debt{micros(1_000_000), micros(0)}}},
-		{2_434_334, "k", hour, 0, nil, wanted{true, [4]ratelimit.Debt{micros(900_000)}}},
-		{5_000_000, "k", both, 1, nil, wanted{true, [4]ratelimit.Debt{of(333_333, 1), micros(60_000_000)}}},
-		{5_000_000, "k", both, -1, nil, wanted{false, [4]ratelimit.Debt{of(333_333, 1), micros(60_000_000)}}},
-		{5_000_000, "k", both, 4, nil, wanted{false, [4]ratelimit.Debt{of(333_333, 1), micros(60_000_000)}}},
+		{1000, "k", three, 1, nil, wanted{true, [4]gcra.Debt{of(333_333, 1)}}},
+		{1000, "k", three, 2, nil, wanted{true, [4]gcra.Debt{of(1_000_000, 0)}}},
+		{1000, "k", three, 1, nil, wanted{false, [4]gcra.Debt{of(1_000_000, 0)}}},
+		{334_333, "k", three, 1, nil, wanted{false, [4]gcra.Debt{of(666_667, 0)}}},
+		{334_334, "k", three, 1, nil, wanted{true, [4]gcra.Debt{of(999_999, 1)}}},
+		{334_334, "k", seven, 1, nil, wanted{false, [4]gcra.Debt{of(1_000_000, 0)}}},
+		{1_334_333, "k", three, 0, nil, wanted{true, [4]gcra.Debt{of(0, 1)}}}, // of 333333 1/3
+		{1_334_334, "k", three, 3, nil, wanted{true, [4]gcra.Debt{of(1_000_000, 0)}}},
+		{1_334_334, "k", hour, 1, nil, wanted{false, [4]gcra.Debt{of(1_000_000, 0)}}},
+		{2_334_334, "k", hour, 1, nil, wanted{true, [4]gcra.Debt{micros(3_600_000_000)}}},
+		{2_334_334, "k", both, 1, nil, wanted{false, [4]gcra.Debt{micros(1_000_000), micros(0)}}},
+		{2_434_334, "k", hour, 0, nil, wanted{true, [4]gcra.Debt{micros(900_000)}}},
+		{5_000_000, "k", both, 1, nil, wanted{true, [4]gcra.Debt{of(333_333, 1), micros(60_000_000)}}},
+		{5_000_000, "k", both, -1, nil, wanted{false, [4]gcra.Debt{of(333_333, 1), micros(60_000_000)}}},
+		{5_000_000, "k", both, 4, nil, wanted{false, [4]gcra.Debt{of(333_333, 1), micros(60_000_000)}}},
 
-		{5_000_000, "known", three, 0, seen(400_000, 0, 0), wanted{true, [4]ratelimit.Debt{micros(400_000)}}},
-		{5_000_000, "known", three, 1, seen(400_000, 5_100_000, 0), wanted{true, [4]ratelimit.Debt{of(433_333, 2)}}},
-		{5_000_000, "known", seven, 0, seen(2_000_000, 6_100_000, 0), wanted{true, [4]ratelimit.Debt{micros(1_000_000)}}},
-		{5_000_000, "known", seven, 0, seen(500_000, 5_499_999, 0), wanted{true, [4]ratelimit.Debt{micros(500_000)}}},
+		{5_000_000, "known", three, 0, seen(400_000, 0, 0), wanted{true, [4]gcra.Debt{micros(400_000)}}},
+		{5_000_000, "known", three, 1, seen(400_000, 5_100_000, 0), wanted{true, [4]gcra.Debt{of(433_333, 2)}}},
+		{5_000_000, "known", seven, 0, seen(2_000_000, 6_100_000, 0), wanted{true, [4]gcra.Debt{micros(1_000_000)}}},
+		{5_000_000, "known", seven, 0, seen(500_000, 5_499_999, 0), wanted{true, [4]gcra.Debt{micros(500_000)}}},
 	} {
-		r := ratelimit.Request{Key: step.key, Policy: step.p, Cost: step.cost, Known: step.known}
-		want := ratelimit.Decision{Allowed: step.want.allowed, Now: step.now, Debts: step.want.debts}
+		r := store.Request{Key: step.key, Limits: step.p, Cost: step.cost, Known: step.known}
+		want := store.Decision{Allowed: step.want.allowed, Now: step.now, Debts: step.want.debts}
 		if got := m.Peek(step.now, r); got != want {
 			t.Errorf("step %d, Peek: %+v; want %+v", i, got, want)
 		}
@@ -67,7 +69,7 @@ func TestModel(t *testing.T) {
 
 	m.Reset(6_000_000, "known", three)
 	for seenAt, want := range map[int64]int64{0: 7, 1: 0, 6_000_000: 0, 6_000_001: 7} {
-		r := ratelimit.Request{Key: "known", Policy: three, Known: seen(7, 0, seenAt)}
+		r := store.Request{Key: "known", Limits: three, Known: seen(7, 0, seenAt)}
 		if got := m.Take(6_000_002, r).Debts[0]; got != micros(want) {
 			t.Errorf("an observation at %d counts as %+v after a reset at 6000000; want %d µs", seenAt, got, want)
 		}
@@ -81,7 +83,7 @@ func TestModel(t *testing.T) {
 // TestBriefReset: with BriefReset the model remembers a reset for one refill.
 func TestBriefReset(t *testing.T) {
 	three := policy(ratelimit.PerSecond(3).WithBurst(1)) // 333333 1/3 µs
-	known := &ratelimit.Knowledge{{Debt: micros(7), Seen: 500}}
+	known := &store.Knowledge{{Debt: micros(7), Seen: 500}}
 	for _, brief := range []bool{false, true} {
 		m := NewModel()
 		m.BriefReset = brief
@@ -90,7 +92,7 @@ func TestBriefReset(t *testing.T) {
 			if !brief {
 				want = 0
 			}
-			got := m.Take(now, ratelimit.Request{Key: "k", Policy: three, Known: known})
+			got := m.Take(now, store.Request{Key: "k", Limits: three, Known: known})
 			if got.Debts[0] != micros(want) {
 				t.Errorf("brief %v: an observation from before a reset counts as %+v at %d; want %d µs", brief, got.Debts[0], now, want)
 			}
@@ -114,7 +116,7 @@ func TestHistory(t *testing.T) {
 					seen["set back"]++
 				}
 				if s.Reset {
-					m.Reset(now, s.Request.Key, s.Request.Policy)
+					m.Reset(now, s.Request.Key, s.Request.Limits)
 					seen["reset"]++
 					continue
 				}
@@ -129,15 +131,15 @@ func TestHistory(t *testing.T) {
 				case s.Request.Known != nil:
 					seen["known, without effect"]++
 				}
-				if s.Request.Policy.Len() > 1 {
+				if len(s.Request.Limits) > 1 {
 					seen["several"]++
 				}
-				switch b := s.Request.Policy.Bucket(0); {
+				switch b := &s.Request.Limits[0]; {
 				case d.Allowed:
 					seen["admitted"]++
 				case s.Request.Cost < 0:
 					seen["negative"]++
-				case s.Request.Cost > b.Limit().Burst:
+				case s.Request.Cost > b.Burst():
 					seen["above"]++
 				default:
 					seen["denied"]++
@@ -165,12 +167,12 @@ func TestHistory(t *testing.T) {
 	if seen["set back"] > 0 {
 		t.Error("the clock is set back without HistoryConfig.SetBack")
 	}
-	limits := map[string]ratelimit.Limit{}
+	limits := map[string]store.Limit{}
 	for i, s := range steps {
 		if i%50 == 0 {
 			clear(limits) // another history
 		}
-		for _, l := range s.Request.Policy.Limits() {
+		for _, l := range s.Request.Limits {
 			if before, ok := limits[l.Name]; ok && before != l {
 				t.Fatalf("a steady history changes %v to %v", before, l)
 			}

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 var policyClauses = []clause{
 	{name: "SeveralLimitsTogether", promise: "either all limits of a policy admit a call, or none is charged", check: checkTogether},
 	{name: "SharedLimit", promise: "two policies that name the same limit share its bucket", check: checkShared},
 	{name: "NamesSeparate", promise: "limits with different names have different buckets", check: checkNames},
-	{name: "NoPolicy", promise: "a policy that is nil, zero or Unlimited is an error, of Take and of Reset, and charges nothing", check: checkNoPolicy},
+	{name: "NoPolicy", promise: "no limits, nil or empty, are an error, of Take and of Reset, and charges nothing", check: checkNoPolicy},
 	{name: "DebtsInOrder", promise: "the debts of a decision are in the order of the policy, and the rest are 0", check: checkOrder},
 }
 
@@ -19,13 +20,13 @@ func checkTogether(p *probe) {
 	second, hour := ratelimit.PerSecond(10).WithBurst(2), ratelimit.PerHour(3600).WithBurst(5).Named("hourly")
 	for _, order := range []struct {
 		key    string
-		policy *ratelimit.Policy
+		policy []store.Limit
 		swap   bool
 	}{
 		{"together", policy(second, hour), false},
 		{"together, the other way round", policy(hour, second), true},
 	} {
-		want := func(when string, d ratelimit.Decision, second, hour int64) {
+		want := func(when string, d store.Decision, second, hour int64) {
 			if order.swap {
 				second, hour = hour, second
 			}
@@ -45,8 +46,8 @@ func checkTogether(p *probe) {
 	}
 
 	// Each of four limits can deny.
-	for at := range ratelimit.MaxLimits {
-		limits := make([]ratelimit.Limit, ratelimit.MaxLimits)
+	for at := range store.MaxLimits {
+		limits := make([]ratelimit.Limit, store.MaxLimits)
 		for i, name := range []string{"a", "b", "c", "d"} {
 			limits[i] = ratelimit.PerMinute(60).WithBurst(10).Named(name)
 		}
@@ -95,12 +96,12 @@ func checkOrder(p *probe) {
 	p.debts("after a call", policy(c, a), p.admit("order", policy(c, a), 1), micros(2*hour), micros(2*second))
 	p.debts("after a call", policy(b), p.admit("order", policy(b), 1), micros(2*minute))
 	p.debts("at last", policy(b, c, a), p.take("order", policy(b, c, a), 0), micros(2*minute), micros(2*hour), micros(2*second))
-	for _, few := range []*ratelimit.Policy{policy(a), policy(c, b)} {
+	for _, few := range [][]store.Limit{policy(a), policy(c, b)} {
 		for _, cost := range []int{0, 1, 100} {
 			d := p.take("order", few, cost)
-			for i := few.Len(); i < len(d.Debts); i++ {
+			for i := len(few); i < len(d.Debts); i++ {
 				if d.Debts[i] != micros(0) {
-					p.fail("the answer for a policy of %d limits has a debt of %+v in place %d", few.Len(), d.Debts[i], i)
+					p.fail("the answer for a policy of %d limits has a debt of %+v in place %d", len(few), d.Debts[i], i)
 				}
 			}
 		}
@@ -110,10 +111,10 @@ func checkOrder(p *probe) {
 func checkNoPolicy(p *probe) {
 	five := policy(ratelimit.PerMinute(5))
 	p.admit("no policy", five, 2)
-	for name, none := range map[string]*ratelimit.Policy{"nil": nil, "zero": {}, "Unlimited": ratelimit.Unlimited} {
+	for name, none := range map[string][]store.Limit{"nil": nil, "empty": {}} {
 		for _, cost := range []int{1, 0, 1000} {
 			if err := recovered(func() error {
-				_, err := p.try(p.ctx, ratelimit.Request{Key: "no policy", Policy: none, Cost: cost})
+				_, err := p.try(p.ctx, store.Request{Key: "no policy", Limits: none, Cost: cost})
 				return err
 			}); err == nil || errors.Is(err, errPanicked) {
 				p.fail("a call of cost %d under a policy that is %s: Take returned %v; it must return an error", cost, name, err)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A failure is the panic with which a probe ends a clause that has failed.
@@ -19,7 +21,7 @@ type probe struct {
 	t       *testing.T
 	ctx     context.Context //nolint:containedctx // the probe ends before the test does
 	harness Harness
-	store   ratelimit.Store
+	store   store.Store
 }
 
 // fail ends the clause.
@@ -39,16 +41,16 @@ func (p *probe) advance(d time.Duration) {
 const answerTime = 10 * time.Second
 
 // take asks the store for a decision.
-func (p *probe) take(key string, policy *ratelimit.Policy, cost int) ratelimit.Decision {
-	return p.request(ratelimit.Request{Key: key, Policy: policy, Cost: cost})
+func (p *probe) take(key string, policy []store.Limit, cost int) store.Decision {
+	return p.request(store.Request{Key: key, Limits: policy, Cost: cost})
 }
 
 // knowing is take with knowledge of the first limit's bucket.
-func (p *probe) knowing(key string, policy *ratelimit.Policy, cost int, known ratelimit.Known) ratelimit.Decision {
-	return p.request(ratelimit.Request{Key: key, Policy: policy, Cost: cost, Known: &ratelimit.Knowledge{known}})
+func (p *probe) knowing(key string, policy []store.Limit, cost int, known store.Known) store.Decision {
+	return p.request(store.Request{Key: key, Limits: policy, Cost: cost, Known: &store.Knowledge{known}})
 }
 
-func (p *probe) request(r ratelimit.Request) ratelimit.Decision {
+func (p *probe) request(r store.Request) store.Decision {
 	d, err := p.try(p.ctx, r)
 	if err != nil {
 		p.fail("Take returned an error: %v", err)
@@ -60,7 +62,7 @@ func (p *probe) request(r ratelimit.Request) ratelimit.Decision {
 }
 
 // try is request, but returns the error.
-func (p *probe) try(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (p *probe) try(ctx context.Context, r store.Request) (store.Decision, error) {
 	r.Timeout = answerTime
 	d, err := p.store.Take(ctx, r)
 	if err == nil && d.Overflow {
@@ -70,7 +72,7 @@ func (p *probe) try(ctx context.Context, r ratelimit.Request) (ratelimit.Decisio
 }
 
 // admit takes and fails unless the call is admitted.
-func (p *probe) admit(key string, policy *ratelimit.Policy, cost int) ratelimit.Decision {
+func (p *probe) admit(key string, policy []store.Limit, cost int) store.Decision {
 	d := p.take(key, policy, cost)
 	if !d.Allowed {
 		p.fail("a call of cost %d was denied with the debts %v; it must be admitted", cost, debts(policy, d))
@@ -79,7 +81,7 @@ func (p *probe) admit(key string, policy *ratelimit.Policy, cost int) ratelimit.
 }
 
 // deny takes and fails unless the call is denied.
-func (p *probe) deny(key string, policy *ratelimit.Policy, cost int) ratelimit.Decision {
+func (p *probe) deny(key string, policy []store.Limit, cost int) store.Decision {
 	d := p.take(key, policy, cost)
 	if d.Allowed {
 		p.fail("a call of cost %d was admitted, with the debts %v; it must be denied", cost, debts(policy, d))
@@ -88,53 +90,53 @@ func (p *probe) deny(key string, policy *ratelimit.Policy, cost int) ratelimit.D
 }
 
 // state makes a call of cost 0 and fails unless the debts are as wanted.
-func (p *probe) state(when, key string, policy *ratelimit.Policy, want ...ratelimit.Debt) {
+func (p *probe) state(when, key string, policy []store.Limit, want ...gcra.Debt) {
 	p.debts(when, policy, p.take(key, policy, 0), want...)
 }
 
 // debts fails unless the debts of d are as wanted.
-func (p *probe) debts(when string, policy *ratelimit.Policy, d ratelimit.Decision, want ...ratelimit.Debt) {
+func (p *probe) debts(when string, policy []store.Limit, d store.Decision, want ...gcra.Debt) {
 	for i, w := range want {
 		if d.Debts[i] != w {
 			p.fail("%s, the debt of limit %s is %s; want %s", when,
-				policy.Bucket(i).Limit(), text(policy.Bucket(i), d.Debts[i]), text(policy.Bucket(i), w))
+				policy[i], text(&policy[i], d.Debts[i]), text(&policy[i], w))
 		}
 	}
 }
 
 // reset fills the key's buckets.
-func (p *probe) reset(key string, policy *ratelimit.Policy) {
+func (p *probe) reset(key string, policy []store.Limit) {
 	if err := p.store.Reset(p.ctx, key, policy); err != nil {
 		p.fail("Reset returned an error: %v", err)
 	}
 }
 
 // policy compiles valid limits.
-func policy(limits ...ratelimit.Limit) *ratelimit.Policy {
+func policy(limits ...ratelimit.Limit) []store.Limit {
 	p, err := ratelimit.NewPolicy(limits...)
 	if err != nil {
 		panic(err) // a limit of this package is wrong
 	}
-	return p
+	return p.Compiled()
 }
 
 // micros returns a debt of n microseconds.
-func micros(n int64) ratelimit.Debt { return ratelimit.Debt{Micros: n} }
+func micros(n int64) gcra.Debt { return gcra.Debt{Micros: n} }
 
 // of returns a debt of n microseconds and frac parts of one.
-func of(n int64, frac uint32) ratelimit.Debt { return ratelimit.Debt{Micros: n, Frac: frac} }
+func of(n int64, frac uint32) gcra.Debt { return gcra.Debt{Micros: n, Frac: frac} }
 
 // debts returns the debts of a decision as text.
-func debts(policy *ratelimit.Policy, d ratelimit.Decision) []string {
-	all := make([]string, policy.Len())
+func debts(policy []store.Limit, d store.Decision) []string {
+	all := make([]string, len(policy))
 	for i := range all {
-		all[i] = text(policy.Bucket(i), d.Debts[i])
+		all[i] = text(&policy[i], d.Debts[i])
 	}
 	return all
 }
 
 // text returns a debt as text such as "333333 1/3 µs".
-func text(b *ratelimit.Bucket, d ratelimit.Debt) string {
+func text(b *store.Limit, d gcra.Debt) string {
 	if d.Frac == 0 {
 		return fmt.Sprintf("%d µs", d.Micros)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 var resetClauses = []clause{
@@ -39,9 +40,9 @@ func checkReset(p *probe) {
 }
 
 // spent empties a bucket and returns the caller's observation of it.
-func (p *probe) spent(key string, policy *ratelimit.Policy) ratelimit.Known {
-	d := p.admit(key, policy, policy.Bucket(0).Limit().Burst)
-	return ratelimit.Known{Debt: d.Debts[0], TAT: policy.Bucket(0).TATAt(d.Debts[0], d.Now), Seen: d.Now}
+func (p *probe) spent(key string, policy []store.Limit) store.Known {
+	d := p.admit(key, policy, policy[0].Burst())
+	return store.Known{Debt: d.Debts[0], TAT: policy[0].TATAt(d.Debts[0], d.Now), Seen: d.Now}
 }
 
 func checkResetWins(p *probe) {
@@ -67,7 +68,7 @@ func checkResetWins(p *probe) {
 		return
 	}
 	p.debts("of another key", oncePerHour, p.knowing("bystander", oncePerHour, 0, debt(micros(1_800_000_000))), micros(1_800_000_000))
-	seen := ratelimit.Known{Debt: micros(1_800_000_000), Seen: old.Seen}
+	seen := store.Known{Debt: micros(1_800_000_000), Seen: old.Seen}
 	p.debts("of another key", oncePerHour, p.knowing("bystander", oncePerHour, 0, seen), micros(1_800_000_000))
 	other := policy(ratelimit.PerHour(1).Named("other"))
 	p.debts("of another limit", other, p.knowing("wins", other, 0, seen), micros(1_800_000_000))
@@ -87,7 +88,7 @@ func checkLaterKnowledge(p *probe) {
 	p.advance(time.Microsecond)
 	d := p.take("later", oncePerHour, 0)
 	p.advance(time.Minute)
-	if d := p.knowing("later", oncePerHour, 1, ratelimit.Known{Debt: micros(600_000_000), Seen: d.Now}); d.Allowed {
+	if d := p.knowing("later", oncePerHour, 1, store.Known{Debt: micros(600_000_000), Seen: d.Now}); d.Allowed {
 		p.fail("a call was admitted although its caller knew of a debt from after the reset")
 	}
 	now := p.spent("later", oncePerHour)

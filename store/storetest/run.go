@@ -5,18 +5,18 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A Harness makes the stores under test and moves their clock.
 type Harness struct {
 	// New returns a new store without buckets. It closes what must be closed with
 	// t.Cleanup. Required.
-	New func(t *testing.T) ratelimit.Store
+	New func(t *testing.T) store.Store
 
 	// Advance moves the clock of the store that New made last forward by d, a whole
 	// number of microseconds. Between calls the clock must stand still, and it must
-	// never be 0: see [ratelimit.Decision].
+	// never be 0: see [store.Decision].
 	//
 	// If Advance is nil, the store must read package time. Then each clause, New
 	// included, runs in a bubble of testing/synctest, in which every goroutine of the
@@ -41,7 +41,7 @@ type Harness struct {
 	Histories int
 }
 
-// Run tests the stores that h makes against the contract of [ratelimit.Store], with one
+// Run tests the stores that h makes against the contract of [store.Store], with one
 // subtest for each promise.
 func Run(t *testing.T, h Harness) {
 	t.Helper()

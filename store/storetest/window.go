@@ -29,7 +29,7 @@ func checkWindow(p *probe) {
 		ratelimit.PerSecond(10), ratelimit.PerSecond(3).WithBurst(20), {Rate: 1, Period: 1900 * time.Millisecond}, ratelimit.PerMinute(100),
 	} {
 		one, key := policy(l), "window "+l.String()
-		burst := int64(one.Bucket(0).Limit().Burst)
+		burst := int64(one[0].Burst())
 		var calls []call
 		var total int64
 		for range 400 {

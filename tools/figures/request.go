@@ -29,12 +29,12 @@ func request(ctx context.Context, root string, out io.Writer) (err error) {
 	if _, err := output(ctx, root, "go", "build", "-cover", "-covermode=atomic", "-coverpkg=./...", "-o", program, "./tools/figures/request"); err != nil {
 		return err
 	}
-	for _, store := range []string{"memory", "redis", "down"} {
-		counters, text := filepath.Join(dir, store), filepath.Join(dir, store+".txt")
+	for _, backend := range []string{"memory", "redis", "down"} {
+		counters, text := filepath.Join(dir, backend), filepath.Join(dir, backend+".txt")
 		if err := os.Mkdir(counters, 0o700); err != nil {
 			return err
 		}
-		if _, err := output(ctx, dir, program, store, counters); err != nil {
+		if _, err := output(ctx, dir, program, backend, counters); err != nil {
 			return err
 		}
 		if _, err := output(ctx, dir, "go", "tool", "covdata", "textfmt", "-i="+counters, "-o="+text); err != nil {
@@ -45,7 +45,7 @@ func request(ctx context.Context, root string, out io.Writer) (err error) {
 			return err
 		}
 		executed := executedFiles(string(profile), strings.TrimSpace(base)+"/")
-		fmt.Fprintf(out, "%5d  files, %s\n", len(executed), store)
+		fmt.Fprintf(out, "%5d  files, %s\n", len(executed), backend)
 		for _, name := range executed {
 			fmt.Fprintf(out, "         %s\n", name)
 		}

@@ -15,8 +15,8 @@ import (
 type goLimiter struct{ store golimiter.Store }
 
 func newGoLimiter(s Setting) (Limiter, error) {
-	store, err := goLimiterStore(s)
-	return goLimiter{store}, err
+	backend, err := goLimiterStore(s)
+	return goLimiter{backend}, err
 }
 
 func (g goLimiter) Allow(key string) bool {
@@ -43,11 +43,11 @@ func goLimiterStore(s Setting) (golimiter.Store, error) {
 }
 
 func goLimiterHandler(s Setting, next http.Handler) (http.Handler, error) {
-	store, err := goLimiterStore(s)
+	backend, err := goLimiterStore(s)
 	if err != nil {
 		return nil, err
 	}
-	m, err := httplimit.NewMiddleware(store, func(r *http.Request) (string, error) { return r.Header.Get(load.KeyHeader), nil })
+	m, err := httplimit.NewMiddleware(backend, func(r *http.Request) (string, error) { return r.Header.Get(load.KeyHeader), nil })
 	if err != nil {
 		return nil, err
 	}

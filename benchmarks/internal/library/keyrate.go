@@ -36,6 +36,6 @@ func keyrateLimiter(s Setting) (*ratelimit.Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	store := memstore.New(memstore.Config{MaxKeys: s.Keys * len(limits)})
-	return ratelimit.New(store, policy, ratelimit.Config{})
+	backend := memstore.New(memstore.Config{MaxKeys: s.Keys * len(limits)})
+	return ratelimit.New(backend, policy, ratelimit.Config{})
 }

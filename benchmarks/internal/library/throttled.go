@@ -29,23 +29,23 @@ func throttledGCRA(s Setting) (*throttled.GCRARateLimiterCtx, error) {
 	if s.Forget > 0 {
 		keys = s.Keys
 	}
-	store, err := memstore.NewCtx(keys)
+	backend, err := memstore.NewCtx(keys)
 	if err != nil {
 		return nil, err
 	}
-	return ThrottledOn(store, s.Limit)
+	return ThrottledOn(backend, s.Limit)
 }
 
 // ThrottledAsShown is the limiter of its documentation.
-func ThrottledAsShown(store throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLimiterCtx, error) {
-	return throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{
+func ThrottledAsShown(backend throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLimiterCtx, error) {
+	return throttled.NewGCRARateLimiterCtx(backend, throttled.RateQuota{
 		MaxRate:  throttled.PerDuration(to.Tokens, to.Per),
 		MaxBurst: to.Tokens - 1,
 	})
 }
 
-func ThrottledOn(store throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLimiterCtx, error) {
-	l, err := ThrottledAsShown(store, to)
+func ThrottledOn(backend throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLimiterCtx, error) {
+	l, err := ThrottledAsShown(backend, to)
 	if err != nil {
 		return nil, err
 	}

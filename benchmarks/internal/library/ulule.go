@@ -26,8 +26,8 @@ func ululeLimiter(s Setting) *ululelimiter.Limiter {
 	if s.Forget > 0 {
 		sweep = s.Forget / 2
 	}
-	store := memory.NewStoreWithOptions(ululelimiter.StoreOptions{CleanUpInterval: sweep})
-	return ululelimiter.New(store, ululelimiter.Rate{Period: s.Limit.Per, Limit: int64(s.Limit.Tokens)})
+	backend := memory.NewStoreWithOptions(ululelimiter.StoreOptions{CleanUpInterval: sweep})
+	return ululelimiter.New(backend, ululelimiter.Rate{Period: s.Limit.Per, Limit: int64(s.Limit.Tokens)})
 }
 
 func ululeHandler(s Setting, next http.Handler) (http.Handler, error) {

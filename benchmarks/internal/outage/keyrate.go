@@ -36,10 +36,10 @@ func mirrored(address string, to library.Limit) (redis.Keyrate, error) {
 	if err != nil {
 		return redis.Keyrate{}, err
 	}
-	store, err := mirror.New(shared, mirror.Config{})
+	backend, err := mirror.New(shared, mirror.Config{})
 	if err != nil {
 		return redis.Keyrate{}, err
 	}
-	l, err := ratelimit.New(store, ratelimit.Limit{Rate: to.Tokens, Period: to.Per}, ratelimit.Config{})
+	l, err := ratelimit.New(backend, ratelimit.Limit{Rate: to.Tokens, Period: to.Per}, ratelimit.Config{})
 	return redis.Keyrate{Client: client, Limiter: l}, err
 }

@@ -12,11 +12,11 @@ import (
 // outageThrottled makes as many attempts to compare and swap as is its default, and
 // answers 500 when they are used up.
 func outageThrottled(address string, to library.Limit, next http.Handler) (http.Handler, error) {
-	store, err := goredisstore.NewCtx(defaultClient(address), "throttled:")
+	backend, err := goredisstore.NewCtx(defaultClient(address), "throttled:")
 	if err != nil {
 		return nil, err
 	}
-	l, err := library.ThrottledAsShown(store, to)
+	l, err := library.ThrottledAsShown(backend, to)
 	if err != nil {
 		return nil, err
 	}

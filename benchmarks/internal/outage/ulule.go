@@ -14,11 +14,11 @@ import (
 // outageUlule panics where Redis gives no answer: that is how its middleware tells of
 // an error unless it is told otherwise.
 func outageUlule(address string, to library.Limit, next http.Handler) (http.Handler, error) {
-	store, err := ululeredis.NewStore(defaultClient(address))
+	backend, err := ululeredis.NewStore(defaultClient(address))
 	if err != nil {
 		return nil, err
 	}
-	l := ululelimiter.New(store, ululelimiter.Rate{Period: to.Per, Limit: int64(to.Tokens)})
+	l := ululelimiter.New(backend, ululelimiter.Rate{Period: to.Per, Limit: int64(to.Tokens)})
 	key := stdlib.WithKeyGetter(func(r *http.Request) string { return r.Header.Get(load.KeyHeader) })
 	return stdlib.NewMiddleware(l, key).Handler(next), nil
 }

@@ -24,7 +24,7 @@ func openKeyrate(s Setting) (Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := redisstore.New(client, redisstore.Config{})
+	backend, err := redisstore.New(client, redisstore.Config{})
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func openKeyrate(s Setting) (Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := ratelimit.New(store, policy, ratelimit.Config{})
+	l, err := ratelimit.New(backend, policy, ratelimit.Config{})
 	return Keyrate{client, l}, err
 }
 

@@ -17,11 +17,11 @@ type redisThrottled struct {
 
 func OpenThrottled(s Setting) (Limiter, error) {
 	client := redis.NewClient(s.options())
-	store, err := goredisstore.NewCtx(client, "throttled:")
+	backend, err := goredisstore.NewCtx(client, "throttled:")
 	if err != nil {
 		return nil, err
 	}
-	l, err := library.ThrottledOn(store, s.Limit)
+	l, err := library.ThrottledOn(backend, s.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -15,11 +15,11 @@ type redisUlule struct {
 
 func OpenUlule(s Setting) (Limiter, error) {
 	client := redis.NewClient(s.options())
-	store, err := ululeredis.NewStore(client)
+	backend, err := ululeredis.NewStore(client)
 	if err != nil {
 		return nil, err
 	}
-	return redisUlule{client, ululelimiter.New(store, ululelimiter.Rate{Period: s.Limit.Per, Limit: int64(s.Limit.Tokens)})}, nil
+	return redisUlule{client, ululelimiter.New(backend, ululelimiter.Rate{Period: s.Limit.Per, Limit: int64(s.Limit.Tokens)})}, nil
 }
 
 func (u redisUlule) Allow(ctx context.Context, key string) (bool, error) {

@@ -22,8 +22,8 @@ var api = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ =
 
 // old is the API behind ulule/limiter.
 func old() http.Handler {
-	store := memory.NewStoreWithOptions(limiter.StoreOptions{}) // without the goroutine that sweeps
-	limit := stdlib.NewMiddleware(limiter.New(store, limiter.Rate{Period: time.Second, Limit: 5}),
+	backend := memory.NewStoreWithOptions(limiter.StoreOptions{}) // without the goroutine that sweeps
+	limit := stdlib.NewMiddleware(limiter.New(backend, limiter.Rate{Period: time.Second, Limit: 5}),
 		stdlib.WithKeyGetter(func(r *http.Request) string { return r.Header.Get("X-API-Key") }))
 	return limit.Handler(api)
 }
@@ -50,7 +50,7 @@ func TestWatch(t *testing.T) {
 		decided, wouldDeny := 0, 0
 		watched, err := Watch(old(), func(_ context.Context, e ratelimit.Event) {
 			decided++
-			if e.Result.WouldDeny {
+			if e.Result.WouldDeny() {
 				wouldDeny++
 			}
 		})

@@ -37,8 +37,8 @@ func Limit(api http.Handler) (http.Handler, error) {
 }
 
 func setOldHeaders(h http.Header, result ratelimit.Result) {
-	full := time.Now().Add(result.ResetAfter)
-	h.Set("X-RateLimit-Limit", strconv.Itoa(result.Limit.Burst))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(result.Remaining))
+	full := time.Now().Add(result.ResetAfter())
+	h.Set("X-RateLimit-Limit", strconv.Itoa(result.Limit().Burst))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(result.Remaining()))
 	h.Set("X-RateLimit-Reset", strconv.FormatInt(full.Unix(), 10))
 }

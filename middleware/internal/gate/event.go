@@ -39,7 +39,7 @@ func outcomeOf(r *ratelimit.Result) Outcome {
 	switch {
 	case r.Exempt():
 		return Exempt
-	case r.Shadow:
+	case r.Shadow():
 		return Shadow
 	case r.Allowed:
 		return Allowed

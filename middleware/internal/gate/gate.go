@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // Config configures a Gate for calls of type C. Key, Address and Peer are required.
@@ -72,7 +74,7 @@ type Call struct {
 	Event
 	Key  string        // as the limiter got it; "" if the call has none or several
 	Err  error         // ErrKeys or ErrAddresses if it has several
-	Wait time.Duration // for a denied call: ratelimit.Never if waiting does not help
+	Wait time.Duration // for a denied call: gcra.Never if waiting does not help
 }
 
 // Decided reports whether the limiter made a decision.
@@ -174,7 +176,7 @@ func (g *Gate[C]) cost(ctx context.Context, of C) (n int) {
 func (g *Gate[C]) take(ctx context.Context, key string, cost int, result *ratelimit.Result) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = &ratelimit.StoreError{Class: ratelimit.ClassPanic}
+			err = &store.Error{Class: store.ClassPanic}
 		}
 	}()
 	*result, err = g.limiter.AllowN(ctx, key, cost)
@@ -184,9 +186,9 @@ func (g *Gate[C]) take(ctx context.Context, key string, cost int, result *rateli
 // undecided serves or denies a call that the limiter could not decide. In shadow mode it is
 // served.
 func (g *Gate[C]) undecided(ctx context.Context, call *Call, err error) {
-	shadow := call.Result.Shadow || g.limiter.Shadow()
-	call.Class, call.Result = ratelimit.ErrorClass(err), ratelimit.Result{}
-	if !shadow && ratelimit.FailsClosed(err, g.config.FailClosed) {
+	shadow := call.Result.Shadow() || g.limiter.Shadow()
+	call.Class, call.Result = store.ErrorClass(err), ratelimit.Result{}
+	if !shadow && g.config.FailClosed {
 		call.Outcome, call.Wait = FailedClosed, g.jittered(time.Second)
 		g.Report(ctx, call.Class, "denied with 503")
 		return
@@ -197,8 +199,8 @@ func (g *Gate[C]) undecided(ctx context.Context, call *Call, err error) {
 
 // wait returns how long a denied call must wait.
 func (g *Gate[C]) wait(of C, key string, result *ratelimit.Result) time.Duration {
-	wait := result.RetryAfter
-	if wait == ratelimit.Never {
+	wait := result.RetryAfter()
+	if wait == gcra.Never {
 		return wait
 	}
 	if g.places != nil {

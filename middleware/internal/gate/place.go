@@ -47,20 +47,20 @@ func newPlaces() *places {
 	return &places{start: time.Now(), seed: maphash.MakeSeed(), index: map[uint64]int{}}
 }
 
-// wait returns how long a denied client should wait: at least result.RetryAfter, and at most
+// wait returns how long a denied client should wait: at least result.RetryAfter(), and at most
 // one refill of the bucket longer.
 func (p *places) wait(peer, key string, result *ratelimit.Result) time.Duration {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
-	_, _ = h.WriteString(result.Limit.Name)
+	_, _ = h.WriteString(result.Limit().Name)
 	_ = h.WriteByte(0) // no name contains one
 	_, _ = h.WriteString(key)
 	conn := uint64(1) << (maphash.String(p.seed, peer) % 64)
 	d := denial{
-		wait:   result.RetryAfter,
-		cost:   Refill(result.Limit, result.Cost),
-		token:  Refill(result.Limit, 1),
-		refill: Refill(result.Limit, result.Limit.Burst),
+		wait:   result.RetryAfter(),
+		cost:   Refill(result.Limit(), result.Cost()),
+		token:  Refill(result.Limit(), 1),
+		refill: Refill(result.Limit(), result.Limit().Burst),
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

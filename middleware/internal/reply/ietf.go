@@ -6,6 +6,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware/internal/gate"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // This file implements draft-ietf-httpapi-ratelimit-headers-11, of May 2026. Both fields
@@ -60,14 +61,14 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 // if it has none.
 func appendRateLimitField(b []byte, words *wording, r *ratelimit.Result, remaining []byte, retry int64) []byte {
 	b = append(b, words.states[0]...)
-	if r.Remaining <= maxInteger {
+	if r.Remaining() <= maxInteger {
 		b = append(b, remaining...) // saves formatting it again
 	} else {
 		b = appendInteger(b, maxInteger)
 	}
 	b = append(b, ";t="...)
 	if retry < 0 {
-		retry = lasts(r, 0, r.Limit, r.Remaining)
+		retry = lasts(r, 0, r.Limit(), r.Remaining())
 	}
 	b = strconv.AppendInt(b, retry, 10)
 	for i := 1; i < r.Len(); i++ {
@@ -76,7 +77,7 @@ func appendRateLimitField(b []byte, words *wording, r *ratelimit.Result, remaini
 		b = append(b, words.states[i]...)
 		b = appendInteger(b, int64(s.Remaining))
 		b = append(b, ";t="...)
-		if s.Violated && s.RetryAfter != ratelimit.Never {
+		if s.Violated && s.RetryAfter != gcra.Never {
 			b = appendInteger(b, max(1, ceilSeconds(s.RetryAfter)))
 		} else {
 			b = appendInteger(b, lasts(r, i, s.Limit, s.Remaining))

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // The bodies are problems of RFC 9457. The types of two of them are those of
@@ -38,27 +39,27 @@ func Problem(h map[string][]string) {
 // which need no escapes in JSON. wait is as in Denied.
 func (p *Reply) AppendBody(b []byte, r *ratelimit.Result, wait time.Duration) []byte {
 	words, ms := p.wordings.of(r), ceil(wait, time.Millisecond)
-	if wait == ratelimit.Never {
+	if wait == gcra.Never {
 		b = append(b, neverDetail...)
 	} else {
 		b = append(b, words.detail...)
 		b = append(appendWait(b, ms), '.')
 	}
 	b = append(b, `","violated-policies":[`...)
-	b = appendString(b, r.Limit.Name) // the deciding limit is violated
+	b = appendString(b, r.Limit().Name) // the deciding limit is violated
 	for i := 1; i < r.Len(); i++ {
 		if s := r.State(i); s.Violated {
 			b = appendString(append(b, ','), s.Limit.Name)
 		}
 	}
 	b = append(b, `],"limits":[`...)
-	b = appendRemaining(b, words.objects[0], r.Remaining)
+	b = appendRemaining(b, words.objects[0], r.Remaining())
 	for i := 1; i < r.Len(); i++ {
 		b = appendRemaining(append(b, ','), words.objects[i], r.State(i).Remaining)
 	}
-	if wait == ratelimit.Never {
+	if wait == gcra.Never {
 		b = append(b, `],"cost":`...)
-		b = strconv.AppendInt(b, int64(r.Cost), 10)
+		b = strconv.AppendInt(b, int64(r.Cost()), 10)
 		b = append(b, `,"max_cost":`...)
 		b = strconv.AppendInt(b, int64(maxCost(r)), 10)
 	} else {
@@ -132,7 +133,7 @@ func appendRemaining(b []byte, object string, remaining int) []byte {
 
 // maxCost returns the highest cost that the key's limits can admit.
 func maxCost(r *ratelimit.Result) int {
-	n := r.Limit.Burst
+	n := r.Limit().Burst
 	for i := 1; i < r.Len(); i++ {
 		n = min(n, r.State(i).Limit.Burst)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // A Reply writes the responses of one limiter. It keeps the text that the responses of a
@@ -25,7 +26,7 @@ func New(limit LimitForm, reset ResetForm) *Reply {
 // with as little remaining, or less. So a client gets one set of headers.
 func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
 	if len(h) > 0 {
-		if Tighter(h, r.Remaining) {
+		if Tighter(h, r.Remaining()) {
 			return
 		}
 		delete(h, Reset)
@@ -36,7 +37,7 @@ func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
 }
 
 // Denied sets the headers of a denied call and of its body: see AppendBody. wait is the
-// time until the client may come back, or ratelimit.Never.
+// time until the client may come back, or gcra.Never.
 func (p *Reply) Denied(h map[string][]string, r *ratelimit.Result, wait time.Duration) {
 	if len(h) > 0 {
 		delete(h, Reset) // an outer limiter's
@@ -44,7 +45,7 @@ func (p *Reply) Denied(h map[string][]string, r *ratelimit.Result, wait time.Dur
 	Problem(h)
 	var space [128]byte
 	var f fields
-	if wait == ratelimit.Never {
+	if wait == gcra.Never {
 		f.set(h, string(p.limits(h, &f, space[:0], r, -1)))
 		return
 	}
@@ -64,12 +65,12 @@ func (p *Reply) limits(h map[string][]string, f *fields, b []byte, r *ratelimit.
 	words := p.wordings.of(r)
 	h[Policy] = words.policies
 	h[Limit] = words.limit
-	b = strconv.AppendInt(b, int64(r.Remaining), 10)
+	b = strconv.AppendInt(b, int64(r.Remaining()), 10)
 	f.end(Remaining, b)
 	b = appendRateLimitField(b, words, r, b, retry)
 	f.end(RateLimit, b)
 	if p.reset != ResetOff {
-		b = appendReset(b, p.reset, r.ResetAfter)
+		b = appendReset(b, p.reset, r.ResetAfter())
 		f.end(Reset, b)
 	}
 	return b

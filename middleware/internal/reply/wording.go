@@ -44,7 +44,7 @@ func (w *wordings) of(r *ratelimit.Result) *wording {
 		found = w.find(p)
 	}
 	i := 0
-	for i < len(found.limits)-1 && found.limits[i].Name != r.Limit.Name {
+	for i < len(found.limits)-1 && found.limits[i].Name != r.Limit().Name {
 		i++
 	}
 	return &found.texts[i]

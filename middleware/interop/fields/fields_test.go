@@ -14,6 +14,8 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -23,8 +25,8 @@ func TestFields(t *testing.T) {
 	for _, limits := range [][]ratelimit.Limit{
 		{ratelimit.PerSecond(5)},
 		{ratelimit.PerSecond(5), ratelimit.PerHour(1000).Named("hourly"), ratelimit.PerDay(10_000).Named("a day's"), ratelimit.PerMinute(100).WithBurst(3).Named("burst")},
-		{{Name: strings.Repeat("~", ratelimit.MaxName), Rate: ratelimit.MaxRate, Period: time.Microsecond, Burst: 1<<63 - 1}},
-		{{Name: "!#$%&'()*+-./:<=>?@[]^_`{|}~ x", Rate: 1, Period: ratelimit.MaxRefill}},
+		{{Name: strings.Repeat("~", store.MaxName), Rate: gcra.MaxRate, Period: time.Microsecond, Burst: 1<<63 - 1}},
+		{{Name: "!#$%&'()*+-./:<=>?@[]^_`{|}~ x", Rate: 1, Period: gcra.MaxRefill}},
 		{{Rate: 7, Period: 1900 * time.Millisecond, Burst: 2}},
 	} {
 		policy, err := ratelimit.NewPolicy(limits...)
@@ -51,8 +53,8 @@ func check(t *testing.T, field []string, policy *ratelimit.Policy, keys ...strin
 	if err != nil {
 		t.Fatalf("%q: %v", field, err)
 	}
-	if len(list) != policy.Len() {
-		t.Fatalf("%q: %d items, want %d", field, len(list), policy.Len())
+	if len(list) != len(policy.Limits()) {
+		t.Fatalf("%q: %d items, want %d", field, len(list), len(policy.Limits()))
 	}
 	names := map[string]bool{}
 	for _, l := range policy.Limits() {

@@ -22,6 +22,8 @@ import (
 
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -37,20 +39,20 @@ type rig struct {
 const table = `{"default":"5/s;shadow","plans":{"gold":["50/d","100/h;name=hourly;shadow"],"staff":"unlimited"},"members":{"alice":"gold","ops":"staff"},"keys":{"bob":"7/s"}}`
 
 // newRig returns a handler on a store. If text is empty it has no table.
-func newRig(t *testing.T, store ratelimit.Store, text string) *rig {
+func newRig(t *testing.T, backend store.Store, text string) *rig {
 	t.Helper()
 	limits, config := ratelimit.Limits(ratelimit.PerSecond(5)), admin.Config{}
 	if text != "" {
-		c, err := ratelimit.ReadTableConfig(strings.NewReader(text))
+		c, err := plans.ReadTableConfig(strings.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if config.Table, err = ratelimit.NewTable(c); err != nil {
+		if config.Table, err = plans.NewTable(c); err != nil {
 			t.Fatal(err)
 		}
 		limits = config.Table
 	}
-	limiter, err := ratelimit.New(store, limits, ratelimit.Config{})
+	limiter, err := ratelimit.New(backend, limits, ratelimit.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,10 +129,10 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // down is a store that has failed.
 type down struct{}
 
-func (down) Take(context.Context, ratelimit.Request) (ratelimit.Decision, error) {
-	return ratelimit.Decision{}, errors.New("down")
+func (down) Take(context.Context, store.Request) (store.Decision, error) {
+	return store.Decision{}, errors.New("down")
 }
-func (down) Reset(context.Context, string, *ratelimit.Policy) error { return errors.New("down") }
+func (down) Reset(context.Context, string, []store.Limit) error { return errors.New("down") }
 
 // cases returns calls for each status of each operation.
 func cases(etag string) map[string][]call {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
@@ -36,7 +37,7 @@ func run(ctx context.Context, args []string) error {
 	if len(args) != 2 {
 		return fmt.Errorf("arguments %q: want memory, redis or down, and a folder", args)
 	}
-	var store ratelimit.Store = memstore.New(memstore.Config{})
+	var backend store.Store = memstore.New(memstore.Config{})
 	stop := func() {}
 	if args[0] != "memory" {
 		server, err := miniredis.Run()
@@ -53,11 +54,11 @@ func run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		if store, err = mirror.New(shared, mirror.Config{}); err != nil {
+		if backend, err = mirror.New(shared, mirror.Config{}); err != nil {
 			return err
 		}
 	}
-	limiter, err := ratelimit.New(store, ratelimit.PerSecond(10), ratelimit.Config{})
+	limiter, err := ratelimit.New(backend, ratelimit.PerSecond(10), ratelimit.Config{})
 	if err != nil {
 		return err
 	}

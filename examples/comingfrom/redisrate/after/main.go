@@ -32,11 +32,11 @@ func main() {
 }
 
 func handler(client redis.UniversalClient, secret []byte) (http.Handler, error) {
-	store, err := redisstore.New(client, redisstore.Config{Secret: secret})
+	backend, err := redisstore.New(client, redisstore.Config{Secret: secret})
 	if err != nil {
 		return nil, err
 	}
-	limiter, err := ratelimit.New(store, ratelimit.PerSecond(5), ratelimit.Config{})
+	limiter, err := ratelimit.New(backend, ratelimit.PerSecond(5), ratelimit.Config{})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -20,8 +21,8 @@ func main() {
 	log.Fatal(http.ListenAndServe("localhost:8080", api))
 }
 
-func handler(store ratelimit.Store) (http.Handler, error) {
-	limiter, err := ratelimit.New(store, ratelimit.PerSecond(5), ratelimit.Config{})
+func handler(backend store.Store) (http.Handler, error) {
+	limiter, err := ratelimit.New(backend, ratelimit.PerSecond(5), ratelimit.Config{})
 	if err != nil {
 		return nil, err
 	}

@@ -17,11 +17,11 @@ func TestPage(t *testing.T) {
 		New:  func() (http.Handler, error) { return handler(memstore.New(memstore.Config{})) },
 		NewOnRedis: func(o *redis.Options) (http.Handler, func() error, error) {
 			client := redis.NewClient(seen.AsNewClient(o))
-			store, err := redisstore.New(client, redisstore.Config{Secret: []byte("32 random bytes in production..")})
+			backend, err := redisstore.New(client, redisstore.Config{Secret: []byte("32 random bytes in production..")})
 			if err != nil {
 				return nil, client.Close, err
 			}
-			api, err := handler(store)
+			api, err := handler(backend)
 			return api, client.Close, err
 		},
 	})

@@ -17,9 +17,9 @@ func main() {
 	log.Fatal(http.ListenAndServe("localhost:8080", handler(memory.NewStore())))
 }
 
-func handler(store limiter.Store) http.Handler {
+func handler(backend limiter.Store) http.Handler {
 	rate := limiter.Rate{Period: time.Second, Limit: 5}
-	limit := stdlib.NewMiddleware(limiter.New(store, rate), stdlib.WithKeyGetter(apiKey))
+	limit := stdlib.NewMiddleware(limiter.New(backend, rate), stdlib.WithKeyGetter(apiKey))
 	return limit.Handler(http.HandlerFunc(hello))
 }
 

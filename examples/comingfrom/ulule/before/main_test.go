@@ -21,11 +21,11 @@ func TestPage(t *testing.T) {
 		},
 		NewOnRedis: func(o *redis.Options) (http.Handler, func() error, error) {
 			client := redis.NewClient(o)
-			store, err := redisstore.NewStore(client)
+			backend, err := redisstore.NewStore(client)
 			if err != nil {
 				return nil, client.Close, err
 			}
-			return handler(store), client.Close, nil
+			return handler(backend), client.Close, nil
 		},
 	})
 }

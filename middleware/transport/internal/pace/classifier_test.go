@@ -30,9 +30,9 @@ func reportOpenAIWindow(h http.Header, quota, remaining int, ends time.Time, _ b
 }
 
 func reportThrottled(h http.Header, r ratelimit.Result) {
-	h.Set("X-RateLimit-Limit", strconv.Itoa(r.Limit.Burst))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(r.Remaining))
-	h.Set("X-RateLimit-Reset", strconv.Itoa(int((r.ResetAfter+time.Second-1)/time.Second)))
+	h.Set("X-RateLimit-Limit", strconv.Itoa(r.Limit().Burst))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(r.Remaining()))
+	h.Set("X-RateLimit-Reset", strconv.Itoa(int((r.ResetAfter()+time.Second-1)/time.Second)))
 	reportRetryAfter(h, r)
 }
 

@@ -122,40 +122,40 @@ func reportGitHub(h http.Header, quota, remaining int, ends time.Time, _ bool) {
 func ceil(t time.Time) int64 { return t.Add(time.Second - 1).Unix() }
 
 func reportGitHubOfBucket(h http.Header, r ratelimit.Result) {
-	reportGitHub(h, r.Limit.Burst, r.Remaining, time.Now().Add(r.ResetAfter), false)
+	reportGitHub(h, r.Limit().Burst, r.Remaining(), time.Now().Add(r.ResetAfter()), false)
 }
 
 func reportOpenAI(h http.Header, r ratelimit.Result) {
-	h.Set("X-Ratelimit-Limit-Requests", strconv.Itoa(r.Limit.Burst))
-	h.Set("X-Ratelimit-Remaining-Requests", strconv.Itoa(r.Remaining))
-	h.Set("X-Ratelimit-Reset-Requests", r.ResetAfter.Round(time.Millisecond).String())
+	h.Set("X-Ratelimit-Limit-Requests", strconv.Itoa(r.Limit().Burst))
+	h.Set("X-Ratelimit-Remaining-Requests", strconv.Itoa(r.Remaining()))
+	h.Set("X-Ratelimit-Reset-Requests", r.ResetAfter().Round(time.Millisecond).String())
 	h.Set("X-Ratelimit-Limit-Tokens", "150000")
 	h.Set("X-Ratelimit-Remaining-Tokens", "149984")
 	h.Set("X-Ratelimit-Reset-Tokens", "6ms")
 }
 
 func reportAnthropic(h http.Header, r ratelimit.Result) {
-	h.Set("Anthropic-Ratelimit-Requests-Limit", strconv.Itoa(r.Limit.Burst))
-	h.Set("Anthropic-Ratelimit-Requests-Remaining", strconv.Itoa(r.Remaining))
-	h.Set("Anthropic-Ratelimit-Requests-Reset", time.Unix(ceil(time.Now().Add(r.ResetAfter)), 0).UTC().Format(time.RFC3339))
+	h.Set("Anthropic-Ratelimit-Requests-Limit", strconv.Itoa(r.Limit().Burst))
+	h.Set("Anthropic-Ratelimit-Requests-Remaining", strconv.Itoa(r.Remaining()))
+	h.Set("Anthropic-Ratelimit-Requests-Reset", time.Unix(ceil(time.Now().Add(r.ResetAfter())), 0).UTC().Format(time.RFC3339))
 }
 
 func reportShopify(h http.Header, r ratelimit.Result) {
-	h.Set("X-Shopify-Shop-Api-Call-Limit", fmt.Sprintf("%d/%d", r.Limit.Burst-r.Remaining, r.Limit.Burst))
+	h.Set("X-Shopify-Shop-Api-Call-Limit", fmt.Sprintf("%d/%d", r.Limit().Burst-r.Remaining(), r.Limit().Burst))
 	if !r.Allowed {
-		h.Set("Retry-After", fmt.Sprintf("%.1f", r.RetryAfter.Seconds()+0.05))
+		h.Set("Retry-After", fmt.Sprintf("%.1f", r.RetryAfter().Seconds()+0.05))
 	}
 }
 
 func reportRetryAfter(h http.Header, r ratelimit.Result) {
 	if !r.Allowed {
-		h.Set("Retry-After", strconv.FormatInt(int64((r.RetryAfter+time.Second-1)/time.Second), 10))
+		h.Set("Retry-After", strconv.FormatInt(int64((r.RetryAfter()+time.Second-1)/time.Second), 10))
 	}
 }
 
 func reportRemaining(h http.Header, r ratelimit.Result) {
-	h.Set("X-Rate-Limit-Limit", strconv.Itoa(r.Limit.Burst))
-	h.Set("X-Rate-Limit-Remaining", strconv.Itoa(r.Remaining))
+	h.Set("X-Rate-Limit-Limit", strconv.Itoa(r.Limit().Burst))
+	h.Set("X-Rate-Limit-Remaining", strconv.Itoa(r.Remaining()))
 	reportRetryAfter(h, r)
 }
 

@@ -11,14 +11,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
 // A Breaker has one breaker for each part of the shared store that a request has met so far.
 // It is safe for concurrent use.
 type Breaker struct {
-	shared    ratelimit.Store
+	shared    store.Store
 	partition func(key string) string // nil: the store has one part
 	clock     clock.Node
 	callbacks
@@ -39,11 +39,11 @@ const maxParts = 1024
 
 // New returns a Breaker for a store, whose probes go through guarded. onTransition
 // and onStep may be nil.
-func New(store, guarded ratelimit.Store, clock clock.Node, onTransition func(Transition), onStep func(part string, by time.Duration)) *Breaker {
+func New(backend, guarded store.Store, clock clock.Node, onTransition func(Transition), onStep func(part string, by time.Duration)) *Breaker {
 	b := &Breaker{shared: guarded, clock: clock, callbacks: callbacks{onTransition: onTransition, onStep: onStep}, named: map[string]*Part{}}
 	b.whole.breaker = b
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	if partitioned, ok := store.(ratelimit.Partitioned); ok {
+	if partitioned, ok := backend.(store.Partitioned); ok {
 		b.partition = partitioned.Partition
 	}
 	return b

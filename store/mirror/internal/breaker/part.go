@@ -4,12 +4,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
 // A Part of the shared store fails and comes back by itself: one primary of a Cluster, or
-// the whole of a store that is not [ratelimit.Partitioned]. Failures in a row open its
+// the whole of a store that is not [store.Partitioned]. Failures in a row open its
 // breaker. Then a goroutine probes it, and ends when it closes the breaker.
 type Part struct {
 	Name  string       // "" for the whole, and for keys whose part the store does not know
@@ -65,8 +65,8 @@ func (p *Part) Succeeded(shared, asked, answered int64) {
 // proves nothing if it lasted less than half of the usual timeout, unless no attempt was
 // answered for the whole of it.
 func (p *Part) Failed(epoch uint64, class string, asked int64) {
-	usual, now := min(p.breaker.longest.Load(), int64(ratelimit.DefaultTimeout)), p.breaker.clock.Now()
-	if class == ratelimit.ClassTimeout && now-asked < usual/2 {
+	usual, now := min(p.breaker.longest.Load(), int64(store.DefaultTimeout)), p.breaker.clock.Now()
+	if class == store.ClassTimeout && now-asked < usual/2 {
 		if p.unanswered.CompareAndSwap(0, asked) || now-p.unanswered.Load() < usual {
 			return
 		}

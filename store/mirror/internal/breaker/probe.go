@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // Probes are 80 to 120 ms apart: with a hundred nodes about a thousand a second, and not all
@@ -62,11 +62,11 @@ var errNoKey = errors.New("mirror: no key was found with which to probe a part o
 
 // observed is the shared store, whose answers show the clock of a part.
 type observed struct {
-	ratelimit.Store
+	store.Store
 	part *Part
 }
 
-func (o observed) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Decision, error) {
+func (o observed) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	b := o.part.breaker
 	asked := b.clock.Now()
 	d, err := o.Store.Take(ctx, r)
@@ -80,20 +80,20 @@ func (o observed) Take(ctx context.Context, r ratelimit.Request) (ratelimit.Deci
 
 // Probe makes real decisions through a store. full reports that the store has no room for
 // the key: it decides all the same.
-func Probe(ctx context.Context, store ratelimit.Store, key string, timeout time.Duration) (full bool, err error) {
+func Probe(ctx context.Context, backend store.Store, key string, timeout time.Duration) (full bool, err error) {
 	defer func() {
 		if recover() != nil {
 			err = errPanic
 		}
 	}()
-	err = ratelimit.ProveKey(ctx, store, key, timeout)
-	if errors.Is(err, ratelimit.ErrOverflow) {
+	err = store.ProbeKey(ctx, backend, key, timeout)
+	if errors.Is(err, store.ErrOverflow) {
 		return true, nil
 	}
 	return false, err
 }
 
-var errPanic = &ratelimit.StoreError{Class: ratelimit.ClassPanic, Err: errors.New("mirror: the store panicked")}
+var errPanic = &store.Error{Class: store.ClassPanic, Err: errors.New("mirror: the store panicked")}
 
 // maxTries bounds the search for a key of a part. A part with a single slot of the 16,384 of
 // a Cluster is missed once in four hundred times.

@@ -4,14 +4,15 @@ import (
 	"context"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // Alone decides a request by this node's share of the limits and by what is known. If it
 // admits it, it adds it to what is known under the same lock: no other request slips in
 // between. If there was an attempt, it has ended.
-func (m *Memory) Alone(r *ratelimit.Request, a *Attempt) ratelimit.Decision {
-	share := m.shares.of(r.Policy)
+func (m *Memory) Alone(r *store.Request, a *Attempt) store.Decision {
+	share := m.shares.of(r.Limits)
 	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -19,12 +20,12 @@ func (m *Memory) Alone(r *ratelimit.Request, a *Attempt) ratelimit.Decision {
 	now := m.clock.Now()
 	sh.debts(r, share, a, now)
 	// A memstore never waits, and with a policy it never fails.
-	d, _ := m.local.Take(context.Background(), ratelimit.Request{Key: r.Key, Policy: share, Cost: r.Cost, Known: &a.known})
-	d.Now, d.Source = now/1000, ratelimit.FromShare
+	d, _ := m.local.Take(context.Background(), store.Request{Key: r.Key, Limits: share, Cost: r.Cost, Known: &a.known})
+	d.Now, d.Source = now/1000, store.FromShare
 	if d.Allowed && r.Cost > 0 {
 		sh.charge(r, a, now)
 	}
-	if share != r.Policy {
+	if &share[0] != &r.Limits[0] {
 		translate(r, share, &d)
 	}
 	return d
@@ -35,23 +36,23 @@ func (m *Memory) Alone(r *ratelimit.Request, a *Attempt) ratelimit.Decision {
 // share's. That can be longer than any debt shows, hence Decision.RetryAfter. A request that
 // costs more than the share holds waits until the share is full: the shared store may be
 // back by then.
-func translate(r *ratelimit.Request, share *ratelimit.Policy, d *ratelimit.Decision) {
-	for i := range r.Policy.Len() {
-		b, part := r.Policy.Bucket(i), share.Bucket(i)
-		burst := b.Limit().Burst
+func translate(r *store.Request, share []store.Limit, d *store.Decision) {
+	for i := range len(r.Limits) {
+		b, part := &r.Limits[i], &share[i]
+		burst := b.Burst()
 		wait := part.RetryAfter(d.Debts[i], r.Cost)
 		if d.Allowed || wait == 0 {
 			d.Debts[i], _ = b.Cost(burst - min(part.Remaining(d.Debts[i]), burst))
 			continue
 		}
 		room, ok := b.Cost(burst - r.Cost)
-		if wait == ratelimit.Never {
+		if wait == gcra.Never {
 			wait = part.Capacity().Duration()
 		}
 		if ok { // else no wait helps, wherever it is decided
 			d.RetryAfter = max(d.RetryAfter, wait)
 		}
-		debt := b.Add(room, ratelimit.Debt{Micros: int64(min(wait, ratelimit.MaxRefill) / time.Microsecond)})
+		debt := b.Add(room, gcra.Debt{Micros: int64(min(wait, gcra.MaxRefill) / time.Microsecond)})
 		if !ok || !b.Fits(debt) {
 			debt = b.Capacity()
 		}

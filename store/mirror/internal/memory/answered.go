@@ -1,17 +1,20 @@
 package memory
 
-import "github.com/keyrate/keyrate/ratelimit"
+import (
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
+)
 
 // Answered takes in what the shared store answered, at an instant of this node's clock.
-func (m *Memory) Answered(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision, at int64) {
-	n := r.Policy.Len()
+func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at int64) {
+	n := len(r.Limits)
 	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	// It may be older than a reset, or about buckets that keys share.
 	void := a.foreign || d.Overflow || sh.resets.since(a.id.key, a.Asked)
 	for i := range n {
-		b := r.Policy.Bucket(i)
+		b := &r.Limits[i]
 		id := a.id.of(b)
 		slot := sh.find(id)
 		sh.endOne(slot, a, i, r.Cost)
@@ -28,11 +31,11 @@ func (m *Memory) Answered(r *ratelimit.Request, a *Attempt, d *ratelimit.Decisio
 		switch {
 		case slot == nil:
 			// A full bucket is worth remembering if it is one of several.
-			if n > 1 || d.Debts[i] != (ratelimit.Debt{}) {
+			if n > 1 || d.Debts[i] != (gcra.Debt{}) {
 				sh.put(id, answer, a.Asked)
 			}
 		case slot.unreported:
-			var cost ratelimit.Debt
+			var cost gcra.Debt
 			if d.Allowed {
 				cost, _ = b.Cost(r.Cost)
 			}
@@ -57,7 +60,7 @@ const minReset = 10_000
 // flight are admitted; with the answer to an attempt that handed over the whole of it and
 // was alone in flight; and with one that owes less than its question knew, which proves a
 // reset.
-func (s *slot) reconcile(b *ratelimit.Bucket, answer observation, cost ratelimit.Debt, a *Attempt, i int) {
+func (s *slot) reconcile(b *store.Limit, answer observation, cost gcra.Debt, a *Attempt, i int) {
 	known := a.known[i].TAT
 	switch {
 	case s.den != b.Denominator(): // the limit was changed
@@ -87,7 +90,7 @@ func (s *slot) reconcile(b *ratelimit.Bucket, answer observation, cost ratelimit
 
 // covers reports whether an answer owes as much as the slot and its attempts in flight.
 // They are compared on the shared clock if the slot is dated by it.
-func (o *observation) covers(s *slot, b *ratelimit.Bucket) bool {
+func (o *observation) covers(s *slot, b *store.Limit) bool {
 	more := o.fullAt() - s.fullAt()
 	if s.at > 0 {
 		more = 1000 * (o.at + o.micros - s.at - s.micros)
@@ -95,5 +98,5 @@ func (o *observation) covers(s *slot, b *ratelimit.Bucket) bool {
 			return false
 		}
 	}
-	return more >= 1000*withInFlight(b, ratelimit.Debt{}, s.inFlight).Micros
+	return more >= 1000*withInFlight(b, gcra.Debt{}, s.inFlight).Micros
 }

@@ -3,7 +3,8 @@ package memory
 import (
 	"math"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
@@ -20,33 +21,33 @@ type Attempt struct {
 	waits int           // how often the request has waited for other attempts
 	// known is what the request hands over. It is here, behind a pointer that is used again:
 	// the shared store is an interface, and a new one would be allocated.
-	known ratelimit.Knowledge
+	known store.Knowledge
 	// foreign says that the request brought its own knowledge.
 	foreign bool
 	// counted has a bit for each limit in whose slot the attempt counts as in flight.
 	counted uint8
 	// carried are the unreported debts that the attempt hands over with no other attempt in
 	// flight, one for each limit.
-	carried [ratelimit.MaxLimits]carried
+	carried [store.MaxLimits]carried
 }
 
 // A carried debt names the state of an observation. The zero carried is none.
 type carried struct {
-	debt  ratelimit.Debt
+	debt  gcra.Debt
 	asked int64
 }
 
 // start fills in r.Known, and counts the attempt as in flight in the slots of the key's
 // buckets, unless it costs nothing.
-func (sh *shard) start(r *ratelimit.Request, a *Attempt) {
+func (sh *shard) start(r *store.Request, a *Attempt) {
 	r.Known = nil
-	for i := range r.Policy.Len() {
-		b := r.Policy.Bucket(i)
+	for i := range len(r.Limits) {
+		b := &r.Limits[i]
 		id := a.id.of(b)
 		slot := sh.find(id)
 		a.carried[i] = carried{}
 		if slot == nil {
-			a.known[i] = ratelimit.Known{}
+			a.known[i] = store.Known{}
 		} else if slot.known(b, &a.known[i], a.Asked, a.clock) {
 			r.Known = &a.known
 		}
@@ -71,12 +72,12 @@ func (sh *shard) start(r *ratelimit.Request, a *Attempt) {
 }
 
 // end counts the attempt as in flight no more.
-func (sh *shard) end(r *ratelimit.Request, a *Attempt) {
+func (sh *shard) end(r *store.Request, a *Attempt) {
 	if a.counted == 0 {
 		return
 	}
-	for i := range r.Policy.Len() {
-		sh.endOne(sh.find(a.id.of(r.Policy.Bucket(i))), a, i, r.Cost)
+	for i := range len(r.Limits) {
+		sh.endOne(sh.find(a.id.of(&r.Limits[i])), a, i, r.Cost)
 	}
 	a.counted = 0
 }
@@ -90,7 +91,7 @@ func (sh *shard) endOne(slot *slot, a *Attempt, i, cost int) {
 }
 
 // withInFlight returns the debt if all attempts in flight are admitted on top of it.
-func withInFlight(b *ratelimit.Bucket, debt ratelimit.Debt, tokens uint32) ratelimit.Debt {
+func withInFlight(b *store.Limit, debt gcra.Debt, tokens uint32) gcra.Debt {
 	cost, ok := b.Cost(int(tokens))
 	if !ok {
 		return b.Capacity()

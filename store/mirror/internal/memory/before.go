@@ -3,7 +3,7 @@ package memory
 import (
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // staleAfter is how long an observation may deny: that long a reset or a raised limit on
@@ -32,7 +32,7 @@ const (
 //
 // A denial needs an observation of each limit, so that it shows for each what the shared
 // store would. None of them may need clamping: then the shared store has something to write.
-func (m *Memory) Before(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision) Verdict {
+func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict {
 	a.Asked = m.clock.Now()
 	if a.foreign {
 		return Ask
@@ -43,8 +43,8 @@ func (m *Memory) Before(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision)
 	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for i := range r.Policy.Len() {
-		b := r.Policy.Bucket(i)
+	for i := range len(r.Limits) {
+		b := &r.Limits[i]
 		slot := sh.find(a.id.of(b))
 		if slot == nil {
 			all = false
@@ -71,7 +71,7 @@ func (m *Memory) Before(r *ratelimit.Request, a *Attempt, d *ratelimit.Decision)
 	}
 	switch {
 	case all && denied:
-		d.Source = ratelimit.FromKnowledge
+		d.Source = store.FromKnowledge
 		return Deny
 	case crowded != nil && r.Cost > 0 && (mustWait || a.waits < maxWaits):
 		a.waits++

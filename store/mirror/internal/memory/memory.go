@@ -13,7 +13,7 @@ package memory
 import (
 	"context"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
@@ -36,12 +36,12 @@ func New(maxKeys, nodes int, clock clock.Node) *Memory {
 
 // Begin prepares an attempt for a request whose key belongs to the part of the shared store
 // that has this clock.
-func (m *Memory) Begin(r *ratelimit.Request, a *Attempt, clock *clock.Shared) {
+func (m *Memory) Begin(r *store.Request, a *Attempt, clock *clock.Shared) {
 	a.clock, a.id, a.waits, a.foreign, a.counted = clock, m.hash(r.Key), 0, r.Known != nil, 0
 }
 
 // Abandoned ends an attempt whose request is not decided.
-func (m *Memory) Abandoned(r *ratelimit.Request, a *Attempt) {
+func (m *Memory) Abandoned(r *store.Request, a *Attempt) {
 	if a.counted == 0 {
 		return
 	}
@@ -52,13 +52,13 @@ func (m *Memory) Abandoned(r *ratelimit.Request, a *Attempt) {
 }
 
 // Reset fills the key's buckets of this node and drops what is known of them.
-func (m *Memory) Reset(ctx context.Context, key string, p *ratelimit.Policy) {
+func (m *Memory) Reset(ctx context.Context, key string, p []store.Limit) {
 	id := m.hash(key)
 	sh := m.shard(id)
 	sh.mu.Lock()
 	sh.resets.add(id.key, m.clock.Now())
-	for i := range p.Len() {
-		if slot := sh.find(id.of(p.Bucket(i))); slot != nil {
+	for i := range len(p) {
+		if slot := sh.find(id.of(&p[i])); slot != nil {
 			sh.empty(slot)
 		}
 	}
@@ -67,4 +67,4 @@ func (m *Memory) Reset(ctx context.Context, key string, p *ratelimit.Policy) {
 }
 
 // Local returns the store of this node's shares, to check it.
-func (m *Memory) Local() ratelimit.Store { return m.local }
+func (m *Memory) Local() store.Store { return m.local }

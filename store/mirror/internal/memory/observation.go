@@ -3,7 +3,8 @@ package memory
 import (
 	"math"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
@@ -33,21 +34,21 @@ type observation struct {
 	uncharged  bool // the answer charged nothing: if its denominator is another one, its debt may be rounded up
 }
 
-func observe(b *ratelimit.Bucket, d ratelimit.Debt, asked, answered, at int64) observation {
+func observe(b *store.Limit, d gcra.Debt, asked, answered, at int64) observation {
 	return observation{micros: d.Micros, frac: d.Frac, den: b.Denominator(), asked: asked, answered: answered, at: at}
 }
 
-func (o *observation) debt() ratelimit.Debt { return ratelimit.Debt{Micros: o.micros, Frac: o.frac} }
+func (o *observation) debt() gcra.Debt { return gcra.Debt{Micros: o.micros, Frac: o.frac} }
 
 // atLeast returns the least debt at now, as one of limit b: a limit that was changed rounds
 // and clamps it as the shared store does. exact reports whether the shared store would find
 // just this debt if no other node had asked, and would not have to clamp it.
-func (o *observation) atLeast(b *ratelimit.Bucket, now int64) (d ratelimit.Debt, exact bool) {
+func (o *observation) atLeast(b *store.Limit, now int64) (d gcra.Debt, exact bool) {
 	return o.aged(b, o.age(now))
 }
 
 // atMost returns the largest debt at now that this observation can mean.
-func (o *observation) atMost(b *ratelimit.Bucket, now int64) ratelimit.Debt {
+func (o *observation) atMost(b *store.Limit, now int64) gcra.Debt {
 	d, _ := o.aged(b, max(now-o.answered, 0)/1000)
 	return d
 }
@@ -57,7 +58,7 @@ func (o *observation) atMost(b *ratelimit.Bucket, now int64) ratelimit.Debt {
 func (o *observation) age(now int64) int64 { return max(now-o.asked+999, 0) / 1000 }
 
 // aged returns the debt after age microseconds.
-func (o *observation) aged(b *ratelimit.Bucket, age int64) (d ratelimit.Debt, exact bool) {
+func (o *observation) aged(b *store.Limit, age int64) (d gcra.Debt, exact bool) {
 	then, clampedThen := o.clamped(b)
 	then.Micros -= age
 	rounded := o.uncharged && o.frac == 0 && o.den != b.Denominator()
@@ -71,8 +72,8 @@ func (o *observation) aged(b *ratelimit.Bucket, age int64) (d ratelimit.Debt, ex
 // clamped returns the debt, clamped to what b could owe when it was observed: another node
 // may have used the changed limit since then. An unreported debt is later than that and is
 // not clamped. The TAT is relative to the instant of the observation.
-func (o *observation) clamped(b *ratelimit.Bucket) (t ratelimit.TAT, clamped bool) {
-	t = ratelimit.TAT{Micros: o.micros, Frac: o.frac, Den: o.den}
+func (o *observation) clamped(b *store.Limit) (t gcra.TAT, clamped bool) {
+	t = gcra.TAT{Micros: o.micros, Frac: o.frac, Den: o.den}
 	if o.unreported {
 		return t, false
 	}
@@ -80,7 +81,7 @@ func (o *observation) clamped(b *ratelimit.Bucket) (t ratelimit.TAT, clamped boo
 	if !clamped {
 		return t, false
 	}
-	return ratelimit.TAT{Micros: d.Micros, Frac: d.Frac, Den: b.Denominator()}, true
+	return gcra.TAT{Micros: d.Micros, Frac: d.Frac, Den: b.Denominator()}, true
 }
 
 // known fills in what the shared store is handed, and reports whether that is anything. The
@@ -90,9 +91,9 @@ func (o *observation) clamped(b *ratelimit.Bucket) (t ratelimit.TAT, clamped boo
 //
 // The debt is aged since the answer and may be too large by the round trip. The store takes
 // the smaller of debt and TAT, so that counts only where the TAT means nothing.
-func (o *observation) known(b *ratelimit.Bucket, k *ratelimit.Known, now int64, c *clock.Shared) bool {
-	*k = ratelimit.Known{Debt: o.atMost(b, now)}
-	if k.Debt == (ratelimit.Debt{}) {
+func (o *observation) known(b *store.Limit, k *store.Known, now int64, c *clock.Shared) bool {
+	*k = store.Known{Debt: o.atMost(b, now)}
+	if k.Debt == (gcra.Debt{}) {
 		return false
 	}
 	seen, at := o.at, o.at

@@ -4,24 +4,27 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
 // TestResetOfAnotherKey in the same shard does not make the memory ignore an answer; a reset
 // of the key does.
 func TestResetOfAnotherKey(t *testing.T) {
-	p := mustPolicy(t, ratelimit.PerDay(10))
-	answer := ratelimit.Decision{Allowed: true, Now: 1000, Debts: [ratelimit.MaxLimits]ratelimit.Debt{p.Bucket(0).Capacity()}}
+	p := testkit.Limits(t, ratelimit.PerDay(10))
+	answer := store.Decision{Allowed: true, Now: 1000, Debts: [store.MaxLimits]gcra.Debt{p[0].Capacity()}}
 	for _, c := range []struct {
 		reset   string
 		resets  int
 		ignored bool
 	}{{"another key", 1, false}, {"another key", 8, false}, {"key", 1, true}, {"another key", 9, true}} {
 		m := New(1, 1, clock.Start()) // one shard
-		r := ratelimit.Request{Key: "key", Policy: p, Cost: 1}
+		r := store.Request{Key: "key", Limits: p, Cost: 1}
 		var a Attempt
-		var d ratelimit.Decision
+		var d store.Decision
 		m.Begin(&r, &a, new(clock.Shared))
 		if v := m.Before(&r, &a, &d); v != Ask {
 			t.Fatalf("the verdict is %v; want Ask", v)

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 	"sync"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A table holds one observation for each bucket, by key and limit. Since forgetting is
@@ -32,7 +32,7 @@ const (
 type id struct{ key, limit uint64 }
 
 // of returns the id of the key's bucket under limit b, for the id of a key.
-func (key id) of(b *ratelimit.Bucket) id { return id{key.key, key.limit ^ b.NameHash()} }
+func (key id) of(b *store.Limit) id { return id{key.key, key.limit ^ b.NameHash()} }
 
 // A slot takes 64 bytes and holds no pointer.
 type slot struct {

@@ -8,16 +8,9 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
-
-func mustPolicy(t testing.TB, limits ...ratelimit.Limit) *ratelimit.Policy {
-	t.Helper()
-	p, err := ratelimit.NewPolicy(limits...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
 
 // TestSlotSize: a bucket takes what Config.MaxKeys says.
 func TestSlotSize(t *testing.T) {
@@ -27,14 +20,14 @@ func TestSlotSize(t *testing.T) {
 }
 
 // observedAt returns the observation of a debt in microseconds, at an instant.
-func observedAt(b *ratelimit.Bucket, micros, at int64) observation {
-	return observe(b, ratelimit.Debt{Micros: micros}, at, at, 1)
+func observedAt(b *store.Limit, micros, at int64) observation {
+	return observe(b, gcra.Debt{Micros: micros}, at, at, 1)
 }
 
 // TestMemoryIsBounded: of ever more keys, as many are remembered as there is room for. A key
 // with a larger debt is not forgotten for them.
 func TestMemoryIsBounded(t *testing.T) {
-	b := mustPolicy(t, ratelimit.PerHour(10)).Bucket(0)
+	b := &testkit.Limits(t, ratelimit.PerHour(10))[0]
 	for _, maxKeys := range []int{1, 4, 5, 100, 1000, 10_000, testkit.Count(20_000, 300_000)} {
 		m := newTable(maxKeys)
 		put := func(key string, micros int64) {
@@ -66,20 +59,20 @@ func TestMemoryIsBounded(t *testing.T) {
 
 // TestMemoryGrows without losing or changing what it holds.
 func TestMemoryGrows(t *testing.T) {
-	p := mustPolicy(t, ratelimit.PerHour(10), ratelimit.PerDay(10).Named("daily"))
+	p := testkit.Limits(t, ratelimit.PerHour(10), ratelimit.PerDay(10).Named("daily"))
 	m := newTable(100_000)
 	const keys = 10_000
 	for i := range keys {
 		hash := m.hash(fmt.Sprint(i))
 		for j := range 2 {
-			m.shard(hash).put(hash.of(p.Bucket(j)), observedAt(p.Bucket(j), int64(1000*i+j+1), math.MinInt32), math.MinInt32)
+			m.shard(hash).put(hash.of(&p[j]), observedAt(&p[j], int64(1000*i+j+1), math.MinInt32), math.MinInt32)
 		}
 	}
 	lost := 0
 	for i := range keys {
 		hash := m.hash(fmt.Sprint(i))
 		for j := range 2 {
-			slot := m.shard(hash).find(hash.of(p.Bucket(j)))
+			slot := m.shard(hash).find(hash.of(&p[j]))
 			if slot == nil {
 				lost++
 			} else if slot.micros != int64(1000*i+j+1) {
@@ -94,7 +87,7 @@ func TestMemoryGrows(t *testing.T) {
 
 // TestFullBucketsGiveWay at once to any other bucket.
 func TestFullBucketsGiveWay(t *testing.T) {
-	b := mustPolicy(t, ratelimit.PerHour(10)).Bucket(0)
+	b := &testkit.Limits(t, ratelimit.PerHour(10))[0]
 	m := newTable(1)
 	const second = 1_000_000_000
 	for i := range setSlots {

@@ -1,6 +1,9 @@
 package memory
 
-import "github.com/keyrate/keyrate/ratelimit"
+import (
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
+)
 
 // charge adds a request that was admitted here to what is known of the key's buckets.
 //
@@ -11,9 +14,9 @@ import "github.com/keyrate/keyrate/ratelimit"
 // A request whose attempt failed may have been charged by the shared store, and a later
 // answer may include that. It is added nevertheless: a client whose answer was lost may pay
 // twice, but gets no more than the limit.
-func (sh *shard) charge(r *ratelimit.Request, a *Attempt, now int64) {
-	for i := range r.Policy.Len() {
-		b := r.Policy.Bucket(i)
+func (sh *shard) charge(r *store.Request, a *Attempt, now int64) {
+	for i := range len(r.Limits) {
+		b := &r.Limits[i]
 		id := a.id.of(b)
 		cost, _ := b.Cost(r.Cost)
 		if slot := sh.find(id); slot != nil {
@@ -27,9 +30,9 @@ func (sh *shard) charge(r *ratelimit.Request, a *Attempt, now int64) {
 }
 
 // add adds cost to the debt of the slot, which becomes unreported.
-func (s *slot) add(b *ratelimit.Bucket, cost ratelimit.Debt, now int64) {
+func (s *slot) add(b *store.Limit, cost gcra.Debt, now int64) {
 	debt, exact := s.atLeast(b, now)
-	if s.den == b.Denominator() && debt != (ratelimit.Debt{}) && (exact || s.unreported) {
+	if s.den == b.Denominator() && debt != (gcra.Debt{}) && (exact || s.unreported) {
 		// It keeps its date, so that a reset since then wins over all of it.
 		sum := b.Add(s.debt(), cost)
 		s.micros, s.frac, s.unreported = sum.Micros, sum.Frac, true
@@ -46,10 +49,10 @@ func (s *slot) add(b *ratelimit.Bucket, cost ratelimit.Debt, now int64) {
 // debts fills in a.known with the known debts of the key's buckets, as debts of this node's
 // share. They include the attempts in flight only where these leave no room for the request:
 // whether they are admitted is not known.
-func (sh *shard) debts(r *ratelimit.Request, share *ratelimit.Policy, a *Attempt, now int64) {
-	for i := range r.Policy.Len() {
-		a.known[i] = ratelimit.Known{}
-		b := r.Policy.Bucket(i)
+func (sh *shard) debts(r *store.Request, share []store.Limit, a *Attempt, now int64) {
+	for i := range len(r.Limits) {
+		a.known[i] = store.Known{}
+		b := &r.Limits[i]
 		slot := sh.find(a.id.of(b))
 		if slot == nil {
 			continue
@@ -63,8 +66,8 @@ func (sh *shard) debts(r *ratelimit.Request, share *ratelimit.Policy, a *Attempt
 				debt = most
 			}
 		}
-		if debt.Frac != 0 && share.Bucket(i).Denominator() != b.Denominator() {
-			debt = ratelimit.Debt{Micros: debt.Micros + 1}
+		if debt.Frac != 0 && share[i].Denominator() != b.Denominator() {
+			debt = gcra.Debt{Micros: debt.Micros + 1}
 		}
 		a.known[i].Debt = debt
 	}

@@ -1,0 +1,226 @@
+package gcra
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"time"
+)
+
+// Never is the wait for more tokens than the bucket can hold.
+const Never time.Duration = math.MaxInt64
+
+const (
+	// MaxRate is the largest rate. Together with MaxRefill it keeps every sum within
+	// 64 bits here, and within the 53 bits that a number in a Redis script can hold.
+	MaxRate = 1 << 31
+	// MaxRefill is the longest time in which an empty bucket may fill up, that is
+	// burst * period / rate: ten years of 365 days.
+	MaxRefill = 10 * 365 * 24 * time.Hour
+)
+
+// A Rate is a token bucket's rate and burst, compiled to integers. It holds no state: it
+// is a plain value, safe for concurrent use. Make one with [NewRate]. The zero Rate has
+// no room for any call.
+type Rate struct {
+	num      uint64 // T = num/den microseconds
+	den      uint32
+	burst    int
+	one      Debt // T
+	capacity Debt // burst*T
+}
+
+// NewRate compiles a bucket that holds burst tokens, of which rate come back in every
+// period. It returns an error if rate is not from 1 to [MaxRate], if period is not a
+// whole number of microseconds or less than one, if burst is below 1, or if
+// burst * period / rate is above [MaxRefill].
+func NewRate(rate int, period time.Duration, burst int) (Rate, error) {
+	switch {
+	case rate < 1 || int64(rate) > MaxRate: // an int may have 32 bits
+		return Rate{}, fmt.Errorf("gcra: rate %d must be from 1 to %d", rate, int64(MaxRate))
+	case period < time.Microsecond || period%time.Microsecond != 0:
+		return Rate{}, fmt.Errorf("gcra: period %v must be a whole number of microseconds, at least 1µs", period)
+	case burst < 1:
+		return Rate{}, fmt.Errorf("gcra: burst %d must be at least 1", burst)
+	}
+	micros, n := uint64(period/time.Microsecond), uint64(rate)
+	g := gcd(micros, n)
+	num, den := micros/g, uint32(n/g)
+	if !refillFits(num, den, burst) {
+		return Rate{}, fmt.Errorf("gcra: burst %d must refill within %v: burst * period / rate may not exceed it", burst, MaxRefill)
+	}
+	return compiled(num, den, burst), nil
+}
+
+func compiled(num uint64, den uint32, burst int) Rate {
+	r := Rate{num: num, den: den, burst: burst}
+	r.one, r.capacity = r.times(1), r.times(burst)
+	return r
+}
+
+// refillFits reports whether burst*num/den <= MaxRefill, in 128 bits.
+func refillFits(num uint64, den uint32, burst int) bool {
+	hi, lo := bits.Mul64(uint64(burst), num)
+	maxHi, maxLo := bits.Mul64(uint64(MaxRefill/time.Microsecond), uint64(den))
+	return hi < maxHi || hi == maxHi && lo <= maxLo
+}
+
+// Share returns one of n equal parts of r: rate/n, and a burst of burst/n rounded down
+// but at least 1. A part that would refill more slowly than
+// [MaxRefill] allows is one token in MaxRefill.
+func (r *Rate) Share(n int) Rate {
+	if n <= 1 {
+		return *r
+	}
+	burst := max(1, r.burst/n)
+	g := gcd(uint64(n), uint64(r.den))
+	over, num := bits.Mul64(r.num, uint64(n)/g)
+	den := r.den / uint32(g)
+	if over != 0 || !refillFits(num, den, burst) { // centuries, with a burst of 1
+		return compiled(uint64(MaxRefill/time.Microsecond), 1, 1)
+	}
+	return compiled(num, den, burst)
+}
+
+// Burst returns how many tokens the bucket holds.
+func (r *Rate) Burst() int { return r.burst }
+
+// Interval returns T, the time in which one token comes back, as a fraction of
+// microseconds in lowest terms.
+func (r *Rate) Interval() (num uint64, den uint32) { return r.num, r.den }
+
+// Denominator returns the denominator of r's debts: that of T.
+func (r *Rate) Denominator() uint32 { return r.den }
+
+// Capacity returns the debt of an empty bucket, Burst*T.
+func (r *Rate) Capacity() Debt { return r.capacity }
+
+// Cost returns the debt that n tokens make, n*T. It returns false when n is
+// negative or above the burst: such a call can never be admitted.
+func (r *Rate) Cost(n int) (Debt, bool) {
+	switch {
+	case n == 1:
+		return r.one, true
+	case n < 0 || n > r.burst:
+		return Debt{}, false
+	}
+	return r.times(n), true
+}
+
+// DebtAt returns the debt at the instant now of a bucket that will be full at t.
+// A fraction of another denominator is rounded up to a microsecond. A debt above
+// the capacity, which a clock set back or a limit that was raised leave behind,
+// is clamped to it; then the caller must store the clamped value, whatever the
+// decision is, since a clamp that is not stored clamps again for ever.
+func (r *Rate) DebtAt(t TAT, now int64) (d Debt, clamped bool) {
+	if t.Micros < now {
+		return Debt{}, false
+	}
+	d = Debt{Micros: t.Micros - now, Frac: t.Frac}
+	if t.Den != r.den && t.Frac != 0 {
+		d.Micros++
+		d.Frac = 0
+	}
+	if r.capacity.Less(d) {
+		return r.capacity, true
+	}
+	return d, false
+}
+
+// Merge returns the larger of two debts at the instant now: d, which the store found, and
+// what the caller knows of the bucket. That is known or, if seen is not the zero TAT and
+// makes less, the debt of seen; it is clamped to the capacity.
+func (r *Rate) Merge(d, known Debt, seen TAT, now int64) Debt {
+	switch {
+	case r.capacity.Less(known):
+		known = r.capacity
+	case known.Frac >= r.den: // of another denominator: rounded up
+		known = Debt{Micros: known.Micros + 1}
+	}
+	if seen.Den != 0 {
+		if seen.Frac >= seen.Den { // not valid: rounded up
+			seen.Micros, seen.Frac = seen.Micros+1, 0
+		}
+		if debt, _ := r.DebtAt(seen, now); debt.Less(known) {
+			known = debt
+		}
+	}
+	if d.Less(known) {
+		return known
+	}
+	return d
+}
+
+// Add returns d + e.
+func (r *Rate) Add(d, e Debt) Debt {
+	d.Micros += e.Micros
+	d.Frac += e.Frac // both below 2^31
+	if d.Frac >= r.den {
+		d.Frac -= r.den
+		d.Micros++
+	}
+	return d
+}
+
+// Fits reports whether a bucket has room for the debt d.
+func (r *Rate) Fits(d Debt) bool { return !r.capacity.Less(d) }
+
+// TATAt returns the instant at which a bucket with the debt d at now is full.
+func (r *Rate) TATAt(d Debt, now int64) TAT {
+	return TAT{Micros: now + d.Micros, Frac: d.Frac, Den: r.den}
+}
+
+// Remaining returns how many tokens a bucket with the debt d holds, rounded down. A debt
+// that the bucket cannot have counts as the nearest one that it can.
+func (r *Rate) Remaining(d Debt) int {
+	switch {
+	case d.Micros < 0:
+		return r.burst
+	case r.capacity.Less(d):
+		return 0
+	}
+	room := r.sub(r.capacity, d)
+	hi, lo := bits.Mul64(uint64(room.Micros), uint64(r.den))
+	lo, carry := bits.Add64(lo, uint64(room.Frac), 0)
+	tokens, _ := bits.Div64(hi+carry, lo, r.num) // at most Burst, so it fits
+	return int(tokens)
+}
+
+// RetryAfter returns how long a caller must wait until n tokens are there, when
+// the debt is d now: 0 when they are, [Never] when n is above the burst.
+func (r *Rate) RetryAfter(d Debt, n int) time.Duration {
+	cost, ok := r.Cost(n)
+	if !ok {
+		return Never
+	}
+	after := r.Add(d, cost)
+	if r.Fits(after) {
+		return 0
+	}
+	return r.sub(after, r.capacity).Duration()
+}
+
+// sub returns d - e, for d >= e.
+func (r *Rate) sub(d, e Debt) Debt {
+	d.Micros -= e.Micros
+	if d.Frac < e.Frac {
+		d.Frac += r.den
+		d.Micros--
+	}
+	d.Frac -= e.Frac
+	return d
+}
+
+// times returns n*T for 0 <= n <= Burst: at most MaxRefill, so the quotient fits.
+func (r *Rate) times(n int) Debt {
+	hi, lo := bits.Mul64(uint64(n), r.num)
+	micros, frac := bits.Div64(hi, lo, uint64(r.den))
+	return Debt{Micros: int64(micros), Frac: uint32(frac)}
+}
+
+func gcd(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}

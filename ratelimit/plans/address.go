@@ -1,0 +1,75 @@
+package plans
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// wantNoAddress is said of a key that is an address or a prefix. The two texts are those of
+// middleware.AddressKey.
+const wantNoAddress = `must be an API key: an address or a prefix is not looked up; a client without a key is known as " ip 192.0.2.1" or " ip 2001:db8::/64" (middleware.AddressKey), in quotes and with the first space; ` +
+	`prefixes need a LimitsFunc; an API key that looks like an address must be written as its sha256: hash`
+
+// addressBytes are all that there can be in an address, a prefix or a range, and in the "ip"
+// before it.
+const addressBytes = "0123456789abcdefABCDEFip.:/*-[] \t"
+
+// isAddress reports whether a key of a table is an address, a prefix or a range of
+// addresses, which no caller has as its key: written by somebody who expects the table to
+// match addresses. What middleware.AddressKey returns is not one.
+func isAddress(key string) bool {
+	if !strings.ContainsAny(key, ".:") || len(key) > 100 { // most keys
+		return false
+	}
+	// To look at the bytes is far quicker than to try all forms of each key with a dot in it.
+	bytes, _, _ := strings.Cut(key, "%") // a zone may be anything
+	if strings.Trim(strings.TrimSpace(bytes), addressBytes) != "" {
+		return false
+	}
+	text := strings.TrimSpace(key)
+	if address, ok := strings.CutPrefix(text, "ip "); ok {
+		if known := " ip " + address; known == key {
+			return isAddressText(address) && !isAddressKey(address)
+		}
+		text = strings.TrimSpace(address) // the first space has been lost
+	}
+	return isAddressText(text)
+}
+
+// isAddressKey reports whether s is how middleware.AddressKey writes an address.
+func isAddressKey(s string) bool {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Is4()
+	}
+	p, err := netip.ParsePrefix(s)
+	return err == nil && p.Addr().Is6() && p.Bits() == 64 && p.Masked() == p && p.String() == s
+}
+
+// isAddressText reports whether s is an address, with a port or without; a prefix, with its
+// length or a mask; a range; or an IPv4 address with stars.
+func isAddressText(s string) bool {
+	s = strings.NewReplacer("*", "0", " ", "").Replace(s)
+	if isHost(s) {
+		return true
+	}
+	if _, err := netip.ParsePrefix(s); err == nil {
+		return true
+	}
+	for _, between := range []string{"/", "-"} {
+		if first, second, found := strings.Cut(s, between); found && isHost(first) && isHost(second) {
+			return true
+		}
+	}
+	return false
+}
+
+func isHost(s string) bool {
+	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
+		s = inner[:len(inner)-1]
+	}
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	_, err := netip.ParseAddrPort(s)
+	return err == nil
+}

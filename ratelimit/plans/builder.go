@@ -1,0 +1,125 @@
+package plans
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// compileTable makes the maps in which keys are looked up.
+func compileTable(c TableConfig) (*tableContent, error) {
+	hashed := hashes(c.Members) + hashes(c.Keys)
+	b := tableBuilder{content: &tableContent{
+		fallback: c.Default,
+		plans:    maps.Clone(c.Plans),
+		byKey:    make(map[string]*assignment, len(c.Members)+len(c.Keys)-hashed),
+		byHash:   make(map[[sha256.Size]byte]*assignment, hashed),
+	}}
+	if err := checkPolicy(c.Default); err != nil {
+		b.fault("TableConfig.Default", err.Value, err.Want)
+	}
+	plans := make(map[string]*assignment, len(c.Plans))
+	for name, p := range c.Plans {
+		plans[name] = &assignment{policy: p, plan: name, member: true}
+		if err := checkPolicy(p); err != nil {
+			b.fault(planPlace(name), err.Value, err.Want)
+		}
+		if !validText(name) {
+			b.fault(planPlace(name), "not UTF-8", "must be text without U+FFFD")
+		}
+	}
+	for key, plan := range c.Members {
+		if a := plans[plan]; a != nil {
+			b.put("Members", key, a)
+		} else {
+			b.fault(place("Members", key), nil, "must be the name of one of TableConfig.Plans") // not plan: it may be the key
+		}
+	}
+	for key, p := range c.Keys {
+		if err := checkPolicy(p); err != nil {
+			b.fault(place("Keys", key), err.Value, err.Want)
+		} else {
+			b.put("Keys", key, &assignment{policy: p})
+		}
+	}
+	return b.content, b.join()
+}
+
+// hashes counts the keys that are written as hashes.
+func hashes[V any](m map[string]V) (n int) {
+	for key := range m {
+		if strings.HasPrefix(key, hashPrefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// A tableBuilder fills a content and gathers the faults.
+type tableBuilder struct {
+	content *tableContent
+	faultList
+}
+
+// put enters one key. A key given both in plain text and as its hash gets two entries.
+func (b *tableBuilder) put(in, key string, a *assignment) {
+	c := b.content
+	if !strings.HasPrefix(key, hashPrefix) {
+		if isAddress(key) {
+			b.fault(place(in, key), "an address", wantNoAddress)
+			return
+		}
+		before := len(c.byKey)
+		// A copy, since the key may be cut out of a file.
+		if c.byKey[strings.Clone(key)] = a; len(c.byKey) == before {
+			b.fault(place(in, key), "there twice", "must be in one of TableConfig.Members and TableConfig.Keys")
+		}
+		return
+	}
+	h, ok := parseHash(key)
+	if !ok {
+		b.fault(place(in, key), "not a hash", `must be "sha256:" and 64 hexadecimal digits, as ratelimit.HashKey returns them`)
+		return
+	}
+	before := len(c.byHash)
+	if c.byHash[h] = a; len(c.byHash) == before {
+		b.fault(place(in, key), "there twice", "must be in one of TableConfig.Members and TableConfig.Keys")
+	}
+}
+
+func (b *tableBuilder) fault(field string, value any, want string) {
+	b.add(&ratelimit.LimitError{Field: field, Value: value, Want: want})
+}
+
+// planPlace tells where in a TableConfig a plan is. Its name is no secret.
+func planPlace(name string) string { return fmt.Sprintf("TableConfig.Plans[%q]", name) }
+
+// place tells where in a TableConfig a key is. The key may be a secret: its hash stands
+// for it, as `printf %s KEY | sha256sum` prints it, also if it merely begins like a hash.
+func place(in, key string) string {
+	if _, ok := parseHash(key); !ok {
+		key = ratelimit.HashKey(key)
+	}
+	return fmt.Sprintf("TableConfig.%s[%.19s…]", in, key)
+}
+
+// parseHash reads what HashKey returns, in either case of letters.
+func parseHash(s string) (h [sha256.Size]byte, ok bool) {
+	digits, ok := strings.CutPrefix(s, hashPrefix)
+	if !ok || len(digits) != hex.EncodedLen(len(h)) {
+		return h, false
+	}
+	_, err := hex.Decode(h[:], []byte(digits))
+	return h, err == nil
+}
+
+// checkPolicy returns what is wrong with a policy, or nil.
+func checkPolicy(p *ratelimit.Policy) *ratelimit.LimitError {
+	fault, _ := errors.AsType[*ratelimit.LimitError](p.Validate())
+	return fault
+}

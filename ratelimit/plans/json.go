@@ -1,0 +1,193 @@
+package plans
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// MarshalJSON writes c as [ReadTableConfig] reads it, in the order of the names:
+//
+//	{
+//	  "default": "5/s",
+//	  "plans": {"gold": ["50/s", "100000/d;name=daily"], "staff": "unlimited"},
+//	  "members": {"customer-17": "gold", "sha256:86de594f7827c0bb…": "gold"},
+//	  "keys": {"customer-19": "7/s"}
+//	}
+//
+// It writes keys as they are, secrets or not, but for a key that is not UTF-8: of that it
+// writes the hash. It refuses what [NewTable] would refuse, except for a key that is
+// written twice. For a table whose keys are to be seen by nobody, see [Snapshot].
+func (c TableConfig) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	if err := writeTable(&b, c.Default, c.Plans, byName(c.Members), byName(c.Keys)); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// UnmarshalJSON is [ReadTableConfig] for a table that is a part of something else. On an
+// error c is left as it was.
+func (c *TableConfig) UnmarshalJSON(data []byte) error {
+	read, err := ReadTableConfig(bytes.NewReader(data))
+	if err == nil {
+		*c = read
+	}
+	return err
+}
+
+// byName yields a map in the order of its names, as JSON can carry them.
+func byName[V any](m map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			name := key
+			if !validText(key) {
+				name = ratelimit.HashKey(key)
+			}
+			if !yield(name, m[key]) {
+				return
+			}
+		}
+	}
+}
+
+// validText tells whether JSON can carry s. A parser puts U+FFFD in the place of what it
+// cannot read, so that two keys could become one: it counts as unreadable itself.
+func validText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsRune(s, utf8.RuneError)
+}
+
+// writeTable writes a table, one line for each entry.
+func writeTable(w io.Writer, fallback *ratelimit.Policy, plans map[string]*ratelimit.Policy, members iter.Seq2[string, string], keys iter.Seq2[string, *ratelimit.Policy]) error {
+	t := tableWriter{w: w}
+	t.write("{\n  \"default\": ")
+	t.policy("Default", "", fallback)
+	first := true
+	for name, p := range byName(plans) {
+		t.entry("plans", name, &first)
+		t.policy("Plans", name, p)
+	}
+	t.end(first)
+	first = true
+	for key, plan := range members {
+		t.entry("members", key, &first)
+		t.string(plan)
+	}
+	t.end(first)
+	first = true
+	for key, p := range keys {
+		t.entry("keys", key, &first)
+		t.policy("Keys", key, p)
+	}
+	t.end(first)
+	t.write("\n}\n")
+	return t.err
+}
+
+// A tableWriter writes the parts of a table, up to the first error.
+type tableWriter struct {
+	w     io.Writer
+	line  []byte
+	texts map[*ratelimit.Policy][]byte // of policies that many keys have
+	err   error
+}
+
+func (t *tableWriter) write(s string) {
+	t.line = append(t.line, s...)
+	t.flush()
+}
+
+func (t *tableWriter) flush() {
+	if t.err == nil {
+		_, t.err = t.w.Write(t.line)
+	}
+	t.line = t.line[:0]
+}
+
+// entry begins an entry of a part of the table, and that part if the entry is its first.
+func (t *tableWriter) entry(part, name string, first *bool) {
+	if *first {
+		t.line = append(append(append(t.line, ",\n  \""...), part...), "\": {\n    "...)
+		*first = false
+	} else {
+		t.line = append(t.line, ",\n    "...)
+	}
+	t.string(name)
+	t.line = append(t.line, ": "...)
+}
+
+func (t *tableWriter) end(none bool) {
+	if !none {
+		t.write("\n  }")
+	}
+}
+
+// string writes a string. Most are hashes, and names of
+func (t *tableWriter) string(s string) {
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, err := json.Marshal(s)
+			if t.err == nil {
+				t.err = err
+			}
+			t.line = append(t.line, quoted...)
+			return
+		}
+	}
+	t.line = append(append(append(t.line, '"'), s...), '"')
+}
+
+// policy writes a policy, and the line that it ends.
+func (t *tableWriter) policy(in, key string, p *ratelimit.Policy) {
+	defer t.flush()
+	text := t.texts[p]
+	if text == nil {
+		if err := checkPolicy(p); err != nil {
+			if err.Field = placeOf(in, key); t.err == nil {
+				t.err = err
+			}
+			return
+		}
+		text = policyJSON(p)
+		if t.texts == nil {
+			t.texts = make(map[*ratelimit.Policy][]byte)
+		}
+		if len(t.texts) < mostTexts {
+			t.texts[p] = text
+		}
+	}
+	t.line = append(t.line, text...)
+}
+
+// mostTexts bounds how many are remembered.
+const mostTexts = 10_000
+
+// policyJSON returns the text of a policy, or those of its limits if it has several.
+func policyJSON(p *ratelimit.Policy) []byte {
+	var text []byte
+	if limits := p.Limits(); len(limits) > 1 {
+		text, _ = json.Marshal(limits)
+	} else {
+		text, _ = json.Marshal(p.String())
+	}
+	return text
+}
+
+// placeOf is place, also for what has no key, and for plans, whose names are no secret.
+func placeOf(in, key string) string {
+	switch in {
+	case "Default":
+		return "TableConfig.Default"
+	case "Plans":
+		return planPlace(key)
+	default:
+		return place(in, key)
+	}
+}

@@ -1,0 +1,151 @@
+package plans
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// A Snapshot is the content that a [Table] had at one moment, to be shown to
+// others, and to be replaced by what they made of it unless somebody else was quicker.
+// Take one with [Table.Snapshot], which costs nothing. It is safe for concurrent use.
+type Snapshot struct {
+	table   *Table
+	content *tableContent
+}
+
+// ErrChanged says that a table was replaced since the snapshot was taken.
+var ErrChanged = errors.New("plans: the table has been replaced meanwhile")
+
+// Snapshot returns the content of t. That of the zero Table is not to be used.
+func (t *Table) Snapshot() Snapshot { return Snapshot{t, t.current.Load()} }
+
+// Default returns the policy of all keys that are not in the table, nil in the zero Table.
+func (s Snapshot) Default() *ratelimit.Policy {
+	if s.content == nil {
+		return nil
+	}
+	return s.content.fallback
+}
+
+// Plans returns a copy of the
+func (s Snapshot) Plans() map[string]*ratelimit.Policy { return maps.Clone(s.content.plans) }
+
+// Count returns how many keys belong to each plan that has any, and how many have limits
+// of their own.
+func (s Snapshot) Count() (members map[string]int, keys int) {
+	members = make(map[string]int)
+	for _, e := range s.entries() {
+		if e.is.member {
+			members[e.is.plan]++
+		} else {
+			keys++
+		}
+	}
+	return members, keys
+}
+
+// WriteTo writes the content as [ReadTableConfig] reads it, with a hash in the place of
+// each key, in their order: what is written puts the same limits in force, and shows no key.
+// Beside what it writes it needs 40 bytes for each key, not a second table.
+func (s Snapshot) WriteTo(w io.Writer) (int64, error) {
+	entries := s.entries()
+	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	counted := &countingWriter{w: w}
+	buffered := bufio.NewWriterSize(counted, 64<<10)
+	err := writeTable(buffered, s.content.fallback, s.content.plans,
+		those(entries, true, func(a *assignment) string { return a.plan }),
+		those(entries, false, func(a *assignment) *ratelimit.Policy { return a.policy }))
+	return counted.n, cmp.Or(err, buffered.Flush())
+}
+
+// Sum returns the SHA-256 of what WriteTo writes. The first call for a content takes about
+// as long as WriteTo.
+func (s Snapshot) Sum() [sha256.Size]byte {
+	s.content.summed.Do(func() {
+		h := sha256.New()
+		_, _ = s.WriteTo(h) // a hash takes everything, and what is in a table can be written
+		h.Sum(s.content.sum[:0])
+	})
+	return s.content.sum
+}
+
+// Replace is [Table.Replace] if the table still has the content of s, or else returns
+// [ErrChanged]. It returns the snapshot of c.
+func (s Snapshot) Replace(c TableConfig) (Snapshot, error) {
+	content, err := s.table.replace(c, func(old *tableContent) error {
+		if old != s.content {
+			return ErrChanged
+		}
+		return nil
+	})
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return Snapshot{s.table, content}, nil
+}
+
+// An entry is a key that is in a table.
+type entry struct {
+	hash [sha256.Size]byte
+	is   *assignment
+}
+
+// entries returns each key once, as it is looked up: of a key that is written plainly
+// and as a hash, what was written plainly counts.
+func (s Snapshot) entries() []entry {
+	c := s.content
+	entries := make([]entry, 0, len(c.byKey)+len(c.byHash))
+	plain := make(map[[sha256.Size]byte]bool)
+	for key, a := range c.byKey {
+		hash := hashOf(key)
+		if c.byHash[hash] != nil {
+			plain[hash] = true
+		}
+		entries = append(entries, entry{hash, a})
+	}
+	for hash, a := range c.byHash {
+		if !plain[hash] {
+			entries = append(entries, entry{hash, a})
+		}
+	}
+	return entries
+}
+
+// those yields the entries that are members of plans, or those that are not.
+func those[V any](entries []entry, members bool, of func(*assignment) V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		var name [len(hashPrefix) + 2*sha256.Size]byte
+		copy(name[:], hashPrefix)
+		for _, e := range entries {
+			if e.is.member != members {
+				continue
+			}
+			hex.Encode(name[len(hashPrefix):], e.hash[:])
+			if !yield(string(name[:]), of(e.is)) {
+				return
+			}
+		}
+	}
+}
+
+// A countingWriter counts what was written.
+type countingWriter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *countingWriter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
+}

@@ -1,0 +1,53 @@
+package store
+
+import (
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+)
+
+// A Decision is a store's answer.
+type Decision struct {
+	Allowed bool
+	// Overflow reports that the store had no room for a bucket of this key's own and used
+	// one that keys share. It proves nothing about the key.
+	Overflow bool
+	// Source is what the decision is based on. A store that decides by its own buckets
+	// leaves it at NoSource, which counts as FromStore.
+	Source Source
+	// Now is the instant of the decision on the store's clock, in microseconds. Callers
+	// hand it back as [Known.Seen], where 0 means undated: so a clock begins at 1.
+	Now int64
+	// RetryAfter is how long a denied caller must wait where that is longer than the debts
+	// say, as for a share of a limit. It is 0 in most stores.
+	RetryAfter time.Duration
+	// Debts are the debts of the request's limits, in its order: with the cost if it was
+	// charged, as they were found if not.
+	Debts [MaxLimits]gcra.Debt
+}
+
+// A Source is what a decision is based on.
+type Source uint8
+
+// The sources.
+const (
+	NoSource      Source = iota // nothing: there was an error, or the key is exempt
+	FromStore                   // the store's own buckets
+	FromKnowledge               // what this node knows of them: the store would have denied the call, and was not asked
+	FromShare                   // this node's share of the limit: the store was down, failed, or was too slow
+)
+
+// String returns a constant word that is fit for a metric label: store, knowledge, share
+// or none.
+func (s Source) String() string {
+	switch s {
+	case FromStore:
+		return "store"
+	case FromKnowledge:
+		return "knowledge"
+	case FromShare:
+		return "share"
+	default:
+		return "none"
+	}
+}

@@ -1,0 +1,80 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"reflect"
+)
+
+// Guard returns s for callers that must not be brought down by it: a call ends in time if s
+// heeds its context, a panic becomes an error of [ClassPanic], and an answer that cannot
+// be right one of [ClassWrong]. All errors are of type [*Error] and do not hold the key. A
+// store that is [SelfTimed] is returned as it is.
+func Guard(s Store) Store {
+	if _, ok := s.(SelfTimed); ok {
+		return s
+	}
+	return guarded{s}
+}
+
+type guarded struct{ store Store }
+
+func (g guarded) Take(ctx context.Context, r Request) (d Decision, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	if p := Try(func() { d, err = g.store.Take(ctx, r) }); p != nil {
+		return d, &Error{Class: ClassPanic, Err: p}
+	}
+	switch {
+	case err != nil:
+		return d, NewError(err, r.Key)
+	case !d.possible(&r):
+		return d, &Error{Class: ClassWrong, Err: errors.New("it answered with debts that do not go with its decision")}
+	}
+	return d, nil
+}
+
+func (g guarded) Reset(ctx context.Context, key string, limits []Limit) (err error) {
+	if p := Try(func() { err = g.store.Reset(ctx, key, limits) }); p != nil {
+		return &Error{Class: ClassPanic, Err: p}
+	}
+	if err != nil {
+		return NewError(err, key)
+	}
+	return nil
+}
+
+// possible reports whether d can be the answer to r: its debts are ones that the limits
+// can have, an admitted call was charged to each limit, and a denied one had no room in
+// at least one.
+func (d *Decision) possible(r *Request) bool {
+	denying := 0
+	for i := range r.Limits {
+		l, debt := &r.Limits[i], d.Debts[i]
+		if debt.Micros < 0 || debt.Frac >= l.Denominator() || !l.Fits(debt) {
+			return false
+		}
+		cost, ok := l.Cost(r.Cost)
+		if d.Allowed && (!ok || debt.Less(cost)) {
+			return false
+		}
+		if !ok || !l.Fits(l.Add(debt, cost)) {
+			denying++
+		}
+	}
+	return d.Allowed || denying > 0
+}
+
+// IsNil reports whether v is nil, or an interface that holds a nil pointer, function or
+// map.
+func IsNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Interface:
+		return r.IsNil()
+	default:
+		return false
+	}
+}

@@ -1,0 +1,23 @@
+package store
+
+import "github.com/keyrate/keyrate/ratelimit/gcra"
+
+// Knowledge is what a caller knows of a key's buckets: one entry for each limit of the
+// request, in its order.
+type Knowledge [MaxLimits]Known
+
+// Known is a lower bound of one bucket's debt, from an earlier answer. The store decides
+// by the larger of its own debt and min(Debt, TAT - now): see [gcra.Rate.Merge]. The zero
+// Known knows nothing.
+//
+// Both are needed. Debt ages on the caller's clock from the moment its request went out,
+// so a slow answer makes it too large by the trip. TAT is exact, but means nothing to a
+// store that came back with another clock.
+type Known struct {
+	Debt gcra.Debt // in the denominator of the limit
+	TAT  gcra.TAT  // on the store's clock; the zero TAT: only Debt is known
+	// Seen is when it was seen: the Now of that [Decision], in microseconds on the store's
+	// clock. The store ignores what it saw before its last Reset or in the same
+	// microsecond. 0 means undated: it always counts.
+	Seen int64
+}

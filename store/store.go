@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+)
+
+// A Store keeps buckets and decides calls, atomically. Its methods are safe for
+// concurrent use.
+type Store interface {
+	// Take decides one call. If every limit admits it, Take charges the cost to all of
+	// them; otherwise it charges none. A cost of 0 charges nothing and only reads. A
+	// denial also stores a debt that was clamped to the capacity.
+	//
+	// An error means that nothing was decided. The call may have been charged then, but
+	// at most once.
+	Take(ctx context.Context, r Request) (Decision, error)
+
+	// Reset fills the key's buckets of these limits. It overrides everything that callers
+	// of Take know of their debts from before.
+	Reset(ctx context.Context, key string, limits []Limit) error
+}
+
+// DefaultTimeout is how long a decision may take unless a configuration says otherwise.
+const DefaultTimeout = 50 * time.Millisecond
+
+// MaxLimits is how many limits one call can be held to.
+const MaxLimits = 4
+
+// A Request is one call to be decided.
+type Request struct {
+	Key string
+	// Limits are the one to [MaxLimits] limits that decide together; their names differ.
+	// The store must not change them, but may keep the slice: it never changes. For any
+	// other number the store returns an error.
+	Limits []Limit
+	// Cost is the call's price in tokens. A cost below 0 or above a limit's burst is
+	// denied.
+	Cost int
+	// Timeout is how long the caller waits. A store that waits for something must end
+	// within it, or within its context's deadline; see [SelfTimed].
+	Timeout time.Duration
+	// Known, if not nil, is what the caller knows of the key's buckets. The store must
+	// not keep the pointer.
+	Known *Knowledge
+}
+
+// Partitioned is implemented by a [Store] that keeps its buckets on several servers,
+// which fail one by one. A store in front of it then stops asking only those that fail.
+type Partitioned interface {
+	// Partition names the part of the store that has the key's buckets now; "" if that
+	// is unknown or there is only one. It does no I/O, and is called for each decision.
+	Partition(key string) string
+}
+
+// SelfTimed is implemented by a [Store] that ends every call within [Request.Timeout] by
+// itself, and by limits that never wait. A limiter gives any other a context with a
+// deadline, which costs a timer, and turns its panics into errors. A SelfTimed one must
+// not panic.
+type SelfTimed interface {
+	SelfTimed()
+}
+
+// SingleTaker is an optional fast path of a [Store] in memory. It decides a single limit
+// with an answer that fits into registers, where moving a [Decision] would be a fifth of
+// the time.
+type SingleTaker interface {
+	// TakeOne is Take for the single limit l with nothing known. If ok is false it has
+	// done nothing, and the caller calls Take.
+	TakeOne(key string, l *Limit, cost int) (d gcra.Debt, allowed, ok bool)
+	// Self returns the receiver. A type that embeds the store and has its own Take is
+	// recognized by it; its TakeOne is not called.
+	Self() Store
+}
