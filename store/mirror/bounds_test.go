@@ -130,7 +130,8 @@ func TestBoundsOfManyNodes(t *testing.T) {
 func manyNodes(t *testing.T, random *rand.Rand, debts *atomic.Int64) {
 	limit := []ratelimit.Limit{ratelimit.PerSecond(5), ratelimit.PerMinute(60), ratelimit.PerSecond(100).WithBurst(10)}[random.IntN(3)]
 	p := policy(t, limit)
-	burst, token := p[0].Burst(), limit.Period/time.Duration(limit.Rate)
+	one, _ := p[0].Cost(1)
+	burst, token := p[0].Burst(), one.Duration()
 	nodes := 1 + random.IntN(4)
 	shared, bucket := newFaulty(), &ideal{token: token}
 	shared.trip = func() time.Duration { return 1 + rand.N(longestTrip) }

@@ -88,11 +88,11 @@ func denyAlone(t *testing.T, random *rand.Rand) (asked, own int) {
 					}
 					truth, _ := shared.store.Take(t.Context(), store.Request{Key: shared.key("key"), Limits: r.Limits})
 					room := true
-					for i := range len(r.Limits) {
+					for i := range r.Limits {
 						b := &r.Limits[i]
 						room = room && b.RetryAfter(truth.Debts[i], r.Cost) == 0
 						if truth.Debts[i].Less(d.Debts[i]) {
-							t.Errorf("the debt of %v was reported as %v, but it is %v", b, d.Debts[i], truth.Debts[i])
+							t.Errorf("the debt of %v was reported as %v, but it is %v", b.Name, d.Debts[i], truth.Debts[i])
 						}
 					}
 					if room {

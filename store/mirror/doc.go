@@ -18,28 +18,21 @@
 //     would deny it too: it is denied without asking, with a wait that is a lower bound as
 //     well. An observation older than a second denies nothing, so that a Reset or a raised
 //     limit on another node is noticed, and a clock that was set.
-//   - hands its knowledge over, in [store.Request.Known]. A shared store that lost its
-//     data decides as if it had not, and stores what it was handed.
+//   - hands its knowledge over, in [store.Request.Known]. A shared store that lost its data
+//     decides as if it had not, and stores what it was handed.
 //   - decides alone while the shared store is down.
 //
-// A bucket that keys share, [store.Decision.Overflow], proves nothing.
-// [store.Decision.Source] says how a request was decided.
-//
-// # Requests in flight
-//
-// A request waits while those in flight, once admitted, would leave no room for it. When one
-// of them is answered, most waiting requests can be denied by what it shows. So of many
-// requests for the last token of a key, as many ask as can be admitted.
+// A request waits while those in flight, once admitted, would leave no room for it. When they
+// are answered, what they show denies most of those that wait. So of many requests for the
+// last token of a key, as many ask as can be admitted.
 //
 // # When the shared store fails
 //
 // A request that the shared store does not decide is decided here, at once. After three
-// failures in a row the store counts as down: it is not asked, and no request waits for it.
-// A goroutine then probes it with real decisions, about ten times a second. After one probe
-// that succeeds the store is back, and the goroutine ends. A store that fails again within
-// seconds must pass two probes in a row, then four. [Config.OnChange] reports both
-// transitions. A store that is [store.Partitioned], such as one on a Redis Cluster, is
-// down and back part by part.
+// failures in a row the store counts as down: it is not asked, and no request waits for it. A
+// goroutine probes it with real decisions, about ten times a second, until it is back. A
+// store that fails again within seconds must pass two probes in a row, then four. A store
+// that is [store.Partitioned], such as one on a Redis Cluster, is down and back part by part.
 //
 // A request that is canceled is no failure. Nor is one that waited for less than half of
 // [store.DefaultTimeout], unless no request has been answered for that long.
@@ -50,16 +43,10 @@
 // of r/N and a burst of max(1, floor(B/N)). The share starts with the known debt, as a time:
 // a bucket that would be full in two seconds is full in two seconds in the share as well. So
 // k nodes that decide alone for a time t admit at most k*max(1, floor(B/N)) + k*(r/N)*t more
-// than the limit.
+// than the limit. A single node admits no more than the limit, but for what is in flight each
+// time the shared store loses its data.
 //
-// A single node admits no more than the limit, whatever happens to its requests, but for what
-// is in flight each time the shared store loses its data. A request whose answer was lost may
-// be charged twice.
-//
-// What a node admits alone it adds to the known debt, at the price of the limit and not of
-// its share. The shared store would have charged at least that. So it is a lower bound too,
-// and is handed over when the store is back; until the store has seen it, it denies nothing.
-//
-// Reset, while the shared store is down, fills the buckets of this node and returns an error:
-// the shared store still holds its debts.
+// What a node admits alone it adds to the known debt, at the price of the limit. The shared
+// store would have charged at least that. So it is a lower bound too, and is handed over when
+// the store is back; until the store has seen it, it denies nothing.
 package mirror

@@ -108,9 +108,8 @@ func TestFailingRequestsKeepToTheLimit(t *testing.T) {
 					})
 				}
 				wg.Wait()
-				limit := testkit.Policy(t, l).Limits()[0]
-				made := float64(limit.Rate) * float64(during+10*time.Millisecond) / float64(limit.Period)
-				bound := float64(limit.Burst) + made
+				made := float64(l.Rate) * float64(during+10*time.Millisecond) / float64(l.Period)
+				bound := float64(p[0].Burst()) + made
 				if n := admitted.Load(); float64(n) > bound || float64(n) < made*9/10 {
 					t.Errorf("every %d, %v: %d were admitted, %d of them decided here; want %.0f to %.0f", every, l, n, alone.Load(), made*9/10, bound)
 				}

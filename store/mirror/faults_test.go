@@ -173,11 +173,12 @@ func anyFault(t *testing.T, seed uint64) {
 	wg.Wait()
 	w.later.Wait()
 	sort.Slice(events, func(i, j int) bool { return events[i].at < events[j].at })
-	for _, l := range testkit.Policy(t, all...).Limits() {
-		rate := float64(l.Rate) / l.Period.Seconds()
+	for _, l := range policy(t, all...) {
+		num, den := l.Interval()
+		rate := 1e6 * float64(den) / float64(num)
 		level, most, last, total := 0.0, 0.0, time.Duration(0), 0
 		for _, e := range events {
-			if !slices.ContainsFunc(e.policy, func(o store.Limit) bool { return o.Name == l.Name }) {
+			if !slices.Contains(e.policy, l) {
 				continue
 			}
 			level = max(0, level-rate*(e.at-last).Seconds()) + float64(e.cost)
@@ -185,7 +186,7 @@ func anyFault(t *testing.T, seed uint64) {
 			most = max(most, level)
 			total += e.cost
 		}
-		excess := most - float64(l.Burst)
+		excess := most - float64(l.Burst())
 		allowed := rate * 0.006 // a request counts when it is answered, up to a round trip after the decision
 		if excess > allowed+1e-6 {
 			t.Errorf("seed %d: %v, policies %v, unknown %v late %v p %d, outages %d, maxCost %d, workers %d, pause %v: excess %.2f, allowed %.2f (unknown %d, failed %d, total %d)",

@@ -31,7 +31,7 @@ func (*typedError) Error() string { panic("nil") }
 
 // TestOddStores: whatever the shared store does, a request is decided in time.
 func TestOddStores(t *testing.T) {
-	hourly := testkit.Policy(t, ratelimit.PerHour(3))
+	hour := testkit.Policy(t, ratelimit.PerHour(3))
 	for name, c := range map[string]struct {
 		class string
 		take  func(ctx context.Context, r store.Request) (store.Decision, error)
@@ -61,7 +61,7 @@ func TestOddStores(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var classes []string
 				s := newMirror(t, odd{take: c.take}, mirror.Config{OnChange: func(c mirror.Change) { classes = append(classes, c.Class) }})
-				limiter, err := ratelimit.New(s, hourly, ratelimit.Config{})
+				limiter, err := ratelimit.New(s, hour, ratelimit.Config{})
 				if err != nil {
 					t.Fatal(err)
 				}

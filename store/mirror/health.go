@@ -78,12 +78,9 @@ const warnFor = time.Hour
 // checkShared asks the shared store for its health, or probes it.
 func (s *Store) checkShared(ctx context.Context) (h store.Health) {
 	if checker, ok := s.shared.(store.Checker); ok {
-		defer func() {
-			if recover() != nil {
-				h = store.Health{Status: store.StatusFailed, Parts: []store.PartHealth{{Name: PartShared, Class: store.ClassPanic}}}
-			}
-		}()
-		h = checker.Check(ctx)
+		if store.Try(func() { h = checker.Check(ctx) }) != nil {
+			return store.Health{Status: store.StatusFailed, Parts: []store.PartHealth{{Name: PartShared, Class: store.ClassPanic}}}
+		}
 		h.Parts, h.Warnings = slices.Clone(h.Parts), slices.Clone(h.Warnings) // the store may keep its own
 		return h
 	}
@@ -115,7 +112,7 @@ func check(ctx context.Context, name string, backend store.Store, key string, ti
 	part.Name = name
 	full, err := breaker.Probe(ctx, backend, key, timeout)
 	if err != nil {
-		part.Class = failure(err).Class
+		part.Class = store.NewError(err, key).Class
 		return part, false
 	}
 	part.OK, part.Proved = true, time.Now()

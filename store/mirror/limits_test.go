@@ -46,7 +46,7 @@ func changing(t *testing.T, random *rand.Rand) {
 		}
 		truth, _ := shared.store.Take(t.Context(), store.Request{Key: shared.key("key"), Limits: p})
 		room := true
-		for i := range len(p) {
+		for i := range p {
 			room = room && p[i].RetryAfter(truth.Debts[i], cost) == 0
 			if truth.Debts[i].Less(d.Debts[i]) {
 				t.Errorf("limit %d owes %v, and was reported to owe %v", i, truth.Debts[i], d.Debts[i])

@@ -1,9 +1,9 @@
 package mirror
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync"
 	"time"
 
@@ -46,26 +46,18 @@ type Config struct {
 
 // A Change reports that the shared store went down or came back.
 type Change struct {
-	// Down is true if requests are decided without the shared store from now on, and false
-	// if the shared store decides them again.
-	Down bool
-	// Part names the part of the shared store, if that is [store.Partitioned]: such as one
-	// primary of a Cluster. "" is all of it.
-	Part string
-	// Class is the class of the failure because of which it is down, or was: see
-	// [store.Error]. It is fit for a metric label.
-	Class string
-	// At is when it happened.
-	At time.Time
-	// Took is how long the shared store was down; 0 if Down.
-	Took time.Duration
+	Down  bool          // requests are decided without the shared store from now on; false: by it again
+	Part  string        // of a store that is [store.Partitioned], such as one primary of a Cluster; "" is all of it
+	Class string        // of the failure because of which it is down, or was: see [store.Error]
+	At    time.Time     // when it happened
+	Took  time.Duration // how long it was down; 0 if Down
 }
 
 // A Store is a [store.Store] in front of a shared one. Make it with [New], and Close it.
 // The zero Store answers every request with an error. A Store is safe for concurrent use.
 type Store struct {
 	shared  store.Store
-	asked   store.Store // shared, guarded where it needs it
+	asked   store.Store // shared, guarded if it is not SelfTimed
 	noShare bool
 
 	clock    clock.Node
@@ -79,7 +71,7 @@ type Store struct {
 // arguments.
 func New(shared store.Store, c Config) (*Store, error) {
 	var faults []error
-	if isNil(shared) {
+	if store.IsNil(shared) {
 		faults = append(faults, errors.New("mirror: shared is nil; pass the store that the nodes share, such as one of redisstore.New"))
 	}
 	if c.Nodes < 0 {
@@ -94,11 +86,15 @@ func New(shared store.Store, c Config) (*Store, error) {
 	if c.MaxKeys == 0 {
 		c.MaxKeys = DefaultMaxKeys
 	}
-	var onChange func(breaker.Transition)
-	if c.OnChange != nil {
-		onChange = func(t breaker.Transition) { c.OnChange(Change(t)) }
+	onChange := func(t breaker.Transition) {
+		if c.OnChange != nil {
+			c.OnChange(Change(t))
+		}
 	}
-	node, asked := clock.Start(), guard(shared)
+	asked, node := shared, clock.Start()
+	if _, ok := shared.(store.SelfTimed); !ok {
+		asked = store.Guard(prompt{shared})
+	}
 	return &Store{
 		shared: shared, asked: asked, noShare: c.NoShare, clock: node,
 		memory:  memory.New(c.MaxKeys, max(c.Nodes, 1), node),
@@ -106,10 +102,16 @@ func New(shared store.Store, c Config) (*Store, error) {
 	}, nil
 }
 
-// isNil reports whether s is a nil interface, or a nil pointer in one.
-func isNil(s store.Store) bool {
-	v := reflect.ValueOf(s)
-	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+// prompt makes an answer after the deadline an error: a store that does not heed its context
+// would make every request wait.
+type prompt struct{ store.Store }
+
+func (p prompt) Take(ctx context.Context, r store.Request) (store.Decision, error) {
+	d, err := p.Store.Take(ctx, r)
+	if err == nil && ctx.Err() != nil {
+		err = errLate
+	}
+	return d, err
 }
 
 // SelfTimed implements [store.SelfTimed]: every request ends within its Timeout, if the

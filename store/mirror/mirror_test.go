@@ -51,14 +51,11 @@ func TestPrintsNothing(t *testing.T) {
 // TestZeroStore: a zero Store answers with an error.
 func TestZeroStore(t *testing.T) {
 	s := new(mirror.Store)
-	five, err := ratelimit.NewPolicy(ratelimit.PerSecond(5))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d, err := s.Take(t.Context(), store.Request{Key: "key", Limits: five.Compiled(), Cost: 1}); err == nil || d.Allowed {
+	five := policy(t, ratelimit.PerSecond(5))
+	if d, err := s.Take(t.Context(), store.Request{Key: "key", Limits: five, Cost: 1}); err == nil || d.Allowed {
 		t.Errorf("Take: %+v, %v", d, err)
 	}
-	if err := s.Reset(t.Context(), "key", five.Compiled()); err == nil {
+	if err := s.Reset(t.Context(), "key", five); err == nil {
 		t.Error("Reset returns no error")
 	}
 }

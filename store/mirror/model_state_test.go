@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
@@ -13,7 +12,7 @@ import (
 
 // This is a model of the mirror: its rules, on one bucket, written a second time and as small as
 // possible, so that all their interleavings can be searched. Its arithmetic is the real one,
-// [store.Limit].
+// [gcra.Rate].
 //
 // All times are relative to now, and what is too old to matter is forgotten: so states with the
 // same future are the same state, whenever they are reached. There are finitely many, and a
@@ -156,7 +155,7 @@ type model struct {
 func newModel(t testing.TB, r modelled) *model {
 	t.Helper()
 	whole := policy(t, r.limit)
-	l := testkit.Policy(t, r.limit).Limits()[0]
+	l := r.limit
 	// A node's share: rate/nodes, with a burst of max(1, floor(burst/nodes)).
 	part := policy(t, ratelimit.Limit{
 		Rate: l.Rate, Period: l.Period * time.Duration(r.nodes), Burst: max(1, l.Burst/r.nodes),

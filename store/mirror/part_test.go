@@ -156,7 +156,7 @@ type sparse struct {
 
 func few(key string) bool {
 	var h uint32 = 2166136261
-	for i := range len(key) {
+	for i := range key {
 		h = (h ^ uint32(key[i])) * 16777619
 	}
 	return key == "few" || h%16384 == 7

@@ -252,7 +252,7 @@ func TestResetWinsOverWhatWasAdmittedAlone(t *testing.T) {
 			}
 			// Without a reset the debt counts.
 			l.cut.Store(true)
-			if !errors.Is(here.Reset(t.Context(), "key", day), errRefused) {
+			if store.ErrorClass(here.Reset(t.Context(), "key", day)) != "connect" {
 				t.Error("the reset reached the shared store")
 			}
 		}

@@ -114,6 +114,7 @@ func newMirror(t testing.TB, shared store.Store, c mirror.Config) *mirror.Store 
 	return s
 }
 
+// policy returns the limits of requests.
 func policy(t testing.TB, limits ...ratelimit.Limit) []store.Limit {
 	t.Helper()
 	return testkit.Limits(t, limits...)
@@ -147,7 +148,7 @@ func offer(t testing.TB, s store.Store, p []store.Limit, every, during time.Dura
 func check(t *testing.T, p []store.Limit, cost int, d store.Decision) {
 	t.Helper()
 	denied := false
-	for i := range len(p) {
+	for i := range p {
 		b := &p[i]
 		debt := d.Debts[i]
 		if debt.Micros < 0 || debt.Frac >= b.Denominator() || !b.Fits(debt) {

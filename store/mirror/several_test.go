@@ -60,7 +60,7 @@ func TestSeveralLimitsTogether(t *testing.T) {
 			t.Errorf("%d decisions had the source %v; want at least %d", of[source], source, 5*histories)
 		}
 	}
-	for _, l := range testkit.Policy(t, fourLimits...).Limits() {
+	for _, l := range policy(t, fourLimits...) {
 		if denied[l.Name] < histories/2 {
 			t.Errorf("%d requests were denied by %v; want at least %d", denied[l.Name], l, histories/2)
 		}
@@ -87,7 +87,7 @@ func together(t *testing.T, random *rand.Rand, of map[store.Source]int, denied m
 			t.Errorf("a cost of %d under %v: %v by %v, with the debts %v; the one store: %v, %v", cost, p, d.Allowed, d.Source, d.Debts, want.Allowed, want.Debts)
 			return
 		}
-		for i := range len(p) {
+		for i := range p {
 			if d.Source != store.FromShare && want.Debts[i].Less(d.Debts[i]) || d.Source == store.FromStore && d.Debts[i] != want.Debts[i] {
 				t.Errorf("a cost of %d under %v, by %v: the debts are %v, of the one store %v", cost, p, d.Source, d.Debts, want.Debts)
 				return
@@ -171,7 +171,7 @@ func concurrently(t *testing.T, random *rand.Rand) {
 		token, _ := p[0].Cost(1)
 		owes := int((d.Debts[0].Micros + token.Micros - 1) / token.Micros)
 		if used := slices.ContainsFunc(policies, func(p []store.Limit) bool {
-			return slices.ContainsFunc(p, func(o store.Limit) bool { return o.Name == l.Name })
+			return slices.ContainsFunc(p, func(x store.Limit) bool { return x.Name == l.Name })
 		}); used && owes != admitted[l.Name] || owes > l.Burst {
 			t.Errorf("%v owes %d tokens, and %d were admitted under it", l, owes, admitted[l.Name])
 		}

@@ -136,8 +136,8 @@ func TestNoShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newFaulty()
 		s := newMirror(t, shared, mirror.Config{NoShare: true})
-		hourly := testkit.Policy(t, ratelimit.PerHour(2))
-		limiter, err := ratelimit.New(s, hourly, ratelimit.Config{})
+		hour := testkit.Policy(t, ratelimit.PerHour(2))
+		limiter, err := ratelimit.New(s, hour, ratelimit.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,8 +18,8 @@ type attempt struct {
 }
 
 // Take implements [store.Store]. What the shared store does not decide is decided here,
-// by this node's share. Unless [Config.NoShare] is set, its only errors are about a Policy
-// that is not valid and a request that was canceled. All are [*store.Error]s.
+// by this node's share. Unless [Config.NoShare] is set, its only errors are about the number of
+// limits and about a request that was canceled. All are [*store.Error]s.
 //
 // Knowledge that the request brings, Request.Known, is handed to the shared store in place
 // of what the mirror knows.
@@ -34,14 +34,15 @@ func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, erro
 	if !ok {
 		a = new(attempt)
 	}
+	defer s.attempts.Put(a)
 	a.part = s.breaker.Part(r.Key)
 	s.memory.Begin(&r, &a.Attempt, &a.part.Clock)
-	d, err := s.take(ctx, &r, a)
-	s.attempts.Put(a)
-	return d, err
+	return s.decide(ctx, &r, a)
 }
 
-func (s *Store) take(ctx context.Context, r *store.Request, a *attempt) (d store.Decision, err error) {
+// decide is the way of a request: it goes down to the memory, to the shared store, and to the
+// memory again.
+func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d store.Decision, err error) {
 	for verdict := memory.Wait; verdict == memory.Wait; {
 		var ok bool
 		if a.epoch, ok = a.part.Allow(r.Timeout); !ok {
@@ -93,8 +94,8 @@ func (s *Store) wait(ctx context.Context, r *store.Request, a *attempt) error {
 // ask asks the shared store. It returns even if the store panics: or the attempt would count
 // as in flight for ever.
 func (s *Store) ask(ctx context.Context, r *store.Request, d *store.Decision) (err error) {
-	if store.Try(func() { *d, err = s.asked.Take(ctx, *r) }) != nil {
-		return &store.Error{Class: store.ClassPanic, Err: errPanic}
+	if p := store.Try(func() { *d, err = s.asked.Take(ctx, *r) }); p != nil {
+		return &store.Error{Class: store.ClassPanic, Err: p}
 	}
 	return err
 }
@@ -110,7 +111,7 @@ func (s *Store) unsent(r *store.Request, a *attempt, err error) (store.Decision,
 
 // failed answers a request that the shared store did not decide.
 func (s *Store) failed(ctx context.Context, r *store.Request, a *attempt, err error) (store.Decision, error) {
-	failed := failure(err)
+	failed := store.NewError(err, r.Key)
 	if ended := ctx.Err(); errors.Is(ended, context.Canceled) {
 		s.memory.Abandoned(r, &a.Attempt)
 		return store.Decision{}, &store.Error{Class: store.ClassCanceled, Err: ended, NotCharged: failed.NotCharged}
@@ -132,17 +133,28 @@ func (s *Store) alone(r *store.Request, a *attempt, failed *store.Error) (store.
 // what is known of them here. The other nodes notice within a second. If it returns an
 // error, a [*store.Error], the buckets were filled on this node only, and come back
 // with the shared store.
-func (s *Store) Reset(ctx context.Context, key string, p []store.Limit) error {
-	if err := s.usable(p); err != nil {
+func (s *Store) Reset(ctx context.Context, key string, limits []store.Limit) error {
+	if err := s.usable(limits); err != nil {
 		return err
 	}
 	var err error = errNotReset
 	if _, ok := s.breaker.Part(key).Allow(0); ok {
-		err = s.asked.Reset(ctx, key, p)
+		err = breaker.Try(func() error { return s.asked.Reset(ctx, key, limits) })
 	}
-	s.memory.Reset(ctx, key, p)
+	s.memory.Reset(ctx, key, limits)
 	if err != nil {
-		return failure(err)
+		return store.NewError(err, key)
+	}
+	return nil
+}
+
+// usable returns an error if nothing can be decided.
+func (s *Store) usable(limits []store.Limit) error {
+	switch {
+	case len(limits) == 0 || len(limits) > store.MaxLimits:
+		return errLimits
+	case s.memory == nil:
+		return errZero
 	}
 	return nil
 }

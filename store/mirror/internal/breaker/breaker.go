@@ -78,12 +78,8 @@ func (b *Breaker) Part(key string) *Part {
 
 // name returns the store's name for the key's part, or "" if the store panics.
 func (b *Breaker) name(key string) (name string) {
-	defer func() {
-		if recover() != nil {
-			name = ""
-		}
-	}()
-	return b.partition(key)
+	_ = store.Try(func() { name = b.partition(key) })
+	return name
 }
 
 // Parts returns all parts, the whole first and the others by name.

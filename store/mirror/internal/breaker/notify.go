@@ -3,6 +3,8 @@ package breaker
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/keyrate/keyrate/store"
 )
 
 // A Transition says that a part of the shared store went down or came back: see
@@ -17,7 +19,7 @@ type Transition struct {
 
 // callbacks are the functions of the user. They may panic.
 type callbacks struct {
-	onTransition func(Transition)                    // may be nil
+	onTransition func(Transition)
 	onStep       func(part string, by time.Duration) // may be nil
 	panics       atomic.Int64                        // of both
 }
@@ -25,30 +27,24 @@ type callbacks struct {
 // transition calls onTransition and waits for it. It runs on a goroutine of its own, which
 // it may end.
 func (c *callbacks) transition(t Transition) {
-	if c.onTransition == nil {
-		return
-	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer c.recovered()
-		c.onTransition(t)
+		c.call(func() { c.onTransition(t) })
 	}()
 	<-done
 }
 
 // step calls onStep.
 func (c *callbacks) step(part string, by time.Duration) {
-	if c.onStep == nil {
-		return
+	if c.onStep != nil {
+		c.call(func() { c.onStep(part, by) })
 	}
-	defer c.recovered()
-	c.onStep(part, by)
 }
 
-// recovered is to be deferred.
-func (c *callbacks) recovered() {
-	if recover() != nil {
+// call counts panics of f.
+func (c *callbacks) call(f func()) {
+	if store.Try(f) != nil {
 		c.panics.Add(1)
 	}
 }

@@ -19,6 +19,21 @@ const (
 	maxProbe    = time.Second
 )
 
+// Failed counts an attempt that failed with an error of a class. An attempt that timed out
+// proves nothing if it lasted less than half of the usual timeout, unless no attempt was
+// answered for the whole of it.
+func (p *Part) Failed(epoch uint64, class string, asked int64) {
+	usual, now := min(p.breaker.longest.Load(), int64(store.DefaultTimeout)), p.breaker.clock.Now()
+	if class == store.ClassTimeout && now-asked < usual/2 {
+		if p.unanswered.CompareAndSwap(0, asked) || now-p.unanswered.Load() < usual {
+			return
+		}
+	}
+	if o, opened := p.open(epoch, class); opened {
+		go p.watch(o)
+	}
+}
+
 // watch reports an outage, and probes the part until it is back or the breaker is closed.
 func (p *Part) watch(o outage) {
 	b := p.breaker
@@ -60,40 +75,38 @@ func (p *Part) probe(ctx context.Context) error {
 
 var errNoKey = errors.New("mirror: no key was found with which to probe a part of the shared store")
 
-// observed is the shared store, whose answers show the clock of a part.
+// observed is the shared store, asked for a part.
 type observed struct {
 	store.Store
 	part *Part
 }
 
 func (o observed) Take(ctx context.Context, r store.Request) (store.Decision, error) {
-	b := o.part.breaker
-	asked := b.clock.Now()
+	asked := o.part.breaker.clock.Now()
 	d, err := o.Store.Take(ctx, r)
 	if err == nil {
-		if by := o.part.Clock.Observe(d.Now, asked, b.clock.Now()); by != 0 {
-			b.step(o.part.Name, by)
-		}
+		o.part.Succeeded(d.Now, asked, o.part.breaker.clock.Now())
 	}
 	return d, err
 }
 
 // Probe makes real decisions through a store. full reports that the store has no room for
 // the key: it decides all the same.
-func Probe(ctx context.Context, backend store.Store, key string, timeout time.Duration) (full bool, err error) {
-	defer func() {
-		if recover() != nil {
-			err = errPanic
-		}
-	}()
-	err = store.ProbeKey(ctx, backend, key, timeout)
+func Probe(ctx context.Context, s store.Store, key string, timeout time.Duration) (full bool, err error) {
+	err = Try(func() error { return store.ProbeKey(ctx, s, key, timeout) })
 	if errors.Is(err, store.ErrOverflow) {
 		return true, nil
 	}
 	return false, err
 }
 
-var errPanic = &store.Error{Class: store.ClassPanic, Err: errors.New("mirror: the store panicked")}
+// Try returns the error of f, or one of [store.ClassPanic] if f panics.
+func Try(f func() error) (err error) {
+	if p := store.Try(func() { err = f() }); p != nil {
+		return &store.Error{Class: store.ClassPanic, Err: p}
+	}
+	return err
+}
 
 // maxTries bounds the search for a key of a part. A part with a single slot of the 16,384 of
 // a Cluster is missed once in four hundred times.

@@ -25,7 +25,7 @@ func (m *Memory) Alone(r *store.Request, a *Attempt) store.Decision {
 	if d.Allowed && r.Cost > 0 {
 		sh.charge(r, a, now)
 	}
-	if &share[0] != &r.Limits[0] {
+	if m.shares.nodes > 1 {
 		translate(r, share, &d)
 	}
 	return d
@@ -37,7 +37,7 @@ func (m *Memory) Alone(r *store.Request, a *Attempt) store.Decision {
 // costs more than the share holds waits until the share is full: the shared store may be
 // back by then.
 func translate(r *store.Request, share []store.Limit, d *store.Decision) {
-	for i := range len(r.Limits) {
+	for i := range r.Limits {
 		b, part := &r.Limits[i], &share[i]
 		burst := b.Burst()
 		wait := part.RetryAfter(d.Debts[i], r.Cost)

@@ -16,32 +16,32 @@ func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at in
 	for i := range n {
 		b := &r.Limits[i]
 		id := a.id.of(b)
-		slot := sh.find(id)
-		sh.endOne(slot, a, i, r.Cost)
+		found := sh.find(id)
+		sh.endOne(found, a, i, r.Cost)
 		if void {
 			// The answer repeats foreign knowledge, be it true or not, and may have changed what
 			// was known. Only an unreported debt is known to nothing else.
-			if a.foreign && slot != nil && !slot.unreported {
-				sh.empty(slot)
+			if a.foreign && found != nil && !found.unreported {
+				sh.fill(found, slot{})
 			}
 			continue
 		}
 		answer := observe(b, d.Debts[i], a.Asked, at, d.Now)
 		answer.uncharged = !d.Allowed || r.Cost == 0
 		switch {
-		case slot == nil:
+		case found == nil:
 			// A full bucket is worth remembering if it is one of several.
 			if n > 1 || d.Debts[i] != (gcra.Debt{}) {
 				sh.put(id, answer, a.Asked)
 			}
-		case slot.unreported:
+		case found.unreported:
 			var cost gcra.Debt
 			if d.Allowed {
 				cost, _ = b.Cost(r.Cost)
 			}
-			slot.reconcile(b, answer, cost, a, i)
-		case answer.replaces(&slot.observation):
-			slot.replace(answer)
+			found.reconcile(b, answer, cost, a, i)
+		case answer.replaces(&found.observation):
+			found.replace(answer)
 		}
 	}
 }
@@ -51,21 +51,19 @@ func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at in
 const minReset = 10_000
 
 // reconcile takes in the answer to the ith limit of an attempt while the slot's debt is
-// unreported. The shared store charged the attempt cost, and that is added, unless the
-// unreported debt began with a later answer. Adding, where the larger of both debts would be
-// less, is what keeps one node to its limit: the shared store decided without knowing of the
-// requests that were admitted here.
+// unreported. It adds what the shared store charged, cost, unless the unreported debt began
+// with a later answer. Adding, and not taking the larger of both debts, keeps one node to its
+// limit: the shared store did not know of the requests that were admitted here.
 //
 // The debt is unreported no more with an answer that owes as much, even if all attempts in
-// flight are admitted; with the answer to an attempt that handed over the whole of it and
-// was alone in flight; and with one that owes less than its question knew, which proves a
-// reset.
+// flight are admitted; with the answer to an attempt that handed over the whole of it alone in
+// flight; and with one that owes less than its question knew, which proves a reset.
 func (s *slot) reconcile(b *store.Limit, answer observation, cost gcra.Debt, a *Attempt, i int) {
 	known := a.known[i].TAT
 	switch {
-	case s.den != b.Denominator(): // the limit was changed
+	case s.tat.Den != b.Denominator(): // the limit was changed
 		s.add(b, cost, answer.answered)
-	case a.carried[i] == carried{s.debt(), s.asked}, known.Den != 0 && answer.at+answer.micros+minReset < known.Micros:
+	case a.carried[i] == carried{s.debt(), s.asked}, known.Den != 0 && answer.at+answer.tat.Micros+minReset < known.Micros:
 		s.replace(answer)
 		return
 	case s.repaidAt(a.clock) <= answer.at:
@@ -80,8 +78,7 @@ func (s *slot) reconcile(b *store.Limit, answer observation, cost gcra.Debt, a *
 	default:
 		// The whole cost, though it may have been charged before the unreported debt began and
 		// be repaid in part: there may have been other debts then, which are not known here.
-		sum := b.Add(s.debt(), cost)
-		s.micros, s.frac = sum.Micros, sum.Frac
+		s.tat = b.TATAt(b.Add(s.debt(), cost), 0)
 	}
 	if answer.covers(s, b) {
 		s.replace(answer)
@@ -93,8 +90,8 @@ func (s *slot) reconcile(b *store.Limit, answer observation, cost gcra.Debt, a *
 func (o *observation) covers(s *slot, b *store.Limit) bool {
 	more := o.fullAt() - s.fullAt()
 	if s.at > 0 {
-		more = 1000 * (o.at + o.micros - s.at - s.micros)
-		if more == 0 && o.frac < s.frac {
+		more = 1000 * (o.at + o.tat.Micros - s.at - s.tat.Micros)
+		if more == 0 && o.tat.Frac < s.tat.Frac {
 			return false
 		}
 	}

@@ -31,3 +31,28 @@ func TestChargeOutlivesAnAnswer(t *testing.T) {
 		t.Errorf("after two requests the debt is %v, want 720s", debt.Duration())
 	}
 }
+
+// TestCarriedDebtIsOfOneRequest: an Attempt that is used again forgets what it handed over
+// before. Otherwise an answer would end an unreported debt that the shared store has not seen.
+func TestCarriedDebtIsOfOneRequest(t *testing.T) {
+	m := New(1000, 1, clock.Start())
+	r := store.Request{Key: "key", Limits: testkit.Limits(t, ratelimit.PerHour(10)), Cost: 1}
+	free := r
+	free.Cost = 0
+	var a Attempt
+	var d store.Decision
+	begin := func(r *store.Request) {
+		m.Begin(r, &a, new(clock.Shared))
+	}
+	begin(&r)
+	m.Alone(&r, &a)
+	begin(&r)
+	m.Before(&r, &a, &d)
+	m.Abandoned(&r, &a)
+	begin(&free)
+	m.Before(&free, &a, &d)
+	m.Answered(&free, &a, &store.Decision{Allowed: true, Now: 1}, m.clock.Now())
+	if found := m.shard(a.id).find(a.id.of(&r.Limits[0])); found == nil || !found.unreported {
+		t.Errorf("the debt is reported: %+v", found)
+	}
+}

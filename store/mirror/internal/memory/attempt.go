@@ -11,23 +11,19 @@ import (
 // An Attempt is one request on its way to the shared store and back. It may be used again
 // for another request, but not copied.
 type Attempt struct {
-	// Asked is when the question was sent, on this node's clock.
-	Asked int64
-	// Ended is closed when another attempt ends, if [Memory.Before] returned [Wait].
-	Ended <-chan struct{}
+	Asked int64           // when the question was sent, on this node's clock
+	Ended <-chan struct{} // closed when another attempt ends, if [Memory.Before] returned [Wait]
 
-	clock *clock.Shared // of the part of the shared store that has the key
-	id    id            // of the key
-	waits int           // how often the request has waited for other attempts
+	clock   *clock.Shared // of the part of the shared store that has the key
+	id      id            // of the key
+	waits   int           // how often the request has waited for other attempts
+	foreign bool          // the request brought its own knowledge
+	counted uint8         // a bit for each limit in whose slot the attempt counts as in flight
+
 	// known is what the request hands over. It is here, behind a pointer that is used again:
 	// the shared store is an interface, and a new one would be allocated.
 	known store.Knowledge
-	// foreign says that the request brought its own knowledge.
-	foreign bool
-	// counted has a bit for each limit in whose slot the attempt counts as in flight.
-	counted uint8
-	// carried are the unreported debts that the attempt hands over with no other attempt in
-	// flight, one for each limit.
+	// carried are the unreported debts that the attempt hands over with no other in flight.
 	carried [store.MaxLimits]carried
 }
 
@@ -41,7 +37,7 @@ type carried struct {
 // buckets, unless it costs nothing.
 func (sh *shard) start(r *store.Request, a *Attempt) {
 	r.Known = nil
-	for i := range len(r.Limits) {
+	for i := range r.Limits {
 		b := &r.Limits[i]
 		id := a.id.of(b)
 		slot := sh.find(id)
@@ -56,7 +52,7 @@ func (sh *shard) start(r *store.Request, a *Attempt) {
 		}
 		if slot == nil {
 			// A full bucket, seen too long ago to conclude anything from it.
-			nothing := observation{den: b.Denominator(), asked: a.Asked - int64(staleAfter) - 1}
+			nothing := observe(b, gcra.Debt{}, a.Asked-int64(staleAfter)-1, 0, 0)
 			if slot = sh.put(id, nothing, a.Asked); slot == nil {
 				continue
 			}
@@ -76,7 +72,7 @@ func (sh *shard) end(r *store.Request, a *Attempt) {
 	if a.counted == 0 {
 		return
 	}
-	for i := range len(r.Limits) {
+	for i := range r.Limits {
 		sh.endOne(sh.find(a.id.of(&r.Limits[i])), a, i, r.Cost)
 	}
 	a.counted = 0

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/store"
+	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 )
 
 // staleAfter is how long an observation may deny: that long a reset or a raised limit on
@@ -12,6 +13,12 @@ const staleAfter = time.Second
 
 // maxWaits is how often a request waits for other attempts.
 const maxWaits = 8
+
+// Begin prepares an attempt for a request whose key belongs to the part of the shared store
+// that has this clock.
+func (m *Memory) Begin(r *store.Request, a *Attempt, clock *clock.Shared) {
+	a.clock, a.id, a.waits, a.foreign, a.counted = clock, m.hash(r.Key), 0, r.Known != nil, 0
+}
 
 // A Verdict says what to do with a request.
 type Verdict int
@@ -43,7 +50,7 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for i := range len(r.Limits) {
+	for i := range r.Limits {
 		b := &r.Limits[i]
 		slot := sh.find(a.id.of(b))
 		if slot == nil {

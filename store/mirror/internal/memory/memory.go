@@ -34,17 +34,8 @@ func New(maxKeys, nodes int, clock clock.Node) *Memory {
 	}
 }
 
-// Begin prepares an attempt for a request whose key belongs to the part of the shared store
-// that has this clock.
-func (m *Memory) Begin(r *store.Request, a *Attempt, clock *clock.Shared) {
-	a.clock, a.id, a.waits, a.foreign, a.counted = clock, m.hash(r.Key), 0, r.Known != nil, 0
-}
-
 // Abandoned ends an attempt whose request is not decided.
 func (m *Memory) Abandoned(r *store.Request, a *Attempt) {
-	if a.counted == 0 {
-		return
-	}
 	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -57,9 +48,9 @@ func (m *Memory) Reset(ctx context.Context, key string, p []store.Limit) {
 	sh := m.shard(id)
 	sh.mu.Lock()
 	sh.resets.add(id.key, m.clock.Now())
-	for i := range len(p) {
-		if slot := sh.find(id.of(&p[i])); slot != nil {
-			sh.empty(slot)
+	for i := range p {
+		if found := sh.find(id.of(&p[i])); found != nil {
+			sh.fill(found, slot{})
 		}
 	}
 	sh.mu.Unlock()

@@ -19,12 +19,10 @@ import (
 // An observation is unreported if its debt includes requests that this node admitted alone:
 // the shared store has not charged them yet.
 type observation struct {
-	micros   int64 // the debt
-	frac     uint32
-	den      uint32 // 0: nothing was observed
-	asked    int64  // in nanoseconds, on this node's clock
-	answered int64  // in nanoseconds, on this node's clock
-	at       int64  // in microseconds, on the shared store's clock; 0: not known
+	tat      gcra.TAT // the debt, as if the observation was made at 0; the zero TAT: nothing was observed
+	asked    int64    // in nanoseconds, on this node's clock
+	answered int64    // in nanoseconds, on this node's clock
+	at       int64    // in microseconds, on the shared store's clock; 0: not known
 
 	// These two belong to the slot. Here they fit into its 64 bytes.
 	inFlight uint32 // tokens of the attempts in flight
@@ -35,10 +33,10 @@ type observation struct {
 }
 
 func observe(b *store.Limit, d gcra.Debt, asked, answered, at int64) observation {
-	return observation{micros: d.Micros, frac: d.Frac, den: b.Denominator(), asked: asked, answered: answered, at: at}
+	return observation{tat: b.TATAt(d, 0), asked: asked, answered: answered, at: at}
 }
 
-func (o *observation) debt() gcra.Debt { return gcra.Debt{Micros: o.micros, Frac: o.frac} }
+func (o *observation) debt() gcra.Debt { return gcra.Debt{Micros: o.tat.Micros, Frac: o.tat.Frac} }
 
 // atLeast returns the least debt at now, as one of limit b: a limit that was changed rounds
 // and clamps it as the shared store does. exact reports whether the shared store would find
@@ -61,7 +59,7 @@ func (o *observation) age(now int64) int64 { return max(now-o.asked+999, 0) / 10
 func (o *observation) aged(b *store.Limit, age int64) (d gcra.Debt, exact bool) {
 	then, clampedThen := o.clamped(b)
 	then.Micros -= age
-	rounded := o.uncharged && o.frac == 0 && o.den != b.Denominator()
+	rounded := o.uncharged && o.tat.Frac == 0 && o.tat.Den != b.Denominator()
 	if rounded {
 		then.Micros--
 	}
@@ -70,18 +68,14 @@ func (o *observation) aged(b *store.Limit, age int64) (d gcra.Debt, exact bool) 
 }
 
 // clamped returns the debt, clamped to what b could owe when it was observed: another node
-// may have used the changed limit since then. An unreported debt is later than that and is
-// not clamped. The TAT is relative to the instant of the observation.
+// may have used the changed limit since then. An unreported debt is later than that.
 func (o *observation) clamped(b *store.Limit) (t gcra.TAT, clamped bool) {
-	t = gcra.TAT{Micros: o.micros, Frac: o.frac, Den: o.den}
-	if o.unreported {
-		return t, false
+	if !o.unreported {
+		if d, clamped := b.DebtAt(o.tat, 0); clamped {
+			return b.TATAt(d, 0), true
+		}
 	}
-	d, clamped := b.DebtAt(t, 0)
-	if !clamped {
-		return t, false
-	}
-	return gcra.TAT{Micros: d.Micros, Frac: d.Frac, Den: b.Denominator()}, true
+	return o.tat, false
 }
 
 // known fills in what the shared store is handed, and reports whether that is anything. The
@@ -110,11 +104,7 @@ func (o *observation) known(b *store.Limit, k *store.Known, now int64, c *clock.
 
 // fullAt returns when nothing is left of the debt, aged since asked, on this node's clock.
 func (o *observation) fullAt() int64 {
-	full := o.asked + o.micros*1000
-	if o.frac > 0 {
-		full += 1000
-	}
-	return full
+	return o.asked + 1000*(o.tat.Micros+int64(min(o.tat.Frac, 1)))
 }
 
 // repaidAt returns when nothing is left of the debt, on the clock c of the part, in
@@ -126,7 +116,7 @@ func (o *observation) repaidAt(c *clock.Shared) int64 {
 			return math.MaxInt64
 		}
 	}
-	return at + o.micros + int64(min(o.frac, 1))
+	return at + o.tat.Micros + int64(min(o.tat.Frac, 1))
 }
 
 // replaces reports whether o is the later observation of two.

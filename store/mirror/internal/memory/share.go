@@ -10,32 +10,38 @@ import (
 type shares struct {
 	nodes int
 	mu    sync.RWMutex
-	known map[*store.Limit][]store.Limit // by the first limit of the request
+	known map[limits][]store.Limit
 }
 
-// maxShares bounds how many are kept: a program may make new policies for each request.
+// limits stand for a slice of limits, which never changes.
+type limits struct {
+	first *store.Limit
+	n     int
+}
+
+// maxShares bounds how many are kept: a program may make new limits for each request.
 const maxShares = 1024
 
-// of returns this node's share of each limit.
-func (s *shares) of(limits []store.Limit) []store.Limit {
+// of returns this node's shares of the limits: see [gcra.Rate.Share].
+func (s *shares) of(whole []store.Limit) []store.Limit {
 	if s.nodes == 1 {
-		return limits
+		return whole
 	}
+	of := limits{&whole[0], len(whole)}
 	s.mu.RLock()
-	part := s.known[&limits[0]]
+	parts := s.known[of]
 	s.mu.RUnlock()
-	if len(part) == len(limits) {
-		return part
+	if parts != nil {
+		return parts
 	}
-	part = make([]store.Limit, len(limits))
-	for i := range limits {
-		part[i] = limits[i].Share(s.nodes)
+	for i := range whole {
+		parts = append(parts, whole[i].Share(s.nodes))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil || len(s.known) == maxShares {
-		s.known = make(map[*store.Limit][]store.Limit)
+		s.known = make(map[limits][]store.Limit)
 	}
-	s.known[&limits[0]] = part
-	return part
+	s.known[of] = parts
+	return parts
 }

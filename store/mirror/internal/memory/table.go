@@ -84,7 +84,7 @@ func (sh *shard) set(id id) []slot {
 func (sh *shard) find(id id) *slot {
 	set := sh.set(id)
 	for i := range set {
-		if set[i].id == id && set[i].den != 0 {
+		if set[i].id == id && set[i].tat.Den != 0 {
 			return &set[i]
 		}
 	}
@@ -98,31 +98,28 @@ func (sh *shard) put(id id, o observation, now int64) *slot {
 		var least *slot
 		set := sh.set(id)
 		for i := range set {
-			switch slot := &set[i]; {
-			case slot.den == 0 || slot.fullAt() <= now && slot.inFlight == 0:
-				sh.empty(slot)
-				slot.id, slot.observation = id, o
-				return slot
-			case least == nil || slot.fullAt() < least.fullAt():
-				least = slot
+			switch at := &set[i]; {
+			case at.tat.Den == 0 || at.fullAt() <= now && at.inFlight == 0:
+				return sh.fill(at, slot{id, o})
+			case least == nil || at.fullAt() < least.fullAt():
+				least = at
 			}
 		}
-		if sh.grow() {
-			continue
-		}
-		if least.fullAt() >= o.fullAt() {
+		switch {
+		case sh.grow():
+		case least.fullAt() >= o.fullAt():
 			return nil
+		default:
+			return sh.fill(least, slot{id, o})
 		}
-		sh.empty(least)
-		least.id, least.observation = id, o
-		return least
 	}
 }
 
-// empty makes room for another bucket.
-func (sh *shard) empty(slot *slot) {
-	sh.wake(slot)
-	slot.id, slot.observation = id{}, observation{}
+// fill replaces what is in a slot.
+func (sh *shard) fill(at *slot, s slot) *slot {
+	sh.wake(at)
+	*at = s
+	return at
 }
 
 // replace makes o the observation of the slot.
@@ -140,12 +137,9 @@ func (sh *shard) grow() bool {
 	old := sh.slots
 	sh.slots = make([]slot, n)
 	for i := range old {
-		if old[i].den == 0 {
-			continue
-		}
 		set := sh.set(old[i].id)
 		for j := range set {
-			if set[j].den == 0 {
+			if set[j].tat.Den == 0 {
 				set[j] = old[i]
 				break
 			}

@@ -5,17 +5,14 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// charge adds a request that was admitted here to what is known of the key's buckets.
+// charge adds a request that was admitted here to what is known of the key's buckets. The sum
+// stays a lower bound of what the shared store would hold, had it been there: of two histories
+// of a bucket, the one with more requests never has the smaller debt.
 //
-// The sum stays a lower bound of what the shared store would hold, had it been there: of two
-// histories of a bucket, the one with more requests, at the same instants, never has the
-// smaller debt; and the requests of the other nodes are missing here.
-//
-// A request whose attempt failed may have been charged by the shared store, and a later
-// answer may include that. It is added nevertheless: a client whose answer was lost may pay
-// twice, but gets no more than the limit.
+// The shared store may have charged a request whose attempt failed. It is added nevertheless:
+// a client whose answer was lost may pay twice, but gets no more than the limit.
 func (sh *shard) charge(r *store.Request, a *Attempt, now int64) {
-	for i := range len(r.Limits) {
+	for i := range r.Limits {
 		b := &r.Limits[i]
 		id := a.id.of(b)
 		cost, _ := b.Cost(r.Cost)
@@ -32,10 +29,9 @@ func (sh *shard) charge(r *store.Request, a *Attempt, now int64) {
 // add adds cost to the debt of the slot, which becomes unreported.
 func (s *slot) add(b *store.Limit, cost gcra.Debt, now int64) {
 	debt, exact := s.atLeast(b, now)
-	if s.den == b.Denominator() && debt != (gcra.Debt{}) && (exact || s.unreported) {
+	if s.tat.Den == b.Denominator() && debt != (gcra.Debt{}) && (exact || s.unreported) {
 		// It keeps its date, so that a reset since then wins over all of it.
-		sum := b.Add(s.debt(), cost)
-		s.micros, s.frac, s.unreported = sum.Micros, sum.Frac, true
+		s.tat, s.unreported = b.TATAt(b.Add(s.debt(), cost), 0), true
 		return
 	}
 	if debt = b.Add(s.atMost(b, now), cost); !b.Fits(debt) {
@@ -50,7 +46,7 @@ func (s *slot) add(b *store.Limit, cost gcra.Debt, now int64) {
 // share. They include the attempts in flight only where these leave no room for the request:
 // whether they are admitted is not known.
 func (sh *shard) debts(r *store.Request, share []store.Limit, a *Attempt, now int64) {
-	for i := range len(r.Limits) {
+	for i := range r.Limits {
 		a.known[i] = store.Known{}
 		b := &r.Limits[i]
 		slot := sh.find(a.id.of(b))
