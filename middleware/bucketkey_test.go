@@ -113,7 +113,7 @@ func FuzzKey(f *testing.F) {
 			t.Errorf("Authorization %q has the token %q", authorization, token)
 		}
 
-		// No header changes the bucket of an address, when nobody is trusted.
+		// No header changes the bucket of an address, when no proxy is trusted.
 		if key, _ := keySeen(t, middleware.Config{}, r); key != address {
 			t.Errorf("address %q, want %q", key, address)
 		}

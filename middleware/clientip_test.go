@@ -48,7 +48,7 @@ func TestClientAddress(t *testing.T) {
 		{"nothing", nil, "", nil, " ip unknown"},
 		{"nonsense", nil, "192.0.2.256:80", nil, " ip unknown"},
 
-		{"nobody is trusted", nil, "10.0.0.1:1", []string{"203.0.113.7"}, " ip 10.0.0.1"},
+		{"no proxy is trusted", nil, "10.0.0.1:1", []string{"203.0.113.7"}, " ip 10.0.0.1"},
 		{"the peer is not trusted", local, "192.0.2.1:1", []string{"203.0.113.7"}, " ip 192.0.2.1"},
 		{"the peer is unknown", local, "@", []string{"203.0.113.7"}, " ip unknown"},
 		{"no header", local, "10.0.0.1:1", nil, " ip 10.0.0.1"},
@@ -176,7 +176,7 @@ func TestForgedHeaders(t *testing.T) {
 		peer   string
 		append string // by the trusted proxy
 	}{
-		{name: "nobody trusted", peer: "192.0.2.1:1"},
+		{name: "no proxy trusted", peer: "192.0.2.1:1"},
 		{name: "peer not trusted", peer: "192.0.2.1:1", config: middleware.Config{TrustedProxies: prefixes("10.0.0.0/8")}},
 		{name: "left of the client", peer: "10.0.0.1:1", config: middleware.Config{TrustedProxies: prefixes("10.0.0.0/8")}, append: ", 192.0.2.1"},
 		{name: "ClientIP", peer: "192.0.2.1:1", config: middleware.Config{Key: middleware.ClientIP(prefixes("10.0.0.0/8")...)}},

@@ -18,7 +18,7 @@ func TestResultInContext(t *testing.T) {
 	limiter := newLimiter(t, five, ratelimit.Config{})
 	call{}.to(middleware.Must(middleware.RateLimit(limiter, middleware.Config{}))(look))
 	if ok {
-		t.Error("there is a result, though nobody asked for it")
+		t.Error("there is a result without ResultInContext")
 	}
 	on := middleware.Config{ResultInContext: true}
 	call{}.to(middleware.Must(middleware.RateLimit(limiter, on))(look))
@@ -60,7 +60,7 @@ func TestDecisionContext(t *testing.T) {
 	})
 	wantStatus(t, middleware.Must(middleware.RateLimit(newLimiter(t, limits, ratelimit.Config{}), middleware.Config{}))(hello), call{ctx: ctx}, http.StatusOK)
 	if !seen {
-		t.Error("nobody was asked")
+		t.Error("the limits were not looked up")
 	}
 	backend := selfTimed{&heedful{Store: memstore.New(memstore.Config{})}} // gets the context as it is
 	h := middleware.Must(middleware.RateLimit(limiterOn(t, backend, five, ratelimit.Config{}), quiet(middleware.Config{FailClosed: true})))(hello)

@@ -150,7 +150,7 @@ func TestDeniedAnswers(t *testing.T) {
 	}
 }
 
-// TestDenialIsSmall: a refusal is smaller than the request that a browser sends,
+// TestDenialIsSmall: a denial is smaller than the request that a browser sends,
 // and writes nothing into the log.
 func TestDenialIsSmall(t *testing.T) {
 	var r recorder
@@ -163,7 +163,7 @@ func TestDenialIsSmall(t *testing.T) {
 		}
 	}
 	if r.logged() > 0 || len(r.faults()) > 0 {
-		t.Errorf("3000 refused calls made %d lines and %d faults", r.logged(), len(r.faults()))
+		t.Errorf("3000 denied calls made %d lines and %d faults", r.logged(), len(r.faults()))
 	}
 }
 
@@ -194,7 +194,7 @@ func TestBodySize(t *testing.T) {
 }
 
 // TestJitter: it only ever lengthens the wait, by at most what was said, and the
-// headers and the body tell the same one.
+// headers and the body report the same one.
 func TestJitter(t *testing.T) {
 	p := policy(t, ratelimit.PerHour(1))
 	seen := map[string]bool{}

@@ -142,8 +142,8 @@ func ExampleHeader() {
 	// 400 Bad Request
 }
 
-// The common mistake: X-Forwarded-For is what the client says. Whoever invents a new
-// address for each request is never refused. ExampleClientIP does it right.
+// The common mistake: the client writes X-Forwarded-For. With a new address for each
+// request it is never denied. ExampleClientIP shows the right way.
 func ExampleHeader_incorrect() {
 	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{Key: middleware.Header("X-Forwarded-For")}))
 	h := limit(api)

@@ -46,7 +46,7 @@ func faultCases() []faultCase {
 			return nil, err
 		})
 	}
-	refused := func(c middleware.Config) middleware.Config {
+	closed := func(c middleware.Config) middleware.Config {
 		c.Key = key
 		c.FailClosed = true
 		return c
@@ -54,14 +54,14 @@ func faultCases() []faultCase {
 	served := middleware.Config{Key: key}
 	return []faultCase{
 		{name: "store class", class: "down", status: 200, store: brokenStore{err: &store.Error{Class: "down", Err: text}}, config: served, call: k},
-		{name: "store class closed", class: "down", status: 503, store: brokenStore{err: &store.Error{Class: "down", Err: text}}, config: refused(served), call: k},
+		{name: "store class closed", class: "down", status: 503, store: brokenStore{err: &store.Error{Class: "down", Err: text}}, config: closed(served), call: k},
 		{name: "store error", class: store.ClassOther, status: 200, store: brokenStore{err: text}, config: served, call: k},
 		{name: "store timeout", class: store.ClassTimeout, status: 200, store: brokenStore{err: fmt.Errorf("%w: %w", text, context.DeadlineExceeded)}, config: served, call: k},
 		{name: "store panic", class: store.ClassPanic, status: 200, store: brokenStore{panic: text}, config: served, call: k},
 		{name: "self-timed store panic", class: store.ClassPanic, status: 200, store: brokenSelfTimed{brokenStore{panic: text}}, config: served, call: k},
-		{name: "self-timed store panic closed", class: store.ClassPanic, status: 503, store: brokenSelfTimed{brokenStore{panic: text}}, config: refused(served), call: k},
+		{name: "self-timed store panic closed", class: store.ClassPanic, status: 503, store: brokenSelfTimed{brokenStore{panic: text}}, config: closed(served), call: k},
 		{name: "limits error", class: store.ClassLimits, status: 200, limits: limits(text), config: served, call: k},
-		{name: "limits panic", class: store.ClassLimits, status: 503, limits: limits(nil), config: refused(served), call: k},
+		{name: "limits panic", class: store.ClassLimits, status: 503, limits: limits(nil), config: closed(served), call: k},
 		{name: "Key panic", class: middleware.FaultKeyPanic, status: 200, config: middleware.Config{Key: keyFunc(boom)}, call: k},
 		{name: "Key panic with RequireKey", class: middleware.FaultKeyPanic, status: 200, config: middleware.Config{Key: keyFunc(boom), RequireKey: true}, call: k},
 		{name: "Key error", class: middleware.FaultKey, status: 200, config: middleware.Config{Key: middleware.KeyFunc(func(*http.Request) (string, error) { return "", text })}, call: k},
@@ -146,7 +146,7 @@ func TestLogRate(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		if n := len(r.faults()); n != 6000 {
-			t.Errorf("%d faults were told, want 6000", n)
+			t.Errorf("%d faults were reported, want 6000", n)
 		}
 		var suppressed []string
 		for line := range strings.Lines(r.log()) {
@@ -170,7 +170,7 @@ func TestHooksThatPanic(t *testing.T) {
 		wantStatus(t, h, call{}, http.StatusOK)
 	}
 	if len(r.faults()) != 1 || r.logged() != 1 {
-		t.Errorf("%d faults told, %d lines; want 1 each: one hook's panic is not the other's", len(r.faults()), r.logged())
+		t.Errorf("%d faults, %d lines; want 1 each: one hook's panic is not the other's", len(r.faults()), r.logged())
 	}
 }
 
@@ -231,7 +231,7 @@ func TestFaultClassesAreFew(t *testing.T) {
 	}
 }
 
-// TestFailOpenIsReported: while the store fails calls pass, and each is told.
+// TestFailOpenIsReported: while the store fails, calls pass and each is reported.
 func TestFailOpenIsReported(t *testing.T) {
 	var r recorder
 	var events []ratelimit.Event
@@ -256,7 +256,7 @@ func TestFailOpenIsReported(t *testing.T) {
 }
 
 // TestFunctionsThatEndTheGoroutine: runtime.Goexit in a function of the user is
-// no way past the limit, and keeps nobody else from being limited.
+// no way past the limit, and does not disturb other calls.
 func TestFunctionsThatEndTheGoroutine(t *testing.T) {
 	for name, config := range map[string]middleware.Config{
 		"Key":    {Key: keyFunc(func(*http.Request) string { runtime.Goexit(); return "" })},

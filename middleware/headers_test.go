@@ -37,7 +37,7 @@ func TestPeriodHeader(t *testing.T) {
 }
 
 // TestExtremeResets: the instant of the reset does not overflow, whatever the limit
-// and however it is told.
+// and its form.
 func TestExtremeResets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parse := map[middleware.ResetForm]func(string) (time.Time, error){

@@ -55,7 +55,7 @@ func TestNested(t *testing.T) {
 		}
 	})
 
-	t.Run("headers of somebody else", func(t *testing.T) {
+	t.Run("headers of another handler", func(t *testing.T) {
 		limit := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(100), ratelimit.Config{}), middleware.Config{}))(hello)
 		for _, header := range []http.Header{
 			{middleware.HeaderRemaining: {"1"}},

@@ -15,8 +15,8 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// told returns the Retry-After-Ms of a denial.
-func told(t *testing.T, h http.Handler, c call) int {
+// waitOf returns the Retry-After-Ms of a denial.
+func waitOf(t *testing.T, h http.Handler, c call) int {
 	t.Helper()
 	w := wantStatus(t, h, c, http.StatusTooManyRequests)
 	ms, err := strconv.Atoi(w.Header().Get(middleware.HeaderRetryAfterMs))
@@ -36,23 +36,23 @@ func (c call) over(conn int) call {
 	return c
 }
 
-func (c call) toldTimes(t *testing.T, h http.Handler, n int) []int {
+func (c call) waits(t *testing.T, h http.Handler, n int) []int {
 	t.Helper()
 	var all []int
 	for i := range n {
-		all = append(all, told(t, h, c.over(i)))
+		all = append(all, waitOf(t, h, c.over(i)))
 	}
 	return all
 }
 
-func wantTold(t *testing.T, what string, got, want []int) {
+func wantWaits(t *testing.T, what string, got, want []int) {
 	t.Helper()
 	if !slices.Equal(got, want) {
-		t.Errorf("%s: told %v ms, want %v", what, got, want)
+		t.Errorf("%s: waits of %v ms, want %v", what, got, want)
 	}
 }
 
-// TestPlaces: callers that are denied together are told different times, a token's time
+// TestPlaces: clients that are denied together get different waits, a token's time
 // apart, up to one refill after the bucket has room.
 func TestPlaces(t *testing.T) {
 	for _, c := range []struct {
@@ -76,13 +76,13 @@ func TestPlaces(t *testing.T) {
 				for range c.calls {
 					wantStatus(t, h, call{key: "a"}, http.StatusOK)
 				}
-				wantTold(t, "together", call{key: "a"}.toldTimes(t, h, len(c.want)), c.want)
+				wantWaits(t, "together", call{key: "a"}.waits(t, h, len(c.want)), c.want)
 			})
 		})
 	}
 }
 
-// TestPlacesAreKept: each caller that comes back when it was told is served, and so is the
+// TestPlacesAreKept: each client that comes back after its wait is served, and so is the
 // next one.
 func TestPlacesAreKept(t *testing.T) {
 	for _, unit := range []time.Duration{time.Millisecond, time.Second} {
@@ -90,7 +90,7 @@ func TestPlacesAreKept(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
 				call{key: "k"}.drain(h)
-				waits := call{key: "k"}.toldTimes(t, h, 6)
+				waits := call{key: "k"}.waits(t, h, 6)
 				var wg sync.WaitGroup
 				for i, ms := range waits {
 					wg.Go(func() {
@@ -112,7 +112,7 @@ func (c call) drain(h http.Handler) {
 	}
 }
 
-// TestPlacesLoneCaller: a caller alone is told what it is told without a queue, whether
+// TestPlacesLoneCaller: a client alone gets the same wait as without a queue, whether
 // it waits for as long or comes back early, and is served then.
 func TestPlacesLoneCaller(t *testing.T) {
 	for name, sleep := range map[string]func(ms int) time.Duration{
@@ -133,9 +133,9 @@ func TestPlacesLoneCaller(t *testing.T) {
 						if w.Code == http.StatusOK {
 							continue
 						}
-						want := told(t, plain, call{key: "k"})
+						want := waitOf(t, plain, call{key: "k"})
 						if got := w.Header().Get(middleware.HeaderRetryAfterMs); got != strconv.Itoa(want) {
-							t.Fatalf("told %s ms, want %d as without a queue", got, want)
+							t.Fatalf("a wait of %s ms, want %d as without a queue", got, want)
 						}
 						time.Sleep(sleep(want))
 					}
@@ -145,8 +145,8 @@ func TestPlacesLoneCaller(t *testing.T) {
 	}
 }
 
-// TestPlacesEarly: a caller that comes back early keeps the instant it was told, and
-// moves nobody else's.
+// TestPlacesEarly: a caller that comes back early keeps its place, and moves no
+// other.
 func TestPlacesEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerMinute(10), ratelimit.Config{}), byKey))(hello)
@@ -154,12 +154,12 @@ func TestPlacesEarly(t *testing.T) {
 			call{key: "k"}.to(h)
 		}
 		first, second := call{key: "k"}.over(1), call{key: "k"}.over(2)
-		wantTold(t, "at once", []int{told(t, h, first), told(t, h, second)}, []int{6000, 12000})
+		wantWaits(t, "at once", []int{waitOf(t, h, first), waitOf(t, h, second)}, []int{6000, 12000})
 		for range 10 {
 			time.Sleep(500 * time.Millisecond)
-			told(t, h, second)
+			waitOf(t, h, second)
 		}
-		wantTold(t, "after 5 s", []int{told(t, h, second), told(t, h, call{key: "k"}.over(3))}, []int{7000 + 6000, 7000 + 12000})
+		wantWaits(t, "after 5 s", []int{waitOf(t, h, second), waitOf(t, h, call{key: "k"}.over(3))}, []int{7000 + 6000, 7000 + 12000})
 		time.Sleep(time.Second)
 		wantStatus(t, h, first, http.StatusOK)
 	})
@@ -170,15 +170,15 @@ func TestPlacesForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), byKey))(hello)
 		call{key: "k"}.drain(h)
-		call{key: "k"}.toldTimes(t, h, 20)
+		call{key: "k"}.waits(t, h, 20)
 		time.Sleep(3 * time.Second)
 		call{key: "k"}.drain(h)
-		wantTold(t, "later", call{key: "k"}.toldTimes(t, h, 2), []int{200, 400})
+		wantWaits(t, "later", call{key: "k"}.waits(t, h, 2), []int{200, 400})
 	})
 }
 
 // TestPlacesHammered: beside a client that calls all the time, a place behind its calls is
-// worth nothing, so others are told what they are told without a queue.
+// worth nothing, so others get the same wait as without a queue.
 func TestPlacesHammered(t *testing.T) {
 	served := map[bool]int{}
 	for _, disable := range []bool{false, true} {
@@ -219,13 +219,13 @@ func TestPlacesApart(t *testing.T) {
 			middleware.Route{Pattern: "GET /a", Cost: 1},
 			middleware.Route{Pattern: "GET /b", Limits: []ratelimit.Limit{ratelimit.PerMinute(60).WithBurst(1)}})
 		call{key: "k", target: "/a"}.drain(h)
-		wantTold(t, "a", []int{told(t, h, call{key: "k", target: "/a"})}, []int{200})
-		wantTold(t, "a and b share the key's limit", []int{told(t, h, call{key: "k", target: "/b"})}, []int{400})
-		wantTold(t, "no route", []int{told(t, h, call{key: "k", target: "/c"})}, []int{600})
+		wantWaits(t, "a", []int{waitOf(t, h, call{key: "k", target: "/a"})}, []int{200})
+		wantWaits(t, "a and b share the key's limit", []int{waitOf(t, h, call{key: "k", target: "/b"})}, []int{400})
+		wantWaits(t, "no route", []int{waitOf(t, h, call{key: "k", target: "/c"})}, []int{600})
 		call{key: "other", target: "/a"}.drain(h)
-		wantTold(t, "another key", []int{told(t, h, call{key: "other", target: "/a"})}, []int{200})
+		wantWaits(t, "another key", []int{waitOf(t, h, call{key: "other", target: "/a"})}, []int{200})
 		wantStatus(t, h, call{key: "third", target: "/b"}, http.StatusOK)
-		wantTold(t, "b's own limit", []int{told(t, h, call{key: "third", target: "/b"})}, []int{1000})
+		wantWaits(t, "b's own limit", []int{waitOf(t, h, call{key: "third", target: "/b"})}, []int{1000})
 
 		costly := middleware.Must(middleware.RateLimit(newLimiter(t, five, ratelimit.Config{}), middleware.Config{Cost: func(*http.Request) int { return 6 }}))(hello)
 		for range 3 {
@@ -251,9 +251,9 @@ func TestPlacesResult(t *testing.T) {
 			Logger: quiet(middleware.Config{}).Logger,
 		}))(hello)
 		call{key: "k"}.drain(h)
-		for i, ms := range (call{key: "k"}).toldTimes(t, h, 6) {
+		for i, ms := range (call{key: "k"}).waits(t, h, 6) {
 			if least := 200 * (i + 1); ms < least || ms > least+50 {
-				t.Errorf("caller %d is told %d ms, want %d and at most 50 more", i, ms, least)
+				t.Errorf("client %d waits %d ms, want %d and at most 50 more", i, ms, least)
 			}
 			if result.RetryAfter() != 200*time.Millisecond {
 				t.Errorf("the Result says %v, want 200ms", result.RetryAfter())
@@ -268,20 +268,20 @@ func TestPlacesBounded(t *testing.T) {
 		h := middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), byKey))(hello)
 		deny := func(key string) int {
 			call{key: key}.to(h)
-			return told(t, h, call{key: key})
+			return waitOf(t, h, call{key: key})
 		}
 		deny("first")
-		if ms := told(t, h, call{key: "first"}.over(2)); ms != 7_200_000 {
-			t.Fatalf("the second caller is told %d ms, want 7200000", ms)
+		if ms := waitOf(t, h, call{key: "first"}.over(2)); ms != 7_200_000 {
+			t.Fatalf("the second client waits %d ms, want 7200000", ms)
 		}
 		for i := range 10_000 {
 			deny(strconv.Itoa(i))
 		}
-		if ms := told(t, h, call{key: "first"}.over(3)); ms != 3_600_000 {
-			t.Errorf("after 10,000 other keys it is told %d ms, want 3600000: its queue is still there", ms)
+		if ms := waitOf(t, h, call{key: "first"}.over(3)); ms != 3_600_000 {
+			t.Errorf("after 10,000 other keys it waits %d ms, want 3600000: its queue is still there", ms)
 		}
-		if ms := told(t, h, call{key: "9999"}.over(3)); ms != 7_200_000 {
-			t.Errorf("a young queue is gone: told %d ms", ms)
+		if ms := waitOf(t, h, call{key: "9999"}.over(3)); ms != 7_200_000 {
+			t.Errorf("a young queue is gone: a wait of %d ms", ms)
 		}
 	})
 }
@@ -295,7 +295,7 @@ func TestPlacesConcurrent(t *testing.T) {
 			for n := range 200 {
 				w := call{key: strconv.Itoa(n % 10)}.over(i).to(h)
 				if ms := w.Header().Get(middleware.HeaderRetryAfterMs); w.Code == http.StatusTooManyRequests && len(ms) != 7 {
-					t.Errorf("told %q ms, want one to two hours", ms)
+					t.Errorf("a wait of %q ms, want one to two hours", ms)
 				}
 			}
 		})

@@ -32,7 +32,7 @@ func TestTwoKeys(t *testing.T) {
 	})
 }
 
-// TestWaitIsEnough: a client that waits as long as it is told is admitted next, and
+// TestWaitIsEnough: a client that waits as long as the response says is admitted next, and
 // one that waits a millisecond less is not.
 func TestWaitIsEnough(t *testing.T) {
 	limits := []ratelimit.Limit{
@@ -238,7 +238,7 @@ func TestEveryMethodCosts(t *testing.T) {
 }
 
 // TestCostOfManyOperations: a call that holds many operations costs as many, one
-// with more than the burst is refused for good, and a handler can charge more when
+// with more than the burst is always denied, and a handler can charge more when
 // it knows more.
 func TestCostOfManyOperations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

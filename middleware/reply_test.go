@@ -119,7 +119,7 @@ func parseDenial(body []byte) (d denial, err error) {
 // wantSeconds returns n*Period/Rate, rounded up to a second, at least 1.
 func wantSeconds(l ratelimit.Limit, n int) int64 { return wantUnits(l, n, time.Second) }
 
-// wantMicros returns the window as keyrate-window-us has it, 0 if that is not told.
+// wantMicros returns the window as keyrate-window-us has it, 0 if there is none.
 func wantMicros(l ratelimit.Limit) int64 {
 	exact, whole := wantUnits(l, l.Burst, time.Microsecond), 1_000_000*wantSeconds(l, l.Burst)
 	if whole == exact || 20*(whole-exact) < exact {

@@ -81,7 +81,7 @@ func FuzzRouteName(f *testing.F) {
 }
 
 // FuzzRoutes: of a mux with any pattern, the route of that pattern is found, and holds
-// what the mux serves by it and nothing else; a pattern that is refused serves nobody.
+// what the mux serves by it and nothing else; a pattern that is rejected serves no request.
 func FuzzRoutes(f *testing.F) {
 	for _, p := range []string{"GET /export", "/", "/{$}", "/a/{b}/{c...}", "/%2e%2E/x", "POST h/a%2Fb/", "/é {", " /x", "CONNECT /a//b", "/{x}/", "HEAD\t\t/%", "h:1/x", "/../x", "/a b%20c"} {
 		f.Add(p, "/export")
@@ -105,7 +105,7 @@ func FuzzRoutes(f *testing.F) {
 		_, served := mux.Handler(r)
 		if err != nil {
 			if served == pattern {
-				t.Errorf("%q is refused, but serves %q: %v", pattern, path, err)
+				t.Errorf("%q is rejected, but serves %q: %v", pattern, path, err)
 			}
 			return
 		}
@@ -119,7 +119,7 @@ func FuzzRoutes(f *testing.F) {
 	})
 }
 
-// registers tells whether a mux takes a pattern.
+// registers reports whether a mux accepts a pattern.
 func registers(mux *http.ServeMux, pattern string) (ok bool) {
 	defer func() { ok = recover() == nil }()
 	mux.Handle(pattern, bare)

@@ -139,7 +139,7 @@ func TestRoutesGoByThePattern(t *testing.T) {
 	}
 }
 
-// TestRoutesDecideTogether: what a route's limit refuses is not charged to the key's own,
+// TestRoutesDecideTogether: what a route's limit denies is not charged to the key's own,
 // nor the other way round.
 func TestRoutesDecideTogether(t *testing.T) {
 	h := routesOf(t, newLimiter(t, ratelimit.PerHour(5), ratelimit.Config{}), muxOf("GET /export", "/"), middleware.Config{},
@@ -199,7 +199,7 @@ func TestRoutesCost(t *testing.T) {
 			t.Errorf("%s: %s, want %s", step.target, got, step.left)
 		}
 		if step.status == 429 && w.Header().Get("Retry-After") != "" {
-			t.Error("a cost above the burst is told to wait")
+			t.Error("a cost above the burst has a wait")
 		}
 	}
 }
@@ -319,7 +319,7 @@ func TestRoutesFollowTheTable(t *testing.T) {
 	}
 }
 
-// TestRoutesShadow: a limit of a route that only watches refuses nobody, and is reported.
+// TestRoutesShadow: a shadow limit of a route denies no request, and is reported.
 func TestRoutesShadow(t *testing.T) {
 	l := newLimiter(t, ratelimit.PerHour(5), ratelimit.Config{})
 	h := routesOf(t, l, muxOf("/export", "/watched"), middleware.Config{},
@@ -343,7 +343,7 @@ func TestRoutesShadow(t *testing.T) {
 		got[k.Limit] = k.Refused
 	}
 	if report.WouldDeny != 5 || got["/export"] != 3 || got["/watched"] != 2 {
-		t.Errorf("%d would have been refused: %v", report.WouldDeny, got)
+		t.Errorf("%d would have been denied: %v", report.WouldDeny, got)
 	}
 }
 
@@ -435,8 +435,8 @@ func TestRoutesNested(t *testing.T) {
 	}
 }
 
-// TestRoutesRefuse: all faults at once, each with its route.
-func TestRoutesRefuse(t *testing.T) {
+// TestRoutesRejects: all faults at once, each with its route.
+func TestRoutesRejects(t *testing.T) {
 	mux := muxOf("GET /export", "GET  /spaced", "/sub/", "/sub/{$}", "/x/{a}", "/x/{a}/{b}", "host.example:8080/port", "/un//clean")
 	limit := []ratelimit.Limit{ratelimit.PerMinute(2)}
 	four := policy(t, five, ratelimit.PerMinute(9).Named("m"), ratelimit.PerHour(9).Named("h"), ratelimit.PerDay(9).Named("d"))

@@ -196,7 +196,7 @@ func TestServerBody(t *testing.T) {
 }
 
 // TestServerRapidReset: an HTTP/2 client that cancels each request at once
-// (CVE-2023-44487) pays for each, and is refused like any other. The store here
+// (CVE-2023-44487) pays for each, and is denied like any other. The store here
 // heeds its context, so that it would not charge a call whose context has ended.
 func TestServerRapidReset(t *testing.T) {
 	limiter := limiterOn(t, &heedful{Store: memstore.New(memstore.Config{})}, ratelimit.PerHour(10), ratelimit.Config{})
@@ -286,7 +286,7 @@ func TestServerStalledReader(t *testing.T) {
 }
 
 // TestServerStalledBody: a client that announces a body and does not send it is
-// refused at once: nobody reads the body.
+// denied at once, without reading the body.
 func TestServerStalledBody(t *testing.T) {
 	s := httptest.NewServer(limited(t, ratelimit.PerHour(1), hello))
 	defer s.Close()
@@ -317,7 +317,7 @@ func dial(t *testing.T, s *httptest.Server) net.Conn {
 }
 
 // TestKeyOnTheWire: however a key's header is written, a real server hands it on as
-// one key, or refuses it.
+// one key, or rejects it.
 func TestKeyOnTheWire(t *testing.T) {
 	served := make(chan bool, 100)
 	s := httptest.NewServer(middleware.Must(middleware.RateLimit(newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{}), middleware.Config{
@@ -334,7 +334,7 @@ func TestKeyOnTheWire(t *testing.T) {
 		conn := dial(t, s)
 		fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\nConnection: close\r\n\r\n", line)
 		if status, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(status, "HTTP/1.1 4") || len(served) > 0 {
-			t.Fatalf("%q: %q (error %v), %d served; want a refusal", line, status, err, len(served))
+			t.Fatalf("%q: %q (error %v), %d served; want a rejection", line, status, err, len(served))
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (c call) to(h http.Handler) *httptest.ResponseRecorder {
 	return w
 }
 
-// exhaust calls h until it refuses, and returns how often it did not.
+// exhaust calls h until it denies, and returns how often it did not.
 func (c call) exhaust(t *testing.T, h http.Handler) int {
 	t.Helper()
 	for n := range 1000 {
@@ -135,7 +135,7 @@ func (c call) exhaust(t *testing.T, h http.Handler) int {
 			return n
 		}
 	}
-	t.Fatal("never refused")
+	t.Fatal("never denied")
 	return 0
 }
 
@@ -149,7 +149,7 @@ func wantStatus(t *testing.T, h http.Handler, c call, want int) *httptest.Respon
 	return w
 }
 
-// A brokenStore fails as it is told to.
+// A brokenStore fails with err or panics.
 type brokenStore struct {
 	err   error
 	panic any

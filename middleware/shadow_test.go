@@ -83,8 +83,8 @@ func TestCallersSeeNothingOfShadowLimits(t *testing.T) {
 	}
 }
 
-// TestCallersSeeTheDate: from its date on, a limit is in the headers and refuses, with a
-// policy that lasts as with policies made anew for each call, of which there are more than
+// TestCallersSeeTheDate: from its date on, a limit is in the headers and denies, with a
+// policy that lasts as with policies made anew for each call, more of them than
 // wordings that are kept.
 func TestCallersSeeTheDate(t *testing.T) {
 	for _, anew := range []bool{false, true} {

@@ -101,7 +101,7 @@ func TestMergeUpstreamUndescribed(t *testing.T) {
 }
 
 // TestMergeUpstreamInformational: an informational response before the final one takes no
-// header away. After 103 and 100 the proxy clears those that were set before.
+// header. After 103 and 100 the proxy clears those that were set before.
 func TestMergeUpstreamInformational(t *testing.T) {
 	for _, c := range []struct {
 		name     string
