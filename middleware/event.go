@@ -32,16 +32,16 @@ type Outcome string
 
 // The outcomes. Each request has exactly one.
 const (
-	OutcomeAllowed      Outcome = Outcome(gate.Allowed)      // the handler was run
-	OutcomeDenied       Outcome = Outcome(gate.Denied)       // 429, or what Config.Denied answered
-	OutcomeShadow       Outcome = Outcome(gate.Shadow)       // decided, but not enforced: see Result.WouldDeny
-	OutcomeExempt       Outcome = Outcome(gate.Exempt)       // the key is Unlimited
-	OutcomeSkipped      Outcome = Outcome(gate.Skipped)      // by Config.Skip
-	OutcomePreflight    Outcome = Outcome(gate.Preflight)    // of CORS, which is free
-	OutcomeNoKey        Outcome = Outcome(gate.NoKey)        // 401, with Config.RequireKey
-	OutcomeAmbiguous    Outcome = Outcome(gate.Ambiguous)    // 400: two keys, or two addresses
-	OutcomeFailedOpen   Outcome = Outcome(gate.FailedOpen)   // the limiter could not decide; the handler was run
-	OutcomeFailedClosed Outcome = Outcome(gate.FailedClosed) // the limiter could not decide; 503
+	OutcomeAllowed      = Outcome(gate.Allowed)      // the handler was run
+	OutcomeDenied       = Outcome(gate.Denied)       // 429, or what Config.Denied answered
+	OutcomeShadow       = Outcome(gate.Shadow)       // decided, but not enforced: see Result.WouldDeny
+	OutcomeExempt       = Outcome(gate.Exempt)       // the key is Unlimited
+	OutcomeSkipped      = Outcome(gate.Skipped)      // by Config.Skip
+	OutcomePreflight    = Outcome(gate.Preflight)    // of CORS, which is free
+	OutcomeNoKey        = Outcome(gate.NoKey)        // 401, with Config.RequireKey
+	OutcomeAmbiguous    = Outcome(gate.Ambiguous)    // 400: two keys, or two addresses
+	OutcomeFailedOpen   = Outcome(gate.FailedOpen)   // the limiter could not decide; the handler was run
+	OutcomeFailedClosed = Outcome(gate.FailedClosed) // the limiter could not decide; 503
 )
 
 // MarshalJSON encodes e for a log, with Took in microseconds. It omits the result if there
@@ -59,11 +59,6 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		out.Result = &e.Result
 	}
 	return json.Marshal(out)
-}
-
-// eventOf converts an Event of package gate.
-func eventOf(e gate.Event) Event {
-	return Event{Outcome: Outcome(e.Outcome), Served: e.Served, Pattern: e.Pattern, Result: e.Result, Class: e.Class, Took: e.Took}
 }
 
 // The classes of faults in this package. A failed decision has the class that

@@ -30,10 +30,10 @@ type LimitForm int
 // The forms of X-Rate-Limit-Limit.
 const (
 	// LimitAsCount is the number of tokens that the bucket holds, the burst: "5".
-	LimitAsCount = LimitForm(reply.LimitAsCount)
+	LimitAsCount LimitForm = iota
 	// LimitAsPeriod is the period of the limit, with its unit: "1s", "15m", "12h",
 	// "1d", as in AspNetCoreRateLimit.
-	LimitAsPeriod = LimitForm(reply.LimitAsPeriod)
+	LimitAsPeriod
 )
 
 // A ResetForm is a form of the X-Rate-Limit-Reset header: when the bucket will be

@@ -97,7 +97,9 @@ func newHandler(limiter *ratelimit.Limiter, c Config) (*handler, error) {
 		OnFault: c.OnFault, Logger: c.Logger,
 	}
 	if c.Observe != nil {
-		passing.Observe = func(r *http.Request, e gate.Event) { c.Observe(r, eventOf(e)) }
+		passing.Observe = func(r *http.Request, call gate.Call) {
+			c.Observe(r, Event{Outcome(call.Outcome), call.Served, call.Pattern, call.Result, call.Class, call.Took})
+		}
 	}
 	h := &handler{gate: gate.New(limiter, passing), reply: c.newReply(), config: c}
 	h.twice.all = new(handlers)
@@ -106,7 +108,7 @@ func newHandler(limiter *ratelimit.Limiter, c Config) (*handler, error) {
 
 // newReply returns a Reply with an empty memory.
 func (c *Config) newReply() *reply.Reply {
-	return reply.New(reply.LimitForm(c.LimitHeader), reply.ResetForm(c.ResetHeader))
+	return reply.New(c.LimitHeader == LimitAsPeriod, reply.ResetForm(c.ResetHeader))
 }
 
 // isPreflight reports whether r is a CORS preflight, as the Fetch standard defines it
@@ -122,8 +124,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w,
 
 // serve is ServeHTTP for a request whose pattern is known.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, pattern string) {
-	var call gate.Call
-	call.Pattern = pattern
+	call := gate.Call{Pattern: pattern}
 	h.gate.Decide((*decisionContext)(r), r, &call)
 	if !call.Served {
 		h.deny(w, r, &call)

@@ -36,7 +36,7 @@ type Config[C any] struct {
 	DisableQueue bool          // give all denied calls of a key the same wait
 	Jitter       time.Duration // the most that is added to a wait, at random
 
-	Observe func(C, Event)                // may be nil
+	Observe func(C, Call)                 // may be nil
 	OnFault func(context.Context, string) // receives the class of each fault; may be nil
 	Logger  *slog.Logger                  // nil: slog.Default()
 }
@@ -71,10 +71,16 @@ func (g *Gate[C]) With(limiter *ratelimit.Limiter, cost int) *Gate[C] {
 
 // A Call is a call and the decision about it.
 type Call struct {
-	Event
-	Key  string        // as the limiter got it; "" if the call has none or several
-	Err  error         // ErrKeys or ErrAddresses if it has several
-	Wait time.Duration // for a denied call: gcra.Never if waiting does not help
+	Pattern string // of its route: for Observe
+
+	Outcome Outcome
+	Served  bool             // whether to serve it
+	Key     string           // as the limiter got it; "" if the call has none or several
+	Err     error            // ErrKeys or ErrAddresses if it has several
+	Result  ratelimit.Result // the zero Result if the limiter did not decide
+	Class   string           // of the error if the limiter could not decide
+	Wait    time.Duration    // for a denied call: gcra.Never if waiting does not help
+	Took    time.Duration    // if there is an Observe
 }
 
 // Decided reports whether the limiter made a decision.
@@ -92,7 +98,7 @@ func (g *Gate[C]) Decide(ctx context.Context, of C, call *Call) {
 	start := time.Now()
 	g.decide(ctx, of, call)
 	call.Took = time.Since(start)
-	if panics(func() { g.config.Observe(of, call.Event) }) {
+	if panics(func() { g.config.Observe(of, *call) }) {
 		g.Report(ctx, FaultObservePanic, "the outcome stands")
 	}
 }

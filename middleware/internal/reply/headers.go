@@ -3,8 +3,6 @@ package reply
 import (
 	"strconv"
 	"time"
-
-	"github.com/keyrate/keyrate/ratelimit"
 )
 
 // The headers of a response, in canonical form. Package middleware describes them.
@@ -47,23 +45,6 @@ func (f *fields) set(h map[string][]string, text string) {
 		h[f.names[i]] = values[i : i+1 : i+1]
 		begin = end
 	}
-}
-
-// A LimitForm is a form of X-Rate-Limit-Limit.
-type LimitForm int
-
-// The forms of X-Rate-Limit-Limit.
-const (
-	LimitAsCount LimitForm = iota
-	LimitAsPeriod
-)
-
-// appendLimit appends the value of X-Rate-Limit-Limit.
-func appendLimit(b []byte, l ratelimit.Limit, form LimitForm) []byte {
-	if form == LimitAsPeriod {
-		return appendPeriod(b, l.Period)
-	}
-	return strconv.AppendInt(b, int64(l.Burst), 10)
 }
 
 // A ResetForm is a form of X-Rate-Limit-Reset.

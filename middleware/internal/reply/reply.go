@@ -17,9 +17,10 @@ type Reply struct {
 	wordings wordings
 }
 
-// New returns a Reply that writes X-Rate-Limit-Limit and X-Rate-Limit-Reset in these forms.
-func New(limit LimitForm, reset ResetForm) *Reply {
-	return &Reply{reset, wordings{form: limit}}
+// New returns a Reply. With period, X-Rate-Limit-Limit is the period of the limit, otherwise
+// its burst.
+func New(period bool, reset ResetForm) *Reply {
+	return &Reply{reset, wordings{period: period}}
 }
 
 // Allowed sets the headers of an allowed call, unless h has the headers of an outer limiter

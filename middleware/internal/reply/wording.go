@@ -1,6 +1,7 @@
 package reply
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -23,10 +24,10 @@ const maxWordings = 1000
 // wordings are the wordings of policies, one for each limit that may decide. The zero value
 // is ready to use.
 type wordings struct {
-	form  LimitForm
-	first atomic.Pointer[worded] // most programs have only one policy
-	all   sync.Map               // *ratelimit.Policy to *worded
-	count atomic.Int64
+	period bool                   // in X-Rate-Limit-Limit
+	first  atomic.Pointer[worded] // most programs have only one policy
+	all    sync.Map               // *ratelimit.Policy to *worded
+	count  atomic.Int64
 }
 
 // worded is a policy with its wordings.
@@ -62,7 +63,7 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 	for i, l := range limits {
 		words := wording{
 			policies: []string{string(appendPolicyField(nil, limits, i))},
-			limit:    []string{string(appendLimit(nil, l, w.form))},
+			limit:    []string{w.limitHeader(l)},
 			detail:   string(appendDetail(nil, l)),
 		}
 		for j := range limits {
@@ -84,4 +85,12 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 	w.all.Store(p, found)
 	w.first.CompareAndSwap(nil, found)
 	return found
+}
+
+// limitHeader returns the value of X-Rate-Limit-Limit.
+func (w *wordings) limitHeader(l ratelimit.Limit) string {
+	if w.period {
+		return string(appendPeriod(nil, l.Period))
+	}
+	return strconv.Itoa(l.Burst)
 }

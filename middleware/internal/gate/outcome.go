@@ -1,21 +1,6 @@
 package gate
 
-import (
-	"time"
-
-	"github.com/keyrate/keyrate/ratelimit"
-)
-
-// An Event describes what happened to a call. See the Event of package middleware for its
-// fields.
-type Event struct {
-	Outcome Outcome
-	Served  bool
-	Pattern string
-	Result  ratelimit.Result
-	Class   string
-	Took    time.Duration
-}
+import "github.com/keyrate/keyrate/ratelimit"
 
 // An Outcome is one of a fixed set of words.
 type Outcome string
