@@ -263,6 +263,16 @@ func ExampleConfig_denied() {
 	// text/plain; charset=utf-8 60
 }
 
+// One line, for a program that cannot start without its limits.
+func ExampleMust() {
+	h := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(1)), middleware.Config{}))(api)
+	ask(h)
+	ask(h)
+	// Output:
+	// 200 OK
+	// 429 Too Many Requests
+}
+
 // All faults are reported at once.
 func ExampleRateLimit_incorrect() {
 	_, err := middleware.RateLimit(mustLimiter(ratelimit.PerMinute(10)), middleware.Config{RequireKey: true, Jitter: -time.Second})
