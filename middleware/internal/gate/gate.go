@@ -8,38 +8,11 @@ package gate
 
 import (
 	"context"
-	"errors"
-	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 )
-
-// Config configures a Gate for calls of type C. Key, Address and Peer are required.
-type Config[C any] struct {
-	// Key returns the key of a call as the limiter gets it, or "" if the call has none. It
-	// fails with ErrKeys or ErrAddresses if the call has several; any other error is a fault.
-	Key func(C) (string, error)
-	// Address returns the key of the client's address, or ErrAddresses.
-	Address func(C) (string, error)
-	// Peer returns a string that is the same for calls on the same connection.
-	Peer func(C) string
-
-	Free         func(C) bool  // reports calls that the protocol makes, such as a CORS preflight; may be nil
-	Skip         func(C) bool  // may be nil
-	Cost         func(C) int   // nil: a call costs 1
-	RequireKey   bool          // deny a call without a key, instead of limiting it by its address
-	FailClosed   bool          // deny a call that cannot be decided
-	DisableQueue bool          // give all denied calls of a key the same wait
-	Jitter       time.Duration // the most that is added to a wait, at random
-
-	Observe func(C, Call)                 // may be nil
-	OnFault func(context.Context, string) // receives the class of each fault; may be nil
-	Logger  *slog.Logger                  // nil: slog.Default()
-}
 
 // A Gate decides about calls of type C.
 type Gate[C any] struct {
@@ -142,27 +115,6 @@ func (g *Gate[C]) skip(ctx context.Context, of C) (skip bool) {
 	return skip
 }
 
-// key returns the key of a call. It returns "" for a call to deny: with ErrKeys or
-// ErrAddresses, or with nil if a key is required.
-func (g *Gate[C]) key(ctx context.Context, of C) (key string, err error) {
-	if panics(func() {
-		if key, err = g.config.Key(of); err != nil {
-			key, err = "", kindOf(err)
-		}
-	}) {
-		g.Report(ctx, FaultKeyPanic, "limited by address")
-		return g.config.Address(of)
-	}
-	if errors.Is(err, errOther) {
-		g.Report(ctx, FaultKey, "treated as without a key")
-		err = nil
-	}
-	if key == "" && err == nil && !g.config.RequireKey {
-		return g.config.Address(of)
-	}
-	return key, err
-}
-
 func (g *Gate[C]) cost(ctx context.Context, of C) (n int) {
 	if g.config.Cost == nil {
 		return 1
@@ -201,24 +153,4 @@ func (g *Gate[C]) undecided(ctx context.Context, call *Call, err error) {
 	}
 	call.Outcome, call.Served = FailedOpen, true
 	g.Report(ctx, call.Class, "served without a limit")
-}
-
-// wait returns how long a denied call must wait.
-func (g *Gate[C]) wait(of C, key string, result *ratelimit.Result) time.Duration {
-	wait := result.RetryAfter()
-	if wait == gcra.Never {
-		return wait
-	}
-	if g.places != nil {
-		wait = g.places.wait(g.config.Peer(of), key, result)
-	}
-	return g.jittered(max(wait, time.Microsecond))
-}
-
-// jittered adds the random part to a wait.
-func (g *Gate[C]) jittered(wait time.Duration) time.Duration {
-	if g.config.Jitter > 0 {
-		wait += rand.N(g.config.Jitter + 1)
-	}
-	return wait
 }

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 )
@@ -23,6 +24,27 @@ func kindOf(err error) error {
 		return ErrAddresses
 	}
 	return errOther
+}
+
+// key returns the key of a call. It returns "" for a call to deny: with ErrKeys or
+// ErrAddresses, or with nil if a key is required.
+func (g *Gate[C]) key(ctx context.Context, of C) (key string, err error) {
+	if panics(func() {
+		if key, err = g.config.Key(of); err != nil {
+			key, err = "", kindOf(err)
+		}
+	}) {
+		g.Report(ctx, FaultKeyPanic, "limited by address")
+		return g.config.Address(of)
+	}
+	if err != nil && errors.Is(err, errOther) {
+		g.Report(ctx, FaultKey, "treated as without a key")
+		err = nil
+	}
+	if key == "" && err == nil && !g.config.RequireKey {
+		return g.config.Address(of)
+	}
+	return key, err
 }
 
 // MaxKey is the length in bytes above which a key is hashed.
