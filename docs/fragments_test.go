@@ -17,17 +17,21 @@ func functions(t *testing.T, fragments []block) string {
 	b.WriteString(`package fragments
 
 import (
+	"context"
 	"crypto/subtle"
 	"log"
 	"net/http"
 	"net/netip"
-	"os"
-	"strings"
+	"time"
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/middleware/transport"
+	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/limitsfile"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	contract "github.com/keyrate/keyrate/store"
+	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
 	"github.com/redis/go-redis/v9"
@@ -40,23 +44,8 @@ var (
 	mux     *http.ServeMux
 	limiter *ratelimit.Limiter
 	planOf  func(context.Context, string) (*ratelimit.Policy, error)
-	store   store.Store
+	store   contract.Store
 	table   *plans.Table
-	limit   func(http.Handler) http.Handler
-	exportHandler http.Handler
-
-	_ = log.Fatal
-	_ netip.Prefix
-	_ = strings.Join
-	_ atomic.Int64
-	_ middleware.Config
-	_ memstore.Config
-	_ redisstore.Config
-	_ mirror.Config
-	_ = os.Getenv
-	_ limitsfile.Config
-	_ transport.Config
-	_ time.Duration
 )
 `)
 	for i, fragment := range fragments {

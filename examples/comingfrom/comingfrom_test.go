@@ -64,7 +64,7 @@ func TestLinks(t *testing.T) {
 // TestNames looks up each name of keyrate's in the tables of names: the right column.
 func TestNames(t *testing.T) {
 	exported := map[string]bool{}
-	for _, dir := range []string{"middleware", "ratelimit", "store/memstore", "store/redisstore"} {
+	for _, dir := range []string{"middleware", "ratelimit", "ratelimit/plans", "store", "store/memstore", "store/redisstore"} {
 		collect(t, exported, filepath.Join("../..", dir))
 	}
 	for _, page := range pages(t) {
@@ -81,7 +81,7 @@ func TestNames(t *testing.T) {
 				t.Errorf("%s: a row of %d cells: %s", page, len(cells), row)
 				continue
 			}
-			for _, name := range regexp.MustCompile(`\b(?:middleware|ratelimit|memstore|redisstore)\.[A-Z]\w*(?:\.[A-Z]\w*)?`).FindAllString(cells[2], -1) {
+			for _, name := range regexp.MustCompile(`\b(?:middleware|ratelimit|plans|store|memstore|redisstore)\.[A-Z]\w*(?:\.[A-Z]\w*)?`).FindAllString(cells[2], -1) {
 				names++
 				if !exported[name] {
 					t.Errorf("%s: there is no %s", page, name)
