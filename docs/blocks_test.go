@@ -13,7 +13,7 @@ var languages = map[string]string{
 	"sh":      "is run there",
 	"console": "is compared with what the command prints, here or beside the example; that of operating.md, with the paths of the handler",
 	"text":    "is compared with the code beside it, in middleware/interop and examples/comingfrom",
-	"yaml":    "is read by the tests of limitsfile",
+	"yaml":    "is read by the tests of plans/file",
 	"nginx":   "is run in middleware/interop",
 	"haproxy": "is run in middleware/interop",
 }

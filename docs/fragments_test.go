@@ -28,7 +28,7 @@ import (
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/middleware/transport"
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/ratelimit/limitsfile"
+	"github.com/keyrate/keyrate/ratelimit/plans/file"
 	"github.com/keyrate/keyrate/ratelimit/plans"
 	contract "github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"

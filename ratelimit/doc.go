@@ -29,7 +29,7 @@
 //   - A [Limit] is a rate, a period and a burst, under a name.
 //   - A [Policy] is one to four limits that are decided together: all of them
 //     admit a call, or none is charged.
-//   - A [Table] gives keys policies of their own, mostly by plans: package limitsfile
+//   - A [Table] gives keys policies of their own, mostly by plans: package plans/file
 //     reads one from a file.
 //   - A limit that is shadow is decided and reported, but refuses nobody: it is for
 //     watching a limit before it is enforced. See [Limiter.ShadowReport].

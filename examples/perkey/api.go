@@ -7,14 +7,14 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/ratelimit/limitsfile"
+	"github.com/keyrate/keyrate/ratelimit/plans/file"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
 // newAPI returns an API that holds each X-API-Key to its limits of the file. Once it is made
 // the file can change as often as it likes: the table stays the same one.
-func newAPI(file *limitsfile.File) (http.Handler, error) {
-	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), file.Table(), ratelimit.Config{})
+func newAPI(limits *file.File) (http.Handler, error) {
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), limits.Table(), ratelimit.Config{})
 	if err != nil {
 		return nil, err
 	}
@@ -34,8 +34,8 @@ func hello(w http.ResponseWriter, _ *http.Request) {
 }
 
 // printTo prints a line for each event. No API key is in it, nor in the errors of a file.
-func printTo(out *log.Logger) func(limitsfile.Event) {
-	return func(e limitsfile.Event) {
+func printTo(out *log.Logger) func(file.Event) {
+	return func(e file.Event) {
 		if e.Err != nil {
 			out.Printf("the limits of version %s stay in force:\n%v", e.InForce.Hash, e.Err)
 			return

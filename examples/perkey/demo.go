@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit/limitsfile"
+	"github.com/keyrate/keyrate/ratelimit/plans/file"
 )
 
 //go:embed limits.yaml
@@ -64,7 +64,7 @@ func (p *phase) text() (string, error) {
 type demonstration struct {
 	path   string
 	out    io.Writer
-	events chan limitsfile.Event
+	events chan file.Event
 	phases []*phase
 }
 
@@ -76,19 +76,19 @@ func demo(ctx context.Context, out io.Writer) (r report, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	d := &demonstration{path: filepath.Join(dir, "limits.yaml"), out: out, events: make(chan limitsfile.Event, 100), phases: newPhases()}
+	d := &demonstration{path: filepath.Join(dir, "limits.yaml"), out: out, events: make(chan file.Event, 100), phases: newPhases()}
 	if err := os.WriteFile(d.path, []byte(limitsYAML), 0o600); err != nil {
 		return r, err
 	}
 	printEvent := printTo(log.New(out, "", log.Ltime|log.Lmicroseconds))
-	file, err := limitsfile.Open(d.path, limitsfile.Config{OnReload: func(e limitsfile.Event) {
+	limits, err := file.Open(d.path, file.Config{OnReload: func(e file.Event) {
 		d.events <- e
 		printEvent(e)
 	}})
 	if err != nil {
 		return r, err
 	}
-	api, err := newAPI(file)
+	api, err := newAPI(limits)
 	if err != nil {
 		return r, err
 	}
@@ -100,7 +100,7 @@ func demo(ctx context.Context, out io.Writer) (r report, err error) {
 	defer stop()
 	var running sync.WaitGroup
 	var served error
-	running.Go(func() { served = serve(ctx, listener, api, file) })
+	running.Go(func() { served = serve(ctx, listener, api, limits) })
 
 	fmt.Fprintf(out, "%d calls per second, of two keys of each plan, while %s is edited\n\n", callsPerSecond, filepath.Base(d.path))
 	l := load{url: "http://" + listener.Addr().String() + "/", keys: members, rate: callsPerSecond}
@@ -179,14 +179,14 @@ func (d *demonstration) save(ctx context.Context, number int, write func(string)
 }
 
 // event waits for the next one.
-func (d *demonstration) event(ctx context.Context) (limitsfile.Event, error) {
+func (d *demonstration) event(ctx context.Context) (file.Event, error) {
 	select {
 	case e := <-d.events:
 		return e, nil
 	case <-time.After(mostPatience):
-		return limitsfile.Event{}, fmt.Errorf("the file was saved, and no event came in %v", mostPatience)
+		return file.Event{}, fmt.Errorf("the file was saved, and no event came in %v", mostPatience)
 	case <-ctx.Done():
-		return limitsfile.Event{}, ctx.Err()
+		return file.Event{}, ctx.Err()
 	}
 }
 

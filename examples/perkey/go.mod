@@ -4,12 +4,12 @@ go 1.26.0
 
 replace (
 	github.com/keyrate/keyrate => ../..
-	github.com/keyrate/keyrate/ratelimit/limitsfile => ../../ratelimit/limitsfile
+	github.com/keyrate/keyrate/ratelimit/plans/file => ../../ratelimit/plans/file
 )
 
 require (
 	github.com/keyrate/keyrate v0.0.0-00010101000000-000000000000
-	github.com/keyrate/keyrate/ratelimit/limitsfile v0.0.0-00010101000000-000000000000
+	github.com/keyrate/keyrate/ratelimit/plans/file v0.0.0-00010101000000-000000000000
 )
 
 require (

@@ -23,7 +23,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit/limitsfile"
+	"github.com/keyrate/keyrate/ratelimit/plans/file"
 )
 
 func main() {
@@ -64,11 +64,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // serveAPI serves until ctx ends. SIGHUP has the file read at once.
 func serveAPI(ctx context.Context, addr, path string, stdout io.Writer) error {
-	file, err := limitsfile.Open(path, limitsfile.Config{OnReload: printTo(log.New(stdout, "", log.Ltime|log.Lmicroseconds))})
+	limits, err := file.Open(path, file.Config{OnReload: printTo(log.New(stdout, "", log.Ltime|log.Lmicroseconds))})
 	if err != nil {
 		return err
 	}
-	api, err := newAPI(file)
+	api, err := newAPI(limits)
 	if err != nil {
 		return err
 	}
@@ -86,22 +86,22 @@ func serveAPI(ctx context.Context, addr, path string, stdout io.Writer) error {
 		for {
 			select {
 			case <-hangups:
-				_ = file.Reload() // the event tells its error
+				_ = limits.Reload() // the event tells its error
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
 	defer func() { cancel(); <-reloaded }()
-	s := file.Status()
+	s := limits.Status()
 	fmt.Fprintf(stdout, "Serving http://%s/ with %d plans and %d keys of %s, version %s. Edit that, or try:\n\n  curl -i -H 'X-API-Key: gold-1' http://%s/\n\n",
 		listener.Addr(), s.Plans, s.Keys, path, s.Hash, listener.Addr())
-	return serve(ctx, listener, api, file)
+	return serve(ctx, listener, api, limits)
 }
 
 // serve answers on listener, and watches the file, until ctx ends. The calls that are under
 // way come to their end.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler, file *limitsfile.File) error {
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, limits *file.File) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -111,7 +111,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, fil
 	}
 	watching, stopWatching := context.WithCancel(ctx)
 	watched := make(chan error, 1)
-	go func() { watched <- file.Watch(watching) }()
+	go func() { watched <- limits.Watch(watching) }()
 	defer func() { stopWatching(); <-watched }() //nolint:errcheck // it says that its context ended
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

@@ -1,4 +1,4 @@
-package limitsfile
+package file
 
 import (
 	"cmp"
@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// A FileError is one fault of a file of limits. [Parse] joins one for each fault, in the
+// A Error is one fault of a file of limits. [Parse] joins one for each fault, in the
 // order of their lines; errors.As finds the first.
 //
 // It never holds a key that stands under members or keys: it names one by its line, and by
 // the first digits of its SHA-256 hash, as `printf %s KEY | sha256sum` prints it. A key that
 // was put under plans by mistake is the name of a plan, and such names are shown.
-type FileError struct {
+type Error struct {
 	File   string // as it was named to Parse or Open
 	Line   int    // from 1; 0 if the fault is not one of a line
 	Column int    // in characters, from 1; 0 if it is not known
@@ -25,7 +25,7 @@ type FileError struct {
 }
 
 // Error begins with file, line and column, as editors and terminals can follow them.
-func (e *FileError) Error() string {
+func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.File)
 	if e.Line > 0 {
@@ -49,7 +49,7 @@ func (e *FileError) Error() string {
 }
 
 // Unwrap returns the cause, if the operating system gave one.
-func (e *FileError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 // mostFaults bounds how many are told.
 const mostFaults = 20
@@ -57,7 +57,7 @@ const mostFaults = 20
 // faults gathers those of one file.
 type faults struct {
 	file string
-	list []*FileError
+	list []*Error
 	more int
 }
 
@@ -69,7 +69,7 @@ func (f *faults) add(at position, place, found, want string) {
 		f.more++
 		return
 	}
-	f.list = append(f.list, &FileError{File: f.file, Line: int(at.line), Column: int(at.column), Place: place, Found: found, Want: want})
+	f.list = append(f.list, &Error{File: f.file, Line: int(at.line), Column: int(at.column), Place: place, Found: found, Want: want})
 }
 
 // err joins the faults, in the order of their lines.
@@ -77,7 +77,7 @@ func (f *faults) err() error {
 	if len(f.list) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(f.list, func(x, y *FileError) int {
+	slices.SortStableFunc(f.list, func(x, y *Error) int {
 		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
 	})
 	var joined []error
@@ -85,7 +85,7 @@ func (f *faults) err() error {
 		joined = append(joined, e)
 	}
 	if f.more > 0 {
-		joined = append(joined, &FileError{File: f.file, Found: fmt.Sprintf("%d more faults", f.more)})
+		joined = append(joined, &Error{File: f.file, Found: fmt.Sprintf("%d more faults", f.more)})
 	}
 	return errors.Join(joined...)
 }

@@ -1,4 +1,4 @@
-package limitsfile
+package file
 
 import (
 	"context"
@@ -479,7 +479,7 @@ func TestReload(t *testing.T) {
 	if err := file.Reload(); err == nil {
 		t.Error("it was taken")
 	}
-	var fault *FileError
+	var fault *Error
 	failed := file.Status()
 	if failed.Version != first.Version || !errors.As(failed.Err, &fault) || fault.Line != 1 || failed.ErrSince.IsZero() {
 		t.Errorf("%+v", failed)

@@ -1,8 +1,8 @@
-module github.com/keyrate/keyrate/ratelimit/limitsfile
+module github.com/keyrate/keyrate/ratelimit/plans/file
 
 go 1.26.0
 
-replace github.com/keyrate/keyrate => ../..
+replace github.com/keyrate/keyrate => ../../..
 
 require (
 	github.com/fsnotify/fsnotify v1.10.1

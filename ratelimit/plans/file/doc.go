@@ -1,4 +1,4 @@
-// Package limitsfile makes a [plans.Table] from a YAML or JSON file, for the operator
+// Package file makes a [plans.Table] from a YAML or JSON file, for the operator
 // of an API, and replaces its content when the file changes.
 //
 //	# Limits of the API. Takes hold when it is saved.
@@ -25,7 +25,7 @@
 // Of YAML, what a list of limits does not need is refused, so that nothing in a file means
 // something else than it seems to: anchors, aliases, merge keys, tags, more than one document.
 // So are unknown fields and keys that are there twice. All faults of a file are told at
-// once, as a [FileError] each: with the line, what was found and what would be right.
+// once, as a [Error] each: with the line, what was found and what would be right.
 //
 // [Open] reads a file. [File.Watch] reads it again whenever it changes, [File.Reload] when
 // it is told to. A file that is gone, or cannot be used, leaves the old limits in force.
@@ -34,4 +34,4 @@
 // alone (docker run -v ./limits.yaml:/limits.yaml, a Kubernetes subPath) stays the old one
 // when an editor or a deployment replaces it by another. Where the system reports that, as
 // Linux does with a link count of 0, Status.Err and an [Event] say so and Reload fails.
-package limitsfile
+package file

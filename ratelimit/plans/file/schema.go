@@ -1,4 +1,4 @@
-package limitsfile
+package file
 
 import (
 	_ "embed"

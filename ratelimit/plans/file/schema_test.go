@@ -1,4 +1,4 @@
-package limitsfile
+package file
 
 import (
 	"bytes"
@@ -245,7 +245,7 @@ func TestSchemaIsACopy(t *testing.T) {
 	if !json.Valid(Schema()) {
 		t.Error("it was changed")
 	}
-	var joined *FileError
+	var joined *Error
 	if _, err := Parse("x.json", Schema()); !errors.As(err, &joined) {
 		t.Errorf("the schema is not a file of limits: %v", err)
 	}

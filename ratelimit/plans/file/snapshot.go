@@ -1,4 +1,4 @@
-package limitsfile
+package file
 
 import (
 	"crypto/sha256"
@@ -72,13 +72,13 @@ var errUnsteady = errors.New("it is being written")
 // [errUnlinked] it returns what it read as well.
 func readFile(path string) (s snapshot, err error) {
 	before := lookAt(path)
-	noFile := &FileError{File: path, Found: "no file", Want: "must be a file, not a folder or a device"}
+	noFile := &Error{File: path, Found: "no file", Want: "must be a file, not a folder or a device"}
 	if before.info != nil && !before.info.Mode().IsRegular() {
 		return snapshot{look: before}, noFile // to open a pipe takes until somebody writes to it
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return snapshot{look: before}, &FileError{File: path, Found: "a file that cannot be opened", Want: "must be there and readable", Err: err}
+		return snapshot{look: before}, &Error{File: path, Found: "a file that cannot be opened", Want: "must be there and readable", Err: err}
 	}
 	defer file.Close()
 	info, err := file.Stat()
@@ -87,22 +87,22 @@ func readFile(path string) (s snapshot, err error) {
 	}
 	if err == nil {
 		if info.Size() > MaxSize {
-			return snapshot{look: before}, &FileError{File: path, Found: fmt.Sprintf("%d bytes", info.Size()), Want: fmt.Sprintf("must not be larger than %d MiB", MaxSize>>20)}
+			return snapshot{look: before}, &Error{File: path, Found: fmt.Sprintf("%d bytes", info.Size()), Want: fmt.Sprintf("must not be larger than %d MiB", MaxSize>>20)}
 		}
 		s.data = make([]byte, 0, info.Size()+1)
 		s.data, err = appendAll(s.data, file)
 	}
 	if err != nil {
-		return snapshot{look: before}, &FileError{File: path, Found: "a file that cannot be read", Want: "must be readable", Err: err}
+		return snapshot{look: before}, &Error{File: path, Found: "a file that cannot be read", Want: "must be readable", Err: err}
 	}
 	s.look = lookAt(path)
 	if opened := (look{info: info}); !before.same(opened) || !opened.same(s.look) {
-		return s, &FileError{File: path, Found: "a file that changes while it is read", Want: "must be written to another name and renamed", Err: errUnsteady}
+		return s, &Error{File: path, Found: "a file that changes while it is read", Want: "must be written to another name and renamed", Err: errUnsteady}
 	}
 	sum := sha256.Sum256(s.data)
 	s.hash = hex.EncodeToString(sum[:6])
 	if unlinked(info) {
-		return s, &FileError{File: path, Found: "a file that was deleted or replaced where it is mounted from, so that its changes are not seen", Want: "must be mounted with its folder, not alone; until then, restart", Err: errUnlinked}
+		return s, &Error{File: path, Found: "a file that was deleted or replaced where it is mounted from, so that its changes are not seen", Want: "must be mounted with its folder, not alone; until then, restart", Err: errUnlinked}
 	}
 	return s, nil
 }

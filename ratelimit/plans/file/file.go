@@ -1,4 +1,4 @@
-package limitsfile
+package file
 
 import (
 	"errors"
@@ -56,7 +56,7 @@ func Open(path string, c Config) (*File, error) {
 		usual time.Duration
 	}{{"Settle", &c.Settle, 100 * time.Millisecond}, {"Poll", &c.Poll, 2 * time.Second}} {
 		if *field.value < 0 {
-			errs = append(errs, fmt.Errorf("limitsfile: Config.%s %v must not be negative; 0 means %v", field.name, *field.value, field.usual))
+			errs = append(errs, fmt.Errorf("file: Config.%s %v must not be negative; 0 means %v", field.name, *field.value, field.usual))
 		}
 		if *field.value == 0 {
 			*field.value = field.usual
@@ -68,7 +68,7 @@ func Open(path string, c Config) (*File, error) {
 	// The folder in which a program runs may change.
 	absolute, err := filepath.Abs(path)
 	if err != nil {
-		return nil, &FileError{File: path, Found: "a path that cannot be used", Err: err}
+		return nil, &Error{File: path, Found: "a path that cannot be used", Err: err}
 	}
 	f := &File{path: absolute, config: c}
 	s, err := f.read()
@@ -81,7 +81,7 @@ func Open(path string, c Config) (*File, error) {
 		return nil, err
 	}
 	if f.table, err = plans.NewTable(tableConfig); err != nil {
-		return nil, &FileError{File: path, Found: "limits that cannot be used", Err: err}
+		return nil, &Error{File: path, Found: "limits that cannot be used", Err: err}
 	}
 	f.seen, f.outcome = s.look, s.outcome(stale)
 	f.status.Version = versionOf(s, tableConfig)

@@ -1,4 +1,4 @@
-package limitsfile
+package file
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 const MaxSize = 256 << 20
 
 // Parse reads a file of limits that is in memory: JSON if its name ends in .json, else YAML.
-// The error joins a [FileError] for each fault, of which it tells the first 20. The config
+// The error joins a [Error] for each fault, of which it tells the first 20. The config
 // of a nil error is one of which [plans.NewTable] makes a table. data is not kept.
 func Parse(name string, data []byte) (plans.TableConfig, error) {
 	f := &faults{file: name}

@@ -1,4 +1,4 @@
-package limitsfile_test
+package file_test
 
 import (
 	"os"
@@ -6,35 +6,35 @@ import (
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/ratelimit/limitsfile"
+	"github.com/keyrate/keyrate/ratelimit/plans/file"
 )
 
 // TestPage holds docs/plans.md to what it says of a file of limits: that it is one, and how
 // a fault in it is reported.
 func TestPage(t *testing.T) {
-	text, err := os.ReadFile("../../docs/plans.md")
+	page, err := os.ReadFile("../../../docs/plans.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, found := strings.Cut(string(text), "\n## In a file\n")
+	_, rest, found := strings.Cut(string(page), "\n## In a file\n")
 	_, rest, fenced := strings.Cut(rest, "```yaml\n")
-	file, rest, closed := strings.Cut(rest, "```\n")
+	text, rest, closed := strings.Cut(rest, "```\n")
 	if !found || !fenced || !closed {
 		t.Fatal("the page shows no file of limits")
 	}
-	c, err := limitsfile.Parse("limits.yaml", []byte(file))
+	c, err := file.Parse("limits.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Default.String() != "5/s" || len(c.Plans["gold"].Limits()) != 2 || c.Plans["staff"] != ratelimit.Unlimited || len(c.Members) != 2 || len(c.Keys) != 1 {
 		t.Errorf("%+v", c)
 	}
-	_, err = limitsfile.Parse("limits.yaml", []byte(strings.Replace(file, "customer-17: gold", "customer-17: golden", 1)))
+	_, err = file.Parse("limits.yaml", []byte(strings.Replace(text, "customer-17: gold", "customer-17: golden", 1)))
 	if err == nil || !strings.Contains(rest, "`"+err.Error()+"`") {
 		t.Errorf("the page has another error than %v", err)
 	}
-	for _, path := range []string{"ratelimit/limitsfile/schema.json", "examples/perkey"} {
-		if _, err := os.Stat("../../" + path); err != nil || !strings.Contains(string(text), path) {
+	for _, path := range []string{"ratelimit/plans/file/schema.json", "examples/perkey"} {
+		if _, err := os.Stat("../../../" + path); err != nil || !strings.Contains(string(page), path) {
 			t.Errorf("%s: %v, or the page does not name it", path, err)
 		}
 	}

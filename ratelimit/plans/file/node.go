@@ -1,4 +1,4 @@
-package limitsfile
+package file
 
 // A position is where in a file something begins: line and column from 1, the column in
 // characters. The zero position is nowhere.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package limitsfile
+package file
 
 import (
 	"path/filepath"

@@ -1,4 +1,4 @@
-package limitsfile_test
+package file_test
 
 import (
 	"context"
@@ -8,13 +8,13 @@ import (
 	"path/filepath"
 
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/ratelimit/limitsfile"
+	"github.com/keyrate/keyrate/ratelimit/plans/file"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
 // All faults of a file are told at once. A key is named by its line and its hash.
 func ExampleParse() {
-	_, err := limitsfile.Parse("limits.yaml", []byte(`
+	_, err := file.Parse("limits.yaml", []byte(`
 default: 5
 plans:
   gold: 50/s
@@ -22,7 +22,7 @@ members:
   customer-17: silver
 `))
 	fmt.Println(err)
-	var fault *limitsfile.FileError
+	var fault *file.Error
 	fmt.Println(errors.As(err, &fault), fault.Line)
 	// Output:
 	// limits.yaml:2:10: default: found 5; must be a limit with its period, such as "5/s" or "100/1m"
@@ -42,7 +42,7 @@ func ExampleOpen() {
 	write := func(text string) { _ = os.WriteFile(path, []byte(text), 0o600) }
 
 	write("default: 5/d\nplans: {gold: 50/d}\nmembers: {customer-17: gold}\n")
-	file, err := limitsfile.Open(path, limitsfile.Config{OnReload: func(e limitsfile.Event) {
+	limits, err := file.Open(path, file.Config{OnReload: func(e file.Event) {
 		if e.Err != nil {
 			fmt.Println("the old limits stay in force")
 			return
@@ -53,7 +53,7 @@ func ExampleOpen() {
 		fmt.Println(err)
 		return
 	}
-	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), file.Table(), ratelimit.Config{})
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), limits.Table(), ratelimit.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -64,10 +64,10 @@ func ExampleOpen() {
 	}
 	show()
 	write("default: 5/d\nplans: {gold: 70/d}\nmembers: {customer-17: gold}\n")
-	_ = file.Reload() // the event tells its error
+	_ = limits.Reload() // the event tells its error
 	show()
 	write("default: 5 per day\n")
-	_ = file.Reload()
+	_ = limits.Reload()
 	show()
 	// Output:
 	// 50/d
@@ -79,14 +79,14 @@ func ExampleOpen() {
 
 // Watch runs until its context ends: give it a goroutine.
 func ExampleFile_Watch() {
-	file, err := limitsfile.Open("testdata/limits.yaml", limitsfile.Config{})
+	limits, err := file.Open("testdata/limits.yaml", file.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	watched := make(chan error)
-	go func() { watched <- file.Watch(ctx) }()
+	go func() { watched <- limits.Watch(ctx) }()
 
 	// Serve the API meanwhile.
 

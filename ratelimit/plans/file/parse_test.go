@@ -1,4 +1,4 @@
-package limitsfile
+package file
 
 import (
 	_ "embed"
@@ -113,12 +113,12 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// checkFault wants FileErrors whose lines are in the file.
+// checkFault wants errors whose lines are in the file.
 func checkFault(t *testing.T, data []byte, err error) {
 	t.Helper()
-	var fault *FileError
+	var fault *Error
 	if !errors.As(err, &fault) {
-		t.Errorf("no FileError: %v", err)
+		t.Errorf("no Error: %v", err)
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
@@ -127,7 +127,7 @@ func checkFault(t *testing.T, data []byte, err error) {
 	lines, before := strings.Count(string(data), "\n")+1, 0
 	for i, err := range joined.Unwrap() {
 		if !errors.As(err, &fault) {
-			t.Fatalf("no FileError: %v", err)
+			t.Fatalf("no Error: %v", err)
 		}
 		last := i == mostFaults
 		if fault.Line > lines || !last && fault.Line < before || fault.Line < 0 || fault.Column < 0 || fault.File == "" || fault.Found == "" || !last && fault.Want == "" {
