@@ -13,55 +13,60 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
+	"github.com/keyrate/keyrate/examples/internal/serve"
+	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
 )
 
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit status: 0, 1 for what went wrong, 2 for a bad flag.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2 // parse has said why
-	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := demonstrate(ctx, o, stdout); err != nil {
-		fmt.Fprintln(stderr, "client:", err)
-		return 1
-	}
-	return 0
-}
-
-// demonstrate starts an API if none is given, has it called, and stops it.
-func demonstrate(ctx context.Context, o options, out io.Writer) error {
-	which := "the API that -url names"
-	if o.url == "" {
-		url, stop, err := serve(ctx, o.limit)
+	return serve.Run(ctx, "client", stderr, err, func(ctx context.Context) error {
+		if o.url != "" {
+			return demonstrate(ctx, "the API that -url names", o, stdout)
+		}
+		api, err := newAPI(o.limit)
 		if err != nil {
 			return err
 		}
-		defer stop()
-		o.url, which = url, "an API that is limited to "+o.limit.String()
-	}
+		return serve.Demo(ctx, api, func(ctx context.Context, url string, _ *http.Client) error {
+			o.url = url
+			return demonstrate(ctx, "an API that is limited to "+o.limit.String(), o, stdout)
+		})
+	})
+}
+
+// demonstrate calls the API, and says which one it is.
+func demonstrate(ctx context.Context, which string, o options, out io.Writer) error {
 	fmt.Fprintf(out, "%d workers share one key of %s, and make %d calls.\n\n", o.workers, which, o.calls)
 	base := &http.Transport{MaxIdleConnsPerHost: o.workers, ResponseHeaderTimeout: 10 * time.Second}
 	defer base.CloseIdleConnections()
 	return compare(ctx, base, o, out)
+}
+
+// newAPI returns an API with a limit for each X-API-Key.
+func newAPI(limit ratelimit.Limit) (http.Handler, error) {
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), limit, ratelimit.Config{})
+	if err != nil {
+		return nil, err
+	}
+	limited, err := middleware.RateLimit(limiter, middleware.Config{Key: middleware.Header("X-API-Key")})
+	if err != nil {
+		return nil, err
+	}
+	return limited(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "hello\n")
+	})), nil
 }
 
 type options struct {
@@ -70,34 +75,22 @@ type options struct {
 	workers, calls int
 }
 
-// parse reads the flags. What is wrong with them, it tells stderr.
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("client", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+func parse(args []string, stderr io.Writer) (o options, err error) {
+	flags := serve.NewFlags("client", "-workers 5", stderr)
 	flags.StringVar(&o.url, "url", "", "the `URL` of an API that takes any X-API-Key; without it, one runs in this program")
 	flags.TextVar(&o.limit, "limit", ratelimit.PerSecond(5), "the `limit` of the API in this program, such as 5/s or 100/1m;burst=10")
 	flags.IntVar(&o.workers, "workers", 20, "how `many` workers call")
 	flags.IntVar(&o.calls, "calls", 60, "how `many` calls they make together, each time")
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	limitGiven := false
-	flags.Visit(func(f *flag.Flag) { limitGiven = limitGiven || f.Name == "limit" })
-	var err error
-	switch {
-	case flags.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q; all is said with flags, such as -workers 5", flags.Arg(0))
-	case o.workers < 1:
-		err = fmt.Errorf("invalid value %d for flag -workers: must be at least 1, such as -workers 20", o.workers)
-	case o.calls < 1:
-		err = fmt.Errorf("invalid value %d for flag -calls: must be at least 1, such as -calls 60", o.calls)
-	case o.url != "" && limitGiven:
-		err = errors.New("flag -limit does not go with -url, whose API has a limit of its own: leave one of them out")
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		flags.Usage()
-	}
+	err = flags.Parse(args, func() error {
+		switch {
+		case o.workers < 1:
+			return fmt.Errorf("invalid value %d for flag -workers: must be at least 1, such as -workers 20", o.workers)
+		case o.calls < 1:
+			return fmt.Errorf("invalid value %d for flag -calls: must be at least 1, such as -calls 60", o.calls)
+		case o.url != "" && flags.Given("limit"):
+			return errors.New("flag -limit does not go with -url, whose API has a limit of its own: leave one of them out")
+		}
+		return nil
+	})
 	return o, err
 }

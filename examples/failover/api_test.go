@@ -88,10 +88,10 @@ func TestServesUntilToldToEnd(t *testing.T) {
 	defer stop()
 	ended := make(chan error, 1)
 	o := options{redis: noRedis(t), addr: "127.0.0.1:0", nodes: 1}
-	go func() { ended <- serveAPI(ctx, o, slog.New(slog.NewTextHandler(output, nil))) }()
+	go func() { ended <- serveAPI(ctx, o, output, slog.New(slog.NewTextHandler(output, nil))) }()
 	var address []string
 	for deadline := time.Now().Add(10 * time.Second); address == nil && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		address = regexp.MustCompile(`msg=serving address=(\S+)`).FindStringSubmatch(output.String())
+		address = regexp.MustCompile(`Serving http://(\S+)/ `).FindStringSubmatch(output.String())
 	}
 	if address == nil {
 		t.Fatalf("it does not say where it serves:\n%s", output)
@@ -103,7 +103,7 @@ func TestServesUntilToldToEnd(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(output.String(), "shut down") {
-		t.Errorf("the end is not told:\n%s", output)
+	if !strings.Contains(output.String(), "Shut down.") {
+		t.Errorf("the end is not printed:\n%s", output)
 	}
 }

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
+	"net/http"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/keyrate/keyrate/examples/internal/serve"
 )
 
 // A phase is a time in which Redis is in one state, into which a fault brings it.
@@ -75,19 +77,12 @@ func demo(ctx context.Context, p plan, file string, out io.Writer, logger *slog.
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
+	var rows []row
+	err = serve.Demo(ctx, numbered(a), func(ctx context.Context, url string, _ *http.Client) error {
+		l.url = url
+		rows, err = watch(ctx, p, v, l, seen, out)
 		return err
-	}
-	served := make(chan error, 1)
-	serving, stop := context.WithCancel(ctx)
-	go func() { served <- serve(serving, listener, numbered(a)) }()
-	defer func() {
-		stop()
-		err = errors.Join(err, <-served)
-	}()
-	l.url = "http://" + listener.Addr().String() + "/"
-	rows, err := watch(ctx, p, v, l, seen, out)
+	})
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
 	}{
 		{"", 2, []string{"-redis redis://", "-demo"}},
 		{"-redis localhost", 1, []string{"-redis", "redis://"}},
-		{"-redis redis://localhost -addr 8080", 2, []string{"-addr", `"8080"`, "such as -addr :8081"}},
+		{"-redis redis://localhost -addr 8080", 2, []string{"-addr", `"8080"`, "such as -addr localhost:8081"}},
 		{"-redis redis://localhost -nodes 0", 2, []string{"-nodes", "at least 1"}},
 		{"-redis redis://localhost -demo", 2, []string{"-redis", "-demo", "leave them out"}},
 		{"-redis redis://localhost -timeline x", 2, []string{"-timeline", "-demo"}},

@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/keyrate/keyrate/examples/internal/serve"
 	"github.com/keyrate/keyrate/ratelimit/plans/file"
 )
 
@@ -92,28 +93,20 @@ func demo(ctx context.Context, out io.Writer) (r report, err error) {
 	if err != nil {
 		return r, err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return r, err
-	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	var running sync.WaitGroup
-	var served error
-	running.Go(func() { served = serve(ctx, listener, api, limits) })
-
 	fmt.Fprintf(out, "%d calls per second, of two keys of each plan, while %s is edited\n\n", callsPerSecond, filepath.Base(d.path))
-	l := load{url: "http://" + listener.Addr().String() + "/", keys: members, rate: callsPerSecond}
-	calling, stopCalling := context.WithCancel(ctx)
 	var answers []answer
-	var loading sync.WaitGroup
-	loading.Go(func() { answers = l.run(calling) })
-	err = d.edit(ctx)
-	stopCalling()
-	loading.Wait()
-	stop()
-	running.Wait()
-	if err = errors.Join(err, served); err != nil {
+	err = serve.Demo(ctx, api, func(ctx context.Context, url string, _ *http.Client) error {
+		defer watch(ctx, limits)()
+		l := load{url: url, keys: members, rate: callsPerSecond}
+		calling, stopCalling := context.WithCancel(ctx)
+		var loading sync.WaitGroup
+		loading.Go(func() { answers = l.run(calling) })
+		err := d.edit(ctx)
+		stopCalling()
+		loading.Wait()
+		return err
+	})
+	if err != nil {
 		return r, err
 	}
 	r = count(d.phases, answers)

@@ -189,7 +189,7 @@ func TestFlags(t *testing.T) {
 	}{
 		{[]string{"-h"}, 0, "-limits"},
 		{[]string{"-x"}, 2, "-x"},
-		{[]string{"my.yaml"}, 2, "-limits my.yaml"},
+		{[]string{"my.yaml"}, 2, "such as -limits other.json"},
 		{[]string{"-limits", "none.yaml"}, 1, "none.yaml: found a file that cannot be opened"},
 		{[]string{"-limits", bad}, 1, "bad.json:1:13: default: found the number 5"},
 		{[]string{"-addr", "256.0.0.1:0"}, 1, "choose another address"},

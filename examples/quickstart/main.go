@@ -89,12 +89,13 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.StringVar(&o.addr, "addr", "localhost:8080", "`address` to listen on, such as localhost:8081, or :8080 for other machines as well")
 	flags.TextVar(&o.limit, "limit", ratelimit.PerSecond(5), "the `limit` of each key, such as 5/s, 100/1m or 1000/24h;burst=50")
 	flags.BoolVar(&o.demo, "demo", false, "call the API, on a port of its own, until it is denied; wait as it says, succeed and end")
-	return o, flags.Parse(args, func() error {
+	err = flags.Parse(args, func() error {
 		if o.demo && flags.Given("addr") {
 			return errors.New("flag -addr does not go with -demo, which takes a free port: leave one of them out")
 		}
 		return serve.CheckAddr(o.addr)
 	})
+	return o, err
 }
 
 func (o options) run(ctx context.Context, stdout io.Writer) error {

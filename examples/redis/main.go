@@ -10,14 +10,14 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"github.com/keyrate/keyrate/examples/internal/serve"
 )
 
 func main() {
@@ -27,27 +27,14 @@ func main() {
 // atMost is how long all of it may take.
 const atMost = 5 * time.Second
 
-// run returns the exit status: 0, 1 for what went wrong, 2 for a bad flag.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("redis", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := serve.NewFlags("redis", "-redis redis://localhost:6379", stderr)
 	url := flags.String("redis", "", "the `URL` of a Redis, such as redis://localhost:6379; without it, one runs in this program")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		return 2 // Parse has said why
-	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "unexpected argument %q; the only flag is -redis URL\n", flags.Arg(0))
-		return 2
-	}
-	ctx, cancel := context.WithTimeout(ctx, atMost)
-	defer cancel()
-	if err := demonstrate(ctx, *url, stdout); err != nil {
-		fmt.Fprintln(stderr, "redis:", err)
-		return 1
-	}
-	return 0
+	return serve.Run(ctx, "redis", stderr, flags.Parse(args, nil), func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, atMost)
+		defer cancel()
+		return demonstrate(ctx, *url, stdout)
+	})
 }
 
 // demonstrate starts what is needed, compares, and stops it.

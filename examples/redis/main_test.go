@@ -72,7 +72,7 @@ func TestFaultsAreNamedAndTheFixShown(t *testing.T) {
 		{"-redis redis://" + nobody, 1, []string{"connect", "leave -redis out"}},
 		{"-redis localhost", 1, []string{"redis://"}},
 		{"-reds x", 2, []string{"-reds", "-redis"}},
-		{"redis://localhost", 2, []string{"redis://localhost", "-redis URL"}},
+		{"redis://localhost", 2, []string{"redis://localhost", "-redis redis://localhost:6379"}},
 		{"-h", 0, []string{"-redis URL"}},
 	} {
 		var out, errs bytes.Buffer

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -105,11 +104,12 @@ func TestServesUntilItEnds(t *testing.T) {
 	if err != nil {
 		t.Fatalf("ended with status %d: %v", <-status, err)
 	}
-	port := regexp.MustCompile(`http://localhost:(\d+)/export/orders`).FindSubmatch(text[:n])
-	if port == nil {
+	go func() { _, _ = io.Copy(io.Discard, out) }() // the end
+	address := regexp.MustCompile(`http://(127.0.0.1:\d+)/export/orders`).FindSubmatch(text[:n])
+	if address == nil {
 		t.Fatalf("no address in %q", text[:n])
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+net.JoinHostPort("127.0.0.1", string(port[1]))+"/export/orders", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+string(address[1])+"/export/orders", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
