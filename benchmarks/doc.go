@@ -1,9 +1,11 @@
-// Command benchmarks runs keyrate and other limiters on the same work, in one
-// run, and says how they compare.
+// Command benchmarks runs keyrate and other limiters on the same work, in one run, and
+// prints how they compare; or it compares keyrate with an older revision of itself:
 //
 //	go -C benchmarks run . memory|middleware|http|redis|outage ... [-quick] [-json FILE] [-plot DIR]
+//	go -C benchmarks run . against REV [memory|middleware|http ...]
 //
-// A [suite] is a kind of work. Every library works in a child process of its own,
-// so that no heap disturbs another; the children take turns within each round,
-// and what is reported is the median of the rounds. README.md says how to read it.
+// A suite is a kind of work; each is a package in internal, of the same name. Every library
+// works in a child process of its own, so that no heap disturbs another. The children take
+// turns within each round, and the report has the medians of all rounds. README.md says how
+// to read it. Package against does the second command, package report prints and draws.
 package main

@@ -12,29 +12,28 @@ import (
 	"time"
 )
 
-// childVariable, in the environment, makes the program a child: a process that
-// does one library's work as it is told, line by line, until its standard input
-// ends, as it does when the parent is gone.
+// childVariable, in the environment, makes the program a child. Its value is the kind. A
+// child answers each line of its standard input, which ends when the parent does.
 const childVariable = "KEYRATE_BENCHMARKS_CHILD"
 
-// A Worker is what a child does: set up with the first line, it answers each
-// line after that.
+// A Worker does the work of a child: SetUp gets the first line, Do each line after that and
+// returns the answer.
 type Worker interface {
 	SetUp(args json.RawMessage) error
 	Do(args json.RawMessage) (any, error)
 }
 
-// A Kinds maps the names of kinds of child to functions that make their workers.
+// Kinds maps the names of kinds of child to functions that make their workers.
 type Kinds map[string]func() Worker
 
-// A reply is a child's line.
+// A reply is a line that a child writes.
 type reply struct {
 	Error string          `json:"error,omitempty"`
 	Value json.RawMessage `json:"value,omitempty"`
 }
 
-// Serve does the work of a child if this process is one, on its standard input and
-// output, and returns its exit code; or it reports that the process is no child.
+// Serve does the work of a child if this process is one, on its standard input and output,
+// and returns its exit code. Otherwise it reports that the process is no child.
 func Serve(workers Kinds) (code int, isChild bool) {
 	kind, isChild := os.LookupEnv(childVariable)
 	if !isChild {
@@ -55,7 +54,7 @@ func work(hire func() Worker, in io.Reader, out io.Writer) int {
 	for first := true; ; first = false {
 		var args json.RawMessage
 		if err := decoder.Decode(&args); err != nil {
-			return 0 // the parent is done, or gone
+			return 0 // the parent is done, or has ended
 		}
 		var value any
 		var err error
@@ -77,7 +76,7 @@ func work(hire func() Worker, in io.Reader, out io.Writer) int {
 	}
 }
 
-// A Child is a child process, seen from its parent.
+// A Child is a child process, as its parent sees it.
 type Child struct {
 	Name    string
 	command *exec.Cmd

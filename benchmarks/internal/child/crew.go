@@ -10,7 +10,7 @@ import (
 // A Crew is a child for each of several libraries that are compared.
 type Crew []*Child
 
-// A Post is a child to be: its library's name and its first line.
+// A Post describes a child that Hire starts: its name and its first line.
 type Post struct {
 	Name string
 	Args any
@@ -36,8 +36,8 @@ func Hire(ctx context.Context, kind string, posts []Post) (Crew, error) {
 	return c, nil
 }
 
-// Round lets each child work once, one after the other, beginning with another
-// one each time so that no place in the order is always the same library's.
+// Round lets each child work once, one after the other. Round n begins with child n, so
+// that no library has the same place in each round.
 func (c Crew) Round(n int, work func(*Child) error) error {
 	for i := range c {
 		if err := work(c[(i+n)%len(c)]); err != nil {

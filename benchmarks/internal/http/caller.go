@@ -14,9 +14,8 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
-// A Caller is one connection, over which it sends one request after the other. It
-// is no http.Client: the less the load generator costs, the more there is left for
-// the server that is measured.
+// A Caller sends one request after the other over one connection. It is no http.Client: the
+// less the load generator costs, the more is left for the server that is measured.
 type Caller struct {
 	Connection net.Conn
 	reader     *bufio.Reader
@@ -24,6 +23,7 @@ type Caller struct {
 	key        []byte // where it is in the request
 }
 
+// Dial connects to a server.
 func Dial(ctx context.Context, address string) (*Caller, error) {
 	connection, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -39,6 +39,7 @@ func Dial(ctx context.Context, address string) (*Caller, error) {
 	}, nil
 }
 
+// Close closes the connection.
 func (c *Caller) Close() { _ = c.Connection.Close() }
 
 // call sends one request with the key of that number, and reads the response,

@@ -11,9 +11,9 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// Suite is a real server on loopback, in a process of its own, in which each
-// request is limited: what it costs in processor time, how many it can serve in a
-// second, and how long they take.
+// Suite measures a real server on loopback, in a process of its own, that limits each
+// request: the processor time per request, how many it serves in a second, and how long
+// they take.
 var Suite = report.Suite{
 	Name:  "http",
 	Run:   runHTTP,

@@ -16,13 +16,14 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// A Target is a server, with connections to it that stay open.
+// A Target is a server and the connections to it, which stay open.
 type Target struct {
 	server  *child.Child
 	callers []*Caller
 	next    int // of the keys
 }
 
+// NewTarget connects to the server of a child, and makes one call over each connection.
 func NewTarget(ctx context.Context, server *child.Child) (*Target, error) {
 	var u usage
 	if err := server.Do("usage", &u); err != nil {
@@ -42,6 +43,7 @@ func NewTarget(ctx context.Context, server *child.Child) (*Target, error) {
 	return t, nil
 }
 
+// Close closes the connections.
 func (t *Target) Close() {
 	for _, c := range t.callers {
 		c.Close()

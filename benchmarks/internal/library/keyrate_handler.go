@@ -7,6 +7,7 @@ import (
 	"github.com/keyrate/keyrate/middleware"
 )
 
+// KeyrateHandler returns next behind keyrate's middleware.
 func KeyrateHandler(s Setting, next http.Handler) (http.Handler, error) {
 	l, err := keyrateLimiter(s)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Library is one of those that are compared.
+// A Library is one of the libraries that are compared.
 type Library struct {
 	Name string
 	Role Role
@@ -49,9 +49,9 @@ type Limiter interface {
 	Allow(key string) bool
 }
 
-// A Primer is a limiter that forgets a key as soon as its bucket is full again,
-// which with limits that allow everything is at once. So that its table is as
-// large as the others', prime takes half of what a key has beforehand.
+// A Primer is a limiter that forgets a key as soon as its bucket is full again. With limits
+// that allow every call that is at once, and its table would be smaller than the others'.
+// Prime therefore takes half of the tokens of a key beforehand.
 type Primer interface {
 	Prime(key string) error
 }
@@ -63,24 +63,24 @@ type Limit struct {
 	Per    time.Duration
 }
 
-// The limits of the cases. Nobody forgets a key during a run: a day is long.
+// The limits of the cases. Within a day no library forgets a key during a run.
 var (
 	Plenty = Limit{Tokens: 2_000_000_000, Per: 24 * time.Hour}
 	Once   = Limit{Tokens: 1, Per: 24 * time.Hour}
 )
 
-// A Setting is how a library is to be set up.
+// A Setting says how to set a library up.
 type Setting struct {
 	Limit Limit
 	// Two adds a second limit to each key. Only keyrate can.
 	Two bool
 	// Keys is how many keys there will be at once.
 	Keys int
-	// Presized says that libraries that can take the room for Keys beforehand
-	// shall: growth is not what is measured.
+	// Presized makes libraries allocate room for Keys beforehand if they can,
+	// because the growth is not measured.
 	Presized bool
-	// Forget is after what time a key that nobody uses is to be forgotten. 0
-	// means never in this run.
+	// Forget is the time after which a library must forget an unused key. 0 means
+	// never in this run.
 	Forget time.Duration
 }
 

@@ -86,15 +86,15 @@ func (r *reference) resize(n int) {
 	}
 }
 
-// clock does nothing but read the clock: the part of a decision that nobody who
-// decides by the present time can do without.
+// clock does nothing but read the clock: no limiter that decides by the present time can do
+// without that part of a decision.
 type clock struct{ start time.Time }
 
 func newClock(Setting) (Limiter, error) { return &clock{start: time.Now()}, nil }
 
 func (c *clock) Allow(string) bool { return time.Since(c.start) >= 0 }
 
-// machine does nothing at all: whatever wait is seen with it is the machine's.
+// machine does nothing at all: every wait that is measured with it is the machine's own.
 type machine struct{}
 
 func newMachine(Setting) (Limiter, error) { return machine{}, nil }

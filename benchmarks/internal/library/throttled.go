@@ -29,23 +29,24 @@ func throttledGCRA(s Setting) (*throttled.GCRARateLimiterCtx, error) {
 	if s.Forget > 0 {
 		keys = s.Keys
 	}
-	backend, err := memstore.NewCtx(keys)
+	store, err := memstore.NewCtx(keys)
 	if err != nil {
 		return nil, err
 	}
-	return ThrottledOn(backend, s.Limit)
+	return ThrottledOn(store, s.Limit)
 }
 
 // ThrottledAsShown is the limiter of its documentation.
-func ThrottledAsShown(backend throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLimiterCtx, error) {
-	return throttled.NewGCRARateLimiterCtx(backend, throttled.RateQuota{
+func ThrottledAsShown(store throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLimiterCtx, error) {
+	return throttled.NewGCRARateLimiterCtx(store, throttled.RateQuota{
 		MaxRate:  throttled.PerDuration(to.Tokens, to.Per),
 		MaxBurst: to.Tokens - 1,
 	})
 }
 
-func ThrottledOn(backend throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLimiterCtx, error) {
-	l, err := ThrottledAsShown(backend, to)
+// ThrottledOn is ThrottledAsShown with more attempts.
+func ThrottledOn(store throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateLimiterCtx, error) {
+	l, err := ThrottledAsShown(store, to)
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +56,10 @@ func ThrottledOn(backend throttled.GCRAStoreCtx, to Limit) (*throttled.GCRARateL
 	return l, nil
 }
 
+// ThrottledKey limits requests by their key.
 type ThrottledKey struct{}
 
+// Key returns the key of a request.
 func (ThrottledKey) Key(r *http.Request) string { return r.Header.Get(load.KeyHeader) }
 
 func throttledHandler(s Setting, next http.Handler) (http.Handler, error) {

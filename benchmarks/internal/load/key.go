@@ -60,6 +60,6 @@ func Shuffled(n int) []int {
 	return rand.New(rand.NewPCG(3, 4)).Perm(n)
 }
 
-// KeyHeader is the request header that holds the key. It is in canonical form, so
-// that nobody pays for making it so at each request.
+// KeyHeader is the request header that holds the key. It is in canonical form, so that no
+// library spends time on that.
 const KeyHeader = "X-Api-Key"

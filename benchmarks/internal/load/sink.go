@@ -2,19 +2,26 @@ package load
 
 import "net/http"
 
-// A Sink is a ResponseWriter that costs as little as one can: it remembers the
-// status and the headers, until it is cleared, and forgets the body.
+// A Sink is a ResponseWriter that costs as little as possible: it keeps the status and the
+// headers, until Clear, and drops the body.
 type Sink struct {
 	header http.Header
 	Status int
 }
 
+// NewSink returns an empty sink.
 func NewSink() *Sink { return &Sink{header: http.Header{}} }
 
-func (s *Sink) Header() http.Header         { return s.header }
-func (s *Sink) WriteHeader(status int)      { s.Status = status }
+// Header returns the headers so far.
+func (s *Sink) Header() http.Header { return s.header }
+
+// WriteHeader keeps the status.
+func (s *Sink) WriteHeader(status int) { s.Status = status }
+
+// Write drops the body.
 func (s *Sink) Write(b []byte) (int, error) { return len(b), nil }
 
+// Clear forgets the status and the headers.
 func (s *Sink) Clear() {
 	clear(s.header)
 	s.Status = 0

@@ -10,8 +10,8 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// Suite is decisions in the memory of one process: their time, what the
-// buckets weigh, and how long a caller may have to wait.
+// Suite measures decisions in the memory of one process: their time, the bytes per bucket,
+// and the longest wait of a caller.
 var Suite = report.Suite{
 	Name:  "memory",
 	Run:   runMemory,

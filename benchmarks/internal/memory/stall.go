@@ -69,8 +69,8 @@ func (w *stallWorker) SetUp(args json.RawMessage) error {
 
 const (
 	bystanderKeys = 1000
-	// bystanderPause is shorter than any wait that matters: whoever holds a lock
-	// for longer is found out, for then the bystander waits for it.
+	// bystanderPause is shorter than any wait that matters: if a caller holds a lock for
+	// longer, the bystander waits for it.
 	bystanderPause = 20 * time.Microsecond
 )
 

@@ -14,9 +14,8 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// Suite is each library's own middleware, over a handler that does
-// nothing, with a response that costs nothing: what a request pays beside the
-// server.
+// Suite measures each library's own middleware in front of a handler that does nothing, with
+// a response that costs nothing: what a request costs beside the server.
 var Suite = report.Suite{
 	Name:  "middleware",
 	Run:   runMiddleware,
@@ -27,7 +26,7 @@ var Suite = report.Suite{
 	},
 }
 
-// A handleCase is how many keys call, and what they are told.
+// A handleCase is how many keys call, and whether they are denied.
 type handleCase struct {
 	keys    int
 	verdict string
@@ -129,7 +128,7 @@ func (w *handleWorker) SetUp(args json.RawMessage) error {
 	for _, n := range load.Shuffled(w.Setting.Keys) {
 		w.keys = append(w.keys, load.NewKey(n))
 	}
-	// Who denies has allowed one call of each key before.
+	// A key is denied after one call that was allowed.
 	for _, denied := range []bool{false, w.Denied} {
 		if wrong := w.serve(w.limited, len(w.keys), load.Status(denied)); wrong > 0 {
 			return fmt.Errorf("%d of %d keys were not answered with %d", wrong, len(w.keys), load.Status(denied))

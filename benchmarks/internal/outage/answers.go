@@ -11,11 +11,11 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// answers are what callers were answered, and when.
+// answers counts the answers that callers got, with their latencies.
 type answers struct {
-	admitted, refused int
-	failed            int                     // 5xx, or no answer at all
-	latencies         *hdrhistogram.Histogram // in units of tick
+	admitted, denied int
+	failed           int                     // 5xx, or no answer at all
+	latencies        *hdrhistogram.Histogram // in units of tick
 }
 
 func newAnswers() answers {
@@ -28,7 +28,7 @@ func (a *answers) add(status int, latency time.Duration) {
 	case http.StatusOK:
 		a.admitted++
 	case http.StatusTooManyRequests:
-		a.refused++
+		a.denied++
 	default:
 		a.failed++
 	}
@@ -40,7 +40,7 @@ func joined(callers []answers) *answers {
 	all := newAnswers()
 	for _, a := range callers {
 		all.admitted += a.admitted
-		all.refused += a.refused
+		all.denied += a.denied
 		all.failed += a.failed
 		all.latencies.Merge(a.latencies)
 	}
@@ -51,12 +51,12 @@ func joined(callers []answers) *answers {
 func (a *answers) figures(took time.Duration) report.Figures {
 	quantile := func(q float64) float64 { return float64(a.latencies.ValueAtQuantile(q)) * redis.Tick.Seconds() * 1e6 }
 	return report.Figures{
-		"per_second": float64(a.admitted+a.refused) / took.Seconds(),
+		"per_second": float64(a.admitted+a.denied) / took.Seconds(),
 		"p50_us":     quantile(50),
 		"p99_us":     quantile(99),
 		"max_us":     quantile(100),
 		"admitted":   float64(a.admitted),
-		"calls":      float64(a.admitted + a.refused + a.failed),
+		"calls":      float64(a.admitted + a.denied + a.failed),
 		"failed":     float64(a.failed),
 	}
 }

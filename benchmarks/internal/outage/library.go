@@ -20,7 +20,7 @@ type outageLibrary struct {
 	open func(address string, to library.Limit, next http.Handler) (http.Handler, error)
 	// decide opens the library's call alone, with another client.
 	decide func(redis.Setting) (redis.Limiter, error)
-	// trips are the commands with each of which it goes to Redis, as INFO counts them.
+	// trips are the commands that each cost a trip to Redis, by their names in INFO.
 	trips []string
 }
 

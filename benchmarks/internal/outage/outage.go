@@ -12,8 +12,8 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// Suite is an HTTP API whose limits are kept on Redis, when that is at its worst:
-// it hangs, or one key is hammered.
+// Suite measures an HTTP API with its limits in Redis at the worst times: Redis hangs, or
+// many callers share one key.
 var Suite = report.Suite{
 	Name:  "outage",
 	Run:   runOutage,

@@ -13,7 +13,7 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// Every library, set up as the suite does it, must admit and refuse as asked.
+// Every library, set up as the suite does it, must admit and deny as asked.
 func TestOutageLibrariesDecide(t *testing.T) {
 	server := redis.Require(t)
 	bare := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
@@ -45,7 +45,7 @@ func TestOutageLibrariesDecide(t *testing.T) {
 	}
 }
 
-// What is wrong must be seen: a library that admits, refuses or fails all.
+// TestWrongAnswersAreCounted: a library that admits, denies or fails all calls is wrong.
 func TestWrongAnswersAreCounted(t *testing.T) {
 	p := hungPlan{time.Second, time.Second, time.Second}
 	for _, c := range []struct {
@@ -60,7 +60,7 @@ func TestWrongAnswersAreCounted(t *testing.T) {
 			return http.StatusTooManyRequests
 		}, false, false, false},
 		{"admits all", func(int) int { return http.StatusOK }, true, false, false},
-		{"refuses all", func(int) int { return http.StatusTooManyRequests }, false, true, false},
+		{"denies all", func(int) int { return http.StatusTooManyRequests }, false, true, false},
 		{"fails", func(int) int { return http.StatusInternalServerError }, false, true, true},
 		{"gives no answer", func(int) int { return 0 }, false, true, true},
 	} {
@@ -120,7 +120,7 @@ func TestOutageSuite(t *testing.T) {
 			}
 		}
 	}
-	// Nobody who waits for Redis is answered before it goes on; with a mirror all are.
+	// A caller that waits for Redis gets no answer before Redis resumes; with a mirror all do.
 	if theirs, own := figures[hungCase+" redis_rate"]["max_us"], figures[hungCase+" "+library.Ours]["p50_us"]; theirs < 1.2e6 || own > 50e3 {
 		t.Errorf("while Redis hung, redis_rate took %v µs at most and keyrate %v in the middle", theirs, own)
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
-// outageRedisRate is redis_rate in the middleware that people write for it, as it
-// brings none: an error is 500, and what is refused gets 429 with a line of text.
+// outageRedisRate is redis_rate in the middleware that people write for it, as it has none:
+// an error is a 500, and a denied call gets 429 with a line of text.
 func outageRedisRate(address string, to library.Limit, next http.Handler) (http.Handler, error) {
 	l := redis_rate.NewLimiter(defaultClient(address))
 	rate := redis_rate.Limit{Rate: to.Tokens, Burst: to.Tokens, Period: to.Per}

@@ -124,7 +124,7 @@ func (w *outageWorker) deciding(key int) func() int {
 	}
 }
 
-// givesWay is after how many calls a caller lets others on.
+// givesWay is the number of calls after which a caller yields.
 const givesWay = 16
 
 // hammerWith lets callers call again as soon as they have their answer.
@@ -136,8 +136,8 @@ func hammerWith(o outageOrder, newCaller func() func() int) (report.Figures, err
 		for n, now := 1, time.Now(); now.Before(deadline); n, now = n+1, time.Now() {
 			status := call()
 			found[i].add(status, time.Since(now))
-			// Whoever reads requests from a connection gives way, too. Here nobody would,
-			// for 10 ms, who does not ask Redis.
+			// A server that reads requests from connections yields, too. Without this a
+			// caller that does not ask Redis would run for 10 ms.
 			if n%givesWay == 0 {
 				runtime.Gosched()
 			}

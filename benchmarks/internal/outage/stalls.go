@@ -2,8 +2,8 @@ package outage
 
 import "time"
 
-// stalls are the times in which the machine, or this process, stood still: somebody
-// who wants to wake up in a millisecond sees how much later it was.
+// stalls measures for how long the machine, or this process, stood still: a goroutine that
+// sleeps for a millisecond sees how much later it wakes up.
 type stalls struct {
 	done chan struct{}
 	most chan time.Duration

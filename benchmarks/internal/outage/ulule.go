@@ -11,8 +11,7 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/load"
 )
 
-// outageUlule panics where Redis gives no answer: that is how its middleware tells of
-// an error unless it is told otherwise.
+// outageUlule panics when Redis gives no answer: the default of its middleware for an error.
 func outageUlule(address string, to library.Limit, next http.Handler) (http.Handler, error) {
 	backend, err := ululeredis.NewStore(defaultClient(address))
 	if err != nil {

@@ -9,11 +9,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// redisInfo is what Redis says of itself: the fields of INFO by name; of the
+// Info is what Redis says of itself: the fields of INFO by name; of the
 // statistics of each command, calls and usec as "evalsha.calls".
-type redisInfo map[string]float64
+type Info map[string]float64
 
-func ReadInfo(ctx context.Context, client *redis.Client) (redisInfo, error) {
+// ReadInfo asks Redis for INFO. The fields that every suite needs are in it.
+func ReadInfo(ctx context.Context, client *redis.Client) (Info, error) {
 	text, err := client.Info(ctx, "all").Result()
 	if err != nil {
 		return nil, err
@@ -27,8 +28,8 @@ func ReadInfo(ctx context.Context, client *redis.Client) (redisInfo, error) {
 	return info, nil
 }
 
-func parseInfo(text string) redisInfo {
-	info := redisInfo{}
+func parseInfo(text string) Info {
+	info := Info{}
 	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		command, ok := strings.CutPrefix(name, "cmdstat_")
@@ -44,14 +45,14 @@ func parseInfo(text string) redisInfo {
 	return info
 }
 
-func (i redisInfo) put(name, value string) {
+func (i Info) put(name, value string) {
 	if v, err := strconv.ParseFloat(value, 64); err == nil {
 		i[name] = v
 	}
 }
 
 // Since returns by how much the sum of some fields has grown.
-func (i redisInfo) Since(before redisInfo, names ...string) float64 {
+func (i Info) Since(before Info, names ...string) float64 {
 	sum := 0.0
 	for _, name := range names {
 		sum += i[name] - before[name]

@@ -9,6 +9,7 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
+// Keyrate is keyrate on Redis.
 type Keyrate struct {
 	Client  redis.UniversalClient
 	Limiter *ratelimit.Limiter
@@ -36,9 +37,11 @@ func openKeyrate(s Setting) (Limiter, error) {
 	return Keyrate{client, l}, err
 }
 
+// Allow takes one token.
 func (k Keyrate) Allow(ctx context.Context, key string) (bool, error) {
 	result, err := k.Limiter.Allow(ctx, key)
 	return result.Allowed, err
 }
 
+// Close closes the client.
 func (k Keyrate) Close() error { return k.Client.Close() }

@@ -12,16 +12,16 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// A redisLibrary is one of those that are compared on Redis.
+// A redisLibrary is one of the libraries that are compared on Redis.
 type redisLibrary struct {
 	name string
 	// base is the library of which this is a variant, with more connections than its
 	// documentation gives it; "" if it is none.
 	base string
 	open func(Setting) (Limiter, error)
-	// trips are the commands with each of which it goes to Redis, as INFO counts
-	// them. What a script calls is not among them, nor what shares a pipeline with
-	// one of them.
+	// trips are the commands that each cost a trip to Redis, by their names in INFO.
+	// Commands that a script calls, or that share a pipeline with one of these, are
+	// not among them.
 	trips []string
 	bare  bool // it only reads, and denies nothing
 }
@@ -33,6 +33,7 @@ const (
 	manyPipes    = "redis_rate (8 pipelines)"
 )
 
+// Scripts are the commands that run a script.
 var Scripts = []string{"evalsha", "eval"}
 
 // redisLibraries is every library, in the order of the tables.
@@ -65,12 +66,12 @@ type Setting struct {
 	Pool int
 }
 
-// options are those of a client as everybody makes one.
+// options are those that most programs use.
 func (s Setting) options() *redis.Options {
 	return &redis.Options{Network: s.Network, Addr: s.Address, PoolSize: s.Pool}
 }
 
-// defaultPool is how many connections a client opens that is not told.
+// defaultPool is how many connections a client opens by default.
 func defaultPool() int { return 10 * runtime.GOMAXPROCS(0) }
 
 // The limits on Redis. Where all is allowed a bucket is never full again during a

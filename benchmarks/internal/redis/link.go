@@ -33,7 +33,7 @@ type parcel struct {
 }
 
 // inTransit is how many parcels can be under way at once: more than there can be
-// connections, each of which has its request or its answer on the link.
+// connections, as each has at most one request or answer on the link.
 const inTransit = 1 << 14
 
 // startLink opens a link to a server on a socket.
@@ -46,8 +46,8 @@ func startLink(ctx context.Context, server string, delay time.Duration) (*link, 
 		address: listener.Addr().String(), server: server, delay: delay, listener: listener,
 		there: make(chan parcel, inTransit), back: make(chan parcel, inTransit),
 	}
-	// Who sleeps in the system keeps a P of the runtime's for up to 10 ms, in which
-	// nobody else would read.
+	// A goroutine that sleeps in the system keeps a P of the runtime for up to 10 ms. Two
+	// more let others read in that time.
 	l.procs = runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(l.procs + 2)
 	go deliver(l.there) // until the process ends
@@ -106,7 +106,7 @@ func deliver(way <-chan parcel) {
 			_ = p.to.Close()
 			continue
 		}
-		_, _ = p.to.Write(p.bytes) // an end that is gone says so to its reader
+		_, _ = p.to.Write(p.bytes) // the reader of this end finds out if it is closed
 	}
 }
 

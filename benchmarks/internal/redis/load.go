@@ -218,8 +218,8 @@ func (c redisCalls) figures() report.Figures {
 
 // hurry lets every caller call again as soon as it has its answer, at least once.
 // An answer that is not the one asked for ends the run. Calls without an answer are
-// no decisions, and are reported: keyrate gives up after 50 ms, of which a busy
-// machine can take more, the others after seconds.
+// no decisions, and are reported: keyrate gives up after 50 ms, which a busy machine can
+// exceed, the others after seconds.
 func (w *redisWorker) hurry(ctx context.Context, l Limiter, keys []string, o redisOrder, span time.Duration) (redisCalls, error) {
 	latencies := make([][]int64, o.Callers)
 	for i := range latencies {
@@ -267,8 +267,8 @@ func (w *redisWorker) hurry(ctx context.Context, l Limiter, keys []string, o red
 	return c, nil
 }
 
-// watchGoroutines looks now and then how many goroutines there are beyond those
-// there were, the callers' and its own. Stopped, it tells the most that it saw.
+// watchGoroutines counts the goroutines now and then, without those that exist before it,
+// the callers' and its own. stop returns the highest count.
 func watchGoroutines(callers int) (stop func() int) {
 	base := runtime.NumGoroutine() + callers + 1
 	done, found := make(chan struct{}), make(chan int)

@@ -13,6 +13,7 @@ type redisRate struct {
 	limit   redis_rate.Limit
 }
 
+// OpenRate opens redis_rate.
 func OpenRate(s Setting) (Limiter, error) {
 	client := redis.NewClient(s.options())
 	return newRedisRate(s, client, redis_rate.NewLimiter(client)), nil

@@ -11,8 +11,8 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
 )
 
-// Suite is decisions that processes share on one real Redis: how many of them
-// callers get done in a second, how long each takes, and what they cost Redis.
+// Suite measures decisions that nodes share on one real Redis: how many callers get in a
+// second, how long each takes, and what it costs Redis.
 var Suite = report.Suite{
 	Name:  "redis",
 	Run:   runRedis,
@@ -33,8 +33,8 @@ const (
 // linkDelay is that of the link in each direction.
 const linkDelay = 500 * time.Microsecond
 
-// manyCallers is so many that goroutines and connections tell whether they grow with
-// the callers.
+// manyCallers is so many that goroutines and connections show whether they grow with the
+// callers.
 const manyCallers = 1000
 
 // A redisCase is so many callers who ask at once.
@@ -72,8 +72,8 @@ func redisCases(denied, quick bool) []redisCase {
 	return cases
 }
 
-// takes tells whether a library is measured in a case: a variant where it may do
-// better than the library itself.
+// takes reports whether a library is measured in a case. A variant is measured where it may
+// do better than the library itself.
 func (l redisLibrary) takes(c redisCase) bool {
 	if l.bare && c.denied {
 		return false

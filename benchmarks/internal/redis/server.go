@@ -16,8 +16,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Server is a real Redis of the suite's own: on a free port of the loopback
-// and on a socket, in a folder that goes with it, and saving nothing.
+// A Server is a real Redis of the suite's own, on a free port of loopback and on a socket.
+// It saves nothing, and its folder is removed with it.
 type Server struct {
 	TCP    string // host:port
 	socket string // a path
@@ -37,7 +37,7 @@ func Start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, errNoRedis
 	}
-	// Between the choice of the port and its use somebody else may take it.
+	// Another program may take the port between its choice and its use.
 	var errs []error
 	for range 3 {
 		s, err := tryRedis(ctx, path)
@@ -103,10 +103,11 @@ func (s *Server) ready(ctx context.Context) error {
 	}
 }
 
-// Hang stops the process in its tracks: its connections stay open, and nobody is
-// answered until resume.
+// Hang stops the process: its connections stay open, and no call gets an answer until
+// Resume.
 func (s *Server) Hang() error { return s.server.Signal(syscall.SIGSTOP) }
 
+// Resume lets a process that hangs go on.
 func (s *Server) Resume() error { return s.server.Signal(syscall.SIGCONT) }
 
 // close ends the server and removes its folder.
@@ -117,7 +118,7 @@ func (s *Server) Close() error {
 	return errors.Join(err, os.RemoveAll(s.folder))
 }
 
-// freeAddress returns an address of the loopback on which nobody listens.
+// freeAddress returns an address of loopback that is free.
 func freeAddress(ctx context.Context) (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

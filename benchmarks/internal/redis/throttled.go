@@ -15,6 +15,7 @@ type redisThrottled struct {
 	limiter *throttled.GCRARateLimiterCtx
 }
 
+// OpenThrottled opens throttled, with as many attempts as many callers on one key need.
 func OpenThrottled(s Setting) (Limiter, error) {
 	client := redis.NewClient(s.options())
 	backend, err := goredisstore.NewCtx(client, "throttled:")

@@ -13,6 +13,7 @@ type redisUlule struct {
 	limiter *ululelimiter.Limiter
 }
 
+// OpenUlule opens ulule/limiter.
 func OpenUlule(s Setting) (Limiter, error) {
 	client := redis.NewClient(s.options())
 	backend, err := ululeredis.NewStore(client)

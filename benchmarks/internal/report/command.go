@@ -112,7 +112,7 @@ func Command(ctx context.Context, suites []Suite, args []string, out, log io.Wri
 	return nil
 }
 
-// report writes what a suite found: JSON lines, tables, goals and plots.
+// report writes the figures of a suite: JSON lines, tables, goals and plots.
 func report(s Suite, r *Session, plots string, lines, tables io.Writer) error {
 	encoder := json.NewEncoder(lines)
 	encoder.SetEscapeHTML(false)
@@ -138,7 +138,7 @@ func report(s Suite, r *Session, plots string, lines, tables io.Writer) error {
 	return nil
 }
 
-// processor names the processor, where the system tells.
+// processor returns the name of the processor, if the system has it.
 func processor() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

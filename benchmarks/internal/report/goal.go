@@ -9,7 +9,7 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
-// A Goal is a figure that keyrate sets itself, and what it came to.
+// A Goal is a figure that keyrate aims at, and what was measured.
 type Goal struct {
 	What string
 	Want string // such as "<= 0.75 x the fastest other"
@@ -17,7 +17,7 @@ type Goal struct {
 	Met  bool
 }
 
-// writeGoals prints a line per goal. It is a report: nothing fails by it.
+// writeGoals prints a line per goal. A goal that is missed fails nothing.
 func writeGoals(w io.Writer, suite string, goals []Goal) {
 	if len(goals) == 0 {
 		return

@@ -33,6 +33,7 @@ func KeyCount(n int) string {
 	return Count(n) + " keys"
 }
 
+// Verdict returns the word for a case whose calls are denied, or allowed.
 func Verdict(denied bool) string {
 	if denied {
 		return "deny"

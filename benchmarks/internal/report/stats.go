@@ -2,7 +2,7 @@ package report
 
 import "slices"
 
-// Median returns the middle of the samples, of which there must be at least one.
+// Median returns the middle of the samples, which must not be empty.
 func Median(samples []float64) float64 {
 	sorted := slices.Sorted(slices.Values(samples))
 	n := len(sorted)
@@ -24,10 +24,10 @@ func spread(samples []float64) float64 {
 	return (sorted[len(sorted)-1-outer] - sorted[outer]) / 2 / m
 }
 
-// Ratio returns how many times b the figure a is, by their medians: so that it can
-// be checked by what is printed.
+// Ratio returns the median of a divided by the median of b, so that a reader can check it
+// with the printed medians.
 func Ratio(a, b []float64) float64 { return Median(a) / Median(b) }
 
-// Floor returns the whole number of n per call: what the measurement itself
-// allocates is no part of a call.
+// Floor returns the whole number of n per call: what the measurement itself allocates is
+// not part of a call.
 func Floor(n uint64, calls int) float64 { return float64(n / uint64(calls)) }

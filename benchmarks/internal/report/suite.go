@@ -22,7 +22,7 @@ type Suite struct {
 	Workers child.Kinds
 }
 
-// A Session is one run of a suite: what was asked for and what was found.
+// A Session is one run of a suite: what the command line selects, and the measurements.
 type Session struct {
 	Quick        bool           // fewer and shorter rounds
 	cases        *regexp.Regexp // of those that run
@@ -32,7 +32,7 @@ type Session struct {
 	Measurements []*measurement
 }
 
-// Add takes the figures of one round.
+// Add adds the figures of one round.
 func (s *Session) Add(suite, kase, library string, round Figures) {
 	m := s.Find(kase, library)
 	if m == nil {
@@ -54,7 +54,7 @@ func (s *Session) Find(kase, library string) *measurement {
 	return nil
 }
 
-// Wants tells whether the command line selects a case.
+// Wants reports whether the command line selects a case.
 func (s *Session) Wants(kase string) bool { return s.cases.MatchString(kase) }
 
 // Selected returns those of the libraries that the command line selects.
@@ -65,7 +65,7 @@ func (s *Session) Selected(all []library.Library) []library.Library {
 	return slices.DeleteFunc(slices.Clone(all), func(l library.Library) bool { return !slices.Contains(s.Libraries, l.Name) })
 }
 
-// Logf tells whoever waits what is going on.
+// Logf prints what is measured now.
 func (s *Session) Logf(format string, args ...any) {
 	fmt.Fprintf(s.log, "%4.0f s  %s\n", time.Since(s.started).Seconds(), fmt.Sprintf(format, args...))
 }

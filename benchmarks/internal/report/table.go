@@ -71,8 +71,8 @@ func times(r float64) string {
 	}
 }
 
-// WriteAligned prints lines of cells: the first column to the left, the others to
-// the right.
+// WriteAligned prints lines of cells. It aligns the first column to the left and the
+// others to the right.
 func WriteAligned(w io.Writer, lines [][]string) {
 	var widths []int
 	for _, line := range lines {

@@ -68,8 +68,8 @@ type timelineSource struct{ column, label string }
 // timelineSources are in the order in which they are stacked.
 var timelineSources = [4]timelineSource{
 	{"store", "Redis decided"},
-	{"knowledge", "refused by what is known, without asking Redis"},
-	{"share", "decided here, as Redis was away"},
+	{"knowledge", "denied by what is known, without asking Redis"},
+	{"share", "decided here, as Redis was unavailable"},
 	{"failed", "not decided"},
 }
 

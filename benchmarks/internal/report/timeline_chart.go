@@ -10,8 +10,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// A timelineChart draws what callers saw while Redis came and went: above, who decided
-// their calls, stacked; below, the slowest answer of each step.
+// A timelineChart draws what callers saw while Redis failed and came back: above, who
+// decided their calls, stacked; below, the slowest answer of each step.
 type timelineChart struct{ steps []step }
 
 // The measures of the chart, in points.
@@ -34,8 +34,8 @@ var stackColors = [4]color.Color{
 	color.RGBA{R: 0xb0, G: 0x2a, B: 0x2a, A: 0xff},
 }
 
-// awayColor lies behind the phases in which Redis answers nobody.
-var awayColor = color.RGBA{R: 0xf4, G: 0xee, B: 0xe8, A: 0xff}
+// downColor lies behind the phases in which Redis does not answer.
+var downColor = color.RGBA{R: 0xf4, G: 0xee, B: 0xe8, A: 0xff}
 
 func (c *timelineChart) size() (width, height vg.Length) {
 	return timelineWidth, 2*margin + titleHeight + legendHeight + phaseHeight + stackHeight + timelineGap + latencyHeight + timelineBottom
@@ -99,7 +99,7 @@ func (c *timelineChart) phases(canvas draw.Canvas, top, bottom vg.Length) {
 		}
 		left, right := c.x(c.steps[begin].from), c.x(c.steps[end-1].to)
 		if name := c.steps[begin].redis; !strings.HasPrefix(name, "well") && !strings.HasPrefix(name, "back") {
-			canvas.SetColor(awayColor)
+			canvas.SetColor(downColor)
 			canvas.Fill(rectangle(left, bottom, right-left, top-bottom))
 		}
 		canvas.SetColor(rule)

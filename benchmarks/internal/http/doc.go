@@ -1,0 +1,2 @@
+// Package http measures a server of net/http on loopback.
+package http

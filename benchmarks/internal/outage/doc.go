@@ -1,0 +1,2 @@
+// Package outage measures an HTTP API while Redis hangs, or while many callers share one key.
+package outage

@@ -1,0 +1,2 @@
+// Package redis measures decisions in Redis, and starts the servers for that.
+package redis
