@@ -50,6 +50,9 @@ func TestChecked(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("needs git")
+	}
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{
 		"a.go": "package a\n\n// hardly\n",              // prose:ok
