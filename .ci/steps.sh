@@ -29,13 +29,24 @@ step() {
 	steps=$((steps + 1))
 	current="$steps: $1"
 	printf '\n==== %s (after %d s) ====\n' "$current" "$((SECONDS - started))"
-	local began=$SECONDS
+	local began=$SECONDS cpu
+	cpu_seconds
 	"${@:2}"
-	times+=("$(printf '%5d s  %s' "$((SECONDS - began))" "$current")")
+	cpu=$spent
+	cpu_seconds
+	times+=("$(printf '%5d s %5d s of CPU  %s' "$((SECONDS - began))" "$((spent - cpu))" "$current")")
+}
+
+# cpu_seconds sets spent to the seconds of CPU that the commands of this shell have used.
+spent=0
+cpu_seconds() {
+	local file=$tmp/cpu.$BASHPID
+	times >"$file" # not in a subshell, whose own times it would print
+	spent=$(awk -F '[ ms]+' 'NR == 2 { print int($1 * 60 + $2 + $3 * 60 + $4) }' "$file")
 }
 
 # Steps in the background run one after the other. Number n prints to $tmp/lane/n, and has ended when there is
-# $tmp/lane/n.end, with its status and its seconds. Its output is printed whole, between two steps.
+# $tmp/lane/n.end, with its status, its seconds and those of CPU. Its output is printed whole, between two steps.
 lane_names=()
 lane_commands=()
 lane_reported=0
@@ -60,13 +71,16 @@ run_lane() {
 	set +e
 	local n
 	for n in "${!lane_names[@]}"; do
-		local began=$SECONDS status
+		local began=$SECONDS status cpu
+		cpu_seconds
+		cpu=$spent
 		(
 			set -e
 			eval "${lane_commands[n]}"
 		) >"$tmp/lane/$n" 2>&1
 		status=$?
-		printf '%d %d\n' "$status" "$((SECONDS - began))" >"$tmp/lane/end"
+		cpu_seconds
+		printf '%d %d %d\n' "$status" "$((SECONDS - began))" "$((spent - cpu))" >"$tmp/lane/end"
 		mv "$tmp/lane/end" "$tmp/lane/$n.end"
 		[ "$status" -eq 0 ] || return
 	done
@@ -74,17 +88,17 @@ run_lane() {
 
 # report_background prints what has ended since it was last called. If one failed, so does the run.
 report_background() {
-	local n status seconds
+	local n status seconds cpu
 	while [ "$lane_reported" -lt "${#lane_names[@]}" ] && [ -e "$tmp/lane/$lane_reported.end" ]; do
 		n=$lane_reported
 		lane_reported=$((lane_reported + 1))
-		read -r status seconds <"$tmp/lane/$n.end"
+		read -r status seconds cpu <"$tmp/lane/$n.end"
 		steps=$((steps + 1))
 		current="$steps: ${lane_names[n]}"
 		printf '\n==== %s (in the background, ended by %d s) ====\n' "$current" "$((SECONDS - started))"
 		cat "$tmp/lane/$n"
 		[ "$status" -eq 0 ] || exit "$status"
-		times+=("$(printf '%5d s  %s, in the background' "$seconds" "$current")")
+		times+=("$(printf '%5d s %5d s of CPU  %s, in the background' "$seconds" "$cpu" "$current")")
 	done
 	[ "$lane_reported" -lt "${#lane_names[@]}" ] || chrt --other -p 0 $$ 2>/dev/null || true
 }
