@@ -37,18 +37,19 @@ func (h *handler) deny(w http.ResponseWriter, r *http.Request, call *gate.Call) 
 // slow, or gone.
 func (h *handler) tooMany(w http.ResponseWriter, r *http.Request, call *gate.Call) {
 	dst := w.Header()
-	h.reply.Denied(dst, &call.Result, call.Wait)
+	denial := h.reply.Denied(&call.Result, call.Wait)
+	denial.SetHeaders(dst)
 	if h.config.Denied != nil {
 		linger(w, r)
 		if h.denied(w, r, &call.Result) {
 			return
 		}
-		h.reply.Denied(dst, &call.Result, call.Wait) // Denied may have changed them
+		denial.SetHeaders(dst) // Denied may have changed them
 		delete(dst, "Content-Encoding")
 		delete(dst, "Transfer-Encoding")
 	}
 	body, _ := bodies.Get().(*[384]byte)
-	respond(w, r, http.StatusTooManyRequests, h.reply.AppendBody(body[:0], &call.Result, call.Wait))
+	respond(w, r, http.StatusTooManyRequests, denial.AppendBody(body[:0]))
 	bodies.Put(body) // a Writer must not keep what it is given: see io.Writer
 }
 

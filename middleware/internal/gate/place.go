@@ -17,7 +17,7 @@ func (g *Gate[C]) wait(of C, key string, result *ratelimit.Result) time.Duration
 		return wait
 	}
 	if g.places != nil {
-		wait = g.places.wait(g.config.Peer(of), key, result)
+		wait = g.places.wait(g.config.Peer(of), key, result.Limit(), result.Cost(), wait)
 	}
 	return g.jittered(max(wait, time.Microsecond))
 }
@@ -53,20 +53,20 @@ func newPlaces() *places {
 	return &places{start: time.Now(), seed: maphash.MakeSeed(), index: map[uint64]int{}}
 }
 
-// wait returns how long a denied client should wait: at least result.RetryAfter(), and at most
-// one refill of the bucket longer.
-func (p *places) wait(peer, key string, result *ratelimit.Result) time.Duration {
+// wait returns how long a denied client should wait if the bucket has room after wait: at
+// most one refill of the bucket longer.
+func (p *places) wait(peer, key string, l ratelimit.Limit, cost int, wait time.Duration) time.Duration {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
-	_, _ = h.WriteString(result.Limit().Name)
+	_, _ = h.WriteString(l.Name)
 	_ = h.WriteByte(0) // no name contains one
 	_, _ = h.WriteString(key)
 	conn := uint64(1) << (maphash.String(p.seed, peer) % 64)
 	d := denial{
-		wait:   result.RetryAfter(),
-		cost:   Refill(result.Limit(), result.Cost()),
-		token:  Refill(result.Limit(), 1),
-		refill: Refill(result.Limit(), result.Limit().Burst),
+		wait:   wait,
+		cost:   Refill(&l, cost),
+		token:  Refill(&l, 1),
+		refill: Refill(&l, l.Burst),
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

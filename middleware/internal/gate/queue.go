@@ -76,7 +76,7 @@ func (q *queue) crowded(d denial) bool {
 
 // Refill returns the time in which n tokens come back, n * Period / Rate, rounded up to a
 // microsecond. n is at most l.Burst: with a valid limit that is at most ten years.
-func Refill(l ratelimit.Limit, n int) time.Duration {
+func Refill(l *ratelimit.Limit, n int) time.Duration {
 	n = min(max(n, 0), l.Burst)
 	hi, lo := bits.Mul64(uint64(n), uint64(l.Period/time.Microsecond))
 	quo, rem := bits.Div64(hi, lo, uint64(l.Rate))

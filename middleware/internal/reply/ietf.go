@@ -29,14 +29,13 @@ import (
 // The draft allows parameters that begin with the name of their vendor. Other clients ignore
 // it; package transport uses it to send as fast as the limit allows.
 
-// appendPolicyField appends the value of RateLimit-Policy when limits[deciding]
-// decides.
-func appendPolicyField(b []byte, limits []ratelimit.Limit, deciding int) []byte {
-	b = appendPolicy(b, limits[deciding])
+// appendPolicyField appends the value of RateLimit-Policy. The first limit decides.
+func appendPolicyField(b []byte, limits []ratelimit.Limit) []byte {
 	for i, l := range limits {
-		if i != deciding {
-			b = appendPolicy(append(b, ", "...), l)
+		if i > 0 {
+			b = append(b, ", "...)
 		}
+		b = appendPolicy(b, l)
 	}
 	return b
 }
@@ -46,7 +45,7 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 	b = append(b, ";q="...)
 	b = appendInteger(b, int64(l.Burst))
 	b = append(b, ";w="...)
-	exact := gate.Refill(l, l.Burst)
+	exact := gate.Refill(&l, l.Burst)
 	window := max(1, ceilSeconds(exact))
 	b = appendInteger(b, window)
 	if whole := time.Duration(window) * time.Second; whole > exact && whole-exact >= exact/20 {
@@ -59,44 +58,37 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 // appendRateLimitField appends the value of RateLimit. remaining is what remains of the
 // limit that decides, as text, and retry the wait of the response in seconds, or negative
 // if it has none.
-func appendRateLimitField(b []byte, words *wording, r *ratelimit.Result, remaining []byte, retry int64) []byte {
-	b = append(b, words.states[0]...)
-	if r.Remaining() <= maxInteger {
-		b = append(b, remaining...) // saves formatting it again
-	} else {
-		b = appendInteger(b, maxInteger)
-	}
-	b = append(b, ";t="...)
-	if retry < 0 {
-		retry = lasts(r, 0, r.Limit(), r.Remaining())
-	}
-	b = strconv.AppendInt(b, retry, 10)
-	for i := 1; i < r.Len(); i++ {
-		s := r.State(i)
-		b = append(b, ", "...)
-		b = append(b, words.states[i]...)
-		b = appendInteger(b, int64(s.Remaining))
-		b = append(b, ";t="...)
-		if s.Violated && s.RetryAfter != gcra.Never {
-			b = appendInteger(b, max(1, ceilSeconds(s.RetryAfter)))
-		} else {
-			b = appendInteger(b, lasts(r, i, s.Limit, s.Remaining))
+func appendRateLimitField(b []byte, s *state, remaining []byte, retry int64) []byte {
+	for i, item := range s.words.items {
+		l := &s.limits[i]
+		if i > 0 {
+			b = append(b, ", "...)
 		}
+		b = append(b, item...)
+		if i == 0 && l.remaining <= maxInteger {
+			b = append(b, remaining...) // saves formatting it again
+		} else {
+			b = appendInteger(b, int64(l.remaining))
+		}
+		b = append(b, ";t="...)
+		var t int64
+		switch {
+		case i == 0 && retry >= 0:
+			t = retry
+		case l.violated && l.retry != gcra.Never:
+			t = ceilSeconds(l.retry)
+		case l.remaining > 0:
+			t = ceilSeconds(gate.Refill(&s.words.limits[i], l.remaining))
+		default:
+			t = ceilSeconds(s.result.NextAfter(i))
+		}
+		b = strconv.AppendInt(b, max(1, t), 10)
 	}
 	return b
 }
 
-// lasts returns the t of the i-th limit if it is not violated: the seconds in which the
-// remaining tokens come back or, if none remains, until the next one; at least 1.
-func lasts(r *ratelimit.Result, i int, l ratelimit.Limit, remaining int) int64 {
-	if remaining > 0 {
-		return max(1, ceilSeconds(gate.Refill(l, remaining)))
-	}
-	return max(1, ceilSeconds(r.NextAfter(i)))
-}
-
-// appendState appends the beginning of a limit's item in RateLimit, up to what remains.
-func appendState(b []byte, l ratelimit.Limit) []byte {
+// appendItem appends the beginning of a limit's item in RateLimit, up to what remains.
+func appendItem(b []byte, l ratelimit.Limit) []byte {
 	return append(appendString(b, l.Name), ";r="...)
 }
 

@@ -4,10 +4,8 @@ package reply
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // A Reply writes the responses of one limiter. It keeps the text that the responses of a
@@ -26,62 +24,33 @@ func New(period bool, reset ResetForm) *Reply {
 // Allowed sets the headers of an allowed call, unless h has the headers of an outer limiter
 // with as little remaining, or less. So a client gets one set of headers.
 func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
+	s := p.describe(r)
 	if len(h) > 0 {
-		if Tighter(h, r.Remaining()) {
+		if Tighter(h, s.limits[0].remaining) {
 			return
 		}
 		delete(h, Reset)
 	}
 	var space [128]byte
 	var f fields
-	f.set(h, string(p.limits(h, &f, space[:0], r, -1)))
+	f.set(h, string(p.headers(h, &f, space[:0], &s, -1)))
 }
 
-// Denied sets the headers of a denied call and of its body: see AppendBody. wait is the
-// time until the client may come back, or gcra.Never.
-func (p *Reply) Denied(h map[string][]string, r *ratelimit.Result, wait time.Duration) {
-	if len(h) > 0 {
-		delete(h, Reset) // an outer limiter's
-	}
-	Problem(h)
-	var space [128]byte
-	var f fields
-	if wait == gcra.Never {
-		f.set(h, string(p.limits(h, &f, space[:0], r, -1)))
-		return
-	}
-	seconds := ceilSeconds(wait)
-	b := p.limits(h, &f, space[:0], r, seconds)
-	b = strconv.AppendInt(b, seconds, 10)
-	f.end(RetryAfter, b)
-	b = strconv.AppendInt(b, ceil(wait, time.Millisecond), 10)
-	f.end(RetryAfterMs, b)
-	f.set(h, string(b))
-}
-
-// limits sets the headers that are the same in every response of a policy, and adds the
+// headers sets the headers that are the same in every response of a policy, and adds the
 // others to f, with their values appended to b. retry is the wait of the response in
 // seconds, or negative if it has none.
-func (p *Reply) limits(h map[string][]string, f *fields, b []byte, r *ratelimit.Result, retry int64) []byte {
-	words := p.wordings.of(r)
-	h[Policy] = words.policies
-	h[Limit] = words.limit
-	b = strconv.AppendInt(b, int64(r.Remaining()), 10)
+func (p *Reply) headers(h map[string][]string, f *fields, b []byte, s *state, retry int64) []byte {
+	h[Policy] = s.words.policies
+	h[Limit] = s.words.limit
+	b = strconv.AppendInt(b, int64(s.limits[0].remaining), 10)
 	f.end(Remaining, b)
-	b = appendRateLimitField(b, words, r, b, retry)
+	b = appendRateLimitField(b, s, b, retry)
 	f.end(RateLimit, b)
 	if p.reset != ResetOff {
-		b = appendReset(b, p.reset, r.ResetAfter())
+		b = appendReset(b, p.reset, s.result.ResetAfter())
 		f.end(Reset, b)
 	}
 	return b
-}
-
-// Unavailable sets the headers of a call that is denied because the limiter could not
-// decide, with the body UnavailableBody.
-func Unavailable(h map[string][]string, wait time.Duration) {
-	Problem(h)
-	h[RetryAfter] = []string{strconv.FormatInt(ceilSeconds(wait), 10)}
 }
 
 // Tighter reports whether h has the headers of an outer limiter with as little remaining,

@@ -28,7 +28,8 @@ func TestReply(t *testing.T) {
 		if r, err = limiter.Allow(t.Context(), "k"); err != nil {
 			t.Fatal(err)
 		}
-		p.Denied(denied, &r, 90*time.Second)
+		denial := p.Denied(&r, 90*time.Second)
+		denial.SetHeaders(denied)
 		for _, c := range []struct{ name, allowed, denied string }{
 			{reply.Policy, `"default";q=1;w=60`, `"default";q=1;w=60`},
 			{reply.RateLimit, `"default";r=0;t=60`, `"default";r=0;t=90`},
@@ -56,7 +57,7 @@ func TestReply(t *testing.T) {
 		const want = `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Quota Exceeded","status":429,` +
 			`"detail":"Rate limit of 1 request per 1m exceeded; retry after 1m30s.","violated-policies":["default"],` +
 			`"limits":[{"policy":"default","limit":1,"period":"1m","remaining":0}],"retry_after_ms":90000}` + "\n"
-		if got := string(p.AppendBody(nil, &r, 90*time.Second)); got != want {
+		if got := string(denial.AppendBody(nil)); got != want {
 			t.Errorf("body %s\nwant %s", got, want)
 		}
 		if !reply.Tighter(denied, 0) || reply.Tighter(denied, -1) || reply.Tighter(map[string][]string{}, 0) {

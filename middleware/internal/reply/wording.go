@@ -1,6 +1,7 @@
 package reply
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -11,11 +12,12 @@ import (
 // A wording is the text that responses about one policy have in common while the same one
 // of its limits decides. It is written once, not for every request.
 type wording struct {
-	policies []string // RateLimit-Policy
-	limit    []string // X-Rate-Limit-Limit
-	detail   string   // the beginning of a 429 body
-	objects  []string // the limits in that body, the deciding one first, up to what remains
-	states   []string // the same in RateLimit
+	limits   []ratelimit.Limit // the deciding one first
+	policies []string          // RateLimit-Policy
+	limit    []string          // X-Rate-Limit-Limit
+	items    []string          // of limits in RateLimit, up to what remains
+	detail   string            // the beginning of a 429 body
+	objects  []string          // of limits in that body, up to what remains
 }
 
 // maxWordings bounds the memory of a program that makes new policies all the time.
@@ -30,11 +32,10 @@ type wordings struct {
 	count  atomic.Int64
 }
 
-// worded is a policy with its wordings.
+// worded is a policy with its wordings, one for each limit that may decide.
 type worded struct {
 	policy *ratelimit.Policy
-	limits []ratelimit.Limit
-	texts  []wording // texts[i] if limits[i] decides
+	texts  []wording
 }
 
 // of returns the wording for a result that is not exempt.
@@ -44,11 +45,15 @@ func (w *wordings) of(r *ratelimit.Result) *wording {
 	if found == nil || found.policy != p {
 		found = w.find(p)
 	}
-	i := 0
-	for i < len(found.limits)-1 && found.limits[i].Name != r.Limit().Name {
-		i++
+	if len(found.texts) > 1 {
+		name := r.Limit().Name
+		for i := range found.texts {
+			if found.texts[i].limits[0].Name == name {
+				return &found.texts[i]
+			}
+		}
 	}
-	return &found.texts[i]
+	return &found.texts[0]
 }
 
 // find looks up a policy that is not the first one, or writes its wordings.
@@ -58,25 +63,20 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 			return found
 		}
 	}
-	limits := p.Limits()
-	found := &worded{policy: p, limits: limits, texts: make([]wording, len(limits))}
-	for i, l := range limits {
+	found := &worded{policy: p}
+	for i, l := range p.Limits() {
+		limits := slices.Insert(slices.Delete(p.Limits(), i, i+1), 0, l)
 		words := wording{
-			policies: []string{string(appendPolicyField(nil, limits, i))},
+			limits:   limits,
+			policies: []string{string(appendPolicyField(nil, limits))},
 			limit:    []string{w.limitHeader(l)},
 			detail:   string(appendDetail(nil, l)),
 		}
-		for j := range limits {
-			switch { // the deciding one first
-			case j == 0:
-				j = i
-			case j <= i:
-				j--
-			}
-			words.objects = append(words.objects, string(appendObject(nil, limits[j])))
-			words.states = append(words.states, string(appendState(nil, limits[j])))
+		for _, l := range limits {
+			words.items = append(words.items, string(appendItem(nil, l)))
+			words.objects = append(words.objects, string(appendObject(nil, l)))
 		}
-		found.texts[i] = words
+		found.texts = append(found.texts, words)
 	}
 	if w.count.Add(1) > maxWordings {
 		w.all.Clear()

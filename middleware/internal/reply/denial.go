@@ -1,0 +1,140 @@
+package reply
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+)
+
+// A Denial is the response to a denied call.
+type Denial struct {
+	state
+	reply *Reply
+	wait  time.Duration
+}
+
+// Denied returns the response to a denied call. wait is the time until the client may come
+// back, or gcra.Never.
+func (p *Reply) Denied(r *ratelimit.Result, wait time.Duration) Denial {
+	return Denial{p.describe(r), p, wait}
+}
+
+// SetHeaders sets the headers of the response and of its body.
+func (d *Denial) SetHeaders(h map[string][]string) {
+	if len(h) > 0 {
+		delete(h, Reset) // an outer limiter's
+	}
+	Problem(h)
+	var space [128]byte
+	var f fields
+	if d.wait == gcra.Never {
+		f.set(h, string(d.reply.headers(h, &f, space[:0], &d.state, -1)))
+		return
+	}
+	seconds := ceilSeconds(d.wait)
+	b := d.reply.headers(h, &f, space[:0], &d.state, seconds)
+	b = strconv.AppendInt(b, seconds, 10)
+	f.end(RetryAfter, b)
+	b = strconv.AppendInt(b, ceil(d.wait, time.Millisecond), 10)
+	f.end(RetryAfterMs, b)
+	f.set(h, string(b))
+}
+
+// AppendBody appends the body: constants, numbers and names of limits, which need no
+// escapes in JSON.
+func (d *Denial) AppendBody(b []byte) []byte {
+	limits := d.words.limits
+	if d.wait == gcra.Never {
+		b = append(b, neverDetail...)
+	} else {
+		b = append(b, d.words.detail...)
+		b = append(appendWait(b, ceil(d.wait, time.Millisecond)), '.')
+	}
+	b = append(b, `","violated-policies":[`...)
+	b = appendString(b, limits[0].Name) // the deciding limit is violated
+	for i := 1; i < len(limits); i++ {
+		if d.limits[i].violated {
+			b = appendString(append(b, ','), limits[i].Name)
+		}
+	}
+	b = append(b, `],"limits":[`...)
+	for i, object := range d.words.objects {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, object...)
+		b = strconv.AppendInt(b, int64(d.limits[i].remaining), 10)
+		b = append(b, '}')
+	}
+	if d.wait != gcra.Never {
+		b = append(b, `],"retry_after_ms":`...)
+		b = strconv.AppendInt(b, ceil(d.wait, time.Millisecond), 10)
+		return append(b, "}\n"...)
+	}
+	most := limits[0].Burst // the highest cost that all limits can admit
+	for _, l := range limits {
+		most = min(most, l.Burst)
+	}
+	b = append(b, `],"cost":`...)
+	b = strconv.AppendInt(b, int64(d.result.Cost()), 10)
+	b = append(b, `,"max_cost":`...)
+	b = strconv.AppendInt(b, int64(most), 10)
+	return append(b, "}\n"...)
+}
+
+// appendWait appends a wait in milliseconds for people: "200 ms" below a second, or else
+// rounded up to a second, like Retry-After, and written as "1d2h3m4s".
+func appendWait(b []byte, ms int64) []byte {
+	if ms < 1000 {
+		return append(strconv.AppendInt(b, ms, 10), " ms"...)
+	}
+	seconds := (ms-1)/1000 + 1
+	for _, unit := range []struct {
+		size int64
+		name byte
+	}{{86_400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}} {
+		if seconds >= unit.size {
+			b = append(strconv.AppendInt(b, seconds/unit.size, 10), unit.name)
+			seconds %= unit.size
+		}
+	}
+	return b
+}
+
+// The beginning of the body of a 429, and the whole detail if waiting does not help.
+const (
+	deniedHead = `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded",` +
+		`"title":"Quota Exceeded","status":429,"detail":"`
+	neverDetail = deniedHead + "The call costs more than the rate limit admits at once; waiting does not help."
+)
+
+// appendDetail appends the beginning of the body of a 429, up to the wait.
+func appendDetail(b []byte, l ratelimit.Limit) []byte {
+	b = append(b, deniedHead+"Rate limit of "...)
+	b = strconv.AppendInt(b, int64(l.Rate), 10)
+	b = append(b, " request"...)
+	if l.Rate != 1 {
+		b = append(b, 's')
+	}
+	b = append(b, " per "...)
+	b = appendPeriod(b, l.Period)
+	return append(b, " exceeded; retry after "...)
+}
+
+// appendObject appends the beginning of a limit's object, up to what remains.
+func appendObject(b []byte, l ratelimit.Limit) []byte {
+	b = append(b, `{"policy":`...)
+	b = appendString(b, l.Name)
+	b = append(b, `,"limit":`...)
+	b = strconv.AppendInt(b, int64(l.Rate), 10)
+	b = append(b, `,"period":"`...)
+	b = appendPeriod(b, l.Period)
+	b = append(b, '"')
+	if l.Burst != l.Rate {
+		b = append(b, `,"burst":`...)
+		b = strconv.AppendInt(b, int64(l.Burst), 10)
+	}
+	return append(b, `,"remaining":`...)
+}
