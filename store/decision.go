@@ -15,8 +15,8 @@ type Decision struct {
 	// Source is what the decision is based on. A store that decides by its own buckets
 	// leaves it at NoSource, which counts as FromStore.
 	Source Source
-	// Now is the instant of the decision on the store's clock, in microseconds. Callers
-	// hand it back as [Known.Seen], where 0 means undated: so a clock begins at 1.
+	// Now is the time of the decision on the store's clock, in microseconds. Callers hand
+	// it back as [Known.Seen], where 0 means undated: the clock must start at 1 or later.
 	Now int64
 	// RetryAfter is how long a denied caller must wait where that is longer than the debts
 	// say, as for a share of a limit. It is 0 in most stores.

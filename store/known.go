@@ -16,8 +16,9 @@ type Knowledge [MaxLimits]Known
 type Known struct {
 	Debt gcra.Debt // in the denominator of the limit
 	TAT  gcra.TAT  // on the store's clock; the zero TAT: only Debt is known
-	// Seen is when it was seen: the Now of that [Decision], in microseconds on the store's
-	// clock. The store ignores what it saw before its last Reset or in the same
-	// microsecond. 0 means undated: it always counts.
+	// Seen is the time of the observation: the Now of its [Decision], in microseconds on
+	// the store's clock. A Reset of the bucket makes the store ignore all observations up
+	// to its own microsecond, which counts as older than the Reset. 0 means undated: such
+	// an observation always counts, also after a Reset.
 	Seen int64
 }

@@ -1,0 +1,73 @@
+package mystore
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
+	"github.com/keyrate/keyrate/store/storetest"
+)
+
+// A Store keeps buckets in a map, by key and name of the limit.
+type Store struct {
+	mu      sync.Mutex
+	buckets map[[2]string]bucket
+}
+
+type bucket struct {
+	tat   gcra.TAT // when it is full; zero: it is full
+	reset int64    // when it was reset; 0: never
+}
+
+func New() *Store { return &Store{buckets: map[[2]string]bucket{}} }
+
+func (s *Store) Take(_ context.Context, r store.Request) (store.Decision, error) {
+	if len(r.Limits) == 0 {
+		return store.Decision{}, errors.New("mystore: no limits")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := store.Decision{Allowed: true, Now: time.Now().UnixMicro()}
+	var after [store.MaxLimits]gcra.Debt
+	var clamped [store.MaxLimits]bool
+	for i, l := range r.Limits {
+		b := s.buckets[[2]string{r.Key, l.Name}]
+		d.Debts[i], clamped[i] = l.DebtAt(b.tat, d.Now)
+		if known := r.Known; known != nil && (known[i].Seen == 0 || known[i].Seen > b.reset) {
+			d.Debts[i] = l.Merge(d.Debts[i], known[i].Debt, known[i].TAT, d.Now)
+		}
+		cost, possible := l.Cost(r.Cost)
+		after[i] = l.Add(d.Debts[i], cost)
+		d.Allowed = d.Allowed && possible && l.Fits(after[i])
+	}
+	for i, l := range r.Limits {
+		if d.Allowed {
+			d.Debts[i] = after[i]
+		}
+		if d.Allowed && r.Cost > 0 || clamped[i] {
+			name := [2]string{r.Key, l.Name}
+			s.buckets[name] = bucket{l.TATAt(d.Debts[i], d.Now), s.buckets[name].reset}
+		}
+	}
+	return d, nil
+}
+
+func (s *Store) Reset(_ context.Context, key string, limits []store.Limit) error {
+	if len(limits) == 0 {
+		return errors.New("mystore: no limits")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range limits {
+		s.buckets[[2]string{key, l.Name}] = bucket{reset: time.Now().UnixMicro()}
+	}
+	return nil
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, storetest.Harness{New: func(*testing.T) store.Store { return New() }})
+}
