@@ -119,7 +119,7 @@ func TestFiguresOfREADME(t *testing.T) {
 
 // TestEveryOptionIsDocumented: what a Config can set is documented where it is, and nowhere else.
 func TestEveryOptionIsDocumented(t *testing.T) {
-	for _, folder := range []string{"middleware", "middleware/admin", "middleware/transport", "ratelimit", "store/memstore", "store/redisstore", "store/mirror", "ratelimit/plans/file"} {
+	for _, folder := range []string{"middleware", "middleware/admin", "middleware/transport", "ratelimit", "store/memstore", "store/redisstore", "store/mirror", "ratelimit/plans", "ratelimit/plans/file"} {
 		fields := 0
 		files, err := filepath.Glob(filepath.Join(root, folder, "*.go"))
 		if err != nil {
