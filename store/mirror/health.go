@@ -51,7 +51,7 @@ func (s *Store) Check(ctx context.Context) store.Health {
 	if !decides {
 		h.Decides = ""
 	}
-	local, _ := check(ctx, PartLocal, s.memory.Local(), breaker.RandomKey(), store.DefaultTimeout)
+	local := probe(ctx, &h, PartLocal, s.memory.Local(), breaker.RandomKey(), store.DefaultTimeout)
 	if !decides && local.OK && !s.noShare {
 		h.Decides = PartLocal
 		local.Since = since
@@ -59,7 +59,6 @@ func (s *Store) Check(ctx context.Context) store.Health {
 	if !local.OK {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("this node's share, which decides while the shared store is down, fails its check (%s)", local.Class))
 	}
-	h.Parts = append(h.Parts, local)
 	switch {
 	case h.Decides == "":
 		h.Status = store.StatusFailed
@@ -84,37 +83,34 @@ func (s *Store) checkShared(ctx context.Context) (h store.Health) {
 		h.Parts, h.Warnings = slices.Clone(h.Parts), slices.Clone(h.Warnings) // the store may keep its own
 		return h
 	}
-	timeout, full := max(s.breaker.Timeout(), store.DefaultTimeout), false
-	add := func(name, key string) {
-		part, overflow := check(ctx, name, s.asked, key, timeout)
-		h.Parts, full = append(h.Parts, part), full || overflow
-	}
+	timeout := max(s.breaker.Timeout(), store.DefaultTimeout)
 	for _, p := range s.breaker.Parts()[1:] {
 		if key, ok := p.Key(); ok { // else it has no keys any more
-			add(p.Name, key)
+			probe(ctx, &h, p.Name, s.asked, key, timeout)
 		}
 	}
 	if len(h.Parts) == 0 {
-		add(PartShared, breaker.RandomKey())
+		probe(ctx, &h, PartShared, s.asked, breaker.RandomKey(), timeout)
 	}
 	h.Status = store.StatusFailed
 	if slices.ContainsFunc(h.Parts, func(p store.PartHealth) bool { return p.OK }) {
 		h.Status, h.Decides = store.StatusOK, PartShared
 	}
-	if full {
-		h.Warnings = []string{"the store is full: new keys share buckets"}
-	}
 	return h
 }
 
-// check makes real decisions through one part. full reports that it has no room for new keys.
-func check(ctx context.Context, name string, backend store.Store, key string, timeout time.Duration) (part store.PartHealth, full bool) {
-	part.Name = name
+// probe adds a part to h, after real decisions through it, and returns it.
+func probe(ctx context.Context, h *store.Health, name string, backend store.Store, key string, timeout time.Duration) *store.PartHealth {
+	part := store.PartHealth{Name: name}
 	full, err := breaker.Probe(ctx, backend, key, timeout)
 	if err != nil {
 		part.Class = store.NewError(err, key).Class
-		return part, false
+	} else {
+		part.OK, part.Proved = true, time.Now()
 	}
-	part.OK, part.Proved = true, time.Now()
-	return part, full
+	if full && name != PartLocal { // the share is asked only while it is needed
+		h.Warnings = append(h.Warnings, "the store is full: new keys share buckets")
+	}
+	h.Parts = append(h.Parts, part)
+	return &h.Parts[len(h.Parts)-1]
 }

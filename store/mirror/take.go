@@ -76,14 +76,12 @@ func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d sto
 // wait returns when another attempt has ended. The time that it takes counts against the
 // request's timeout.
 func (s *Store) wait(ctx context.Context, r *store.Request, a *attempt) error {
-	timer := time.NewTimer(r.Timeout)
-	defer timer.Stop()
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
 	select {
 	case <-a.Ended:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-timer.C:
-		return context.DeadlineExceeded
 	}
 	if r.Timeout -= time.Duration(s.clock.Now() - a.Asked); r.Timeout <= 0 {
 		return context.DeadlineExceeded

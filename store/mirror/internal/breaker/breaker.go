@@ -21,8 +21,11 @@ type Breaker struct {
 	shared    store.Store
 	partition func(key string) string // nil: the store has one part
 	clock     clock.Node
-	callbacks
-	longest atomic.Int64 // the longest timeout of any request so far, in nanoseconds
+	longest   atomic.Int64 // the longest timeout of any request so far, in nanoseconds
+
+	onTransition func(Transition)
+	onStep       func(part string, by time.Duration) // may be nil
+	panics       atomic.Int64                        // of both
 
 	whole  Part
 	mu     sync.RWMutex
@@ -34,13 +37,21 @@ type Breaker struct {
 	probing sync.WaitGroup
 }
 
+// A Transition says that a part went down or came back: see mirror.Change.
+type Transition struct {
+	Down  bool
+	Part  string
+	Class string
+	At    time.Time
+	Took  time.Duration
+}
+
 // maxParts bounds how many parts have a breaker of their own.
 const maxParts = 1024
 
-// New returns a Breaker for a store, whose probes go through guarded. onTransition
-// and onStep may be nil.
+// New returns a Breaker for a store, whose probes go through guarded. onStep may be nil.
 func New(backend, guarded store.Store, clock clock.Node, onTransition func(Transition), onStep func(part string, by time.Duration)) *Breaker {
-	b := &Breaker{shared: guarded, clock: clock, callbacks: callbacks{onTransition: onTransition, onStep: onStep}, named: map[string]*Part{}}
+	b := &Breaker{shared: guarded, clock: clock, onTransition: onTransition, onStep: onStep, named: map[string]*Part{}}
 	b.whole.breaker = b
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if partitioned, ok := backend.(store.Partitioned); ok {
@@ -91,6 +102,31 @@ func (b *Breaker) Parts() []*Part {
 		parts = append(parts, b.named[name])
 	}
 	return parts
+}
+
+// transition calls onTransition and waits for it. It runs on a goroutine of its own, which
+// it may end.
+func (b *Breaker) transition(t Transition) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.call(func() { b.onTransition(t) })
+	}()
+	<-done
+}
+
+// step calls onStep.
+func (b *Breaker) step(part string, by time.Duration) {
+	if b.onStep != nil {
+		b.call(func() { b.onStep(part, by) })
+	}
+}
+
+// call counts panics of f.
+func (b *Breaker) call(f func()) {
+	if store.Try(f) != nil {
+		b.panics.Add(1)
+	}
 }
 
 // Timeout returns how long the most patient request waits for an answer.
