@@ -4,65 +4,9 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"sync"
-	"weak"
 
 	"github.com/keyrate/keyrate/store"
 )
-
-// limiters are all that this process has made and still uses, so that Check can find two
-// that would have different limits in one bucket. They are remembered weakly: what a
-// program drops, it need not close.
-var limiters registry
-
-type registry struct {
-	mu   sync.Mutex
-	made []weak.Pointer[Limiter]
-	most int // when those that are gone are dropped
-}
-
-// add remembers a limiter whose limits are known, at least those of most keys.
-func (g *registry) add(l *Limiter) {
-	if l.usual() == nil {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.made) >= g.most {
-		g.made = slices.DeleteFunc(g.made, func(p weak.Pointer[Limiter]) bool { return p.Value() == nil })
-		g.most = max(2*len(g.made), 64)
-	}
-	g.made = append(g.made, weak.Make(l))
-}
-
-// all returns those that are still in use.
-func (g *registry) all() (all []*Limiter) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, p := range g.made {
-		if l := p.Value(); l != nil {
-			all = append(all, l)
-		}
-	}
-	return all
-}
-
-// usual returns the policy of all keys, or of those that a table does not list; nil if it
-// is not known.
-func (l *Limiter) usual() *Policy {
-	if l.policy != nil {
-		return l.policy
-	}
-	r := replaceable(l.limits)
-	if r == nil {
-		return nil
-	}
-	p := r.Default()
-	if d, ok := l.limits.(*derived); ok {
-		p, _ = d.fromOrigin(p)
-	}
-	return p
-}
 
 // mostClashes bounds the warnings.
 const mostClashes = 4
@@ -75,7 +19,7 @@ func (l *Limiter) clashes() (warnings []string) {
 	if own == nil {
 		return nil
 	}
-	for _, other := range limiters.all() {
+	for _, other := range limiters.inUse() {
 		if other == l || !sameStore(l.origin, other.origin) {
 			continue
 		}

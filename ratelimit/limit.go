@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -125,10 +124,6 @@ func (l Limit) Validate() error {
 	}
 	return errors.Join(faults...)
 }
-
-// PolicyFor makes a Limit usable as [Limits]: it holds every key. It compiles
-// the limit anew at each call; [New] does that once.
-func (l Limit) PolicyFor(context.Context, string) (*Policy, error) { return NewPolicy(l) }
 
 // withDefaults fills in what 0 and "" stand for.
 func (l Limit) withDefaults() Limit {

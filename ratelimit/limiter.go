@@ -42,7 +42,7 @@ type Limiter struct {
 	shadow  bool
 	observe func(context.Context, Event)
 	*record
-	parts *parts // made from this one
+	parts *registry // made from this one with With or Instead
 
 	single    store.SingleTaker // the store, if it is one
 	selfTimed bool              // neither store nor limits need a deadline on the context
@@ -65,7 +65,7 @@ var errZeroLimiter = &LimitError{Field: "Limiter", Value: "zero value", Want: "m
 // that differ under one name. New does no I/O and starts nothing. The error joins all
 // faults of its arguments.
 func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
-	l := &Limiter{store: s, origin: s, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe, record: new(record), parts: new(parts)}
+	l := &Limiter{store: s, origin: s, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe, record: new(record), parts: new(registry)}
 	var faults []error
 	if store.IsNil(s) {
 		faults = append(faults, errors.New("ratelimit: store is nil; pass one, such as memstore.New(memstore.Config{})"))
@@ -86,8 +86,8 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 		l.timeout = store.DefaultTimeout
 	}
 	l.report.since = time.Now()
-	if l.report.top.max = c.ShadowKeys; c.ShadowKeys == 0 {
-		l.report.top.max = defaultShadowKeys
+	if l.report.denials.Max = c.ShadowKeys; c.ShadowKeys == 0 {
+		l.report.denials.Max = defaultShadowKeys
 	}
 	_, inTime := s.(store.SelfTimed)
 	_, selfTimed := l.limits.(store.SelfTimed)
@@ -99,7 +99,9 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 		l.single = single
 	}
 	l.plain = l.selfTimed && l.observe == nil
-	limiters.add(l)
+	if l.usual() != nil {
+		limiters.add(l)
+	}
 	return l, nil
 }
 

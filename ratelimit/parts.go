@@ -3,44 +3,9 @@ package ratelimit
 import (
 	"context"
 	"errors"
-	"slices"
-	"sync"
-	"weak"
 
 	"github.com/keyrate/keyrate/store"
 )
-
-// parts are the limiters that were made from one with With or Instead. They are known as
-// long as they are in use elsewhere, so that a program that makes one for each call, and
-// throws it away, keeps none of them.
-type parts struct {
-	mu   sync.Mutex
-	made []weak.Pointer[Limiter]
-	most int // how long made may get before those that are gone leave it
-}
-
-func (ps *parts) add(l *Limiter) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if len(ps.made) >= ps.most {
-		ps.made = slices.DeleteFunc(ps.made, func(p weak.Pointer[Limiter]) bool { return p.Value() == nil })
-		ps.most = 2*len(ps.made) + 16
-	}
-	ps.made = append(ps.made, weak.Make(l))
-}
-
-// inUse returns those that are, in the order in which they were made.
-func (ps *parts) inUse() []*Limiter {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	limiters := make([]*Limiter, 0, len(ps.made))
-	for _, p := range ps.made {
-		if l := p.Value(); l != nil {
-			limiters = append(limiters, l)
-		}
-	}
-	return limiters
-}
 
 // eachPart calls f for the limits of each part of l, and of theirs, that hold a key with
 // the policy own, until f returns an error. A part whose limits do not go together with

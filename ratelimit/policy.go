@@ -110,3 +110,7 @@ func wrongCount(n int) *LimitError {
 	return &LimitError{Field: "limits", Value: fmt.Sprintf("%d of them", n),
 		Want: fmt.Sprintf("must be 1 to %d; to exempt a key, use ratelimit.Unlimited", store.MaxLimits)}
 }
+
+// PolicyFor makes a Limit usable as [Limits]: it holds every key. It compiles
+// the limit anew at each call; [New] does that once.
+func (l Limit) PolicyFor(context.Context, string) (*Policy, error) { return NewPolicy(l) }

@@ -182,3 +182,39 @@ func (r *Result) longest() (at int) {
 	}
 	return at
 }
+
+// What is known of the limits beside, four bits each.
+const (
+	besideKnown  uint8 = 1
+	besideDenied uint8 = 1 << store.MaxLimits
+)
+
+// ShadowLen returns how many limits were watched beside those that were enforced. For
+// a result of shadow mode, Len and State tell of the limits that were watched.
+func (r *Result) ShadowLen() int {
+	if r.policy == nil {
+		return 0
+	}
+	return len(r.policy.beside)
+}
+
+// ShadowState returns what is known of one limit that was watched beside those that were
+// enforced, in the order of the policy, and whether anything is: a limit that is watched
+// is not asked about a call that was refused, and may fail. Violated says that it would
+// have refused the call. It returns false if i is not below ShadowLen.
+func (r *Result) ShadowState(i int) (LimitState, bool) {
+	if i < 0 || i >= r.ShadowLen() {
+		return LimitState{}, false
+	}
+	p := r.policy.beside[i]
+	b, written := &p.limits[0], p.written[0]
+	if r.beside&(besideKnown<<i) == 0 {
+		return LimitState{Limit: written}, false
+	}
+	debt := r.debts[len(r.policy.limits)+i]
+	s := LimitState{Limit: written, Remaining: b.Remaining(debt), ResetAfter: debt.Duration()}
+	if s.Violated = r.beside&(besideDenied<<i) != 0; s.Violated {
+		s.RetryAfter = b.RetryAfter(debt, r.cost)
+	}
+	return s, true
+}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/internal/top"
 )
 
 // A ShadowReport tells whom limits that are only watched would have refused, since the
@@ -67,9 +69,9 @@ func (l *Limiter) ShadowReport() ShadowReport {
 	report := ShadowReport{Since: w.since, Decisions: w.decisions.Load(), WouldDeny: w.wouldDeny.Load(), Undecided: w.undecided.Load()}
 	for _, c := range w.counters() {
 		report.Keys = append(report.Keys, ShadowKey{
-			Key: hashPrefix + hex.EncodeToString(c.id.key[:]), Limit: c.id.limit,
-			Refused: c.count, Overcount: c.over,
-			Tokens: c.seen.tokens, MaxRetryAfter: c.seen.longest, First: c.seen.first, Last: c.seen.last,
+			Key: hashPrefix + hex.EncodeToString(c.ID.Key[:]), Limit: c.ID.Limit,
+			Refused: c.Count, Overcount: c.Over,
+			Tokens: c.Seen.Tokens, MaxRetryAfter: c.Seen.Longest, First: c.Seen.First, Last: c.Seen.Last,
 		})
 	}
 	return report
@@ -77,11 +79,11 @@ func (l *Limiter) ShadowReport() ShadowReport {
 
 // counters returns copies of the counters, the largest first. They are put in order when
 // callers need the lock no more.
-func (w *watched) counters() []counter {
+func (w *watched) counters() []top.Counter {
 	w.mu.Lock()
-	counters := w.top.copied()
+	counters := w.denials.Copy()
 	w.mu.Unlock()
-	sortCounters(counters)
+	top.Sort(counters)
 	return counters
 }
 
@@ -90,8 +92,8 @@ type watched struct {
 	since                           time.Time
 	decisions, wouldDeny, undecided atomic.Int64
 
-	mu  sync.Mutex
-	top top
+	mu      sync.Mutex
+	denials top.Denials
 }
 
 // count counts one call.
@@ -122,13 +124,29 @@ func (w *watched) count(key string, r *Result) {
 
 // add counts one refusal.
 func (w *watched) add(key [sha256.Size]byte, limit string, cost int, wait time.Duration, now time.Time) {
-	seen := w.top.count(refusal{key, limit})
-	if seen.first.IsZero() || now.Before(seen.first) { // callers overtake each other
-		seen.first = now
+	seen := w.denials.Count(top.ID{Key: key, Limit: limit})
+	if seen.First.IsZero() || now.Before(seen.First) { // callers overtake each other
+		seen.First = now
 	}
-	if now.After(seen.last) {
-		seen.last = now
+	if now.After(seen.Last) {
+		seen.Last = now
 	}
-	seen.tokens += min(int64(cost), math.MaxInt64-seen.tokens)
-	seen.longest = max(seen.longest, wait)
+	seen.Tokens += min(int64(cost), math.MaxInt64-seen.Tokens)
+	seen.Longest = max(seen.Longest, wait)
+}
+
+// HashKey returns "sha256:" and the hexadecimal digits of the SHA-256 hash of key: how a
+// report shows a key, and how a table of limits may list it. The hash of a key that can be
+// guessed can be guessed as well.
+func HashKey(key string) string {
+	h := hashOf(key)
+	return hashPrefix + hex.EncodeToString(h[:])
+}
+
+const hashPrefix = "sha256:"
+
+// hashOf is the SHA-256 of a key, without a copy of it on the heap unless it is long.
+func hashOf(key string) [sha256.Size]byte {
+	var buffer [256]byte
+	return sha256.Sum256(append(buffer[:0], key...))
 }

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/ratelimit/internal/meant"
+	"github.com/keyrate/keyrate/ratelimit/internal/text"
+	"github.com/keyrate/keyrate/store"
 )
-
-const day = 24 * time.Hour
 
 // ParseLimit reads the text form of a limit: RATE/PERIOD, and optionally ;burst=N,
 // ;name=NAME, and ;shadow or ;enforce-from=DATE, a day (UTC) or an RFC 3339 time in
@@ -39,10 +39,10 @@ func ParseLimit(s string) (Limit, error) {
 	}
 	var l Limit
 	var err error
-	if l.Rate, err = parseCount(rate); err != nil {
+	if l.Rate, err = text.ParseCount(rate); err != nil {
 		return fail(fmt.Sprintf(`must begin with a whole number, from 1 to %d, such as "5/s"`, int64(gcra.MaxRate)))
 	}
-	if l.Period, err = parsePeriod(period); err != nil {
+	if l.Period, err = text.ParsePeriod(period); err != nil {
 		return fail(`must have a period of s, m, h, d, a number of days or a Go duration behind the slash, such as "5/s" or "100/1.5s"`)
 	}
 	seen := map[string]bool{}
@@ -54,7 +54,7 @@ func ParseLimit(s string) (Limit, error) {
 		case seen[name]:
 			return fail(fmt.Sprintf("must not give %s twice", name))
 		case name == "burst":
-			if l.Burst, err = parseCount(value); err != nil || l.Burst == 0 {
+			if l.Burst, err = text.ParseCount(value); err != nil || l.Burst == 0 {
 				return fail(`must have a whole number of at least 1 as its burst, such as "1000/24h;burst=50"`)
 			}
 		case name == "name" && value != "":
@@ -62,7 +62,7 @@ func ParseLimit(s string) (Limit, error) {
 		case option == "shadow":
 			l.Shadow = true
 		case name == "enforce-from":
-			if l.EnforceFrom, err = parseDate(value); err != nil {
+			if l.EnforceFrom, err = text.ParseDate(value); err != nil {
 				return fail(`must have a day or an RFC 3339 time in whole seconds as enforce-from, such as "1000/h;enforce-from=2027-01-31" or "1000/h;enforce-from=2027-01-31T09:00:00Z"`)
 			}
 			l.Shadow = true
@@ -90,7 +90,7 @@ func (l Limit) String() string {
 	var b strings.Builder
 	b.WriteString(strconv.Itoa(l.Rate))
 	b.WriteByte('/')
-	b.WriteString(formatPeriod(l.Period))
+	b.WriteString(text.FormatPeriod(l.Period))
 	if l.Burst != 0 && l.Burst != l.Rate {
 		b.WriteString(";burst=")
 		b.WriteString(strconv.Itoa(l.Burst))
@@ -102,7 +102,7 @@ func (l Limit) String() string {
 	switch {
 	case l.EnforceFrom != 0:
 		b.WriteString(";enforce-from=")
-		b.WriteString(formatDate(l.EnforceFrom))
+		b.WriteString(text.FormatDate(l.EnforceFrom))
 	case l.Shadow:
 		b.WriteString(";shadow")
 	}
@@ -120,90 +120,118 @@ func (l Limit) MarshalText() ([]byte, error) {
 
 // UnmarshalText implements [encoding.TextUnmarshaler]; see [ParseLimit]. On an
 // error l is left as it was.
-func (l *Limit) UnmarshalText(text []byte) error {
-	parsed, err := ParseLimit(string(text))
+func (l *Limit) UnmarshalText(b []byte) error {
+	parsed, err := ParseLimit(string(b))
 	if err == nil {
 		*l = parsed
 	}
 	return err
 }
 
-// parseCount reads digits and nothing else: no sign, no space, no underscore.
-func parseCount(s string) (int, error) {
-	n, err := strconv.ParseUint(s, 10, strconv.IntSize-1)
-	return int(n), err
-}
+// unlimitedText is the text form of [Unlimited].
+const unlimitedText = "unlimited"
 
-// parseDate reads a day, which begins at midnight UTC, or a time, as seconds since
-// 1970.
-func parseDate(s string) (int64, error) {
-	t, err := time.Parse(time.DateOnly, s)
-	if err != nil {
-		t, err = time.Parse(time.RFC3339, s)
+// ParsePolicy reads the text form of a policy: "unlimited", or one to four limits, as
+// [ParseLimit] reads them, with commas between:
+//
+//	5/s    10/s, 1000/h;name=hourly    unlimited
+//
+// Spaces around a limit do not matter. The error joins a [LimitError] for each fault.
+func ParsePolicy(s string) (*Policy, error) {
+	if strings.TrimSpace(s) == unlimitedText {
+		return Unlimited, nil
 	}
-	if err == nil && (t.Nanosecond() != 0 || t.Unix() <= 0 || t.Unix() > MaxEnforceFrom) {
-		err = errDate
-	}
-	return t.Unix(), err
-}
-
-// formatDate prints what parseDate reads, the shorter form where it can.
-func formatDate(seconds int64) string {
-	t := time.Unix(seconds, 0).UTC()
-	if t.Equal(t.Truncate(day)) {
-		return t.Format(time.DateOnly)
-	}
-	return t.Format(time.RFC3339)
-}
-
-var errDate = errors.New("not a date")
-
-var errPeriod = errors.New("not a period")
-
-func parsePeriod(s string) (time.Duration, error) {
-	switch s {
-	case "s":
-		return time.Second, nil
-	case "m":
-		return time.Minute, nil
-	case "h":
-		return time.Hour, nil
-	case "d":
-		return day, nil
-	}
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		n, err := parseCount(days)
-		if err != nil || n > int((1<<63-1)/day) {
-			return 0, errPeriod
+	var limits []Limit
+	var faults []error
+	parts := strings.Split(s, ",")
+	if len(parts) > store.MaxLimits { // what each of a thousand lacks is not worth telling
+		if want := wantMeant(s, false); want != "" { // 10,000/d has a comma, too
+			return nil, &LimitError{Field: "text", Value: s, Want: want}
 		}
-		return time.Duration(n) * day, nil
+		return nil, wrongCount(len(parts))
 	}
-	return time.ParseDuration(s)
-}
-
-// formatPeriod returns the shortest text of d that parsePeriod reads back, as
-// [Limit.String] says.
-func formatPeriod(d time.Duration) string {
-	shortest := d.String()
-	for _, unit := range []struct {
-		name string
-		size time.Duration
-	}{{"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}, {"us", time.Microsecond}} {
-		whole, rest := d/unit.size, d%unit.size
-		if whole <= 0 || rest != 0 && unit.size > time.Second {
+	for _, text := range parts {
+		text = strings.TrimSpace(text)
+		if text == unlimitedText {
+			faults = append(faults, &LimitError{Field: "text", Value: s, Want: `must be limits or "unlimited", not both`})
 			continue
 		}
-		text := strconv.FormatInt(int64(whole), 10)
-		if rest > 0 { // behind the 1 of a size of 10^n are the n digits of the fraction
-			text += "." + strings.TrimRight(strconv.FormatInt(int64(unit.size+rest), 10)[1:], "0")
+		l, err := ParseLimit(text)
+		if err != nil {
+			faults = append(faults, err)
+			continue
 		}
-		text += unit.name
-		if d == unit.size && len(unit.name) == 1 {
-			text = unit.name
-		}
-		if len(text) < len(shortest) {
-			shortest = text
-		}
+		limits = append(limits, l)
 	}
-	return shortest
+	if len(faults) == 0 {
+		return NewPolicy(limits...)
+	}
+	if want := wantMeant(s, false); want != "" { // of all of it, not of each part
+		return nil, &LimitError{Field: "text", Value: s, Want: want}
+	}
+	return nil, errors.Join(faults...)
+}
+
+// String returns the text that [ParsePolicy] reads back as the same policy, of [Unlimited],
+// too. That of a policy that was not made with [NewPolicy] cannot be read back.
+func (p *Policy) String() string {
+	switch p {
+	case Unlimited:
+		return unlimitedText
+	case nil:
+		return "no policy"
+	}
+	texts := make([]string, len(p.written))
+	for i := range p.written {
+		texts[i] = p.written[i].String()
+	}
+	return strings.Join(texts, ", ")
+}
+
+// MarshalText implements [encoding.TextMarshaler] with the form of [Policy.String]. It
+// refuses a policy that was not made with [NewPolicy]. There is no UnmarshalText, since
+// a Policy never changes: use [ParsePolicy].
+func (p *Policy) MarshalText() ([]byte, error) {
+	if err := p.Validate(); err != nil {
+		return nil, fmt.Errorf("ratelimit: no text for this policy: %w", err)
+	}
+	return []byte(p.String()), nil
+}
+
+// wantMeant returns what an error says should be written for a text; "" if that is not
+// clear.
+func wantMeant(s string, one bool) string {
+	p := meantBy(s)
+	switch {
+	case p == nil:
+		return ""
+	case one && p == Unlimited:
+		return ""
+	case one && len(p.limits) > 1:
+		return `must be one limit; ratelimit.ParsePolicy reads several, written "` + p.String() + `"`
+	}
+	return `must be written "` + p.String() + `"`
+}
+
+// meantBy returns the policy that a text means in a spelling of other libraries and
+// servers; nil if it can mean nothing, or more than one thing. It holds nothing of s but
+// numbers and usual names, so it can be shown where s cannot.
+func meantBy(s string) (p *Policy) {
+	for _, reading := range meant.Readings(s) {
+		q := Unlimited
+		if !reading.Unlimited {
+			var limits []Limit
+			for _, l := range reading.Limits {
+				limits = append(limits, Limit(l))
+			}
+			if q, _ = NewPolicy(limits...); q == nil {
+				continue
+			}
+		}
+		if p != nil && p.String() != q.String() {
+			return nil
+		}
+		p = q
+	}
+	return p
 }

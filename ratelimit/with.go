@@ -40,7 +40,7 @@ func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
 	}
 	d := &derived{from: l, part: part, instead: instead}
 	made := *l
-	made.limits, made.policy, made.parts = d, nil, new(parts)
+	made.limits, made.policy, made.parts = d, nil, new(registry)
 	if l.policy != nil {
 		made.policy, err = d.make(l.policy)
 	} else if r := replaceable(l.limits); r != nil {
@@ -50,7 +50,9 @@ func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
 		return nil, err
 	}
 	l.parts.add(&made)
-	limiters.add(&made)
+	if made.usual() != nil {
+		limiters.add(&made)
+	}
 	return &made, nil
 }
 
@@ -151,6 +153,23 @@ func (l *Limiter) Limits() Limits {
 		return d.from.Limits()
 	}
 	return l.limits
+}
+
+// usual returns the policy of all keys, or of those that a table does not list; nil if it
+// is not known.
+func (l *Limiter) usual() *Policy {
+	if l.policy != nil {
+		return l.policy
+	}
+	r := replaceable(l.limits)
+	if r == nil {
+		return nil
+	}
+	p := r.Default()
+	if d, ok := l.limits.(*derived); ok {
+		p, _ = d.fromOrigin(p)
+	}
+	return p
 }
 
 // replaceable returns the limits that limits are made from, if those are Replaceable.

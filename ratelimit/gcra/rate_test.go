@@ -534,8 +534,8 @@ func TestRateShare(t *testing.T) {
 		{"5/s", "5/2s;burst=2", 2},
 		{"5/s", "1/2s", 10},
 		{"7/1m;burst=3", "7/3m;burst=1", 3},
-		{"1/87600h", "1/87600h", 2}, // ten years: twenty is no limit
-		{"37/2562047h;burst=1", "1/87600h", 64},                              // and where nothing is left
+		{"1/87600h", "1/87600h", 2},             // ten years: twenty is no limit
+		{"37/2562047h;burst=1", "1/87600h", 64}, // and where nothing is left
 	} {
 		l, err := ratelimit.ParseLimit(c.limit)
 		if err != nil {

@@ -1,4 +1,4 @@
-package ratelimit
+package meant
 
 import (
 	"math/big"
@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/ratelimit/internal/text"
 )
 
-// meantLimit reads a number of calls and a period.
-func meantLimit(s string) (Limit, bool) {
+// readLimit reads a number of calls and a period.
+func readLimit(s string) (Limit, bool) {
 	m := limitForm.FindStringSubmatch(s)
 	if m == nil {
 		return Limit{}, false
@@ -27,8 +28,8 @@ func meantLimit(s string) (Limit, bool) {
 		}
 		period = strings.ToLower(period)
 	}
-	d, ok := meantPeriod(period)
-	rate := meantCount(count, thousands)
+	d, ok := readPeriod(period)
+	rate := readCount(count, thousands)
 	switch {
 	case !ok || rate == nil:
 	case rate.IsInt() && rate.Num().IsInt64() && rate.Num().Int64() <= gcra.MaxRate:
@@ -39,8 +40,8 @@ func meantLimit(s string) (Limit, bool) {
 	return Limit{}, false
 }
 
-// meantCount reads a number; nil if that can mean two.
-func meantCount(s, thousands string) *big.Rat {
+// readCount reads a number; nil if that can mean two.
+func readCount(s, thousands string) *big.Rat {
 	n, ok := new(big.Rat).SetString(s)
 	whole, fraction, _ := strings.Cut(s, ".")
 	if !ok || len(fraction) == 3 && thousands == "" && strings.Trim(whole, "0") != "" { // 10.000 may be ten thousand
@@ -56,10 +57,10 @@ func meantCount(s, thousands string) *big.Rat {
 }
 
 // longestPeriod is far above that of any limit that is valid.
-const longestPeriod = 100 * 365 * day
+const longestPeriod = 100 * 365 * text.Day
 
-// meantPeriod reads units with a number each, or one unit, as whole microseconds.
-func meantPeriod(s string) (time.Duration, bool) {
+// readPeriod reads units with a number each, or one unit, as whole microseconds.
+func readPeriod(s string) (time.Duration, bool) {
 	if m := isoPeriod.FindStringSubmatch(s); m != nil {
 		s = ""
 		for i, unit := range []string{"d", "h", "m", "s"} {
@@ -74,7 +75,7 @@ func meantPeriod(s string) (time.Duration, bool) {
 		if m == nil || m[1] == "" && (!first || len(m[0]) < len(s)) {
 			return 0, false
 		}
-		unit, ok := meantUnit(m[2])
+		unit, ok := readUnit(m[2])
 		if !ok {
 			return 0, false
 		}
@@ -91,28 +92,28 @@ func meantPeriod(s string) (time.Duration, bool) {
 	return time.Duration(sum.Num().Int64()) * time.Microsecond, true
 }
 
-// meantUnits are the units of a period. A month is 30 days and a year 365, as in most
+// units are the units of a period. A month is 30 days and a year 365, as in most
 // limiters; a quarter is in none.
-var meantUnits = map[string]time.Duration{
+var units = map[string]time.Duration{
 	"us": time.Microsecond, "µs": time.Microsecond, "μs": time.Microsecond, "usec": time.Microsecond, "microsecond": time.Microsecond,
 	"ms": time.Millisecond, "msec": time.Millisecond, "millisecond": time.Millisecond,
 	"s": time.Second, "sec": time.Second, "second": time.Second,
 	"m": time.Minute, "min": time.Minute, "minute": time.Minute,
 	"h": time.Hour, "hr": time.Hour, "hour": time.Hour,
-	"d": day, "day": day, "w": 7 * day, "wk": 7 * day, "week": 7 * day, "fortnight": 14 * day,
-	"mo": 30 * day, "mon": 30 * day, "mth": 30 * day, "month": 30 * day,
-	"y": 365 * day, "yr": 365 * day, "year": 365 * day,
+	"d": text.Day, "day": text.Day, "w": 7 * text.Day, "wk": 7 * text.Day, "week": 7 * text.Day, "fortnight": 14 * text.Day,
+	"mo": 30 * text.Day, "mon": 30 * text.Day, "mth": 30 * text.Day, "month": 30 * text.Day,
+	"y": 365 * text.Day, "yr": 365 * text.Day, "year": 365 * text.Day,
 }
 
-// meantUnit reads the name of a unit. M alone may be a minute or a month, and MS anything.
-func meantUnit(s string) (time.Duration, bool) {
+// readUnit reads the name of a unit. M alone may be a minute or a month, and MS anything.
+func readUnit(s string) (time.Duration, bool) {
 	lower := strings.ToLower(s)
 	if lower != s && (lower == "m" || lower == "ms" || lower == "us") {
 		return 0, false
 	}
-	unit, ok := meantUnits[lower]
+	unit, ok := units[lower]
 	if name, plural := strings.CutSuffix(lower, "s"); !ok && plural && len(name) > 1 {
-		unit, ok = meantUnits[name]
+		unit, ok = units[name]
 	}
 	return unit, ok
 }

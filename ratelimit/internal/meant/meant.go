@@ -1,57 +1,55 @@
-package ratelimit
+// Package meant guesses which limits a text means that is not in the text form of a
+// limit: in the spellings of other libraries, servers and people.
+//
+//	5 / 30s    10,000/d    10000/month    5 per second    100-M    10r/s burst=20    20/5m;100/h
+//
+// It finds no limits in a text that can mean nothing, or two things, as 5/M (a minute or a
+// month?) and 10.000/d can.
+package meant
 
 import (
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/internal/text"
 )
 
-// longestMeant is the length in bytes of the longest text in which meant looks for
-// limits: four with a burst and a name each take half of it.
-const longestMeant = 256
+// A Limit has the fields of a ratelimit.Limit. It need not be valid.
+type Limit struct {
+	Name        string
+	Rate        int
+	Period      time.Duration
+	Burst       int
+	Shadow      bool
+	EnforceFrom int64
+}
 
-// meant returns the policy that s means, though it is not written as [ParsePolicy]
-// reads it, in the spellings of other libraries and servers:
-//
-//	5 / 30s    10,000/d    10000/month    5 per second    100-M    10r/s burst=20    20/5m;100/h
-//
-// It returns nil for a text that can mean nothing, or more than one thing, as 5/M
-// (a minute or a month?) and 10.000/d can. What it returns holds nothing of s but
-// numbers and names that are words of ours, so that it can be shown where s cannot.
-func meant(s string) *Policy {
-	if len(s) > longestMeant {
+// A Reading is what a text can mean. It holds nothing of the text but numbers and usual
+// names.
+type Reading struct {
+	Unlimited bool
+	Limits    []Limit
+}
+
+// longest is the length in bytes of the longest text that is read: four limits with a burst
+// and a name each take half of it.
+const longest = 256
+
+// Readings returns what a text can mean: as it stands, and with the separators of thousands
+// removed. Readings that differ, once they are valid, leave open what is meant.
+func Readings(s string) (all []Reading) {
+	if len(s) > longest {
 		return nil
 	}
 	s = strings.Trim(strings.Join(strings.Fields(s), " "), "\"'` ")
-	var p *Policy
-	for _, text := range []string{s, ungrouped(s)} {
-		if p != nil && text == s {
-			continue
-		}
-		q := meantLimits(text)
-		if p != nil && q != nil && p.String() != q.String() {
-			return nil
-		}
-		if q != nil {
-			p = q
+	for _, form := range []string{s, ungrouped(s)} {
+		if r, ok := read(form); ok {
+			all = append(all, r)
 		}
 	}
-	return p
-}
-
-// wantMeant is what an error says should be written for s; "" if that is not clear.
-func wantMeant(s string, one bool) string {
-	p := meant(s)
-	switch {
-	case p == nil:
-		return ""
-	case one && len(p.limits) == 0:
-		return ""
-	case one && len(p.limits) > 1:
-		return `must be one limit; several are written "` + p.String() + `"`
-	}
-	return `must be written "` + p.String() + `"`
+	return all
 }
 
 var (
@@ -76,11 +74,11 @@ func ungrouped(s string) string {
 	return groups.ReplaceAllStringFunc(spaced.ReplaceAllStringFunc(s, separators.Replace), separators.Replace)
 }
 
-// meantLimits reads limits and options with anything between them that separates.
-func meantLimits(s string) *Policy {
+// read reads limits and options with anything between them that separates.
+func read(s string) (r Reading, ok bool) {
 	switch strings.ToLower(s) {
-	case unlimitedText, "infinite", "inf", "no limit", "no limits":
-		return Unlimited
+	case "unlimited", "infinite", "inf", "no limit", "no limits":
+		return Reading{Unlimited: true}, true
 	}
 	if m := draftForm.FindStringSubmatch(s); m != nil { // RateLimit-Limit of the IETF's drafts
 		s = m[1] + "/" + m[2] + "s"
@@ -92,27 +90,23 @@ func meantLimits(s string) *Policy {
 		if part == "" {
 			continue
 		}
-		if len(limits) > 0 && meantOption(part, &limits[len(limits)-1]) {
+		if len(limits) > 0 && readOption(part, &limits[len(limits)-1]) {
 			continue
 		}
-		l, ok := meantLimit(part)
+		l, ok := readLimit(part)
 		if !ok {
-			return nil
+			return Reading{}, false
 		}
 		limits = append(limits, l)
 	}
 	nameApart(limits)
-	p, err := NewPolicy(limits...)
-	if err != nil {
-		return nil
-	}
-	return p
+	return Reading{Limits: limits}, true
 }
 
-// meantOption reads an option of l that is not set yet.
-func meantOption(s string, l *Limit) bool {
+// readOption reads an option of l that is not set yet.
+func readOption(s string, l *Limit) bool {
 	if m := burstForm.FindStringSubmatch(s); m != nil && l.Burst == 0 {
-		n, err := parseCount(m[1])
+		n, err := text.ParseCount(m[1])
 		l.Burst = n
 		return err == nil && n > 0
 	}
@@ -131,7 +125,7 @@ func meantOption(s string, l *Limit) bool {
 		l.Name = m[2]
 		return true
 	default:
-		at, err := parseDate(m[2])
+		at, err := text.ParseDate(m[2])
 		if err != nil || l.EnforceFrom != 0 {
 			return false
 		}
@@ -148,9 +142,9 @@ func nameApart(limits []Limit) {
 		if l.Name != "" || !slices.ContainsFunc(limits[:i], func(o Limit) bool { return o.Name == "" && o.Period != l.Period }) {
 			continue
 		}
-		name := map[time.Duration]string{time.Hour: "hourly", day: "daily", 7 * day: "weekly", 30 * day: "monthly"}[l.Period]
+		name := map[time.Duration]string{time.Hour: "hourly", text.Day: "daily", 7 * text.Day: "weekly", 30 * text.Day: "monthly"}[l.Period]
 		if name == "" {
-			name = "per-" + formatPeriod(l.Period)
+			name = "per-" + text.FormatPeriod(l.Period)
 		}
 		l.Name = name
 	}

@@ -1,0 +1,105 @@
+// Package top counts what is denied most often, in bounded memory.
+package top
+
+import (
+	"bytes"
+	"cmp"
+	"container/heap"
+	"crypto/sha256"
+	"slices"
+	"time"
+)
+
+// Denials counts denials and keeps the most frequent: Space-Saving (Metwally, Agrawal, El
+// Abbadi: Efficient Computation of Frequent and Top-k Elements in Data Streams, ICDT 2005).
+// A new one takes the place, and the count, of one with the fewest while all places are
+// taken. So no count is too small, and none is too large by more than what it took over.
+// The caller guards it with a lock.
+type Denials struct {
+	Max   int // the places
+	byID  map[ID]*Counter
+	least leastHeap
+}
+
+// An ID is what is counted: the hash of a key, and a limit.
+type ID struct {
+	Key   [sha256.Size]byte
+	Limit string // its name
+}
+
+// A Counter is one place.
+type Counter struct {
+	ID    ID
+	Count int64
+	Over  int64 // of Count, what it took over
+	Seen  Seen
+	at    int // in the heap
+}
+
+// Seen is what is known of the denials of a Counter, without those it took over.
+type Seen struct {
+	Tokens      int64
+	Longest     time.Duration
+	First, Last time.Time
+}
+
+// Count counts one denial, and returns what is known of those like it.
+func (t *Denials) Count(id ID) *Seen {
+	c := t.byID[id]
+	switch {
+	case c != nil:
+	case len(t.least) < t.Max:
+		if t.byID == nil {
+			t.byID = make(map[ID]*Counter)
+		}
+		c = &Counter{ID: id}
+		t.byID[id] = c
+		heap.Push(&t.least, c)
+	default:
+		c = t.least[0]
+		delete(t.byID, c.ID)
+		c.ID, c.Over, c.Seen = id, c.Count, Seen{}
+		t.byID[id] = c
+	}
+	c.Count++
+	heap.Fix(&t.least, c.at)
+	return &c.Seen
+}
+
+// Copy returns the counters as they are now. Sort orders them, without the lock.
+func (t *Denials) Copy() []Counter {
+	counters := make([]Counter, len(t.least))
+	for i, c := range t.least {
+		counters[i] = *c
+	}
+	return counters
+}
+
+// Sort puts the largest first.
+func Sort(counters []Counter) {
+	slices.SortFunc(counters, func(a, b Counter) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Over, b.Over),
+			bytes.Compare(a.ID.Key[:], b.ID.Key[:]), cmp.Compare(a.ID.Limit, b.ID.Limit))
+	})
+}
+
+// leastHeap has the smallest count in front.
+type leastHeap []*Counter
+
+func (h leastHeap) Len() int           { return len(h) }
+func (h leastHeap) Less(i, j int) bool { return h[i].Count < h[j].Count }
+func (h leastHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+// Push is for package heap.
+func (h *leastHeap) Push(x any) {
+	if c, ok := x.(*Counter); ok {
+		c.at = len(*h)
+		*h = append(*h, c)
+	}
+}
+
+// Pop is for package heap, which calls it for nothing here: counters only change hands.
+func (h *leastHeap) Pop() any { panic("ratelimit: nothing leaves the counters of refusals") }
