@@ -1,7 +1,7 @@
-// Command behindproxy limits callers by their address behind a reverse proxy. There,
-// the peer of every connection is the proxy, and the caller's address is in
-// X-Forwarded-For. As anybody can send that header, it is believed only of proxies
-// that the program names, and read from the right: a proxy appends to it.
+// Command behindproxy limits callers by their address behind a reverse proxy. There, the
+// peer of every connection is the proxy, and the caller's address is in X-Forwarded-For. Any
+// client can send that header, so the program believes it only of the proxies that it names,
+// and reads it from the right: a proxy appends to it.
 package main
 
 import (
@@ -38,19 +38,19 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	api := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	server := httptest.NewServer(limit(api)) // in earnest an http.Server with timeouts, as in examples/quickstart
+	server := httptest.NewServer(limit(api)) // in production an http.Server with timeouts, as in examples/quickstart
 	defer server.Close()
 
 	// These calls come from 127.0.0.1, as if a proxy there had passed them on.
 	for _, forwarded := range []string{
 		"203.0.113.9",
 		"203.0.113.9",
-		"203.0.113.9",             // refused
+		"203.0.113.9",             // denied
 		"198.51.100.1",            // another caller
-		"192.0.2.77, 203.0.113.9", // the first caller, who sends a made-up address: refused
+		"192.0.2.77, 203.0.113.9", // the first caller, which forges an address: denied
 		"2001:db8:0:1::1",         // IPv6 callers are limited by their /64
 		"2001:db8:0:1:ffff::abcd",
-		"2001:db8:0:1:1234::5678", // refused
+		"2001:db8:0:1:1234::5678", // denied
 	} {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
 		if err != nil {

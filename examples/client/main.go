@@ -1,6 +1,6 @@
 // Command client lets twenty workers call an API that is limited to 5 requests per
-// second, first with an http.Client that tries again after a refusal, as one writes it
-// by hand, then with one on middleware/transport, and prints what became of the calls:
+// second, first with an http.Client that tries again after a denial, as people write it by
+// hand, then with one on middleware/transport, and prints the outcome of the calls:
 //
 //	go run ./examples/client                             # some twenty seconds
 //	go run ./examples/client -workers 5 -limit 20/s -calls 200

@@ -16,17 +16,17 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// row is a line of the table: refusals, failures, seconds, and the calls of the worker
+// row is a line of the table: denials, failures, seconds, and the calls of the worker
 // with the fewest and of the one with the most.
 const row = ` +\d+ +(\d+) +(\d+) +(\d+)\.\ds +\d+\.\d  (\d+) to (\d+)\n`
 
 var table = regexp.MustCompile(`
-                      calls  refused  failed    time  calls/s  served for a worker
+                      calls   denied  failed    time  calls/s  served for a worker
 tried again by hand ` + row + `with the transport  ` + row + `
-With the transport \d+ requests were refused instead of \d+, and \d+ calls failed in the end instead of \d+\.
+With the transport \d+ requests were denied instead of \d+, and \d+ calls failed in the end instead of \d+\.
 $`)
 
-type line struct{ refused, failed, seconds, least, most int }
+type line struct{ denied, failed, seconds, least, most int }
 
 // read returns the lines of the table.
 func read(t *testing.T, out string) (byHand, transport line) {
@@ -42,8 +42,7 @@ func read(t *testing.T, out string) (byHand, transport line) {
 	return line{n[0], n[1], n[2], n[3], n[4]}, line{n[5], n[6], n[7], n[8], n[9]}
 }
 
-// A network is the way to a handler in this process, and back: so that time is the
-// test's.
+// A network carries requests to a handler in this process, so that time is the test's.
 type network struct{ handler http.Handler }
 
 func (n network) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -54,7 +53,7 @@ func (n network) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-func TestTransportIsHardlyRefusedAndFair(t *testing.T) {
+func TestTransportIsRarelyDeniedAndFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, err := newAPI(ratelimit.PerSecond(5))
 		if err != nil {
@@ -65,12 +64,12 @@ func TestTransportIsHardlyRefusedAndFair(t *testing.T) {
 			t.Fatal(err)
 		}
 		byHand, transport := read(t, out.String())
-		if byHand.refused < 60 { // a place in the API's queue saves nearly all of its calls in the end
+		if byHand.denied < 60 { // a place in the API's queue saves nearly all of its calls in the end
 			t.Errorf("by hand it goes well, so that nothing is shown:\n%s", &out)
 		}
 		// 5 calls at once, and 55 that take 11 s.
-		if transport.refused > 2 || transport.failed > 0 || transport.least < 2 || transport.most > 4 || transport.seconds < 11 || transport.seconds > 12 {
-			t.Errorf("with the transport there should be 2 refusals at most, none in the end, 2 to 4 calls of each worker, and 11 to 12 s:\n%s", &out)
+		if transport.denied > 2 || transport.failed > 0 || transport.least < 2 || transport.most > 4 || transport.seconds < 11 || transport.seconds > 12 {
+			t.Errorf("with the transport there should be 2 denials at most, none in the end, 2 to 4 calls of each worker, and 11 to 12 s:\n%s", &out)
 		}
 	})
 }
@@ -100,8 +99,8 @@ func TestCallsAnotherAPI(t *testing.T) {
 	if status := run(t.Context(), []string{"-url", server.URL, "-workers", "2", "-calls", "4"}, &out, &errs); status != 0 || errs.Len() > 0 {
 		t.Fatalf("status %d, errors %q, output\n%s", status, &errs, &out)
 	}
-	if byHand, transport := read(t, out.String()); byHand.failed+transport.failed+byHand.refused+transport.refused > 0 {
-		t.Errorf("calls were refused, and each key may make 5:\n%s", &out)
+	if byHand, transport := read(t, out.String()); byHand.failed+transport.failed+byHand.denied+transport.denied > 0 {
+		t.Errorf("calls were denied, and each key may make 5:\n%s", &out)
 	}
 }
 
@@ -142,6 +141,6 @@ func TestEndsWhenInterrupted(t *testing.T) {
 		t.Errorf("status %d, want 1", status)
 	}
 	if !strings.Contains(errs.String(), context.DeadlineExceeded.Error()) {
-		t.Errorf("the reason is not told: %q", &errs)
+		t.Errorf("the reason is not printed: %q", &errs)
 	}
 }

@@ -62,7 +62,7 @@ func call(ctx context.Context, client *http.Client, o options) (counts, error) {
 	return c, nil
 }
 
-// get makes one call, and returns false if it was refused.
+// get makes one call, and returns false if it was denied.
 func get(ctx context.Context, client *http.Client, url, key string) (bool, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -35,7 +35,7 @@ type api struct {
 	mirror *mirror.Store
 }
 
-// newAPI returns the API. It does not wait for Redis, which may be away.
+// newAPI returns the API. It does not wait for Redis, which may be down.
 func newAPI(s setup) (*api, error) {
 	client, err := redisstore.NewClient(s.redis)
 	if err != nil {
@@ -65,20 +65,20 @@ func newAPI(s setup) (*api, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", limited(http.HandlerFunc(hello)))
-	// While Redis is away it says "degraded", and still 200: this node decides. In
+	// While Redis is down it says "degraded", and still 200: this node decides. In
 	// production, serve it where strangers cannot call it.
 	mux.Handle("/health", middleware.Health(limiter))
 	a.Handler = mux
 	return a, nil
 }
 
-// logChange writes a line when Redis goes away, and one when it is back.
+// logChange writes a line when Redis goes down, and one when it is back.
 func logChange(logger *slog.Logger, c mirror.Change) {
 	if c.Down {
-		logger.Warn("Redis is away; this node decides alone", "class", c.Class)
+		logger.Warn("Redis is down; this node decides alone", "class", c.Class)
 		return
 	}
-	logger.Info("Redis decides again", "class", c.Class, "away", c.Took)
+	logger.Info("Redis decides again", "class", c.Class, "down", c.Took)
 }
 
 // hello stands for what your API does.

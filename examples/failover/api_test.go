@@ -42,7 +42,7 @@ func get(t *testing.T, url, key string) (status int, body string) {
 	return answer.StatusCode, string(text)
 }
 
-// TestLimitsWithoutRedis: it starts while Redis is away, and limits.
+// TestLimitsWithoutRedis: it starts while Redis is down, and limits.
 func TestLimitsWithoutRedis(t *testing.T) {
 	output := &output{}
 	a, err := newAPI(setup{redis: noRedis(t), nodes: 1, logger: slog.New(slog.NewTextHandler(output, nil))})
@@ -74,10 +74,10 @@ func TestLimitsWithoutRedis(t *testing.T) {
 		t.Errorf("health: %d, %s", status, body)
 	}
 	// The change is reported behind the calls.
-	for end := time.Now().Add(time.Minute); !strings.Contains(output.String(), "Redis is away") && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); !strings.Contains(output.String(), "Redis is down") && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
-	if text := output.String(); !strings.Contains(text, "Redis is away") || strings.Contains(text, "canary") {
+	if text := output.String(); !strings.Contains(text, "Redis is down") || strings.Contains(text, "canary") {
 		t.Errorf("logged:\n%s", text)
 	}
 }

@@ -38,7 +38,7 @@ func TestDemo(t *testing.T) {
 			if (embed || !canStop) != strings.Contains(text, "stand-in") || strings.Contains(text, "BROKEN") || strings.Count(text, "held ") != 8 {
 				t.Errorf("printed\n%s", text)
 			}
-			if !strings.Contains(log.String(), "Redis is away") || !strings.Contains(log.String(), "Redis decides again") {
+			if !strings.Contains(log.String(), "Redis is down") || !strings.Contains(log.String(), "Redis decides again") {
 				t.Errorf("logged\n%s", &log)
 			}
 			wantTimeline(t, file, p)

@@ -9,7 +9,7 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// A history is what happened to Redis, and what the mirror told of it.
+// A history is what happened to Redis, and what the mirror reported of it.
 type history struct {
 	start time.Time
 
@@ -67,9 +67,9 @@ func (h *history) lost(calls []call) []loss {
 	return losses
 }
 
-// told returns how long after a fault the mirror told that Redis was away, or back; ok
-// is false if it did not before the next one.
-func (h *history) told(i int, away bool) (after time.Duration, ok bool) {
+// reported returns how long after a fault the mirror reported that Redis was down, or back.
+// If it did not before the next fault, ok is false.
+func (h *history) reported(i int, down bool) (after time.Duration, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, c := range h.changes {
@@ -77,7 +77,7 @@ func (h *history) told(i int, away bool) (after time.Duration, ok bool) {
 		if i+1 < len(h.faults) && at > h.faults[i+1].at {
 			break
 		}
-		if c.Down == away && at >= h.faults[i].begin {
+		if c.Down == down && at >= h.faults[i].begin {
 			return max(at-h.faults[i].at, 0), true
 		}
 	}

@@ -1,11 +1,11 @@
-// Command failover serves an HTTP API whose limits are kept in Redis, and which goes on
-// limiting while Redis is away:
+// Command failover serves an HTTP API that keeps its limits in Redis, and goes on limiting
+// while Redis is down:
 //
 //	go run ./examples/failover -redis redis://localhost:6379   # serve on :8080
 //	go run ./examples/failover -demo                           # stop, kill and empty a Redis under load, and watch
 //
-// With KEYRATE_SECRET=$(openssl rand -hex 32), the same on all nodes, what is in Redis
-// does not tell which API keys are in use.
+// With KEYRATE_SECRET=$(openssl rand -hex 32), the same on all nodes, the names in Redis do
+// not show which API keys are in use.
 //
 // api.go is what you would write in a program of your own, serve.go serves it. The
 // rest is the demo: demo.go says what happens to Redis and when, load.go calls the
@@ -27,8 +27,8 @@ import (
 )
 
 func main() {
-	// go-redis logs by itself, some twenty lines when Redis goes away. One line of
-	// ours says it all, without the address.
+	// go-redis logs by itself, some twenty lines when Redis goes down. One line of ours
+	// says the same, without the address.
 	redis.SetLogger(silent{})
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -56,8 +56,8 @@ type options struct {
 	timeline string
 }
 
-// The environment may say what the flags do. A URL with a password is better there:
-// everybody on the machine sees the flags of a program.
+// Environment variables can replace flags. A URL with a password is better there: every user
+// of the machine sees the flags of a program.
 const (
 	envRedis  = "KEYRATE_REDIS_URL"
 	envAddr   = "KEYRATE_ADDR"
@@ -68,7 +68,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags := serve.NewFlags("failover", "-redis redis://localhost:6379", stderr)
 	flags.StringVar(&o.redis, "redis", "", "the `URL` of Redis, such as redis://localhost:6379; without it, that of $"+envRedis)
 	flags.StringVar(&o.addr, "addr", "", "`address` to listen on, such as :8081; without it, that of $"+envAddr+", or :8080")
-	flags.IntVar(&o.nodes, "nodes", 1, "how `many` processes share this Redis; while it is away each grants that part of the limit")
+	flags.IntVar(&o.nodes, "nodes", 1, "how `many` nodes share this Redis; while it is down each admits that part of the limit")
 	flags.BoolVar(&o.demo, "demo", false, "start a Redis, call the API, stop and kill that Redis, and print what the callers saw; half a minute")
 	flags.StringVar(&o.timeline, "timeline", "", "with -demo: write the lines of the table as CSV to this `file`")
 	err = flags.Parse(args, func() error {

@@ -31,7 +31,7 @@ func startProcess(ctx context.Context, path string) (*process, error) {
 		return nil, err
 	}
 	p := &process{path: path, folder: folder}
-	// Between the moment a port was free and its use somebody else may take it.
+	// Another program may take the port between its choice and its use.
 	for range 3 {
 		if p.address, err = freeAddress(ctx); err != nil {
 			break

@@ -37,7 +37,7 @@ func verdict(calls []call, rows []row, seen *history, out io.Writer) error {
 	say(over <= 0, "%d calls were admitted, of at most %d: a burst of %d and %s for each of %d keys, and %d that were in flight when Redis was killed",
 		end.admitted, end.bound, limit.Rate, limit, keyCount, lost)
 	say(over <= 0, "no key was admitted more than that in any window of time")
-	say(end.admitted*10 >= end.bound*9, "nor were they refused what they may have: at least nine tenths of it were admitted")
+	say(end.admitted*10 >= end.bound*9, "at least nine tenths of what the limits allow was admitted")
 
 	failed := 0
 	for _, r := range rows {
@@ -48,7 +48,7 @@ func verdict(calls []call, rows []row, seen *history, out io.Writer) error {
 	for i, e := range seen.faults {
 		switch e.phase.fault {
 		case hang, kill:
-			say(decidedBy(calls, store.FromShare, e) > 0, "Redis %s: this process decided%s", e.phase.redis, after(seen, i, true, "no call waited for Redis any more"))
+			say(decidedBy(calls, store.FromShare, e) > 0, "Redis %s: this node decided%s", e.phase.redis, after(seen, i, true, "no call waited for Redis any more"))
 		case resume, restart:
 			say(decidedBy(calls, store.FromStore, e) > 0, "Redis %s: it decided again%s", e.phase.redis, after(seen, i, false, "all calls were its own again"))
 		default:
@@ -75,9 +75,9 @@ func decidedBy(calls []call, source store.Source, e event) int {
 	return n
 }
 
-// after says when the mirror told of it, if it did: of a short outage it need not.
-func after(seen *history, i int, away bool, what string) string {
-	after, ok := seen.told(i, away)
+// after returns when the mirror reported it, if it did: a short outage may go unreported.
+func after(seen *history, i int, down bool, what string) string {
+	after, ok := seen.reported(i, down)
 	if !ok {
 		return ""
 	}

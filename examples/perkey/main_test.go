@@ -37,7 +37,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	if text := out.String(); strings.Count(text, " is in force after ") != 2 || strings.Count(text, "stay in force") != 1 || !strings.Contains(text, "limits.yaml:3:1: found a tab") {
-		t.Errorf("the events are not told:\n%s", text)
+		t.Errorf("the events are not printed:\n%s", text)
 	}
 }
 

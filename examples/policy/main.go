@@ -1,6 +1,6 @@
-// Command policy holds a key to two limits at once: bursts are limited by the
-// second, the total by the hour. Either both limits admit a call, or neither is
-// charged: what one limit refuses does not count against the other.
+// Command policy holds a key to two limits at once: bursts are limited by the second, the
+// total by the hour. Either both limits admit a call, or neither is charged: a call that one
+// limit denies does not count against the other.
 package main
 
 import (
@@ -23,7 +23,7 @@ func main() {
 
 func run(ctx context.Context, out io.Writer) error {
 	policy, err := ratelimit.NewPolicy(
-		// Such as 10 and 1000 in earnest: so few that both are seen to refuse.
+		// In production rather 10 and 1000: with so few, both limits deny calls here.
 		ratelimit.PerSecond(3).Named("per-second"),
 		ratelimit.PerHour(5).Named("per-hour"),
 	)
@@ -43,7 +43,7 @@ func run(ctx context.Context, out io.Writer) error {
 			fmt.Fprintf(out, "allowed, %d left of %s, the tighter limit\n", r.Remaining(), r.Limit().Name)
 			continue
 		}
-		fmt.Fprintf(out, "refused by %s, retry after %v\n", r.Limit().Name, r.RetryAfter().Round(time.Millisecond))
+		fmt.Fprintf(out, "denied by %s, retry after %v\n", r.Limit().Name, r.RetryAfter().Round(time.Millisecond))
 		for i := range r.Len() { // the limit that decides comes first
 			state := r.State(i)
 			fmt.Fprintf(out, "    %-10s  %d left, violated: %t\n", state.Limit.Name, state.Remaining, state.Violated)

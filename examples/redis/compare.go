@@ -23,14 +23,14 @@ func compare(ctx context.Context, a, b *server, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%-18s %6s %9s %8s\n", "", "calls", "admitted", "refused")
+	fmt.Fprintf(out, "%-18s %6s %9s %8s\n", "", "calls", "admitted", "denied")
 	row := func(name string, c count) {
-		fmt.Fprintf(out, "%-18s %6d %9d %8d\n", name, c.admitted+c.refused, c.admitted, c.refused)
+		fmt.Fprintf(out, "%-18s %6d %9d %8d\n", name, c.admitted+c.denied, c.admitted, c.denied)
 	}
 	row("A alone", alone[0])
 	row("A, in turn with B", both[0])
 	row("B, in turn with A", both[1])
-	together := count{both[0].admitted + both[1].admitted, both[0].refused + both[1].refused}
+	together := count{both[0].admitted + both[1].admitted, both[0].denied + both[1].denied}
 	row("A and B together", together)
 	// While the calls are made, a token may come back.
 	if together.admitted > alone[0].admitted+1 || together.admitted < limit.Rate {
@@ -40,7 +40,7 @@ func compare(ctx context.Context, a, b *server, out io.Writer) error {
 	return nil
 }
 
-type count struct{ admitted, refused int }
+type count struct{ admitted, denied int }
 
 // call calls servers in turn with one key, and counts what each answered.
 func call(ctx context.Context, key string, servers ...*server) ([]count, error) {
@@ -64,7 +64,7 @@ func call(ctx context.Context, key string, servers ...*server) ([]count, error) 
 		case http.StatusOK:
 			counts[at].admitted++
 		case http.StatusTooManyRequests:
-			counts[at].refused++
+			counts[at].denied++
 		default:
 			return nil, fmt.Errorf("status %d instead of 200 or 429", answer.StatusCode)
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 const table = `
-                    calls  admitted  refused
+                    calls  admitted   denied
 A alone                20        10       10
 A, in turn with B      10         5        5
 B, in turn with A      10         5        5
@@ -62,14 +62,14 @@ func TestFaultsAreNamedAndTheFixShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := listener.Addr().String()
+	unused := listener.Addr().String()
 	_ = listener.Close()
 	for _, c := range []struct {
 		args   string
 		status int
 		want   []string // in what is printed
 	}{
-		{"-redis redis://" + nobody, 1, []string{"connect", "leave -redis out"}},
+		{"-redis redis://" + unused, 1, []string{"connect", "leave -redis out"}},
 		{"-redis localhost", 1, []string{"redis://"}},
 		{"-reds x", 2, []string{"-reds", "-redis"}},
 		{"redis://localhost", 2, []string{"redis://localhost", "-redis redis://localhost:6379"}},

@@ -20,7 +20,7 @@ import (
 // limit holds each API key, whichever server it calls.
 var limit = ratelimit.PerMinute(10)
 
-// A server is one of the processes of a production set-up: it has its own client,
+// A server is one node of a production set-up: it has its own client,
 // store, limiter and port, and nothing in common with the other but Redis.
 type server struct {
 	url    string
@@ -52,7 +52,7 @@ func startServer(ctx context.Context, redisURL string) (*server, error) {
 	limited, err := middleware.RateLimit(limiter, middleware.Config{
 		Key: middleware.Header("X-API-Key"),
 		// Here a fault must not pass for an admission. In production you may prefer
-		// to serve callers while Redis is away, as the default is.
+		// to serve callers while Redis is down, as the default is.
 		FailClosed: true,
 	})
 	if err != nil {

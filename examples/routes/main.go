@@ -87,9 +87,9 @@ func demo(ctx context.Context, url string, client *http.Client, out io.Writer) e
 		last      int // the status of the last call
 	}{
 		{"An item costs one token.", "alice", []string{"/items/1", "/items/2"}, http.StatusOK},
-		{"A search costs ten, of the same 25: the third is refused.", "bob", []string{"/search", "/search", "/search"}, http.StatusTooManyRequests},
+		{"A search costs ten, of the same 25: the third is denied.", "bob", []string{"/search", "/search", "/search"}, http.StatusTooManyRequests},
 		{"An export counts for the key, too, but no more than 2 a minute are served.", "carol", []string{"/export/orders", "/export/items", "/export/orders"}, http.StatusTooManyRequests},
-		{"No spelling of the path is a way round that, and what was refused was not charged.", "carol", []string{"/%65xport/orders", "/items/1"}, http.StatusOK},
+		{"No spelling of the path is a way round that, and a denied call is not charged.", "carol", []string{"/%65xport/orders", "/items/1"}, http.StatusOK},
 		{"What matches no pattern is not free.", "dave", []string{"/nothing"}, http.StatusNotFound},
 	} {
 		fmt.Fprintf(out, "%s\n\n", step.what)
