@@ -110,7 +110,7 @@ func demo(ctx context.Context, url string, client *http.Client, out io.Writer) e
 
 // call makes one call with a key, prints the answer and returns its status.
 func call(ctx context.Context, client *http.Client, url, path, key string, out io.Writer) (int, error) {
-	answer, body, err := serve.Get(ctx, client, url+path[1:], key)
+	answer, err := serve.Get(ctx, client, url+path[1:], key)
 	if err != nil {
 		return 0, err
 	}
@@ -120,8 +120,8 @@ func call(ctx context.Context, client *http.Client, url, path, key string, out i
 			fmt.Fprintf(out, "    %s: %s\n", name, value)
 		}
 	}
-	if answer.StatusCode == http.StatusTooManyRequests {
-		fmt.Fprintf(out, "    %s\n", bytes.TrimSpace(body))
+	if answer.Code == http.StatusTooManyRequests {
+		fmt.Fprintf(out, "    %s\n", bytes.TrimSpace(answer.Body))
 	}
-	return answer.StatusCode, nil
+	return answer.Code, nil
 }

@@ -42,8 +42,8 @@ func UntilDenied(ctx context.Context, client *http.Client, url string, out io.Wr
 	if err != nil {
 		return err
 	}
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d after the wait, instead of 200", answer.StatusCode)
+	if answer.Code != http.StatusOK {
+		return fmt.Errorf("status %d after the wait, instead of 200", answer.Code)
 	}
 	fmt.Fprint(out, "\nDenied at the limit, admitted after the wait.\n")
 	return nil
@@ -56,23 +56,23 @@ func denied(ctx context.Context, client *http.Client, url string, out io.Writer)
 		switch {
 		case err != nil:
 			return nil, err
-		case answer.StatusCode == http.StatusTooManyRequests:
+		case answer.Code == http.StatusTooManyRequests:
 			return answer.Header, nil
-		case answer.StatusCode != http.StatusOK:
-			return nil, fmt.Errorf("status %d instead of 200 or 429", answer.StatusCode)
+		case answer.Code != http.StatusOK:
+			return nil, fmt.Errorf("status %d instead of 200 or 429", answer.Code)
 		}
 	}
 	return nil, fmt.Errorf("not denied in %d calls: choose a limit that one caller can reach, such as -limit 5/s", maxCalls)
 }
 
 // call makes one call and prints the answer: in one line, or in full if it is no 200.
-func call(ctx context.Context, client *http.Client, url string, out io.Writer) (*http.Response, error) {
-	answer, body, err := Get(ctx, client, url, "alice")
+func call(ctx context.Context, client *http.Client, url string, out io.Writer) (Answer, error) {
+	answer, err := Get(ctx, client, url, "alice")
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
 	names, separator := middleware.Headers(), "  "
-	if answer.StatusCode != http.StatusOK {
+	if answer.Code != http.StatusOK {
 		names, separator = append(names, "Content-Type"), "\n    "
 	}
 	fmt.Fprint(out, answer.Status)
@@ -82,24 +82,32 @@ func call(ctx context.Context, client *http.Client, url string, out io.Writer) (
 		}
 	}
 	fmt.Fprintln(out)
-	if answer.StatusCode != http.StatusOK {
-		fmt.Fprintf(out, "\n    %s\n\n", bytes.TrimSpace(body))
+	if answer.Code != http.StatusOK {
+		fmt.Fprintf(out, "\n    %s\n\n", bytes.TrimSpace(answer.Body))
 	}
 	return answer, nil
 }
 
-// Get makes one call with a key. It returns the response, whose body it has read.
-func Get(ctx context.Context, client *http.Client, url, key string) (*http.Response, []byte, error) {
+// An Answer is a response whose body has been read.
+type Answer struct {
+	Status string // such as "200 OK"
+	Code   int
+	Header http.Header
+	Body   []byte
+}
+
+// Get makes one call with a key.
+func Get(ctx context.Context, client *http.Client, url, key string) (Answer, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, nil, err
+		return Answer{}, err
 	}
 	r.Header.Set("X-API-Key", key)
-	answer, err := client.Do(r)
+	response, err := client.Do(r)
 	if err != nil {
-		return nil, nil, err
+		return Answer{}, err
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	return answer, body, err
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	return Answer{response.Status, response.StatusCode, response.Header, body}, err
 }

@@ -57,11 +57,11 @@ func TestACallUnderWayIsAnsweredBeforeTheEnd(t *testing.T) {
 
 func get(t *testing.T, url string) string {
 	t.Helper()
-	_, body, err := Get(t.Context(), http.DefaultClient, url, "alice")
+	answer, err := Get(t.Context(), http.DefaultClient, url, "alice")
 	if err != nil {
 		t.Error(err)
 	}
-	return string(body)
+	return string(answer.Body)
 }
 
 func listen(t *testing.T) net.Listener {
