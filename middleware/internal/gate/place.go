@@ -64,9 +64,12 @@ func (p *places) wait(peer, key string, l ratelimit.Limit, cost int, wait time.D
 	conn := uint64(1) << (maphash.String(p.seed, peer) % 64)
 	d := denial{
 		wait:   wait,
-		cost:   Refill(&l, cost),
 		token:  Refill(&l, 1),
 		refill: Refill(&l, l.Burst),
+	}
+	d.cost = d.token
+	if cost != 1 {
+		d.cost = Refill(&l, cost)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,12 +13,13 @@ type Denial struct {
 	state
 	reply *Reply
 	wait  time.Duration
+	ms    string // wait in Retry-After-Ms
 }
 
 // Denied returns the response to a denied call. wait is the time until the client may come
 // back, or gcra.Never.
 func (p *Reply) Denied(r *ratelimit.Result, wait time.Duration) Denial {
-	return Denial{p.describe(r), p, wait}
+	return Denial{state: p.describe(r), reply: p, wait: wait}
 }
 
 // SetHeaders sets the headers of the response and of its body.
@@ -30,27 +31,29 @@ func (d *Denial) SetHeaders(h map[string][]string) {
 	var space [128]byte
 	var f fields
 	if d.wait == gcra.Never {
-		f.set(h, string(d.reply.headers(h, &f, space[:0], &d.state, -1)))
+		f.set(h, string(d.reply.headers(h, &f, space[:0], &d.state, nil)))
 		return
 	}
-	seconds := ceilSeconds(d.wait)
-	b := d.reply.headers(h, &f, space[:0], &d.state, seconds)
-	b = strconv.AppendInt(b, seconds, 10)
+	b := strconv.AppendInt(space[:0], ceilSeconds(d.wait), 10)
+	seconds := b
 	f.end(RetryAfter, b)
 	b = strconv.AppendInt(b, ceil(d.wait, time.Millisecond), 10)
+	end := len(b)
 	f.end(RetryAfterMs, b)
-	f.set(h, string(b))
+	text := string(d.reply.headers(h, &f, b, &d.state, seconds))
+	f.set(h, text)
+	d.ms = text[len(seconds):end]
 }
 
 // AppendBody appends the body: constants, numbers and names of limits, which need no
-// escapes in JSON.
+// escapes in JSON. Call SetHeaders before.
 func (d *Denial) AppendBody(b []byte) []byte {
 	limits := d.words.limits
 	if d.wait == gcra.Never {
 		b = append(b, neverDetail...)
 	} else {
 		b = append(b, d.words.detail...)
-		b = append(appendWait(b, ceil(d.wait, time.Millisecond)), '.')
+		b = append(d.appendWait(b), '.')
 	}
 	b = append(b, `","violated-policies":[`...)
 	b = appendString(b, limits[0].Name) // the deciding limit is violated
@@ -70,7 +73,7 @@ func (d *Denial) AppendBody(b []byte) []byte {
 	}
 	if d.wait != gcra.Never {
 		b = append(b, `],"retry_after_ms":`...)
-		b = strconv.AppendInt(b, ceil(d.wait, time.Millisecond), 10)
+		b = append(b, d.ms...)
 		return append(b, "}\n"...)
 	}
 	most := limits[0].Burst // the highest cost that all limits can admit
@@ -84,13 +87,13 @@ func (d *Denial) AppendBody(b []byte) []byte {
 	return append(b, "}\n"...)
 }
 
-// appendWait appends a wait in milliseconds for people: "200 ms" below a second, or else
-// rounded up to a second, like Retry-After, and written as "1d2h3m4s".
-func appendWait(b []byte, ms int64) []byte {
-	if ms < 1000 {
-		return append(strconv.AppendInt(b, ms, 10), " ms"...)
+// appendWait appends the wait for people: "200 ms" below a second, or else rounded up to a
+// second, like Retry-After, and written as "1d2h3m4s".
+func (d *Denial) appendWait(b []byte) []byte {
+	if len(d.ms) < len("1000") {
+		return append(append(b, d.ms...), " ms"...)
 	}
-	seconds := (ms-1)/1000 + 1
+	seconds := ceilSeconds(d.wait)
 	for _, unit := range []struct {
 		size int64
 		name byte

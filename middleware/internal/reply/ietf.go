@@ -55,10 +55,9 @@ func appendPolicy(b []byte, l ratelimit.Limit) []byte {
 	return b
 }
 
-// appendRateLimitField appends the value of RateLimit. remaining is what remains of the
-// limit that decides, as text, and retry the wait of the response in seconds, or negative
-// if it has none.
-func appendRateLimitField(b []byte, s *state, remaining []byte, retry int64) []byte {
+// appendRateLimitField appends the value of RateLimit. Of the deciding limit, remaining is
+// what remains, and retry the wait in seconds, both as text; retry may be nil.
+func appendRateLimitField(b []byte, s *state, remaining, retry []byte) []byte {
 	for i, item := range s.words.items {
 		l := &s.limits[i]
 		if i > 0 {
@@ -71,20 +70,23 @@ func appendRateLimitField(b []byte, s *state, remaining []byte, retry int64) []b
 			b = appendInteger(b, int64(l.remaining))
 		}
 		b = append(b, ";t="...)
-		var t int64
 		switch {
-		case i == 0 && retry >= 0:
-			t = retry
+		case i == 0 && retry != nil:
+			b = append(b, retry...)
 		case l.violated && l.retry != gcra.Never:
-			t = ceilSeconds(l.retry)
+			b = appendSeconds(b, l.retry)
 		case l.remaining > 0:
-			t = ceilSeconds(gate.Refill(&s.words.limits[i], l.remaining))
+			b = appendSeconds(b, gate.Refill(&s.words.limits[i], l.remaining))
 		default:
-			t = ceilSeconds(s.result.NextAfter(i))
+			b = appendSeconds(b, s.result.NextAfter(i))
 		}
-		b = strconv.AppendInt(b, max(1, t), 10)
 	}
 	return b
+}
+
+// appendSeconds appends d in seconds, rounded up, at least 1.
+func appendSeconds(b []byte, d time.Duration) []byte {
+	return strconv.AppendInt(b, max(1, ceilSeconds(d)), 10)
 }
 
 // appendItem appends the beginning of a limit's item in RateLimit, up to what remains.

@@ -33,18 +33,19 @@ func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
 	}
 	var space [128]byte
 	var f fields
-	f.set(h, string(p.headers(h, &f, space[:0], &s, -1)))
+	f.set(h, string(p.headers(h, &f, space[:0], &s, nil)))
 }
 
 // headers sets the headers that are the same in every response of a policy, and adds the
 // others to f, with their values appended to b. retry is the wait of the response in
-// seconds, or negative if it has none.
-func (p *Reply) headers(h map[string][]string, f *fields, b []byte, s *state, retry int64) []byte {
+// seconds, as text, or nil if it has none.
+func (p *Reply) headers(h map[string][]string, f *fields, b []byte, s *state, retry []byte) []byte {
 	h[Policy] = s.words.policies
 	h[Limit] = s.words.limit
+	begin := len(b)
 	b = strconv.AppendInt(b, int64(s.limits[0].remaining), 10)
 	f.end(Remaining, b)
-	b = appendRateLimitField(b, s, b, retry)
+	b = appendRateLimitField(b, s, b[begin:], retry)
 	f.end(RateLimit, b)
 	if p.reset != ResetOff {
 		b = appendReset(b, p.reset, s.result.ResetAfter())
