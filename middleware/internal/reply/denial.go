@@ -19,7 +19,9 @@ type Denial struct {
 // Denied returns the response to a denied call. wait is the time until the client may come
 // back, or gcra.Never.
 func (p *Reply) Denied(r *ratelimit.Result, wait time.Duration) Denial {
-	return Denial{state: p.describe(r), reply: p, wait: wait}
+	d := Denial{state: state{result: r}, reply: p, wait: wait}
+	p.describe(&d.state)
+	return d
 }
 
 // SetHeaders sets the headers of the response and of its body.

@@ -24,7 +24,8 @@ func New(period bool, reset ResetForm) *Reply {
 // Allowed sets the headers of an allowed call, unless h has the headers of an outer limiter
 // with as little remaining, or less. So a client gets one set of headers.
 func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
-	s := p.describe(r)
+	s := state{result: r}
+	p.describe(&s)
 	if len(h) > 0 {
 		if Tighter(h, s.limits[0].remaining) {
 			return

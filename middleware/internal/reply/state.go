@@ -20,13 +20,22 @@ type limitState struct {
 	retry     time.Duration // if violated and not the deciding one
 }
 
-// describe returns the state of a result that is not exempt.
-func (p *Reply) describe(r *ratelimit.Result) state {
-	s := state{words: p.wordings.of(r), result: r}
-	s.limits[0].remaining = r.Remaining()
-	for i := 1; i < r.Len(); i++ {
+// describe sets the other fields of s to the state of its result, which is not exempt.
+func (p *Reply) describe(s *state) {
+	r := s.result
+	texts := p.wordings.of(r.Policy())
+	s.words = &texts[0]
+	if len(texts) == 1 {
+		s.limits[0].remaining = r.Remaining() // saves what State computes as well
+		return
+	}
+	for i := range texts {
 		l := r.State(i)
 		s.limits[i] = limitState{l.Remaining, l.Violated, l.RetryAfter}
+		for j := 0; i == 0 && j < len(texts); j++ {
+			if texts[j].limits[0].Name == l.Limit.Name {
+				s.words = &texts[j]
+			}
+		}
 	}
-	return s
 }

@@ -38,22 +38,13 @@ type worded struct {
 	texts  []wording
 }
 
-// of returns the wording for a result that is not exempt.
-func (w *wordings) of(r *ratelimit.Result) *wording {
-	p := r.Policy()
+// of returns the wordings of a policy, one for each limit that may decide.
+func (w *wordings) of(p *ratelimit.Policy) []wording {
 	found := w.first.Load()
 	if found == nil || found.policy != p {
 		found = w.find(p)
 	}
-	if len(found.texts) > 1 {
-		name := r.Limit().Name
-		for i := range found.texts {
-			if found.texts[i].limits[0].Name == name {
-				return &found.texts[i]
-			}
-		}
-	}
-	return &found.texts[0]
+	return found.texts
 }
 
 // find looks up a policy that is not the first one, or writes its wordings.
