@@ -79,15 +79,15 @@ func (s *Store) SelfTimed() {}
 func (s *Store) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("*memstore.Store")) }
 
 var (
-	errNoPolicy = errors.New("memstore: the policy is nil, zero or ratelimit.Unlimited; make one with ratelimit.NewPolicy")
-	errZero     = errors.New("memstore: this is the zero Store; make one with memstore.New")
+	errLimits = errors.New("memstore: a request must have 1 to 4 limits; is its policy ratelimit.Unlimited?")
+	errZero   = errors.New("memstore: this is the zero Store; make one with memstore.New")
 )
 
 // usable returns an error for what nothing can be decided with.
 func (s *Store) usable(p []store.Limit) error {
 	switch {
-	case p == nil || len(p) == 0:
-		return errNoPolicy
+	case len(p) == 0 || len(p) > store.MaxLimits:
+		return errLimits
 	case s.shards == nil:
 		return errZero
 	}

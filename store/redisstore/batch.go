@@ -15,10 +15,10 @@ type batch struct {
 	args  []any
 }
 
-// batchesByKey sorts calls into batches, one for each API key and policy. In a Cluster
+// batchesByKey sorts calls into batches, one for each API key and its limits. In a Cluster
 // only the buckets of one key are certain to be in one slot. While a slot moves, Redis
 // wants all keys of a script call in one place, so a call must not depend on the buckets
-// of another policy.
+// of other limits.
 func batchesByKey(calls []*call) []batch {
 	type group struct {
 		tag   string
@@ -161,9 +161,9 @@ func (b *batch) decisions(a answer) (decisions []store.Decision, foreign int64, 
 }
 
 // decision reads one decision. It returns false for one that cannot be.
-func (a *answer) decision(p []store.Limit) (d store.Decision, ok bool) {
-	for i := range len(p) {
-		b := &p[i]
+func (a *answer) decision(limits []store.Limit) (d store.Decision, ok bool) {
+	for i := range limits {
+		limit := &limits[i]
 		micros, ok := a.next()
 		if i == 0 {
 			if d.Allowed = micros >= 0; !d.Allowed {
@@ -171,11 +171,11 @@ func (a *answer) decision(p []store.Limit) (d store.Decision, ok bool) {
 			}
 		}
 		var frac int64
-		if b.Denominator() > 1 && ok {
+		if limit.Denominator() > 1 && ok {
 			frac, ok = a.next()
 		}
 		debt := gcra.Debt{Micros: micros, Frac: uint32(frac)}
-		if !ok || micros < 0 || frac < 0 || frac >= int64(b.Denominator()) || !b.Fits(debt) {
+		if !ok || micros < 0 || frac < 0 || frac >= int64(limit.Denominator()) || !limit.Fits(debt) {
 			return d, false
 		}
 		d.Debts[i] = debt

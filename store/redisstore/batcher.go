@@ -101,11 +101,10 @@ func (b *batcher) next() []*call {
 // deliver sends calls and always finishes them. A call that has no outcome by then fails
 // with errPanic.
 func (b *batcher) deliver(ctx context.Context, calls []*call) {
-	defer func() {
-		_ = recover()
+	defer func() { // even if a hook of the client ends the goroutine
 		for _, c := range calls {
 			c.finish()
 		}
 	}()
-	b.send(ctx, calls)
+	_ = store.Try(func() { b.send(ctx, calls) })
 }

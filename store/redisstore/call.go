@@ -51,7 +51,7 @@ func newCall(ctx context.Context, pool *sync.Pool, r store.Request, tag string) 
 		c.known = *r.Known // the caller may give up and change it before the call is sent
 		c.request.Known = &c.known
 	}
-	for i := range len(r.Limits) {
+	for i := range r.Limits {
 		c.buckets[i] = bucket(tag, &r.Limits[i])
 	}
 	c.started = time.Now()

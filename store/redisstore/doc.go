@@ -14,7 +14,7 @@
 // # What it does
 //
 // A decision is one call of one script. The script decides by Redis' clock, on one string
-// for each limit of an API key, with the integer arithmetic of package ratelimit. A string
+// for each limit of an API key, with the integer arithmetic of package gcra. A string
 // expires when its bucket is full. A denial writes nothing. Any other value in the place of
 // a bucket, of any type, counts as a full bucket, and is overwritten and counted.
 //

@@ -14,7 +14,7 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// The classes of failure that this store adds to those of package ratelimit. Every
+// The classes of failure that this store adds to those of package store. Every
 // error has one class.
 const (
 	ClassConnect  = "connect"  // no connection: refused, no such host, a certificate, or the pool is exhausted
@@ -30,7 +30,7 @@ const (
 )
 
 var (
-	errNoPolicy = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("redisstore: the policy is nil, zero or ratelimit.Unlimited; make one with ratelimit.NewPolicy")}
+	errLimits = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("redisstore: a request must have 1 to 4 limits; is its policy ratelimit.Unlimited?")}
 	// errPanic does not repeat the value of the panic, which may hold anything.
 	errPanic = &store.Error{Class: store.ClassPanic, Err: errors.New("redisstore: the Redis client panicked")}
 	// errQueued is the cause of a timeout before the call was sent.

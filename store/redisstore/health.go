@@ -37,12 +37,13 @@ func (s *Store) Check(ctx context.Context) store.Health {
 	for i, server := range servers {
 		h.Parts[i] = store.PartHealth{Name: s.servers.part(server), Class: store.ClassPanic} // stays if a hook ends the goroutine
 		wg.Go(func() {
-			defer func() { _ = recover() }()
-			part := s.probe(ctx, server)
-			if part.OK {
-				warnings[i] = s.evicts(ctx, server)
-			}
-			h.Parts[i] = part
+			_ = store.Try(func() {
+				part := s.probe(ctx, server)
+				if part.OK {
+					warnings[i] = s.evicts(ctx, server)
+				}
+				h.Parts[i] = part
+			})
 		})
 	}
 	wg.Wait()

@@ -76,4 +76,4 @@ func (n *names) tag(key string) string {
 }
 
 // bucket returns the name of one bucket.
-func bucket(tag string, b *store.Limit) string { return tag + b.Name }
+func bucket(tag string, l *store.Limit) string { return tag + l.Name }

@@ -39,8 +39,8 @@ type Config struct {
 
 const defaultPrefix = "keyrate"
 
-// A Store is a [store.Store] in Redis. Use [New]; the zero Store is not valid. A Store
-// is safe for concurrent use and has nothing to close: the caller owns the client.
+// A Store is a [store.Store] in Redis. Use [New]; the zero Store is not valid. A Store is
+// safe for concurrent use and has nothing to close: the caller owns the client.
 type Store struct {
 	client    redis.UniversalClient
 	oneServer bool // all keys are on one server, so one script call may name several
@@ -74,11 +74,11 @@ func New(client redis.UniversalClient, c Config) (*Store, error) {
 // SelfTimed marks the store as one whose calls all end within their Timeout.
 func (s *Store) SelfTimed() {}
 
-// Take implements [store.Store]. Its errors are [*store.Error]s. After an
-// error the call may have been charged, at most once.
+// Take implements [store.Store]. Its errors are [*store.Error]s. After an error the call may
+// have been charged, at most once.
 func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, error) {
-	if r.Limits == nil || len(r.Limits) == 0 {
-		return store.Decision{}, errNoPolicy
+	if len(r.Limits) == 0 || len(r.Limits) > store.MaxLimits {
+		return store.Decision{}, errLimits
 	}
 	if err := ctx.Err(); err != nil {
 		return store.Decision{}, failure(fmt.Errorf("%w: %w", errQueued, err))
@@ -116,14 +116,9 @@ const resetTimeout = time.Second
 // replaces each bucket by the time of the reset, for one refill. It ends with its context,
 // or after a second if that has no deadline. Its errors are [*store.Error]s;
 // after one, the buckets may have been filled.
-func (s *Store) Reset(ctx context.Context, key string, p []store.Limit) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errPanic
-		}
-	}()
-	if p == nil || len(p) == 0 {
-		return errNoPolicy
+func (s *Store) Reset(ctx context.Context, key string, limits []store.Limit) error {
+	if len(limits) == 0 || len(limits) > store.MaxLimits {
+		return errLimits
 	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -135,12 +130,15 @@ func (s *Store) Reset(ctx context.Context, key string, p []store.Limit) (err err
 	}
 	tag := s.names.tag(key)
 	var keys, args []any
-	for i := range len(p) {
-		b := &p[i]
-		keys = append(keys, bucket(tag, b))
-		args = append(args, b.Capacity().Duration().Microseconds())
+	for i := range limits {
+		keys = append(keys, bucket(tag, &limits[i]))
+		args = append(args, limits[i].Capacity().Duration().Microseconds())
 	}
-	if _, err := s.run(ctx, resetScript, keys, args); err != nil {
+	var err error
+	switch panicked := store.Try(func() { _, err = s.run(ctx, resetScript, keys, args) }); {
+	case panicked != nil:
+		return errPanic
+	case err != nil:
 		s.servers.reload(err)
 		return failure(s.explain(err))
 	}

@@ -38,7 +38,7 @@ func benches() map[string]func(t *testing.T) bench {
 	}
 }
 
-// A ledger is a model of the script, on the arithmetic of package ratelimit.
+// A ledger is a model of the script, on the arithmetic of package gcra.
 type ledger map[string]*entry
 
 type entry struct {
@@ -93,7 +93,7 @@ func (l ledger) take(now int64, tag string, r store.Request) store.Decision {
 // random histories sent in batches: extreme limits and limits that change, several limits
 // at once, costs and knowledge of all kinds, the same key and the same limit several times
 // in one batch, and values planted in Redis.
-func TestScriptIsBucket(t *testing.T) {
+func TestScriptIsRate(t *testing.T) {
 	for name, open := range benches() {
 		t.Run(name, func(t *testing.T) {
 			redis := open(t)

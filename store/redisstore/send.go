@@ -114,6 +114,5 @@ func (s *Store) reportForeign(n int64) {
 	if s.onForeign == nil {
 		return
 	}
-	defer func() { _ = recover() }()
-	s.onForeign(int(n))
+	_ = store.Try(func() { s.onForeign(int(n)) })
 }

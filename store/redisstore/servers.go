@@ -93,11 +93,6 @@ func address(server *redis.Client) string {
 // all returns the servers that the client knows, ordered by address. A client whose
 // servers cannot be listed has one, nil.
 func (s *servers) all(ctx context.Context) (all []*redis.Client, err error) {
-	defer func() {
-		if recover() != nil {
-			err = errPanic
-		}
-	}()
 	var mu sync.Mutex
 	add := func(_ context.Context, server *redis.Client) error {
 		mu.Lock()
@@ -105,15 +100,20 @@ func (s *servers) all(ctx context.Context) (all []*redis.Client, err error) {
 		all = append(all, server)
 		return nil
 	}
-	switch client := s.client.(type) {
-	case *redis.Client:
-		all = []*redis.Client{client}
-	case *redis.ClusterClient:
-		err = client.ForEachMaster(ctx, add)
-	case *redis.Ring:
-		err = client.ForEachShard(ctx, add)
-	default:
-		all = []*redis.Client{nil}
+	panicked := store.Try(func() {
+		switch client := s.client.(type) {
+		case *redis.Client:
+			all = []*redis.Client{client}
+		case *redis.ClusterClient:
+			err = client.ForEachMaster(ctx, add)
+		case *redis.Ring:
+			err = client.ForEachShard(ctx, add)
+		default:
+			all = []*redis.Client{nil}
+		}
+	})
+	if panicked != nil {
+		return nil, errPanic
 	}
 	slices.SortFunc(all, func(a, b *redis.Client) int { return strings.Compare(address(a), address(b)) })
 	return all, err

@@ -1,5 +1,5 @@
--- One call decides a batch of independent requests. Arithmetic, clamping and merging are those of package ratelimit
--- (bucket.go), integer for integer: every number here is an integer below 2^53, which a double holds exactly.
+-- One call decides a batch of independent requests. Arithmetic, clamping and merging are those of package gcra,
+-- integer for integer: every number here is an integer below 2^53, which a double holds exactly.
 --
 -- KEYS  the buckets of the requests, one for each limit, in order
 -- ARGV  the number of kinds, and each kind: its mode (0 returns the state, 1 charges, 2 is always denied), its number of
@@ -104,7 +104,7 @@ while nkey < nkeys do
 			end
 			tat[key] = m
 		end
-		-- Bucket.DebtAt
+		-- Rate.DebtAt
 		local f = 0
 		m = m - now
 		if o and o.f > 0 then
@@ -124,7 +124,7 @@ while nkey < nkeys do
 			local km, kf, tm, tf, td, seen = ARGV[at + 1] + 0, ARGV[at + 2] + 0, ARGV[at + 3] + 0, ARGV[at + 4] + 0, ARGV[at + 5] + 0, ARGV[at + 6] + 0
 			at = at + 6
 			if seen == 0 or seen > (o and o.r or 0) then
-				-- Bucket.Merge
+				-- Rate.Merge
 				if kf >= den then
 					km, kf = km + 1, 0
 				end

@@ -25,7 +25,7 @@ type modelStore struct {
 	m     *Model
 	clock func() int64 // in microseconds
 
-	none  func(r store.Request) (store.Decision, error) // decides without a policy
+	none  func(r store.Request) (store.Decision, error) // decides without limits
 	take  func(s *modelStore, now int64, r store.Request) store.Decision
 	reset func(s *modelStore, now int64, key string, p []store.Limit)
 }
@@ -36,7 +36,7 @@ func newModelStore() *modelStore {
 }
 
 func (s *modelStore) Take(_ context.Context, r store.Request) (store.Decision, error) {
-	if r.Limits == nil || len(r.Limits) == 0 {
+	if len(r.Limits) == 0 || len(r.Limits) > store.MaxLimits {
 		return s.without(r)
 	}
 	s.mu.Lock()
@@ -48,7 +48,7 @@ func (s *modelStore) Take(_ context.Context, r store.Request) (store.Decision, e
 }
 
 func (s *modelStore) Reset(_ context.Context, key string, p []store.Limit) error {
-	if p == nil || len(p) == 0 {
+	if len(p) == 0 || len(p) > store.MaxLimits {
 		_, err := s.without(store.Request{Key: key, Limits: p, Cost: -1})
 		return err
 	}
@@ -62,12 +62,12 @@ func (s *modelStore) Reset(_ context.Context, key string, p []store.Limit) error
 	return nil
 }
 
-// without decides a call without a policy; a Reset has cost -1.
+// without decides a call without limits; a Reset has cost -1.
 func (s *modelStore) without(r store.Request) (store.Decision, error) {
 	if s.none != nil {
 		return s.none(r)
 	}
-	return store.Decision{}, errors.New("no policy")
+	return store.Decision{}, errors.New("no limits")
 }
 
 // bucket returns the model's bucket of the first limit, or nil.
@@ -87,7 +87,7 @@ func rat(b *store.Limit, d gcra.Debt) *big.Rat {
 	return f.Add(f, new(big.Rat).SetInt64(d.Micros))
 }
 
-// renamed returns a policy of one limit with another name, and other policies as they are.
+// renamed returns a single limit with another name, and several limits as they are.
 func renamed(p []store.Limit, name func(string) string) []store.Limit {
 	if len(p) != 1 {
 		return p
@@ -273,7 +273,7 @@ func controls() []control {
 			return s
 		}
 	}
-	// without returns the model with other decisions without a policy.
+	// without returns the model with other decisions without limits.
 	without := func(none func(r store.Request) (store.Decision, error)) func() store.Store {
 		return func() store.Store {
 			s := newModelStore()
@@ -281,7 +281,7 @@ func controls() []control {
 			return s
 		}
 	}
-	errNone := errors.New("no policy")
+	errNone := errors.New("no limits")
 	oneByOne := changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 		all := store.Decision{Allowed: true, Now: now}
 		for i := range r.Limits {
@@ -359,18 +359,18 @@ func controls() []control {
 				d.Debts[3] = d.Debts[0]
 			}
 		})},
-		{"admits without a policy", "NoPolicy", without(func(store.Request) (store.Decision, error) { return store.Decision{Allowed: true}, nil })},
-		{"denies without a policy", "NoPolicy", without(func(store.Request) (store.Decision, error) { return store.Decision{}, nil })},
-		{"panics without a policy", "NoPolicy", without(func(r store.Request) (store.Decision, error) {
+		{"admits without limits", "NoLimits", without(func(store.Request) (store.Decision, error) { return store.Decision{Allowed: true}, nil })},
+		{"denies without limits", "NoLimits", without(func(store.Request) (store.Decision, error) { return store.Decision{}, nil })},
+		{"panics without limits", "NoLimits", without(func(r store.Request) (store.Decision, error) {
 			return store.Decision{}, fmt.Errorf("%d", len(r.Limits)+[]int{}[0])
 		})},
-		{"admits under a zero policy", "NoPolicy", without(func(r store.Request) (d store.Decision, err error) {
+		{"admits under an empty slice", "NoLimits", without(func(r store.Request) (d store.Decision, err error) {
 			if r.Limits == nil {
 				err = errNone
 			}
 			return d, err
 		})},
-		{"resets without a policy", "NoPolicy", without(func(r store.Request) (d store.Decision, err error) {
+		{"resets without limits", "NoLimits", without(func(r store.Request) (d store.Decision, err error) {
 			if r.Cost >= 0 {
 				err = errNone
 			}

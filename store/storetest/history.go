@@ -30,7 +30,7 @@ func Seed() (uint64, error) {
 // A Step is one step of a [History].
 type Step struct {
 	Wait    time.Duration // the time before it, in whole microseconds; negative: the clock is set back
-	Reset   bool          // a Reset of Request.Key and Request.Policy instead of a decision
+	Reset   bool          // a Reset of Request.Key and Request.Limits instead of a decision
 	Request store.Request
 }
 

@@ -15,7 +15,7 @@ var knownClauses = []clause{
 	{name: "KnownAboveCapacity", promise: "a known debt above the capacity counts as the capacity", check: checkKnownAbove},
 	{name: "KnownDebtAndTAT", promise: "of a known debt and a known TAT the smaller debt counts", check: checkKnownBoth},
 	{name: "KnownTATDenominator", promise: "a known TAT of another denominator is rounded up to a microsecond", check: checkKnownDenominator},
-	{name: "KnownOfSeveralLimits", promise: "knowledge counts for its own limit, in the order of the policy", check: checkKnownSeveral},
+	{name: "KnownOfSeveralLimits", promise: "knowledge counts for its own limit, in the order of the limits", check: checkKnownSeveral},
 	{name: "KnownIsOnlyRead", promise: "the store does not change the caller's knowledge", check: checkKnownRead},
 }
 
@@ -128,7 +128,7 @@ func checkKnownSeveral(p *probe) {
 	request.Known[0].Debt = micros(100_000)
 	p.debts("after a call", both, p.request(request), micros(300_000), micros(6_000_000))
 	p.state("after the call", "several", both, micros(300_000), micros(6_000_000))
-	// Knowledge beyond the limits of the policy is ignored.
+	// Knowledge beyond the limits of the request is ignored.
 	request.Limits, request.Known = perMinute, &store.Knowledge{{}, debt(micros(60_000_000)), debt(micros(60_000_000)), debt(micros(60_000_000))}
 	p.debts("after a call", perMinute, p.request(request), micros(1_300_000))
 }

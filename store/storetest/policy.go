@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"errors"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
@@ -9,11 +8,11 @@ import (
 )
 
 var policyClauses = []clause{
-	{name: "SeveralLimitsTogether", promise: "either all limits of a policy admit a call, or none is charged", check: checkTogether},
+	{name: "SeveralLimitsTogether", promise: "either all limits admit a call, or none is charged", check: checkTogether},
 	{name: "SharedLimit", promise: "two policies that name the same limit share its bucket", check: checkShared},
 	{name: "NamesSeparate", promise: "limits with different names have different buckets", check: checkNames},
-	{name: "NoPolicy", promise: "no limits, nil or empty, are an error, of Take and of Reset, and charges nothing", check: checkNoPolicy},
-	{name: "DebtsInOrder", promise: "the debts of a decision are in the order of the policy, and the rest are 0", check: checkOrder},
+	{name: "NoLimits", promise: "a request or Reset without limits, or with more than MaxLimits, is an error and charges nothing", check: checkNoLimits},
+	{name: "DebtsInOrder", promise: "the debts of a decision are in the order of the limits, and the rest are 0", check: checkOrder},
 }
 
 func checkTogether(p *probe) {
@@ -101,40 +100,31 @@ func checkOrder(p *probe) {
 			d := p.take("order", few, cost)
 			for i := len(few); i < len(d.Debts); i++ {
 				if d.Debts[i] != micros(0) {
-					p.fail("the answer for a policy of %d limits has a debt of %+v in place %d", len(few), d.Debts[i], i)
+					p.fail("the answer for %d limits has a debt of %+v in place %d", len(few), d.Debts[i], i)
 				}
 			}
 		}
 	}
 }
 
-func checkNoPolicy(p *probe) {
+func checkNoLimits(p *probe) {
 	five := policy(ratelimit.PerMinute(5))
-	p.admit("no policy", five, 2)
-	for name, none := range map[string][]store.Limit{"nil": nil, "empty": {}} {
+	p.admit("no limits", five, 2)
+	tooMany := append(policy(ratelimit.PerMinute(5), ratelimit.PerMinute(5).Named("b"), ratelimit.PerMinute(5).Named("c"), ratelimit.PerMinute(5).Named("d")),
+		policy(ratelimit.PerMinute(5).Named("e"))...)
+	for name, limits := range map[string][]store.Limit{"nil": nil, "empty": {}, "of five limits": tooMany} {
 		for _, cost := range []int{1, 0, 1000} {
-			if err := recovered(func() error {
-				_, err := p.try(p.ctx, store.Request{Key: "no policy", Limits: none, Cost: cost})
-				return err
-			}); err == nil || errors.Is(err, errPanicked) {
-				p.fail("a call of cost %d under a policy that is %s: Take returned %v; it must return an error", cost, name, err)
+			var err error
+			if panicked := store.Try(func() {
+				_, err = p.try(p.ctx, store.Request{Key: "no limits", Limits: limits, Cost: cost})
+			}); panicked != nil || err == nil {
+				p.fail("a call of cost %d under a slice that is %s: Take returned %v, panicked: %v; it must return an error", cost, name, err, panicked != nil)
 			}
 		}
-		if err := recovered(func() error { return p.store.Reset(p.ctx, "no policy", none) }); err == nil || errors.Is(err, errPanicked) {
-			p.fail("a policy that is %s: Reset returned %v; it must return an error", name, err)
+		var err error
+		if panicked := store.Try(func() { err = p.store.Reset(p.ctx, "no limits", limits) }); panicked != nil || err == nil {
+			p.fail("a slice that is %s: Reset returned %v, panicked: %v; it must return an error", name, err, panicked != nil)
 		}
 	}
-	p.state("after calls without a policy", "no policy", five, micros(24_000_000))
-}
-
-var errPanicked = errors.New("it panicked")
-
-// recovered returns errPanicked if f panics.
-func recovered(f func() error) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errPanicked
-		}
-	}()
-	return f()
+	p.state("after such calls", "no limits", five, micros(24_000_000))
 }

@@ -23,11 +23,13 @@ type bucket struct {
 	reset int64    // when it was reset; 0: never
 }
 
+var errLimits = errors.New("mystore: there must be 1 to 4 limits")
+
 func New() *Store { return &Store{buckets: map[[2]string]bucket{}} }
 
 func (s *Store) Take(_ context.Context, r store.Request) (store.Decision, error) {
-	if len(r.Limits) == 0 {
-		return store.Decision{}, errors.New("mystore: no limits")
+	if n := len(r.Limits); n == 0 || n > store.MaxLimits {
+		return store.Decision{}, errLimits
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,8 +59,8 @@ func (s *Store) Take(_ context.Context, r store.Request) (store.Decision, error)
 }
 
 func (s *Store) Reset(_ context.Context, key string, limits []store.Limit) error {
-	if len(limits) == 0 {
-		return errors.New("mystore: no limits")
+	if n := len(limits); n == 0 || n > store.MaxLimits {
+		return errLimits
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
