@@ -201,8 +201,8 @@ bits32() {
 	local module packages
 	local go386=(env -u KEYRATE_LONG GOARCH=386 CGO_ENABLED=0 go)
 	run "${go386[@]}" build ./ratelimit/... ./store/... ./middleware/...
-	packages=$(go list ./ratelimit/... ./store/... | grep -E 'keyrate/(ratelimit(/.*)?|store|store/storetest)$')
-	run "${go386[@]}" vet $packages
+	run "${go386[@]}" vet ./ratelimit/... ./store/... ./middleware/...
+	packages=$(go list ./ratelimit/... ./store/... | grep -E 'keyrate/(ratelimit(/.*)?|store|store/memstore)$')
 	tests "${go386[@]}" test $packages
 	for module in $(published | grep -vFx .); do
 		in_module "$module" run "${go386[@]}" vet ./...

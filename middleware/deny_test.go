@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -174,7 +175,7 @@ func TestBodySize(t *testing.T) {
 	for _, l := range extremes {
 		for _, name := range []string{"default", strings.Repeat("x", store.MaxName)} {
 			p := policy(t, l.Named(name))
-			for _, cost := range []int{1, min(l.Burst, 1<<62) + 1} {
+			for _, cost := range []int{1, min(l.Burst, math.MaxInt/2) + 1} {
 				limiter := newLimiter(t, p, ratelimit.Config{})
 				h := middleware.Must(middleware.RateLimit(limiter, middleware.Config{Jitter: middleware.MaxJitter, Cost: func(*http.Request) int { return cost }}))(hello)
 				if _, err := limiter.AllowN(t.Context(), middleware.AddressKey(call{}.addr()), l.Burst); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -264,11 +265,13 @@ func byPolicy(p *ratelimit.Policy, name string) (ratelimit.Limit, bool) {
 	return ratelimit.Limit{}, false
 }
 
+const maxRate = min(gcra.MaxRate, math.MaxInt)
+
 // extremes are limits at the edges of what a limit can be.
 var extremes = []ratelimit.Limit{
 	{Rate: 1, Period: time.Microsecond},
-	{Rate: gcra.MaxRate, Period: time.Microsecond, Burst: 1<<63 - 1},
-	{Rate: gcra.MaxRate, Period: time.Microsecond, Burst: 1},
+	{Rate: maxRate, Period: time.Microsecond, Burst: math.MaxInt},
+	{Rate: maxRate, Period: time.Microsecond, Burst: 1},
 	{Rate: 1, Period: gcra.MaxRefill},
 	{Rate: gcra.MaxRate - 1, Period: gcra.MaxRefill, Burst: gcra.MaxRate - 1},
 	{Rate: 1, Period: gcra.MaxRefill - time.Microsecond},
@@ -286,7 +289,7 @@ func TestExtremes(t *testing.T) {
 	for _, l := range extremes {
 		l.Name = strings.Repeat("!", store.MaxName)
 		p := policy(t, l)
-		for _, cost := range []int{0, 1, l.Burst/2 + 1, l.Burst, 1<<63 - 1} {
+		for _, cost := range []int{0, 1, l.Burst/2 + 1, l.Burst, math.MaxInt} {
 			h := middleware.Must(middleware.RateLimit(newLimiter(t, p, ratelimit.Config{}), middleware.Config{Cost: func(*http.Request) int { return cost }}))(hello)
 			for range 3 {
 				w := call{}.to(h)

@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"runtime"
@@ -213,7 +214,7 @@ func TestNew(t *testing.T) {
 		{128 * 4096, 128 * 4096, 128},
 		{128*4096 + 1, 128*4096 + 1, 256},
 		{1_000_000, 1_000_000, 256},
-		{1 << 40, 1 << 40, 1 << 16},
+		{min(1<<40, math.MaxInt), min(1<<40, math.MaxInt), 1 << 16},
 	} {
 		s := New(Config{MaxKeys: test.maxKeys})
 		if s.room.max != int64(test.max) || len(s.shards) != test.shards {

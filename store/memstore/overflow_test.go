@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"testing"
 	"time"
@@ -461,14 +462,14 @@ func TestOverflowClasses(t *testing.T) {
 	micro := func(n int) ratelimit.Limit {
 		return ratelimit.Limit{Rate: 1, Period: time.Duration(n) * time.Microsecond}
 	}
-	tiny := ratelimit.Limit{Rate: gcra.MaxRate, Period: time.Microsecond, Burst: 1}
+	tiny := ratelimit.Limit{Rate: min(gcra.MaxRate, math.MaxInt), Period: time.Microsecond, Burst: 1}
 	longest := ratelimit.Limit{Rate: 1, Period: gcra.MaxRefill}
 	for _, test := range []struct {
 		a, b ratelimit.Limit
 		same bool
 	}{
 		{micro(1), micro(1).WithBurst(2), false}, {micro(2), micro(3), true}, {micro(3), micro(4), false}, {micro(1024), micro(2047), true},
-		{tiny, tiny.Named("other"), true}, {tiny, micro(1), false}, {longest, longest.Named("other"), true}, {longest, micro(1 << 40), false},
+		{tiny, tiny.Named("other"), true}, {tiny, micro(1), false}, {longest, longest.Named("other"), true}, {longest, micro(min(1<<40, math.MaxInt)), false},
 	} {
 		if same := at(test.a, 7) == at(test.b, 7); same != test.same {
 			t.Errorf("%v and %v share a bucket: %v; want %v", test.a, test.b, same, test.same)

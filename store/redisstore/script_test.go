@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -235,7 +236,7 @@ func TestLife(t *testing.T) {
 	}
 	for _, l := range []ratelimit.Limit{
 		ratelimit.PerSecond(5), ratelimit.PerSecond(3), {Rate: 5, Period: 500 * time.Millisecond}, {Rate: 1, Period: 1900 * time.Millisecond},
-		{Rate: 100, Period: time.Second, Burst: 10}, {Rate: 700_001, Period: time.Second}, {Rate: gcra.MaxRate, Period: time.Microsecond, Burst: 1},
+		{Rate: 100, Period: time.Second, Burst: 10}, {Rate: 700_001, Period: time.Second}, {Rate: min(gcra.MaxRate, math.MaxInt), Period: time.Microsecond, Burst: 1},
 		{Rate: 10, Period: time.Second, Burst: 1000}, {Rate: 1, Period: gcra.MaxRefill},
 	} {
 		p, key := policy(t, l), "life "+l.String()

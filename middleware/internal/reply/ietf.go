@@ -64,7 +64,7 @@ func appendRateLimitField(b []byte, s *state, remaining, retry []byte) []byte {
 			b = append(b, ", "...)
 		}
 		b = append(b, item...)
-		if i == 0 && l.remaining <= maxInteger {
+		if i == 0 && int64(l.remaining) <= maxInteger {
 			b = append(b, remaining...) // saves formatting it again
 		} else {
 			b = appendInteger(b, int64(l.remaining))
