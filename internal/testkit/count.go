@@ -2,8 +2,8 @@ package testkit
 
 import "os"
 
-// Count returns how often a test repeats what it does, or how much it does it to:
-// plain in go test ./..., and long with KEYRATE_LONG=1, as CI sets it.
+// Count returns plain, or long if KEYRATE_LONG is 1, as CI sets it. It is for the number of
+// repetitions of a test, or the size of what it works on.
 func Count(plain, long int) int {
 	if os.Getenv("KEYRATE_LONG") == "1" {
 		return long

@@ -1,5 +1,4 @@
-// Package testkit holds what the tests of several packages share. It is for tests
-// alone.
+// Package testkit has what the tests of several packages share. It is for tests only.
 package testkit
 
 import (

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// Canary is a key that every one of [Spellings] changes, and that a header field can
-// carry.
+// Canary is a key that a header field can carry. Each of [Spellings] but the plain one
+// changes it.
 const Canary = `sk_live+abc/DEF==?~&"q" é`
 
 // Spellings returns a key in the spellings in which it may turn up in a text, by the

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// Stalls are the times at which the machine did not run this process: a virtual
-// machine pauses now and then, and other programs use its cores. A test in real time
-// watches for them and widens its time bounds by them; never what it counts.
+// Stalls records the times at which the machine did not run this process: a virtual machine
+// pauses now and then, and other programs use its cores. A test in real time widens its time
+// bounds by them, but never what it counts.
 //
-// Witnesses that no fault is done to find the stalls: a timer of a millisecond, a
+// Witnesses that the test does not disturb find the stalls: a timer of a millisecond, a
 // request to an HTTP server that answers at once, and those of the test.
 type Stalls struct {
 	mu   sync.Mutex
