@@ -34,10 +34,11 @@ func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, erro
 	if !ok {
 		a = new(attempt)
 	}
-	defer s.attempts.Put(a)
 	a.part = s.breaker.Part(r.Key)
 	s.memory.Begin(&r, &a.Attempt, &a.part.Clock)
-	return s.decide(ctx, &r, a)
+	d, err := s.decide(ctx, &r, a)
+	s.attempts.Put(a)
+	return d, err
 }
 
 // decide is the way of a request: it goes down to the memory, to the shared store, and to the

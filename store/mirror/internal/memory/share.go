@@ -10,38 +10,33 @@ import (
 type shares struct {
 	nodes int
 	mu    sync.RWMutex
-	known map[limits][]store.Limit
-}
-
-// limits stand for a slice of limits, which never changes.
-type limits struct {
-	first *store.Limit
-	n     int
+	known map[*store.Limit][]store.Limit // by the first of the limits, which never change
 }
 
 // maxShares bounds how many are kept: a program may make new limits for each request.
 const maxShares = 1024
 
 // of returns this node's shares of the limits: see [gcra.Rate.Share].
-func (s *shares) of(whole []store.Limit) []store.Limit {
+func (s *shares) of(limits []store.Limit) []store.Limit {
 	if s.nodes == 1 {
-		return whole
+		return limits
 	}
-	of := limits{&whole[0], len(whole)}
+	first, n := &limits[0], len(limits)
 	s.mu.RLock()
-	parts := s.known[of]
+	known := s.known[first]
 	s.mu.RUnlock()
-	if parts != nil {
-		return parts
+	if len(known) >= n {
+		return known[:n]
 	}
-	for i := range whole {
-		parts = append(parts, whole[i].Share(s.nodes))
+	var parts []store.Limit
+	for i := range limits {
+		parts = append(parts, limits[i].Share(s.nodes))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil || len(s.known) == maxShares {
-		s.known = make(map[limits][]store.Limit)
+		s.known = make(map[*store.Limit][]store.Limit)
 	}
-	s.known[of] = parts
+	s.known[first] = parts
 	return parts
 }
