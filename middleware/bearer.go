@@ -19,7 +19,7 @@ import (
 func Bearer() Key {
 	return Key{find: func(r *http.Request, _ *address.Proxies) (string, error) {
 		value, err := oneValue(r, "Authorization")
-		scheme, token, _ := strings.Cut(value, " ")
+		scheme, token, _ := strings.Cut(gate.Trim(value), " ")
 		if token = strings.TrimLeft(token, " "); !strings.EqualFold(scheme, "Bearer") || !isToken68(token) {
 			return "", err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/keyrate/keyrate/middleware/internal/gate"
 	"github.com/keyrate/keyrate/middleware/internal/reply"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // deny answers a request that is not served.
@@ -57,36 +58,26 @@ func (h *handler) tooMany(w http.ResponseWriter, r *http.Request, call *gate.Cal
 // request has its own until the body is written.
 var bodies = sync.Pool{New: func() any { return new([384]byte) }}
 
-// denied lets Config.Denied answer, and reports whether it did.
+// denied calls Config.Denied, and reports whether it responded. A response that it aborts
+// with http.ErrAbortHandler after it has begun stays aborted.
 func (h *handler) denied(w http.ResponseWriter, r *http.Request, result *ratelimit.Result) bool {
 	delete(w.Header(), "Content-Type") // that of the problem
 	a := &answer{ResponseWriter: w}
-	returned := h.userDenied(a, r, result)
-	if returned && !a.begun {
-		h.gate.Report((*decisionContext)(r), FaultDeniedSilent, "answered with the default")
+	class, outcome := FaultDeniedPanic, "answered with the default"
+	panicked := store.Try(func() { h.config.Denied(a, r, *result) })
+	switch {
+	case panicked != nil && a.begun:
+		outcome = "left as it was written"
+	case panicked == nil && a.begun:
+		return true
+	case panicked == nil:
+		class = FaultDeniedSilent
+	}
+	h.gate.Report((*decisionContext)(r), class, outcome)
+	if panicked != nil && panicked.Value == http.ErrAbortHandler && a.begun { //nolint:errorlint // net/http compares so, too
+		panic(panicked.Value)
 	}
 	return a.begun
-}
-
-// userDenied returns false if Config.Denied panicked. An answer that it aborts with
-// http.ErrAbortHandler after it has begun stays aborted.
-func (h *handler) userDenied(a *answer, r *http.Request, result *ratelimit.Result) (returned bool) {
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		outcome := "answered with the default"
-		if a.begun {
-			outcome = "left as it was written"
-		}
-		h.gate.Report((*decisionContext)(r), FaultDeniedPanic, outcome)
-		if v == http.ErrAbortHandler && a.begun { //nolint:errorlint // net/http compares so, too
-			panic(v)
-		}
-	}()
-	h.config.Denied(a, r, *result)
-	return true
 }
 
 // respond writes a problem whose headers are set. A HEAD request gets the headers

@@ -53,15 +53,10 @@ func Health(limiter *ratelimit.Limiter) http.Handler {
 
 // check is limiter.Check, but a store that panics has failed.
 func check(ctx context.Context, limiter *ratelimit.Limiter) (h store.Health) {
-	defer func() {
-		if recover() != nil {
-			h = store.Health{
-				Status: store.StatusFailed,
-				Parts:  []store.PartHealth{{Name: "store", Class: store.ClassPanic}},
-			}
-		}
-	}()
-	return limiter.Check(ctx)
+	if store.Try(func() { h = limiter.Check(ctx) }) != nil {
+		return store.Health{Status: store.StatusFailed, Parts: []store.PartHealth{{Name: "store", Class: store.ClassPanic}}}
+	}
+	return h
 }
 
 type healthReport struct {

@@ -82,7 +82,7 @@ func oneValue(r *http.Request, name string) (string, error) {
 	case 0:
 		return "", nil
 	case 1:
-		return gate.Trim(values[0]), nil
+		return values[0], nil
 	default:
 		return "", ErrAmbiguous
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 type handler struct {
@@ -90,30 +91,24 @@ func belowPrefix(path string) bool {
 
 // authorized calls the program's function. A panic authorizes nothing.
 func (h *handler) authorized(r *http.Request) (ok bool) {
-	defer func() {
-		if recover() != nil {
-			ok = false
-			h.log(r, "admin: authorize panicked, the request was denied")
-		}
-	}()
-	return h.authorize(r)
+	if store.Try(func() { ok = h.authorize(r) }) != nil {
+		h.log(r, "admin: authorize panicked, the request was denied")
+		return false
+	}
+	return ok
 }
 
 func (h *handler) observe(c *call) {
 	if h.config.Observe == nil {
 		return
 	}
-	defer func() {
-		if recover() != nil {
-			h.log(c.r, "admin: Config.Observe panicked")
-		}
-	}()
-	h.config.Observe(c.r, c.event)
+	if store.Try(func() { h.config.Observe(c.r, c.event) }) != nil {
+		h.log(c.r, "admin: Config.Observe panicked")
+	}
 }
 
 // log writes a constant: the value of a panic may hold anything.
 func (h *handler) log(r *http.Request, what string) {
-	defer func() { _ = recover() }() // of a logger
 	now := time.Now().Unix()
 	if last := h.logged.Load(); now == last || !h.logged.CompareAndSwap(last, now) {
 		return
@@ -122,7 +117,7 @@ func (h *handler) log(r *http.Request, what string) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	logger.ErrorContext(r.Context(), what)
+	_ = store.Try(func() { logger.ErrorContext(r.Context(), what) })
 }
 
 // allow lists the methods of a path, as RFC 9110, section 10.2.1, has it.

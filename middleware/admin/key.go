@@ -135,12 +135,10 @@ func (c *call) reset() {
 
 // guarded makes a panic of the program's store into an error.
 func guarded(f func() error) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = &store.Error{Class: store.ClassPanic}
-		}
-	}()
-	return f()
+	if store.Try(func() { err = f() }) != nil {
+		return &store.Error{Class: store.ClassPanic}
+	}
+	return err
 }
 
 // unavailable responds with 503. The text of err may contain a key and is not shown.

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/keyrate/keyrate/store"
 )
 
 // The classes of faults in this package. Package middleware describes them.
@@ -35,10 +37,10 @@ type faults struct {
 
 func (f *faults) report(ctx context.Context, class, outcome string) {
 	if f.hook != nil {
-		panics(func() { f.hook(ctx, class) })
+		_ = store.Try(func() { f.hook(ctx, class) })
 	}
 	if suppressed, ok := f.mayLog(time.Now()); ok {
-		panics(func() {
+		_ = store.Try(func() {
 			f.log().LogAttrs(ctx, slog.LevelError, "keyrate: rate limiting failed",
 				slog.String("class", class), slog.String("outcome", outcome), slog.Int("suppressed", suppressed))
 		})
@@ -63,11 +65,4 @@ func (f *faults) log() *slog.Logger {
 		return slog.Default()
 	}
 	return f.logger
-}
-
-// panics calls f, which runs a function of the user, and reports whether it panicked.
-func panics(f func()) (panicked bool) {
-	defer func() { panicked = recover() != nil }()
-	f()
-	return false
 }

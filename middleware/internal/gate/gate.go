@@ -71,7 +71,7 @@ func (g *Gate[C]) Decide(ctx context.Context, of C, call *Call) {
 	start := time.Now()
 	g.decide(ctx, of, call)
 	call.Took = time.Since(start)
-	if panics(func() { g.config.Observe(of, *call) }) {
+	if store.Try(func() { g.config.Observe(of, *call) }) != nil {
 		g.Report(ctx, FaultObservePanic, "the outcome stands")
 	}
 }
@@ -108,7 +108,7 @@ func (g *Gate[C]) skip(ctx context.Context, of C) (skip bool) {
 	if g.config.Skip == nil {
 		return false
 	}
-	if panics(func() { skip = g.config.Skip(of) }) {
+	if store.Try(func() { skip = g.config.Skip(of) }) != nil {
 		g.Report(ctx, FaultSkipPanic, "limited all the same")
 		return false
 	}
@@ -119,7 +119,7 @@ func (g *Gate[C]) cost(ctx context.Context, of C) (n int) {
 	if g.config.Cost == nil {
 		return 1
 	}
-	if panics(func() { n = g.config.Cost(of) }) {
+	if store.Try(func() { n = g.config.Cost(of) }) != nil {
 		g.Report(ctx, FaultCostPanic, "counted as 1")
 		return 1
 	}
@@ -132,12 +132,9 @@ func (g *Gate[C]) cost(ctx context.Context, of C) (n int) {
 
 // take calls the limiter. A panic of the store is an error.
 func (g *Gate[C]) take(ctx context.Context, key string, cost int, result *ratelimit.Result) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = &store.Error{Class: store.ClassPanic}
-		}
-	}()
-	*result, err = g.limiter.AllowN(ctx, key, cost)
+	if store.Try(func() { *result, err = g.limiter.AllowN(ctx, key, cost) }) != nil {
+		return &store.Error{Class: store.ClassPanic}
+	}
 	return err
 }
 

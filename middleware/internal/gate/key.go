@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+
+	"github.com/keyrate/keyrate/store"
 )
 
 // The errors of a call with several keys or addresses.
@@ -29,11 +31,11 @@ func kindOf(err error) error {
 // key returns the key of a call. It returns "" for a call to deny: with ErrKeys or
 // ErrAddresses, or with nil if a key is required.
 func (g *Gate[C]) key(ctx context.Context, of C) (key string, err error) {
-	if panics(func() {
+	if store.Try(func() {
 		if key, err = g.config.Key(of); err != nil {
 			key, err = "", kindOf(err)
 		}
-	}) {
+	}) != nil {
 		g.Report(ctx, FaultKeyPanic, "limited by address")
 		return g.config.Address(of)
 	}
