@@ -97,8 +97,8 @@ formatting() {
 }
 
 wording() {
-	# Not yet a check: the number must become 0 first.
-	run go run ./tools/prose 2>/dev/null | tail -n 1 || true
+	# ratelimit and store/memstore are not clean yet; then nothing is left out.
+	run go run ./tools/prose . ':!ratelimit' ':!store/memstore'
 }
 
 tidy() {
