@@ -39,6 +39,7 @@ const (
 )
 
 var (
+	// ClosedCase is the case of callers that call again as soon as they have their answer.
 	ClosedCase = fmt.Sprintf("closed/callers=%d", closedCallers)
 	openCase   = fmt.Sprintf("open/rate=%d", openRate)
 )

@@ -110,7 +110,7 @@ func (s *Server) Hang() error { return s.server.Signal(syscall.SIGSTOP) }
 // Resume lets a process that hangs go on.
 func (s *Server) Resume() error { return s.server.Signal(syscall.SIGCONT) }
 
-// close ends the server and removes its folder.
+// Close ends the server and removes its folder.
 func (s *Server) Close() error {
 	err := s.Admin.Close()
 	s.stop()

@@ -49,7 +49,7 @@ func (s *Session) AtLeast(what string, factor float64, c Column, others []string
 }
 
 // against is the goal that a figure of keyrate is, by sign, so many times another's.
-func (s *Session) against(what, sign string, factor float64, c Column, other *measurement, called string) []Goal {
+func (s *Session) against(what, sign string, factor float64, c Column, other *Measurement, called string) []Goal {
 	own := s.Find(c.Kase, library.Ours)
 	if own == nil || other == nil {
 		return nil
@@ -83,18 +83,18 @@ func (s *Session) Below(what string, bound float64, c Column) []Goal {
 }
 
 // least returns the measurement with the least figure among the libraries.
-func (s *Session) least(c Column, libraries []string) *measurement {
+func (s *Session) least(c Column, libraries []string) *Measurement {
 	return s.first(c, libraries, func(a, b float64) bool { return a < b })
 }
 
 // greatest returns the measurement with the greatest figure among the libraries.
-func (s *Session) greatest(c Column, libraries []string) *measurement {
+func (s *Session) greatest(c Column, libraries []string) *Measurement {
 	return s.first(c, libraries, func(a, b float64) bool { return a > b })
 }
 
 // first returns the measurement whose figure goes before all others of the libraries.
-func (s *Session) first(c Column, libraries []string, before func(a, b float64) bool) *measurement {
-	var best *measurement
+func (s *Session) first(c Column, libraries []string, before func(a, b float64) bool) *Measurement {
+	var best *Measurement
 	for _, m := range s.Measurements {
 		if m.kase != c.Kase || !slices.Contains(libraries, m.Library) {
 			continue

@@ -13,14 +13,14 @@ import (
 // bytes and allocs are per decision, anything else says its unit in its name.
 type Figures map[string]float64
 
-// A measurement is one library in one case, with its figures of every round.
-type measurement struct {
+// A Measurement is one library in one case, with its figures of every round.
+type Measurement struct {
 	suite, kase, Library string
 	Samples              map[string][]float64
 }
 
 // Median returns the median of a figure, and whether there is such a figure.
-func (m *measurement) Median(figure string) (float64, bool) {
+func (m *Measurement) Median(figure string) (float64, bool) {
 	if m == nil || len(m.Samples[figure]) == 0 {
 		return 0, false
 	}
@@ -29,7 +29,7 @@ func (m *measurement) Median(figure string) (float64, bool) {
 
 // MarshalJSON writes the medians, and for more than one round the extremes of
 // each figure that varies as name_min and name_max.
-func (m *measurement) MarshalJSON() ([]byte, error) {
+func (m *Measurement) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
 	for _, field := range [][2]string{{"suite", m.suite}, {"case", m.kase}, {"library", m.Library}} {
@@ -54,7 +54,7 @@ func (m *measurement) MarshalJSON() ([]byte, error) {
 
 // names returns the names of the figures: those that every reader looks for
 // first, then the others in alphabetical order.
-func (m *measurement) names() []string {
+func (m *Measurement) names() []string {
 	first := []string{"ns", "bytes", "allocs"}
 	names := slices.Collect(maps.Keys(m.Samples))
 	slices.SortFunc(names, func(a, b string) int {

@@ -29,14 +29,14 @@ type Session struct {
 	Libraries    []string       // that run; nil: all
 	log          io.Writer
 	started      time.Time
-	Measurements []*measurement
+	Measurements []*Measurement
 }
 
 // Add adds the figures of one round.
 func (s *Session) Add(suite, kase, library string, round Figures) {
 	m := s.Find(kase, library)
 	if m == nil {
-		m = &measurement{suite: suite, kase: kase, Library: library, Samples: map[string][]float64{}}
+		m = &Measurement{suite: suite, kase: kase, Library: library, Samples: map[string][]float64{}}
 		s.Measurements = append(s.Measurements, m)
 	}
 	for name, value := range round {
@@ -45,7 +45,7 @@ func (s *Session) Add(suite, kase, library string, round Figures) {
 }
 
 // Find returns the measurement of a library in a case, or nil.
-func (s *Session) Find(kase, library string) *measurement {
+func (s *Session) Find(kase, library string) *Measurement {
 	for _, m := range s.Measurements {
 		if m.kase == kase && m.Library == library {
 			return m

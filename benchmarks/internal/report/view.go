@@ -61,7 +61,7 @@ func (c Column) text(v float64) string {
 }
 
 // find returns the measurement of a row in the column, or nil.
-func (c Column) find(s *Session, r row) *measurement { return s.Find(c.Kase+r.variant, r.library) }
+func (c Column) find(s *Session, r row) *Measurement { return s.Find(c.Kase+r.variant, r.library) }
 
 // value returns the median of a row in the column, NaN if there is none.
 func (c Column) value(s *Session, r row) float64 {
