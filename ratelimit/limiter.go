@@ -47,6 +47,7 @@ type Limiter struct {
 	single    store.SingleTaker // the store, if it is one
 	selfTimed bool              // neither store nor limits need a deadline on the context
 	plain     bool              // and there is no observer
+	short     bool              // and all keys have one limit, that single decides
 }
 
 // A record is what a limiter remembers, and shares with those made from it.
@@ -98,15 +99,26 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 	if single, ok := s.(store.SingleTaker); ok && inTime && single.Self() == s {
 		l.single = single
 	}
-	l.plain = l.selfTimed && l.observe == nil
+	l.plan()
 	if l.usual() != nil {
 		limiters.add(l)
 	}
 	return l, nil
 }
 
+// plan finds the shortest way of a decision. It is for a limiter whose policy is known.
+func (l *Limiter) plan() {
+	l.plain = l.selfTimed && l.observe == nil
+	p := l.policy
+	l.short = l.plain && l.single != nil && !l.shadow && p != nil && len(p.limits) == 1 && p.phases == nil
+}
+
 // Allow decides a call of cost 1. See [Limiter.AllowN].
 func (l *Limiter) Allow(ctx context.Context, key string) (r Result, err error) {
+	if l.short {
+		l.takeOne(l.policy, key, 1, &r)
+		return r, nil
+	}
 	if !l.plain {
 		return l.observed(ctx, key, 1)
 	}
@@ -122,6 +134,10 @@ func (l *Limiter) Allow(ctx context.Context, key string) (r Result, err error) {
 // then is the caller's choice. The whole takes at most Config.Timeout, if Limits and store
 // heed their context.
 func (l *Limiter) AllowN(ctx context.Context, key string, n int) (r Result, err error) {
+	if l.short && n >= 0 {
+		l.takeOne(l.policy, key, n, &r)
+		return r, nil
+	}
 	if !l.plain {
 		return l.observed(ctx, key, n)
 	}
@@ -171,15 +187,19 @@ func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, n, charge
 	return nil
 }
 
+// takeOne is take for a policy of one limit, through the store's fast path.
+func (l *Limiter) takeOne(p *Policy, key string, n int, r *Result) {
+	debt, allowed := l.single.TakeOne(key, &p.limits[0], n)
+	r.Allowed, r.denied, r.source = allowed, !allowed, store.FromStore
+	r.policy, r.cost, r.debts[0] = p, n, debt
+}
+
 // take asks the store for charge tokens, of the policy of r and for its cost.
 func (l *Limiter) take(ctx context.Context, key string, charge int, r *Result) error {
 	p, n := r.policy, r.cost
 	if l.single != nil && len(p.limits) == 1 && charge == n {
-		if debt, allowed, ok := l.single.TakeOne(key, &p.limits[0], n); ok {
-			r.Allowed, r.denied, r.source = allowed, !allowed, store.FromStore
-			r.debts[0] = debt
-			return nil
-		}
+		l.takeOne(p, key, n, r)
+		return nil
 	}
 	d, err := l.store.Take(ctx, store.Request{Key: key, Limits: p.limits, Cost: charge, Timeout: l.timeout})
 	if err != nil {

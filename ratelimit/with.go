@@ -49,6 +49,7 @@ func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
+	made.plan()
 	l.parts.add(&made)
 	if made.usual() != nil {
 		limiters.add(&made)

@@ -67,9 +67,8 @@ type SelfTimed interface {
 // with an answer that fits into registers, where moving a [Decision] would be a fifth of
 // the time.
 type SingleTaker interface {
-	// TakeOne is Take for the single limit l with nothing known. If ok is false it has
-	// done nothing, and the caller calls Take.
-	TakeOne(key string, l *Limit, cost int) (d gcra.Debt, allowed, ok bool)
+	// TakeOne is Take for the single limit l with nothing known.
+	TakeOne(key string, l *Limit, cost int) (d gcra.Debt, allowed bool)
 	// Self returns the receiver. A type that embeds the store and has its own Take is
 	// recognized by it; its TakeOne is not called.
 	Self() Store

@@ -94,29 +94,6 @@ func (s *Store) usable(p []store.Limit) error {
 	return nil
 }
 
-// Take implements [store.Store]. Its only errors are about a Policy that is not
-// valid, and about the zero Store. It heeds neither context nor timeout: a caller that
-// gave up is still charged.
-func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err error) {
-	if err := s.usable(r.Limits); err != nil {
-		return d, err
-	}
-	hash := s.hash(r.Key)
-	shard := s.shard(hash)
-	now := s.now()
-	shard.mu.Lock()
-	now = shard.advance(now)
-	var found [store.MaxLimits]found
-	s.read(shard, hash, &r, now, &found, &d)
-	if d.Allowed && r.Cost > 0 {
-		s.charge(shard, hash, &r, &found, &d)
-	} else {
-		s.clamp(shard, &r, &found, &d)
-	}
-	shard.mu.Unlock()
-	return d, nil
-}
-
 // Reset implements [store.Store]. Its errors are those of Take. A key that had
 // to share an overflow bucket gets one of its own if there is room by now.
 func (s *Store) Reset(_ context.Context, key string, p []store.Limit) error {

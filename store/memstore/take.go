@@ -1,83 +1,127 @@
 package memstore
 
 import (
+	"context"
+
 	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 )
 
-// found is what a decision found of one limit's bucket. It and the methods below
-// are of use under the lock of the shard only.
-type found struct {
-	slot    *slot     // nil: the key has no bucket of its own
+// Take implements [store.Store]. It returns an error only for a request without limits and
+// for the zero Store. It heeds neither context nor timeout: a caller that gave up is still
+// charged.
+func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err error) {
+	if err := s.usable(r.Limits); err != nil {
+		return d, err
+	}
+	hash := s.hash(r.Key)
+	shard := s.shard(hash)
+	now := s.now()
+	shard.mu.Lock()
+	d.Now, d.Allowed = shard.advance(now), true
+	var all [store.MaxLimits]bucket
+	buckets := all[:len(r.Limits)]
+	for i := range buckets {
+		b := &buckets[i]
+		b.limit, b.id = &r.Limits[i], hash.id(&r.Limits[i])
+		var known *store.Known
+		if r.Known != nil {
+			known = &r.Known[i]
+		}
+		d.Allowed = s.read(shard, b, known, r.Cost, d.Now) && d.Allowed
+		d.Overflow = d.Overflow || b.shared
+	}
+	missing := 0
+	for i := range buckets {
+		b := &buckets[i]
+		if b.slot != nil {
+			s.settle(shard, b, d.Allowed, r.Cost, d.Now)
+		} else {
+			missing++
+		}
+		d.Debts[i] = b.debt
+	}
+	for i := 0; missing > 0; i++ { // new buckets come last: they may move the others
+		if b := &buckets[i]; b.slot == nil {
+			d.Overflow = s.settle(shard, b, d.Allowed, r.Cost, d.Now) || d.Overflow
+			d.Debts[i] = b.debt
+			missing--
+		}
+	}
+	shard.mu.Unlock()
+	return d, nil
+}
+
+// TakeOne implements [store.SingleTaker].
+func (s *Store) TakeOne(key string, l *store.Limit, n int) (debt gcra.Debt, allowed bool) {
+	hash := s.hash(key)
+	shard := s.shard(hash)
+	now := s.now()
+	shard.mu.Lock()
+	now = shard.advance(now)
+	b := bucket{limit: l, id: hash.id(l)}
+	allowed = s.read(shard, &b, nil, n, now)
+	s.settle(shard, &b, allowed, n, now)
+	shard.mu.Unlock()
+	return b.debt, allowed
+}
+
+// Self implements [store.SingleTaker]. The zero Store has only Take, which returns an
+// error.
+func (s *Store) Self() store.Store {
+	if s.shards == nil {
+		return nil
+	}
+	return s
+}
+
+// A bucket is the bucket of one limit during a decision, which holds the shard's lock.
+type bucket struct {
+	limit   *store.Limit
+	id      id
+	slot    *slot     // nil: the key has none of its own
+	debt    gcra.Debt // as found, then as it is left
 	after   gcra.Debt // with the cost of the call
 	clamped bool      // the debt was above the capacity
 	shared  bool      // the debt is, or includes, that of an overflow bucket
 }
 
-// read finds the debts and decides.
-func (s *Store) read(shard *shard, hash id, r *store.Request, now int64, found *[store.MaxLimits]found, d *store.Decision) {
-	d.Allowed, d.Now = true, now
-	for i := range len(r.Limits) {
-		b := &r.Limits[i]
-		f := &found[i]
-		id := hash.id(b)
-		var debt gcra.Debt
-		if f.slot = shard.find(id); f.slot != nil {
-			debt, f.clamped = b.DebtAt(f.slot.tat(), now)
-			f.shared = f.slot.shared() && debt != gcra.Debt{}
-		} else if s.overflow.owes(now) {
-			debt = s.overflow.debt(b, id, now)
-			f.shared = debt != gcra.Debt{}
-		}
-		if r.Known != nil {
-			// What was known before a reset is so no more.
-			if k := &r.Known[i]; k.Seen == 0 || k.Seen > s.resetAt.Load() {
-				debt = b.Merge(debt, k.Debt, k.TAT, now)
-			}
-		}
-		cost, ok := b.Cost(r.Cost)
-		f.after = b.Add(debt, cost)
-		d.Debts[i] = debt
-		d.Allowed = d.Allowed && ok && b.Fits(f.after)
-		d.Overflow = d.Overflow || f.shared
+// read reads the debt of a bucket, or takes what the caller knows of it if that is more,
+// and reports whether there is room for n tokens.
+func (s *Store) read(shard *shard, b *bucket, known *store.Known, n int, now int64) bool {
+	l := b.limit
+	if b.slot = shard.find(b.id); b.slot != nil {
+		b.debt, b.clamped = l.DebtAt(b.slot.tat(), now)
+		b.shared = b.slot.shared() && b.debt != gcra.Debt{}
+	} else if s.overflow.owes(now) {
+		b.debt = s.overflow.debt(l, b.id, now)
+		b.shared = b.debt != gcra.Debt{}
 	}
+	if known != nil && (known.Seen == 0 || known.Seen > s.resetAt.Load()) { // newer than the last reset
+		b.debt = l.Merge(b.debt, known.Debt, known.TAT, now)
+	}
+	cost, ok := l.Cost(n)
+	b.after = l.Add(b.debt, cost)
+	return ok && l.Fits(b.after)
 }
 
-// charge stores the debts with the cost of the call. New buckets come last, for
-// they may move the others.
-func (s *Store) charge(shard *shard, hash id, r *store.Request, found *[store.MaxLimits]found, d *store.Decision) {
-	missing := false
-	for i := range len(r.Limits) {
-		f := &found[i]
-		d.Debts[i] = f.after
-		if f.slot != nil {
-			shard.set(f.slot, r.Limits[i].TATAt(f.after, d.Now), f.shared)
-		} else {
-			missing = true
-		}
+// settle charges n tokens if the call is allowed, or stores a debt that was clamped. It
+// reports whether an overflow bucket was charged.
+func (s *Store) settle(shard *shard, b *bucket, allowed bool, n int, now int64) (overflow bool) {
+	switch {
+	case allowed && n > 0:
+		b.debt = b.after
+	case !b.clamped:
+		return false
 	}
-	if !missing {
-		return
+	tat := b.limit.TATAt(b.debt, now)
+	if b.slot != nil {
+		shard.set(b.slot, tat, b.shared)
+		return false
 	}
-	for i := range len(r.Limits) {
-		f := &found[i]
-		if f.slot != nil {
-			continue
-		}
-		b := &r.Limits[i]
-		id := hash.id(b)
-		if !s.insert(shard, id, b.TATAt(f.after, d.Now), f.shared, d.Now) {
-			s.overflow.charge(b, id, r.Cost, f.after, d.Now)
-			d.Overflow = true
-		}
+	if s.insert(shard, b.id, tat, b.shared, now) {
+		return false
 	}
-}
-
-// clamp stores the debts that were clamped, and nothing else.
-func (s *Store) clamp(shard *shard, r *store.Request, found *[store.MaxLimits]found, d *store.Decision) {
-	for i := range len(r.Limits) {
-		if f := &found[i]; f.clamped {
-			shard.set(f.slot, r.Limits[i].TATAt(d.Debts[i], d.Now), f.shared)
-		}
-	}
+	s.overflow.charge(b.limit, b.id, n, b.debt, now)
+	return true
 }
