@@ -139,26 +139,28 @@ func TestScriptFlush(t *testing.T) {
 			}
 			flushing, stop := context.WithCancel(t.Context())
 			var flusher sync.WaitGroup
-			flushes := 0
+			var flushes atomic.Int64
 			flusher.Go(func() {
 				for flushing.Err() == nil {
 					if server.admin.ScriptFlush(t.Context()).Err() == nil {
-						flushes++
+						flushes.Add(1)
 					}
 					time.Sleep(time.Millisecond)
 				}
 			})
 			var admitted [keys]atomic.Int64
 			var wg sync.WaitGroup
-			end := time.Now().Add(400 * time.Millisecond)
+			var calls atomic.Int64
+			start := time.Now()
 			for i := range callers {
 				wg.Go(func() {
-					for j := i; time.Now().Before(end); j++ {
+					for j := i; (flushes.Load() < 50 || calls.Load() < 500) && time.Since(start) < 3*patience; j++ {
 						d, err := s.Take(t.Context(), store.Request{Key: fmt.Sprint(j % keys), Limits: p, Cost: 1, Timeout: patience})
 						if err != nil {
 							t.Error(err)
 							return
 						}
+						calls.Add(1)
 						if d.Allowed {
 							admitted[j%keys].Add(1)
 						}
@@ -181,8 +183,8 @@ func TestScriptFlush(t *testing.T) {
 					t.Errorf("key %d: %d calls were admitted, %d charged", i, n, charged)
 				}
 			}
-			if flushes < 50 || total < 500 {
-				t.Errorf("%d flushes and %d calls; want enough of both", flushes, total)
+			if flushes.Load() < 50 || total < 500 {
+				t.Errorf("%d flushes and %d calls; want at least 50 and 500", flushes.Load(), total)
 			}
 		})
 	}
