@@ -57,7 +57,8 @@ background() {
 	lane_commands+=("$(printf '%q ' "${@:2}")")
 }
 
-# start_background runs what was added. It measures time, so all that runs in the foreground meanwhile gives way to it.
+# start_background runs what was added. It measures time, so the foreground gives way: to the first step entirely, to the
+# others as far as a program can that watches the clock itself.
 start_background() {
 	mkdir "$tmp/lane"
 	set -m # in a process group of its own, which finish ends
@@ -99,14 +100,13 @@ report_background() {
 		cat "$tmp/lane/$n"
 		[ "$status" -eq 0 ] || exit "$status"
 		times+=("$(printf '%5d s %5d s of CPU  %s, in the background' "$seconds" "$cpu" "$current")")
+		[ "$n" -gt 0 ] || { chrt --other -p 0 $$ && renice -n 5 -p $$; } &>/dev/null || true
 	done
-	[ "$lane_reported" -lt "${#lane_names[@]}" ] || chrt --other -p 0 $$ 2>/dev/null || true
 }
 
 # finish_background waits for what is left in the background.
 finish_background() {
 	printf '\n---- waiting for the steps in the background (after %d s) ----\n' "$((SECONDS - started))"
-	chrt --other -p 0 $$ 2>/dev/null || true
 	wait "$lane" || true
 	lane=
 	report_background
