@@ -27,7 +27,7 @@ func together(n int, call func(i int)) {
 	wg.Wait()
 }
 
-// TestConcurrentKeys: whoever calls, and wherever tables move meanwhile, each key
+// TestConcurrentKeys: whatever goroutine calls, and while tables move, each key
 // gets exactly its burst.
 func TestConcurrentKeys(t *testing.T) {
 	const keys, callers, each = 3000, 16, 2000
@@ -135,7 +135,7 @@ func TestConcurrentShards(t *testing.T) {
 	}
 }
 
-// TestNoTornReads: whoever looks while others charge, and while the table moves,
+// TestNoTornReads: a call that reads while others charge, and while the table moves,
 // sees whole tokens, of a third of a second each.
 func TestNoTornReads(t *testing.T) {
 	const burst = 3_000_000

@@ -17,7 +17,7 @@ import (
 // 3 MB more once the store has been full.
 const DefaultMaxKeys = 1_000_000
 
-// Config is what [New] can be told. Its zero value is ready for use.
+// Config configures [New]. The zero value is ready to use.
 type Config struct {
 	// MaxKeys is how many buckets are kept, one for each key and limit; a bucket
 	// takes 64 bytes at most. 0, or less, means [DefaultMaxKeys]. For what it takes an
@@ -53,11 +53,11 @@ func New(c Config) *Store {
 
 // shards returns into how many parts the table is divided, a power of two.
 func shards(maxKeys int) int {
-	// One for every 4096 buckets keeps the growth of a shard, the longest that
-	// anybody can wait for, to some 50 microseconds.
+	// One for every 4096 buckets keeps the growth of a shard, the longest wait
+	// of any call, to some 50 microseconds.
 	few := bits.Len(uint(maxKeys-1) / 4096)
-	// 128 at least, where that leaves 64 buckets for each: so callers on different
-	// cores seldom want the same lock.
+	// At least 128, where that leaves 64 buckets for each, so that callers on different
+	// cores rarely want the same lock.
 	many := min(bits.Len(uint(maxKeys-1)/64), 7)
 	return 1 << min(max(few, many), 16)
 }
@@ -72,7 +72,7 @@ func (s *Store) divide(n int) {
 	}
 }
 
-// SelfTimed tells the limiter that this store never waits for anything.
+// SelfTimed implements [store.SelfTimed]: this store never waits.
 func (s *Store) SelfTimed() {}
 
 // Format prints the name of the type: the seeds in it are secret.

@@ -83,7 +83,7 @@ func everyHistory(t *testing.T, n int, follow func(random *rand.Rand, h func(sto
 		})
 	}
 	wg.Wait()
-	t.Logf("KEYRATE_SEED=%#x: %d histories, %d steps, %d of them under several limits, %d refused by some of these; %.1f s",
+	t.Logf("KEYRATE_SEED=%#x: %d histories, %d steps, %d of them under several limits, %d denied by some of these; %.1f s",
 		seed, n, steps.Load(), several.Load(), inPart.Load(), time.Since(start).Seconds())
 	if n >= 100 && (several.Load() < steps.Load()/5 || inPart.Load() < steps.Load()/100) {
 		t.Error("too few steps under several limits for the test to mean anything of them")
@@ -94,7 +94,7 @@ func everyHistory(t *testing.T, n int, follow func(random *rand.Rand, h func(sto
 type seen struct {
 	steps   int
 	several int // decisions under several limits
-	inPart  int // refused by some of these, while others had room
+	inPart  int // denied by some of these, while others had room
 }
 
 func (s *seen) saw(step storetest.Step, d store.Decision) {

@@ -9,9 +9,9 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// overflow holds the buckets that keys share for which the table has no room. A
-// shared bucket is in debt for all who use it, so none of them can gain; and no
-// debt is ever taken off it but by time.
+// overflow holds the buckets that keys share for which the table has no room. The
+// debt of a shared bucket counts for all keys that use it, so none of them can gain;
+// only time takes debt off it.
 //
 // Limits share a bucket only if the times they take to refill are within a factor
 // of two, so that no caller waits for more than twice its own limit's refill because
@@ -34,7 +34,7 @@ const (
 // take 4 bytes for each bucket of the store.
 func overflowEach(maxKeys int) int { return 1 << (bits.Len(uint(max(maxKeys/200, perClass))) - 1) }
 
-// owes tells whether any overflow bucket is in debt.
+// owes reports whether any overflow bucket is in debt.
 func (o *overflow) owes(now int64) bool { return o.until.Load() > now }
 
 // debt returns the debt of the overflow bucket that id falls into, at most the
@@ -47,7 +47,7 @@ func (o *overflow) debt(b *store.Limit, id id, now int64) gcra.Debt {
 }
 
 // charge adds the cost of n tokens to the overflow bucket that id falls into. It
-// then owes no less than after, what the call was told.
+// then owes no less than after, the debt that the caller saw.
 func (o *overflow) charge(b *store.Limit, id id, n int, after gcra.Debt, now int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -224,7 +224,7 @@ func TestOverflowOfSeveralPeriods(t *testing.T) {
 	both, fast, slow := testkit.Limits(t, second, daily), testkit.Limits(t, second), testkit.Limits(t, daily)
 	g := newGuarded(t, 1)
 	g.take("first", testkit.Limits(t, ratelimit.PerDay(1)), 1)
-	for i := range 200 { // whoever shares the buckets of a class: all of them
+	for i := range 200 { // keys that share the buckets of a class: all of them
 		g.take("sharer "+strconv.Itoa(i), both, 5)
 	}
 	for i := range 200 {
@@ -247,7 +247,7 @@ func TestOverflowOfSeveralPeriods(t *testing.T) {
 	}
 }
 
-// TestOverflowWaitIsBounded: nobody waits for longer than twice his own refill,
+// TestOverflowWaitIsBounded: no caller waits for longer than twice its own refill,
 // whatever the others in his overflow bucket do.
 func TestOverflowWaitIsBounded(t *testing.T) {
 	g := newGuarded(t, 1)

@@ -28,7 +28,7 @@ func (r *room) take() bool {
 const shrinkAbove = 256
 
 // insert stores a bucket that the shard does not have. It returns false if there
-// is no room, which is to say that as many others are in debt. Slots found before
+// is no room: then MaxKeys other buckets are in debt. Slots found before
 // may have moved.
 func (s *Store) insert(sh *shard, id id, tat gcra.TAT, shared bool, now int64) bool {
 	if sh.crowded() {
@@ -74,7 +74,7 @@ func (s *Store) recycle(own *shard, now int64) bool {
 	sweeps := 0
 	for range min(recycleVisits, len(s.shards)) {
 		sh := &s.shards[s.room.next.Add(1)%uint32(len(s.shards))] // there are 2^16 at most
-		// The lock of the own shard is held: nobody may wait for a second one.
+		// The lock of the own shard is held: a call must not wait for a second one.
 		if sh == own || !sh.mu.TryLock() {
 			continue
 		}

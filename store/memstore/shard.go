@@ -20,7 +20,7 @@ type shard struct {
 }
 
 // advance returns the instant of a decision: now, but never before an earlier
-// decision. Who had to wait for the lock brings an old reading of the clock.
+// decision. A call that waited for the lock brings an old reading of the clock.
 func (sh *shard) advance(now int64) int64 {
 	sh.latest = max(sh.latest, now)
 	return sh.latest
@@ -72,7 +72,7 @@ func (sh *shard) set(slot *slot, tat gcra.TAT, shared bool) {
 	sh.earliest = min(sh.earliest, slot.fullAt())
 }
 
-// crowded tells whether one more bucket would make searches long.
+// crowded reports whether one more bucket would make searches long.
 func (sh *shard) crowded() bool { return sh.used+1 > len(sh.slots)*3/4 }
 
 // sweep drops the full buckets and returns how many.

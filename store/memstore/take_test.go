@@ -71,3 +71,14 @@ func TestTakeOneIsTake(t *testing.T) {
 		t.Errorf("%d calls, %d of them shared; want 1000 of each", taken, shared)
 	}
 }
+
+// TestTakeWithoutLimits: a mistake of the caller is an error, and releases the lock.
+func TestTakeWithoutLimits(t *testing.T) {
+	s := New(Config{})
+	if d, err := s.Take(t.Context(), store.Request{Key: "k", Cost: 1}); err == nil || d.Allowed {
+		t.Errorf("%+v, %v; want an error", d, err)
+	}
+	if mu := &s.shard(s.hash("k")).mu; !mu.TryLock() {
+		t.Error("the shard is locked for ever")
+	}
+}

@@ -1,43 +1,14 @@
 package memstore
 
 import (
-	"fmt"
 	"math"
-	"strings"
 	"testing"
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/store"
 )
 
-// TestPrintShowsNoSeed: who knows the seeds can make up keys that collide, and a
-// store that is printed may end up in a log.
-func TestPrintShowsNoSeed(t *testing.T) {
-	s := New(Config{MaxKeys: 10})
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
-		holder := struct{ Store store.Store }{s}
-		text := fmt.Sprintf(verb, s) + " " + fmt.Sprintf(verb, holder)
-		for _, seed := range s.seeds {
-			if strings.Contains(text, strings.Trim(fmt.Sprintf(verb, seed), "{}")) {
-				t.Errorf("%s prints a seed: %s", verb, text)
-			}
-		}
-	}
-}
-
-// TestTakeWithoutAPolicy: a mistake of the caller is an error, and locks nobody out.
-func TestTakeWithoutAPolicy(t *testing.T) {
-	s := New(Config{})
-	if d, err := s.Take(t.Context(), store.Request{Key: "k", Cost: 1}); err == nil || d.Allowed {
-		t.Errorf("%+v, %v; want an error", d, err)
-	}
-	if mu := &s.shard(s.hash("k")).mu; !mu.TryLock() {
-		t.Error("the shard is locked for ever")
-	}
-}
-
-// TestLookForRoomIsBounded: a caller who finds the table full looks at a bounded
+// TestLookForRoomIsBounded: a call that finds the table full looks at a bounded
 // number of other shards, and the next one goes on from there, whether these have
 // buckets to look through or not.
 func TestLookForRoomIsBounded(t *testing.T) {

@@ -8,9 +8,6 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// What the tests know of the inside of a Store is in this file, and in the tests
-// that are named after one part of it.
-
 // A manual is a store with a clock that the test moves.
 type manual struct {
 	*Store
@@ -18,7 +15,7 @@ type manual struct {
 }
 
 // newManual divides the table as seldom as can be: each shard has a clock of its own,
-// and the models in the tests have one. TestNew tells of what New does.
+// and the models in the tests have one. TestNew checks what New does.
 func newManual(maxKeys int) *manual {
 	m := &manual{Store: New(Config{MaxKeys: maxKeys}), now: 1_000_000}
 	m.divide(1 << bits.Len(uint(maxKeys-1)/4096))

@@ -60,8 +60,8 @@ func want(t *testing.T, got, want int) {
 	}
 }
 
-// TestTorture holds the store to what other libraries got wrong.
-func TestTorture(t *testing.T) {
+// TestMistakesOfOthers: the store does not repeat what other libraries got wrong.
+func TestMistakesOfOthers(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		test func(t *testing.T)
@@ -236,7 +236,7 @@ func TestTorture(t *testing.T) {
 		}},
 		{"node's wall clock stepped", func(t *testing.T) {
 			// The store's clock is monotonic, as TestStart shows. If it does go back,
-			// as the readings of two goroutines may, nobody gains or waits.
+			// as the readings of two goroutines may, no caller gains or waits.
 			m := newManual(100)
 			hourly := testkit.Limits(t, ratelimit.PerHour(2))
 			m.take("k", hourly, 2)
