@@ -3,11 +3,13 @@ package gate
 import (
 	"hash/maphash"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // wait returns how long a denied call must wait.
@@ -17,7 +19,13 @@ func (g *Gate[C]) wait(of C, key string, result *ratelimit.Result) time.Duration
 		return wait
 	}
 	if g.places != nil {
-		wait = g.places.wait(g.config.Peer(of), key, result.Limit(), result.Cost(), wait)
+		limits := result.Policy().Compiled()
+		l := &limits[0]
+		if len(limits) > 1 {
+			name := result.Limit().Name
+			l = &limits[slices.IndexFunc(limits, func(l store.Limit) bool { return l.Name == name })]
+		}
+		wait = g.places.wait(g.config.Peer(of), key, l, result.Cost(), wait)
 	}
 	return g.jittered(max(wait, time.Microsecond))
 }
@@ -55,7 +63,7 @@ func newPlaces() *places {
 
 // wait returns how long a denied client should wait if the bucket has room after wait: at
 // most one refill of the bucket longer.
-func (p *places) wait(peer, key string, l ratelimit.Limit, cost int, wait time.Duration) time.Duration {
+func (p *places) wait(peer, key string, l *store.Limit, cost int, wait time.Duration) time.Duration {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
 	_, _ = h.WriteString(l.Name)
@@ -64,12 +72,9 @@ func (p *places) wait(peer, key string, l ratelimit.Limit, cost int, wait time.D
 	conn := uint64(1) << (maphash.String(p.seed, peer) % 64)
 	d := denial{
 		wait:   wait,
-		token:  Refill(&l, 1),
-		refill: Refill(&l, l.Burst),
-	}
-	d.cost = d.token
-	if cost != 1 {
-		d.cost = Refill(&l, cost)
+		cost:   Refill(l, cost),
+		token:  Refill(l, 1),
+		refill: l.Capacity().Duration(),
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,10 +1,9 @@
 package gate
 
 import (
-	"math/bits"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 const (
@@ -74,14 +73,9 @@ func (q *queue) crowded(d denial) bool {
 	return max(q.demand[0], q.demand[1]) > crowding*length
 }
 
-// Refill returns the time in which n tokens come back, n * Period / Rate, rounded up to a
-// microsecond. n is at most l.Burst: with a valid limit that is at most ten years.
-func Refill(l *ratelimit.Limit, n int) time.Duration {
-	n = min(max(n, 0), l.Burst)
-	hi, lo := bits.Mul64(uint64(n), uint64(l.Period/time.Microsecond))
-	quo, rem := bits.Div64(hi, lo, uint64(l.Rate))
-	if rem > 0 {
-		quo++
-	}
-	return time.Duration(quo) * time.Microsecond
+// Refill returns the time in which n tokens come back, rounded up to a microsecond. n is at
+// most the burst.
+func Refill(l *store.Limit, n int) time.Duration {
+	d, _ := l.Cost(min(max(n, 0), l.Burst()))
+	return d.Duration()
 }

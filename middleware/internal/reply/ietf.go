@@ -7,6 +7,7 @@ import (
 	"github.com/keyrate/keyrate/middleware/internal/gate"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
 // This file implements draft-ietf-httpapi-ratelimit-headers-11, of May 2026. Both fields
@@ -30,22 +31,22 @@ import (
 // it; package transport uses it to send as fast as the limit allows.
 
 // appendPolicyField appends the value of RateLimit-Policy. The first limit decides.
-func appendPolicyField(b []byte, limits []ratelimit.Limit) []byte {
-	for i, l := range limits {
+func appendPolicyField(b []byte, limits []store.Limit) []byte {
+	for i := range limits {
 		if i > 0 {
 			b = append(b, ", "...)
 		}
-		b = appendPolicy(b, l)
+		b = appendPolicy(b, &limits[i])
 	}
 	return b
 }
 
-func appendPolicy(b []byte, l ratelimit.Limit) []byte {
+func appendPolicy(b []byte, l *store.Limit) []byte {
 	b = appendString(b, l.Name)
 	b = append(b, ";q="...)
-	b = appendInteger(b, int64(l.Burst))
+	b = appendInteger(b, int64(l.Burst()))
 	b = append(b, ";w="...)
-	exact := gate.Refill(&l, l.Burst)
+	exact := l.Capacity().Duration()
 	window := max(1, ceilSeconds(exact))
 	b = appendInteger(b, window)
 	if whole := time.Duration(window) * time.Second; whole > exact && whole-exact >= exact/20 {
@@ -76,7 +77,7 @@ func appendRateLimitField(b []byte, s *state, remaining, retry []byte) []byte {
 		case l.violated && l.retry != gcra.Never:
 			b = appendSeconds(b, l.retry)
 		case l.remaining > 0:
-			b = appendSeconds(b, gate.Refill(&s.words.limits[i], l.remaining))
+			b = appendSeconds(b, gate.Refill(&s.words.rates[i], l.remaining))
 		default:
 			b = appendSeconds(b, s.result.NextAfter(i))
 		}

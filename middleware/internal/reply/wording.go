@@ -7,12 +7,14 @@ import (
 	"sync/atomic"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A wording is the text that responses about one policy have in common while the same one
 // of its limits decides. It is written once, not for every request.
 type wording struct {
 	limits   []ratelimit.Limit // the deciding one first
+	rates    []store.Limit     // the same, compiled
 	policies []string          // RateLimit-Policy
 	limit    []string          // X-Rate-Limit-Limit
 	items    []string          // of limits in RateLimit, up to what remains
@@ -57,9 +59,11 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 	found := &worded{policy: p}
 	for i, l := range p.Limits() {
 		limits := slices.Insert(slices.Delete(p.Limits(), i, i+1), 0, l)
+		rates := slices.Insert(slices.Delete(slices.Clone(p.Compiled()), i, i+1), 0, p.Compiled()[i])
 		words := wording{
 			limits:   limits,
-			policies: []string{string(appendPolicyField(nil, limits))},
+			rates:    rates,
+			policies: []string{string(appendPolicyField(nil, rates))},
 			limit:    []string{w.limitHeader(l)},
 			detail:   string(appendDetail(nil, l)),
 		}
