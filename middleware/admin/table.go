@@ -162,6 +162,16 @@ func faultsOf(err error, byPlan map[string]*ratelimit.Policy) []fault {
 			detail = fmt.Sprintf("%d %s", more, detail)
 		}
 		return []fault{{placeOf(e.Field, byPlan), detail}}
+	case interface {
+		Position() (line, column int)
+		Unwrap() []error
+	}:
+		line, column := e.Position()
+		faults := faultsOf(errors.Join(e.Unwrap()...), byPlan)
+		for i := range faults {
+			faults[i].Place += fmt.Sprintf(", line %d, column %d", line, column)
+		}
+		return faults
 	case interface{ Unwrap() []error }:
 		var faults []fault
 		for _, err := range e.Unwrap() {

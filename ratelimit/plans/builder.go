@@ -93,7 +93,7 @@ func (b *tableBuilder) put(in, key string, a *assignment) {
 }
 
 func (b *tableBuilder) fault(field string, value any, want string) {
-	b.add(&ratelimit.LimitError{Field: field, Value: value, Want: want})
+	b.add(&placedFault{LimitError: &ratelimit.LimitError{Field: field, Value: value, Want: want}})
 }
 
 // planPlace tells where in a TableConfig a plan is. Its name is no secret.

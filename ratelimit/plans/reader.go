@@ -1,34 +1,32 @@
 package plans
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/jsontext"
 )
 
 // ReadTableConfig reads the JSON form of a [TableConfig], and nothing else, up to the end
-// of r: an object with a "default" and, if wanted, "plans", "members" and "keys", as
-// [TableConfig.MarshalJSON] shows. A policy is a text for [ParsePolicy] or an array of
-// texts for [ParseLimit]. Names that are unknown, or there twice, are faults, and so are
-// keys that are not UTF-8: those can be written as hashes, with [HashKey].
+// of r: an object with a "default" and optionally "plans", "members" and "keys", as
+// [TableConfig.MarshalJSON] writes it. A policy is a text for [ratelimit.ParsePolicy] or an
+// array of texts for [ratelimit.ParseLimit]. Unknown names, names that occur twice and names
+// that are not UTF-8 are faults; a key that is not UTF-8 can be written as its hash.
 //
 // It does not hold the text in memory, and takes a second or two for a million keys. The
-// error joins a [LimitError] for each fault, with its place, where a hash stands for a
-// key; or it is that of r. Whether members belong to plans that are there, [NewTable] and
-// [Table.Replace] tell.
+// error is that of r, or joins a [ratelimit.LimitError] for each fault, with the field, where
+// a hash stands for a key, and the line and column, which each error returns as
+// Position() (line, column int). ReadTableConfig does not check that the plans of members
+// exist: [NewTable] and [Table.Replace] do.
 func ReadTableConfig(r io.Reader) (TableConfig, error) {
-	t := tableReader{in: json.NewDecoder(&spaceReader{in: r}), policies: make(map[string]*ratelimit.Policy)}
-	t.in.UseNumber() // a number is a fault of the table, however long
-	if err := t.table(); err != nil {
-		if !errors.Is(err, errNoTable) {
-			return TableConfig{}, err
-		}
-	} else if t.config.Default == nil && !t.names["default"] {
-		t.fault("TableConfig.Default", "missing", `must be there, such as "default": "5/s"`)
+	t := tableReader{in: jsontext.NewReader(r), names: make(map[string]bool), plans: make(map[string]string), policies: make(map[policyText]*ratelimit.Policy)}
+	err := t.table()
+	if fault, ok := errors.AsType[*jsontext.Fault](err); ok {
+		t.fault(fault.Position, "TableConfig", fault.Found, fault.Want)
+	} else if err != nil {
+		return TableConfig{}, err
 	}
 	if err := t.faults.join(); err != nil {
 		return TableConfig{}, err
@@ -36,129 +34,141 @@ func ReadTableConfig(r io.Reader) (TableConfig, error) {
 	return t.config, nil
 }
 
-// A tableReader reads a table token by token. What is wrong within an entry is put
-// down, and the entry skipped; where the text is no JSON, nothing behind that is read.
+// A tableReader reads a table value by value. It notes the faults of an entry and goes on
+// with the next one, up to where the text is not JSON.
 type tableReader struct {
-	in       *json.Decoder
-	depth    int
+	in       *jsontext.Scanner
 	config   TableConfig
-	names    map[string]bool // of the table itself
-	policies map[string]*ratelimit.Policy
+	names    map[string]bool // of the parts
+	plans    map[string]string
+	policies map[policyText]*ratelimit.Policy
 	faults   faultList
 }
 
-func (t *tableReader) fault(at string, value any, want string) {
-	t.faults.add(&ratelimit.LimitError{Field: at, Value: value, Want: want})
+func (t *tableReader) fault(at jsontext.Position, field string, value any, want string) {
+	t.faults.add(&placedFault{at, &ratelimit.LimitError{Field: field, Value: value, Want: want}})
 }
 
 // table reads all of it.
 func (t *tableReader) table() error {
-	t.names = make(map[string]bool)
-	token, err := t.token()
+	root, err := t.in.Value()
 	if err != nil {
 		return err
 	}
-	if token != json.Delim('{') {
-		return t.stop("no object", `must be one JSON object, such as {"default": "5/s"}`)
+	if root.Kind != jsontext.Map {
+		t.fault(root.Position, "TableConfig", kindOf(root), `must be one JSON object, such as {"default": "5/s"}`)
+		return t.in.Skip(root)
 	}
-	if err := t.each(t.part); err != nil {
+	if err := t.in.Entries(t.part); err != nil {
 		return err
 	}
-	_, err = t.in.Token()
-	if err == nil || errors.Is(err, errSpaces) || isSyntax(err) && !errors.Is(err, io.EOF) {
-		return t.stop("more", "must end with its last brace")
+	if !t.names["default"] {
+		t.fault(root.Position, "TableConfig.Default", "missing", `must be there, such as "default": "5/s"`)
 	}
-	if !errors.Is(err, io.EOF) {
-		return err
-	}
-	return nil
+	return t.in.End()
 }
 
 // part reads one of the four parts.
-func (t *tableReader) part(name string) error {
-	if t.names[name] {
-		t.fault(partPlace(name), "there twice", "must not be there twice")
-		return t.skipNext()
-	}
-	switch name {
-	case "default", "plans", "members", "keys":
-		t.names[name] = true
-	default: // it may be a key that has got into the wrong place
-		t.fault(fmt.Sprintf("TableConfig behind byte %d", t.in.InputOffset()), "unknown name", "must be one of default, plans, members and keys")
-		return t.skipNext()
-	}
-	if name == "default" {
-		p, err := t.policy("Default", "")
-		t.config.Default = p
-		return err
-	}
-	token, err := t.token()
+func (t *tableReader) part(at jsontext.Position, name string) error {
+	v, err := t.in.Value()
 	if err != nil {
 		return err
 	}
-	if token != json.Delim('{') {
-		t.fault(partPlace(name), kindOf(token), "must be an object")
-		return t.skip(token)
-	}
+	twice := t.names[name]
 	switch name {
-	case "plans":
-		return t.entries("Plans", &t.config.Plans)
-	case "members":
-		return t.each(t.member)
-	default:
-		return t.entries("Keys", &t.config.Keys)
+	case "default", "plans", "members", "keys":
+		t.names[name] = true
+	default: // may be a misplaced key
+		t.fault(at, "TableConfig", "unknown name", "must be one of default, plans, members and keys")
+		return t.in.Skip(v)
 	}
+	field := "TableConfig." + strings.ToUpper(name[:1]) + name[1:]
+	switch {
+	case twice:
+		t.fault(at, field, "there twice", "must not be there twice")
+	case name == "default":
+		t.config.Default, err = t.policy(v, "Default", "")
+		return err
+	case v.Kind != jsontext.Map:
+		t.fault(v.Position, field, kindOf(v), "must be an object")
+	case name == "plans":
+		return t.in.Entries(t.entry("Plans", &t.config.Plans))
+	case name == "members":
+		return t.in.Entries(t.member)
+	default:
+		return t.in.Entries(t.entry("Keys", &t.config.Keys))
+	}
+	return t.in.Skip(v)
 }
 
-// partPlace tells where one of the four parts is.
-func partPlace(name string) string { return "TableConfig." + strings.ToUpper(name[:1]) + name[1:] }
-
-// usable tells whether an entry's name can be used, and puts a fault down if not.
-func (t *tableReader) usable(in, name string, twice bool) bool {
+// usable reports whether an entry's name can be used, and notes a fault if not.
+func (t *tableReader) usable(at jsontext.Position, in, name string, twice bool) bool {
 	switch {
 	case !validText(name):
-		t.fault(placeOf(in, name), "not UTF-8", "must be text without U+FFFD; a key that is not can be written as its hash")
+		t.fault(at, placeOf(in, name), "not UTF-8", "must be text without U+FFFD; a key that is not can be written as its hash")
 	case twice:
-		t.fault(placeOf(in, name), "there twice", "must be there once")
+		t.fault(at, placeOf(in, name), "there twice", "must be there once")
 	default:
 		return true
 	}
 	return false
 }
 
-// entries reads the entries of plans or of keys, each a policy by its name.
-func (t *tableReader) entries(in string, m *map[string]*ratelimit.Policy) error {
-	return t.each(func(name string) error {
+// entry returns the function that reads an entry of plans or keys: a policy by its name.
+func (t *tableReader) entry(in string, m *map[string]*ratelimit.Policy) func(jsontext.Position, string) error {
+	return func(at jsontext.Position, name string) error {
+		v, err := t.in.Value()
+		if err != nil {
+			return err
+		}
 		_, twice := (*m)[name]
-		ok := t.usable(in, name, twice)
-		p, err := t.policy(in, name)
+		ok := t.usable(at, in, name, twice)
+		p, err := t.policy(v, in, name)
 		if ok {
 			put(m, name, p)
 		}
 		return err
-	})
+	}
 }
 
-func (t *tableReader) member(key string) error {
-	_, twice := t.config.Members[key]
-	ok := t.usable("Members", key, twice)
-	token, err := t.token()
+func (t *tableReader) member(at jsontext.Position, key string) error {
+	v, err := t.in.Value()
 	if err != nil {
 		return err
 	}
-	plan, isText := token.(string)
-	if !isText {
-		t.fault(place("Members", key), kindOf(token), "must be the name of a plan, such as \"gold\"")
+	_, twice := t.config.Members[key]
+	ok := t.usable(at, "Members", key, twice)
+	if v.Kind != jsontext.Text {
+		t.fault(v.Position, place("Members", key), kindOf(v), "must be the name of a plan, such as \"gold\"")
+		v.Text = ""
 	}
 	if ok {
-		put(&t.config.Members, key, plan)
+		put(&t.config.Members, key, t.plan(v.Text))
 	}
-	return t.skip(token)
+	return t.in.Skip(v)
 }
 
+// plan returns a copy of the name of a plan, one for all its members.
+func (t *tableReader) plan(name string) string {
+	plan, known := t.plans[name]
+	if !known {
+		plan = strings.Clone(name)
+		t.plans[plan] = plan
+	}
+	return plan
+}
+
+// put enters a value under a copy of its key, which is a part of the text.
 func put[V any](m *map[string]V, key string, v V) {
 	if *m == nil {
 		*m = make(map[string]V)
 	}
-	(*m)[key] = v
+	(*m)[strings.Clone(key)] = v
+}
+
+// kindOf names the kind of a value, and shows nothing of it: it may be a misplaced key.
+func kindOf(v jsontext.Value) string {
+	return [...]string{
+		jsontext.Text: "a text", jsontext.Number: "a number", jsontext.Bool: "true or false", jsontext.Null: "null", jsontext.List: "an array", jsontext.Map: "an object",
+	}[v.Kind]
 }

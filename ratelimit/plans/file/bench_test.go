@@ -1,10 +1,7 @@
 package file
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,31 +74,4 @@ func BenchmarkParseByLibrary(b *testing.B) {
 			b.Fatal("it does not parse")
 		}
 	}
-}
-
-// BenchmarkJSON compares the scanner with the tokens of encoding/json, which have no lines.
-func BenchmarkJSON(b *testing.B) {
-	text := string(million(1_000_000, true))
-	b.Run("ours", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			s := jsonScanner{text: text, ascii: true, line: 1}
-			if _, fault := s.document(); fault != nil {
-				b.Fatal(fault)
-			}
-		}
-	})
-	b.Run("encoding", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			d := json.NewDecoder(strings.NewReader(text))
-			for {
-				if _, err := d.Token(); errors.Is(err, io.EOF) {
-					break
-				} else if err != nil {
-					b.Fatal(err)
-				}
-			}
-		}
-	})
 }

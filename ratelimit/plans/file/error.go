@@ -69,7 +69,7 @@ func (f *faults) add(at position, place, found, want string) {
 		f.more++
 		return
 	}
-	f.list = append(f.list, &Error{File: f.file, Line: int(at.line), Column: int(at.column), Place: place, Found: found, Want: want})
+	f.list = append(f.list, &Error{File: f.file, Line: int(at.Line), Column: int(at.Column), Place: place, Found: found, Want: want})
 }
 
 // err joins the faults, in the order of their lines.

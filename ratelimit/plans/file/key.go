@@ -79,7 +79,7 @@ func (b *builder) twice(in string, again entry, lists ...[]entry) {
 	for _, list := range lists {
 		for _, e := range list {
 			if line == 0 && strings.EqualFold(e.key, again.key) && sameKey(e.key, again.key) && e.at != again.at {
-				line = e.at.line
+				line = e.at.Line
 			}
 		}
 	}

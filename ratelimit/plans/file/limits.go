@@ -134,7 +134,7 @@ func (b *builder) limitFaults(n node, place func() string, err error, secret boo
 
 // forOperators puts what stands in a file for what stands in a program.
 var forOperators = strings.NewReplacer(
-	" or ratelimit.PerSecond(5)", "", "use ratelimit.Unlimited", "write unlimited", `ratelimit.PerDay(1000).Named("daily")`, "1000/d;name=daily", " or time.Second", "",
+	" or ratelimit.PerSecond(5)", "", "use ratelimit.Unlimited", "write unlimited", `ratelimit.PerDay(1000).Named("daily")`, "1000/d;name=daily", " or time.Second", "", "ratelimit.ParsePolicy reads several, written", "several are written",
 )
 
 // wantLimits is what to write instead of something that is not the text of a limit; "" if

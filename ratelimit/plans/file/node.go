@@ -1,8 +1,7 @@
 package file
 
-// A position is where in a file something begins: line and column from 1, the column in
-// characters. The zero position is nowhere.
-type position struct{ line, column int32 }
+// A position is where something begins in a file. The zero position is nowhere.
+type position struct{ Line, Column int32 }
 
 // A node is a value of a file, be it YAML or JSON. A file can have a million of them.
 type node struct {

@@ -37,26 +37,18 @@ func Parse(name string, data []byte) (plans.TableConfig, error) {
 // parseTree reads the nodes of a file; not ok: there is no sense in looking at them.
 func parseTree(f *faults, data []byte, isJSON bool) (root node, ok bool) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // that some editors on Windows write
-	ascii, ok := checkText(f, data, isJSON)
-	if !ok {
+	if !checkText(f, data, isJSON) {
 		return node{}, false
 	}
-	text := string(data)
 	if isJSON {
-		s := jsonScanner{text: text, ascii: ascii, line: 1}
-		root, fault := s.document()
-		if fault != nil {
-			f.add(fault.at, "", fault.found, fault.want)
-		}
-		return root, fault == nil
+		return parseJSON(f, string(data))
 	}
-	return parseYAML(f, text)
+	return parseYAML(f, string(data))
 }
 
 // checkText refuses bytes that are not UTF-8 and, in YAML, characters that cannot be seen,
 // some of which end a line for YAML and for no editor.
-func checkText(f *faults, data []byte, isJSON bool) (ascii, ok bool) {
-	ascii = true
+func checkText(f *faults, data []byte, isJSON bool) (ok bool) {
 	line, start := int32(1), 0
 	for i := 0; i < len(data); {
 		c := data[i]
@@ -80,14 +72,13 @@ func checkText(f *faults, data []byte, isJSON bool) (ascii, ok bool) {
 				found = "a file that is not UTF-8"
 			}
 			f.add(at(), "", found, "must be saved as UTF-8")
-			return false, false
+			return false
 		case r == '\r' && i+1 < len(data) && data[i+1] == '\n', isJSON && r != 0:
 		case r < ' ', r >= 0x7f && r <= 0x9f, r == '\u2028', r == '\u2029', r == '\ufeff', r == '\ufffe', r == '\uffff':
 			f.add(at(), "", fmt.Sprintf("the character %U, which cannot be seen", r), `must not be there; in double quotes it can be written as an escape, such as "\u2028"`)
-			return false, false
+			return false
 		}
-		ascii = ascii && r < utf8.RuneSelf
 		i += size
 	}
-	return ascii, true
+	return true
 }

@@ -40,7 +40,7 @@ func (b *builder) table(root node) plans.TableConfig {
 		case !slices.Contains(fieldNames, e.key):
 			b.unknown(e)
 		case twice:
-			b.add(e.at, e.key, "the field a second time", fmt.Sprintf("must be there once: it is on line %d as well", first.at.line))
+			b.add(e.at, e.key, "the field a second time", fmt.Sprintf("must be there once: it is on line %d as well", first.at.Line))
 		default:
 			fields[e.key] = e
 		}
@@ -114,7 +114,7 @@ func (b *builder) readPlans(field entry) {
 			continue
 		}
 		name := strings.Clone(e.key)
-		lines[name], b.plans[name] = e.at.line, name
+		lines[name], b.plans[name] = e.at.Line, name
 		b.config.Plans[name] = b.policy(e.value, place, false)
 	}
 }

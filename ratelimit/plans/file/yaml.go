@@ -61,14 +61,14 @@ func (r *yamlReader) document(text string) (root node, ok bool) {
 // position is where a node is in the whole text.
 func (r *yamlReader) position(n *yaml.Node) position {
 	at := r.within(n.Line, n.Column)
-	at.line += r.removed
+	at.Line += r.removed
 	return at
 }
 
 // within is a position in the text. The end of one whose last line has none is on that line.
 func (r *yamlReader) within(line, column int) position {
 	if line > int(r.lines) {
-		return position{line: r.lines}
+		return position{Line: r.lines}
 	}
 	return position{int32(line), int32(column)}
 }
@@ -217,12 +217,12 @@ func (r *yamlReader) syntax(err error) {
 // isTab tells whether there is a tab at a position.
 func (r *yamlReader) isTab(at position) bool {
 	lines := r.text
-	for range at.line - 1 {
+	for range at.Line - 1 {
 		_, lines, _ = strings.Cut(lines, "\n")
 	}
 	line, _, _ := strings.Cut(lines, "\n")
 	characters := []rune(line)
-	return at.column >= 1 && int(at.column) <= len(characters) && characters[at.column-1] == '\t'
+	return at.Column >= 1 && int(at.Column) <= len(characters) && characters[at.Column-1] == '\t'
 }
 
 // yamlFaults are the library's messages, and what they mean for a file of limits.

@@ -66,7 +66,7 @@ func cutRuns(text string, least int) (reduced string, runs []run) {
 		if inside && !blank {
 			e, ok = plainEntry(content, int32(line)+1)
 		}
-		if len(r.entries) > 0 && !blank && (!ok || int(e.at.column) != r.column) {
+		if len(r.entries) > 0 && !blank && (!ok || int(e.at.Column) != r.column) {
 			cut := len(r.entries) >= least
 			end(i)
 			if cut && indent(content) >= runs[len(runs)-1].column {
@@ -77,7 +77,7 @@ func cutRuns(text string, least int) (reduced string, runs []run) {
 		case ok:
 			if len(r.entries) == 0 {
 				out.WriteString(text[begin:i])
-				begin, runLine, r.column = i, line, int(e.at.column)
+				begin, runLine, r.column = i, line, int(e.at.Column)
 			}
 			r.entries = append(r.entries, e)
 		case !blank && content[0] != ' ' && content[0] != '\t':
