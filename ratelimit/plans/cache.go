@@ -14,48 +14,52 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// CacheConfig is what [NewCache] can be told. Its zero value is ready for use.
+// CacheConfig configures [NewCache]. The zero value is ready to use.
 type CacheConfig struct {
-	// TTL is how long an answer is used before it is asked for again. 0 means a minute.
+	// TTL is how long an answer is used before the key is looked up again. 0 means a minute.
 	TTL time.Duration
-	// MaxStale is how long an answer is used in all while it cannot be had anew. 0 means
-	// an hour; less than TTL means TTL.
+	// MaxStale is how long an answer is used in all while look-ups fail. 0 means an hour; less
+	// than TTL means TTL.
 	MaxStale time.Duration
-	// Fallback holds a key of which no answer is known, while the look-up fails. nil means
+	// Fallback is the policy of a key without a known answer while its look-up fails. nil means
 	// that the error is returned.
 	Fallback *ratelimit.Policy
-	// RetryAfter is how long a key is not looked up again after a look-up that failed, or
-	// that took too long while there was an old answer or Fallback. 0 means a second. Of
-	// keys without an answer, the last 4,096 failures are remembered.
+	// RetryAfter is how long a key is not looked up again after its look-up failed, or took too
+	// long while there was an old answer or Fallback. 0 means a second. For keys without an
+	// answer, the texts of the last 4,096 failures are kept and returned meanwhile.
 	RetryAfter time.Duration
-	// MaxKeys is how many answers are kept, of 100 bytes each. 0 means 100,000. A failed
-	// look-up takes the place of none.
+	// MaxKeys is how many answers are kept, of 100 bytes each. 0 means 100,000. A failure
+	// displaces no answer.
 	MaxKeys int
+	// OnError, if not nil, receives the error of every look-up that failed, also where an old
+	// answer or Fallback hides the failure from the caller: at most one for a key in RetryAfter.
+	// A look-up whose caller canceled it is not reported. The text never shows the key. OnError
+	// is called by the goroutine of the decision, which waits for it, and by several at once.
+	// Panics are ignored.
+	OnError func(error)
 }
 
-// A Cache keeps the answers of other [Limits]. Make one with [NewCache]; the zero Cache
-// answers every key with an error. It is safe for concurrent use, starts no goroutine, and
-// has nothing to close. It holds no key: a keyed
-// 128-bit hash stands for each.
+// A Cache keeps the answers of other [ratelimit.Limits]. Make one with [NewCache]; the zero
+// Cache returns an error for every key. It is safe for concurrent use, starts no goroutine and
+// has nothing to close. It stores a keyed 128-bit hash in place of each key.
 type Cache struct {
 	limits ratelimit.Limits
 	config CacheConfig
-	start  time.Time // its monotonic reading counts
+	start  time.Time // has a monotonic reading
 	seeds  [2]maphash.Seed
 	kept   atomic.Int64 // answers, in all shards
 	shards [cacheShards]cacheShard
 }
 
-// NewCache returns limits in front of others that take their time, such as a database.
-// Each key is looked up by one caller at a time: the first to find its answer too old.
-// The others have the old answer meanwhile; if there is none they wait, each no longer
-// than his context allows. An answer that cannot be had anew stays in use for MaxStale.
-// The error joins all faults of the arguments.
+// NewCache returns a cache in front of limits that are slow to look up, such as those in a
+// database. One caller at a time looks a key up: the first that finds its answer too old. The
+// others use the old answer meanwhile; without one, they wait until their context ends. While
+// look-ups fail, an answer stays in use for MaxStale. The error joins all faults of the arguments.
 //
-// A look-up has as long as its caller's decision, [DefaultTimeout]. Limits that take longer
-// are never known: set [Config].Timeout to more than they take, and Fallback for when they
-// take even longer. A failure behind an old answer or Fallback is not reported, not even to
-// [Config].Observe: log it in the look-up itself.
+// A look-up has as much time as its caller's decision, [ratelimit.DefaultTimeout]. If look-ups
+// take longer, no answer is ever known: set [ratelimit.Config].Timeout to more than they take,
+// and Fallback for the case that they take even longer. [ratelimit.Config].Observe does not
+// see a failure behind an old answer or Fallback: OnError does.
 func NewCache(limits ratelimit.Limits, c CacheConfig) (*Cache, error) {
 	var faults []error
 	if store.IsNil(limits) {
@@ -106,7 +110,7 @@ func (c *Cache) Validate() error {
 	return nil
 }
 
-// Format prints the name of the type: the keys in it are secret.
+// Format prints the name of the type and no content.
 func (c *Cache) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("*plans.Cache")) }
 
 // now is in nanoseconds since the cache was made.
@@ -122,16 +126,16 @@ func after(now int64, d time.Duration) int64 {
 	return now + int64(d)
 }
 
-// id returns what stands for a key: of a fixed size, so that neither a long key nor a
-// short one, cut out of a long header, stays in memory.
+// id returns the hash of a key. It has a fixed size, so that neither a long key nor a short one
+// that is a part of a long header stays in memory.
 func (c *Cache) id(key string) cacheID {
 	return cacheID{maphash.String(c.seeds[0], key), maphash.String(c.seeds[1], key)}
 }
 
 func (c *Cache) shard(id cacheID) *cacheShard { return &c.shards[id[0]%cacheShards] }
 
-// PolicyFor returns the answer that is known of the key, or looks it up. An answer that
-// is known is returned without an allocation.
+// PolicyFor returns the known answer for the key, or looks it up. It returns a known answer
+// without an allocation.
 func (c *Cache) PolicyFor(ctx context.Context, key string) (*ratelimit.Policy, error) {
 	if c.limits == nil {
 		return nil, errZeroCache
@@ -147,7 +151,7 @@ func (c *Cache) PolicyFor(ctx context.Context, key string) (*ratelimit.Policy, e
 	return c.ask(ctx, s, id, key)
 }
 
-// answer falls back where nothing is known.
+// answer returns p, or else Fallback, or else err.
 func (c *Cache) answer(p *ratelimit.Policy, err error) (*ratelimit.Policy, error) {
 	switch {
 	case p != nil:
@@ -159,7 +163,7 @@ func (c *Cache) answer(p *ratelimit.Policy, err error) (*ratelimit.Policy, error
 	}
 }
 
-// ask looks the key up, unless another caller does already.
+// ask looks the key up, unless another caller is doing so.
 func (c *Cache) ask(ctx context.Context, s *cacheShard, id cacheID, key string) (*ratelimit.Policy, error) {
 	for {
 		s.mu.Lock()
@@ -191,18 +195,24 @@ func (c *Cache) ask(ctx context.Context, s *cacheShard, id cacheID, key string) 
 	}
 }
 
-// lookUp asks the limits, and wakes those that wait for the answer.
+// lookUp asks the limits, and wakes the callers that wait for the answer.
 func (c *Cache) lookUp(ctx context.Context, s *cacheShard, id cacheID, key string, asked chan struct{}) (p *ratelimit.Policy, err error) {
 	defer func() { // also if the limits end the goroutine
+		var failed *lookUpError
+		if err != nil {
+			failed = newLookUpError(err, key) // runs the error's methods: not under the lock
+		}
 		s.mu.Lock()
-		defer s.mu.Unlock()
 		close(asked)
 		delete(s.asked, id)
-		p, err = c.learn(ctx, s, id, key, p, err)
+		p, err = c.learn(ctx, s, id, failed, p, err)
+		s.mu.Unlock()
+		if failed != nil && c.config.OnError != nil && !errors.Is(ctx.Err(), context.Canceled) {
+			_ = store.Try(func() { c.config.OnError(failed) })
+		}
 	}()
 	err = errGoexit
-	// A copy, since what the limits keep of it, in an error or in a map, must not keep the
-	// request that it was cut out of.
+	// A copy: what the limits keep of the key must not keep the request that it is a part of.
 	if panicked := store.Try(func() { p, err = c.limits.PolicyFor(ctx, strings.Clone(key)) }); panicked != nil {
 		return nil, panicked
 	}
@@ -215,8 +225,8 @@ func (c *Cache) lookUp(ctx context.Context, s *cacheShard, id cacheID, key strin
 // errGoexit is what waiting callers get if the limits end the goroutine.
 var errGoexit = errors.New("plans: the look-up ended its goroutine")
 
-// learn keeps what a look-up has returned, and returns the answer to its caller.
-func (c *Cache) learn(ctx context.Context, s *cacheShard, id cacheID, key string, p *ratelimit.Policy, err error) (*ratelimit.Policy, error) {
+// learn stores what a look-up has returned, and returns the answer to its caller.
+func (c *Cache) learn(ctx context.Context, s *cacheShard, id cacheID, failed *lookUpError, p *ratelimit.Policy, err error) (*ratelimit.Policy, error) {
 	now := c.now()
 	if err == nil {
 		c.keep(s, id, cacheAnswer{policy: p, fresh: after(now, c.config.TTL), stale: after(now, c.config.MaxStale)}, now)
@@ -227,7 +237,7 @@ func (c *Cache) learn(ctx context.Context, s *cacheShard, id cacheID, key string
 		c.drop(s, id)
 		old = cacheAnswer{}
 	}
-	// A caller that gave up proves nothing about the answer for others. But where there is
+	// A caller that gave up says nothing about the look-ups of others. But where there is
 	// another answer, not every caller should try a look-up that took too long.
 	late := errors.Is(ctx.Err(), context.DeadlineExceeded) && (old.policy != nil || c.config.Fallback != nil)
 	if ctx.Err() == nil || late {
@@ -236,22 +246,23 @@ func (c *Cache) learn(ctx context.Context, s *cacheShard, id cacheID, key string
 			old.fresh = min(again, old.stale)
 			s.answers[id] = old
 		} else {
-			s.fail(id, cacheFailure{err: bounded(err, key), until: again}, now)
+			s.fail(id, cacheFailure{err: failed, until: again}, now)
 		}
 	}
 	return c.answer(old.policy, err)
 }
 
-// maxKeptKey is how long a key may be, in bytes, for an error about it to be remembered:
-// the error may hold the key.
-const maxKeptKey = 256
+// A lookUpError is an error as it is kept and reported: its text, of bounded size and without
+// the key, and its class.
+type lookUpError struct{ text, class string }
 
-var errLongKey = errors.New("ratelimit: the last look-up of this key's limits failed, less than CacheConfig.RetryAfter ago")
-
-// bounded returns the error that is remembered.
-func bounded(err error, key string) error {
-	if len(key) > maxKeptKey {
-		return errLongKey
-	}
-	return err
+func newLookUpError(err error, key string) *lookUpError {
+	e := &lookUpError{"the error of the look-up panics", store.ClassLimits}
+	_ = store.Try(func() { e.text, e.class = strings.Clone(store.Withhold(err, key).Error()), store.ErrorClass(err) })
+	return e
 }
+
+func (e *lookUpError) Error() string { return e.text }
+
+// ErrorClass returns the class in which [store.ErrorClass] counts the error.
+func (e *lookUpError) ErrorClass() string { return e.class }

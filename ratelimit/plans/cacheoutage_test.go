@@ -15,6 +15,7 @@ import (
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 )
 
 // TestCachedKeepsAnswersInAnOutage: a look-up that is down while made-up keys call, many
@@ -67,25 +68,75 @@ func TestCachedKeepsAnswersInAnOutage(t *testing.T) {
 	}
 }
 
-// TestCachedRemembersFailures: what a look-up returned comes again, for RetryAfter, with
-// its identity; of a long key there is a stand-in.
+// TestCachedRemembersFailures: the first caller gets the error of a look-up, later ones within
+// RetryAfter its text and class, without the key.
 func TestCachedRemembersFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked int
-		cache := cached(t, ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) {
+		cache := cached(t, ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) {
 			asked++
+			if strings.HasPrefix(key, "shown") {
+				return nil, fmt.Errorf("GET /limits?key=%s: %w", key, errDown)
+			}
 			return nil, errDown
 		}), plans.CacheConfig{RetryAfter: time.Minute})
-		for _, key := range []string{"key", strings.Repeat("k", 300)} {
+		for _, key := range []string{"key", strings.Repeat("k", 300), "shown-0123456789"} {
 			asked = 0
 			_, first := cache.PolicyFor(t.Context(), key)
 			_, again := cache.PolicyFor(t.Context(), key)
-			if !errors.Is(first, errDown) || again == nil || len(key) < 256 && !errors.Is(again, errDown) || asked != 1 {
+			if !errors.Is(first, errDown) || again == nil || asked != 1 || store.ErrorClass(again) != store.ErrorClass(first) {
 				t.Errorf("%v, then %v, after %d look-ups", first, again, asked)
+			} else if shown := strings.HasPrefix(key, "shown"); strings.Contains(again.Error(), key) && shown || !shown && again.Error() != errDown.Error() {
+				t.Errorf("%v, then %v", first, again)
 			}
 			time.Sleep(time.Minute)
 			if _, _ = cache.PolicyFor(t.Context(), key); asked != 2 {
 				t.Errorf("looked up %d times; want again after RetryAfter", asked)
+			}
+		}
+	})
+}
+
+// TestCachedReportsFailures that an old answer or the fallback hides, once for each look-up.
+func TestCachedReportsFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		var reported []error
+		var cache *plans.Cache
+		cache = cached(t, ratelimit.LimitsFunc(func(ctx context.Context, key string) (*ratelimit.Policy, error) {
+			if down.Load() {
+				return nil, fmt.Errorf("GET /limits?key=%s: %w", key, errDown)
+			}
+			return policyOf(t, ratelimit.PerDay(1)), ctx.Err()
+		}), plans.CacheConfig{Fallback: policyOf(t, ratelimit.PerSecond(1)), OnError: func(err error) {
+			reported = append(reported, err)
+			_, _ = cache.PolicyFor(t.Context(), "canary-known") // no lock is held
+			panic("ignored")
+		}})
+		ask := func(ctx context.Context, key string, want int) {
+			t.Helper()
+			for range 3 {
+				if p, err := cache.PolicyFor(ctx, key); p == nil || err != nil {
+					t.Errorf("%s: %v, %v", key, p, err)
+				}
+			}
+			if len(reported) != want {
+				t.Errorf("%s: %d failures reported, want %d: %v", key, len(reported), want, reported)
+			}
+		}
+		ask(t.Context(), "canary-known", 0)
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		ask(canceled, "canary-other", 0)
+		down.Store(true)
+		time.Sleep(2 * time.Minute)
+		ask(t.Context(), "canary-known", 1)
+		ask(t.Context(), "canary-unknown", 2)
+		time.Sleep(time.Second)
+		ask(t.Context(), "canary-known", 3)
+		for _, err := range reported {
+			if strings.Contains(fmt.Sprintf("%v %+v", err, err), "canary") {
+				t.Errorf("the key is shown: %v", err)
 			}
 		}
 	})

@@ -11,27 +11,26 @@ const cacheShards = 32
 // A cacheID stands for a key: a keyed 128-bit hash.
 type cacheID [2]uint64
 
-// A cacheShard is a part of a [Cache]. Answers and failures have rooms of their own:
-// during an outage of the look-up, made-up keys fail, and must not take the place of an
-// answer that is still of use.
+// A cacheShard is a part of a [Cache]. Answers and failures have separate bounds: during an
+// outage, look-ups of made-up keys fail and must not displace answers that are still useful.
 type cacheShard struct {
 	mu       sync.RWMutex
 	answers  map[cacheID]cacheAnswer
 	failures map[cacheID]cacheFailure  // of keys without an answer
-	asked    map[cacheID]chan struct{} // keys that a caller looks up now; closed when that ends
+	asked    map[cacheID]chan struct{} // of keys being looked up; closed when that ends
 }
 
 // A cacheAnswer is the policy of a key. The zero cacheAnswer knows nothing.
 type cacheAnswer struct {
 	policy *ratelimit.Policy
-	fresh  int64 // until when the policy is used without a look-up; at most stale
-	stale  int64 // until when the policy is used while the look-up fails
+	fresh  int64 // when the policy is to be looked up again; at most stale
+	stale  int64 // when the policy must not be used any more, even if the look-up fails
 }
 
 // A cacheFailure is a look-up that failed.
 type cacheFailure struct {
-	err   error
-	until int64 // when the key is looked up again
+	err   *lookUpError
+	until int64 // when the key may be looked up again
 }
 
 func newCacheShard() cacheShard {
@@ -42,8 +41,8 @@ func newCacheShard() cacheShard {
 	}
 }
 
-// keep stores an answer. In a full cache another one of the shard goes: one that is of no
-// more use, or else any.
+// keep stores an answer. In a full cache it displaces another one of the shard: an expired one
+// or else any.
 func (c *Cache) keep(s *cacheShard, id cacheID, a cacheAnswer, now int64) {
 	delete(s.failures, id)
 	if _, known := s.answers[id]; !known && c.kept.Add(1) > int64(c.config.MaxKeys) {
@@ -60,10 +59,10 @@ func (c *Cache) drop(s *cacheShard, id cacheID) {
 	c.kept.Add(-1)
 }
 
-// mostFailures bounds the failures of a shard: an error may take kilobytes.
+// mostFailures bounds the failures of a shard. A text takes up to 4 KiB, so all take 16 MiB.
 const mostFailures = 4096 / cacheShards
 
-// fail stores a failure, in the place of one that is over, or else of any.
+// fail stores a failure. In a full shard it displaces another one: an expired one or else any.
 func (s *cacheShard) fail(id cacheID, f cacheFailure, now int64) {
 	if _, known := s.failures[id]; !known && len(s.failures) >= mostFailures {
 		if victim, ok := victim(s.failures, func(f cacheFailure) bool { return now >= f.until }); ok {
@@ -73,7 +72,7 @@ func (s *cacheShard) fail(id cacheID, f cacheFailure, now int64) {
 	s.failures[id] = f
 }
 
-// victim returns an entry that may go: of a few, one that is over.
+// victim returns an entry to displace: of a few, one that is over.
 func victim[V any](m map[cacheID]V, over func(V) bool) (id cacheID, ok bool) {
 	const tries = 8
 	n := 0
