@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"strings"
 
-	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -14,13 +13,13 @@ import (
 // different results.
 //
 // The result is the pattern, and "#" with the name unless that is "" or
-// [ratelimit.DefaultName]. Characters that a name cannot have, and # % ~ in the pattern, are
+// "default". Characters that a name cannot have, and # % ~ in the pattern, are
 // written as in a URL, such as %2C. If it is longer than [store.MaxName], the result is
 // the beginning of the pattern, "~" and a hash.
 func RouteName(pattern, name string) string {
 	escaped := escapePattern(pattern)
 	full := escaped
-	if name != "" && name != ratelimit.DefaultName {
+	if name != "" && name != "default" {
 		full += "#" + name
 	}
 	if len(full) <= store.MaxName {

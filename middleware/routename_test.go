@@ -32,7 +32,7 @@ func TestRouteName(t *testing.T) {
 		if got != c.want {
 			t.Errorf("RouteName(%q, %q) = %q, want %q", c.pattern, c.name, got, c.want)
 		}
-		if err := five.Named(got).Validate(); err != nil {
+		if _, err := ratelimit.NewPolicy(five.Named(got)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -56,12 +56,15 @@ func FuzzRouteName(f *testing.F) {
 		f.Add(c[0], c[1], c[2], c[3])
 	}
 	f.Fuzz(func(t *testing.T, pattern, name, pattern2, name2 string) {
-		valid := func(pattern, name string) bool { return pattern != "" && five.Named(name).Validate() == nil }
+		valid := func(pattern, name string) bool {
+			_, err := ratelimit.NewPolicy(five.Named(name))
+			return pattern != "" && err == nil
+		}
 		if !valid(pattern, name) {
 			return
 		}
 		one := middleware.RouteName(pattern, name)
-		if err := five.Named(one).Validate(); err != nil {
+		if _, err := ratelimit.NewPolicy(five.Named(one)); err != nil {
 			t.Errorf("RouteName(%q, %q) = %q: %v", pattern, name, one, err)
 		}
 		if !valid(pattern2, name2) {
@@ -69,7 +72,7 @@ func FuzzRouteName(f *testing.F) {
 		}
 		orDefault := func(name string) string {
 			if name == "" {
-				return ratelimit.DefaultName
+				return "default"
 			}
 			return name
 		}

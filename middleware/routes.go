@@ -127,7 +127,7 @@ func (r *Route) neverAdmitted(own ratelimit.Limits) (faults []error) {
 		if burst == 0 {
 			burst = l.Rate // as Limit.Burst says
 		}
-		if r.Cost > burst && l.Validate() == nil && (!l.Shadow || l.EnforceFrom != 0) {
+		if _, err := ratelimit.NewPolicy(l); err == nil && r.Cost > burst && (!l.Shadow || l.EnforceFrom != 0) {
 			faults = append(faults, fmt.Errorf("Route.Cost %d must be at most %d, the burst of the limit %v, or no request is ever admitted", r.Cost, burst, l))
 		}
 	}
@@ -139,7 +139,7 @@ func (r *Route) limiter(own *ratelimit.Limiter) (*ratelimit.Limiter, error) {
 	var faults []error
 	limits := make([]ratelimit.Limit, len(r.Limits))
 	for i, l := range r.Limits {
-		if err := l.Validate(); err != nil {
+		if _, err := ratelimit.NewPolicy(l); err != nil {
 			faults = append(faults, err)
 		}
 		limits[i] = l.Named(RouteName(r.Pattern, l.Name))

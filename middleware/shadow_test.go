@@ -33,7 +33,7 @@ func answerTo(c call, h http.Handler) string {
 // that are watched; and if all of them are, those of the handler itself.
 func TestCallersSeeNothingOfShadowLimits(t *testing.T) {
 	minute, hour := ratelimit.PerMinute(3), ratelimit.PerHour(8).Named("hourly")
-	watched := []ratelimit.Limit{ratelimit.PerDay(2).Named("w1").Shadowed(), ratelimit.PerSecond(1).Named("w2").EnforcedFrom(time.Unix(ratelimit.MaxEnforceFrom, 0))}
+	watched := []ratelimit.Limit{ratelimit.PerDay(2).Named("w1").Shadowed(), ratelimit.PerSecond(1).Named("w2").EnforcedFrom(time.Unix(253_402_300_799, 0))}
 	for name, c := range map[string]middleware.Config{
 		"default": {},
 		"all set": {

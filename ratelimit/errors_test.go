@@ -174,7 +174,7 @@ func TestStorePanics(t *testing.T) {
 
 func TestErrorClass(t *testing.T) {
 	failed := &store.Error{Class: "loading", Err: errDown}
-	limit := ratelimit.PerSecond(0).Validate()
+	_, limit := ratelimit.NewPolicy(ratelimit.PerSecond(0))
 	for _, test := range []struct {
 		err  error
 		want string

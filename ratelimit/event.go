@@ -39,25 +39,25 @@ type stateJSON struct {
 //	 {"name":"default","limit":"5/s","remaining":0,"violated":true,"retry_after_ms":200,"reset_after_ms":1000}]}
 func (r Result) MarshalJSON() ([]byte, error) {
 	out := resultJSON{
-		Allowed: r.Allowed, Shadow: r.shadow, WouldDeny: r.WouldDeny(), Exempt: r.Exempt(),
+		Allowed: r.Allowed, Shadow: r.shadow, WouldDeny: r.WouldDeny(), Exempt: r.policy == Unlimited,
 		Source: r.source.String(), Cost: r.cost, Limits: []stateJSON{},
 	}
 	for i := range r.Len() {
-		out.Limits = append(out.Limits, newStateJSON(r.State(i), r.shadow, true))
+		out.Limits = append(out.Limits, newStateJSON(r.State(i), r.shadow))
 	}
-	for i := range r.ShadowLen() {
-		s, known := r.ShadowState(i)
-		out.Limits = append(out.Limits, newStateJSON(s, true, known))
+	for i := 0; ; i++ {
+		s, ok := r.ShadowState(i)
+		if !ok {
+			break
+		}
+		out.Limits = append(out.Limits, newStateJSON(s, true))
 	}
 	return json.Marshal(out)
 }
 
-// MarshalJSON writes s as one of the limits of a [Result].
-func (s LimitState) MarshalJSON() ([]byte, error) { return json.Marshal(newStateJSON(s, false, true)) }
-
-func newStateJSON(s LimitState, shadow, known bool) stateJSON {
+func newStateJSON(s LimitState, shadow bool) stateJSON {
 	out := stateJSON{
-		Name: s.Limit.Name, Limit: s.Limit.String(), Shadow: shadow, Unknown: !known,
+		Name: s.Limit.Name, Limit: s.Limit.String(), Shadow: shadow, Unknown: s.Undecided,
 		Remaining: s.Remaining, Violated: s.Violated, ResetAfterMS: ceilMS(s.ResetAfter),
 	}
 	if s.Violated && s.RetryAfter != gcra.Never {

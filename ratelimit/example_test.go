@@ -163,7 +163,7 @@ func ExampleNewTable() {
 	limiter, _ := ratelimit.New(memstore.New(memstore.Config{}), table, ratelimit.Config{})
 	for _, key := range []string{"alice", "bob", "monitoring", "somebody"} {
 		result, _ := limiter.Allow(context.Background(), key)
-		fmt.Println(key, result.Limit().Rate, result.Exempt())
+		fmt.Println(key, result.Limit().Rate, result.Policy() == ratelimit.Unlimited)
 	}
 	// Output:
 	// alice 1000 false

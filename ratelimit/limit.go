@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/ratelimit/internal/text"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -16,7 +17,7 @@ import (
 // A Limit is a plain value: copy it, compare it, use it from many goroutines.
 type Limit struct {
 	// Name tells the limits of one key apart, and appears in the response
-	// headers. "" means [DefaultName]. Two policies on one store that name the
+	// headers. "" means "default". Two policies on one store that name the
 	// same limit share its bucket: then both must describe the same limit, or each
 	// decision cuts the debt to its own.
 	Name string
@@ -38,13 +39,8 @@ type Limit struct {
 	EnforceFrom int64
 }
 
-const (
-	// DefaultName is the name of a limit that was given none.
-	DefaultName = "default"
-	// MaxEnforceFrom is the last instant that EnforceFrom can be: the last second of
-	// the year 9999, after which there is no text for it.
-	MaxEnforceFrom = 253_402_300_799
-)
+// defaultName is the name of a limit that was given none.
+const defaultName = "default"
 
 // PerSecond returns the limit of n per second, with a burst of n.
 func PerSecond(n int) Limit { return Limit{Rate: n, Period: time.Second} }
@@ -86,9 +82,9 @@ func (l Limit) EnforcedFrom(t time.Time) Limit {
 	return l
 }
 
-// Validate returns nil for a limit that can be used, or a [LimitError] for each
-// fault of l, joined.
-func (l Limit) Validate() error {
+// check returns nil for a limit that can be used, or a [LimitError] for each fault of l,
+// joined.
+func (l Limit) check() error {
 	burstGiven := l.Burst != 0
 	l = l.withDefaults()
 	var faults []error
@@ -117,7 +113,7 @@ func (l Limit) Validate() error {
 		}
 	}
 	switch {
-	case l.EnforceFrom < 0 || l.EnforceFrom > MaxEnforceFrom:
+	case l.EnforceFrom < 0 || l.EnforceFrom > text.MaxDate:
 		fault("EnforceFrom", l.EnforceFrom, "must be in seconds since 1970 and before the year 10000, as Limit.EnforcedFrom sets it; 0 means that no date ends Shadow")
 	case l.EnforceFrom != 0 && !l.Shadow:
 		fault("EnforceFrom", l.EnforceFrom, "must come with Shadow, which it ends; Limit.EnforcedFrom sets both")
@@ -128,7 +124,7 @@ func (l Limit) Validate() error {
 // withDefaults fills in what 0 and "" stand for.
 func (l Limit) withDefaults() Limit {
 	if l.Name == "" {
-		l.Name = DefaultName
+		l.Name = defaultName
 	}
 	if l.Burst == 0 {
 		l.Burst = l.Rate

@@ -10,6 +10,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
+	"github.com/keyrate/keyrate/store/memstore"
 )
 
 // fields returns the faulty fields that err names, in order.
@@ -23,7 +24,10 @@ func fields(err error) string {
 
 const tenYears = 10 * 365 * 24 * time.Hour
 
-func TestLimitValidate(t *testing.T) {
+// lastDate is the last second of the year 9999.
+const lastDate = 253_402_300_799
+
+func TestInvalidLimits(t *testing.T) {
 	long := strings.Repeat("n", store.MaxName)
 	for _, test := range []struct {
 		name  string
@@ -85,12 +89,12 @@ func TestLimitValidate(t *testing.T) {
 		{"shadow", ratelimit.PerDay(1).Shadowed(), ""},
 		{"enforced from a date", ratelimit.PerDay(1).EnforcedFrom(time.Unix(1, 0)), ""},
 		{"a date without shadow", ratelimit.Limit{Rate: 1, Period: time.Second, EnforceFrom: 1}, "EnforceFrom"},
-		{"the last date", ratelimit.Limit{Rate: 1, Period: time.Second, Shadow: true, EnforceFrom: ratelimit.MaxEnforceFrom}, ""},
-		{"after the last date", ratelimit.Limit{Rate: 1, Period: time.Second, Shadow: true, EnforceFrom: ratelimit.MaxEnforceFrom + 1}, "EnforceFrom"},
+		{"the last date", ratelimit.Limit{Rate: 1, Period: time.Second, Shadow: true, EnforceFrom: lastDate}, ""},
+		{"after the last date", ratelimit.Limit{Rate: 1, Period: time.Second, Shadow: true, EnforceFrom: lastDate + 1}, "EnforceFrom"},
 		{"the zero time as a date", ratelimit.PerDay(1).EnforcedFrom(time.Time{}), "EnforceFrom"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := test.limit.Validate()
+			_, err := ratelimit.NewPolicy(test.limit)
 			if got := fields(err); got != test.want {
 				t.Fatalf("%#v: the faulty fields are %q, want %q: %v", test.limit, got, test.want, err)
 			}
@@ -99,16 +103,15 @@ func TestLimitValidate(t *testing.T) {
 					t.Errorf("the error does not say what was found and what would be right: %v", f)
 				}
 			}
-			_, policyErr := ratelimit.NewPolicy(test.limit)
-			if (policyErr == nil) != (err == nil) {
-				t.Errorf("NewPolicy: %v, Validate: %v", policyErr, err)
+			if _, newErr := ratelimit.New(memstore.New(memstore.Config{}), test.limit, ratelimit.Config{}); fields(newErr) != test.want {
+				t.Errorf("NewPolicy: %v, New: %v", err, newErr)
 			}
 		})
 	}
 }
 
 // MaxRate does not fit into an int of 32 bits.
-func TestLimitValidateMaxRate(t *testing.T) {
+func TestInvalidLimitsNearMaxRate(t *testing.T) {
 	if math.MaxInt == math.MaxInt32 {
 		t.Skip("an int cannot hold these rates")
 	}
@@ -126,21 +129,22 @@ func TestLimitValidateMaxRate(t *testing.T) {
 		{ratelimit.Limit{Rate: int(maxRate), Period: 2 * tenYears, Burst: int(maxRate) / 2}, ""},
 		{ratelimit.Limit{Rate: int(maxRate), Period: math.MaxInt64 / 1000 * 1000, Burst: math.MaxInt}, "Burst"},
 	} {
-		if got := fields(test.limit.Validate()); got != test.want {
+		_, err := ratelimit.NewPolicy(test.limit)
+		if got := fields(err); got != test.want {
 			t.Errorf("%#v: the faulty fields are %q, want %q", test.limit, got, test.want)
 		}
 	}
 }
 
 func TestLimitErrorNamesLimitFieldValueAndFix(t *testing.T) {
-	err := ratelimit.Limit{Name: "daily", Rate: -7, Period: 1500, Burst: -3}.Validate()
+	_, err := ratelimit.NewPolicy(ratelimit.Limit{Name: "daily", Rate: -7, Period: 1500, Burst: -3})
 	want := `ratelimit: limit "daily": Rate -7 must be from 1 to 2147483648, such as 5/s or ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited
 ratelimit: limit "daily": Period 1.5µs must be a whole number of microseconds, at least 1µs, such as 1s or time.Second
 ratelimit: limit "daily": Burst -3 must be at least 1, or 0 for the same as Rate`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}
-	err = ratelimit.Limit{Name: "x,y", Rate: 1, Period: tenYears, Burst: 2}.Validate()
+	_, err = ratelimit.NewPolicy(ratelimit.Limit{Name: "x,y", Rate: 1, Period: tenYears, Burst: 2})
 	want = `ratelimit: limit "x,y": Name "x,y" must be 1 to 64 printable ASCII characters without " \ ; or , and without a space at either end, such as "daily"
 ratelimit: limit "x,y": Burst 2 must refill within 87600h0m0s: Burst * Period / Rate may not exceed it; lower Burst or Period, or raise Rate`
 	if err == nil || err.Error() != want {
@@ -171,7 +175,7 @@ func TestLimitDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ratelimit.Limit{Name: ratelimit.DefaultName, Rate: 5, Period: time.Second, Burst: 5}
+	want := ratelimit.Limit{Name: "default", Rate: 5, Period: time.Second, Burst: 5}
 	if got := p.Limits()[0]; got != want {
 		t.Errorf("Limits: %#v, want %#v", got, want)
 	}

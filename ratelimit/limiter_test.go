@@ -172,7 +172,7 @@ func TestNewTakesAnyLimits(t *testing.T) {
 func TestAllow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, ratelimit.PerSecond(3), ratelimit.Config{})
-		limit := ratelimit.Limit{Name: ratelimit.DefaultName, Rate: 3, Period: time.Second, Burst: 3}
+		limit := ratelimit.Limit{Name: "default", Rate: 3, Period: time.Second, Burst: 3}
 		const µs = time.Microsecond
 		for i, step := range []struct {
 			sleep   time.Duration
@@ -197,7 +197,7 @@ func TestAllow(t *testing.T) {
 			time.Sleep(step.sleep)
 			r := allow(t, l, "k", step.n)
 			if r.Allowed != step.allowed || r.Remaining() != step.left || r.RetryAfter() != step.retry || r.ResetAfter() != step.reset ||
-				r.Cost() != step.n || r.Limit() != limit || r.Len() != 1 || r.Exempt() || r.Shadow() || r.WouldDeny() {
+				r.Cost() != step.n || r.Limit() != limit || r.Len() != 1 || r.Policy() == ratelimit.Unlimited || r.Shadow() || r.WouldDeny() {
 				t.Errorf("step %d: %+v, want %+v", i, r, step)
 			}
 		}
@@ -234,12 +234,12 @@ func TestUnlimitedNeverReachesTheStore(t *testing.T) {
 		l := newLimiterOn(t, selfTimedStore{s}, ratelimit.Unlimited, ratelimit.Config{Shadow: shadow})
 		for _, n := range []int{0, 1, math.MaxInt} {
 			r := allow(t, l, "k", n)
-			if !r.Allowed || !r.Exempt() || r.Len() != 0 || r.Policy() != ratelimit.Unlimited || r.Remaining() != math.MaxInt ||
+			if !r.Allowed || r.Policy() != ratelimit.Unlimited || r.Len() != 0 || r.Policy() != ratelimit.Unlimited || r.Remaining() != math.MaxInt ||
 				r.RetryAfter() != 0 || r.ResetAfter() != 0 || r.Limit() != (ratelimit.Limit{}) || r.Cost() != n || r.Shadow() != shadow || r.WouldDeny() {
 				t.Errorf("cost %d: %+v", n, r)
 			}
 		}
-		if r := peek(t, l, "k"); !r.Allowed || !r.Exempt() {
+		if r := peek(t, l, "k"); !r.Allowed || r.Policy() != ratelimit.Unlimited {
 			t.Errorf("Peek: %+v", r)
 		}
 		if err := l.Reset(t.Context(), "k"); err != nil {
@@ -382,7 +382,7 @@ func TestShadowServesAfterAFault(t *testing.T) {
 	for _, shadow := range []bool{true, false} {
 		l := newLimiterOn(t, s, ratelimit.PerSecond(1), ratelimit.Config{Shadow: shadow})
 		r, err := l.Allow(t.Context(), "k")
-		if err == nil || r.Allowed != shadow || r.Shadow() != shadow || r.WouldDeny() || r.Policy() != nil || r.Len() != 0 || r.Exempt() {
+		if err == nil || r.Allowed != shadow || r.Shadow() != shadow || r.WouldDeny() || r.Policy() != nil || r.Len() != 0 || r.Policy() == ratelimit.Unlimited {
 			t.Errorf("shadow %v: %+v, %v", shadow, r, err)
 		}
 		if err := l.Wait(t.Context(), "k"); (err == nil) != shadow {

@@ -21,10 +21,10 @@ type Limits interface {
 	PolicyFor(ctx context.Context, key string) (*Policy, error)
 }
 
-// Replaceable is implemented by [Limits] whose policies are known and may change while
-// they are in use, such as those of a plans.Table: [Limiter.With] and [Limiter.Instead]
-// then check that limits go together when they are set, not when a key calls.
-type Replaceable interface {
+// replaceable is implemented by [Limits] whose policies are known and may change while
+// they are in use, as a plans.Table does. [Limiter.With] and [Limiter.Instead] then check
+// that limits fit together when they are set, not when a key calls.
+type replaceable interface {
 	Limits
 	// Require returns an error if fits does so for one of the policies. Otherwise all
 	// later policies, too, must be ones for which fits returns nil.
@@ -59,7 +59,7 @@ func (l *Limiter) setLimits(limits Limits) (err error) {
 	case Limit:
 		l.policy, err = NewPolicy(limits)
 	case *Policy:
-		l.policy = limits
+		l.policy, err = limits.PolicyFor(context.Background(), "")
 	}
 	return err
 }
@@ -99,5 +99,5 @@ func (l *Limiter) lookUp(ctx context.Context, key string) (p *Policy, err error)
 	case err != nil:
 		return nil, &LimitError{Field: "PolicyFor", Want: "failed", Err: text}
 	}
-	return p, p.Validate()
+	return p, p.check()
 }

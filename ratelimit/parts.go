@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
 
 	"github.com/keyrate/keyrate/store"
 )
@@ -55,37 +54,28 @@ func (l *Limiter) PeekParts(ctx context.Context, key string) ([]Result, error) {
 	return results, nil
 }
 
-// ErrNoLimit is what [Limiter.ResetLimit] returns for a name that no limit of the key has.
-var ErrNoLimit = errors.New("ratelimit: no limit of the key, and of the parts of the limiter, has this name")
-
-// ResetLimit fills the key's bucket of one limit: its own or, as those of a route, one of a
-// part, by its name. For an exempt key there is nothing to do. The error is [ErrNoLimit],
-// or as for AllowN.
-func (l *Limiter) ResetLimit(ctx context.Context, key, name string) error {
+// ResetLimit fills the key's bucket of the limit with a name: one of the key's own limits
+// or, as those of a route, of a part of l. If found is false, there is no such limit. For
+// an exempt key it does nothing, and found is true. The error is as for AllowN.
+func (l *Limiter) ResetLimit(ctx context.Context, key, name string) (found bool, err error) {
 	own, err := l.ownPolicy(ctx, key)
 	if err != nil || own == Unlimited {
-		return err
+		return err == nil, err
 	}
-	done := false
 	reset := func(_ *Limiter, limits *Policy) error {
 		for i := range limits.limits {
 			if limits.limits[i].Name == name {
-				done = true
+				found = true
 				return l.reset(ctx, key, limits.limits[i:i+1])
 			}
 		}
 		return nil
 	}
 	if err := reset(l, own); err != nil {
-		return err
+		return found, err
 	}
-	if err := l.eachPart(own, reset); err != nil {
-		return err
-	}
-	if !done {
-		return ErrNoLimit
-	}
-	return nil
+	err = l.eachPart(own, reset)
+	return found, err
 }
 
 // Reset fills the key's buckets, also those of the parts of l: the limiters that were made

@@ -67,8 +67,8 @@ func TestPartsAreKnown(t *testing.T) {
 				if got := partNames(t, export, "k"); got != "nested=3" {
 					t.Errorf("parts of a part: %s", got)
 				}
-				if err := l.ResetLimit(t.Context(), "k", "export"); err != nil {
-					t.Fatal(err)
+				if found, err := l.ResetLimit(t.Context(), "k", "export"); !found || err != nil {
+					t.Fatal(found, err)
 				}
 				if got := partNames(t, l, "k"); got != "export=2 nested=3 status=4" {
 					t.Errorf("after a reset of one: %s", got)
@@ -77,12 +77,12 @@ func TestPartsAreKnown(t *testing.T) {
 					t.Errorf("after the reset of its limit: %+v, %v", r, err)
 				}
 				for _, unknown := range []string{"", "exports", "Export"} {
-					if err := l.ResetLimit(t.Context(), "k", unknown); !errors.Is(err, ratelimit.ErrNoLimit) {
-						t.Errorf("ResetLimit of %q: %v", unknown, err)
+					if found, err := l.ResetLimit(t.Context(), "k", unknown); found || err != nil {
+						t.Errorf("ResetLimit of %q: %v, %v", unknown, found, err)
 					}
 				}
-				if err := l.ResetLimit(t.Context(), "k", ratelimit.DefaultName); err != nil {
-					t.Error(err)
+				if found, err := l.ResetLimit(t.Context(), "k", "default"); !found || err != nil {
+					t.Error(found, err)
 				}
 				if r, _ := l.Peek(t.Context(), "k"); r.Remaining() != 100 {
 					t.Errorf("%d are left of the key's own limits after its reset", r.Remaining())
@@ -104,8 +104,9 @@ func TestPartsAreKnown(t *testing.T) {
 	if got := partNames(t, l, "staff"); got != "" {
 		t.Errorf("parts of an exempt key: %s", got)
 	}
-	if err := errors.Join(l.Reset(t.Context(), "staff"), l.ResetLimit(t.Context(), "staff", "none")); err != nil {
-		t.Error(err)
+	found, err := l.ResetLimit(t.Context(), "staff", "none")
+	if err := errors.Join(err, l.Reset(t.Context(), "staff")); !found || err != nil {
+		t.Error(found, err)
 	}
 	runtime.KeepAlive(export)
 }
@@ -144,7 +145,8 @@ func TestPartsThatFail(t *testing.T) {
 		if results, err := l.PeekParts(t.Context(), "k"); err == nil || results != nil {
 			t.Errorf("%s: PeekParts: %v, %v", name, results, err)
 		}
-		if l.Reset(t.Context(), "k") == nil || l.ResetLimit(t.Context(), "k", "export") == nil {
+		_, err := l.ResetLimit(t.Context(), "k", "export")
+		if err == nil || l.Reset(t.Context(), "k") == nil {
 			t.Errorf("%s: a reset did not fail", name)
 		}
 		runtime.KeepAlive(export)

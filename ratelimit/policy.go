@@ -33,7 +33,7 @@ func NewPolicy(limits ...Limit) (*Policy, error) {
 	}
 	seen := make(map[string]bool, len(limits))
 	for _, l := range limits {
-		if err := l.Validate(); err != nil {
+		if err := l.check(); err != nil {
 			faults = append(faults, err)
 		}
 		name := l.withDefaults().Name
@@ -62,6 +62,16 @@ func newPolicy(limits []Limit) *Policy {
 	return p
 }
 
+// MarshalText implements [encoding.TextMarshaler] with the form of [Policy.String]. It
+// returns an error for a policy that [NewPolicy] did not make. There is no UnmarshalText,
+// since a Policy never changes: use [ParsePolicy].
+func (p *Policy) MarshalText() ([]byte, error) {
+	if err := p.check(); err != nil {
+		return nil, fmt.Errorf("ratelimit: no text for this policy: %w", err)
+	}
+	return []byte(p.String()), nil
+}
+
 // Limits returns the limits of p with their defaults filled in; [Unlimited] has none.
 func (p *Policy) Limits() []Limit { return slices.Clone(p.written) }
 
@@ -69,18 +79,17 @@ func (p *Policy) Limits() []Limit { return slices.Clone(p.written) }
 // change them. A limit that is only watched is among them.
 func (p *Policy) Compiled() []store.Limit { return p.limits }
 
-// PolicyFor makes a Policy usable as [Limits]: it holds every key.
-func (p *Policy) PolicyFor(context.Context, string) (*Policy, error) { return p, nil }
-
-// Validate returns a [LimitError] if p is neither a policy of [NewPolicy] nor [Unlimited].
-func (p *Policy) Validate() error {
+// PolicyFor makes a Policy usable as [Limits]: every key is held to it. It returns a
+// [LimitError] if p is neither made by [NewPolicy] nor [Unlimited].
+func (p *Policy) PolicyFor(context.Context, string) (*Policy, error) {
 	if err := p.check(); err != nil {
-		return err
+		return nil, err
 	}
-	return nil
+	return p, nil
 }
 
-func (p *Policy) check() *LimitError {
+// check returns a [LimitError] if p is neither a policy of [NewPolicy] nor [Unlimited].
+func (p *Policy) check() error {
 	found := "nil"
 	switch {
 	case p == Unlimited || p != nil && len(p.limits) > 0:
@@ -111,6 +120,6 @@ func wrongCount(n int) *LimitError {
 		Want: fmt.Sprintf("must be 1 to %d; to exempt a key, use ratelimit.Unlimited", store.MaxLimits)}
 }
 
-// PolicyFor makes a Limit usable as [Limits]: it holds every key. It compiles
-// the limit anew at each call; [New] does that once.
+// PolicyFor makes a Limit usable as [Limits]: every key is held to it. It compiles the
+// limit in each call; [New] does that once.
 func (l Limit) PolicyFor(context.Context, string) (*Policy, error) { return NewPolicy(l) }

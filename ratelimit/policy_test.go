@@ -29,7 +29,7 @@ func TestNewPolicy(t *testing.T) {
 		{"five", named("a", "b", "c", "d", "e"), "limits", `limits "5 of them" must be 1 to 4`},
 		{"a name twice", named("a", "b", "a"), "Name", `limit "a": Name "a" must differ from the other limits of the policy`},
 		{"no name twice", named("", ""), "Name", `Name "default" must differ`},
-		{"the default name and none", named("", ratelimit.DefaultName), "Name", `Name "default" must differ`},
+		{"the default name and none", named("", "default"), "Name", `Name "default" must differ`},
 		{"names that differ in case", named("a", "A"), "", ""},
 		{"all at once", append(named("a", "a", "b", "c"), ratelimit.Limit{Name: "d", Burst: -1}), "limits Name Rate Period Burst", "limit \"d\": Rate 0"},
 	} {

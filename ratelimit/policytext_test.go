@@ -53,12 +53,15 @@ func TestParsePolicyRefuses(t *testing.T) {
 	}
 }
 
-// TestPolicyWithoutText: what was not made with NewPolicy prints, and is not marshalled.
-func TestPolicyWithoutText(t *testing.T) {
+// TestInvalidPolicyHasNoText: a policy that NewPolicy did not make is printed, but has no
+// text that can be read.
+func TestInvalidPolicyHasNoText(t *testing.T) {
 	for _, p := range []*ratelimit.Policy{nil, {}} {
 		if text, err := p.MarshalText(); err == nil {
 			t.Errorf("%#v: %q", p, text)
 		}
-		_ = p.String()
+		if read, err := ratelimit.ParsePolicy(p.String()); err == nil {
+			t.Errorf("%#v: %q is read as %v", p, p.String(), read)
+		}
 	}
 }

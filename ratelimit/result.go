@@ -31,10 +31,16 @@ type Result struct {
 // A LimitState is what a [Result] says about one limit of the key's policy.
 type LimitState struct {
 	Limit      Limit
-	Violated   bool // the limit had no room for the call
-	Remaining  int
-	RetryAfter time.Duration // 0 if not violated
-	ResetAfter time.Duration
+	Violated   bool          // the limit had no room for the call
+	Remaining  int           // tokens left, rounded down
+	RetryAfter time.Duration // how long to wait until the call fits; 0 if not violated
+	ResetAfter time.Duration // how long the bucket takes to fill up if no call comes
+	// NextAfter is how long the bucket takes to have a whole token if no call comes: 0 if it
+	// has one. Like the other times it is a whole number of microseconds, rounded up.
+	NextAfter time.Duration
+	// Undecided reports that nothing is known of a shadow limit, so that only Limit is set:
+	// it is not asked about a call that was denied, and may fail.
+	Undecided bool
 }
 
 // Limit returns the limit that decides, its defaults filled in: the zero Limit for an
@@ -50,7 +56,7 @@ func (r *Result) Limit() Limit {
 // key.
 func (r *Result) Remaining() int {
 	switch {
-	case r.Exempt():
+	case r.policy == Unlimited:
 		return math.MaxInt
 	case r.policy == nil:
 		return 0
@@ -98,11 +104,9 @@ func (r *Result) WouldDeny() bool {
 	return r.Allowed && (r.denied || r.beside&(besideDenied*(1<<store.MaxLimits-1)) != 0)
 }
 
-// Exempt reports whether the key is [Unlimited].
-func (r *Result) Exempt() bool { return r.policy == Unlimited }
-
-// Policy returns the policy that was applied, or nil after an error. Of a policy that has
-// shadow limits beside enforced ones, it is the enforced part: a Policy of its own.
+// Policy returns the policy that was applied: [Unlimited] for an exempt key, nil after an
+// error. If the key has shadow limits beside enforced ones, Policy returns a policy of the
+// enforced ones.
 func (r *Result) Policy() *Policy { return r.policy }
 
 // Len returns how many limits were decided together: 0 for an exempt key.
@@ -121,11 +125,7 @@ func (r *Result) State(i int) LimitState {
 	}
 	at := r.index(i)
 	l := &r.policy.limits[at]
-	s := LimitState{
-		Limit:      r.policy.written[at],
-		Remaining:  l.Remaining(r.debts[at]),
-		ResetAfter: r.debts[at].Duration(),
-	}
+	s := stateOf(r.policy.written[at], l, r.debts[at])
 	if r.denied {
 		s.RetryAfter = l.RetryAfter(r.debts[at], r.cost)
 		s.Violated = s.RetryAfter > 0
@@ -136,15 +136,13 @@ func (r *Result) State(i int) LimitState {
 	return s
 }
 
-// NextAfter returns how long it takes until the limit of State(i) has a whole token if no
-// call comes: 0 if it has one now. It is a whole number of microseconds, rounded up, and 0
-// if i is not below Len.
-func (r *Result) NextAfter(i int) time.Duration {
-	if i < 0 || i >= r.Len() {
-		return 0
+// stateOf returns the state of a limit with a debt.
+func stateOf(written Limit, l *store.Limit, d gcra.Debt) LimitState {
+	s := LimitState{Limit: written, Remaining: l.Remaining(d), ResetAfter: d.Duration()}
+	if s.Remaining == 0 {
+		s.NextAfter = l.RetryAfter(d, 1)
 	}
-	at := r.index(i)
-	return r.policy.limits[at].RetryAfter(r.debts[at], 1)
+	return s
 }
 
 // index returns where in the policy the limit of State(i) is.
@@ -189,32 +187,24 @@ const (
 	besideDenied uint8 = 1 << store.MaxLimits
 )
 
-// ShadowLen returns how many limits were watched beside those that were enforced. For
-// a result of shadow mode, Len and State tell of the limits that were watched.
-func (r *Result) ShadowLen() int {
-	if r.policy == nil {
-		return 0
-	}
-	return len(r.policy.beside)
-}
-
-// ShadowState returns what is known of one limit that was watched beside those that were
-// enforced, in the order of the policy, and whether anything is: a limit that is watched
-// is not asked about a call that was refused, and may fail. Violated says that it would
-// have refused the call. It returns false if i is not below ShadowLen.
-func (r *Result) ShadowState(i int) (LimitState, bool) {
-	if i < 0 || i >= r.ShadowLen() {
+// ShadowState returns the state of the shadow limit with index i beside those that were
+// enforced, in the order of the policy. It returns false if i is out of range. Violated
+// reports that the limit would have denied the call.
+//
+// In shadow mode no limit is enforced, and all of them are in State.
+func (r *Result) ShadowState(i int) (s LimitState, ok bool) {
+	if r.policy == nil || i < 0 || i >= len(r.policy.beside) {
 		return LimitState{}, false
 	}
 	p := r.policy.beside[i]
-	b, written := &p.limits[0], p.written[0]
+	l := &p.limits[0]
 	if r.beside&(besideKnown<<i) == 0 {
-		return LimitState{Limit: written}, false
+		return LimitState{Limit: p.written[0], Undecided: true}, true
 	}
 	debt := r.debts[len(r.policy.limits)+i]
-	s := LimitState{Limit: written, Remaining: b.Remaining(debt), ResetAfter: debt.Duration()}
+	s = stateOf(p.written[0], l, debt)
 	if s.Violated = r.beside&(besideDenied<<i) != 0; s.Violated {
-		s.RetryAfter = b.RetryAfter(debt, r.cost)
+		s.RetryAfter = l.RetryAfter(debt, r.cost)
 	}
 	return s, true
 }

@@ -41,7 +41,7 @@ func TestShadowPolicy(t *testing.T) {
 				time.Sleep(randomSleep(rng))
 				n, key := rng.IntN(4), strconv.Itoa(rng.IntN(3))
 				want, got := allow(t, enforcing, key, n), allow(t, watching, key, n)
-				if !got.Allowed || !got.Shadow() || got.WouldDeny() == want.Allowed || got.ShadowLen() != 0 {
+				if !got.Allowed || !got.Shadow() || got.WouldDeny() == want.Allowed || len(shadowStates(&got)) != 0 {
 					t.Fatalf("%v: watching answers %+v, enforcement %+v", p, got, want)
 				}
 				for i := range len(p.Compiled()) {
@@ -101,7 +101,7 @@ func TestShadowBesideEnforced(t *testing.T) {
 				n := rng.IntN(4)
 				got, want := allow(t, l, "k", n), allow(t, reference, "k", n)
 				if got.Allowed != want.Allowed || got.Shadow() || got.Limit() != want.Limit() || got.Remaining() != want.Remaining() ||
-					got.RetryAfter() != want.RetryAfter() || got.ResetAfter() != want.ResetAfter() || got.Len() != want.Len() || got.ShadowLen() != len(alone) {
+					got.RetryAfter() != want.RetryAfter() || got.ResetAfter() != want.ResetAfter() || got.Len() != want.Len() || len(shadowStates(&got)) != len(alone) {
 					t.Fatalf("%v: %+v, without the shadow limits %+v", marked, got, want)
 				}
 				for i := range want.Len() {
@@ -111,11 +111,11 @@ func TestShadowBesideEnforced(t *testing.T) {
 				}
 				would := false
 				for i, reference := range alone {
-					state, known := got.ShadowState(i)
-					if known != want.Allowed {
-						t.Fatalf("%v: allowed %v, and the shadow limit is known: %v", marked, want.Allowed, known)
+					state, _ := got.ShadowState(i)
+					if state.Undecided == want.Allowed {
+						t.Fatalf("%v: allowed %v, and the shadow limit is undecided: %v", marked, want.Allowed, state.Undecided)
 					}
-					if !known {
+					if state.Undecided {
 						continue
 					}
 					one := allow(t, reference, "k", n)
@@ -155,8 +155,8 @@ func TestEnforcedFrom(t *testing.T) {
 		check := func(what string, allowed, shadow, would bool, enforced, beside int) {
 			t.Helper()
 			r := allow(t, l, "k", 1)
-			if r.Allowed != allowed || r.Shadow() != shadow || r.WouldDeny() != would || r.Len() != enforced || r.ShadowLen() != beside {
-				t.Errorf("%s: %+v, %d limits and %d beside", what, r, r.Len(), r.ShadowLen())
+			if r.Allowed != allowed || r.Shadow() != shadow || r.WouldDeny() != would || r.Len() != enforced || len(shadowStates(&r)) != beside {
+				t.Errorf("%s: %+v, %d limits and %d beside", what, r, r.Len(), len(shadowStates(&r)))
 			}
 			for i := range r.Len() {
 				if s := r.State(i); s.Limit.Shadow != shadow || !shadow && s.Limit.EnforceFrom != 0 {
@@ -264,10 +264,10 @@ func TestShadowLimitThatFails(t *testing.T) {
 				if took := time.Since(start); took > store.DefaultTimeout {
 					t.Errorf("it took %v", took)
 				}
-				_, known := r.ShadowState(0)
-				_, other := r.ShadowState(1)
-				if !r.Allowed || r.WouldDeny() || r.Remaining() != 1 || known || other != (name != "hang") {
-					t.Errorf("%+v, known: %v and %v", r, known, other)
+				one, _ := r.ShadowState(0)
+				other, _ := r.ShadowState(1)
+				if !r.Allowed || r.WouldDeny() || r.Remaining() != 1 || !one.Undecided || other.Undecided != (name == "hang") {
+					t.Errorf("%+v, undecided: %v and %v", r, one.Undecided, other.Undecided)
 				}
 				want := int64(1)
 				if name == "hang" { // no time is left for the second
@@ -416,12 +416,23 @@ func TestShadowStateOutOfRange(t *testing.T) {
 	some := allow(t, l, "k", 1)
 	for _, i := range []int{-1, 1, 4, math.MaxInt} {
 		for _, r := range []ratelimit.Result{none, some} {
-			if s, known := r.ShadowState(i); known || s != (ratelimit.LimitState{}) {
-				t.Errorf("%d: %+v, %v", i, s, known)
+			if s, ok := r.ShadowState(i); ok || s != (ratelimit.LimitState{}) {
+				t.Errorf("%d: %+v, %v", i, s, ok)
 			}
 		}
 	}
-	if none.ShadowLen() != 0 {
-		t.Error("the zero Result watches something")
+	if _, ok := some.ShadowState(0); !ok {
+		t.Error("the shadow limit has no state")
+	}
+}
+
+// shadowStates returns the states of the shadow limits beside those that were enforced.
+func shadowStates(r *ratelimit.Result) (states []ratelimit.LimitState) {
+	for i := 0; ; i++ {
+		s, ok := r.ShadowState(i)
+		if !ok {
+			return states
+		}
+		states = append(states, s)
 	}
 }

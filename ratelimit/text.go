@@ -75,7 +75,7 @@ func ParseLimit(s string) (Limit, error) {
 	if strings.HasSuffix(s, ";") {
 		return fail("must not end with a semicolon")
 	}
-	if err := l.Validate(); err != nil {
+	if err := l.check(); err != nil {
 		return Limit{}, err
 	}
 	return l, nil
@@ -84,8 +84,8 @@ func ParseLimit(s string) (Limit, error) {
 // String returns the shortest text that [ParseLimit] reads back as the same
 // limit, of those with one number, of at least 1, and one unit for the period: a
 // whole number, or one with a fraction of seconds or milliseconds. A burst equal
-// to the rate and the name "default" go without saying. A limit that Validate
-// refuses is printed all the same.
+// to the rate and the name "default" go without saying. A limit that
+// is not valid is printed all the same.
 func (l Limit) String() string {
 	var b strings.Builder
 	b.WriteString(strconv.Itoa(l.Rate))
@@ -95,7 +95,7 @@ func (l Limit) String() string {
 		b.WriteString(";burst=")
 		b.WriteString(strconv.Itoa(l.Burst))
 	}
-	if l.Name != "" && l.Name != DefaultName {
+	if l.Name != "" && l.Name != defaultName {
 		b.WriteString(";name=")
 		b.WriteString(l.Name)
 	}
@@ -112,7 +112,7 @@ func (l Limit) String() string {
 // MarshalText implements [encoding.TextMarshaler] with the form of
 // [Limit.String]. It refuses a limit that UnmarshalText would refuse.
 func (l Limit) MarshalText() ([]byte, error) {
-	if err := l.Validate(); err != nil {
+	if err := l.check(); err != nil {
 		return nil, err
 	}
 	return []byte(l.String()), nil
@@ -186,16 +186,6 @@ func (p *Policy) String() string {
 		texts[i] = p.written[i].String()
 	}
 	return strings.Join(texts, ", ")
-}
-
-// MarshalText implements [encoding.TextMarshaler] with the form of [Policy.String]. It
-// refuses a policy that was not made with [NewPolicy]. There is no UnmarshalText, since
-// a Policy never changes: use [ParsePolicy].
-func (p *Policy) MarshalText() ([]byte, error) {
-	if err := p.Validate(); err != nil {
-		return nil, fmt.Errorf("ratelimit: no text for this policy: %w", err)
-	}
-	return []byte(p.String()), nil
 }
 
 // wantMeant returns what an error says should be written for a text; "" if that is not

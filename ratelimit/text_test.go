@@ -17,7 +17,7 @@ import (
 // canonical returns l with its defaults left out: two limits that mean the same
 // are then equal.
 func canonical(l ratelimit.Limit) ratelimit.Limit {
-	if l.Name == ratelimit.DefaultName {
+	if l.Name == "default" {
 		l.Name = ""
 	}
 	if l.Burst == l.Rate {
@@ -63,7 +63,7 @@ func TestParseLimit(t *testing.T) {
 		{"5/s;shadow;enforce-from=2027-01-31", ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC))},
 		{"5/s;enforce-from=2027-01-31T09:00:01Z", ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 9, 0, 1, 0, time.UTC))},
 		{"5/s;enforce-from=2027-01-31T09:00:00+02:00", ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 7, 0, 0, 0, time.UTC))},
-		{"5/s;enforce-from=9999-12-31T23:59:59Z", ratelimit.Limit{Rate: 5, Period: time.Second, Shadow: true, EnforceFrom: ratelimit.MaxEnforceFrom}},
+		{"5/s;enforce-from=9999-12-31T23:59:59Z", ratelimit.Limit{Rate: 5, Period: time.Second, Shadow: true, EnforceFrom: lastDate}},
 		{"5/1.0000000001s", ratelimit.PerSecond(5)}, // time.ParseDuration drops what is below a nanosecond
 		{"1/292y", ratelimit.Limit{}},
 	} {
@@ -200,7 +200,7 @@ func TestLimitString(t *testing.T) {
 		{ratelimit.PerMinute(5), "5/m"},
 		{ratelimit.PerHour(5), "5/h"},
 		{ratelimit.PerDay(5), "5/d"},
-		{ratelimit.PerSecond(5).WithBurst(5).Named(ratelimit.DefaultName), "5/s"},
+		{ratelimit.PerSecond(5).WithBurst(5).Named("default"), "5/s"},
 		{ratelimit.PerSecond(5).WithBurst(6), "5/s;burst=6"},
 		{ratelimit.PerSecond(5).Named("n"), "5/s;name=n"},
 		{ratelimit.PerSecond(5).Named("n").WithBurst(6), "5/s;burst=6;name=n"},
@@ -224,7 +224,7 @@ func TestLimitString(t *testing.T) {
 		{ratelimit.PerSecond(5).Shadowed().WithBurst(6), "5/s;burst=6;shadow"},
 		{ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)), "5/s;enforce-from=2027-01-31"},
 		{ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 9, 0, 0, 0, time.FixedZone("", 7200))), "5/s;enforce-from=2027-01-31T07:00:00Z"},
-		{ratelimit.PerSecond(5).EnforcedFrom(time.Unix(ratelimit.MaxEnforceFrom, 999)), "5/s;enforce-from=9999-12-31T23:59:59Z"},
+		{ratelimit.PerSecond(5).EnforcedFrom(time.Unix(lastDate, 999)), "5/s;enforce-from=9999-12-31T23:59:59Z"},
 		// These are refused, but printed.
 		{ratelimit.Limit{}, "0/0s"},
 		{ratelimit.Limit{Rate: -1, Period: -90 * time.Second, Burst: -5, Name: ";"}, "-1/-1m30s;burst=-5;name=;"},
@@ -258,7 +258,7 @@ func TestLimitStringIsShortest(t *testing.T) {
 			micros = max(1, micros*unit.micros/(1+rng.Int64N(1000)))
 		}
 		l := ratelimit.Limit{Rate: 1, Period: time.Duration(micros) * time.Microsecond, Burst: 1}
-		if l.Validate() != nil {
+		if _, err := ratelimit.NewPolicy(l); err != nil {
 			l.Rate, l.Burst = 1<<30, 1
 		}
 		text := l.String()
@@ -300,9 +300,9 @@ func TestLimitTextRoundTrip(t *testing.T) {
 		case 0:
 			l = l.Shadowed()
 		case 1:
-			l = l.EnforcedFrom(time.Unix(1+rng.Int64N(ratelimit.MaxEnforceFrom), 0))
+			l = l.EnforcedFrom(time.Unix(1+rng.Int64N(lastDate), 0))
 		case 2:
-			l = l.EnforcedFrom(time.Unix(86_400*(1+rng.Int64N(ratelimit.MaxEnforceFrom/86_400)), 0))
+			l = l.EnforcedFrom(time.Unix(86_400*(1+rng.Int64N(lastDate/86_400)), 0))
 		}
 		parsed, err := ratelimit.ParseLimit(l.String())
 		if err != nil || canonical(parsed) != canonical(l) {
@@ -362,7 +362,7 @@ func FuzzParseLimit(f *testing.F) {
 			}
 			return
 		}
-		if err := l.Validate(); err != nil {
+		if _, err := ratelimit.NewPolicy(l); err != nil {
 			t.Fatalf("%q is read, but refused by Validate: %v", text, err)
 		}
 		short := l.String()

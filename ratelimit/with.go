@@ -14,7 +14,7 @@ import (
 // them decided together: for a part of what l guards, such as a route. It shares the
 // store, and so the buckets of l, its Config, its shadow report and its health. An exempt
 // key stays exempt. The names of the limits must differ from those of the keys' own, and
-// no key may have more than [MaxLimits] together. Of the policy of l, or of its [Replaceable] limits,
+// no key may have more than [MaxLimits] together. Of the policy of l, or of a plans.Table,
 // the error joins all that does not fit, and from then on these reject what does not. Of other [Limits], where a key's policy does not fit, a
 // decision about it ends with a [LimitError].
 //
@@ -43,7 +43,7 @@ func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
 	made.limits, made.policy, made.parts = d, nil, new(registry)
 	if l.policy != nil {
 		made.policy, err = d.make(l.policy)
-	} else if r := replaceable(l.limits); r != nil {
+	} else if r := replaceableOf(l.limits); r != nil {
 		err = r.Require(d.fitsOrigin)
 	}
 	if err != nil {
@@ -75,7 +75,7 @@ func (d *derived) PolicyFor(ctx context.Context, key string) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := own.Validate(); err != nil {
+	if err := own.check(); err != nil {
 		return nil, err
 	}
 	return d.make(own)
@@ -162,7 +162,7 @@ func (l *Limiter) usual() *Policy {
 	if l.policy != nil {
 		return l.policy
 	}
-	r := replaceable(l.limits)
+	r := replaceableOf(l.limits)
 	if r == nil {
 		return nil
 	}
@@ -173,11 +173,11 @@ func (l *Limiter) usual() *Policy {
 	return p
 }
 
-// replaceable returns the limits that limits are made from, if those are Replaceable.
-func replaceable(limits Limits) Replaceable {
+// replaceableOf returns the limits that limits are made from, if those are replaceable.
+func replaceableOf(limits Limits) replaceable {
 	if d, ok := limits.(*derived); ok {
-		return replaceable(d.from.limits)
+		return replaceableOf(d.from.limits)
 	}
-	r, _ := limits.(Replaceable)
+	r, _ := limits.(replaceable)
 	return r
 }

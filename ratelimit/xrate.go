@@ -54,7 +54,7 @@ func FromRate(r rate.Limit, burst int) (Limit, error) {
 		n, seconds := fraction(events, gcra.MaxRate, int64(math.MaxInt64/time.Second))
 		l.Rate, l.Period = int(n), time.Duration(seconds)*time.Second
 	}
-	if err := l.Validate(); err != nil {
+	if err := l.check(); err != nil {
 		return Limit{}, err
 	}
 	return l, nil

@@ -79,7 +79,7 @@ func RandomLimit(rng *rand.Rand) ratelimit.Limit {
 		if rng.IntN(2) == 0 {
 			l.Burst = 1 + rng.IntN(50)
 		}
-		if l.Validate() == nil {
+		if _, err := ratelimit.NewPolicy(l); err == nil {
 			return l
 		}
 	}

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -61,7 +60,7 @@ func (c *call) state() {
 		return
 	}
 	state := keyState{
-		Key: c.event.Key, Exempt: r.Exempt(), Allowed: r.Allowed, WouldDeny: r.WouldDeny(),
+		Key: c.event.Key, Exempt: r.Policy() == ratelimit.Unlimited, Allowed: r.Allowed, WouldDeny: r.WouldDeny(),
 		RetryAfterMS: ceilMS(r.RetryAfter()), Source: r.Source().String(), Limits: []limitState{},
 	}
 	if t := c.config.Table; t != nil {
@@ -84,18 +83,20 @@ func (c *call) state() {
 // statesOf returns the state of each limit of a result.
 func statesOf(r *ratelimit.Result) (states []limitState) {
 	for i := range r.Len() {
-		states = append(states, stateOf(r.State(i), r.Shadow(), true))
+		states = append(states, stateOf(r.State(i), r.Shadow()))
 	}
-	for i := range r.ShadowLen() {
-		s, known := r.ShadowState(i)
-		states = append(states, stateOf(s, true, known))
+	for i := 0; ; i++ {
+		s, ok := r.ShadowState(i)
+		if !ok {
+			return states
+		}
+		states = append(states, stateOf(s, true))
 	}
-	return states
 }
 
-func stateOf(s ratelimit.LimitState, shadow, known bool) limitState {
+func stateOf(s ratelimit.LimitState, shadow bool) limitState {
 	state := limitState{Name: s.Limit.Name, Limit: s.Limit.String(), Shadow: shadow}
-	if known {
+	if !s.Undecided {
 		state.bucketState = &bucketState{s.Remaining, s.Violated, ceilMS(s.RetryAfter), ceilMS(s.ResetAfter)}
 	}
 	return state
@@ -116,17 +117,19 @@ func (c *call) reset() {
 	if !ok {
 		return
 	}
-	err := guarded(func() error {
+	found := true
+	err := guarded(func() (err error) {
 		if limit != "" {
-			return c.limiter.ResetLimit(c.r.Context(), key, limit)
+			found, err = c.limiter.ResetLimit(c.r.Context(), key, limit)
+			return err
 		}
 		return c.limiter.Reset(c.r.Context(), key)
 	})
 	switch {
-	case errors.Is(err, ratelimit.ErrNoLimit):
-		c.problem(http.StatusNotFound, "The key has no limit of that name; /key/state lists those that it has.")
 	case err != nil:
 		c.unavailable(err)
+	case !found:
+		c.problem(http.StatusNotFound, "The key has no limit of that name; /key/state lists those that it has.")
 	default:
 		c.event.Limit = limit
 		c.begin(http.StatusNoContent, "")

@@ -1,6 +1,7 @@
 package plans
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -120,6 +121,7 @@ func parseHash(s string) (h [sha256.Size]byte, ok bool) {
 
 // checkPolicy returns what is wrong with a policy, or nil.
 func checkPolicy(p *ratelimit.Policy) *ratelimit.LimitError {
-	fault, _ := errors.AsType[*ratelimit.LimitError](p.Validate())
+	_, err := p.PolicyFor(context.Background(), "")
+	fault, _ := errors.AsType[*ratelimit.LimitError](err)
 	return fault
 }

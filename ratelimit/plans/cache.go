@@ -217,7 +217,7 @@ func (c *Cache) lookUp(ctx context.Context, s *cacheShard, id cacheID, key strin
 		return nil, panicked
 	}
 	if err == nil {
-		err = p.Validate()
+		p, err = p.PolicyFor(ctx, key) // rejects one that cannot be used
 	}
 	return p, err
 }

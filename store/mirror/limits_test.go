@@ -73,7 +73,7 @@ func randomPolicies(t *testing.T, random *rand.Rand, stay bool) (policies [][]st
 			if same, ok := defined[name]; ok && stay {
 				l = same
 			}
-			if l.Validate() == nil {
+			if _, err := ratelimit.NewPolicy(l); err == nil {
 				defined[name] = l
 				limits = append(limits, l)
 			}

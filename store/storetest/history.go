@@ -317,7 +317,7 @@ func (h *History) limit() ratelimit.Limit {
 			Period: time.Duration(1+h.upTo(int64(gcra.MaxRefill/time.Microsecond)-1)) * time.Microsecond,
 			Burst:  int(1 + h.upTo(1<<40)),
 		}
-		if l.Validate() == nil {
+		if _, err := ratelimit.NewPolicy(l); err == nil {
 			return l
 		}
 	}

@@ -22,7 +22,7 @@ const (
 // outcomeOf returns the outcome of a call that was decided.
 func outcomeOf(r *ratelimit.Result) Outcome {
 	switch {
-	case r.Exempt():
+	case r.Policy() == ratelimit.Unlimited:
 		return Exempt
 	case r.Shadow():
 		return Shadow

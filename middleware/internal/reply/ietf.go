@@ -79,7 +79,7 @@ func appendRateLimitField(b []byte, s *state, remaining, retry []byte) []byte {
 		case l.remaining > 0:
 			b = appendSeconds(b, gate.Refill(&s.words.rates[i], l.remaining))
 		default:
-			b = appendSeconds(b, s.result.NextAfter(i))
+			b = appendSeconds(b, s.result.State(i).NextAfter)
 		}
 	}
 	return b
