@@ -213,6 +213,9 @@ func (l *Limiter) take(ctx context.Context, key string, charge int, r *Result) e
 		r.source = store.FromStore
 	}
 	r.wait, r.debts = d.RetryAfter, d.Debts
+	if len(p.limits) > 1 {
+		r.deciding = r.longest()
+	}
 	return nil
 }
 

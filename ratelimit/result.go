@@ -18,14 +18,15 @@ type Result struct {
 	// Allowed reports whether to serve the call.
 	Allowed bool
 
-	denied bool // what was decided, enforced or not
-	shadow bool
-	source store.Source
-	beside uint8 // what is known of policy.beside
-	policy *Policy
-	cost   int
-	wait   time.Duration              // what the store wants a denied caller to wait, if that is longer
-	debts  [store.MaxLimits]gcra.Debt // of the policy's limits, then of those beside
+	denied   bool // what was decided, enforced or not
+	shadow   bool
+	source   store.Source
+	beside   uint8 // what is known of policy.beside
+	deciding uint8 // where in the policy the limit is that decides
+	policy   *Policy
+	cost     int
+	wait     time.Duration              // what the store wants a denied caller to wait, if that is longer
+	debts    [store.MaxLimits]gcra.Debt // of the policy's limits, then of those beside
 }
 
 // A LimitState is what a [Result] says about one limit of the key's policy.
@@ -49,7 +50,7 @@ func (r *Result) Limit() Limit {
 	if r.Len() == 0 {
 		return Limit{}
 	}
-	return r.policy.written[r.deciding()]
+	return r.policy.written[r.deciding]
 }
 
 // Remaining returns how many tokens are left, rounded down; [math.MaxInt] for an exempt
@@ -61,8 +62,7 @@ func (r *Result) Remaining() int {
 	case r.policy == nil:
 		return 0
 	}
-	i := r.deciding()
-	return r.policy.limits[i].Remaining(r.debts[i])
+	return r.policy.limits[r.deciding].Remaining(r.debts[r.deciding])
 }
 
 // RetryAfter returns 0 for a call that was admitted. Otherwise a caller that waits this
@@ -73,7 +73,7 @@ func (r *Result) RetryAfter() time.Duration {
 	if !r.denied {
 		return 0
 	}
-	i := r.deciding()
+	i := int(r.deciding)
 	return max(r.policy.limits[i].RetryAfter(r.debts[i], r.cost), r.wait)
 }
 
@@ -83,7 +83,7 @@ func (r *Result) ResetAfter() time.Duration {
 	if r.Len() == 0 {
 		return 0
 	}
-	return r.debts[r.deciding()].Duration()
+	return r.debts[r.deciding].Duration()
 }
 
 // Cost returns how many tokens were asked for.
@@ -147,7 +147,7 @@ func stateOf(written Limit, l *store.Limit, d gcra.Debt) LimitState {
 
 // index returns where in the policy the limit of State(i) is.
 func (r *Result) index(i int) int {
-	switch deciding := r.deciding(); {
+	switch deciding := int(r.deciding); {
 	case i == 0:
 		return deciding
 	case i <= deciding:
@@ -157,15 +157,8 @@ func (r *Result) index(i int) int {
 	}
 }
 
-// deciding returns where in the policy the limit is that decides.
-func (r *Result) deciding() int {
-	if len(r.policy.limits) == 1 {
-		return 0
-	}
-	return r.longest()
-}
-
-func (r *Result) longest() (at int) {
+// longest returns where in the policy the limit is that decides.
+func (r *Result) longest() (at uint8) {
 	var wait time.Duration
 	var left int
 	for i := range r.policy.limits {
@@ -175,7 +168,7 @@ func (r *Result) longest() (at int) {
 			retry = l.RetryAfter(r.debts[i], r.cost)
 		}
 		if remaining := l.Remaining(r.debts[i]); i == 0 || retry > wait || retry == wait && remaining < left {
-			at, left, wait = i, remaining, retry
+			at, left, wait = uint8(i), remaining, retry
 		}
 	}
 	return at

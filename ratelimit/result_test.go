@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
@@ -129,5 +130,12 @@ func TestStateOutOfRange(t *testing.T) {
 		if s := test.r.State(test.i); s != (ratelimit.LimitState{}) {
 			t.Errorf("State(%d) of %d: %+v", test.i, test.r.Len(), s)
 		}
+	}
+}
+
+// TestResultIsSmall: a Result is returned by value from each decision.
+func TestResultIsSmall(t *testing.T) {
+	if n := unsafe.Sizeof(ratelimit.Result{}); n > 96 {
+		t.Errorf("%d bytes, want at most 96", n)
 	}
 }
