@@ -57,9 +57,11 @@ background() {
 	lane_commands+=("$(printf '%q ' "${@:2}")")
 }
 
-# start_background runs what was added. It measures time, so the foreground gives way: to the first step entirely, to the
-# others as far as a program can that watches the clock itself.
+# start_background N runs what was added. It measures time, so the foreground gives way: to the first N steps entirely, to
+# the others as far as a program can that watches the clock itself.
+strict=0
 start_background() {
+	strict=$1
 	mkdir "$tmp/lane"
 	set -m # in a process group of its own, which finish ends
 	run_lane &
@@ -100,7 +102,7 @@ report_background() {
 		cat "$tmp/lane/$n"
 		[ "$status" -eq 0 ] || exit "$status"
 		times+=("$(printf '%5d s %5d s of CPU  %s, in the background' "$seconds" "$cpu" "$current")")
-		[ "$n" -gt 0 ] || { chrt --other -p 0 $$ && renice -n 5 -p $$; } &>/dev/null || true
+		[ "$lane_reported" -ne "$strict" ] || { chrt --other -p 0 $$ && renice -n 5 -p $$; } &>/dev/null || true
 	done
 }
 
