@@ -340,7 +340,7 @@ func TestRoutesShadow(t *testing.T) {
 	report := l.ShadowReport()
 	got := map[string]int64{}
 	for _, k := range report.Keys {
-		got[k.Limit] = k.Refused
+		got[k.Limit] = k.WouldDeny
 	}
 	if report.WouldDeny != 5 || got["/export"] != 3 || got["/watched"] != 2 {
 		t.Errorf("%d would have been denied: %v", report.WouldDeny, got)

@@ -4,15 +4,14 @@
 //
 // A token bucket holds up to Burst tokens; each call takes its cost, and Rate
 // tokens come back, evenly, in every Period. Such a bucket is one number: the
-// instant at which it will be full again, its theoretical arrival time. How far
-// away that instant is, is the bucket's debt. A call is admitted if the debt,
-// with the cost of the call, still fits into the bucket. All of this is exact,
-// in integers, in bucket.go.
+// instant at which it will be full again, its theoretical arrival time. The time
+// until then is the bucket's debt. A call is admitted if the debt, with the cost
+// of the call, still fits into the bucket. Package gcra computes all of this
+// exactly, in integers.
 //
-// Two things follow. A full bucket is the same as none, so a [Store] forgets it
-// and no decision changes. And of two debts that are known of one bucket, the
-// larger is the better knowledge, so that debts seen by several parties can be
-// merged.
+// Two things follow. A full bucket is the same as none, so a [store.Store] can
+// forget it. And of two debts known for one bucket the larger is the better
+// knowledge, so debts from several observers can be merged.
 //
 // # The way of a request
 //
@@ -20,8 +19,8 @@
 //	...
 //	result, err := limiter.Allow(ctx, apiKey)
 //
-// Allow finds the [Policy] of the key through [Limits], asks the [Store] with
-// Take, and makes its answer, debts, into a [Result]: tokens left, time to wait.
+// Allow finds the [Policy] of the key through [Limits], asks the [store.Store] with
+// Take, and turns the debts that it returns into a [Result]: tokens left, time to wait.
 // Package middleware does this in front of an http.Handler.
 //
 // # Words
@@ -29,14 +28,14 @@
 //   - A [Limit] is a rate, a period and a burst, under a name.
 //   - A [Policy] is one to four limits that are decided together: all of them
 //     admit a call, or none is charged.
-//   - A [Table] gives keys policies of their own, mostly by plans: package plans/file
+//   - A table, of package plans, gives keys policies of their own. Package plans/file
 //     reads one from a file.
-//   - A limit that is shadow is decided and reported, but refuses nobody: it is for
-//     watching a limit before it is enforced. See [Limiter.ShadowReport].
+//   - A shadow limit is decided and reported, but denies no call: use one to watch a
+//     limit before it is enforced. See [Limiter.ShadowReport].
 //   - A part of what a limiter guards, such as a route, can have limits beside those of
-//     the key: see [Limiter.With].
-//   - A denial is a Result. An error is a fault: the store, or the look-up of the
-//     limits, failed, and the caller says what happens then.
+//     the key. See [Limiter.With].
+//   - A denial is a Result. An error is a fault: the store or the look-up of the limits
+//     failed, and the caller decides whether the call passes.
 //
 // This package imports neither net/http nor a Redis client.
 package ratelimit

@@ -8,19 +8,19 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// A LimitError says why a limit, or a source of limits, cannot be used.
+// A LimitError reports why a limit, or a source of limits, cannot be used.
 //
 // Constructors that find several faults return one LimitError for each, joined
 // with [errors.Join]; errors.As finds the first.
 type LimitError struct {
-	Limit string // the name of the limit; "" when it is not one limit's fault
-	Field string // what is wrong: the name of a field or of a parameter
-	Value any    // the value that was found; nil where there is none to tell
+	Limit string // the name of the limit; "" if the fault is not in one limit
+	Field string // the field or parameter that is wrong
+	Value any    // the value that was found; nil if there is none
 	Want  string // what would be right
 	Err   error  // the cause, where another function gave one
 }
 
-// Error names the field, says what was found and what would be right.
+// Error returns the field, what was found and what would be right.
 func (e *LimitError) Error() string {
 	var b strings.Builder
 	b.WriteString("ratelimit: ")

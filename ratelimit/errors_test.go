@@ -38,14 +38,14 @@ func renderings(t testing.TB, err error) string {
 	return b.String()
 }
 
-// holds tells whether text holds the key, as it is, as hexadecimal digits or as
+// holds reports whether text holds the key, as it is, as hexadecimal digits or as
 // %q prints it.
 func holds(text, key string) bool {
 	quoted := strconv.Quote(key)
 	return strings.Contains(text, key) || strings.Contains(text, quoted[1:len(quoted)-1]) || strings.Contains(text, fmt.Sprintf("%x", key))
 }
 
-// keyError is an error of a store or of a look-up that tells the key.
+// keyError is an error of a store or of a look-up that shows the key.
 type keyError struct{ Key string }
 
 func (e keyError) Error() string { return "no such key: " + e.Key }
@@ -214,7 +214,7 @@ func TestLimitErrorText(t *testing.T) {
 
 // TestClassIsAWord: what a store writes into Class may become a metric label.
 func TestClassIsAWord(t *testing.T) {
-	for class, want := range map[string]string{"away": "away", "": store.ClassOther, "key sk_live": store.ClassOther} {
+	for class, want := range map[string]string{"down": "down", "": store.ClassOther, "key sk_live": store.ClassOther} {
 		if got := store.ErrorClass(&store.Error{Class: class}); got != want {
 			t.Errorf("class %q counts as %q; want %q", class, got, want)
 		}

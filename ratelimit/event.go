@@ -67,9 +67,9 @@ func newStateJSON(s LimitState, shadow bool) stateJSON {
 	return out
 }
 
-// An Event tells an observer of one decision of Allow, AllowN or Wait. It does not
-// hold the key: that may be a secret, and a metric label it must never be. A
-// program that needs to know who called puts that into the context.
+// An Event reports one decision of Allow, AllowN or Wait to an observer. It does not hold
+// the key, which may be a secret and must never be a metric label. A program that needs
+// to know the caller puts that into the context.
 type Event struct {
 	// Result is what was answered.
 	Result Result

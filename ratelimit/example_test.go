@@ -46,7 +46,7 @@ func ExampleNew_incorrect() {
 	// ratelimit: Config.Timeout -1s must not be negative; 0 means 50ms
 }
 
-// A denial is not an error. Who looks at the error alone limits nobody.
+// A denial is not an error. A caller that looks at the error alone limits no key.
 func ExampleLimiter_Allow_incorrect() {
 	limiter, _ := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerDay(1), ratelimit.Config{})
 	ctx := context.Background()
@@ -320,8 +320,8 @@ func ExampleConfig_shadow() {
 	// allowed: true
 }
 
-// Beside a limit that is enforced, another one is watched. The report tells whom it would
-// have refused.
+// Beside a limit that is enforced, another one is watched. The report lists the keys that
+// it would have denied.
 func ExampleLimiter_ShadowReport() {
 	policy, _ := ratelimit.NewPolicy(
 		ratelimit.PerSecond(10),
@@ -333,7 +333,7 @@ func ExampleLimiter_ShadowReport() {
 		fmt.Println(result.Allowed, result.WouldDeny())
 	}
 	for _, k := range limiter.ShadowReport().Keys {
-		fmt.Printf("%.15s… would have been refused %d times by %s\n", k.Key, k.Refused, k.Limit)
+		fmt.Printf("%.15s… would have been denied %d times by %s\n", k.Key, k.WouldDeny, k.Limit)
 	}
 	// Output:
 	// true false
@@ -341,7 +341,7 @@ func ExampleLimiter_ShadowReport() {
 	// true true
 	// true true
 	// true true
-	// sha256:05576ecd… would have been refused 3 times by hourly
+	// sha256:05576ecd… would have been denied 3 times by hourly
 }
 
 func ExampleParsePolicy() {

@@ -29,13 +29,13 @@ func TestShadowTokensDoNotOverflow(t *testing.T) {
 	if most := int64(math.MaxInt); most < want { // an int may have 32 bits
 		want = 3 * most
 	}
-	if k := l.ShadowReport().Keys[0]; k.Tokens != want || k.Refused != 3 {
+	if k := l.ShadowReport().Keys[0]; k.Tokens != want || k.WouldDeny != 3 {
 		t.Errorf("%+v, want %d tokens", k, want)
 	}
 }
 
 // TestShadowServesANegativeCost: it is a fault, and where nothing is enforced a fault
-// refuses nobody, whichever way that was said.
+// denies no call, whichever way that was said.
 func TestShadowServesANegativeCost(t *testing.T) {
 	for name, l := range map[string]*ratelimit.Limiter{
 		"Config.Shadow": newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{Shadow: true}),
@@ -52,7 +52,7 @@ func TestShadowServesANegativeCost(t *testing.T) {
 	}
 }
 
-// TestShadowReportInOrder: however callers overtake each other, the first refusal is not
+// TestShadowReportInOrder: however callers overtake each other, the first denial is not
 // after the last, and none is lost.
 func TestShadowReportInOrder(t *testing.T) {
 	const callers, calls = 8, 300
@@ -77,19 +77,19 @@ func TestShadowReportInOrder(t *testing.T) {
 	reports = append(reports, l.ShadowReport())
 	for _, report := range reports {
 		for _, k := range report.Keys {
-			if k.Last.Before(k.First) || k.First.Before(report.Since) || k.Tokens != 2*k.Refused || k.Overcount != 0 {
+			if k.Last.Before(k.First) || k.First.Before(report.Since) || k.Tokens != 2*k.WouldDeny || k.Overcount != 0 {
 				t.Fatalf("%+v", k)
 			}
 		}
 	}
 	last := reports[len(reports)-1]
-	if last.WouldDeny != callers*calls || len(last.Keys) != 50 || last.Keys[49].Refused != callers*calls/50 {
+	if last.WouldDeny != callers*calls || len(last.Keys) != 50 || last.Keys[49].WouldDeny != callers*calls/50 {
 		t.Errorf("%d calls, %d keys, the fewest %+v", last.WouldDeny, len(last.Keys), last.Keys[len(last.Keys)-1])
 	}
 }
 
-// TestShadowReportBound: a call that several limits would have refused is as many
-// refusals, and a share of all refusals is what brings a key into the report for sure.
+// TestShadowReportBound: a call that several limits would have denied is as many
+// denials, and a share of all denials is what brings a key into the report for sure.
 func TestShadowReportBound(t *testing.T) {
 	for _, keys := range []int{1, 2, 3, 7} {
 		l := newLimiter(t, policyOf(t, ratelimit.PerSecond(1_000_000),
@@ -111,20 +111,20 @@ func TestShadowReportBound(t *testing.T) {
 				call(fmt.Sprint("new ", i), 2)
 			}
 		}
-		told, sum := map[string]bool{}, int64(0)
+		reported, sum := map[string]bool{}, int64(0)
 		for _, k := range l.ShadowReport().Keys {
-			told[k.Key+k.Limit] = true
-			sum += k.Refused
-			if truly := truth[k.Key+k.Limit]; k.Refused < truly || k.Refused-k.Overcount > truly || k.Overcount > total/int64(keys) {
-				t.Errorf("%d keys: refused %d times: %+v", keys, truly, k)
+			reported[k.Key+k.Limit] = true
+			sum += k.WouldDeny
+			if truly := truth[k.Key+k.Limit]; k.WouldDeny < truly || k.WouldDeny-k.Overcount > truly || k.Overcount > total/int64(keys) {
+				t.Errorf("%d keys: denied %d times: %+v", keys, truly, k)
 			}
 		}
-		if sum != total || len(told) != keys {
-			t.Errorf("%d keys: %d refusals are told of %d, in %d entries", keys, sum, total, len(told))
+		if sum != total || len(reported) != keys {
+			t.Errorf("%d keys: %d denials are reported of %d, in %d entries", keys, sum, total, len(reported))
 		}
 		for k, n := range truth {
-			if n > total/int64(keys) && !told[k] {
-				t.Errorf("%d keys: one that was refused %d times of %d is missing", keys, n, total)
+			if n > total/int64(keys) && !reported[k] {
+				t.Errorf("%d keys: one that was denied %d times of %d is missing", keys, n, total)
 			}
 		}
 	}
@@ -211,7 +211,7 @@ func TestParsePolicyFaultsAreBounded(t *testing.T) {
 }
 
 // FuzzParsePolicy: what is read can be printed and read again, as the same policy; what is
-// not read is refused with a LimitError.
+// not read is rejected with a LimitError.
 func FuzzParsePolicy(f *testing.F) {
 	for _, text := range []string{
 		"5/s", "unlimited", " unlimited ", "10/s, 1000/h;name=hourly", "1/s;burst=3;name=a b;shadow,2/7d;enforce-from=2027-01-31",

@@ -115,7 +115,7 @@ func TestClassIsFitForALabel(t *testing.T) {
 	}
 }
 
-// silentError holds a key, and does not tell it.
+// silentError holds a key, and does not show it.
 type silentError struct{ Key string }
 
 func (silentError) Error() string { return "no such key" }

@@ -79,16 +79,16 @@ func testProve(t *testing.T) {
 		{"always allows", answer(full), wrong},
 		{"always allows, and says that it charges", answer(charged), wrong},
 		{"always denies", answer(store.Decision{}), wrong},
-		{"always denies, and tells a wait", answer(store.Decision{Debts: charged.Debts}), wrong},
+		{"always denies, and reports a wait", answer(store.Decision{Debts: charged.Debts}), wrong},
 		{"charges nothing", free, wrong},
 		{"charges half", probed(1, func(d *store.Decision) error { d.Debts[0] = debt(5 * time.Second); return nil }), wrong},
 		{"denies the first call, and charges it", probed(1, func(d *store.Decision) error { d.Allowed = false; return nil }), wrong},
 		{"admits the second call", probed(2, func(d *store.Decision) error { d.Allowed = true; return nil }), wrong},
-		{"tells no wait", wait(0), wrong},
-		{"tells half the wait", wait(5 * time.Second), wrong},
-		{"tells a second less", wait(10*time.Second - time.Second), sound},
-		{"tells a second and a microsecond less", wait(10*time.Second - time.Second - time.Microsecond), wrong},
-		{"tells twice the wait", wait(20 * time.Second), wrong},
+		{"reports no wait", wait(0), wrong},
+		{"reports half the wait", wait(5 * time.Second), wrong},
+		{"reports a second less", wait(10*time.Second - time.Second), sound},
+		{"reports a second and a microsecond less", wait(10*time.Second - time.Second - time.Microsecond), wrong},
+		{"reports twice the wait", wait(20 * time.Second), wrong},
 		{"a reset that does nothing", noReset, wrong},
 		{"a reset that leaves a microsecond", probed(3, func(d *store.Decision) error { d.Debts[0] = debt(time.Microsecond); return nil }), wrong},
 		{"fails at the first call", probed(1, fail(errDown)), store.ClassOther},
@@ -145,7 +145,7 @@ func TestProveSlowStore(t *testing.T) {
 	}
 }
 
-// TestProveUnguarded: a Checker calls it with its bare parts, whose answers nobody
+// TestProveUnguarded: a Checker calls it with its bare parts, whose answers no guard
 // has looked at.
 func TestProveUnguarded(t *testing.T) {
 	s := probed(2, func(d *store.Decision) error { d.Debts[0] = debt(20 * time.Second); return nil })

@@ -13,11 +13,10 @@ import (
 // A Limit is a token bucket: it holds up to Burst tokens, each call takes its
 // cost in tokens, and Rate tokens come back, evenly, in every Period.
 //
-// The zero value is no limit that can be used; [NewPolicy] and [New] refuse it.
+// The zero Limit is not valid; [NewPolicy] and [New] reject it.
 // A Limit is a plain value: copy it, compare it, use it from many goroutines.
 type Limit struct {
-	// Name tells the limits of one key apart, and appears in the response
-	// headers. "" means "default". Two policies on one store that name the
+	// Name distinguishes the limits of one key, and appears in the response headers. "" means "default". Two policies on one store that name the
 	// same limit share its bucket: then both must describe the same limit, or each
 	// decision cuts the debt to its own.
 	Name string
@@ -27,15 +26,14 @@ type Limit struct {
 	Period time.Duration
 	// Burst is how many tokens the bucket holds. 0 means Rate.
 	Burst int
-	// Shadow says that the limit is decided and reported, but refuses nobody: see
+	// Shadow makes the limit decide and report, but deny no call: see
 	// [Limiter.ShadowReport]. Beside limits that are enforced it is decided on its own,
 	// for the calls that those admit; if all limits of a key are shadow, they are decided
 	// together, as they would be enforced.
 	Shadow bool
 	// EnforceFrom, if not 0, is when Shadow ends, in seconds since 1970 UTC by this
 	// machine's clock: from then on the limit is enforced, and what it has seen until then
-	// counts. A process that has seen the date pass does not go back, if its clock is set
-	// back. It needs Shadow; [Limit.EnforcedFrom] sets both.
+	// counts. A node whose clock is set back to before the date still enforces it. It needs Shadow; [Limit.EnforcedFrom] sets both.
 	EnforceFrom int64
 }
 
@@ -66,14 +64,14 @@ func (l Limit) Named(name string) Limit {
 	return l
 }
 
-// Shadowed returns l as a limit that refuses nobody: see Shadow.
+// Shadowed returns l with Shadow set: it denies no call.
 func (l Limit) Shadowed() Limit {
 	l.Shadow, l.EnforceFrom = true, 0
 	return l
 }
 
-// EnforcedFrom returns l as a limit that refuses nobody until t, cut off to a whole
-// second, and is enforced from then on. Validate refuses a t before 1970.
+// EnforcedFrom returns l as a shadow limit that is enforced from t on, cut off to a whole
+// second. [NewPolicy] rejects a t before 1970.
 func (l Limit) EnforcedFrom(t time.Time) Limit {
 	l.Shadow, l.EnforceFrom = true, t.Unix()
 	if l.EnforceFrom == 0 { // which would be no date at all

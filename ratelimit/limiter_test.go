@@ -527,8 +527,8 @@ func TestNoDeadlineWhereNoneIsNeeded(t *testing.T) {
 	}
 }
 
-// TestSelfTimed: such a store gets the caller's context as it is, and is told the
-// time that it has. Reset has no Request to tell it with, and gets a deadline.
+// TestSelfTimed: such a store gets the caller's context as it is, and is given the
+// time that it has. Reset has no Request to give it in, and gets a deadline.
 func TestSelfTimed(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -681,7 +681,7 @@ func TestStoreThatDecidesTheImpossible(t *testing.T) {
 }
 
 // TestStoreThatDoesNotMeanIt: a decision must go with the debts, or a call would be
-// free, or refused for nothing.
+// free, or denied for nothing.
 func TestStoreThatDoesNotMeanIt(t *testing.T) {
 	limits := []ratelimit.Limit{ratelimit.PerSecond(5), ratelimit.PerHour(2).Named("hourly")}
 	for _, test := range []struct {
@@ -695,10 +695,10 @@ func TestStoreThatDoesNotMeanIt(t *testing.T) {
 		{"admitted, the first not charged", 1, true, [4]gcra.Debt{debt(199 * time.Millisecond), debt(30 * time.Minute)}, false},
 		{"admitted, the second not charged", 1, true, [4]gcra.Debt{debt(200 * time.Millisecond), debt(0)}, false},
 		{"admitted above the burst", 3, true, [4]gcra.Debt{debt(time.Second), debt(time.Hour)}, false},
-		{"refused by the first", 1, false, [4]gcra.Debt{debt(801 * time.Millisecond), debt(0)}, true},
-		{"refused by the second", 1, false, [4]gcra.Debt{debt(0), debt(31 * time.Minute)}, true},
-		{"refused above the burst", 3, false, [4]gcra.Debt{}, true},
-		{"refused with room", 1, false, [4]gcra.Debt{debt(800 * time.Millisecond), debt(30 * time.Minute)}, false},
+		{"denied by the first", 1, false, [4]gcra.Debt{debt(801 * time.Millisecond), debt(0)}, true},
+		{"denied by the second", 1, false, [4]gcra.Debt{debt(0), debt(31 * time.Minute)}, true},
+		{"denied above the burst", 3, false, [4]gcra.Debt{}, true},
+		{"denied with room", 1, false, [4]gcra.Debt{debt(800 * time.Millisecond), debt(30 * time.Minute)}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newFaultyStore()
@@ -713,7 +713,7 @@ func TestStoreThatDoesNotMeanIt(t *testing.T) {
 	}
 }
 
-// TestConcurrent: one limiter, many goroutines and keys; nobody gets more.
+// TestConcurrent: one limiter, many goroutines and keys; no key gets more.
 func TestConcurrent(t *testing.T) {
 	var observed sync.Map
 	l := newLimiter(t, ratelimit.PerDay(100), ratelimit.Config{Observe: func(_ context.Context, e ratelimit.Event) {

@@ -62,7 +62,7 @@ func TestLimitsFuncFaults(t *testing.T) {
 	}
 }
 
-// TestNewLooksAtPointers: what New can see to be of no use, it refuses, rather than
+// TestNewLooksAtPointers: what New can see to be of no use, it rejects, rather than
 // letting every call be a fault.
 func TestNewLooksAtPointers(t *testing.T) {
 	s := memstore.New(memstore.Config{})

@@ -185,7 +185,7 @@ func TestPartsThatAreThrownAway(t *testing.T) {
 		t.Errorf("%d KiB are kept", (after-before)>>10)
 	}
 	if got := partNames(t, l, "k"); got != "kept=2" {
-		t.Errorf("parts %.100s after they were thrown away", got)
+		t.Errorf("parts %.100s after they were dropped", got)
 	}
 	runtime.KeepAlive(kept)
 }

@@ -130,7 +130,7 @@ func TestAllOrNothing(t *testing.T) {
 		}
 		time.Sleep(time.Microsecond)
 		if !allow(t, both, "k", 1).Allowed {
-			t.Error("denied after the wait that was told")
+			t.Error("denied after the wait that was reported")
 		}
 	})
 }

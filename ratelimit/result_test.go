@@ -71,7 +71,7 @@ func TestResultDeciding(t *testing.T) {
 			retry time.Duration
 		}{
 			{"admitted", 0, 1, true, "c", 0},
-			{"told only", 1, 0, true, "c", 0},
+			{"reported only", 1, 0, true, "c", 0},
 			{"denied by one", 3, 1, false, "c", 36 * time.Second},
 			{"two waits", 3, 2, false, "c", 72 * time.Second},
 			{"above the burst of one", 0, 4, false, "c", gcra.Never},

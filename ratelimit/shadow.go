@@ -9,13 +9,13 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// Shadow tells whether l only watches: Config.Shadow. It is for those who answer
-// a call without asking for a decision, and must not do so in shadow mode.
+// Shadow reports whether l is in shadow mode: see Config.Shadow. A caller that denies calls
+// without a decision, such as those without a key, must not do so in shadow mode.
 func (l *Limiter) Shadow() bool { return l.shadow }
 
 // phases are how a policy with shadow limits is decided, one after another: each date
-// from which a limit is enforced begins a new one. There is no way back: a clock that
-// is set back takes no limit out of force.
+// from which a limit is enforced begins a new one. If the clock is set back, the phase
+// stays.
 type phases struct {
 	all     *Policy
 	current atomic.Pointer[phase]
@@ -36,8 +36,8 @@ func (ps *phases) now() *phase {
 	return ps.nowAt(time.Now().Unix())
 }
 
-// nowAt is now, where the clock says so. Whoever read the clock before others did takes
-// their phase, and does not bring back the one before.
+// nowAt is now at a given time. A goroutine that read the clock before others did uses
+// their phase, and does not restore an earlier one.
 func (ps *phases) nowAt(now int64) *phase {
 	for {
 		ph := ps.current.Load()
@@ -101,8 +101,8 @@ func (l *Limiter) watch(ctx context.Context, key string, charge int, shadow bool
 	return nil
 }
 
-// watchOne decides a limit that is watched beside others. Where it fails, the limit is
-// not known, and the call is none the worse for it.
+// watchOne decides a limit that is watched beside others. If that fails, the limit is
+// undecided, and the call is served.
 func (l *Limiter) watchOne(ctx context.Context, key string, charge, i int, p *Policy, left time.Duration, r *Result) {
 	if left <= 0 {
 		return

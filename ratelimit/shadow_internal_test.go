@@ -39,7 +39,7 @@ func TestNoPhaseComesBack(t *testing.T) {
 		last = ph
 	}
 
-	for range 200 { // whoever is late does not bring back what was
+	for range 200 { // a late reader of the clock does not bring back an earlier phase
 		ps.current.Store(nil)
 		var wg sync.WaitGroup
 		for i := range 4 {

@@ -26,8 +26,8 @@ func shadowed(limits []ratelimit.Limit) []ratelimit.Limit {
 	return marked
 }
 
-// TestShadowPolicy: a policy whose limits are all shadow would refuse exactly the calls
-// that it refuses when it is enforced, and refuses none; and it tells of them the same.
+// TestShadowPolicy: a policy whose limits are all shadow would deny exactly the calls
+// that it denies when it is enforced, and denies none; and it reports them in the same way.
 func TestShadowPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		denials := 0
@@ -36,7 +36,7 @@ func TestShadowPolicy(t *testing.T) {
 			p := randomPolicy(t, rng)
 			enforcing := newLimiter(t, p, ratelimit.Config{})
 			watching := newLimiter(t, policyOf(t, shadowed(p.Limits())...), ratelimit.Config{})
-			refused := int64(0)
+			denied := int64(0)
 			for range 80 {
 				time.Sleep(randomSleep(rng))
 				n, key := rng.IntN(4), strconv.Itoa(rng.IntN(3))
@@ -54,18 +54,18 @@ func TestShadowPolicy(t *testing.T) {
 					}
 				}
 				if !want.Allowed {
-					refused++
+					denied++
 				}
 			}
 			report := watching.ShadowReport()
-			told := int64(0)
+			reported := int64(0)
 			for _, k := range report.Keys {
-				told += k.Refused
+				reported += k.WouldDeny
 			}
-			if report.WouldDeny != refused || told != refused {
-				t.Fatalf("%v: %d calls would have been refused; the report tells of %d, and of %d by key", p, refused, report.WouldDeny, told)
+			if report.WouldDeny != denied || reported != denied {
+				t.Fatalf("%v: %d calls would have been denied; the report has %d, and of %d by key", p, denied, report.WouldDeny, reported)
 			}
-			denials += int(refused)
+			denials += int(denied)
 		}
 		if denials == 0 {
 			t.Error("no call was denied: the histories prove nothing")
@@ -75,7 +75,7 @@ func TestShadowPolicy(t *testing.T) {
 
 // TestShadowBesideEnforced: a shadow limit beside enforced ones is decided on its own, as
 // a limiter that sees only the calls that were admitted would; and the enforced ones are
-// decided, and told, as if it were not there.
+// decided, and reported, as if it were not there.
 func TestShadowBesideEnforced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wouldDeny, denied := 0, 0
@@ -141,7 +141,7 @@ func TestShadowBesideEnforced(t *testing.T) {
 	})
 }
 
-// TestEnforcedFrom: a limit refuses nobody until its date, and then what it has seen
+// TestEnforcedFrom: a limit denies no call until its date, and then what it has seen
 // counts; each date of a policy begins a phase of its own.
 func TestEnforcedFrom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -233,8 +233,8 @@ func TestShadowModeOfAMixedPolicy(t *testing.T) {
 		}
 	}
 	keys := l.ShadowReport().Keys
-	if len(keys) != 2 || keys[0].Refused != 1 || keys[1].Refused != 1 || keys[0].Limit == keys[1].Limit {
-		t.Errorf("the report tells %+v", keys)
+	if len(keys) != 2 || keys[0].WouldDeny != 1 || keys[1].WouldDeny != 1 || keys[0].Limit == keys[1].Limit {
+		t.Errorf("the report is %+v", keys)
 	}
 }
 
@@ -281,7 +281,7 @@ func TestShadowLimitThatFails(t *testing.T) {
 	}
 }
 
-// TestShadowPolicyServesAfterAFault: where nothing is enforced, a failure refuses nobody.
+// TestShadowPolicyServesAfterAFault: where nothing is enforced, a failure denies no call.
 func TestShadowPolicyServesAfterAFault(t *testing.T) {
 	s := newFaultyStore()
 	s.take = func(context.Context, store.Request) (store.Decision, error) {
@@ -317,19 +317,19 @@ func TestShadowReportCounts(t *testing.T) {
 			t.Errorf("Peek: %+v", r)
 		}
 		allow(t, l, "k", 3)
-		allow(t, l, "k", 3) // refused, not watched
+		allow(t, l, "k", 3) // denied, not watched
 		got := l.ShadowReport()
 		if got.Since != since || got.Decisions != 4 || got.WouldDeny != 2 || got.Undecided != 0 || len(got.Keys) != 1 {
 			t.Fatalf("%+v", got)
 		}
-		want := ratelimit.ShadowKey{Key: ratelimit.HashKey("k"), Limit: "new", Refused: 2, Tokens: 4, MaxRetryAfter: gcra.Never, First: first, Last: last}
+		want := ratelimit.ShadowKey{Key: ratelimit.HashKey("k"), Limit: "new", WouldDeny: 2, Tokens: 4, MaxRetryAfter: gcra.Never, First: first, Last: last}
 		if got.Keys[0] != want {
 			t.Errorf("%+v, want %+v", got.Keys[0], want)
 		}
 	})
 }
 
-// TestShadowReportFindsTheHeaviest: of many keys the report holds those that were refused
+// TestShadowReportFindsTheHeaviest: of many keys the report holds those that were denied
 // most, within the bounds that it states.
 func TestShadowReportFindsTheHeaviest(t *testing.T) {
 	const most = 50
@@ -346,25 +346,25 @@ func TestShadowReportFindsTheHeaviest(t *testing.T) {
 	}
 	report := l.ShadowReport()
 	if report.WouldDeny != total || len(report.Keys) != most {
-		t.Fatalf("%d refusals of %d, %d keys", report.WouldDeny, total, len(report.Keys))
+		t.Fatalf("%d denials of %d, %d keys", report.WouldDeny, total, len(report.Keys))
 	}
-	told, before := map[string]bool{}, int64(math.MaxInt64)
+	reported, before := map[string]bool{}, int64(math.MaxInt64)
 	for _, k := range report.Keys {
-		told[k.Key] = true
-		if truly := calls[k.Key]; k.Refused < truly || k.Refused-k.Overcount > truly || k.Overcount > total/most {
-			t.Errorf("refused %d times: %+v", truly, k)
+		reported[k.Key] = true
+		if truly := calls[k.Key]; k.WouldDeny < truly || k.WouldDeny-k.Overcount > truly || k.Overcount > total/most {
+			t.Errorf("denied %d times: %+v", truly, k)
 		}
-		if k.Refused > before {
-			t.Error("the most refused are not first")
+		if k.WouldDeny > before {
+			t.Error("the most denied are not first")
 		}
-		before = k.Refused
+		before = k.WouldDeny
 	}
 	heavy := 0
 	for key, n := range calls {
 		if n > total/most {
 			heavy++
-			if !told[key] {
-				t.Errorf("a key that was refused %d times of %d is missing", n, total)
+			if !reported[key] {
+				t.Errorf("a key that was denied %d times of %d is missing", n, total)
 			}
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit/internal/top"
 )
 
-// A ShadowReport tells whom limits that are only watched would have refused, since the
-// limiter was made.
+// A ShadowReport lists the keys that shadow limits would have denied since the limiter was
+// made.
 type ShadowReport struct {
 	// Since is when counting began.
 	Since time.Time
@@ -20,27 +20,27 @@ type ShadowReport struct {
 	// in shadow mode, or by a policy with a limit that is shadow. A call that cost
 	// nothing, or ended with an error, is not among them.
 	Decisions int64
-	// WouldDeny counts those that were admitted and would have been refused.
+	// WouldDeny counts those that were admitted and would have been denied.
 	WouldDeny int64
-	// Undecided counts how often a limit beside enforced ones failed to decide, or did
-	// not in time, and so is known of nothing: the call was served.
+	// Undecided counts how often a shadow limit beside enforced ones failed to decide in
+	// time. The calls were served.
 	Undecided int64
-	// Keys are those with the most refusals, the most first. A key has an entry for each
-	// limit that would have refused it; there are Config.ShadowKeys entries at most.
+	// Keys are those with the most denials, the most first. A key has an entry for each
+	// limit that would have denied it; there are Config.ShadowKeys entries at most.
 	Keys []ShadowKey
 }
 
-// A ShadowKey is a key and one limit that would have refused it.
+// A ShadowKey is a key and one limit that would have denied it.
 type ShadowKey struct {
 	Key   string // as [HashKey] writes it: "sha256:" and 64 digits
 	Limit string // the name of the limit
-	// Refused is how many calls would have been refused. Among more keys than there
+	// WouldDeny is how many calls would have been denied. Among more keys than there
 	// is room for, up to Overcount of them may have been other keys': so the true
-	// number is from Refused-Overcount to Refused.
-	Refused, Overcount int64
+	// number is from WouldDeny-Overcount to WouldDeny.
+	WouldDeny, Overcount int64
 	// Tokens is what the calls cost that were surely this key's, together, up to
-	// [math.MaxInt64], and MaxRetryAfter the longest that one of them would have been
-	// told to wait, which may be [Never].
+	// [math.MaxInt64], and MaxRetryAfter the longest wait that one of them would have
+	// been answered with, which may be [gcra.Never].
 	Tokens        int64
 	MaxRetryAfter time.Duration
 	// First and Last are when the first and the last of them came.
@@ -54,12 +54,12 @@ const (
 	maxShadowKeys     = 100_000
 )
 
-// ShadowReport tells whom limits that are only watched would have refused, and holds no
-// key. Any key that one limit would have refused more often than all refusals, divided by
-// Config.ShadowKeys, is in it; a call counts as one refusal for each limit that would have
-// refused it. That is the Space-Saving method (Metwally, Agrawal, El Abbadi: Efficient
+// ShadowReport returns the keys that shadow limits would have denied, as hashes. It lists
+// every key whose denials by one limit are more than all denials divided by
+// Config.ShadowKeys; a call counts as one denial for each limit that would have denied it.
+// The method is the Space-Saving method (Metwally, Agrawal, El Abbadi: Efficient
 // Computation of Frequent and Top-k Elements in Data Streams, ICDT 2005). Limiters made by
-// [Limiter.With] share the report. Callers wait for no more than a copy of it. That of
+// [Limiter.With] share the report. Callers wait for no more than a copy of it. The report of
 // the zero Limiter is zero.
 func (l *Limiter) ShadowReport() ShadowReport {
 	if l.record == nil {
@@ -70,15 +70,15 @@ func (l *Limiter) ShadowReport() ShadowReport {
 	for _, c := range w.counters() {
 		report.Keys = append(report.Keys, ShadowKey{
 			Key: hashPrefix + hex.EncodeToString(c.ID.Key[:]), Limit: c.ID.Limit,
-			Refused: c.Count, Overcount: c.Over,
+			WouldDeny: c.Count, Overcount: c.Over,
 			Tokens: c.Seen.Tokens, MaxRetryAfter: c.Seen.Longest, First: c.Seen.First, Last: c.Seen.Last,
 		})
 	}
 	return report
 }
 
-// counters returns copies of the counters, the largest first. They are put in order when
-// callers need the lock no more.
+// counters returns copies of the counters, the largest first. It sorts them without the
+// lock.
 func (w *watched) counters() []top.Counter {
 	w.mu.Lock()
 	counters := w.denials.Copy()
@@ -87,7 +87,7 @@ func (w *watched) counters() []top.Counter {
 	return counters
 }
 
-// watched counts for the report. What would not have been refused costs it one addition.
+// watched counts for the report. A call that would not have been denied costs one addition.
 type watched struct {
 	since                           time.Time
 	decisions, wouldDeny, undecided atomic.Int64
@@ -122,7 +122,7 @@ func (w *watched) count(key string, r *Result) {
 	}
 }
 
-// add counts one refusal.
+// add counts one denial.
 func (w *watched) add(key [sha256.Size]byte, limit string, cost int, wait time.Duration, now time.Time) {
 	seen := w.denials.Count(top.ID{Key: key, Limit: limit})
 	if seen.First.IsZero() || now.Before(seen.First) { // callers overtake each other

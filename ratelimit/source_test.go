@@ -58,7 +58,7 @@ func TestFaultReportsWhetherItWasCharged(t *testing.T) {
 	}
 }
 
-// TestLastProof: Check tells when a part decided last, also when it does not now.
+// TestLastProof: Check reports when a part decided last, also when it does not now.
 func TestLastProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFaultyStore()

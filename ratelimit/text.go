@@ -110,7 +110,7 @@ func (l Limit) String() string {
 }
 
 // MarshalText implements [encoding.TextMarshaler] with the form of
-// [Limit.String]. It refuses a limit that UnmarshalText would refuse.
+// [Limit.String]. It returns an error for a limit that is not valid.
 func (l Limit) MarshalText() ([]byte, error) {
 	if err := l.check(); err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func ParsePolicy(s string) (*Policy, error) {
 	var limits []Limit
 	var faults []error
 	parts := strings.Split(s, ",")
-	if len(parts) > store.MaxLimits { // what each of a thousand lacks is not worth telling
+	if len(parts) > store.MaxLimits { // one fault, not a thousand
 		if want := wantMeant(s, false); want != "" { // 10,000/d has a comma, too
 			return nil, &LimitError{Field: "text", Value: s, Want: want}
 		}

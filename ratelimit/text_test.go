@@ -225,7 +225,7 @@ func TestLimitString(t *testing.T) {
 		{ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)), "5/s;enforce-from=2027-01-31"},
 		{ratelimit.PerSecond(5).EnforcedFrom(time.Date(2027, 1, 31, 9, 0, 0, 0, time.FixedZone("", 7200))), "5/s;enforce-from=2027-01-31T07:00:00Z"},
 		{ratelimit.PerSecond(5).EnforcedFrom(time.Unix(lastDate, 999)), "5/s;enforce-from=9999-12-31T23:59:59Z"},
-		// These are refused, but printed.
+		// These are not valid, but printed.
 		{ratelimit.Limit{}, "0/0s"},
 		{ratelimit.Limit{Rate: -1, Period: -90 * time.Second, Burst: -5, Name: ";"}, "-1/-1m30s;burst=-5;name=;"},
 		{ratelimit.Limit{Rate: 5, Period: 1}, "5/1ns"},
@@ -343,7 +343,7 @@ func TestLimitJSON(t *testing.T) {
 		t.Errorf("MarshalText of the zero Limit: %q, %v", text, err)
 	}
 	if _, err := json.Marshal(file{}); err == nil {
-		t.Error("Marshal wrote a limit that Unmarshal refuses")
+		t.Error("Marshal wrote a limit that Unmarshal rejects")
 	}
 }
 
@@ -363,7 +363,7 @@ func FuzzParseLimit(f *testing.F) {
 			return
 		}
 		if _, err := ratelimit.NewPolicy(l); err != nil {
-			t.Fatalf("%q is read, but refused by Validate: %v", text, err)
+			t.Fatalf("%q is read, but not valid: %v", text, err)
 		}
 		short := l.String()
 		again, err := ratelimit.ParseLimit(short)

@@ -203,7 +203,7 @@ func want[T comparable](t *testing.T, got, want T) {
 	}
 }
 
-// TestTorture64Goroutines: 64 goroutines on one shared key, the limit far away: no
+// TestTorture64Goroutines: 64 goroutines on one shared key, the limit is far above: no
 // errors and no denials, and every call is charged once.
 func TestTorture64Goroutines(t *testing.T) {
 	start := time.Now()

@@ -230,7 +230,7 @@ func TestWaitCancelled(t *testing.T) {
 	})
 }
 
-// In shadow mode nobody waits.
+// In shadow mode no caller waits.
 func TestWaitInShadowMode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, ratelimit.PerHour(1), ratelimit.Config{Shadow: true})
@@ -251,7 +251,7 @@ type unguarded struct{ *faultyStore }
 
 func (unguarded) SelfTimed() {}
 
-// TestWaitDoesNotSpin: a store that denies and tells no wait is asked a thousand
+// TestWaitDoesNotSpin: a store that denies and reports no wait is asked a thousand
 // times in a second at most, and the context still ends it.
 func TestWaitDoesNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

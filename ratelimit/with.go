@@ -14,7 +14,7 @@ import (
 // them decided together: for a part of what l guards, such as a route. It shares the
 // store, and so the buckets of l, its Config, its shadow report and its health. An exempt
 // key stays exempt. The names of the limits must differ from those of the keys' own, and
-// no key may have more than [MaxLimits] together. Of the policy of l, or of a plans.Table,
+// no key may have more than [store.MaxLimits] together. Of the policy of l, or of a plans.Table,
 // the error joins all that does not fit, and from then on these reject what does not. Of other [Limits], where a key's policy does not fit, a
 // decision about it ends with a [LimitError].
 //
@@ -105,7 +105,7 @@ func (d *derived) make(own *Policy) (*Policy, error) {
 		d.made.Clear()
 		d.count.Store(1)
 	}
-	d.made.Store(own, p) // whoever does so at the same time comes to the same
+	d.made.Store(own, p) // concurrent callers store equal policies
 	return p, nil
 }
 

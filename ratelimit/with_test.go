@@ -37,7 +37,7 @@ func instead(t testing.TB, l *ratelimit.Limiter, limits ...ratelimit.Limit) *rat
 	return part
 }
 
-// sources are all kinds of limits, each of which holds every key but "staff" to five an
+// sources are all kinds of limits, which hold every key but "staff" to five an
 // hour.
 func sources(t testing.TB) map[string]ratelimit.Limits {
 	five := policyOf(t, ratelimit.PerHour(5))
@@ -61,7 +61,7 @@ func sources(t testing.TB) map[string]ratelimit.Limits {
 }
 
 // TestWithSharesTheKeysOwnBuckets: what the part admits counts against the key's own
-// limits, and what it refuses does not.
+// limits, and what it denies does not.
 func TestWithSharesTheKeysOwnBuckets(t *testing.T) {
 	for name, limits := range sources(t) {
 		t.Run(name, func(t *testing.T) {
@@ -72,20 +72,20 @@ func TestWithSharesTheKeysOwnBuckets(t *testing.T) {
 			}
 			r := allow(t, part, "a", 1)
 			if r.Allowed || r.Limit().Name != "part" || !slices.Equal(names(&r), []string{"part", "default"}) {
-				t.Errorf("refused: %+v, by %q", r, names(&r))
+				t.Errorf("denied: %+v, by %q", r, names(&r))
 			}
 			if n := admitted(t, l, "a", 10); n != 3 {
 				t.Errorf("%d calls are left of the key's own 5, want 3: 2 were admitted by the part", n)
 			}
 			if n := admitted(t, part, "b", 1); n != 1 {
-				t.Error("another key is refused")
+				t.Error("another key is denied")
 			}
 			allow(t, l, "c", 5)
 			if r := allow(t, part, "c", 1); r.Allowed || r.Limit().Name != "default" {
 				t.Errorf("a key that has used up its own limit: %+v", r)
 			}
 			if p := peek(t, part, "c"); p.State(1).Remaining != 2 {
-				t.Errorf("what the key's own limit refused was charged to the part: %+v", p.State(1))
+				t.Errorf("what the key's own limit denied was charged to the part: %+v", p.State(1))
 			}
 		})
 	}
@@ -287,7 +287,7 @@ func TestWithFollowsTheTable(t *testing.T) {
 	if r := allow(t, beside, "a", 0); r.State(0).Remaining != 1 {
 		t.Errorf("the part's own bucket has not stayed as it was: %+v", r.State(0))
 	}
-	// Limits beside which there is no room for those of the part are refused.
+	// Limits beside which there is no room for those of the part are rejected.
 	four := policyOf(t, ratelimit.PerSecond(1), ratelimit.PerMinute(1).Named("m"), ratelimit.PerHour(1).Named("h"), ratelimit.PerDay(1).Named("d"))
 	for place, c := range map[string]plans.TableConfig{
 		"TableConfig.Default":                     {Default: four},
@@ -314,7 +314,7 @@ func TestWithFollowsTheTable(t *testing.T) {
 	}
 }
 
-// TestWithWhileTheTableIsReplaced: whichever comes first, what does not fit is refused.
+// TestWithWhileTheTableIsReplaced: whichever comes first, what does not fit is rejected.
 func TestWithWhileTheTableIsReplaced(t *testing.T) {
 	part := ratelimit.PerHour(2).Named("part")
 	for range 200 {
@@ -330,7 +330,7 @@ func TestWithWhileTheTableIsReplaced(t *testing.T) {
 		wg.Go(func() { beside, made = l.With(part) })
 		wg.Wait()
 		if (replaced == nil) == (made == nil) {
-			t.Fatalf("Replace: %v, With: %v; want one of them refused", replaced, made)
+			t.Fatalf("Replace: %v, With: %v; want one of them rejected", replaced, made)
 		}
 		if beside != nil {
 			allow(t, beside, "a", 1)
@@ -431,9 +431,9 @@ func TestWithPeekResetWaitCheck(t *testing.T) {
 // TestWithSharesConfig: the part has the timeout, the observer, the shadow mode and the
 // report of the limiter it is made of.
 func TestWithSharesConfig(t *testing.T) {
-	var told []string
+	var reported []string
 	l := newLimiter(t, ratelimit.PerHour(5), ratelimit.Config{Shadow: true, Observe: func(_ context.Context, e ratelimit.Event) {
-		told = append(told, e.Result.Limit().Name)
+		reported = append(reported, e.Result.Limit().Name)
 	}})
 	part := with(t, l, ratelimit.PerHour(1).Named("part"))
 	for range 3 {
@@ -441,8 +441,8 @@ func TestWithSharesConfig(t *testing.T) {
 			t.Errorf("in shadow mode: %+v", r)
 		}
 	}
-	if !part.Shadow() || !slices.Equal(told, []string{"part", "part", "part"}) {
-		t.Errorf("shadow %v, told of %q", part.Shadow(), told)
+	if !part.Shadow() || !slices.Equal(reported, []string{"part", "part", "part"}) {
+		t.Errorf("shadow %v, observed %q", part.Shadow(), reported)
 	}
 	for _, report := range []ratelimit.ShadowReport{l.ShadowReport(), part.ShadowReport()} {
 		if report.Decisions != 3 || report.WouldDeny != 2 || len(report.Keys) != 1 || report.Keys[0].Limit != "part" {

@@ -52,7 +52,7 @@ func TestZeroStores(t *testing.T) {
 	}
 }
 
-// TestZeroLimits are refused by New, and wherever else they come from.
+// TestZeroLimits are rejected by New, and wherever else they come from.
 func TestZeroLimits(t *testing.T) {
 	for name, limits := range map[string]ratelimit.Limits{
 		"a Limit": ratelimit.Limit{}, "a Policy": &ratelimit.Policy{}, "a Table": &plans.Table{}, "a Cache": &plans.Cache{},

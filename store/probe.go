@@ -9,7 +9,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
-// ErrOverflow is what [Prove] returns for a store that has no room for a bucket
+// ErrOverflow is what [Probe] returns for a store that has no room for a bucket
 // of the probe's own: it decides, but nothing can be proved.
 var ErrOverflow = errors.New("ratelimit: the store is full and decided by a bucket shared with other keys")
 

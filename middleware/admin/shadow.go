@@ -37,7 +37,7 @@ func (c *call) shadow() {
 	}
 	for _, k := range found.Keys {
 		key := shadowKey{
-			Key: k.Key, Limit: k.Limit, Refused: k.Refused, Overcount: k.Overcount, Tokens: k.Tokens,
+			Key: k.Key, Limit: k.Limit, Refused: k.WouldDeny, Overcount: k.Overcount, Tokens: k.Tokens,
 			Never: k.MaxRetryAfter == gcra.Never, First: k.First.UTC(), Last: k.Last.UTC(),
 		}
 		if !key.Never {

@@ -307,7 +307,7 @@ func checkHistory(t testing.TB, limits []ratelimit.Limit, s script, steps int) {
 	}
 }
 
-// someCost returns a cost: mostly a small one, at times one of the whole bucket,
+// someCost returns a cost: usually a small one, at times one of the whole bucket,
 // and at times one that can never be admitted.
 func someCost(b *store.Limit, s script) int {
 	burst := b.Burst()
@@ -418,7 +418,7 @@ func FuzzBucket(f *testing.F) {
 	})
 }
 
-// TestDriftIsZero: 3/s for 1e9 simulated seconds. Whoever takes all there is, at
+// TestDriftIsZero: 3/s for 1e9 simulated seconds. A caller that takes all tokens, at
 // whatever moments, gets the burst and three for every second, not one more, not
 // one less.
 func TestDriftIsZero(t *testing.T) {
@@ -447,7 +447,7 @@ func TestDriftIsZero(t *testing.T) {
 	}
 }
 
-// TestDriftIsZeroOneByOne: a caller that waits as told before each call of cost 1.
+// TestDriftIsZeroOneByOne: a caller that waits as long as reported before each call of cost 1.
 // Its TAT is an exact multiple of a third of a second.
 func TestDriftIsZeroOneByOne(t *testing.T) {
 	const calls = int64(300_000)
@@ -466,13 +466,13 @@ func TestDriftIsZeroOneByOne(t *testing.T) {
 		debt, _ = b.DebtAt(tat, now)
 		cost, _ := b.Cost(1)
 		if debt = b.Add(debt, cost); !b.Fits(debt) {
-			t.Fatalf("call %d: denied after the wait that was told", i)
+			t.Fatalf("call %d: denied after the wait that was reported", i)
 		}
 		tat = b.TATAt(debt, now)
 	}
 }
 
-// TestKnownBeyondAllNumbers: the largest debt that can be told is no small one, and
+// TestKnownBeyondAllNumbers: the largest debt that can be given is no small one, and
 // a bucket that was full an age ago is full.
 func TestKnownBeyondAllNumbers(t *testing.T) {
 	b := bucketOf(t, ratelimit.PerSecond(3))

@@ -102,4 +102,4 @@ func (h *leastHeap) Push(x any) {
 }
 
 // Pop is for package heap, which calls it for nothing here: counters only change hands.
-func (h *leastHeap) Pop() any { panic("ratelimit: nothing leaves the counters of refusals") }
+func (h *leastHeap) Pop() any { panic("ratelimit: no counter leaves the heap") }

@@ -37,15 +37,15 @@ func TestDenialsInAdverseOrders(t *testing.T) {
 			for _, c := range counted.Copy() {
 				truly := truth[c.ID]
 				if sum += c.Count; c.Count < truly || c.Count-c.Over > truly || c.Over > total/int64(most) || c.Seen.Tokens != c.Count-c.Over {
-					t.Errorf("%s, %d: %d refusals, %+v", name, most, truly, c)
+					t.Errorf("%s, %d: %d denials, %+v", name, most, truly, c)
 				}
 			}
 			if n := min(most, len(truth)); sum != total || len(counted.byID) != n || len(counted.least) != n {
-				t.Errorf("%s, %d: %d refusals in %d counters", name, most, sum, len(counted.least))
+				t.Errorf("%s, %d: %d denials in %d counters", name, most, sum, len(counted.least))
 			}
 			for id, n := range truth {
 				if n > total/int64(most) && counted.byID[id] == nil {
-					t.Errorf("%s, %d: one of %d refusals is missing", name, most, n)
+					t.Errorf("%s, %d: one of %d denials is missing", name, most, n)
 				}
 			}
 		}
