@@ -16,8 +16,8 @@ var addressesAsKeys = []string{
 	"[fe80::1%wlan]:443", "fe80::1%Gi0-x", "\u00a010.1.2.3", "10.1.2.3\r\n",
 }
 
-// TestTableRefusesAddresses as keys, and says how to limit a client by its address.
-func TestTableRefusesAddresses(t *testing.T) {
+// TestTableRejectsAddresses as keys, and says how to limit a client by its address.
+func TestTableRejectsAddresses(t *testing.T) {
 	plan, err := ratelimit.ParsePolicy("7/s")
 	if err != nil {
 		t.Fatal(err)

@@ -213,8 +213,8 @@ func TestCachedIsBounded(t *testing.T) {
 	}
 }
 
-// TestCachedRefuses tells all faults at once.
-func TestCachedRefuses(t *testing.T) {
+// TestCachedRejects tells all faults at once.
+func TestCachedRejects(t *testing.T) {
 	_, err := plans.NewCache(nil, plans.CacheConfig{TTL: -1, MaxStale: -1, RetryAfter: -1, MaxKeys: -1, Fallback: &ratelimit.Policy{}})
 	if got := fields(err); len(got) == 0 {
 		t.Errorf("%v", err)

@@ -141,7 +141,7 @@ func TestTableJSONOfBytes(t *testing.T) {
 	}
 }
 
-func TestTableJSONRefusesToWrite(t *testing.T) {
+func TestTableJSONRejectsToWrite(t *testing.T) {
 	p := policyOf(t, ratelimit.PerSecond(1))
 	for want, c := range map[string]plans.TableConfig{
 		"TableConfig.Default":                     {},
@@ -155,8 +155,8 @@ func TestTableJSONRefusesToWrite(t *testing.T) {
 	}
 }
 
-// TestTableJSONRefuses: every fault is told with its place, and no key.
-func TestTableJSONRefuses(t *testing.T) {
+// TestTableJSONRejects: every fault is told with its place, and no key.
+func TestTableJSONRejects(t *testing.T) {
 	const canary = "[sha256:e100fbce008c…]"
 	for _, test := range []struct{ text, fields, want string }{
 		{``, "TableConfig", `line 1, column 1: ratelimit: TableConfig "the end of the file" must be a value of JSON`},
@@ -199,8 +199,8 @@ func TestTableJSONRefuses(t *testing.T) {
 	}
 }
 
-// TestTableJSONTellsManyFaults, and how many more there are, whatever their number.
-func TestTableJSONTellsManyFaults(t *testing.T) {
+// TestTableJSONReportsManyFaults, and how many more there are, whatever their number.
+func TestTableJSONReportsManyFaults(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`{"default":"5/s","keys":{`)
 	for i := range 5000 {

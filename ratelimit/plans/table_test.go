@@ -68,8 +68,8 @@ func TestTablePlans(t *testing.T) {
 	}
 }
 
-// TestTableTellsManyFaults, and how many more there are.
-func TestTableTellsManyFaults(t *testing.T) {
+// TestTableReportsManyFaults, and how many more there are.
+func TestTableReportsManyFaults(t *testing.T) {
 	members := map[string]string{}
 	for i := range 1000 {
 		members[fmt.Sprint("key", i)] = "none"
@@ -116,7 +116,7 @@ func TestTableOfAMillionKeys(t *testing.T) {
 	}
 }
 
-func TestTableRefuses(t *testing.T) {
+func TestTableRejects(t *testing.T) {
 	canary := func(in string) string { return "TableConfig." + in + "[sha256:e100fbce008c…]" }
 	p := policyOf(t, ratelimit.PerSecond(1))
 	for _, test := range []struct {

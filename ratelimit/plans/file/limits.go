@@ -25,7 +25,7 @@ func (b *builder) policy(n node, place func() string, secret bool) *ratelimit.Po
 		return p
 	case kindList:
 		return b.list(n, place, secret)
-	case kindRefused:
+	case kindRejected:
 		return nil
 	}
 	found := n.kind.String()
@@ -42,7 +42,7 @@ func (b *builder) list(n node, place func() string, secret bool) *ratelimit.Poli
 	failed := false
 	for i, item := range n.inside.items {
 		at := func() string { return fmt.Sprintf("%s[%d]", place(), i) }
-		if item.kind == kindRefused {
+		if item.kind == kindRejected {
 			failed = true
 			continue
 		}

@@ -20,7 +20,7 @@ const (
 	kindEmpty              // nothing is written there, in YAML; null in JSON
 	kindList
 	kindMap
-	kindRefused // and told already
+	kindRejected // and told already
 )
 
 // inside is what a list or a map holds.

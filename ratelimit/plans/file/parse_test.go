@@ -75,10 +75,10 @@ func TestParseMinimal(t *testing.T) {
 	}
 }
 
-// TestParseRefuses compares what is told of each file in testdata/refused with the golden
+// TestParseRejects compares what is told of each file in testdata/rejected with the golden
 // text beside it. "canary" stands for keys there, and must be in none.
-func TestParseRefuses(t *testing.T) {
-	files, err := filepath.Glob("testdata/refused/*")
+func TestParseRejects(t *testing.T) {
+	files, err := filepath.Glob("testdata/rejected/*")
 	if err != nil || len(files) < 60 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
@@ -140,8 +140,39 @@ func checkFault(t *testing.T, data []byte, err error) {
 	}
 }
 
-// TestParseTellsManyFaults, and how many more there are.
-func TestParseTellsManyFaults(t *testing.T) {
+// TestColumnsOfOneLongLine: a file can be one line with characters beyond ASCII. Its columns
+// must not be counted from the beginning of the line for each entry: 1 MB would take minutes.
+func TestColumnsOfOneLongLine(t *testing.T) {
+	const n = 20_000
+	var members strings.Builder
+	for i := range n {
+		fmt.Fprintf(&members, `"ключ-%d": "é", `, i)
+	}
+	entries := strings.TrimSuffix(members.String(), ", ")
+	accents := strings.Repeat("é", 10*n)
+	for name, text := range map[string]string{
+		"limits.json": `{"default": "5/s", "plans": {"é": "5/s"}, "members": {` + entries + `}}`,
+		"limits.yaml": "{default: 5/s, plans: {é: 5/s}, members: {" + entries + "}}",
+	} {
+		c, err := Parse(name, []byte(text))
+		if err != nil || len(c.Members) != n {
+			t.Errorf("%s: %d members, %v", name, len(c.Members), err)
+		}
+		// The column of an entry behind them is right.
+		text = `{"` + accents + `": "5/s", "é": "5/s"}`
+		_, err = Parse(name, []byte(text))
+		if want := fmt.Sprintf("%s:1:%d: ", name, len(`{"": "5/s", `)+10*n+1); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: no fault at %s in %.300s", name, want, err)
+		}
+	}
+	_, err := Parse("limits.json", []byte("{\"é\":\n\"é\", \"é\": é}"))
+	if want := "limits.json:2:11: "; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("no fault at %s in %v", want, err)
+	}
+}
+
+// TestParseReportsManyFaults, and how many more there are.
+func TestParseReportsManyFaults(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("default: 5/s\nplans:\n  gold: 5\nmembers:\n")
 	for i := range 200_000 {

@@ -100,7 +100,7 @@ func TestSchemaAgrees(t *testing.T) {
 			t.Errorf("%s is not taken", name)
 		}
 	}
-	files, err := filepath.Glob("testdata/refused/*")
+	files, err := filepath.Glob("testdata/rejected/*")
 	if err != nil || len(files) == 0 {
 		t.Fatal(err)
 	}

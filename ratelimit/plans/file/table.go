@@ -25,7 +25,7 @@ const wantShape = "must be a map with default and, if need be, plans, members an
 
 // table reads the whole file.
 func (b *builder) table(root node) plans.TableConfig {
-	if root.kind == kindRefused {
+	if root.kind == kindRejected {
 		return b.config
 	}
 	if root.kind != kindMap {
@@ -75,7 +75,7 @@ func (b *builder) entries(field entry) []entry {
 	switch field.value.kind {
 	case kindMap:
 		return field.value.inside.entries
-	case kindEmpty, kindRefused:
+	case kindEmpty, kindRejected:
 	case kindText:
 		if field.key == "" { // it is not there
 			return nil
@@ -125,7 +125,7 @@ func (b *builder) readMembers(entries []entry) {
 	for _, e := range entries {
 		plan, known := b.plans[e.value.text]
 		switch {
-		case e.value.kind == kindRefused:
+		case e.value.kind == kindRejected:
 		case e.value.kind != kindText:
 			b.add(e.value.at, keyPlace("members", e.key), e.value.kind.String(), "must be the name of a plan; limits of the key's own belong under keys")
 		case !known: // not shown: key and plan may have been swapped

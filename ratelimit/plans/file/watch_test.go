@@ -498,8 +498,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestOpenRefuses what it cannot read, and a Config that makes no sense.
-func TestOpenRefuses(t *testing.T) {
+// TestOpenRejects what it cannot read, and a Config that makes no sense.
+func TestOpenRejects(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.yaml")
 	put(t, bad, "default: 5\n")

@@ -147,7 +147,7 @@ const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralSty
 func (r *yamlReader) node(n *yaml.Node) node {
 	made := node{at: r.position(n)}
 	if !r.plain(n) {
-		made.kind = kindRefused
+		made.kind = kindRejected
 		return made
 	}
 	switch n.Kind {

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// TestFoundPipe: to open a named pipe took until somebody wrote to it. So Open hung, or Watch
-// did, for ever, and its context did not end it.
-func TestFoundPipe(t *testing.T) {
+// TestNamedPipe: a named pipe is rejected unopened. To open one waits for a writer, however
+// long that takes.
+func TestNamedPipe(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe.yaml")
 	must(t, syscall.Mkfifo(pipe, 0o600))
 	opened := make(chan error)
