@@ -5,24 +5,23 @@ import (
 	"strings"
 )
 
-// wantNoAddress is said of a key that is an address or a prefix. The two texts are those of
+// wantNoAddress is the advice for a key that is an address or a prefix. Its two texts are those of
 // middleware.AddressKey.
 const wantNoAddress = `must be an API key: an address or a prefix is not looked up; a client without a key is known as " ip 192.0.2.1" or " ip 2001:db8::/64" (middleware.AddressKey), in quotes and with the first space; ` +
 	`prefixes need a LimitsFunc; an API key that looks like an address must be written as its sha256: hash`
 
-// addressBytes are all that there can be in an address, a prefix or a range, and in the "ip"
-// before it.
+// addressBytes are the bytes of addresses, prefixes and ranges, and of the "ip" before one.
 const addressBytes = "0123456789abcdefABCDEFip.:/*-[] \t"
 
-// isAddress reports whether a key of a table is an address, a prefix or a range of
-// addresses, which no caller has as its key: written by somebody who expects the table to
-// match addresses. What middleware.AddressKey returns is not one.
+// isAddress reports whether a key of a table is an address, a prefix or a range of addresses.
+// No caller has such a key: the author of the table expects it to match addresses. A text that
+// middleware.AddressKey returns is not an address.
 func isAddress(key string) bool {
 	if !strings.ContainsAny(key, ".:") || len(key) > 100 { // most keys
 		return false
 	}
-	// To look at the bytes is far quicker than to try all forms of each key with a dot in it.
-	bytes, _, _ := strings.Cut(key, "%") // a zone may be anything
+	// Checking the bytes first is faster than trying all forms for each key with a dot.
+	bytes, _, _ := strings.Cut(key, "%") // a zone is any text
 	if strings.Trim(strings.TrimSpace(bytes), addressBytes) != "" {
 		return false
 	}
@@ -31,7 +30,7 @@ func isAddress(key string) bool {
 		if known := " ip " + address; known == key {
 			return isAddressText(address) && !isAddressKey(address)
 		}
-		text = strings.TrimSpace(address) // the first space has been lost
+		text = strings.TrimSpace(address) // the first space is missing
 	}
 	return isAddressText(text)
 }
@@ -45,8 +44,8 @@ func isAddressKey(s string) bool {
 	return err == nil && p.Addr().Is6() && p.Bits() == 64 && p.Masked() == p && p.String() == s
 }
 
-// isAddressText reports whether s is an address, with a port or without; a prefix, with its
-// length or a mask; a range; or an IPv4 address with stars.
+// isAddressText reports whether s is an address with or without a port, a prefix with a length
+// or a mask, a range, or an IPv4 address with stars.
 func isAddressText(s string) bool {
 	s = strings.NewReplacer("*", "0", " ", "").Replace(s)
 	if isHost(s) {

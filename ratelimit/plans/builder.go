@@ -12,7 +12,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// compileTable makes the maps in which keys are looked up.
+// compileTable makes the maps for look-ups.
 func compileTable(c TableConfig) (*tableContent, error) {
 	hashed := hashes(c.Members) + hashes(c.Keys)
 	b := tableBuilder{content: &tableContent{
@@ -61,7 +61,7 @@ func hashes[V any](m map[string]V) (n int) {
 	return n
 }
 
-// A tableBuilder fills a content and gathers the faults.
+// A tableBuilder fills a content and collects the faults.
 type tableBuilder struct {
 	content *tableContent
 	faultList
@@ -76,7 +76,7 @@ func (b *tableBuilder) put(in, key string, a *assignment) {
 			return
 		}
 		before := len(c.byKey)
-		// A copy, since the key may be cut out of a file.
+		// A copy: the key may be a part of a file.
 		if c.byKey[strings.Clone(key)] = a; len(c.byKey) == before {
 			b.fault(place(in, key), "there twice", "must be in one of TableConfig.Members and TableConfig.Keys")
 		}
@@ -97,11 +97,11 @@ func (b *tableBuilder) fault(field string, value any, want string) {
 	b.add(&placedFault{LimitError: &ratelimit.LimitError{Field: field, Value: value, Want: want}})
 }
 
-// planPlace tells where in a TableConfig a plan is. Its name is no secret.
+// planPlace returns the place of a plan in a TableConfig. Names of plans are not secret.
 func planPlace(name string) string { return fmt.Sprintf("TableConfig.Plans[%q]", name) }
 
-// place tells where in a TableConfig a key is. The key may be a secret: its hash stands
-// for it, as `printf %s KEY | sha256sum` prints it, also if it merely begins like a hash.
+// place returns the place of a key in a TableConfig. It shows the first digits of the hash that
+// `printf %s KEY | sha256sum` prints, also for a key that only begins like a hash.
 func place(in, key string) string {
 	if _, ok := parseHash(key); !ok {
 		key = ratelimit.HashKey(key)
@@ -119,7 +119,7 @@ func parseHash(s string) (h [sha256.Size]byte, ok bool) {
 	return h, err == nil
 }
 
-// checkPolicy returns what is wrong with a policy, or nil.
+// checkPolicy returns the fault of a policy, or nil.
 func checkPolicy(p *ratelimit.Policy) *ratelimit.LimitError {
 	_, err := p.PolicyFor(context.Background(), "")
 	fault, _ := errors.AsType[*ratelimit.LimitError](err)

@@ -80,7 +80,7 @@ func TestCached(t *testing.T) {
 				t.Errorf("looked up %d times, and %d callers waited; want %d and %d", n, waited.Load(), asked, slow)
 			}
 		}
-		crowd(first, 1, 20) // nobody knows anything yet
+		crowd(first, 1, 20) // nothing is known yet
 		crowd(first, 0, 0)
 		db.policy.Store(second)
 		time.Sleep(time.Minute)
@@ -213,7 +213,7 @@ func TestCachedIsBounded(t *testing.T) {
 	}
 }
 
-// TestCachedRejects tells all faults at once.
+// TestCachedRejects reports all faults at once.
 func TestCachedRejects(t *testing.T) {
 	_, err := plans.NewCache(nil, plans.CacheConfig{TTL: -1, MaxStale: -1, RetryAfter: -1, MaxKeys: -1, Fallback: &ratelimit.Policy{}})
 	if got := fields(err); len(got) == 0 {

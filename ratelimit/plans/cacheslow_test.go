@@ -11,16 +11,15 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// TestSlowLookUpNamesTheTimeout: who puts a database in front that takes longer than a
-// decision may, is told which option that is. With more time, or a fallback, the key is
-// limited.
+// TestSlowLookUpNamesTheTimeout: the error of a look-up that takes longer than a decision names
+// the option for it. With more time or a fallback, the key is limited.
 func TestSlowLookUpNamesTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := &database{takes: 300 * time.Millisecond}
 		db.policy.Store(policyOf(t, ratelimit.PerDay(1)))
 		_, err := newLimiter(t, cached(t, db, plans.CacheConfig{}), ratelimit.Config{}).Allow(t.Context(), "key")
 		if err == nil || !strings.Contains(err.Error(), "PolicyFor must return a policy within Config.Timeout, here 50ms") || store.ErrorClass(err) != store.ClassLimits {
-			t.Errorf("it is told: %v", err)
+			t.Errorf("the error is %v", err)
 		}
 		for name, limiter := range map[string]*ratelimit.Limiter{
 			"more time":  newLimiter(t, cached(t, db, plans.CacheConfig{}), ratelimit.Config{Timeout: time.Second}),

@@ -6,8 +6,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// Require returns an error if fits does so for one of the table's policies. Otherwise it
-// holds the table, whenever it is replaced, to policies for which fits returns nil.
+// Require returns an error if fits returns one for a policy of the table. Otherwise the table
+// rejects from now on every replacement with a policy for which fits returns an error.
 func (t *Table) Require(fits func(*ratelimit.Policy) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -20,7 +20,7 @@ func (t *Table) Require(fits func(*ratelimit.Policy) error) error {
 	return nil
 }
 
-// meets returns an error for each policy that does not fit. Its callers take turns.
+// meets returns an error for each policy that does not fit. Its callers hold Table.mu.
 func (c *tableContent) meets(required []func(*ratelimit.Policy) error) error {
 	if len(required) == 0 {
 		return nil
@@ -38,8 +38,8 @@ func (c *tableContent) meets(required []func(*ratelimit.Policy) error) error {
 	return nil
 }
 
-// policies returns each policy once. A million keys may share a few, and a walk through
-// their map for each route would take a second.
+// policies returns each policy once. A million keys may share a few, and iterating over the keys
+// for each route would take a second.
 func (c *tableContent) policies() []*ratelimit.Policy {
 	all := []*ratelimit.Policy{c.fallback}
 	seen := map[*ratelimit.Policy]bool{c.fallback: true}
@@ -61,7 +61,7 @@ func (c *tableContent) policies() []*ratelimit.Policy {
 	return all
 }
 
-// misfits tells of each policy that does not fit, with its place.
+// misfits returns an error for each policy that does not fit, with its place.
 func (c *tableContent) misfits(required []func(*ratelimit.Policy) error) error {
 	var faults faultList
 	look := func(p *ratelimit.Policy, place func() string) {

@@ -22,9 +22,9 @@ import (
 //	  "keys": {"customer-19": "7/s"}
 //	}
 //
-// It writes keys as they are, secrets or not, but for a key that is not UTF-8: of that it
-// writes the hash. It refuses what [NewTable] would refuse, except for a key that is
-// written twice. For a table whose keys are to be seen by nobody, see [Snapshot].
+// It writes keys in plain text, secret or not; only a key that is not UTF-8 is written as its
+// hash. It returns an error for what [NewTable] rejects, except for a key that is there twice.
+// [Snapshot.WriteTo] writes hashes in place of all keys.
 func (c TableConfig) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	if err := writeTable(&b, c.Default, c.Plans, byName(c.Members), byName(c.Keys)); err != nil {
@@ -33,8 +33,8 @@ func (c TableConfig) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// UnmarshalJSON is [ReadTableConfig] for a table that is a part of something else. On an
-// error c is left as it was.
+// UnmarshalJSON is [ReadTableConfig] for a table that is part of another value. On an error it
+// leaves c unchanged.
 func (c *TableConfig) UnmarshalJSON(data []byte) error {
 	read, err := ReadTableConfig(bytes.NewReader(data))
 	if err == nil {
@@ -43,7 +43,7 @@ func (c *TableConfig) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// byName yields a map in the order of its names, as JSON can carry them.
+// byName yields a map in the order of its names. Names that JSON cannot hold become hashes.
 func byName[V any](m map[string]V) iter.Seq2[string, V] {
 	return func(yield func(string, V) bool) {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
@@ -58,13 +58,13 @@ func byName[V any](m map[string]V) iter.Seq2[string, V] {
 	}
 }
 
-// validText tells whether JSON can carry s. A parser puts U+FFFD in the place of what it
-// cannot read, so that two keys could become one: it counts as unreadable itself.
+// validText reports whether JSON can hold s. Parsers replace invalid bytes by U+FFFD, which could
+// make two keys equal, so U+FFFD itself is not valid.
 func validText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsRune(s, utf8.RuneError)
 }
 
-// writeTable writes a table, one line for each entry.
+// writeTable writes a table, one entry per line.
 func writeTable(w io.Writer, fallback *ratelimit.Policy, plans map[string]*ratelimit.Policy, members iter.Seq2[string, string], keys iter.Seq2[string, *ratelimit.Policy]) error {
 	t := tableWriter{w: w}
 	t.write("{\n  \"default\": ")
@@ -91,11 +91,11 @@ func writeTable(w io.Writer, fallback *ratelimit.Policy, plans map[string]*ratel
 	return t.err
 }
 
-// A tableWriter writes the parts of a table, up to the first error.
+// A tableWriter writes the parts of a table until the first error.
 type tableWriter struct {
 	w     io.Writer
 	line  []byte
-	texts map[*ratelimit.Policy][]byte // of policies that many keys have
+	texts map[*ratelimit.Policy][]byte // of policies seen before
 	err   error
 }
 
@@ -111,7 +111,7 @@ func (t *tableWriter) flush() {
 	t.line = t.line[:0]
 }
 
-// entry begins an entry of a part of the table, and that part if the entry is its first.
+// entry begins an entry of a part of the table, and before the first entry the part.
 func (t *tableWriter) entry(part, name string, first *bool) {
 	if *first {
 		t.line = append(append(append(t.line, ",\n  \""...), part...), "\": {\n    "...)
@@ -129,7 +129,7 @@ func (t *tableWriter) end(none bool) {
 	}
 }
 
-// string writes a string. Most are hashes, and names of
+// string writes a string. Most need no escapes: hashes and names of plans.
 func (t *tableWriter) string(s string) {
 	for _, c := range []byte(s) {
 		if c < ' ' || c > '~' || c == '"' || c == '\\' {
@@ -144,7 +144,7 @@ func (t *tableWriter) string(s string) {
 	t.line = append(append(append(t.line, '"'), s...), '"')
 }
 
-// policy writes a policy, and the line that it ends.
+// policy writes a policy and ends the line.
 func (t *tableWriter) policy(in, key string, p *ratelimit.Policy) {
 	defer t.flush()
 	text := t.texts[p]
@@ -166,10 +166,10 @@ func (t *tableWriter) policy(in, key string, p *ratelimit.Policy) {
 	t.line = append(t.line, text...)
 }
 
-// mostTexts bounds how many are remembered.
+// mostTexts is how many texts are kept at most.
 const mostTexts = 10_000
 
-// policyJSON returns the text of a policy, or those of its limits if it has several.
+// policyJSON returns the text of a policy, or a list of texts if it has several limits.
 func policyJSON(p *ratelimit.Policy) []byte {
 	var text []byte
 	if limits := p.Limits(); len(limits) > 1 {
@@ -180,7 +180,7 @@ func policyJSON(p *ratelimit.Policy) []byte {
 	return text
 }
 
-// placeOf is place, also for what has no key, and for plans, whose names are no secret.
+// placeOf returns the place of the default, a plan or a key.
 func placeOf(in, key string) string {
 	switch in {
 	case "Default":

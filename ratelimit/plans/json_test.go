@@ -155,7 +155,7 @@ func TestTableJSONRejectsToWrite(t *testing.T) {
 	}
 }
 
-// TestTableJSONRejects: every fault is told with its place, and no key.
+// TestTableJSONRejects: every fault is reported with its place, and no key.
 func TestTableJSONRejects(t *testing.T) {
 	const canary = "[sha256:e100fbce008c…]"
 	for _, test := range []struct{ text, fields, want string }{

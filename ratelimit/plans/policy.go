@@ -90,12 +90,12 @@ func (t *tableReader) known(at jsontext.Position, text policyText, in, key strin
 	return nil
 }
 
-// longestWord is the length of the longest text that is shown though it does not begin as a
-// limit does, such as "unlimitted". What is longer may be a key where limits belong.
+// longestWord is the length up to which a text is shown that does not begin like a limit, such
+// as "unlimitted". A longer one may be a misplaced key.
 const longestWord = 12
 
-// shownValue returns the value of a fault where that cannot be a key: nothing of what
-// stands under keys, where a key and its limits may have been swapped.
+// shownValue returns the value of a fault unless it may be a key. Under keys, where a key and
+// its limits may have been swapped, it returns nil.
 func shownValue(in string, fault *ratelimit.LimitError) any {
 	text, isText := fault.Value.(string)
 	rate, _, found := strings.Cut(text, "/")

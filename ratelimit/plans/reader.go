@@ -34,8 +34,8 @@ func ReadTableConfig(r io.Reader) (TableConfig, error) {
 	return t.config, nil
 }
 
-// A tableReader reads a table value by value. It notes the faults of an entry and goes on
-// with the next one, up to where the text is not JSON.
+// A tableReader reads a table value by value. It notes the faults of an entry and continues
+// with the next one, until the text is not JSON.
 type tableReader struct {
 	in       *jsontext.Scanner
 	config   TableConfig

@@ -15,18 +15,18 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A Snapshot is the content that a [Table] had at one moment, to be shown to
-// others, and to be replaced by what they made of it unless somebody else was quicker.
-// Take one with [Table.Snapshot], which costs nothing. It is safe for concurrent use.
+// A Snapshot is the content of a [Table] at one moment. An operator can read it and replace
+// it, unless the table was replaced since. Take one with [Table.Snapshot], which costs
+// nothing. It is safe for concurrent use.
 type Snapshot struct {
 	table   *Table
 	content *tableContent
 }
 
-// ErrChanged says that a table was replaced since the snapshot was taken.
-var ErrChanged = errors.New("plans: the table has been replaced meanwhile")
+// ErrChanged is returned if a table was replaced since the snapshot was taken.
+var ErrChanged = errors.New("plans: the table was replaced since the snapshot was taken")
 
-// Snapshot returns the content of t. That of the zero Table is not to be used.
+// Snapshot returns the content of t, which must not be the zero Table.
 func (t *Table) Snapshot() Snapshot { return Snapshot{t, t.current.Load()} }
 
 // Default returns the policy of all keys that are not in the table, nil in the zero Table.
@@ -37,11 +37,11 @@ func (s Snapshot) Default() *ratelimit.Policy {
 	return s.content.fallback
 }
 
-// Plans returns a copy of the
+// Plans returns the policies of the plans by name, in a copy of the map.
 func (s Snapshot) Plans() map[string]*ratelimit.Policy { return maps.Clone(s.content.plans) }
 
-// Count returns how many keys belong to each plan that has any, and how many have limits
-// of their own.
+// Count returns the number of members of each plan that has any, and the number of keys with
+// limits of their own.
 func (s Snapshot) Count() (members map[string]int, keys int) {
 	members = make(map[string]int)
 	for _, e := range s.entries() {
@@ -54,9 +54,9 @@ func (s Snapshot) Count() (members map[string]int, keys int) {
 	return members, keys
 }
 
-// WriteTo writes the content as [ReadTableConfig] reads it, with a hash in the place of
-// each key, in their order: what is written puts the same limits in force, and shows no key.
-// Beside what it writes it needs 40 bytes for each key, not a second table.
+// WriteTo writes the content as [ReadTableConfig] reads it, with hashes in place of the keys,
+// in the order of the hashes: the text has the same effect and shows no key. WriteTo allocates
+// 40 bytes per key, not a second table.
 func (s Snapshot) WriteTo(w io.Writer) (int64, error) {
 	entries := s.entries()
 	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.hash[:], b.hash[:]) })
@@ -68,19 +68,19 @@ func (s Snapshot) WriteTo(w io.Writer) (int64, error) {
 	return counted.n, cmp.Or(err, buffered.Flush())
 }
 
-// Sum returns the SHA-256 of what WriteTo writes. The first call for a content takes about
-// as long as WriteTo.
+// Sum returns the SHA-256 of what WriteTo writes. The first call takes about as long as
+// WriteTo.
 func (s Snapshot) Sum() [sha256.Size]byte {
 	s.content.summed.Do(func() {
 		h := sha256.New()
-		_, _ = s.WriteTo(h) // a hash takes everything, and what is in a table can be written
+		_, _ = s.WriteTo(h) // neither a hash nor the content of a table causes an error
 		h.Sum(s.content.sum[:0])
 	})
 	return s.content.sum
 }
 
-// Replace is [Table.Replace] if the table still has the content of s, or else returns
-// [ErrChanged]. It returns the snapshot of c.
+// Replace is [Table.Replace] if the table still has the content of s. Otherwise it returns
+// [ErrChanged]. It returns a snapshot of c.
 func (s Snapshot) Replace(c TableConfig) (Snapshot, error) {
 	content, err := s.table.replace(c, func(old *tableContent) error {
 		if old != s.content {
@@ -94,14 +94,14 @@ func (s Snapshot) Replace(c TableConfig) (Snapshot, error) {
 	return Snapshot{s.table, content}, nil
 }
 
-// An entry is a key that is in a table.
+// An entry is a key of a table.
 type entry struct {
 	hash [sha256.Size]byte
 	is   *assignment
 }
 
-// entries returns each key once, as it is looked up: of a key that is written plainly
-// and as a hash, what was written plainly counts.
+// entries returns each key once. A key given both in plain text and as its hash has the
+// assignment of the plain text, as in a look-up.
 func (s Snapshot) entries() []entry {
 	c := s.content
 	entries := make([]entry, 0, len(c.byKey)+len(c.byHash))
@@ -121,7 +121,7 @@ func (s Snapshot) entries() []entry {
 	return entries
 }
 
-// those yields the entries that are members of plans, or those that are not.
+// those yields the entries that are members of plans, or the others.
 func those[V any](entries []entry, members bool, of func(*assignment) V) iter.Seq2[string, V] {
 	return func(yield func(string, V) bool) {
 		var name [len(hashPrefix) + 2*sha256.Size]byte
@@ -138,7 +138,7 @@ func those[V any](entries []entry, members bool, of func(*assignment) V) iter.Se
 	}
 }
 
-// A countingWriter counts what was written.
+// A countingWriter counts the bytes written.
 type countingWriter struct {
 	w io.Writer
 	n int64

@@ -11,30 +11,30 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// A Table holds policies by key, and one for all other keys. It is replaced as a
-// whole while it is in use: a decision sees the old table or the new one.
+// A Table holds policies by key, and one for all other keys. It can be replaced as a whole
+// while it is in use: a decision sees the old content or the new one.
 //
-// Make one with [NewTable]; the zero Table answers every key with an error. Its
-// methods are safe for concurrent use, and a look-up allocates nothing.
+// Make one with [NewTable]; the zero Table returns an error for every key. Its methods are
+// safe for concurrent use, and a look-up allocates nothing.
 type Table struct {
 	current atomic.Pointer[tableContent]
 
-	mu       sync.Mutex                      // of those who replace current
-	required []func(*ratelimit.Policy) error // what limiters made with Limiter.With want of each policy
+	mu       sync.Mutex                      // held to replace current
+	required []func(*ratelimit.Policy) error // conditions of limiters made with Limiter.With
 }
 
 // TableConfig is the content of a [Table].
 //
-// In Members and Keys, a key may be written as "sha256:" and the 64 hexadecimal digits of
-// its SHA-256 hash, so that no secret need stand in a file: with [HashKey]. A look-up in a
-// table with such keys hashes the key that it looks for, which takes some 100 ns.
+// In Members and Keys, a key may be written as its hash, which [ratelimit.HashKey] returns:
+// "sha256:" and 64 hexadecimal digits. Then no secret needs to be in a file. A look-up in a
+// table with such keys hashes the key, which takes some 100 ns.
 //
 // An address or a prefix is a fault, since no caller has it as its key. The key of a client
-// without one is what middleware.AddressKey returns; for prefixes, use a [LimitsFunc].
+// without one is what middleware.AddressKey returns; for prefixes, use a [ratelimit.LimitsFunc].
 type TableConfig struct {
-	// Default holds every key that is in neither Members nor Keys. Required.
+	// Default is the policy of every key that is in neither Members nor Keys. Required.
 	Default *ratelimit.Policy
-	// Plans are policies by name: what Members belong to.
+	// Plans are policies by name, to which Members refer.
 	Plans map[string]*ratelimit.Policy
 	// Members are the keys that belong to a plan, each with the plan's name.
 	Members map[string]string
@@ -42,27 +42,27 @@ type TableConfig struct {
 	Keys map[string]*ratelimit.Policy
 }
 
-// tableContent is a TableConfig as look-ups need it.
+// tableContent is a TableConfig compiled for look-ups.
 type tableContent struct {
 	fallback *ratelimit.Policy
 	plans    map[string]*ratelimit.Policy
 	byKey    map[string]*assignment
 	byHash   map[[sha256.Size]byte]*assignment
 
-	different []*ratelimit.Policy // those of all keys, each once; made when they are looked through
+	different []*ratelimit.Policy // of all keys, each once; made when they are first needed
 
 	summed sync.Once
-	sum    [sha256.Size]byte // for TableSnapshot.Sum
+	sum    [sha256.Size]byte // for Snapshot.Sum
 }
 
-// An assignment is what one key is held to. All members of a plan have the same one.
+// An assignment is the policy of a key. All members of a plan share one.
 type assignment struct {
 	policy *ratelimit.Policy
 	plan   string
-	member bool // of that plan
+	member bool // false for a key with limits of its own
 }
 
-// find returns what the key is held to, or nil for the default.
+// find returns the assignment of the key, or nil for the default.
 func (c *tableContent) find(key string) *assignment {
 	if a := c.byKey[key]; a != nil {
 		return a
@@ -83,16 +83,15 @@ func NewTable(c TableConfig) (*Table, error) {
 }
 
 // Replace puts c in force for all decisions that begin from now on. On an error, which
-// joins the faults of c, each with its place, the old content stays in force; it is a
-// fault, too, if a policy leaves no room for limits that [Limiter.With] adds. The table
-// keeps no map of c. Callers of other goroutines wait for nothing meanwhile, however
-// large c is.
+// joins the faults of c with their places, the old content stays in force. A policy without
+// room for the limits that [ratelimit.Limiter.With] adds is a fault, too. The table keeps no
+// map of c. Concurrent look-ups do not wait, however large c is.
 func (t *Table) Replace(c TableConfig) error {
 	_, err := t.replace(c, func(*tableContent) error { return nil })
 	return err
 }
 
-// replace is Replace, unless a last look at the old content is against it.
+// replace is Replace, unless look returns an error for the old content.
 func (t *Table) replace(c TableConfig, look func(old *tableContent) error) (*tableContent, error) {
 	content, err := compileTable(c)
 	if err != nil {
@@ -123,7 +122,7 @@ func (t *Table) Validate() error {
 
 var errZeroTable = &ratelimit.LimitError{Field: "Table", Value: "zero value", Want: "must be made with plans.NewTable"}
 
-// SelfTimed tells the limiter that a table never waits.
+// SelfTimed marks a table as Limits that never wait.
 func (t *Table) SelfTimed() {}
 
 // PolicyFor returns the policy of the key, of its plan, or the default.
@@ -138,9 +137,9 @@ func (t *Table) PolicyFor(_ context.Context, key string) (*ratelimit.Policy, err
 	return c.fallback, nil
 }
 
-// Config returns the content of t, with the keys as they were written, hashes in lower
-// case: a copy, which takes a while if they are many. Its policies are those of t. That of
-// the zero Table is the zero TableConfig.
+// Config returns a copy of the content of t, which takes time for many keys: about a second
+// for a million. Keys are as they were written, hashes in lower case; policies are shared with
+// t. The zero Table returns the zero TableConfig.
 func (t *Table) Config() TableConfig {
 	c := t.current.Load()
 	if c == nil {
@@ -169,8 +168,8 @@ func (t *Table) Config() TableConfig {
 	return config
 }
 
-// PlanOf returns the name of the plan that a key belongs to, and whether it belongs to
-// one: a key with limits of its own, or under the default, does not.
+// PlanOf returns the plan of a key. ok is false for a key with limits of its own and for one
+// under the default.
 func (t *Table) PlanOf(key string) (plan string, ok bool) {
 	c := t.current.Load()
 	if c == nil {
@@ -184,7 +183,7 @@ func (t *Table) PlanOf(key string) (plan string, ok bool) {
 
 const hashPrefix = "sha256:"
 
-// hashOf is the SHA-256 of a key, without a copy of it on the heap unless it is long.
+// hashOf returns the SHA-256 of a key. It allocates only for a key of more than 256 bytes.
 func hashOf(key string) [sha256.Size]byte {
 	var buffer [256]byte
 	return sha256.Sum256(append(buffer[:0], key...))

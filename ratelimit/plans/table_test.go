@@ -45,7 +45,7 @@ func TestTablePlans(t *testing.T) {
 	long := strings.Repeat("long", 100)
 	table, err := plans.NewTable(plans.TableConfig{
 		Default: free,
-		Plans:   map[string]*ratelimit.Policy{"gold": gold, "staff": ratelimit.Unlimited, "nobody": own},
+		Plans:   map[string]*ratelimit.Policy{"gold": gold, "staff": ratelimit.Unlimited, "unused": own},
 		Members: map[string]string{"alice": "gold", ratelimit.HashKey("bob"): "gold", ratelimit.HashKey(long): "staff"},
 		Keys:    map[string]*ratelimit.Policy{"carol": own, ratelimit.HashKey("dave"): own},
 	})
@@ -110,7 +110,7 @@ func TestTableOfAMillionKeys(t *testing.T) {
 			worst = max(worst, time.Since(before))
 		}
 	}
-	t.Logf("replaced within %v; the slowest look-up meanwhile took %v", time.Since(begun), worst)
+	t.Logf("replaced within %v; the slowest look-up during that took %v", time.Since(begun), worst)
 	if worst > time.Since(begun)/2 {
 		t.Errorf("a look-up took %v, of the %v for the whole", worst, time.Since(begun))
 	}
@@ -232,7 +232,7 @@ func TestTableLimitChangesAtOnce(t *testing.T) {
 			t.Fatalf("10/h: %d calls were admitted", got)
 		}
 		if r := peek(t, l, "k"); r.RetryAfter() != 6*time.Minute {
-			t.Fatalf("10/h: told to wait for %v", r.RetryAfter())
+			t.Fatalf("10/h: the wait is %v", r.RetryAfter())
 		}
 		replace(ratelimit.PerSecond(10)) // raised: one refill of the new limit at most
 		if r := allow(t, l, "k", 1); r.Allowed || r.RetryAfter() != 100*time.Millisecond || r.ResetAfter() != time.Second {

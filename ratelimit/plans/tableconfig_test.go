@@ -55,12 +55,12 @@ func TestTableConfigRoundTrip(t *testing.T) {
 	clear(got.Members)
 	clear(got.Keys)
 	if !reflect.DeepEqual(table.Config(), c) {
-		t.Error("whoever writes into what Config returned, writes into the table")
+		t.Error("the map that Config returned is the map of the table")
 	}
 	for key, want := range map[string]struct {
 		plan string
 		ok   bool
-	}{"": {"", true}, "both": {"", true}, "upper": {"gold", true}, "own": {"", false}, "nobody": {"", false}, "plain": {"", false}} {
+	}{"": {"", true}, "both": {"", true}, "upper": {"gold", true}, "own": {"", false}, "unknown": {"", false}, "plain": {"", false}} {
 		if plan, ok := again.PlanOf(key); plan != want.plan || ok != want.ok {
 			t.Errorf("%q: plan %q, %v", key, plan, ok)
 		}

@@ -1,7 +1,7 @@
-// Package file makes a [plans.Table] from a YAML or JSON file, for the operator
-// of an API, and replaces its content when the file changes.
+// Package file reads a [plans.Table] from a YAML or JSON file that the operator of an API
+// edits, and replaces its content when the file changes.
 //
-//	# Limits of the API. Takes hold when it is saved.
+//	# Limits of the API. In force once saved.
 //	default: 5/s                # every key that is not named below
 //	plans:
 //	  gold:                     # a limit, a list of limits that hold together, or unlimited
@@ -22,16 +22,16 @@
 // [plans.TableConfig]. [Schema] is a JSON Schema of the format,
 // for editors.
 //
-// Of YAML, what a list of limits does not need is refused, so that nothing in a file means
-// something else than it seems to: anchors, aliases, merge keys, tags, more than one document.
-// So are unknown fields and keys that are there twice. All faults of a file are told at
-// once, as a [Error] each: with the line, what was found and what would be right.
+// Features of YAML that a list of limits does not need are rejected, so that a file means what
+// it seems to mean: anchors, aliases, merge keys, tags, more than one document. Unknown fields
+// and keys that are there twice are rejected, too. All faults of a file are reported at once,
+// each as an [Error] with the line, what was found and what would be right.
 //
-// [Open] reads a file. [File.Watch] reads it again whenever it changes, [File.Reload] when
-// it is told to. A file that is gone, or cannot be used, leaves the old limits in force.
+// [Open] reads a file. [File.Watch] reads it again whenever it changes, [File.Reload] at once.
+// While a file is missing or has a fault, the old limits stay in force.
 //
 // In a container, mount the folder of the file, not the file alone. A file that is mounted
 // alone (docker run -v ./limits.yaml:/limits.yaml, a Kubernetes subPath) stays the old one
-// when an editor or a deployment replaces it by another. Where the system reports that, as
-// Linux does with a link count of 0, Status.Err and an [Event] say so and Reload fails.
+// when an editor or a deployment replaces it. Where the system shows that, as Linux does with
+// a link count of 0, Status.Err and an [Event] report it and Reload fails.
 package file

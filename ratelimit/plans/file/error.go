@@ -11,9 +11,9 @@ import (
 // A Error is one fault of a file of limits. [Parse] joins one for each fault, in the
 // order of their lines; errors.As finds the first.
 //
-// It never holds a key that stands under members or keys: it names one by its line, and by
-// the first digits of its SHA-256 hash, as `printf %s KEY | sha256sum` prints it. A key that
-// was put under plans by mistake is the name of a plan, and such names are shown.
+// It never holds a key under members or keys: it names one by its line and the first digits of
+// its SHA-256 hash, as `printf %s KEY | sha256sum` prints it. A key that is under plans by
+// mistake is the name of a plan, and such names are shown.
 type Error struct {
 	File   string // as it was named to Parse or Open
 	Line   int    // from 1; 0 if the fault is not one of a line
@@ -24,7 +24,7 @@ type Error struct {
 	Err    error  // the cause, where the operating system gave one
 }
 
-// Error begins with file, line and column, as editors and terminals can follow them.
+// Error returns a text that begins with file:line:column, which editors and terminals follow.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.File)
@@ -51,17 +51,17 @@ func (e *Error) Error() string {
 // Unwrap returns the cause, if the operating system gave one.
 func (e *Error) Unwrap() error { return e.Err }
 
-// mostFaults bounds how many are told.
+// mostFaults is how many faults of a file are reported at most.
 const mostFaults = 20
 
-// faults gathers those of one file.
+// faults collects the faults of one file.
 type faults struct {
 	file string
 	list []*Error
 	more int
 }
 
-// full says that no more faults will be told, only counted.
+// full reports whether further faults are only counted.
 func (f *faults) full() bool { return len(f.list) == mostFaults }
 
 func (f *faults) add(at position, place, found, want string) {

@@ -2,12 +2,11 @@ package file
 
 import "time"
 
-// An Event tells of one attempt to read the file anew.
+// An Event is one attempt to read the file again.
 type Event struct {
-	// Err is why the file could not be used; nil if its limits are in force now.
+	// Err is the reason why the file could not be used; nil if its limits are in force now.
 	Err error
-	// InForce is what is in force after the attempt: of an attempt that failed, what was
-	// so before.
+	// InForce is the version in force after the attempt. A failed attempt does not change it.
 	InForce Version
 	// Took is how long reading, checking and replacing took.
 	Took time.Duration
@@ -19,25 +18,25 @@ type Version struct {
 	Hash string
 	// Keys is how many keys have a plan or limits of their own, Plans how many plans there are.
 	Keys, Plans int
-	// Since is when it was put in force. A file that is read anew without a change keeps it.
+	// Since is when it was put in force. Reading an unchanged file again does not change it.
 	Since time.Time
 }
 
-// A Status says how a [File] fares, for a health check.
+// A Status is the state of a [File], for a health check.
 type Status struct {
 	Version
-	// Err is why the last attempt to read the file failed, and the old limits are in force;
-	// nil if it did not. It is set, too, if the file was mounted alone and then deleted or
+	// Err is the error of the last attempt to read the file if that failed, so that the old
+	// limits are in force. It is also set if the file was mounted alone and then deleted or
 	// replaced where it comes from.
 	Err error
-	// ErrSince is since when Err is so; zero if it is nil.
+	// ErrSince is when Err became non-nil; zero if it is nil.
 	ErrSince time.Time
-	// Watching says that [File.Watch] runs.
+	// Watching reports whether [File.Watch] runs.
 	Watching bool
-	// Polling is why Watch hears of no changes, and looks for them every Config.Poll only;
-	// nil if it hears of them, or does not run.
+	// Polling is the reason why Watch gets no events of the file system and only looks every
+	// Config.Poll; nil if it gets them, or does not run.
 	Polling error
-	// Panics is how often Config.OnReload panicked.
+	// Panics is the number of panics of Config.OnReload.
 	Panics int
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// All faults of a file are told at once. A key is named by its line and its hash.
+// All faults of a file are reported at once. A key is named by its line and its hash.
 func ExampleParse() {
 	_, err := file.Parse("limits.yaml", []byte(`
 default: 5
@@ -30,7 +30,7 @@ members:
 	// true 2
 }
 
-// The limits of a file, for a limiter, and read anew when the program is told to.
+// A limiter with the limits of a file, which is read again on demand.
 func ExampleOpen() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -64,7 +64,7 @@ func ExampleOpen() {
 	}
 	show()
 	write("default: 5/d\nplans: {gold: 70/d}\nmembers: {customer-17: gold}\n")
-	_ = limits.Reload() // the event tells its error
+	_ = limits.Reload() // the event has its error
 	show()
 	write("default: 5 per day\n")
 	_ = limits.Reload()
@@ -88,7 +88,7 @@ func ExampleFile_Watch() {
 	watched := make(chan error)
 	go func() { watched <- limits.Watch(ctx) }()
 
-	// Serve the API meanwhile.
+	// Serve the API here.
 
 	cancel()
 	fmt.Println(<-watched)

@@ -9,24 +9,25 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 )
 
-// Config is what [Open] can be told. Its zero value is ready for use.
+// Config configures [Open]. The zero value is ready to use.
 type Config struct {
-	// OnReload, if not nil, is called for each call of Reload, and each time that Watch found
-	// the file changed: after the attempt to read it, one call at a time. It must not call
-	// Reload. If it panics, Status counts that and nothing else happens.
+	// OnReload, if not nil, is called after each attempt of Reload, and of Watch when the file
+	// has changed, one call at a time. It must not call Reload. Status counts its panics, which
+	// have no other effect.
 	OnReload func(Event)
-	// Settle is how long the file must not have changed before Watch reads it, so that none
-	// is read that is half written. 0 means 100 ms. Who writes more slowly than that must
-	// write a file of another name and rename it.
-	// While a file changes all the time, the old limits stay in force.
+	// Settle is how long the file must stay unchanged before Watch reads it, so that Watch does
+	// not read a half-written file. 0 means 100 ms. A program that writes more slowly must write
+	// a file of another name and rename it. While a file keeps changing, the old limits stay in
+	// force.
 	Settle time.Duration
-	// Poll is how often Watch looks at the file without having heard of a change, for file
-	// systems that tell of none. 0 means 2 s.
+	// Poll is how often Watch looks at the file without an event, for file systems that send
+	// none. 0 means 2 s.
 	Poll time.Duration
 
-	deaf bool // no events are to be had, in tests
+	deaf bool // no events, in tests
 }
 
 // A File is a table of limits that is read from a file. Make one with [Open]. Its methods are
@@ -46,8 +47,8 @@ type File struct {
 	watchers atomic.Int32 // calls of Watch that run
 }
 
-// Open reads a file of limits. Its name tells the format, as [Parse] has it. The error joins
-// the faults of the file, or of c. Open starts no goroutine: call [File.Watch] on one.
+// Open reads a file of limits, JSON if its name ends in .json, else YAML. The error joins the
+// faults of the file or of c. Open starts no goroutine: call [File.Watch] on one.
 func Open(path string, c Config) (*File, error) {
 	var errs []error
 	for _, field := range []struct {
@@ -65,7 +66,7 @@ func Open(path string, c Config) (*File, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	// The folder in which a program runs may change.
+	// The working directory of the program may change.
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, &Error{File: path, Found: "a path that cannot be used", Err: err}
@@ -93,10 +94,10 @@ func versionOf(s snapshot, c plans.TableConfig) Version {
 	return Version{Hash: s.hash, Keys: len(c.Members) + len(c.Keys), Plans: len(c.Plans), Since: time.Now()}
 }
 
-// Table returns the table that the file is read into: always the same one.
+// Table returns the table that holds the limits of the file: always the same one.
 func (f *File) Table() *plans.Table { return f.table }
 
-// Status says what is in force, and whether the last attempt to read the file failed.
+// Status returns what is in force, and whether the last attempt to read the file failed.
 func (f *File) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -107,10 +108,9 @@ func (f *File) Status() Status {
 	return s
 }
 
-// Reload reads the file now, whether it has changed or not, and puts its limits in force. On
-// an error, the one of [Parse] or that of the operating system, the old ones stay in force.
-// It returns an error, too, for a file that was mounted alone and then replaced: see the
-// package comment.
+// Reload reads the file now, changed or not, and puts its limits in force. On an error, that of
+// [Parse] or of the operating system, the old limits stay in force. Reload also returns an error
+// for a file that was mounted alone and then replaced: see the package comment.
 func (f *File) Reload() error {
 	f.reading.Lock()
 	defer f.reading.Unlock()
@@ -119,7 +119,7 @@ func (f *File) Reload() error {
 	return f.put(s, err, begun)
 }
 
-// read reads the file. If it is being written just now, it waits, but not for long.
+// read reads the file. While the file is being written it waits, at most 10 times Settle.
 func (f *File) read() (s snapshot, err error) {
 	for range 10 {
 		if s, err = readFile(f.path); !errors.Is(err, errUnsteady) {
@@ -130,7 +130,7 @@ func (f *File) read() (s snapshot, err error) {
 	return s, err
 }
 
-// put puts what was read in force, if it can be used, and tells of the attempt.
+// put puts a snapshot in force if it can be used, and reports the attempt.
 func (f *File) put(s snapshot, err error, begun time.Time) error {
 	f.seen, f.outcome = s.look, s.outcome(err)
 	var stale error
@@ -154,21 +154,18 @@ func (f *File) put(s snapshot, err error, begun time.Time) error {
 	f.status.fail(err)
 	e := Event{Err: err, InForce: f.status.Version, Took: time.Since(begun)}
 	f.mu.Unlock()
-	f.tell(e)
+	f.report(e)
 	return err
 }
 
-// tell calls the hook. What it panics with is not shown: it may hold anything.
-func (f *File) tell(e Event) {
+// report calls the hook. The value of a panic is not shown: it may hold anything.
+func (f *File) report(e Event) {
 	if f.config.OnReload == nil {
 		return
 	}
-	defer func() {
-		if recover() != nil {
-			f.mu.Lock()
-			f.status.Panics++
-			f.mu.Unlock()
-		}
-	}()
-	f.config.OnReload(e)
+	if store.Try(func() { f.config.OnReload(e) }) != nil {
+		f.mu.Lock()
+		f.status.Panics++
+		f.mu.Unlock()
+	}
 }

@@ -66,7 +66,7 @@ func FuzzKeysStaySecret(f *testing.F) {
 	})
 }
 
-// FuzzText: what is refused has its line, and line ends are those that editors know.
+// FuzzText: a rejected character has its line, and line ends are those of editors.
 func FuzzText(f *testing.F) {
 	f.Add([]byte("a\r\nb\tc\x01"), true)
 	f.Add([]byte("é\u0085"), false)

@@ -15,8 +15,8 @@ import (
 
 const hashPrefix = "sha256:"
 
-// key returns a key as the table takes it: a copy, so that the text of the file need not be
-// kept, and hexadecimal digits in lower case.
+// key returns a key as the table holds it: a copy, so that the text of the file is not kept,
+// with hexadecimal digits in lower case.
 func (b *builder) key(in string, e entry) (string, bool) {
 	if e.key == "" {
 		b.add(e.at, in, "an empty key", "must be an API key, or the sha256: of one")
@@ -41,14 +41,14 @@ func (b *builder) key(in string, e entry) (string, bool) {
 	return strings.ToLower(e.key), true
 }
 
-// addressBytes are all that there can be in an address or a prefix, and in "ip" before it.
-// To look is far quicker than to ask the table about each key with a dot in it.
+// addressBytes are the bytes of addresses and prefixes, and of "ip" before one. Checking them
+// is faster than trying a table for each key with a dot.
 const addressBytes = "0123456789abcdefABCDEFip.:/*-[] \t"
 
-// tableWants returns what a table wants instead of a key that is an address; "" for any
-// other key. Nothing else is wrong with a plain key that is not empty.
+// tableWants returns the advice of a table for a key that is an address; "" for any other key.
+// A plain key that is not empty has no other fault.
 func tableWants(key string) string {
-	// A zone may be anything.
+	// A zone is any text.
 	text, _, _ := strings.Cut(key, "%")
 	if !strings.ContainsAny(text, ".:") || strings.Trim(strings.TrimSpace(text), addressBytes) != "" { // most keys
 		return ""
@@ -69,8 +69,8 @@ func isHex(s string) bool {
 	return true
 }
 
-// twice tells of a key that is there again, and where it was before. There are few: they are
-// looked for.
+// twice adds the fault of a key that is there again, with the line of the first one. Such keys
+// are few, so it searches for that.
 func (b *builder) twice(in string, again entry, lists ...[]entry) {
 	var line int32
 	if b.full() {
@@ -89,20 +89,20 @@ func (b *builder) twice(in string, again entry, lists ...[]entry) {
 // sameKey compares two keys that differ at most in upper and lower case.
 func sameKey(x, y string) bool { return x == y || strings.HasPrefix(x, hashPrefix) }
 
-// findTwins looks for keys that are there plainly and hashed.
+// findTwins finds keys that are there both in plain text and as their hash.
 func (b *builder) findTwins(members, keys []entry) {
 	if !b.hashed {
 		return
 	}
-	// Of each hash a bit says that it may be there, which is quicker to see than it is to look
-	// for a million keys in a map.
+	// One bit per hash marks that it may be there. Checking it is faster than looking a million
+	// keys up in a map.
 	const bits = 23
 	var maybe [1 << bits / 64]uint64
 	buffer := make([]byte, 0, 128)
 	for _, list := range [][]entry{members, keys} {
 		for _, e := range list {
 			if digits, hashed := strings.CutPrefix(e.key, hashPrefix); hashed && len(digits) >= 8 {
-				if start, err := strconv.ParseUint(digits[:8], 16, 32); err == nil { // what is no hash is told already
+				if start, err := strconv.ParseUint(digits[:8], 16, 32); err == nil { // an invalid hash is already reported
 					maybe[start>>(32-bits)/64] |= 1 << (start >> (32 - bits) % 64)
 				}
 			}
@@ -126,7 +126,7 @@ func (b *builder) findTwins(members, keys []entry) {
 	}
 }
 
-// keyPlace tells which key, by the first digits of its hash.
+// keyPlace names a key by the first digits of its hash.
 func keyPlace(in, key string) string {
 	if !strings.HasPrefix(key, hashPrefix) {
 		key = ratelimit.HashKey(key)

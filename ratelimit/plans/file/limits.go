@@ -8,7 +8,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// policy reads limits. secret: what stands there may be a key, and is not shown. An error
+// policy reads limits. If secret, the text may be a key and is not shown. On a fault, policy
 // returns nil.
 func (b *builder) policy(n node, place func() string, secret bool) *ratelimit.Policy {
 	switch n.kind {
@@ -36,7 +36,7 @@ func (b *builder) policy(n node, place func() string, secret bool) *ratelimit.Po
 	return nil
 }
 
-// list reads limits that hold together.
+// list reads a list of limits.
 func (b *builder) list(n node, place func() string, secret bool) *ratelimit.Policy {
 	var limits []ratelimit.Limit
 	failed := false
@@ -70,8 +70,7 @@ func (b *builder) list(n node, place func() string, secret bool) *ratelimit.Poli
 	return p
 }
 
-// parsePolicy and parseLimit refuse what else would be trimmed: spaces that look like no
-// others.
+// parsePolicy and parseLimit reject spaces beyond ASCII, which the parsers would trim.
 func parsePolicy(s string) (*ratelimit.Policy, error) {
 	if err := checkLimitText(s); err != nil {
 		return nil, err
@@ -98,11 +97,11 @@ func checkLimitText(s string) error {
 	return nil
 }
 
-// longestWord is how long a text without a slash can be and be shown: as "unlimitted". What
-// is longer may be a key, in a list of keys where a plan's limits belong.
+// longestWord is the length up to which a text without a slash is shown, such as "unlimitted".
+// A longer one may be a key, in a list of keys in place of the limits of a plan.
 const longestWord = 12
 
-// limitFaults tells each fault of a limit or a policy.
+// limitFaults adds each fault of a limit or a policy.
 func (b *builder) limitFaults(n node, place func() string, err error, secret bool) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range joined.Unwrap() {
@@ -132,13 +131,12 @@ func (b *builder) limitFaults(n node, place func() string, err error, secret boo
 	b.add(n.at, place(), found, want)
 }
 
-// forOperators puts what stands in a file for what stands in a program.
+// forOperators replaces terms of programs by those of files.
 var forOperators = strings.NewReplacer(
 	" or ratelimit.PerSecond(5)", "", "use ratelimit.Unlimited", "write unlimited", `ratelimit.PerDay(1000).Named("daily")`, "1000/d;name=daily", " or time.Second", "", "ratelimit.ParsePolicy reads several, written", "several are written",
 )
 
-// wantLimits is what to write instead of something that is not the text of a limit; "" if
-// it is one.
+// wantLimits returns the advice for a node that is not the text of a limit; "" for one that is.
 func wantLimits(n node) string {
 	switch {
 	case n.kind == kindText && n.text != "" && strings.Trim(n.text, "0123456789") != "", n.kind == kindList:

@@ -1,6 +1,7 @@
 package file
 
-// A position is where something begins in a file. The zero position is nowhere.
+// A position is a place in a file: line and column from 1, the column in characters. The zero
+// position is no place.
 type position struct{ Line, Column int32 }
 
 // A node is a value of a file, be it YAML or JSON. A file can have a million of them.
@@ -14,16 +15,16 @@ type node struct {
 type kind uint8
 
 const (
-	kindText   kind = iota // any scalar of YAML, as it is written; a string of JSON
+	kindText   kind = iota // a scalar of YAML as it is written; a string of JSON
 	kindNumber             // of JSON
 	kindWord               // true or false in JSON
-	kindEmpty              // nothing is written there, in YAML; null in JSON
+	kindEmpty              // an empty value in YAML; null in JSON
 	kindList
 	kindMap
-	kindRejected // and told already
+	kindRejected // by a fault that is already reported
 )
 
-// inside is what a list or a map holds.
+// inside is the content of a list or a map.
 type inside struct {
 	items   []node
 	entries []entry
@@ -36,7 +37,7 @@ type entry struct {
 	value node
 }
 
-// String names the kind to an operator, without what is written.
+// String names the kind for an operator, without the text.
 func (k kind) String() string {
-	return [...]string{"a text", "a number", "true or false", "nothing", "a list", "a map of fields", "what is refused"}[k]
+	return [...]string{"a text", "a number", "true or false", "nothing", "a list", "a map of fields", "what is rejected"}[k]
 }

@@ -13,9 +13,9 @@ import (
 // MaxSize is how large a file can be, in bytes: 256 MiB. A million hashed keys take some 80.
 const MaxSize = 256 << 20
 
-// Parse reads a file of limits that is in memory: JSON if its name ends in .json, else YAML.
-// The error joins a [Error] for each fault, of which it tells the first 20. The config
-// of a nil error is one of which [plans.NewTable] makes a table. data is not kept.
+// Parse reads the content of a file of limits: JSON if its name ends in .json, else YAML. The
+// error joins an [Error] for each of the first 20 faults. If the error is nil, [plans.NewTable]
+// accepts the config. Parse does not keep data.
 func Parse(name string, data []byte) (plans.TableConfig, error) {
 	f := &faults{file: name}
 	if len(data) > MaxSize {
@@ -34,9 +34,9 @@ func Parse(name string, data []byte) (plans.TableConfig, error) {
 	return c, nil
 }
 
-// parseTree reads the nodes of a file; not ok: there is no sense in looking at them.
+// parseTree reads the nodes of a file. It returns false if they are not worth reading.
 func parseTree(f *faults, data []byte, isJSON bool) (root node, ok bool) {
-	data = bytes.TrimPrefix(data, []byte("\ufeff")) // that some editors on Windows write
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // some editors on Windows write it
 	if !checkText(f, data, isJSON) {
 		return node{}, false
 	}
@@ -46,8 +46,8 @@ func parseTree(f *faults, data []byte, isJSON bool) (root node, ok bool) {
 	return parseYAML(f, string(data))
 }
 
-// checkText refuses bytes that are not UTF-8 and, in YAML, characters that cannot be seen,
-// some of which end a line for YAML and for no editor.
+// checkText rejects bytes that are not UTF-8 and, in YAML, invisible characters. Some of those
+// end a line in YAML and in no editor.
 func checkText(f *faults, data []byte, isJSON bool) (ok bool) {
 	line, start := int32(1), 0
 	for i := 0; i < len(data); {
@@ -62,7 +62,7 @@ func checkText(f *faults, data []byte, isJSON bool) (ok bool) {
 			continue
 		}
 		r, size := utf8.DecodeRune(data[i:])
-		at := func() position { // not counted unless it is told: a line may have all of the file
+		at := func() position { // counted only for a fault: all of the file may be one line
 			return position{line, int32(utf8.RuneCount(data[start:i])) + 1}
 		}
 		switch {

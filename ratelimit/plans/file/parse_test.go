@@ -75,7 +75,7 @@ func TestParseMinimal(t *testing.T) {
 	}
 }
 
-// TestParseRejects compares what is told of each file in testdata/rejected with the golden
+// TestParseRejects compares the error of each file in testdata/rejected with the golden
 // text beside it. "canary" stands for keys there, and must be in none.
 func TestParseRejects(t *testing.T) {
 	files, err := filepath.Glob("testdata/rejected/*")

@@ -9,8 +9,8 @@ import (
 var schema []byte
 
 // Schema returns a JSON Schema, draft 2020-12, of what [Parse] reads: for editors, and for
-// checks before a file is deployed. Whatever Parse takes is valid by it. It cannot say all:
-// Parse refuses as well a member whose plan is not there, limits of one key with the same
-// name, a key or an option that is there twice, and numbers, durations and dates out of
-// their range, as [ratelimit.Limit] has it.
+// checks before a file is deployed. A file that Parse accepts is valid. Parse also rejects
+// files that are valid: with a member whose plan is missing, limits of one key with the same
+// name, a key or an option that is there twice, and numbers, durations or dates outside the
+// ranges of [ratelimit.Limit].
 func Schema() []byte { return slices.Clone(schema) }

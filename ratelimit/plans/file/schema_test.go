@@ -58,7 +58,7 @@ func instance(n node) any {
 	return n.text
 }
 
-// unsaid are the faults that a schema cannot tell.
+// unsaid are the faults that a schema cannot express.
 var unsaid = []string{
 	"a second time", "a plan that is not under plans", "must differ from the other limits", "must not give", "from 1 to 2147483648", "must refill within",
 	"must be a whole number of microseconds", "must have a whole number of at least 1 as its burst", "a Go duration behind the slash", "as enforce-from",
@@ -148,7 +148,7 @@ func TestSchemaAgreesOnLimits(t *testing.T) {
 	}
 }
 
-// TestSchemaAgreesOnRandomFiles, most of which are nearly right.
+// TestSchemaAgreesOnRandomFiles, most of them nearly right.
 func TestSchemaAgreesOnRandomFiles(t *testing.T) {
 	schema := compileSchema(t)
 	random := rand.New(rand.NewPCG(3, 4))
@@ -239,7 +239,7 @@ func FuzzSchema(f *testing.F) {
 	})
 }
 
-// TestSchemaIsACopy, so that nobody changes it for others.
+// TestSchemaIsACopy, so that no caller changes it for others.
 func TestSchemaIsACopy(t *testing.T) {
 	clear(Schema())
 	if !json.Valid(Schema()) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A look is what can be seen of a file without reading it.
+// A look is the state of a file that is visible without reading it.
 type look struct {
 	info os.FileInfo // nil if err is not
 	err  error
@@ -21,8 +21,8 @@ func lookAt(path string) look {
 	return look{info, err}
 }
 
-// same tells whether two looks saw the same. Whoever writes a file with the same size
-// within the precision of its time is not seen by this.
+// same reports whether two looks are equal. It misses a change that keeps the size within the
+// precision of the file's time.
 func (l look) same(m look) bool {
 	if l.info == nil || m.info == nil {
 		return l.info == nil && m.info == nil && errorText(l.err) == errorText(m.err)
@@ -30,11 +30,11 @@ func (l look) same(m look) bool {
 	return os.SameFile(l.info, m.info) && unlinked(l.info) == unlinked(m.info) && l.info.Size() == m.info.Size() && l.info.ModTime().Equal(m.info.ModTime())
 }
 
-// coarsest is the least precise time of any file system in use: FAT's, of 2 s.
+// coarsest is the coarsest time of a file system in use: that of FAT.
 const coarsest = 2 * time.Second
 
-// recent tells whether the file may have been written again since it was looked at, without
-// a trace in what can be seen of it.
+// recent reports whether the file may have been written since the look without a difference
+// that same sees.
 func (l look) recent() bool {
 	return l.info != nil && time.Since(l.info.ModTime()).Abs() < coarsest+time.Second
 }
@@ -53,7 +53,7 @@ type snapshot struct {
 	look look
 }
 
-// outcome names what came of reading it: its content, or why there is none.
+// outcome names the result of reading the file: its content or the error.
 func (s snapshot) outcome(err error) string {
 	if err == nil {
 		return s.hash
@@ -61,20 +61,20 @@ func (s snapshot) outcome(err error) string {
 	return s.hash + " " + err.Error()
 }
 
-// errUnlinked says that a file can be read but has no name any more: it was mounted alone,
-// and deleted or replaced where it comes from. What is written there now is never seen here.
+// errUnlinked means that a file is readable but has no name any more: it was mounted alone, and
+// deleted or replaced where it comes from. Changes there are not visible here.
 var errUnlinked = errors.New("its link count is 0")
 
-// errUnsteady says that a file was written while it was read.
+// errUnsteady means that a file was written while it was read.
 var errUnsteady = errors.New("it is being written")
 
-// readFile reads a file that nobody writes meanwhile, as far as can be seen. With
-// [errUnlinked] it returns what it read as well.
+// readFile reads a file, and returns errUnsteady if it saw a write during that. With
+// errUnlinked it returns the content as well.
 func readFile(path string) (s snapshot, err error) {
 	before := lookAt(path)
 	noFile := &Error{File: path, Found: "no file", Want: "must be a file, not a folder or a device"}
 	if before.info != nil && !before.info.Mode().IsRegular() {
-		return snapshot{look: before}, noFile // to open a pipe takes until somebody writes to it
+		return snapshot{look: before}, noFile // opening a pipe would wait for a writer
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -107,7 +107,7 @@ func readFile(path string) (s snapshot, err error) {
 	return s, nil
 }
 
-// appendAll reads to the end, or a little more than is allowed.
+// appendAll reads to the end, or a little more than MaxSize.
 func appendAll(data []byte, r io.Reader) ([]byte, error) {
 	for {
 		if len(data) == cap(data) {

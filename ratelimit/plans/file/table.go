@@ -9,11 +9,11 @@ import (
 	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
-// A builder makes a table of the nodes of a file, and tells all that is wrong with them.
+// A builder makes a table of the nodes of a file, and adds all their faults.
 type builder struct {
 	*faults
 	config   plans.TableConfig
-	plans    map[string]string // each name to itself, so that members share one text
+	plans    map[string]string // each name by itself, so that members share one text
 	policies map[string]*ratelimit.Policy
 	hashed   bool // there are hashed keys
 }
@@ -58,8 +58,8 @@ func (b *builder) table(root node) plans.TableConfig {
 	return b.config
 }
 
-// unknown tells of a field that is not known. It shows the name only if it is a misspelt
-// one of ours: it may be a key that is not indented.
+// unknown adds the fault of an unknown field. It shows the name only if that is a misspelt field
+// name: it may be a key that is not indented.
 func (b *builder) unknown(e entry) {
 	for _, name := range fieldNames {
 		if resembles(e.key, name) {
@@ -70,7 +70,7 @@ func (b *builder) unknown(e entry) {
 	b.add(e.at, keyPlace("", e.key), "a field that is not known", "must be default, plans, members or keys; what belongs to one of these is indented under it, with spaces")
 }
 
-// entries are those of a field, if it is a map or empty.
+// entries returns the entries of a field, which must be a map or empty.
 func (b *builder) entries(field entry) []entry {
 	switch field.value.kind {
 	case kindMap:
@@ -101,7 +101,7 @@ func (b *builder) readPlans(field entry) {
 	for _, e := range entries {
 		place := func() string { return "plans." + shown(e.key) }
 		if text := e.value.text; e.value.kind == kindText && names[text] && text != "unlimited" && !strings.Contains(text, "/") {
-			// A member that stands in the wrong field: its name is a key.
+			// A member in the wrong field: its name is a key.
 			b.add(e.at, keyPlace("plans", e.key), "the name of a plan", "must be limits, such as 5/s; a key, with the name of its plan, belongs under members")
 			continue
 		}
@@ -137,7 +137,7 @@ func (b *builder) readMembers(entries []entry) {
 		}
 		before := len(b.config.Members)
 		b.config.Members[key] = plan
-		if len(b.config.Members) == before { // one look-up less than to ask first
+		if len(b.config.Members) == before { // one look-up less than checking first
 			b.twice("members", e, entries, entries)
 		}
 	}
@@ -190,8 +190,8 @@ func shown(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// resembles tells whether a text of letters is a name with case changed and one letter in
-// five added, left out or put for another.
+// resembles reports whether a text of letters is the name but for case and one letter in five
+// that is added, missing or wrong.
 func resembles(text, name string) bool {
 	most := (len(name) + 4) / 5
 	text = strings.ToLower(text[:min(len(text), len(name)+most+1)])

@@ -12,13 +12,13 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Watch reloads the file whenever it changes, until ctx ends, and returns why that did. It
-// runs on the caller's goroutine and starts none that outlives it. It is never the file's
-// fault that it ends: what is wrong with that, Config.OnReload and [File.Status] tell.
+// Watch reloads the file whenever it changes, until ctx ends, and returns the cause of that. It
+// runs on the caller's goroutine and starts none that outlives it. A broken file does not stop
+// it: Config.OnReload and [File.Status] report the fault.
 //
-// It watches folders, so it sees a file that is replaced by another, as editors do, and a
-// symbolic link that is turned, as Kubernetes does. A content that was read before is not
-// read again, whatever became of the file's time.
+// It watches folders, so it sees a file that is replaced by another, as by editors, and a
+// symbolic link with a new target, as of Kubernetes. It does not put content in force again that
+// has not changed, even if the time of the file has.
 func (f *File) Watch(ctx context.Context) error {
 	f.watchers.Add(1)
 	defer f.watchers.Add(-1)
@@ -29,7 +29,7 @@ func (f *File) Watch(ctx context.Context) error {
 	settled := time.NewTimer(f.config.Settle)
 	defer settled.Stop()
 
-	// What happened before the folder was watched, no event will tell.
+	// There is no event for a change before the folder was watched.
 	w.open()
 	due, last := true, lookAt(f.path)
 	wake := func() {
@@ -71,7 +71,7 @@ func (f *File) Watch(ctx context.Context) error {
 	}
 }
 
-// differs tells whether the file may be another than at the last attempt.
+// differs reports whether the file may have changed since the last attempt.
 func (f *File) differs() bool {
 	f.reading.Lock()
 	defer f.reading.Unlock()
@@ -79,8 +79,8 @@ func (f *File) differs() bool {
 	return !now.same(f.seen) || now.recent()
 }
 
-// reloadChanged reads the file and puts it in force, unless the last attempt found the same.
-// again: it was written meanwhile.
+// reloadChanged reads the file and puts it in force, unless the last attempt found the same. It
+// returns true if the file was written during that.
 func (f *File) reloadChanged() (again bool) {
 	f.reading.Lock()
 	defer f.reading.Unlock()
@@ -93,19 +93,19 @@ func (f *File) reloadChanged() (again bool) {
 		f.seen = s.look
 		return false
 	}
-	_ = f.put(s, err, begun) // the event tells it
+	_ = f.put(s, err, begun) // the event has it
 	return false
 }
 
-// A watch hears of changes in the folders of a file: the one in which it is named, and that
-// in which it is, if it is a link.
+// A watch gets the events of the folders of a file: that of its name and, if it is a link, that
+// of its target.
 type watch struct {
 	file    *File
 	watcher *fsnotify.Watcher
 	folders map[string]os.FileInfo
 }
 
-// open begins to watch what is not watched yet. While that fails, the file is polled.
+// open watches the folders that are not watched yet. While that fails, the file is polled.
 func (w *watch) open() {
 	err := w.follow()
 	if err != nil {
@@ -162,12 +162,12 @@ func (w *watch) follow() (err error) {
 
 func (w *watch) close() {
 	if w.watcher != nil {
-		_ = w.watcher.Close() // there is nothing to be done about it
+		_ = w.watcher.Close() // a failure has no remedy
 	}
 	w.watcher, w.folders = nil, nil
 }
 
-// concerns tells whether an event is surely one of the file.
+// concerns reports whether an event is certainly about the file.
 func (w *watch) concerns(name string) bool {
 	return filepath.Base(name) == filepath.Base(w.file.path)
 }

@@ -105,7 +105,7 @@ func (w *watched) limit() string {
 	return p.String()
 }
 
-// holds waits until a limit is in force, and an event has told it.
+// holds waits until a limit is in force and an event has reported it.
 func (w *watched) holds(rate int) {
 	w.t.Helper()
 	w.until(fmt.Sprintf("%d/s", rate), func() bool {
@@ -114,7 +114,7 @@ func (w *watched) holds(rate int) {
 	})
 }
 
-// fails waits until an event tells of a fault, the old limit being in force.
+// fails waits until an event reports a fault, with the old limit in force.
 func (w *watched) fails(rate int, want string) {
 	w.t.Helper()
 	w.until(want, func() bool {
@@ -137,7 +137,7 @@ func (w *watched) count(want int) {
 }
 
 // both runs a test with what the operating system reports, and with looks alone as on a
-// network's file system, which are told that nothing can be watched. What fails while
+// network's file system, which learn that nothing can be watched. What fails while
 // the machine stalls for half of Settle is played again: what is written in pieces then
 // looks complete.
 func both(t *testing.T, test func(t testing.TB, c Config)) {
@@ -147,7 +147,7 @@ func both(t *testing.T, test func(t testing.TB, c Config)) {
 			testkit.WatchStalls(t).Replay(t, c.Settle/2, func(t testing.TB) { test(t, c) })
 		}
 	}
-	t.Run("told", play(Config{Settle: 50 * time.Millisecond, Poll: time.Hour}))
+	t.Run("events", play(Config{Settle: 50 * time.Millisecond, Poll: time.Hour}))
 	t.Run("polled", play(Config{Settle: 50 * time.Millisecond, Poll: 20 * time.Millisecond, deaf: true}))
 }
 
@@ -175,7 +175,7 @@ func TestWatchRename(t *testing.T) {
 	both(t, func(t testing.TB, c Config) {
 		w := newWatched(t, c)
 		for rate := 2; rate < 5; rate++ {
-			must(t, os.Rename(w.path, w.path+"~")) // vim keeps the old one meanwhile
+			must(t, os.Rename(w.path, w.path+"~")) // vim keeps the old one as a copy
 			put(t, w.path+".tmp", content(rate))
 			must(t, os.Rename(w.path+".tmp", w.path))
 			w.holds(rate)
@@ -314,7 +314,7 @@ func TestWatchSameTime(t *testing.T) {
 func TestWatchMissing(t *testing.T) {
 	both(t, func(t testing.TB, c Config) {
 		if c.Poll == time.Hour {
-			c.Poll = 100 * time.Millisecond // of a folder that is gone nobody is told
+			c.Poll = 100 * time.Millisecond // a folder that is gone sends no events
 		}
 		dir := filepath.Join(t.TempDir(), "config")
 		must(t, os.Mkdir(dir, 0o700))
@@ -441,7 +441,7 @@ func TestWatchHookPanics(t *testing.T) {
 	}
 }
 
-// TestWatchTwice: two watches of one file tell of a change once.
+// TestWatchTwice: two watches of one file report a change once.
 func TestWatchTwice(t *testing.T) {
 	testkit.WatchStalls(t).Replay(t, 25*time.Millisecond, watchTwice)
 }
@@ -460,7 +460,7 @@ func watchTwice(t testing.TB) {
 	}
 }
 
-// TestReload on demand tells of each call, whether something changed or not.
+// TestReload on demand reports each call, whether the file has changed or not.
 func TestReload(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "limits.yaml")
 	put(t, path, sampleYAML)

@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// parseYAML reads YAML: the many plain lines of members and keys by itself, where that is
-// certain to be the same, and everything else with the library.
+// parseYAML reads the plain lines of members and keys itself, where the result is certainly the
+// same, and the rest with the library.
 func parseYAML(f *faults, text string) (root node, ok bool) {
 	if reduced, runs := cutRuns(text, leastRun); len(runs) > 0 {
 		attempt := faults{file: f.file}
@@ -24,7 +24,7 @@ func parseYAML(f *faults, text string) (root node, ok bool) {
 	return r.document(text)
 }
 
-// A yamlReader turns the nodes of the library into ours.
+// A yamlReader converts the nodes of the library.
 type yamlReader struct {
 	*faults
 	runs    []run // that were cut and not found yet
@@ -58,14 +58,15 @@ func (r *yamlReader) document(text string) (root node, ok bool) {
 	return node{}, false
 }
 
-// position is where a node is in the whole text.
+// position returns the place of a node in the whole text.
 func (r *yamlReader) position(n *yaml.Node) position {
 	at := r.within(n.Line, n.Column)
 	at.Line += r.removed
 	return at
 }
 
-// within is a position in the text. The end of one whose last line has none is on that line.
+// within returns a position in the text. The end of a text without a last line end is on the
+// last line.
 func (r *yamlReader) within(line, column int) position {
 	if line > int(r.lines) {
 		return position{Line: r.lines}
@@ -73,7 +74,7 @@ func (r *yamlReader) within(line, column int) position {
 	return position{int32(line), int32(column)}
 }
 
-// fields reads the map that a document is. What was cut of it is put back.
+// fields reads the map of the document, and puts the runs back.
 func (r *yamlReader) fields(n *yaml.Node) node {
 	if n.Kind != yaml.MappingNode || n.Style&yaml.FlowStyle != 0 {
 		return r.node(n)
@@ -115,7 +116,7 @@ func (r *yamlReader) section(section *inside, n *yaml.Node) {
 	}
 }
 
-// map_ makes a map, of whose entries fill takes care.
+// map_ makes a map. fill adds the entries.
 func (r *yamlReader) map_(n *yaml.Node, fill func(*inside, *yaml.Node)) node {
 	made := node{at: r.position(n), kind: kindMap, inside: new(inside)}
 	r.plain(n)
@@ -126,7 +127,7 @@ func (r *yamlReader) map_(n *yaml.Node, fill func(*inside, *yaml.Node)) node {
 	return made
 }
 
-// entry reads the key of an entry; not ok: it is refused.
+// entry reads the key of an entry. It returns false for a rejected one.
 func (r *yamlReader) entry(key *yaml.Node) (e entry, ok bool) {
 	e = entry{at: r.position(key), key: key.Value}
 	switch {
@@ -173,7 +174,7 @@ func (r *yamlReader) node(n *yaml.Node) node {
 	return made
 }
 
-// plain refuses what lets a node be, or mean, something else than it seems to.
+// plain rejects syntax that gives a node another meaning than its text.
 func (r *yamlReader) plain(n *yaml.Node) bool {
 	var found string
 	switch {
@@ -190,15 +191,15 @@ func (r *yamlReader) plain(n *yaml.Node) bool {
 	return false
 }
 
-// syntax tells why the library cannot read a text. Its own words are passed on only if
-// they are known to hold nothing of the text: that might be a key.
+// syntax adds the fault of a text that the library cannot read. It does not pass the message of
+// the library on, which may hold a key.
 func (r *yamlReader) syntax(err error) {
 	var at position
 	found, want := "what is not YAML", `must be lines of "name: value" and "- item"`
 	if load, ok := errors.AsType[*yaml.LoadError](err); ok {
 		mark := load.Mark
 		if strings.Contains(load.Message, "unexpected end of stream") || strings.Contains(load.Message, "could not find expected ':'") {
-			mark = load.ContextMark // where that began which has no end
+			mark = load.ContextMark // the beginning of the unclosed part
 		}
 		at = r.within(mark.Line, mark.Column)
 		for _, known := range yamlFaults {
@@ -214,7 +215,7 @@ func (r *yamlReader) syntax(err error) {
 	r.add(at, "", found, want)
 }
 
-// isTab tells whether there is a tab at a position.
+// isTab reports whether there is a tab at a position.
 func (r *yamlReader) isTab(at position) bool {
 	lines := r.text
 	for range at.Line - 1 {
@@ -225,7 +226,7 @@ func (r *yamlReader) isTab(at position) bool {
 	return at.Column >= 1 && int(at.Column) <= len(characters) && characters[at.Column-1] == '\t'
 }
 
-// yamlFaults are the library's messages, and what they mean for a file of limits.
+// yamlFaults are messages of the library, and what they mean for a file of limits.
 var yamlFaults = []struct{ message, found, want string }{
 	{"found character that cannot start any token", "a character that nothing can begin with", "must be indented with spaces, not tabs; what begins with @, ` or % must be in quotes"},
 	{"found a tab character", "a tab", "must be indented with spaces"},

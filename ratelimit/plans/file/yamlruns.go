@@ -7,34 +7,33 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// The library takes some 2.5 s for a million lines, nearly all of which are plain entries of
-// members and keys. A run of such lines is cut out and read here; one line stands for it in
-// the text that the library reads. If the library finds that line as an entry of a field,
-// where it was put, then the lines that it stands for are entries there as well. If it does
-// not find each of them, the library reads the whole text.
+// The library takes some 2.5 s for a million lines. Nearly all are plain entries of members and
+// keys. Such runs of lines are cut out and read here; one line replaces each in the text for the
+// library. If the library finds that line as an entry of the field, the lines of the run are
+// entries there, too. Unless it finds every such line, the library reads the whole text.
 
-// leastRun is how many lines are worth a cut.
+// leastRun is the least number of lines that are worth a cut.
 const leastRun = 32
 
 // A run is lines of "key: value" in one column, blank lines and comments.
 type run struct {
 	entries []entry
-	line    int   // of the one that stands for them, in the reduced text
+	line    int   // of the line that replaces them, in the reduced text
 	column  int   // of their keys
 	removed int32 // how many lines fewer the reduced text has
 }
 
-// name of the entry that stands for the run.
+// runName and runValue make the entry that replaces a run.
 const runName, runValue = "keyrate-run", "x"
 
-// is tells whether an entry is the one that stands for the run.
+// is reports whether an entry is the one that replaces the run.
 func (r *run) is(key, value *yaml.Node) bool {
 	return key.Line == r.line && key.Column == r.column && key.Kind == yaml.ScalarNode && key.Style == 0 && key.Value == runName+strconv.Itoa(r.line) &&
 		value.Line == r.line && value.Kind == yaml.ScalarNode && value.Style == 0 && value.Value == runValue
 }
 
-// cutRuns returns the text without its runs of at least so many entries. It returns no
-// runs if what comes behind one might belong to its last line.
+// cutRuns returns the text without its runs of at least so many entries. It returns no runs if
+// a line behind one might belong to its last line.
 func cutRuns(text string, least int) (reduced string, runs []run) {
 	var out strings.Builder
 	var r run
@@ -92,7 +91,7 @@ func cutRuns(text string, least int) (reduced string, runs []run) {
 // indent counts what a line is indented by; a tab is never right.
 func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }
 
-// isBlank tells whether nothing but a comment of ASCII is on a line.
+// isBlank reports whether a line is empty or a comment in ASCII.
 func isBlank(line string) bool {
 	line = strings.TrimLeft(line, " ")
 	return line == "" || line[0] == '#' && isASCII(line)
@@ -107,7 +106,7 @@ func isASCII(s string) bool {
 	return true
 }
 
-// isSection tells whether a line begins a field whose entries can be many.
+// isSection reports whether a line begins members or keys.
 func isSection(line string) bool {
 	for _, name := range []string{"members:", "keys:"} {
 		if rest, ok := strings.CutPrefix(line, name); ok {
@@ -117,13 +116,13 @@ func isSection(line string) bool {
 	return false
 }
 
-// isRest tells whether nothing but a comment follows.
+// isRest reports whether nothing but a comment follows.
 func isRest(rest string) bool {
 	trimmed := strings.TrimLeft(rest, " ")
 	return trimmed == "" || trimmed[0] == '#' && len(trimmed) < len(rest) && isASCII(trimmed)
 }
 
-// The characters of plain entries, of which none means anything to YAML where it is.
+// The characters of plain entries. None has a meaning in YAML in its place.
 const (
 	inKey     = 1 << iota // and ":" if one of these is behind it
 	inValue               // and one space if one of these is behind it
@@ -147,7 +146,7 @@ var plainChars = func() (chars [256]uint8) {
 // maxPlainKey: a key of more than 1024 characters must have a "?" before it.
 const maxPlainKey = 512
 
-// plainEntry reads an indented line "key: value", if it is one that can mean nothing else.
+// plainEntry reads an indented line "key: value" that has no other meaning in YAML.
 func plainEntry(line string, number int32) (e entry, ok bool) {
 	begin := 0
 	for begin < len(line) && line[begin] == ' ' {

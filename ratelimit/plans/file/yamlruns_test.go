@@ -21,7 +21,7 @@ func FuzzRuns(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { compareRuns(t, data) })
 }
 
-// compareRuns tells whether runs were cut and used.
+// compareRuns reports whether runs were cut and used.
 func compareRuns(t *testing.T, data []byte) (used bool) {
 	t.Helper()
 	if !checkText(&faults{}, data, false) {
