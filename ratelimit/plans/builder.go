@@ -94,7 +94,7 @@ func (b *tableBuilder) put(in, key string, a *assignment) {
 }
 
 func (b *tableBuilder) fault(field string, value any, want string) {
-	b.add(&placedFault{LimitError: &ratelimit.LimitError{Field: field, Value: value, Want: want}})
+	b.add(&placedError{LimitError: &ratelimit.LimitError{Field: field, Value: value, Want: want}})
 }
 
 // planPlace returns the place of a plan in a TableConfig. Names of plans are not secret.

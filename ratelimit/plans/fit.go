@@ -67,7 +67,7 @@ func (c *tableContent) misfits(required []func(*ratelimit.Policy) error) error {
 	look := func(p *ratelimit.Policy, place func() string) {
 		for _, fits := range required {
 			if err := fits(p); err != nil {
-				faults.add(&placedFault{LimitError: &ratelimit.LimitError{Field: place(), Value: p.String(), Want: "must go together with the limits that Limiter.With adds for a part", Err: err}})
+				faults.add(&placedError{LimitError: &ratelimit.LimitError{Field: place(), Value: p.String(), Want: "must go together with the limits that Limiter.With adds for a part", Err: err}})
 			}
 		}
 	}

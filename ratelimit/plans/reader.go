@@ -23,7 +23,7 @@ import (
 func ReadTableConfig(r io.Reader) (TableConfig, error) {
 	t := tableReader{in: jsontext.NewReader(r), names: make(map[string]bool), plans: make(map[string]string), policies: make(map[policyText]*ratelimit.Policy)}
 	err := t.table()
-	if fault, ok := errors.AsType[*jsontext.Fault](err); ok {
+	if fault, ok := errors.AsType[*jsontext.SyntaxError](err); ok {
 		t.fault(fault.Position, "TableConfig", fault.Found, fault.Want)
 	} else if err != nil {
 		return TableConfig{}, err
@@ -46,7 +46,7 @@ type tableReader struct {
 }
 
 func (t *tableReader) fault(at jsontext.Position, field string, value any, want string) {
-	t.faults.add(&placedFault{at, &ratelimit.LimitError{Field: field, Value: value, Want: want}})
+	t.faults.add(&placedError{at, &ratelimit.LimitError{Field: field, Value: value, Want: want}})
 }
 
 // table reads all of it.

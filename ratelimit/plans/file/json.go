@@ -13,7 +13,7 @@ func parseJSON(f *faults, text string) (root node, ok bool) {
 	if err == nil {
 		err = r.End()
 	}
-	if fault, is := errors.AsType[*jsontext.Fault](err); is {
+	if fault, is := errors.AsType[*jsontext.SyntaxError](err); is {
 		f.add(position(fault.Position), "", fault.Found, fault.Want)
 	}
 	return root, err == nil

@@ -8,8 +8,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -145,6 +148,58 @@ func TestSchemaAgreesOnLimits(t *testing.T) {
 	}
 	if taken < 50 {
 		t.Errorf("only %d were taken", taken)
+	}
+}
+
+// TestSchemaAgreesWithParseLimit, on the texts above and on what becomes of them when one
+// character is added, missing or replaced.
+func TestSchemaAgreesWithParseLimit(t *testing.T) {
+	schema := compileSchema(t)
+	texts := map[string]bool{}
+	for _, text := range someLimits {
+		texts[text] = true
+		if _, err := ratelimit.ParseLimit(text); err != nil || len(text) > 40 {
+			continue
+		}
+		for i := range len(text) {
+			texts[text[:i]+text[i+1:]] = true
+			for _, c := range `;=/,. 0-+smx"` {
+				texts[text[:i]+string(c)+text[i:]], texts[text[:i]+string(c)+text[i+1:]] = true, true
+			}
+		}
+	}
+	accepted := 0
+	for text := range texts {
+		if !utf8.ValidString(text) {
+			continue
+		}
+		_, err := ratelimit.ParseLimit(text)
+		invalid := schema.Validate(map[string]any{"default": []any{text}})
+		switch {
+		case err == nil && invalid == nil:
+			accepted++
+		case err == nil && strings.Trim(text, "5/s\u00a0") != "": // Parse rejects other spaces than those of ASCII
+			t.Errorf("%q: ParseLimit accepts it, and the schema says\n%v", text, invalid)
+		case err != nil && invalid == nil && !slices.ContainsFunc(unsaid, func(known string) bool { return strings.Contains(err.Error(), known) }):
+			t.Errorf("%q is valid by the schema, and ParseLimit says\n%v", text, err)
+		}
+	}
+	if len(texts) < 3000 || accepted < 500 {
+		t.Errorf("%d texts, %d of them accepted", len(texts), accepted)
+	}
+}
+
+// TestSchemaHasEveryOption that ParseLimit names where it rejects another.
+func TestSchemaHasEveryOption(t *testing.T) {
+	_, err := ratelimit.ParseLimit("5/s;other=1")
+	options := regexp.MustCompile(`;([a-z-]+)`).FindAllStringSubmatch(strings.TrimPrefix(strings.SplitN(fmt.Sprint(err), "only by", 2)[1], " "), -1)
+	if len(options) < 4 {
+		t.Fatalf("%d options in %v", len(options), err)
+	}
+	for _, option := range options {
+		if !bytes.Contains(Schema(), []byte(option[1])) || !slices.ContainsFunc(someLimits, func(text string) bool { return strings.Contains(text, ";"+option[1]) }) {
+			t.Errorf("%s is not in the schema, or in no text of these tests", option[1])
+		}
 	}
 }
 

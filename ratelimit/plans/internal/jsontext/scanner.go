@@ -18,18 +18,19 @@ import (
 // A Position is a place in a text: line and column from 1, the column in characters.
 type Position struct{ Line, Column int32 }
 
-// A Fault is the reason why a text is not JSON.
-type Fault struct {
+// A SyntaxError is the reason why a text is not JSON.
+type SyntaxError struct {
 	Position
 	Found, Want string
 }
 
-func (f *Fault) Error() string { return "found " + f.Found + "; " + f.Want }
+// Error returns what was found and what would be right, without the place.
+func (f *SyntaxError) Error() string { return "found " + f.Found + "; " + f.Want }
 
 // A Scanner reads one JSON document, value by value. The texts that it returns are parts of
 // the string or, of a stream, of a window of it: clone what is to be kept.
 //
-// An error is a *Fault, or that of the stream. No method may be called after one.
+// An error is a *SyntaxError, or that of the stream. No method may be called after one.
 type Scanner struct {
 	in     io.Reader
 	err    error // why there is nothing behind the window; io.EOF at the end of the text
@@ -126,5 +127,5 @@ func (s *Scanner) faultAt(at Position, found, want string) error {
 	if s.err != nil && !errors.Is(s.err, io.EOF) {
 		return s.err
 	}
-	return &Fault{at, found, want}
+	return &SyntaxError{at, found, want}
 }

@@ -103,7 +103,7 @@ func FuzzScanner(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := read(NewScanner(text))
-		fault, _ := errors.AsType[*Fault](err)
+		fault, _ := errors.AsType[*SyntaxError](err)
 		if err != nil {
 			lines := strings.Split(text, "\n")
 			if fault == nil || fault.Line < 1 || int(fault.Line) > len(lines) || fault.Column < 1 || fault.Found == "" || fault.Want == "" {
@@ -228,10 +228,10 @@ func BenchmarkScanner(b *testing.B) {
 	}
 	text.WriteString("}}")
 	all := text.String()
-	scan := func(b *testing.B, make func() *Scanner) {
+	scan := func(b *testing.B, newScanner func() *Scanner) {
 		b.ReportAllocs()
 		for b.Loop() {
-			s := make()
+			s := newScanner()
 			v, err := s.Value()
 			if err == nil {
 				err = s.Skip(v)
