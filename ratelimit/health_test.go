@@ -137,7 +137,7 @@ func TestProveSlowStore(t *testing.T) {
 				time.Sleep(test.takes)
 				return d, err
 			}
-			err := store.Probe(t.Context(), s, time.Hour)
+			err := store.Probe(t.Context(), s, "", time.Hour)
 			if got := store.ErrorClass(err); got != test.want {
 				t.Errorf("a store that takes %v: class %q (%v), want %q", test.takes, got, err, test.want)
 			}
@@ -149,10 +149,10 @@ func TestProveSlowStore(t *testing.T) {
 // has looked at.
 func TestProveUnguarded(t *testing.T) {
 	s := probed(2, func(d *store.Decision) error { d.Debts[0] = debt(20 * time.Second); return nil })
-	if err := store.Probe(t.Context(), s, time.Second); store.ErrorClass(err) != store.ClassWrong {
+	if err := store.Probe(t.Context(), s, "", time.Second); store.ErrorClass(err) != store.ClassWrong {
 		t.Errorf("a wait of two hours: %v", err)
 	}
-	if err := store.Probe(t.Context(), memstore.New(memstore.Config{}), time.Second); err != nil {
+	if err := store.Probe(t.Context(), memstore.New(memstore.Config{}), "", time.Second); err != nil {
 		t.Errorf("memstore: %v", err)
 	}
 }
@@ -177,7 +177,7 @@ func TestProveUsesKeysOfItsOwn(t *testing.T) {
 		return s.Store.Reset(ctx, key, p)
 	}
 	for range 2 {
-		if err := store.Probe(t.Context(), s, time.Second); err != nil {
+		if err := store.Probe(t.Context(), s, "", time.Second); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -199,7 +199,7 @@ func TestCheckFullStore(t *testing.T) {
 			len(h.Parts) != 1 || !h.Parts[0].OK || h.Parts[0].Class != "" || !h.Parts[0].Proved.Equal(time.Now()) || h.Parts[0].Name != "store" {
 			t.Errorf("%+v", h)
 		}
-		if err := store.Probe(t.Context(), s, time.Second); !errors.Is(err, store.ErrOverflow) {
+		if err := store.Probe(t.Context(), s, "", time.Second); !errors.Is(err, store.ErrOverflow) {
 			t.Errorf("Prove: %v", err)
 		}
 	})

@@ -57,7 +57,7 @@ func Check(ctx context.Context, s Store, timeout time.Duration) (h Health) {
 func probed(ctx context.Context, s Store, timeout time.Duration) Health {
 	part := PartHealth{Name: "store"}
 	var warnings []string
-	err := Probe(ctx, Guard(s), timeout)
+	err := Probe(ctx, Guard(s), "", timeout)
 	if errors.Is(err, ErrOverflow) {
 		warnings, err = []string{"the store is full: new keys share buckets"}, nil
 	}

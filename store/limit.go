@@ -33,13 +33,6 @@ func NewLimit(name string, r gcra.Rate) Limit {
 // NameHash returns a hash of the limit's name, the same as long as the program runs.
 func (l *Limit) NameHash() uint64 { return l.hash }
 
-// Share returns one of n equal parts of l, under its name: see [gcra.Rate.Share].
-func (l *Limit) Share(n int) Limit {
-	share := *l
-	share.Rate = l.Rate.Share(n)
-	return share
-}
-
 // String describes l for messages.
 func (l Limit) String() string {
 	num, den := l.Interval()

@@ -20,18 +20,18 @@ var probe = []Limit{NewLimit("keyrate probe", must(gcra.NewRate(1, probePeriod, 
 
 const probePeriod = 10 * time.Second
 
-// Probe makes real decisions with a random key and checks their outcome: the first call is
+// Probe makes real decisions with a key and checks their outcome: the first call is
 // admitted, the second denied with the right wait, and a reset fills the bucket. A store
 // that admits everything, denies everything or merely answers a ping does not pass. Each
 // step takes at most timeout. It is for [Checker] implementations that try their parts one
 // by one.
-func Probe(ctx context.Context, s Store, timeout time.Duration) error {
-	return ProbeKey(ctx, s, "probe "+rand.Text(), timeout)
-}
-
-// ProbeKey is [Probe] with a key of the caller's choice, which selects the part of the
-// store. No other caller may use the key: it should be random.
-func ProbeKey(ctx context.Context, s Store, key string, timeout time.Duration) error {
+//
+// The key selects the part of the store. No other caller may use it, so it should be
+// random; "" stands for a random key.
+func Probe(ctx context.Context, s Store, key string, timeout time.Duration) error {
+	if key == "" {
+		key = "probe " + rand.Text()
+	}
 	step := func(cost int) (Decision, error) {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()

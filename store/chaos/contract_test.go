@@ -47,7 +47,7 @@ func contract(t *testing.T, at any) {
 // realClock checks the part of the contract that is visible in real time: with the
 // unchanged scripts, and keys that expire.
 func realClock(t *testing.T, backend store.Store) {
-	if err := store.Probe(t.Context(), backend, patience); err != nil {
+	if err := store.Probe(t.Context(), backend, "", patience); err != nil {
 		t.Errorf("Prove returned %v", err)
 	}
 	for _, limit := range []ratelimit.Limit{

@@ -50,7 +50,7 @@ func TestRights(t *testing.T) {
 					t.Errorf("allowed=%v, class %q, %v; want class %q", d.Allowed, class, err, redisstore.ClassAccess)
 				}
 			}
-			if err := store.Probe(t.Context(), backend, store.DefaultTimeout); store.ErrorClass(err) != redisstore.ClassAccess {
+			if err := store.Probe(t.Context(), backend, "", store.DefaultTimeout); store.ErrorClass(err) != redisstore.ClassAccess {
 				t.Errorf("Prove returned %v; want class %q", err, redisstore.ClassAccess)
 			}
 		})

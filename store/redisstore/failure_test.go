@@ -248,7 +248,7 @@ func TestFaults(t *testing.T) {
 				})
 			}
 			end()
-			if err := wellWithin(patience, func() error { return store.Probe(t.Context(), s, time.Second) }); err != nil {
+			if err := wellWithin(patience, func() error { return store.Probe(t.Context(), s, "", time.Second) }); err != nil {
 				t.Fatalf("after the fault: %v", err)
 			}
 			timeout = patience
@@ -324,7 +324,7 @@ func TestNoConnection(t *testing.T) {
 
 	client := redis.NewClient(&redis.Options{Addr: server.address, Password: "right", ContextTimeoutEnabled: true, ReadTimeout: patience})
 	s := newStore(t, client, Config{})
-	if err := store.Probe(t.Context(), s, time.Second); err != nil {
+	if err := store.Probe(t.Context(), s, "", time.Second); err != nil {
 		t.Error(err)
 	}
 	client.Close()
@@ -376,7 +376,7 @@ func TestLoading(t *testing.T) {
 	if store.ErrorClass(err) != ClassLoading {
 		t.Errorf("%v; want class loading", err)
 	}
-	if err := wellWithin(2*patience, func() error { return store.Probe(t.Context(), s, time.Second) }); err != nil {
+	if err := wellWithin(2*patience, func() error { return store.Probe(t.Context(), s, "", time.Second) }); err != nil {
 		t.Errorf("when it has read its data: %v", err)
 	}
 }
@@ -393,7 +393,7 @@ func TestHung(t *testing.T) {
 	defer client.Close()
 	s := newStore(t, client, Config{})
 	p := policy(t, ratelimit.PerHour(1000))
-	if err := wellWithin(patience, func() error { return store.Probe(t.Context(), s, time.Second) }); err != nil {
+	if err := wellWithin(patience, func() error { return store.Probe(t.Context(), s, "", time.Second) }); err != nil {
 		t.Fatal(err)
 	}
 	stalls := testkit.WatchStalls(t)
@@ -430,7 +430,7 @@ func TestHung(t *testing.T) {
 		t.Errorf("%d connections; the pool has 20", n)
 	}
 	server.resume(t)
-	if err := wellWithin(patience, func() error { return store.Probe(t.Context(), s, time.Second) }); err != nil {
+	if err := wellWithin(patience, func() error { return store.Probe(t.Context(), s, "", time.Second) }); err != nil {
 		t.Errorf("after it continues: %v", err)
 	}
 	t.Logf("slowest %v, %d goroutines beyond the callers, %d connections at most", slowest, most-base-callers, proxy.highest.Load())
@@ -474,7 +474,7 @@ func TestOddClients(t *testing.T) {
 		t.Errorf("Reset: %v; want class panic", err)
 	}
 	hook.odd = nil
-	if err := store.Probe(t.Context(), s, time.Second); err != nil {
+	if err := store.Probe(t.Context(), s, "", time.Second); err != nil {
 		t.Error(err)
 	}
 	ended, cancel := context.WithCancel(t.Context())

@@ -25,7 +25,7 @@ func (s *Store) probe(ctx context.Context, server *redis.Client) store.PartHealt
 			key = "probe " + rand.Text()
 		}
 	}
-	err := store.ProbeKey(ctx, prober{s}, key, s.timeout())
+	err := store.Probe(ctx, prober{s}, key, s.timeout())
 	if err == nil && s.oneServer {
 		err = s.probeBatch(ctx)
 	}

@@ -207,7 +207,7 @@ func TestWithoutEvalsha(t *testing.T) {
 		if err := s.Reset(t.Context(), name+"0", p); err != nil {
 			t.Error(err)
 		}
-		if err := store.Probe(t.Context(), s, patience); err != nil {
+		if err := store.Probe(t.Context(), s, "", patience); err != nil {
 			t.Error(err)
 		}
 	}
@@ -302,7 +302,7 @@ func TestOneCommandForAllLimits(t *testing.T) {
 	for name, client := range retrying(t, server.address) {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, client, Config{Prefix: name})
-			if err := store.Probe(t.Context(), s, patience); err != nil { // and the script is there
+			if err := store.Probe(t.Context(), s, "", patience); err != nil { // and the script is there
 				t.Fatal(err)
 			}
 			var hook sent

@@ -97,7 +97,7 @@ func checkRefill(p *probe) {
 
 func checkProve(p *probe) {
 	for range 3 {
-		if err := store.Probe(p.ctx, p.store, answerTime); err != nil {
+		if err := store.Probe(p.ctx, p.store, "", answerTime); err != nil {
 			p.fail("Prove returned an error: %v", err)
 		}
 	}

@@ -93,7 +93,7 @@ func (o observed) Take(ctx context.Context, r store.Request) (store.Decision, er
 // Probe makes real decisions through a store. full reports that the store has no room for
 // the key: it decides all the same.
 func Probe(ctx context.Context, s store.Store, key string, timeout time.Duration) (full bool, err error) {
-	err = Try(func() error { return store.ProbeKey(ctx, s, key, timeout) })
+	err = Try(func() error { return store.Probe(ctx, s, key, timeout) })
 	if errors.Is(err, store.ErrOverflow) {
 		return true, nil
 	}

@@ -30,7 +30,9 @@ func (s *shares) of(limits []store.Limit) []store.Limit {
 	}
 	var parts []store.Limit
 	for i := range limits {
-		parts = append(parts, limits[i].Share(s.nodes))
+		part := limits[i]
+		part.Rate = part.Share(s.nodes)
+		parts = append(parts, part)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
