@@ -172,27 +172,6 @@ func TestStorePanics(t *testing.T) {
 	}
 }
 
-func TestErrorClass(t *testing.T) {
-	failed := &store.Error{Class: "loading", Err: errDown}
-	_, limit := ratelimit.NewPolicy(ratelimit.PerSecond(0))
-	for _, test := range []struct {
-		err  error
-		want string
-	}{
-		{nil, ""},
-		{errDown, store.ClassOther},
-		{failed, "loading"},
-		{fmt.Errorf("wrapped: %w", failed), "loading"},
-		{limit, store.ClassLimits},
-		{fmt.Errorf("wrapped: %w", limit), store.ClassLimits},
-		{errors.Join(limit, failed), "loading"},
-	} {
-		if got := store.ErrorClass(test.err); got != test.want {
-			t.Errorf("%v: class %q, want %q", test.err, got, test.want)
-		}
-	}
-}
-
 func TestLimitErrorText(t *testing.T) {
 	for _, test := range []struct {
 		err  ratelimit.LimitError
@@ -208,15 +187,6 @@ func TestLimitErrorText(t *testing.T) {
 		}
 		if got := test.err.Unwrap(); !errors.Is(got, test.err.Err) {
 			t.Errorf("Unwrap: %v, want %v", got, test.err.Err)
-		}
-	}
-}
-
-// TestClassIsAWord: what a store writes into Class may become a metric label.
-func TestClassIsAWord(t *testing.T) {
-	for class, want := range map[string]string{"down": "down", "": store.ClassOther, "key sk_live": store.ClassOther} {
-		if got := store.ErrorClass(&store.Error{Class: class}); got != want {
-			t.Errorf("class %q counts as %q; want %q", class, got, want)
 		}
 	}
 }

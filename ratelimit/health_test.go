@@ -4,190 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
-
-// probed is a store whose i-th answer to a probe, from 1, a test changes.
-func probed(at int, change func(*store.Decision) error) *faultyStore {
-	s := newFaultyStore()
-	inner := s.take
-	s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
-		d, err := inner(ctx, r)
-		if s.takes == at || at == 0 {
-			err = change(&d)
-		}
-		return d, err
-	}
-	return s
-}
-
-func debt(d time.Duration) gcra.Debt {
-	return gcra.Debt{Micros: int64(d / time.Microsecond)}
-}
-
-// TestProve: what Check finds of stores that decide, and of stores that do not.
-func TestProve(t *testing.T) { synctest.Test(t, testProve) }
-
-func testProve(t *testing.T) {
-	const sound, wrong = "", store.ClassWrong
-	answer := func(d store.Decision) *faultyStore {
-		return probed(0, func(answer *store.Decision) error { *answer = d; return nil })
-	}
-	full := store.Decision{Allowed: true}
-	charged := store.Decision{Allowed: true, Debts: [store.MaxLimits]gcra.Debt{debt(10 * time.Second)}}
-	wait := func(d time.Duration) *faultyStore {
-		return probed(2, func(answer *store.Decision) error { answer.Debts[0] = debt(d); return nil })
-	}
-	fail := func(err error) func(*store.Decision) error {
-		return func(*store.Decision) error { return err }
-	}
-	panics := func(*store.Decision) error { panic("a bug") }
-	noReset := newFaultyStore()
-	noReset.reset = func(context.Context, string, []store.Limit) error { return nil }
-	badReset := newFaultyStore()
-	badReset.reset = func(context.Context, string, []store.Limit) error { return errDown }
-	panickingReset := newFaultyStore()
-	panickingReset.reset = func(context.Context, string, []store.Limit) error { panic("a bug") }
-	hanging := newFaultyStore()
-	hanging.take = hang
-	hangingReset := newFaultyStore()
-	hangingReset.reset = func(ctx context.Context, _ string, _ []store.Limit) error {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	free := newFaultyStore()
-	charge := free.take
-	free.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
-		r.Cost = 0
-		return charge(ctx, r)
-	}
-
-	for _, test := range []struct {
-		name  string
-		store *faultyStore
-		class string
-	}{
-		{"a faultless one", newFaultyStore(), sound},
-		{"always allows", answer(full), wrong},
-		{"always allows, and says that it charges", answer(charged), wrong},
-		{"always denies", answer(store.Decision{}), wrong},
-		{"always denies, and reports a wait", answer(store.Decision{Debts: charged.Debts}), wrong},
-		{"charges nothing", free, wrong},
-		{"charges half", probed(1, func(d *store.Decision) error { d.Debts[0] = debt(5 * time.Second); return nil }), wrong},
-		{"denies the first call, and charges it", probed(1, func(d *store.Decision) error { d.Allowed = false; return nil }), wrong},
-		{"admits the second call", probed(2, func(d *store.Decision) error { d.Allowed = true; return nil }), wrong},
-		{"reports no wait", wait(0), wrong},
-		{"reports half the wait", wait(5 * time.Second), wrong},
-		{"reports a second less", wait(10*time.Second - time.Second), sound},
-		{"reports a second and a microsecond less", wait(10*time.Second - time.Second - time.Microsecond), wrong},
-		{"reports twice the wait", wait(20 * time.Second), wrong},
-		{"a reset that does nothing", noReset, wrong},
-		{"a reset that leaves a microsecond", probed(3, func(d *store.Decision) error { d.Debts[0] = debt(time.Microsecond); return nil }), wrong},
-		{"fails at the first call", probed(1, fail(errDown)), store.ClassOther},
-		{"fails at the second call", probed(2, fail(&store.Error{Class: "loading", Err: errDown})), "loading"},
-		{"fails at the third call", probed(3, fail(context.Canceled)), store.ClassCanceled},
-		{"fails at the reset", badReset, store.ClassOther},
-		{"returns a typed nil", probed(1, fail((*store.Error)(nil))), store.ClassPanic},
-		{"panics at the first call", probed(1, panics), store.ClassPanic},
-		{"panics at the third call", probed(3, panics), store.ClassPanic},
-		{"panics at the reset", panickingReset, store.ClassPanic},
-		{"hangs", hanging, store.ClassTimeout},
-		{"hangs at the reset", hangingReset, store.ClassTimeout},
-	} {
-		test.store.takes = 0
-		l := newLimiterOn(t, test.store, ratelimit.PerSecond(5), ratelimit.Config{})
-		start := time.Now()
-		h := l.Check(t.Context())
-		if took := time.Since(start); took != 0 && (test.class != store.ClassTimeout || took != store.DefaultTimeout) {
-			t.Errorf("%s: Check took %v", test.name, took)
-		}
-		if len(h.Parts) != 1 || h.Parts[0].Name != "store" || len(h.Warnings) != 0 {
-			t.Fatalf("%s: %+v", test.name, h)
-		}
-		part := h.Parts[0]
-		if part.Class != test.class || part.OK != (test.class == sound) || part.Proved.IsZero() == part.OK || part.OK && !part.Proved.Equal(start) {
-			t.Errorf("%s: the part is %+v, want class %q", test.name, part, test.class)
-		}
-		if want := map[bool]store.Status{true: store.StatusOK, false: store.StatusFailed}[part.OK]; h.Status != want || (h.Decides == "store") != part.OK {
-			t.Errorf("%s: %+v, want status %q", test.name, h, want)
-		}
-	}
-}
-
-// TestProveSlowStore: the time that a probe takes is not held against the store,
-// unless it is so long that tokens come back meanwhile.
-func TestProveSlowStore(t *testing.T) {
-	for _, test := range []struct {
-		takes time.Duration
-		want  string
-	}{{2 * time.Second, ""}, {2500 * time.Millisecond, ""}, {2501 * time.Millisecond, store.ClassTimeout}, {time.Minute, store.ClassTimeout}} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newFaultyStore()
-			inner := s.take
-			s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
-				d, err := inner(ctx, r)
-				time.Sleep(test.takes)
-				return d, err
-			}
-			err := store.Probe(t.Context(), s, "", time.Hour)
-			if got := store.ErrorClass(err); got != test.want {
-				t.Errorf("a store that takes %v: class %q (%v), want %q", test.takes, got, err, test.want)
-			}
-		})
-	}
-}
-
-// TestProveUnguarded: a Checker calls it with its bare parts, whose answers no guard
-// has looked at.
-func TestProveUnguarded(t *testing.T) {
-	s := probed(2, func(d *store.Decision) error { d.Debts[0] = debt(20 * time.Second); return nil })
-	if err := store.Probe(t.Context(), s, "", time.Second); store.ErrorClass(err) != store.ClassWrong {
-		t.Errorf("a wait of two hours: %v", err)
-	}
-	if err := store.Probe(t.Context(), memstore.New(memstore.Config{}), "", time.Second); err != nil {
-		t.Errorf("memstore: %v", err)
-	}
-}
-
-// TestProveUsesKeysOfItsOwn: one for each probe, that no caller can have.
-func TestProveUsesKeysOfItsOwn(t *testing.T) {
-	var keys []string
-	s := newFaultyStore()
-	inner := s.take
-	s.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
-		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > time.Second || r.Timeout != time.Second {
-			t.Errorf("asked with a deadline: %v, and timeout %v", ok, r.Timeout)
-		}
-		keys = append(keys, r.Key)
-		return inner(ctx, r)
-	}
-	s.reset = func(ctx context.Context, key string, p []store.Limit) error {
-		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > time.Second {
-			t.Errorf("asked to reset with a deadline: %v", ok)
-		}
-		keys = append(keys, key)
-		return s.Store.Reset(ctx, key, p)
-	}
-	for range 2 {
-		if err := store.Probe(t.Context(), s, "", time.Second); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(keys) != 8 {
-		t.Fatalf("%d calls, want 8", len(keys))
-	}
-	if keys = slices.Compact(keys); len(keys) != 2 || len(keys[0]) < 20 {
-		t.Errorf("the keys are %q", keys)
-	}
-}
 
 func TestCheckFullStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -239,4 +64,89 @@ func TestCheckAsksAChecker(t *testing.T) {
 	if h.Status != store.StatusFailed || h.Decides != "" || len(h.Parts) != 1 || h.Parts[0] != (store.PartHealth{Name: "store", Class: store.ClassPanic}) {
 		t.Errorf("a Checker that panics: %+v", h)
 	}
+}
+
+// TestChecksLeaveTheRoomToCallers: the probe of a full store shares buckets with
+// new keys. However often it comes, it takes nothing from them.
+func TestChecksLeaveTheRoomToCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // where no time passes, and nothing is paid back
+		l := newLimiterOn(t, memstore.New(memstore.Config{MaxKeys: 10}), ratelimit.PerHour(1000), ratelimit.Config{})
+		for i := range 10 {
+			allow(t, l, "customer "+strconv.Itoa(i), 1)
+		}
+		for range 600 {
+			if h := l.Check(t.Context()); h.Status != store.StatusOK {
+				t.Fatalf("%+v", h)
+			}
+		}
+		for i := range 200 {
+			if r := peek(t, l, "new "+strconv.Itoa(i)); r.Remaining() != 1000 {
+				t.Errorf("new key %d has %d tokens left, want 1000", i, r.Remaining())
+			}
+		}
+	})
+}
+
+// TestCheckInAFlood: newcomers who fill the store while it is tried, and take the
+// probe's place after its reset, do not make a sound store a failed one: a load
+// balancer would take the program out.
+func TestCheckInAFlood(t *testing.T) {
+	for _, flooded := range []string{"before the second call", "before the reset", "before the third call"} {
+		synctest.Test(t, func(t *testing.T) {
+			// The overflow buckets of the same refill as the probe's are those that it shares.
+			hourly, tens := policyOf(t, ratelimit.PerHour(1000)), policyOf(t, ratelimit.Limit{Rate: 1, Period: 10 * time.Second})
+			s := memstore.New(memstore.Config{MaxKeys: 10})
+			take := func(key string, p *ratelimit.Policy, n int) {
+				if _, err := s.Take(t.Context(), store.Request{Key: key, Limits: p.Compiled(), Cost: n}); err != nil {
+					t.Error(err)
+				}
+			}
+			for i := range 9 { // the last place is the probe's
+				take("customer "+strconv.Itoa(i), hourly, 900)
+			}
+			flood := func(when string) {
+				for i := 0; when == flooded && i < 1000; i++ {
+					take(when+strconv.Itoa(i), tens, 1)
+				}
+			}
+			between := newFaultyStore()
+			between.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
+				switch between.takes {
+				case 2:
+					flood("before the second call")
+				case 3:
+					flood("before the third call")
+				}
+				return s.Take(ctx, r)
+			}
+			between.reset = func(ctx context.Context, key string, p []store.Limit) error {
+				flood("before the reset")
+				return s.Reset(ctx, key, p)
+			}
+			l := newLimiterOn(t, between, hourly, ratelimit.Config{})
+			if h := l.Check(t.Context()); h.Status != store.StatusOK || between.takes < 2 {
+				t.Errorf("flooded %s: %+v after %d decisions", flooded, h, between.takes)
+			}
+		})
+	}
+}
+
+// TestLastProof: Check reports when a part decided last, also when it does not now.
+func TestLastProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFaultyStore()
+		limiter, err := ratelimit.New(s, ratelimit.PerSecond(5), ratelimit.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		proved := time.Now()
+		limiter.Check(t.Context())
+		time.Sleep(time.Hour)
+		s.take = func(context.Context, store.Request) (store.Decision, error) {
+			return store.Decision{}, errDown
+		}
+		if h := limiter.Check(t.Context()); h.Status != store.StatusFailed || !h.Parts[0].Proved.Equal(proved) {
+			t.Errorf("an hour later Check says %+v; want failed, and proved at %v", h, proved)
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
 )
 
 func TestNewPolicy(t *testing.T) {
@@ -149,4 +150,17 @@ func TestPoliciesShareALimitByName(t *testing.T) {
 			t.Errorf("another key: %d calls were admitted, want 3", got)
 		}
 	})
+}
+
+// TestPolicySharedByLimiters: two limiters see the date of one policy pass together, and
+// each has a report of its own.
+func TestPolicySharedByLimiters(t *testing.T) {
+	p := policyOf(t, ratelimit.PerHour(1).Shadowed())
+	s := memstore.New(memstore.Config{})
+	one, two := newLimiterOn(t, s, p, ratelimit.Config{}), newLimiterOn(t, s, p, ratelimit.Config{})
+	allow(t, one, "k", 1)
+	allow(t, two, "k", 1)
+	if one.ShadowReport().WouldDeny != 0 || two.ShadowReport().WouldDeny != 1 {
+		t.Errorf("%+v, %+v", one.ShadowReport(), two.ShadowReport())
+	}
 }

@@ -6,13 +6,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
@@ -141,87 +139,6 @@ func TestShadowBesideEnforced(t *testing.T) {
 	})
 }
 
-// TestEnforcedFrom: a limit denies no call until its date, and then what it has seen
-// counts; each date of a policy begins a phase of its own.
-func TestEnforcedFrom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		p := policyOf(t,
-			ratelimit.PerHour(3).Named("second").EnforcedFrom(start.Add(2*time.Minute)),
-			ratelimit.PerHour(5).Named("first").EnforcedFrom(start.Add(time.Minute)),
-			ratelimit.PerHour(1).Named("never").Shadowed(),
-		)
-		l := newLimiter(t, p, ratelimit.Config{})
-		check := func(what string, allowed, shadow, would bool, enforced, beside int) {
-			t.Helper()
-			r := allow(t, l, "k", 1)
-			if r.Allowed != allowed || r.Shadow() != shadow || r.WouldDeny() != would || r.Len() != enforced || len(shadowStates(&r)) != beside {
-				t.Errorf("%s: %+v, %d limits and %d beside", what, r, r.Len(), len(shadowStates(&r)))
-			}
-			for i := range r.Len() {
-				if s := r.State(i); s.Limit.Shadow != shadow || !shadow && s.Limit.EnforceFrom != 0 {
-					t.Errorf("%s: %+v", what, s.Limit)
-				}
-			}
-		}
-		check("before", true, true, false, 3, 0) // all are charged
-		check("before", true, true, true, 3, 0)  // the third limit had one token: none is charged
-		time.Sleep(time.Minute - time.Nanosecond)
-		check("just before the first date", true, true, true, 3, 0)
-		time.Sleep(time.Nanosecond)
-		for range 2 { // of the five one is gone, of the three one
-			check("from the first date", true, false, true, 1, 2)
-		}
-		check("from the first date", true, false, true, 1, 2)
-		check("from the first date", true, false, true, 1, 2)
-		check("from the first date", false, false, false, 1, 2)
-		time.Sleep(time.Minute)
-		check("from the second date", false, false, false, 2, 1)
-		if err := l.Reset(t.Context(), "k"); err != nil {
-			t.Fatal(err)
-		}
-		check("reset", true, false, false, 2, 1)
-		check("reset", true, false, true, 2, 1)
-		check("reset", true, false, true, 2, 1)
-		check("reset", false, false, false, 2, 1)
-	})
-}
-
-// TestEnforcedFromThePast: a date that has passed makes an ordinary limit.
-func TestEnforcedFromThePast(t *testing.T) {
-	l := newLimiter(t, ratelimit.PerHour(1).EnforcedFrom(time.Unix(1, 0)), ratelimit.Config{})
-	first, second := allow(t, l, "k", 1), allow(t, l, "k", 1)
-	if !first.Allowed || second.Allowed || first.Shadow() || first.Limit() != ratelimit.PerHour(1).WithBurst(1).Named("default") {
-		t.Errorf("%+v, %+v", first, second)
-	}
-	if n := l.ShadowReport().Decisions; n != 0 {
-		t.Errorf("%d decisions were watched", n)
-	}
-}
-
-// TestEnforcedFromForAll: callers of many goroutines see the date pass once, and no call
-// is decided by a mixture.
-func TestEnforcedFromForAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		date := time.Now().Add(time.Second)
-		l := newLimiter(t, policyOf(t, ratelimit.PerHour(1).EnforcedFrom(date), ratelimit.PerHour(2).Named("two").EnforcedFrom(date)), ratelimit.Config{})
-		var wg sync.WaitGroup
-		for range 8 {
-			wg.Go(func() {
-				for range 200 {
-					before := time.Now().Before(date)
-					r, err := l.Allow(t.Context(), "k")
-					if err != nil || r.Len() != 2 || r.Shadow() != before || before && !r.Allowed {
-						t.Errorf("before the date %v: %+v, %v", before, r, err)
-					}
-					time.Sleep(10 * time.Millisecond)
-				}
-			})
-		}
-		wg.Wait()
-	})
-}
-
 // TestShadowModeOfAMixedPolicy: Config.Shadow watches what would be enforced, and the
 // shadow limits on their own.
 func TestShadowModeOfAMixedPolicy(t *testing.T) {
@@ -297,97 +214,6 @@ func TestShadowPolicyServesAfterAFault(t *testing.T) {
 	l = newLimiterOn(t, s, policyOf(t, ratelimit.PerSecond(1), ratelimit.PerHour(1).Named("new").Shadowed()), ratelimit.Config{})
 	if r, err := l.Allow(t.Context(), "k"); err == nil || r.Allowed || r.Shadow() {
 		t.Errorf("one limit is enforced: %+v, %v", r, err)
-	}
-}
-
-// TestShadowReportCounts: calls that ask only for the state are not in the report.
-func TestShadowReportCounts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(t, policyOf(t, ratelimit.PerMinute(6), ratelimit.PerHour(2).Named("new").Shadowed()), ratelimit.Config{})
-		since := time.Now()
-		time.Sleep(time.Second)
-		allow(t, l, "k", 2)
-		peek(t, l, "k")
-		allow(t, l, "k", 0)
-		first := time.Now()
-		allow(t, l, "k", 1)
-		time.Sleep(time.Second)
-		last := time.Now()
-		if r := peek(t, l, "k"); !r.Allowed || !r.WouldDeny() {
-			t.Errorf("Peek: %+v", r)
-		}
-		allow(t, l, "k", 3)
-		allow(t, l, "k", 3) // denied, not watched
-		got := l.ShadowReport()
-		if got.Since != since || got.Decisions != 4 || got.WouldDeny != 2 || got.Undecided != 0 || len(got.Keys) != 1 {
-			t.Fatalf("%+v", got)
-		}
-		want := ratelimit.ShadowKey{Key: ratelimit.HashKey("k"), Limit: "new", WouldDeny: 2, Tokens: 4, MaxRetryAfter: gcra.Never, First: first, Last: last}
-		if got.Keys[0] != want {
-			t.Errorf("%+v, want %+v", got.Keys[0], want)
-		}
-	})
-}
-
-// TestShadowReportFindsTheHeaviest: of many keys the report holds those that were denied
-// most, within the bounds that it states.
-func TestShadowReportFindsTheHeaviest(t *testing.T) {
-	const most = 50
-	l := newLimiter(t, ratelimit.PerDay(1).Shadowed(), ratelimit.Config{ShadowKeys: most})
-	rng := rand.New(rand.NewPCG(1, 25))
-	zipf := rand.NewZipf(rng, 1.2, 1, 20_000)
-	calls, total := map[string]int64{}, int64(0)
-	for range 50_000 {
-		key := strconv.FormatUint(zipf.Uint64(), 10)
-		if r := allow(t, l, key, 1); r.WouldDeny() {
-			calls[ratelimit.HashKey(key)]++
-			total++
-		}
-	}
-	report := l.ShadowReport()
-	if report.WouldDeny != total || len(report.Keys) != most {
-		t.Fatalf("%d denials of %d, %d keys", report.WouldDeny, total, len(report.Keys))
-	}
-	reported, before := map[string]bool{}, int64(math.MaxInt64)
-	for _, k := range report.Keys {
-		reported[k.Key] = true
-		if truly := calls[k.Key]; k.WouldDeny < truly || k.WouldDeny-k.Overcount > truly || k.Overcount > total/most {
-			t.Errorf("denied %d times: %+v", truly, k)
-		}
-		if k.WouldDeny > before {
-			t.Error("the most denied are not first")
-		}
-		before = k.WouldDeny
-	}
-	heavy := 0
-	for key, n := range calls {
-		if n > total/most {
-			heavy++
-			if !reported[key] {
-				t.Errorf("a key that was denied %d times of %d is missing", n, total)
-			}
-		}
-	}
-	if heavy == 0 || len(calls) < 20*most {
-		t.Errorf("%d heavy keys of %d: this proves nothing", heavy, len(calls))
-	}
-}
-
-func TestShadowKeys(t *testing.T) {
-	for keys, ok := range map[int]bool{-1: false, 0: true, 1: true, 100_000: true, 100_000 + 1: false} {
-		_, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerSecond(1), ratelimit.Config{ShadowKeys: keys})
-		if (err == nil) != ok {
-			t.Errorf("%d: %v", keys, err)
-		}
-	}
-	l := newLimiter(t, ratelimit.PerDay(1).Shadowed(), ratelimit.Config{})
-	for i := range 300 {
-		for range 2 {
-			allow(t, l, strconv.Itoa(i), 1)
-		}
-	}
-	if n := len(l.ShadowReport().Keys); n != 100 {
-		t.Errorf("%d keys, want %d", n, 100)
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store"
@@ -56,24 +54,4 @@ func TestFaultReportsWhetherItWasCharged(t *testing.T) {
 	if !ok || !failed.NotCharged {
 		t.Errorf("the error is %#v", err)
 	}
-}
-
-// TestLastProof: Check reports when a part decided last, also when it does not now.
-func TestLastProof(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newFaultyStore()
-		limiter, err := ratelimit.New(s, ratelimit.PerSecond(5), ratelimit.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		proved := time.Now()
-		limiter.Check(t.Context())
-		time.Sleep(time.Hour)
-		s.take = func(context.Context, store.Request) (store.Decision, error) {
-			return store.Decision{}, errDown
-		}
-		if h := limiter.Check(t.Context()); h.Status != store.StatusFailed || !h.Parts[0].Proved.Equal(proved) {
-			t.Errorf("an hour later Check says %+v; want failed, and proved at %v", h, proved)
-		}
-	})
 }

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
@@ -193,53 +192,6 @@ func TestForeignErrorIsShown(t *testing.T) {
 	}), ratelimit.Config{})
 	if _, err := l.Allow(t.Context(), "k"); err == nil || len(err.Error()) > 500 {
 		t.Errorf("an error of a megabyte is shown: %d bytes", len(err.Error()))
-	}
-}
-
-// TestResultJSON: what a log shows of a decision.
-func TestResultJSON(t *testing.T) {
-	l := newLimiter(t, policyOf(t, ratelimit.PerSecond(2), ratelimit.PerDay(100).Named("daily").Shadowed()), ratelimit.Config{})
-	exempt := newLimiter(t, ratelimit.Unlimited, ratelimit.Config{})
-	marshal := func(v any) string {
-		t.Helper()
-		text, err := json.Marshal(v)
-		if err != nil {
-			t.Error(err)
-		}
-		return string(text)
-	}
-	const daily = `{"name":"daily","limit":"100/d;name=daily;shadow","shadow":true,"remaining":`
-	first := marshal(allow(t, l, "key", 1))
-	if want := `{"allowed":true,"source":"store","cost":1,"limits":[{"name":"default","limit":"2/s","remaining":1,"violated":false,"reset_after_ms":500},` + daily; !strings.HasPrefix(first, want) {
-		t.Errorf("%s; want %s...", first, want)
-	}
-	if got, want := marshal(allow(t, exempt, "key", 3)), `{"allowed":true,"exempt":true,"source":"none","cost":3,"limits":[]}`; got != want {
-		t.Errorf("%s; want %s", got, want)
-	}
-	never := allow(t, l, "other", 3)
-	if got, want := marshal(never), `{"allowed":false,"source":"store","cost":3,"limits":[{"name":"default","limit":"2/s","remaining":2,"violated":true,"reset_after_ms":0},`; !strings.HasPrefix(got, want) {
-		t.Errorf("%s; want %s...", got, want)
-	}
-	if got, want := marshal(ratelimit.Result{}), `{"allowed":false,"source":"none","cost":0,"limits":[]}`; got != want {
-		t.Errorf("%s; want %s", got, want)
-	}
-	for _, c := range []struct {
-		event ratelimit.Event
-		want  string
-	}{
-		{ratelimit.Event{}, `{"result":{"allowed":false,"source":"none","cost":0,"limits":[]},"took_us":0}`},
-		{
-			ratelimit.Event{Err: &store.Error{Class: "loading", Err: errDown}, Took: 1500 * time.Microsecond},
-			`{"result":{"allowed":false,"source":"none","cost":0,"limits":[]},"error":"ratelimit: the store could not decide (loading): the backend is down","class":"loading","took_us":1500}`,
-		},
-		{
-			ratelimit.Event{Err: &ratelimit.LimitError{Field: "PolicyFor", Want: "must", Err: &store.PanicError{Value: func() {}}}},
-			`{"result":{"allowed":false,"source":"none","cost":0,"limits":[]},"error":"ratelimit: PolicyFor must: it panicked","class":"limits","took_us":0}`,
-		},
-	} {
-		if got := marshal(c.event); got != c.want {
-			t.Errorf("%s; want %s", got, c.want)
-		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans"
@@ -64,6 +65,57 @@ func TestZeroLimits(t *testing.T) {
 	for name, limits := range map[string]ratelimit.Limits{"a Cache": new(plans.Cache), "a Table": new(plans.Table)} {
 		if p, err := limits.PolicyFor(t.Context(), "key"); p != nil || err == nil {
 			t.Errorf("%s that is zero answers %v, %v", name, p, err)
+		}
+	}
+}
+
+func TestNewRejects(t *testing.T) {
+	backend, limit := memstore.New(memstore.Config{}), ratelimit.PerSecond(5)
+	for _, test := range []struct {
+		name    string
+		backend store.Store
+		limits  ratelimit.Limits
+		config  ratelimit.Config
+		want    []string
+	}{
+		{"no store", nil, limit, ratelimit.Config{}, []string{"store is nil; pass one, such as memstore.New(memstore.Config{})"}},
+		{"a store that is a nil pointer", (*memstore.Store)(nil), limit, ratelimit.Config{}, []string{"store is nil"}},
+		{"no limits", backend, nil, ratelimit.Config{}, []string{`limits "nil" must be given, such as ratelimit.PerSecond(5)`}},
+		{"the zero Limit", backend, ratelimit.Limit{}, ratelimit.Config{}, []string{"Rate 0 must be", "Period 0s must be"}},
+		{"a nil Policy", backend, (*ratelimit.Policy)(nil), ratelimit.Config{}, []string{`Policy "nil" must be made with ratelimit.NewPolicy; to exempt a key, use ratelimit.Unlimited`}},
+		{"the zero Policy", backend, &ratelimit.Policy{}, ratelimit.Config{}, []string{`Policy "zero value" must be made with ratelimit.NewPolicy`}},
+		{"a nil Table", backend, (*plans.Table)(nil), ratelimit.Config{}, []string{`limits "nil"`}},
+		{"a nil LimitsFunc", backend, ratelimit.LimitsFunc(nil), ratelimit.Config{}, []string{`limits "nil"`}},
+		{"a negative timeout", backend, limit, ratelimit.Config{Timeout: -time.Second}, []string{"Config.Timeout -1s must not be negative; 0 means 50ms"}},
+		{"all at once", nil, ratelimit.Limit{}, ratelimit.Config{Timeout: -1}, []string{"store is nil", "Rate 0", "Period 0s", "Config.Timeout -1ns"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l, err := ratelimit.New(test.backend, test.limits, test.config)
+			if l != nil || err == nil {
+				t.Fatalf("New: %v, %v", l, err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error does not hold %q: %v", want, err)
+				}
+			}
+			if lines := strings.Count(err.Error(), "ratelimit: "); lines != len(test.want) {
+				t.Errorf("%d faults are named, want %d: %v", lines, len(test.want), err)
+			}
+		})
+	}
+}
+
+func TestNewTakesAnyLimits(t *testing.T) {
+	p := policyOf(t, ratelimit.PerDay(5))
+	table, err := plans.NewTable(plans.TableConfig{Default: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := ratelimit.PerDay(5)
+	for _, limits := range []ratelimit.Limits{limit, &limit, p, table, valueLimits{p}, ratelimit.LimitsFunc(table.PolicyFor)} {
+		if got := admitted(t, newLimiter(t, limits, ratelimit.Config{}), "k", 6); got != 5 {
+			t.Errorf("%T: %d of 6 calls were admitted, want 5", limits, got)
 		}
 	}
 }

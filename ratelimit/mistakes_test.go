@@ -1,26 +1,20 @@
 package ratelimit_test
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"math"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
-	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// TestTorture holds the cases at which other limiters were seen to fail: each is a
+// TestMistakesOfOthers holds the cases at which other limiters were seen to fail: each is a
 // test with its name.
-func TestTorture(t *testing.T) {
+func TestMistakesOfOthers(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T)
@@ -200,120 +194,5 @@ func want[T comparable](t *testing.T, got, want T) {
 	t.Helper()
 	if got != want {
 		t.Fatalf("got %v, want %v", got, want)
-	}
-}
-
-// TestTorture64Goroutines: 64 goroutines on one shared key, the limit is far above: no
-// errors and no denials, and every call is charged once.
-func TestTorture64Goroutines(t *testing.T) {
-	start := time.Now()
-	l := newLimiter(t, ratelimit.PerDay(1_000_000), ratelimit.Config{})
-	var denied, failed atomic.Int64
-	var wg sync.WaitGroup
-	for range 64 {
-		wg.Go(func() {
-			for range 100 {
-				switch r, err := l.Allow(t.Context(), "k"); {
-				case err != nil:
-					failed.Add(1)
-				case !r.Allowed:
-					denied.Add(1)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	want(t, denied.Load(), 0)
-	want(t, failed.Load(), 0)
-	got := remaining(t, l) - (1_000_000 - 6400)
-	if back := int(time.Since(start)*1_000_000/(24*time.Hour)) + 1; got < 0 || got > back {
-		t.Errorf("of 6400 tokens %d are there again, want 0 to %d", got, back)
-	}
-}
-
-// TestAttackFaultIsCountedOnce: every fault is one event of exactly one class,
-// and none admits a call in silence.
-func TestAttackFaultIsCountedOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		classes := map[string]int{}
-		config := ratelimit.Config{Observe: func(_ context.Context, e ratelimit.Event) {
-			if e.Err != nil && e.Result.Allowed {
-				t.Errorf("admitted after %v", e.Err)
-			}
-			classes[store.ErrorClass(e.Err)]++
-		}}
-		s := newFaultyStore()
-		sound := s.take
-		limits := ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) {
-			switch key {
-			case "fails":
-				return nil, errDown
-			case "panics":
-				panic("a bug")
-			case "nil":
-				return nil, nil
-			}
-			return policyOf(t, ratelimit.PerDay(2)), nil
-		})
-		l := newLimiterOn(t, s, limits, config)
-		call := func(key string, n int) { _, _ = l.AllowN(t.Context(), key, n) }
-		for range 3 {
-			call("k", 1) // the third is denied, which is no fault
-		}
-		for _, key := range []string{"fails", "panics", "nil"} {
-			call(key, 1)
-		}
-		call("k", -1)
-		fail := func(err error) {
-			s.take = func(context.Context, store.Request) (store.Decision, error) {
-				return store.Decision{Allowed: true}, err
-			}
-			call("k", 1)
-		}
-		fail(errDown)
-		fail(fmt.Errorf("slow: %w", context.DeadlineExceeded))
-		fail(context.Canceled)
-		fail(&store.Error{Class: "loading", Err: errors.Join(context.Canceled, context.DeadlineExceeded)})
-		s.take = hang
-		call("k", 1)
-		s.take = func(context.Context, store.Request) (store.Decision, error) { panic("a bug") }
-		call("k", 1)
-		s.take = func(context.Context, store.Request) (store.Decision, error) {
-			return store.Decision{Allowed: true, Debts: [store.MaxLimits]gcra.Debt{{Micros: -1}}}, nil
-		}
-		call("k", 1)
-		s.take = sound
-		call("k", 0)
-
-		want := map[string]int{"": 4, store.ClassLimits: 4, store.ClassOther: 1, store.ClassTimeout: 2, store.ClassCanceled: 1, "loading": 1, store.ClassPanic: 1, store.ClassWrong: 1}
-		if fmt.Sprint(classes) != fmt.Sprint(want) {
-			t.Errorf("the classes are %v, want %v", classes, want)
-		}
-	})
-}
-
-// TestAttackCancelledCallPays: who calls and gives up at once pays all the same.
-func TestAttackCancelledCallPays(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	l := newLimiter(t, ratelimit.PerDay(5), ratelimit.Config{})
-	for range 7 {
-		if _, err := l.Allow(ctx, "k"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if r := peek(t, l, "k"); r.Allowed || r.Remaining() != 0 {
-		t.Errorf("after seven calls that were cancelled: %+v", r)
-	}
-}
-
-// TestAttackAmbiguousJoin: no key and limit name run together into another pair.
-func TestAttackAmbiguousJoin(t *testing.T) {
-	s := memstore.New(memstore.Config{})
-	for _, pair := range [][2]string{{"a|b", "c"}, {"a", "b|c"}, {"ab", "c"}, {"a", "bc"}, {"a:", "b"}, {"a", ":b"}, {"", "ab"}, {"a", "b"}} {
-		l := newLimiterOn(t, s, ratelimit.PerDay(1).Named(pair[1]), ratelimit.Config{})
-		if got := admitted(t, l, pair[0], 2); got != 1 {
-			t.Errorf("key %q, limit %q: %d of 2 calls were admitted, want 1", pair[0], pair[1], got)
-		}
 	}
 }

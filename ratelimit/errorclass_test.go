@@ -2,82 +2,14 @@ package ratelimit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store"
-	"github.com/keyrate/keyrate/store/memstore"
 )
-
-// TestChecksLeaveTheRoomToCallers: the probe of a full store shares buckets with
-// new keys. However often it comes, it takes nothing from them.
-func TestChecksLeaveTheRoomToCallers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // where no time passes, and nothing is paid back
-		l := newLimiterOn(t, memstore.New(memstore.Config{MaxKeys: 10}), ratelimit.PerHour(1000), ratelimit.Config{})
-		for i := range 10 {
-			allow(t, l, "customer "+strconv.Itoa(i), 1)
-		}
-		for range 600 {
-			if h := l.Check(t.Context()); h.Status != store.StatusOK {
-				t.Fatalf("%+v", h)
-			}
-		}
-		for i := range 200 {
-			if r := peek(t, l, "new "+strconv.Itoa(i)); r.Remaining() != 1000 {
-				t.Errorf("new key %d has %d tokens left, want 1000", i, r.Remaining())
-			}
-		}
-	})
-}
-
-// TestCheckInAFlood: newcomers who fill the store while it is tried, and take the
-// probe's place after its reset, do not make a sound store a failed one: a load
-// balancer would take the program out.
-func TestCheckInAFlood(t *testing.T) {
-	for _, flooded := range []string{"before the second call", "before the reset", "before the third call"} {
-		synctest.Test(t, func(t *testing.T) {
-			// The overflow buckets of the same refill as the probe's are those that it shares.
-			hourly, tens := policyOf(t, ratelimit.PerHour(1000)), policyOf(t, ratelimit.Limit{Rate: 1, Period: 10 * time.Second})
-			s := memstore.New(memstore.Config{MaxKeys: 10})
-			take := func(key string, p *ratelimit.Policy, n int) {
-				if _, err := s.Take(t.Context(), store.Request{Key: key, Limits: p.Compiled(), Cost: n}); err != nil {
-					t.Error(err)
-				}
-			}
-			for i := range 9 { // the last place is the probe's
-				take("customer "+strconv.Itoa(i), hourly, 900)
-			}
-			flood := func(when string) {
-				for i := 0; when == flooded && i < 1000; i++ {
-					take(when+strconv.Itoa(i), tens, 1)
-				}
-			}
-			between := newFaultyStore()
-			between.take = func(ctx context.Context, r store.Request) (store.Decision, error) {
-				switch between.takes {
-				case 2:
-					flood("before the second call")
-				case 3:
-					flood("before the third call")
-				}
-				return s.Take(ctx, r)
-			}
-			between.reset = func(ctx context.Context, key string, p []store.Limit) error {
-				flood("before the reset")
-				return s.Reset(ctx, key, p)
-			}
-			l := newLimiterOn(t, between, hourly, ratelimit.Config{})
-			if h := l.Check(t.Context()); h.Status != store.StatusOK || between.takes < 2 {
-				t.Errorf("flooded %s: %+v after %d decisions", flooded, h, between.takes)
-			}
-		})
-	}
-}
 
 // TestClassIsFitForALabel: a class is a word that the store documents, or "other".
 // Whatever else a store puts there would be a label, or a key in one.
@@ -139,7 +71,8 @@ func TestStoreErrorPrintsItsText(t *testing.T) {
 // chainError is an error that wraps another one, if it is not nil itself.
 type chainError struct{ inner error }
 
-func (*chainError) Error() string   { return "the look-up failed" }
+func (*chainError) Error() string { return "the look-up failed" }
+
 func (e *chainError) Unwrap() error { return e.inner }
 
 // TestErrorClassOfABrokenChain: a typed nil that can say what it is, and panics when
@@ -151,5 +84,35 @@ func TestErrorClassOfABrokenChain(t *testing.T) {
 	r, err := l.Allow(t.Context(), "canary")
 	if got := store.ErrorClass(err); err == nil || got != store.ClassPanic || r.Allowed {
 		t.Errorf("%+v, %v of class %q; want class %q", r, err, got, store.ClassPanic)
+	}
+}
+
+func TestErrorClass(t *testing.T) {
+	failed := &store.Error{Class: "loading", Err: errDown}
+	_, limit := ratelimit.NewPolicy(ratelimit.PerSecond(0))
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{nil, ""},
+		{errDown, store.ClassOther},
+		{failed, "loading"},
+		{fmt.Errorf("wrapped: %w", failed), "loading"},
+		{limit, store.ClassLimits},
+		{fmt.Errorf("wrapped: %w", limit), store.ClassLimits},
+		{errors.Join(limit, failed), "loading"},
+	} {
+		if got := store.ErrorClass(test.err); got != test.want {
+			t.Errorf("%v: class %q, want %q", test.err, got, test.want)
+		}
+	}
+}
+
+// TestClassIsAWord: what a store writes into Class may become a metric label.
+func TestClassIsAWord(t *testing.T) {
+	for class, want := range map[string]string{"down": "down", "": store.ClassOther, "key sk_live": store.ClassOther} {
+		if got := store.ErrorClass(&store.Error{Class: class}); got != want {
+			t.Errorf("class %q counts as %q; want %q", class, got, want)
+		}
 	}
 }
