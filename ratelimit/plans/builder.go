@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/address"
 )
 
 // compileTable makes the maps for look-ups.
@@ -71,8 +72,8 @@ type tableBuilder struct {
 func (b *tableBuilder) put(in, key string, a *assignment) {
 	c := b.content
 	if !strings.HasPrefix(key, hashPrefix) {
-		if isAddress(key) {
-			b.fault(place(in, key), "an address", wantNoAddress)
+		if address.Is(key) {
+			b.fault(place(in, key), "an address", address.Want)
 			return
 		}
 		before := len(c.byKey)

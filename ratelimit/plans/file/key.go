@@ -4,13 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/address"
 )
 
 const hashPrefix = "sha256:"
@@ -24,8 +23,8 @@ func (b *builder) key(in string, e entry) (string, bool) {
 	}
 	digits, hashed := strings.CutPrefix(e.key, hashPrefix)
 	if !hashed {
-		if want := tableWants(e.key); want != "" {
-			b.add(e.at, keyPlace(in, e.key), "an address", want)
+		if address.Is(e.key) {
+			b.add(e.at, keyPlace(in, e.key), "an address", address.Want)
 			return "", false
 		}
 		return strings.Clone(e.key), true
@@ -39,25 +38,6 @@ func (b *builder) key(in string, e entry) (string, bool) {
 		return e.key, true // no copy: the table keeps no hashed key
 	}
 	return strings.ToLower(e.key), true
-}
-
-// addressBytes are the bytes of addresses and prefixes, and of "ip" before one. Checking them
-// is faster than trying a table for each key with a dot.
-const addressBytes = "0123456789abcdefABCDEFip.:/*-[] \t"
-
-// tableWants returns the advice of a table for a key that is an address; "" for any other key.
-// A plain key that is not empty has no other fault.
-func tableWants(key string) string {
-	// A zone is any text.
-	text, _, _ := strings.Cut(key, "%")
-	if !strings.ContainsAny(text, ".:") || strings.Trim(strings.TrimSpace(text), addressBytes) != "" { // most keys
-		return ""
-	}
-	_, err := plans.NewTable(plans.TableConfig{Default: ratelimit.Unlimited, Keys: map[string]*ratelimit.Policy{key: ratelimit.Unlimited}})
-	if fault, ok := errors.AsType[*ratelimit.LimitError](err); ok {
-		return fault.Want
-	}
-	return ""
 }
 
 func isHex(s string) bool {

@@ -1,22 +1,24 @@
-package plans
+// Package address recognizes addresses, prefixes and ranges that are written where an API key
+// belongs. Tables and files reject them.
+package address
 
 import (
 	"net/netip"
 	"strings"
 )
 
-// wantNoAddress is the advice for a key that is an address or a prefix. Its two texts are those of
+// Want is the advice for a key that is an address or a prefix. Its two texts are those of
 // middleware.AddressKey.
-const wantNoAddress = `must be an API key: an address or a prefix is not looked up; a client without a key is known as " ip 192.0.2.1" or " ip 2001:db8::/64" (middleware.AddressKey), in quotes and with the first space; ` +
+const Want = `must be an API key: an address or a prefix is not looked up; a client without a key is known as " ip 192.0.2.1" or " ip 2001:db8::/64" (middleware.AddressKey), in quotes and with the first space; ` +
 	`prefixes need a LimitsFunc; an API key that looks like an address must be written as its sha256: hash`
 
 // addressBytes are the bytes of addresses, prefixes and ranges, and of the "ip" before one.
 const addressBytes = "0123456789abcdefABCDEFip.:/*-[] \t"
 
-// isAddress reports whether a key of a table is an address, a prefix or a range of addresses.
+// Is reports whether a key of a table is an address, a prefix or a range of addresses.
 // No caller has such a key: the author of the table expects it to match addresses. A text that
 // middleware.AddressKey returns is not an address.
-func isAddress(key string) bool {
+func Is(key string) bool {
 	if !strings.ContainsAny(key, ".:") || len(key) > 100 { // most keys
 		return false
 	}
