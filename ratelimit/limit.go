@@ -89,7 +89,7 @@ func (l Limit) check() error {
 	fault := func(field string, value any, want string) {
 		faults = append(faults, &LimitError{Limit: l.Name, Field: field, Value: value, Want: want})
 	}
-	if !store.ValidName(l.Name) {
+	if _, err := store.NewLimit(l.Name, gcra.Rate{}); err != nil {
 		fault("Name", l.Name, fmt.Sprintf(`must be 1 to %d printable ASCII characters without " \ ; or , and without a space at either end, such as "daily"`, store.MaxName))
 	}
 	rateOK := l.Rate >= 1 && int64(l.Rate) <= gcra.MaxRate // an int may have 32 bits
@@ -106,7 +106,7 @@ func (l Limit) check() error {
 		fault("Burst", l.Burst, "must be at least 1, or 0 for the same as Rate")
 	}
 	if rateOK && periodOK && burstOK {
-		if _, err := l.compiled(); err != nil {
+		if _, err := gcra.NewRate(l.Rate, l.Period, l.Burst); err != nil {
 			fault("Burst", l.Burst, fmt.Sprintf("must refill within %v: Burst * Period / Rate may not exceed it; lower Burst or Period, or raise Rate", gcra.MaxRefill))
 		}
 	}
@@ -130,10 +130,10 @@ func (l Limit) withDefaults() Limit {
 	return l
 }
 
-// compiled returns l as stores work with it, or the error of a refill that takes too long.
-// It must be valid but for that.
-func (l Limit) compiled() (store.Limit, error) {
+// compiled returns a valid limit as stores work with it.
+func (l Limit) compiled() store.Limit {
 	l = l.withDefaults()
-	r, err := gcra.NewRate(l.Rate, l.Period, l.Burst)
-	return store.NewLimit(l.Name, r), err
+	r, _ := gcra.NewRate(l.Rate, l.Period, l.Burst)
+	compiled, _ := store.NewLimit(l.Name, r)
+	return compiled
 }

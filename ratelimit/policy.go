@@ -56,7 +56,7 @@ func NewPolicy(limits ...Limit) (*Policy, error) {
 func newPolicy(limits []Limit) *Policy {
 	p := &Policy{limits: make([]store.Limit, len(limits)), written: make([]Limit, len(limits))}
 	for i, l := range limits {
-		p.limits[i], _ = l.compiled()
+		p.limits[i] = l.compiled()
 		p.written[i] = l.withDefaults()
 	}
 	return p

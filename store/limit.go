@@ -25,9 +25,12 @@ type Limit struct {
 // nameSeed makes the hashes of names differ between programs.
 var nameSeed = maphash.MakeSeed()
 
-// NewLimit returns the limit of a rate under a name that is valid: see [ValidName].
-func NewLimit(name string, r gcra.Rate) Limit {
-	return Limit{Rate: r, Name: name, hash: maphash.String(nameSeed, name)}
+// NewLimit returns the limit of a rate under a name, or an error if the name is not valid.
+func NewLimit(name string, r gcra.Rate) (Limit, error) {
+	if !validName(name) {
+		return Limit{}, fmt.Errorf(`store: name %q must be 1 to %d printable ASCII characters without " \ ; or , and without a space at either end`, name, MaxName)
+	}
+	return Limit{Rate: r, Name: name, hash: maphash.String(nameSeed, name)}, nil
 }
 
 // NameHash returns a hash of the limit's name, the same as long as the program runs.
@@ -42,9 +45,9 @@ func (l Limit) String() string {
 	return fmt.Sprintf("%q of %d tokens, one in %d/%d µs", l.Name, l.Burst(), num, den)
 }
 
-// ValidName reports whether a limit may have this name. Header fields, the text form of a
+// validName reports whether a limit may have this name. Header fields, the text form of a
 // limit and the keys of Redis can all carry such names unchanged.
-func ValidName(s string) bool {
+func validName(s string) bool {
 	if s == "" || len(s) > MaxName || s[0] == ' ' || s[len(s)-1] == ' ' {
 		return false
 	}

@@ -16,7 +16,7 @@ var ErrOverflow = errors.New("ratelimit: the store is full and decided by a buck
 // probe is a limit of one token. It is slow enough that the way to an honest store cannot
 // blur the answer, and quick enough that what a probe leaves in a bucket of a full store,
 // which keys share, is soon gone.
-var probe = []Limit{NewLimit("keyrate probe", must(gcra.NewRate(1, probePeriod, 1)))}
+var probe = []Limit{must(NewLimit("keyrate probe", must(gcra.NewRate(1, probePeriod, 1))))}
 
 const probePeriod = 10 * time.Second
 
@@ -87,9 +87,9 @@ func Probe(ctx context.Context, s Store, key string, timeout time.Duration) erro
 	return nil
 }
 
-func must(r gcra.Rate, err error) gcra.Rate {
+func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err) // a constant of this package is wrong
 	}
-	return r
+	return v
 }

@@ -61,11 +61,12 @@ func New(client redis.UniversalClient, c Config) (*Store, error) {
 	if c.Prefix == "" {
 		c.Prefix = defaultPrefix
 	}
-	probe, err := gcra.NewRate(1, time.Second, 1)
-	if err := errors.Join(err, checkClient(client, c.TrustClient), checkPrefix(c.Prefix), checkSecret(c.Secret)); err != nil {
+	rate, rateErr := gcra.NewRate(1, time.Second, 1)
+	probe, err := store.NewLimit("default", rate)
+	if err := errors.Join(rateErr, err, checkClient(client, c.TrustClient), checkPrefix(c.Prefix), checkSecret(c.Secret)); err != nil {
 		return nil, err
 	}
-	s := &Store{client: client, names: newNames(c.Prefix, c.Secret), probes: []store.Limit{store.NewLimit("default", probe)}, onForeign: c.OnForeign}
+	s := &Store{client: client, names: newNames(c.Prefix, c.Secret), probes: []store.Limit{probe}, onForeign: c.OnForeign}
 	_, s.oneServer = client.(*redis.Client)
 	s.servers = newServers(client, s.send)
 	return s, nil

@@ -92,7 +92,16 @@ func renamed(p []store.Limit, name func(string) string) []store.Limit {
 	if len(p) != 1 {
 		return p
 	}
-	return []store.Limit{store.NewLimit(name(p[0].Name), p[0].Rate)}
+	return []store.Limit{newLimit(name(p[0].Name), p[0].Rate)}
+}
+
+// newLimit returns a limit that must be valid.
+func newLimit(name string, r gcra.Rate) store.Limit {
+	l, err := store.NewLimit(name, r)
+	if err != nil {
+		panic(err)
+	}
+	return l
 }
 
 func constant(s string) func(string) string { return func(string) string { return s } }
@@ -412,7 +421,7 @@ func controls() []control {
 				if err != nil {
 					panic(err)
 				}
-				limits[i] = store.NewLimit(l.Name, rate)
+				limits[i] = newLimit(l.Name, rate)
 			}
 			r.Limits = limits
 		})},
