@@ -3,8 +3,10 @@ package ratelimit_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
@@ -69,7 +71,7 @@ func admitted(t testing.TB, l *ratelimit.Limiter, key string, n int) int {
 	return admitted
 }
 
-// faultyStore is a store on memory of which a test replaces a part.
+// A faultyStore is a memstore whose methods a test can replace.
 type faultyStore struct {
 	store.Store
 	take  func(context.Context, store.Request) (store.Decision, error)
@@ -97,7 +99,11 @@ func hang(ctx context.Context, _ store.Request) (store.Decision, error) {
 	return store.Decision{}, ctx.Err()
 }
 
-// selfTimedStore says of itself that it needs no deadline.
+// A selfTimedStore needs no deadline.
 type selfTimedStore struct{ *faultyStore }
 
 func (selfTimedStore) SelfTimed() {}
+
+func debt(d time.Duration) gcra.Debt {
+	return gcra.Debt{Micros: int64(d / time.Microsecond)}
+}
