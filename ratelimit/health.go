@@ -33,8 +33,7 @@ func (l *Limiter) Check(ctx context.Context) store.Health {
 	return h
 }
 
-// proofs remember when each part last decided as it should. The zero value is ready for
-// use.
+// proofs remember when each part last decided correctly. The zero value is ready to use.
 type proofs struct {
 	mu   sync.Mutex
 	last map[string]time.Time // by name

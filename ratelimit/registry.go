@@ -6,9 +6,8 @@ import (
 	"weak"
 )
 
-// limiters are all that this program has made and still uses, and whose limits are known,
-// at least those of most keys: so Check finds two that would have different limits in one
-// bucket.
+// limiters are those in use whose limits, at least for most keys, are known. Check looks
+// for two that would have different limits in one bucket.
 var limiters registry
 
 // A registry remembers limiters weakly: a limiter that a program drops leaves it, and need

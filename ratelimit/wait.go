@@ -32,13 +32,13 @@ func (l *Limiter) Wait(ctx context.Context, key string) error {
 			return fmt.Errorf("ratelimit: the next token comes in %v, after the context's deadline: %w", r.RetryAfter(), context.DeadlineExceeded)
 		}
 		wait := r.RetryAfter()
-		if wait == 0 { // a store that denies without a reason is not to be asked all the time
+		if wait == 0 { // a store that denies without a wait must not be asked in a loop
 			wait = time.Millisecond
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return gaveUp(err)
 		}
-		if _, ok := ctx.Deadline(); ok { // which may pass now that the token is there
+		if _, ok := ctx.Deadline(); ok { // it may pass before the token is taken
 			asks = context.WithoutCancel(ctx) // Config.Timeout still holds
 		}
 	}

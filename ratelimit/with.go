@@ -14,9 +14,10 @@ import (
 // them decided together: for a part of what l guards, such as a route. It shares the
 // store, and so the buckets of l, its Config, its shadow report and its health. An exempt
 // key stays exempt. The names of the limits must differ from those of the keys' own, and
-// no key may have more than [store.MaxLimits] together. Of the policy of l, or of a plans.Table,
-// the error joins all that does not fit, and from then on these reject what does not. Of other [Limits], where a key's policy does not fit, a
-// decision about it ends with a [LimitError].
+// no key may have more than [store.MaxLimits] together. The error joins all
+// faults that the limits have beside the policy of l or those of its plans.Table, which
+// from then on rejects policies that do not fit. With other [Limits], a decision about a
+// key whose policy does not fit ends with a [LimitError].
 //
 // Peek of the new limiter is about all of these limits, Peek of l about the keys' own, and
 // [Limiter.PeekParts] of l about the further ones. Reset of l fills the buckets of the

@@ -1,19 +1,20 @@
-package ratelimit_test
+package store_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
-// probed is a store whose i-th answer to a probe, from 1, a test changes.
+// probed returns a store whose answer number at, counted from 1, is changed; 0 means every
+// answer.
 func probed(at int, change func(*store.Decision) error) *faultyStore {
 	s := newFaultyStore()
 	inner := s.take
@@ -27,11 +28,40 @@ func probed(at int, change func(*store.Decision) error) *faultyStore {
 	return s
 }
 
+// A faultyStore is a memstore whose answers a test can replace.
+type faultyStore struct {
+	store.Store
+	take  func(context.Context, store.Request) (store.Decision, error)
+	reset func(context.Context, string, []store.Limit) error
+	takes int
+}
+
+func newFaultyStore() *faultyStore {
+	memory := memstore.New(memstore.Config{})
+	return &faultyStore{Store: memory, take: memory.Take, reset: memory.Reset}
+}
+
+func (s *faultyStore) Take(ctx context.Context, r store.Request) (store.Decision, error) {
+	s.takes++
+	return s.take(ctx, r)
+}
+
+func (s *faultyStore) Reset(ctx context.Context, key string, limits []store.Limit) error {
+	return s.reset(ctx, key, limits)
+}
+
+func hang(ctx context.Context, _ store.Request) (store.Decision, error) {
+	<-ctx.Done()
+	return store.Decision{}, ctx.Err()
+}
+
+var errDown = errors.New("the backend is down")
+
 func debt(d time.Duration) gcra.Debt {
 	return gcra.Debt{Micros: int64(d / time.Microsecond)}
 }
 
-// TestProbe: what Check finds of stores that decide, and of stores that do not.
+// TestProbe: Check passes stores that decide, and no others.
 func TestProbe(t *testing.T) { synctest.Test(t, testProbe) }
 
 func testProbe(t *testing.T) {
@@ -101,9 +131,8 @@ func testProbe(t *testing.T) {
 		{"hangs at the reset", hangingReset, store.ClassTimeout},
 	} {
 		test.store.takes = 0
-		l := newLimiterOn(t, test.store, ratelimit.PerSecond(5), ratelimit.Config{})
 		start := time.Now()
-		h := l.Check(t.Context())
+		h := store.Check(t.Context(), test.store, store.DefaultTimeout)
 		if took := time.Since(start); took != 0 && (test.class != store.ClassTimeout || took != store.DefaultTimeout) {
 			t.Errorf("%s: Check took %v", test.name, took)
 		}
@@ -121,7 +150,7 @@ func testProbe(t *testing.T) {
 }
 
 // TestProbeSlowStore: the time that a probe takes is not held against the store,
-// unless it is so long that tokens come back meanwhile.
+// unless it is so long that tokens come back.
 func TestProbeSlowStore(t *testing.T) {
 	for _, test := range []struct {
 		takes time.Duration

@@ -1,5 +1,5 @@
-// Package meant guesses which limits a text means that is not in the text form of a
-// limit: in the spellings of other libraries, servers and people.
+// Package meant guesses the limits behind a text that is not in the text form of a limit:
+// the spellings of other libraries, servers and people.
 //
 //	5 / 30s    10,000/d    10000/month    5 per second    100-M    10r/s burst=20    20/5m;100/h
 //
@@ -37,8 +37,8 @@ type Reading struct {
 // and a name each take half of it.
 const longest = 256
 
-// Readings returns what a text can mean: as it stands, and with the separators of thousands
-// removed. Readings that differ, once they are valid, leave open what is meant.
+// Readings returns what a text can mean: unchanged, and with the separators of thousands
+// removed. If two valid readings differ, the meaning is open.
 func Readings(s string) (all []Reading) {
 	if len(s) > longest {
 		return nil
@@ -74,7 +74,7 @@ func ungrouped(s string) string {
 	return groups.ReplaceAllStringFunc(spaced.ReplaceAllStringFunc(s, separators.Replace), separators.Replace)
 }
 
-// read reads limits and options with anything between them that separates.
+// read reads limits and options with any separator between them.
 func read(s string) (r Reading, ok bool) {
 	switch strings.ToLower(s) {
 	case "unlimited", "infinite", "inf", "no limit", "no limits":

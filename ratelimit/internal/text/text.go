@@ -47,6 +47,8 @@ var errDate = errors.New("not a date")
 
 var errPeriod = errors.New("not a period")
 
+// ParsePeriod reads a Go duration, a number of days such as "7d", or one of the units s, m,
+// h and d.
 func ParsePeriod(s string) (time.Duration, error) {
 	switch s {
 	case "s":
@@ -68,7 +70,8 @@ func ParsePeriod(s string) (time.Duration, error) {
 	return time.ParseDuration(s)
 }
 
-// FormatPeriod returns the shortest text of d that ParsePeriod reads back, one number with a unit.
+// FormatPeriod returns the shortest text of d with one number and one unit that ParsePeriod
+// reads back.
 func FormatPeriod(d time.Duration) string {
 	shortest := d.String()
 	for _, unit := range []struct {

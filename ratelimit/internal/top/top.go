@@ -12,8 +12,8 @@ import (
 
 // Denials counts denials and keeps the most frequent: Space-Saving (Metwally, Agrawal, El
 // Abbadi: Efficient Computation of Frequent and Top-k Elements in Data Streams, ICDT 2005).
-// A new one takes the place, and the count, of one with the fewest while all places are
-// taken. So no count is too small, and none is too large by more than what it took over.
+// If all places are taken, a new ID takes the place and the count of one with the fewest.
+// So no count is too small, and none is too large by more than the count it took over.
 // The caller guards it with a lock.
 type Denials struct {
 	Max   int // the places
@@ -31,19 +31,19 @@ type ID struct {
 type Counter struct {
 	ID    ID
 	Count int64
-	Over  int64 // of Count, what it took over
+	Over  int64 // the part of Count that it took over
 	Seen  Seen
 	at    int // in the heap
 }
 
-// Seen is what is known of the denials of a Counter, without those it took over.
+// Seen describes the denials of a Counter, without those that it took over.
 type Seen struct {
 	Tokens      int64
 	Longest     time.Duration
 	First, Last time.Time
 }
 
-// Count counts one denial, and returns what is known of those like it.
+// Count counts one denial, and returns the description of its counter.
 func (t *Denials) Count(id ID) *Seen {
 	c := t.byID[id]
 	switch {
@@ -101,5 +101,5 @@ func (h *leastHeap) Push(x any) {
 	}
 }
 
-// Pop is for package heap, which calls it for nothing here: counters only change hands.
+// Pop is for package heap. It is never called: a counter changes its ID but stays.
 func (h *leastHeap) Pop() any { panic("ratelimit: no counter leaves the heap") }
