@@ -117,7 +117,7 @@ func (s *Scanner) here() Position { return Position{s.line, int32(s.i-s.start-s.
 // fault returns a fault of the next byte, or the error of the stream.
 func (s *Scanner) fault(want string) error {
 	found := "something else"
-	if s.i >= len(s.window) {
+	if !s.has(1) {
 		found = "the end of the file"
 	}
 	return s.faultAt(s.here(), found, want)
