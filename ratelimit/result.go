@@ -56,10 +56,10 @@ func (r *Result) Limit() Limit {
 // Remaining returns how many tokens are left, rounded down; [math.MaxInt] for an exempt
 // key.
 func (r *Result) Remaining() int {
-	switch {
-	case r.policy == Unlimited:
+	switch r.policy {
+	case Unlimited:
 		return math.MaxInt
-	case r.policy == nil:
+	case nil:
 		return 0
 	}
 	return r.policy.limits[r.deciding].Remaining(r.debts[r.deciding])
