@@ -59,12 +59,12 @@ func Routes(limiter *ratelimit.Limiter, mux *http.ServeMux, c Config, routes ...
 	own.next = mux
 	h := &routed{mux: mux, own: own, routes: make(map[string]*route, len(routes))}
 	for i, r := range routes {
-		made, err := r.behind(limiter, own, mux)
+		made, wrong := r.behind(limiter, own, mux)
 		if _, twice := h.routes[r.Pattern]; twice {
-			err = errors.Join(err, errors.New("Route.Pattern must differ from those of the other routes; give all limits of a pattern in one Route"))
+			wrong = append(wrong, errors.New("Route.Pattern must differ from those of the other routes; give all limits of a pattern in one Route"))
 		}
-		if err != nil {
-			faults = append(faults, fmt.Errorf("middleware: Routes: routes[%d] %q: %w", i, r.Pattern, err))
+		for _, fault := range wrong {
+			faults = append(faults, fmt.Errorf("middleware: Routes: routes[%d] %q: %w", i, r.Pattern, fault))
 		}
 		h.routes[r.Pattern] = made
 	}
@@ -74,9 +74,8 @@ func Routes(limiter *ratelimit.Limiter, mux *http.ServeMux, c Config, routes ...
 	return h, nil
 }
 
-// behind returns the route with a handler like own. The error joins all faults of r.
-func (r *Route) behind(limiter *ratelimit.Limiter, own *handler, mux *http.ServeMux) (*route, error) {
-	var faults []error
+// behind returns the route with a handler like own, or all faults of r.
+func (r *Route) behind(limiter *ratelimit.Limiter, own *handler, mux *http.ServeMux) (_ *route, faults []error) {
 	registered, err := lookUp(mux, r.Pattern)
 	if err != nil {
 		faults = append(faults, err)
@@ -91,14 +90,14 @@ func (r *Route) behind(limiter *ratelimit.Limiter, own *handler, mux *http.Serve
 	if unusable(limiter) == nil {
 		faults = append(faults, r.neverAdmitted(limiter.Limits())...)
 		if len(r.Limits) > 0 {
-			if limiter, err = r.limiter(limiter); err != nil {
-				faults = append(faults, err)
-			}
+			var wrong []error
+			limiter, wrong = r.limiter(limiter)
+			faults = append(faults, wrong...)
 			h.reply = own.config.newReply() // the policies of each route are remembered apart from the others'
 		}
 	}
 	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+		return nil, faults
 	}
 	if own.gate != nil {
 		h.gate = own.gate.With(limiter, r.Cost)
@@ -134,23 +133,31 @@ func (r *Route) neverAdmitted(own ratelimit.Limits) (faults []error) {
 	return faults
 }
 
-// limiter returns the limiter of the route.
-func (r *Route) limiter(own *ratelimit.Limiter) (*ratelimit.Limiter, error) {
-	var faults []error
+// limiter returns the limiter of the route, or the faults of its limits.
+func (r *Route) limiter(own *ratelimit.Limiter) (_ *ratelimit.Limiter, faults []error) {
 	limits := make([]ratelimit.Limit, len(r.Limits))
 	for i, l := range r.Limits {
-		if _, err := ratelimit.NewPolicy(l); err != nil {
-			faults = append(faults, err)
+		_, err := ratelimit.NewPolicy(l)
+		for _, fault := range ratelimit.Faults(err) {
+			faults = append(faults, fmt.Errorf("Limits[%d]: %w", i, fault))
 		}
 		limits[i] = l.Named(RouteName(r.Pattern, l.Name))
 	}
 	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+		return nil, faults
 	}
+	derive := own.With
 	if r.Instead {
-		return own.Instead(limits...)
+		derive = own.Instead
 	}
-	return own.With(limits...)
+	made, err := derive(limits...)
+	for _, fault := range ratelimit.Faults(err) {
+		faults = append(faults, fault)
+	}
+	if err != nil && len(faults) == 0 {
+		faults = []error{err}
+	}
+	return made, faults
 }
 
 // routed serves a mux with a handler for each route.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
@@ -39,7 +41,7 @@ func compileTable(c TableConfig) (*tableContent, error) {
 		if a := plans[plan]; a != nil {
 			b.put("Members", key, a)
 		} else {
-			b.fault(place("Members", key), nil, "must be the name of one of TableConfig.Plans") // not plan: it may be the key
+			b.fault(place("Members", key), nil, wantPlan(c.Plans)) // without the value: it may be the key
 		}
 	}
 	for key, p := range c.Keys {
@@ -125,4 +127,17 @@ func checkPolicy(p *ratelimit.Policy) *ratelimit.LimitError {
 	_, err := p.PolicyFor(context.Background(), "")
 	fault, _ := errors.AsType[*ratelimit.LimitError](err)
 	return fault
+}
+
+// wantPlan says which plans there are, if they are few.
+func wantPlan(plans map[string]*ratelimit.Policy) string {
+	const want = "must be the name of one of TableConfig.Plans"
+	if len(plans) == 0 || len(plans) > 10 {
+		return want
+	}
+	names := make([]string, 0, len(plans))
+	for _, name := range slices.Sorted(maps.Keys(plans)) {
+		names = append(names, strconv.Quote(name))
+	}
+	return want + ": " + strings.Join(names, ", ")
 }
