@@ -27,13 +27,14 @@ type Harness struct {
 	// are left out.
 	SetBack func(t *testing.T, d time.Duration)
 
-	// CoarseReset permits the store to ignore, after a Reset of one key, what was known
-	// of any key before the Reset. Otherwise it may ignore only what was known of the
+	// CoarseReset says that the store ignores, after a Reset of one key, what was known
+	// of any key before the Reset. Otherwise it ignores only what was known of the
 	// buckets that were reset.
 	CoarseReset bool
 
-	// BriefReset permits the store to remember a Reset for only one refill of the limit:
-	// by then no older debt can be left. A claim of one counts again.
+	// BriefReset says that the store remembers a Reset for one refill of the limit and no
+	// longer: by then no older debt can be left. A claim of one counts again. Otherwise a
+	// Reset is remembered for ever.
 	BriefReset bool
 
 	// Histories is the number of random histories that are compared with the [Model]. 0
