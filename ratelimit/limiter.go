@@ -90,13 +90,11 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 	if l.report.denials.Max = c.ShadowKeys; c.ShadowKeys == 0 {
 		l.report.denials.Max = defaultShadowKeys
 	}
-	_, inTime := s.(store.SelfTimed)
+	l.store = store.Guard(s)
+	_, inTime := l.store.(store.SelfTimed)
 	_, selfTimed := l.limits.(store.SelfTimed)
 	l.selfTimed = selfTimed || l.policy != nil
-	if !inTime {
-		l.store = store.Guard(s)
-	}
-	if single, ok := s.(store.SingleTaker); ok && inTime && single.Self() == s {
+	if single, ok := l.store.(store.SingleTaker); ok && inTime && single.Self() != nil {
 		l.single = single
 	}
 	l.plan()

@@ -4,22 +4,37 @@ import (
 	"context"
 	"errors"
 	"reflect"
+
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
 // Guard returns s for callers that must not be brought down by it: a call ends in time if s
 // heeds its context, a panic becomes an error of [ClassPanic], and an answer that cannot
 // be right one of [ClassWrong]. All errors are of type [*Error] and do not hold the key. A
-// store that is [SelfTimed] is returned as it is.
+// store that is [SelfTimed] is returned as it is, unless it only embeds a [SingleTaker] that
+// is.
 func Guard(s Store) Store {
-	if _, ok := s.(SelfTimed); ok {
+	_, selfTimed := s.(SelfTimed)
+	if single, ok := s.(SingleTaker); ok && selfTimed {
+		selfTimed = same(single.Self(), s) // else it embeds the store that is
+	}
+	if selfTimed {
 		return s
 	}
 	return guarded{s}
 }
 
+// same reports whether two stores are one. Stores that cannot be compared are not.
+func same(a, b Store) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+}
+
 type guarded struct{ store Store }
 
 func (g guarded) Take(ctx context.Context, r Request) (d Decision, err error) {
+	if n := len(r.Limits); n == 0 || n > MaxLimits {
+		return d, &Error{Class: ClassOther, Err: errLimits, NotCharged: true}
+	}
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	if p := Try(func() { d, err = g.store.Take(ctx, r) }); p != nil {
@@ -33,6 +48,8 @@ func (g guarded) Take(ctx context.Context, r Request) (d Decision, err error) {
 	}
 	return d, nil
 }
+
+var errLimits = errors.New("a request must have 1 to 4 limits")
 
 func (g guarded) Reset(ctx context.Context, key string, limits []Limit) (err error) {
 	if p := Try(func() { err = g.store.Reset(ctx, key, limits) }); p != nil {
@@ -62,7 +79,8 @@ func (d *Decision) possible(r *Request) bool {
 			denying++
 		}
 	}
-	return d.Allowed || denying > 0
+	wait := d.RetryAfter
+	return (d.Allowed || denying > 0) && wait >= 0 && (wait <= gcra.MaxRefill || wait == gcra.Never)
 }
 
 // IsNil reports whether v is nil, or an interface that holds a nil pointer, function or

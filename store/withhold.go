@@ -29,9 +29,13 @@ const (
 // prints it. [errors.Is] and [errors.As] see through it; As does not where the text is
 // withheld. Errors of a context and a [PanicError] are returned unchanged.
 func Withhold(err error, key string) error {
-	switch err.(type) { //nolint:errorlint // not what it wraps
-	case nil, *PanicError, *withheld:
+	switch e := err.(type) { //nolint:errorlint // not what it wraps
+	case nil, *PanicError:
 		return err
+	case *withheld:
+		if !reveals(e.text, key) { // it may have been made for another key
+			return err
+		}
 	}
 	if err == context.DeadlineExceeded || err == context.Canceled { //nolint:errorlint // not what wraps it
 		return err

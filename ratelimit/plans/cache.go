@@ -56,7 +56,7 @@ type Cache struct {
 // others use the old answer meanwhile; without one, they wait until their context ends. While
 // look-ups fail, an answer stays in use for MaxStale. The error joins all faults of the arguments.
 //
-// A look-up has as much time as its caller's decision, [ratelimit.DefaultTimeout]. If look-ups
+// A look-up has as much time as its caller's decision, [store.DefaultTimeout]. If look-ups
 // take longer, no answer is ever known: set [ratelimit.Config].Timeout to more than they take,
 // and Fallback for the case that they take even longer. [ratelimit.Config].Observe does not
 // see a failure behind an old answer or Fallback: OnError does.
@@ -202,12 +202,14 @@ func (c *Cache) lookUp(ctx context.Context, s *cacheShard, id cacheID, key strin
 		if err != nil {
 			failed = newLookUpError(err, key) // runs the error's methods: not under the lock
 		}
+		var ended error
+		_ = store.Try(func() { ended = ctx.Err() }) // of a context that may be nil
 		s.mu.Lock()
 		close(asked)
 		delete(s.asked, id)
-		p, err = c.learn(ctx, s, id, failed, p, err)
+		p, err = c.learn(ended, s, id, failed, p, err)
 		s.mu.Unlock()
-		if failed != nil && c.config.OnError != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		if failed != nil && c.config.OnError != nil && !errors.Is(ended, context.Canceled) {
 			_ = store.Try(func() { c.config.OnError(failed) })
 		}
 	}()
@@ -225,8 +227,9 @@ func (c *Cache) lookUp(ctx context.Context, s *cacheShard, id cacheID, key strin
 // errGoexit is what waiting callers get if the limits end the goroutine.
 var errGoexit = errors.New("plans: the look-up ended its goroutine")
 
-// learn stores what a look-up has returned, and returns the answer to its caller.
-func (c *Cache) learn(ctx context.Context, s *cacheShard, id cacheID, failed *lookUpError, p *ratelimit.Policy, err error) (*ratelimit.Policy, error) {
+// learn stores what a look-up has returned, and returns the answer to its caller, whose
+// context may have ended with an error.
+func (c *Cache) learn(ended error, s *cacheShard, id cacheID, failed *lookUpError, p *ratelimit.Policy, err error) (*ratelimit.Policy, error) {
 	now := c.now()
 	if err == nil {
 		c.keep(s, id, cacheAnswer{policy: p, fresh: after(now, c.config.TTL), stale: after(now, c.config.MaxStale)}, now)
@@ -239,8 +242,8 @@ func (c *Cache) learn(ctx context.Context, s *cacheShard, id cacheID, failed *lo
 	}
 	// A caller that gave up says nothing about the look-ups of others. But where there is
 	// another answer, not every caller should try a look-up that took too long.
-	late := errors.Is(ctx.Err(), context.DeadlineExceeded) && (old.policy != nil || c.config.Fallback != nil)
-	if ctx.Err() == nil || late {
+	late := errors.Is(ended, context.DeadlineExceeded) && (old.policy != nil || c.config.Fallback != nil)
+	if ended == nil || late {
 		again := after(now, c.config.RetryAfter)
 		if old.policy != nil {
 			old.fresh = min(again, old.stale)
@@ -258,8 +261,16 @@ type lookUpError struct{ text, class string }
 
 func newLookUpError(err error, key string) *lookUpError {
 	e := &lookUpError{"the error of the look-up panics", store.ClassLimits}
-	_ = store.Try(func() { e.text, e.class = strings.Clone(store.Withhold(err, key).Error()), store.ErrorClass(err) })
+	_ = store.Try(func() { e.text, e.class = strings.Clone(store.Withhold(err, key).Error()), classOf(err, key) })
 	return e
+}
+
+// classOf returns the class of an error, which cannot be the key.
+func classOf(err error, key string) string {
+	if failed, ok := errors.AsType[*store.Error](err); ok {
+		return store.NewError(failed, key).Class
+	}
+	return store.ErrorClass(err)
 }
 
 func (e *lookUpError) Error() string { return e.text }

@@ -225,3 +225,18 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// TestClassOfALookUpIsNotTheKey: neither is that of an error which the look-up itself has made.
+func TestClassOfALookUpIsNotTheKey(t *testing.T) {
+	const key = "deadbeef0123456789abcdef"
+	seen := ""
+	c, err := plans.NewCache(ratelimit.LimitsFunc(func(_ context.Context, k string) (*ratelimit.Policy, error) {
+		return nil, &store.Error{Class: k}
+	}), plans.CacheConfig{OnError: func(err error) { seen += fmt.Sprintf("%v %#v %s;", err, err, store.ErrorClass(err)) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.PolicyFor(t.Context(), key); err == nil || seen == "" || strings.Contains(seen, key) {
+		t.Errorf("%v, reported as %s", err, seen)
+	}
+}

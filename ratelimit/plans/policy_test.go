@@ -51,3 +51,19 @@ func TestTableFaultsShowNoKey(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyWithASlashIsNotShown: a key in base64, where a limit belongs, may begin with digits.
+func TestKeyWithASlashIsNotShown(t *testing.T) {
+	const key = "3fK9/aLoNgSeCrEtKeY0123456789abcdefgh=="
+	for _, text := range []string{
+		`{"default": "` + key + `"}`,
+		`{"default": "5/s", "plans": {"gold": "` + key + `"}}`,
+		`{"default": "5/s", "plans": {"gold": ["` + key + `"]}}`,
+		`{"default": "5/s", "keys": {"5/s": "` + key + `"}}`,
+		`{"default": "7/` + strings.Repeat(key, 3) + `"}`,
+	} {
+		if _, err := plans.ReadTableConfig(strings.NewReader(text)); err == nil || strings.Contains(err.Error(), "aLoNgSeCrEtKeY") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

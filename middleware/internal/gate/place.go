@@ -32,7 +32,7 @@ func (g *Gate[C]) wait(of C, key string, result *ratelimit.Result) time.Duration
 
 // jittered adds the random part to a wait.
 func (g *Gate[C]) jittered(wait time.Duration) time.Duration {
-	if g.config.Jitter > 0 {
+	if g.config.Jitter > 0 && wait < gcra.Never-g.config.Jitter {
 		wait += rand.N(g.config.Jitter + 1)
 	}
 	return wait

@@ -97,9 +97,16 @@ func checkLimitText(s string) error {
 	return nil
 }
 
-// longestWord is the length up to which a text without a slash is shown, such as "unlimitted".
-// A longer one may be a key, in a list of keys in place of the limits of a plan.
+// longestWord is the length up to which a text is shown that does not begin like a limit, such
+// as "unlimitted". A longer one may be a key, in a list of keys in place of the limits of a plan.
 const longestWord = 12
+
+// asRate reports whether a text can be meant as the number of a limit: digits or words. A key
+// in base64 mixes them.
+func asRate(text string) bool {
+	return len(text) <= longestWord && (strings.Trim(text, "0123456789,._' ") == "" ||
+		!strings.ContainsAny(text, "0123456789") || strings.Contains(text, " "))
+}
 
 // limitFaults adds each fault of a limit or a policy.
 func (b *builder) limitFaults(n node, place func() string, err error, secret bool) {
@@ -118,7 +125,7 @@ func (b *builder) limitFaults(n node, place func() string, err error, secret boo
 		case fault.Field == "limits": // how many there are
 			found = text
 		case !secret && fault.Field == "text":
-			if strings.Contains(text, "/") || len(text) <= longestWord {
+			if rate, _, ok := strings.Cut(text, "/"); ok && asRate(rate) || len(text) <= longestWord {
 				found = shown(text)
 			}
 		case !secret:

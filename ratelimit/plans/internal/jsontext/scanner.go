@@ -61,11 +61,16 @@ func (s *Scanner) fill() bool {
 	if len(kept) > len(s.buffer) { // at least doubles a long token, so that its copies stay linear
 		s.buffer = make([]byte, 2*len(kept))
 	}
-	n := 0
+	n, empty := 0, 0
 	for n <= len(kept) && n < len(s.buffer) && s.err == nil {
 		var m int
 		m, s.err = s.in.Read(s.buffer[n:])
 		n += m
+		if empty++; m > 0 {
+			empty = 0
+		} else if empty == 100 && s.err == nil {
+			s.err = io.ErrNoProgress
+		}
 	}
 	s.window = kept + string(s.buffer[:n])
 	s.i -= s.mark
