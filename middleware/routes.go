@@ -139,7 +139,7 @@ func (r *Route) limiter(own *ratelimit.Limiter) (_ *ratelimit.Limiter, faults []
 	for i, l := range r.Limits {
 		_, err := ratelimit.NewPolicy(l)
 		for _, fault := range ratelimit.Faults(err) {
-			faults = append(faults, fmt.Errorf("Limits[%d]: %w", i, fault))
+			faults = append(faults, fmt.Errorf("Route.Limits[%d]: %w", i, fault))
 		}
 		limits[i] = l.Named(RouteName(r.Pattern, l.Name))
 	}

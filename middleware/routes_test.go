@@ -463,7 +463,7 @@ func TestRoutesRejects(t *testing.T) {
 		{name: "nothing of its own", routes: []middleware.Route{{Pattern: "GET /export"}}, want: []string{`routes[0] "GET /export": Route.Limits must be given, or Route.Cost`}},
 		{name: "nothing instead", routes: []middleware.Route{{Pattern: "GET /export", Instead: true, Cost: 2}}, want: []string{`with Route.Instead always limits`}},
 		{name: "a negative cost", routes: []middleware.Route{{Pattern: "GET /export", Limits: limit, Cost: -1}}, want: []string{`"GET /export": Route.Cost -1 must not be negative`}},
-		{name: "a faulty limit", routes: []middleware.Route{{Pattern: "GET /export", Limits: []ratelimit.Limit{{Rate: -1, Period: time.Second}}}}, want: []string{`"GET /export": Limits[0]: ratelimit: limit "default": Rate -1`}},
+		{name: "a faulty limit", routes: []middleware.Route{{Pattern: "GET /export", Limits: []ratelimit.Limit{{Rate: -1, Period: time.Second}}}}, want: []string{`"GET /export": Route.Limits[0]: ratelimit: limit "default": Rate -1`}},
 		{name: "a name that is too long", routes: []middleware.Route{{Pattern: "GET /export", Limits: []ratelimit.Limit{five.Named(strings.Repeat("n", 65))}}}, want: []string{`Name "nnn`}},
 		{name: "a faulty name", routes: []middleware.Route{{Pattern: "GET /export", Limits: []ratelimit.Limit{five.Named(`a"b`)}}}, want: []string{`Name "a\"b"`}},
 		{name: "two without a name", routes: []middleware.Route{{Pattern: "GET /export", Limits: []ratelimit.Limit{five, ratelimit.PerHour(9).Named("default")}}}, want: []string{`Name "GET /export" must differ`}},
@@ -472,7 +472,7 @@ func TestRoutesRejects(t *testing.T) {
 		{name: "a name of the key's own, instead", limits: five.Named("GET /export"), routes: []middleware.Route{{Pattern: "GET /export", Limits: limit, Instead: true}}, want: []string{`Name "GET /export" must differ`}},
 		{name: "all at once", config: middleware.Config{Jitter: -1, LimitHeader: 7}, routes: []middleware.Route{
 			{Pattern: "/a", Limits: []ratelimit.Limit{{}}, Cost: -1}, {Pattern: "/b"}, {Pattern: "GET /export", Limits: limit},
-		}, want: []string{"Config.LimitHeader 7", "Config.Jitter -1ns", `routes[0] "/a": Route.Pattern must be registered`, `routes[0] "/a": Route.Cost -1`, `routes[0] "/a": Limits[0]: ratelimit: limit "default": Rate 0`, `routes[0] "/a": Limits[0]: ratelimit: limit "default": Period 0s`, `routes[1] "/b": Route.Pattern must be registered`, `routes[1] "/b": Route.Limits must be given`}},
+		}, want: []string{"Config.LimitHeader 7", "Config.Jitter -1ns", `routes[0] "/a": Route.Pattern must be registered`, `routes[0] "/a": Route.Cost -1`, `routes[0] "/a": Route.Limits[0]: ratelimit: limit "default": Rate 0`, `routes[0] "/a": Route.Limits[0]: ratelimit: limit "default": Period 0s`, `routes[1] "/b": Route.Pattern must be registered`, `routes[1] "/b": Route.Limits must be given`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.limits == nil {
