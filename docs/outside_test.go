@@ -26,7 +26,6 @@ func TestBlocksBuildOutsideThisModule(t *testing.T) {
 	testkit.Long(t, "needs the module proxy, and builds, tests and runs another module")
 	dir := t.TempDir()
 	code := sources(t)
-	write(t, dir, "go.mod", "module example.com/outside\n\ngo 1.26.0\n")
 	for folder, text := range code.programs {
 		write(t, dir, folder+"/main.go", text)
 	}
@@ -49,7 +48,7 @@ func TestBlocksBuildOutsideThisModule(t *testing.T) {
 	}
 	modules := strings.Fields(run(t, dir, "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./"+program))
 	slices.Sort(modules)
-	if want := []string{"example.com/outside", "github.com/keyrate/keyrate", "golang.org/x/time"}; !slices.Equal(slices.Compact(modules), want) {
+	if want := []string{"example.com/app", "github.com/keyrate/keyrate", "golang.org/x/time"}; !slices.Equal(slices.Compact(modules), want) {
 		t.Errorf("the program of README.md links %q, want %q", modules, want)
 	}
 	for folder, want := range code.prints {
@@ -60,14 +59,15 @@ func TestBlocksBuildOutsideThisModule(t *testing.T) {
 	t.Run("curl", func(t *testing.T) { wantShown(t, serve(t, dir, code.programs[program])) })
 }
 
-// commands returns those of the pages, with the path of this clone. go mod tidy comes last.
+// commands returns those of the pages, with the path of this clone. go mod init comes first, and
+// go mod tidy last.
 func commands(t *testing.T) [][]string {
 	t.Helper()
 	clone, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all, tidy [][]string
+	var begin, all, tidy [][]string
 	for _, p := range pages(t) {
 		for _, b := range p.blocks() {
 			if b.language != "sh" {
@@ -75,18 +75,21 @@ func commands(t *testing.T) [][]string {
 			}
 			for command := range strings.Lines(b.text) {
 				words := strings.Fields(strings.ReplaceAll(command, "../keyrate", clone))
-				if slices.Equal(words, []string{"go", "mod", "tidy"}) {
+				switch {
+				case slices.Equal(words, []string{"go", "mod", "tidy"}):
 					tidy = [][]string{words}
-				} else {
+				case slices.Equal(words[:min(len(words), 3)], []string{"go", "mod", "init"}):
+					begin = [][]string{words}
+				default:
 					all = append(all, words)
 				}
 			}
 		}
 	}
-	if len(all) < 2 || len(tidy) == 0 {
-		t.Fatalf("README.md and its pages have the commands %q and %q", all, tidy)
+	if len(begin) == 0 || len(all) < 2 || len(tidy) == 0 {
+		t.Fatalf("README.md and its pages have the commands %q, %q and %q", begin, all, tidy)
 	}
-	return append(all, tidy...)
+	return slices.Concat(begin, all, tidy)
 }
 
 // serve runs the program of README.md on a free port, and returns its address.
