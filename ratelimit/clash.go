@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 
 	"github.com/keyrate/keyrate/store"
@@ -20,7 +19,7 @@ func (l *Limiter) clashes() (warnings []string) {
 		return nil
 	}
 	for _, other := range limiters.inUse() {
-		if other == l || !sameStore(l.origin, other.origin) {
+		if other == l || !store.Same(l.origin, other.origin) {
 			continue
 		}
 		theirs := other.usual()
@@ -49,8 +48,4 @@ func clash(a, b *store.Limit) bool { return a.Name == b.Name && a.Rate != b.Rate
 func (l Limit) numbers() string {
 	l.Name, l.Shadow, l.EnforceFrom = defaultName, false, 0
 	return l.String()
-}
-
-func sameStore(a, b store.Store) bool {
-	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }

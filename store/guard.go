@@ -16,7 +16,7 @@ import (
 func Guard(s Store) Store {
 	_, selfTimed := s.(SelfTimed)
 	if single, ok := s.(SingleTaker); ok && selfTimed {
-		selfTimed = same(single.Self(), s) // else it embeds the store that is
+		selfTimed = Same(single.Self(), s) // else it embeds the store that is
 	}
 	if selfTimed {
 		return s
@@ -24,8 +24,8 @@ func Guard(s Store) Store {
 	return guarded{s}
 }
 
-// same reports whether two stores are one. Stores that cannot be compared are not.
-func same(a, b Store) bool {
+// Same reports whether two stores are one. Stores that cannot be compared are not.
+func Same(a, b Store) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
