@@ -2,12 +2,12 @@ package ratelimit
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
 	"github.com/keyrate/keyrate/ratelimit/internal/top"
 )
 
@@ -69,7 +69,7 @@ func (l *Limiter) ShadowReport() ShadowReport {
 	report := ShadowReport{Since: w.since, Decisions: w.decisions.Load(), WouldDeny: w.wouldDeny.Load(), Undecided: w.undecided.Load()}
 	for _, c := range w.counters() {
 		report.Keys = append(report.Keys, ShadowKey{
-			Key: hashPrefix + hex.EncodeToString(c.ID.Key[:]), Limit: c.ID.Limit,
+			Key: keyhash.Text(c.ID.Key), Limit: c.ID.Limit,
 			WouldDeny: c.Count, Overcount: c.Over,
 			Tokens: c.Seen.Tokens, MaxRetryAfter: c.Seen.Longest, First: c.Seen.First, Last: c.Seen.Last,
 		})
@@ -108,7 +108,7 @@ func (w *watched) count(key string, r *Result) {
 		return
 	}
 	w.wouldDeny.Add(1)
-	now, hash := time.Now(), hashOf(key)
+	now, hash := time.Now(), keyhash.Of(key)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if r.denied {
@@ -138,15 +138,4 @@ func (w *watched) add(key [sha256.Size]byte, limit string, cost int, wait time.D
 // HashKey returns "sha256:" and the hexadecimal digits of the SHA-256 hash of key: how a
 // report shows a key, and how a table of limits may list it. The hash of a key that can be
 // guessed can be guessed as well.
-func HashKey(key string) string {
-	h := hashOf(key)
-	return hashPrefix + hex.EncodeToString(h[:])
-}
-
-const hashPrefix = "sha256:"
-
-// hashOf is the SHA-256 of a key, without a copy of it on the heap unless it is long.
-func hashOf(key string) [sha256.Size]byte {
-	var buffer [256]byte
-	return sha256.Sum256(append(buffer[:0], key...))
-}
+func HashKey(key string) string { return keyhash.Text(keyhash.Of(key)) }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
 	"github.com/keyrate/keyrate/ratelimit/plans/internal/address"
 )
 
@@ -57,7 +58,7 @@ func compileTable(c TableConfig) (*tableContent, error) {
 // hashes counts the keys that are written as hashes.
 func hashes[V any](m map[string]V) (n int) {
 	for key := range m {
-		if strings.HasPrefix(key, hashPrefix) {
+		if strings.HasPrefix(key, keyhash.Prefix) {
 			n++
 		}
 	}
@@ -73,7 +74,7 @@ type tableBuilder struct {
 // put enters one key. A key given both in plain text and as its hash gets two entries.
 func (b *tableBuilder) put(in, key string, a *assignment) {
 	c := b.content
-	if !strings.HasPrefix(key, hashPrefix) {
+	if !strings.HasPrefix(key, keyhash.Prefix) {
 		if address.Is(key) {
 			b.fault(place(in, key), "an address", address.Want)
 			return
@@ -114,7 +115,7 @@ func place(in, key string) string {
 
 // parseHash reads what HashKey returns, in either case of letters.
 func parseHash(s string) (h [sha256.Size]byte, ok bool) {
-	digits, ok := strings.CutPrefix(s, hashPrefix)
+	digits, ok := strings.CutPrefix(s, keyhash.Prefix)
 	if !ok || len(digits) != hex.EncodedLen(len(h)) {
 		return h, false
 	}

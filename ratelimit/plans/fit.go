@@ -1,9 +1,8 @@
 package plans
 
 import (
-	"encoding/hex"
-
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
 )
 
 // Require returns an error if fits returns one for a policy of the table. Otherwise the table
@@ -82,7 +81,7 @@ func (c *tableContent) misfits(required []func(*ratelimit.Policy) error) error {
 	}
 	for hash, a := range c.byHash {
 		if !a.member {
-			look(a.policy, func() string { return place("Keys", hashPrefix+hex.EncodeToString(hash[:])) })
+			look(a.policy, func() string { return place("Keys", keyhash.Text(hash)) })
 		}
 	}
 	return faults.join()

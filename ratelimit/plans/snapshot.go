@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
 )
 
 // A Snapshot is the content of a [Table] at one moment. An operator can read it and replace
@@ -107,7 +108,7 @@ func (s Snapshot) entries() []entry {
 	entries := make([]entry, 0, len(c.byKey)+len(c.byHash))
 	plain := make(map[[sha256.Size]byte]bool)
 	for key, a := range c.byKey {
-		hash := hashOf(key)
+		hash := keyhash.Of(key)
 		if c.byHash[hash] != nil {
 			plain[hash] = true
 		}
@@ -124,13 +125,13 @@ func (s Snapshot) entries() []entry {
 // those yields the entries that are members of plans, or the others.
 func those[V any](entries []entry, members bool, of func(*assignment) V) iter.Seq2[string, V] {
 	return func(yield func(string, V) bool) {
-		var name [len(hashPrefix) + 2*sha256.Size]byte
-		copy(name[:], hashPrefix)
+		var name [len(keyhash.Prefix) + 2*sha256.Size]byte
+		copy(name[:], keyhash.Prefix)
 		for _, e := range entries {
 			if e.is.member != members {
 				continue
 			}
-			hex.Encode(name[len(hashPrefix):], e.hash[:])
+			hex.Encode(name[len(keyhash.Prefix):], e.hash[:])
 			if !yield(string(name[:]), of(e.is)) {
 				return
 			}

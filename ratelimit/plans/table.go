@@ -3,12 +3,12 @@ package plans
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"maps"
 	"sync"
 	"sync/atomic"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
 )
 
 // A Table holds policies by key, and one for all other keys. It can be replaced as a whole
@@ -68,7 +68,7 @@ func (c *tableContent) find(key string) *assignment {
 		return a
 	}
 	if len(c.byHash) > 0 {
-		return c.byHash[hashOf(key)]
+		return c.byHash[keyhash.Of(key)]
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func (t *Table) Config() TableConfig {
 		add(key, a)
 	}
 	for hash, a := range c.byHash {
-		add(hashPrefix+hex.EncodeToString(hash[:]), a)
+		add(keyhash.Text(hash), a)
 	}
 	return config
 }
@@ -179,12 +179,4 @@ func (t *Table) PlanOf(key string) (plan string, ok bool) {
 		return a.plan, a.member
 	}
 	return "", false
-}
-
-const hashPrefix = "sha256:"
-
-// hashOf returns the SHA-256 of a key. It allocates only for a key of more than 256 bytes.
-func hashOf(key string) [sha256.Size]byte {
-	var buffer [256]byte
-	return sha256.Sum256(append(buffer[:0], key...))
 }
