@@ -32,6 +32,15 @@ type reply struct {
 	Value json.RawMessage `json:"value,omitempty"`
 }
 
+// Main is the TestMain of a package whose tests start children: the test's binary can be a
+// child, as the program can be. It returns the exit code of the child, or that of run.
+func Main(workers Kinds, run func() int) int {
+	if code, ok := Serve(workers); ok {
+		return code
+	}
+	return run()
+}
+
 // Serve does the work of a child if this process is one, on its standard input and output,
 // and returns its exit code. Otherwise it reports that the process is no child.
 func Serve(workers Kinds) (code int, isChild bool) {

@@ -7,10 +7,4 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/child"
 )
 
-// TestMain lets the test's binary be a child, as the program can be.
-func TestMain(m *testing.M) {
-	if code, ok := child.Serve(Suite.Workers); ok {
-		os.Exit(code)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(child.Main(Suite.Workers, m.Run)) }
