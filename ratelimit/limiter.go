@@ -91,12 +91,9 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 		l.report.denials.Max = defaultShadowKeys
 	}
 	l.store = store.Guard(s)
-	_, inTime := l.store.(store.SelfTimed)
+	l.single, _ = l.store.(store.SingleTaker)
 	_, selfTimed := l.limits.(store.SelfTimed)
 	l.selfTimed = selfTimed || l.policy != nil
-	if single, ok := l.store.(store.SingleTaker); ok && inTime && single.Self() != nil {
-		l.single = single
-	}
 	l.plan()
 	if l.usual() != nil {
 		limiters.add(l)
