@@ -91,8 +91,8 @@ func New(shared store.Store, c Config) (*Store, error) {
 			c.OnChange(Change(t))
 		}
 	}
-	asked, node := shared, clock.Start()
-	if _, ok := shared.(store.SelfTimed); !ok {
+	asked, node := store.Guard(shared), clock.Start()
+	if _, ok := asked.(store.SelfTimed); !ok {
 		asked = store.Guard(prompt{shared})
 	}
 	return &Store{
