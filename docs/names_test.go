@@ -14,7 +14,7 @@ import (
 var packages = map[string]string{
 	"ratelimit": "ratelimit", "gcra": "ratelimit/gcra", "plans": "ratelimit/plans", "file": "ratelimit/plans/file",
 	"store": "store", "memstore": "store/memstore", "redisstore": "store/redisstore", "mirror": "store/mirror", "storetest": "store/storetest",
-	"middleware": "middleware", "admin": "middleware/admin", "transport": "middleware/transport",
+	"middleware": "middleware", "admin": "middleware/admin", "transport": "middleware/transport", "usage": "middleware/usage",
 }
 
 // TestNamesExist looks up each name of an exported package, type, method or field that the text of
