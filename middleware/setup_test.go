@@ -162,7 +162,7 @@ func (s brokenStore) Take(context.Context, store.Request) (store.Decision, error
 	return store.Decision{}, s.err
 }
 
-func (s brokenStore) Reset(context.Context, string, []store.Limit) error { return s.err }
+func (s brokenStore) Reset(context.Context, store.Request) error { return s.err }
 
 // A brokenSelfTimed is a brokenStore that no one guards.
 type brokenSelfTimed struct{ brokenStore }

@@ -121,7 +121,7 @@ func TestCheckInAFlood(t *testing.T) {
 			}
 			between.reset = func(ctx context.Context, key string, p []store.Limit) error {
 				flood("before the reset")
-				return s.Reset(ctx, key, p)
+				return s.Reset(ctx, store.Request{Key: key, Limits: p})
 			}
 			l := newLimiterOn(t, between, hourly, ratelimit.Config{})
 			if h := l.Check(t.Context()); h.Status != store.StatusOK || between.takes < 2 {

@@ -22,9 +22,9 @@ type Limit struct {
 	Name string
 	// Rate is how many tokens come back per Period, from 1 to [gcra.MaxRate].
 	Rate int
-	// Period is a whole number of microseconds, at least one.
+	// Period is a whole number of microseconds, from one to [gcra.MaxRefill].
 	Period time.Duration
-	// Burst is how many tokens the bucket holds. 0 means Rate.
+	// Burst is how many tokens the bucket holds, at most [gcra.MaxBurst]. 0 means Rate.
 	Burst int
 	// Shadow makes the limit decide and report, but deny no call: see
 	// [Limiter.ShadowReport]. Beside limits that are enforced it is decided on its own,
@@ -96,14 +96,14 @@ func (l Limit) check() error {
 	if !rateOK {
 		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as 5/s or ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited", int64(gcra.MaxRate)))
 	}
-	periodOK := l.Period >= time.Microsecond && l.Period%time.Microsecond == 0
+	periodOK := l.Period >= time.Microsecond && l.Period%time.Microsecond == 0 && l.Period <= gcra.MaxRefill
 	if !periodOK {
-		fault("Period", l.Period, "must be a whole number of microseconds, at least 1µs, such as 1s or time.Second")
+		fault("Period", l.Period, fmt.Sprintf("must be a whole number of microseconds, from 1µs to %v, such as 1s or time.Second", gcra.MaxRefill))
 	}
 	// A Burst left out takes Rate's value: then Rate's fault is the one to name.
-	burstOK := l.Burst >= 1
+	burstOK := l.Burst >= 1 && int64(l.Burst) <= gcra.MaxBurst
 	if !burstOK && burstGiven {
-		fault("Burst", l.Burst, "must be at least 1, or 0 for the same as Rate")
+		fault("Burst", l.Burst, fmt.Sprintf("must be from 1 to %d, or 0 for the same as Rate", int64(gcra.MaxBurst)))
 	}
 	if rateOK && periodOK && burstOK {
 		if _, err := gcra.NewRate(l.Rate, l.Period, l.Burst); err != nil {

@@ -184,9 +184,9 @@ func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, n, charge
 
 // takeOne is take for a policy of one limit, through the store's fast path.
 func (l *Limiter) takeOne(p *Policy, key string, n int, r *Result) {
-	debt, allowed := l.single.TakeOne(key, &p.limits[0], n)
+	debt, held, allowed := l.single.TakeOne(key, &p.limits[0], n)
 	r.Allowed, r.denied, r.source = allowed, !allowed, store.FromStore
-	r.policy, r.cost, r.debts[0] = p, n, debt
+	r.policy, r.cost, r.states[0] = p, n, stateFrom(debt, held)
 }
 
 // take asks the store for charge tokens, of the policy of r and for its cost.
@@ -207,7 +207,10 @@ func (l *Limiter) take(ctx context.Context, key string, charge int, r *Result) e
 	if d.Source == store.NoSource {
 		r.source = store.FromStore
 	}
-	r.wait, r.debts = d.RetryAfter, d.Debts
+	r.wait = d.RetryAfter
+	for i := range p.limits {
+		r.states[i] = stateFrom(d.Debts[i], d.Held[i])
+	}
 	if len(p.limits) > 1 {
 		r.deciding = r.longest()
 	}

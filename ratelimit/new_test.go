@@ -43,7 +43,7 @@ func TestZeroStores(t *testing.T) {
 		if d, err := backend.Take(t.Context(), store.Request{Key: "key", Limits: five.Compiled(), Cost: 1}); err == nil || d.Allowed {
 			t.Errorf("%s: Take: %+v, %v", name, d, err)
 		}
-		if err := backend.Reset(t.Context(), "key", five.Compiled()); err == nil {
+		if err := backend.Reset(t.Context(), store.Request{Key: "key", Limits: five.Compiled()}); err == nil {
 			t.Errorf("%s: Reset returns no error", name)
 		}
 		l := newLimiterOn(t, backend, ratelimit.PerSecond(5), ratelimit.Config{})

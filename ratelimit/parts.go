@@ -106,7 +106,7 @@ func (l *Limiter) ownPolicy(ctx context.Context, key string) (*Policy, error) {
 func (l *Limiter) reset(ctx context.Context, key string, limits []store.Limit) error {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	if err := l.store.Reset(ctx, key, limits); err != nil {
+	if err := l.store.Reset(ctx, store.Request{Key: key, Limits: limits}); err != nil {
 		return store.NewError(err, key)
 	}
 	return nil

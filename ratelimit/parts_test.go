@@ -158,7 +158,7 @@ type failing struct{}
 func (failing) Take(context.Context, store.Request) (store.Decision, error) {
 	return store.Decision{}, errors.New("down")
 }
-func (failing) Reset(context.Context, string, []store.Limit) error { return errors.New("down") }
+func (failing) Reset(context.Context, store.Request) error { return errors.New("down") }
 
 // TestPartsThatAreThrownAway: a limiter that is made for each call leaves nothing behind.
 func TestPartsThatAreThrownAway(t *testing.T) {

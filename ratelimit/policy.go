@@ -103,7 +103,7 @@ func (p *Policy) check() error {
 // fits reports whether every limit has room for n tokens beside the debts of d.
 func (p *Policy) fits(d *store.Decision, n int) bool {
 	for i := range p.limits {
-		if p.limits[i].RetryAfter(d.Debts[i], n) > 0 {
+		if l := &p.limits[i]; l.Remaining(d.Debts[i])-d.Held[i] < l.Tokens(n) || n < 0 {
 			return false
 		}
 	}

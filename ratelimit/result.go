@@ -25,8 +25,40 @@ type Result struct {
 	deciding uint8 // where in the policy the limit is that decides
 	policy   *Policy
 	cost     int
-	wait     time.Duration              // what the store wants a denied caller to wait, if that is longer
-	debts    [store.MaxLimits]gcra.Debt // of the policy's limits, then of those beside
+	wait     time.Duration          // what the store wants a denied caller to wait, if that is longer
+	states   [store.MaxLimits]state // of the policy's limits, then of those beside
+}
+
+// A state is the debt of a bucket and what of it is held, in 16 bytes.
+type state struct {
+	micros     int64
+	frac, held uint32
+}
+
+// stateFrom returns the state of a bucket. More than 2^32 held tokens count as so many.
+func stateFrom(d gcra.Debt, held int) state {
+	return state{d.Micros, d.Frac, uint32(min(uint64(held), math.MaxUint32))}
+}
+
+func (s state) debt() gcra.Debt { return gcra.Debt{Micros: s.micros, Frac: s.frac} }
+
+// remaining returns how many tokens of a limit are neither spent nor held.
+func (s state) remaining(l *store.Limit) int { return max(l.Remaining(s.debt())-int(s.held), 0) }
+
+// retryAfter returns how long a call of cost n must wait. What is held may come back at any
+// time, or be spent: then the wait until the debt alone leaves room is a lower bound.
+func (s state) retryAfter(l *store.Limit, n int) time.Duration {
+	held := int(s.held)
+	if held == 0 {
+		return l.RetryAfter(s.debt(), n)
+	}
+	if held+n <= l.Burst() {
+		n += held
+	}
+	if l.Loan() {
+		return 0
+	}
+	return l.RetryAfter(s.debt(), n)
 }
 
 // A LimitState is what a [Result] says about one limit of the key's policy.
@@ -62,7 +94,7 @@ func (r *Result) Remaining() int {
 	case nil:
 		return 0
 	}
-	return r.policy.limits[r.deciding].Remaining(r.debts[r.deciding])
+	return r.states[r.deciding].remaining(&r.policy.limits[r.deciding])
 }
 
 // RetryAfter returns 0 for a call that was admitted. Otherwise a caller that waits this
@@ -74,7 +106,7 @@ func (r *Result) RetryAfter() time.Duration {
 		return 0
 	}
 	i := int(r.deciding)
-	return max(r.policy.limits[i].RetryAfter(r.debts[i], r.cost), r.wait)
+	return max(r.states[i].retryAfter(&r.policy.limits[i], r.cost), r.wait)
 }
 
 // ResetAfter returns how long the bucket takes to fill up if no call comes, in whole
@@ -83,7 +115,7 @@ func (r *Result) ResetAfter() time.Duration {
 	if r.Len() == 0 {
 		return 0
 	}
-	return r.debts[r.deciding].Duration()
+	return r.states[r.deciding].debt().Duration()
 }
 
 // Cost returns how many tokens were asked for.
@@ -125,9 +157,9 @@ func (r *Result) State(i int) LimitState {
 	}
 	at := r.index(i)
 	l := &r.policy.limits[at]
-	s := stateOf(r.policy.written[at], l, r.debts[at])
+	s := stateOf(r.policy.written[at], l, r.states[at])
 	if r.denied {
-		s.RetryAfter = l.RetryAfter(r.debts[at], r.cost)
+		s.RetryAfter = r.states[at].retryAfter(l, r.cost)
 		s.Violated = s.RetryAfter > 0
 		if i == 0 && s.Violated {
 			s.RetryAfter = max(s.RetryAfter, r.wait)
@@ -137,10 +169,10 @@ func (r *Result) State(i int) LimitState {
 }
 
 // stateOf returns the state of a limit with a debt.
-func stateOf(written Limit, l *store.Limit, d gcra.Debt) LimitState {
-	s := LimitState{Limit: written, Remaining: l.Remaining(d), ResetAfter: d.Duration()}
+func stateOf(written Limit, l *store.Limit, at state) LimitState {
+	s := LimitState{Limit: written, Remaining: at.remaining(l), ResetAfter: at.debt().Duration()}
 	if s.Remaining == 0 {
-		s.NextAfter = l.RetryAfter(d, 1)
+		s.NextAfter = at.retryAfter(l, 1)
 	}
 	return s
 }
@@ -165,9 +197,9 @@ func (r *Result) longest() (at uint8) {
 		l := &r.policy.limits[i]
 		var retry time.Duration
 		if r.denied {
-			retry = l.RetryAfter(r.debts[i], r.cost)
+			retry = r.states[i].retryAfter(l, r.cost)
 		}
-		if remaining := l.Remaining(r.debts[i]); i == 0 || retry > wait || retry == wait && remaining < left {
+		if remaining := r.states[i].remaining(l); i == 0 || retry > wait || retry == wait && remaining < left {
 			at, left, wait = uint8(i), remaining, retry
 		}
 	}
@@ -194,10 +226,10 @@ func (r *Result) ShadowState(i int) (s LimitState, ok bool) {
 	if r.beside&(besideKnown<<i) == 0 {
 		return LimitState{Limit: p.written[0], Undecided: true}, true
 	}
-	debt := r.debts[len(r.policy.limits)+i]
-	s = stateOf(p.written[0], l, debt)
+	at := r.states[len(r.policy.limits)+i]
+	s = stateOf(p.written[0], l, at)
 	if s.Violated = r.beside&(besideDenied<<i) != 0; s.Violated {
-		s.RetryAfter = l.RetryAfter(debt, r.cost)
+		s.RetryAfter = at.retryAfter(l, r.cost)
 	}
 	return s, true
 }

@@ -89,8 +89,8 @@ func (s *faultyStore) Take(ctx context.Context, r store.Request) (store.Decision
 	return s.take(ctx, r)
 }
 
-func (s *faultyStore) Reset(ctx context.Context, key string, limits []store.Limit) error {
-	return s.reset(ctx, key, limits)
+func (s *faultyStore) Reset(ctx context.Context, r store.Request) error {
+	return s.reset(ctx, r.Key, r.Limits)
 }
 
 // hang waits for its context to end, as a store behind a dead network does.

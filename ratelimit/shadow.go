@@ -112,7 +112,7 @@ func (l *Limiter) watchOne(ctx context.Context, key string, charge, i int, p *Po
 		return
 	}
 	r.beside |= besideKnown << i
-	r.debts[len(r.policy.limits)+i] = d.Debts[0]
+	r.states[len(r.policy.limits)+i] = stateFrom(d.Debts[0], d.Held[0])
 	if !d.Allowed || charge < r.cost && !p.fits(&d, r.cost) {
 		r.beside |= besideDenied << i
 	}

@@ -21,9 +21,14 @@ type Decision struct {
 	// RetryAfter is how long a denied caller must wait where that is longer than the debts
 	// say, as for a share of a limit. It is 0 in most stores.
 	RetryAfter time.Duration
+	// Granted is how many tokens an admitted call got if [Request.Least] is set.
+	Granted int
 	// Debts are the debts of the request's limits, in its order: with the cost if it was
-	// charged, as they were found if not.
+	// spent, as they were found if not.
 	Debts [MaxLimits]gcra.Debt
+	// Held is how many tokens of each bucket are held, what this call holds among them. They
+	// take room beside the debt.
+	Held [MaxLimits]int
 }
 
 // A Source is what a decision is based on.

@@ -51,14 +51,54 @@ func (g guarded) Take(ctx context.Context, r Request) (d Decision, err error) {
 
 var errLimits = errors.New("a request must have 1 to 4 limits")
 
-func (g guarded) Reset(ctx context.Context, key string, limits []Limit) (err error) {
-	if p := Try(func() { err = g.store.Reset(ctx, key, limits) }); p != nil {
+func (g guarded) Reset(ctx context.Context, r Request) (err error) {
+	if p := Try(func() { err = g.store.Reset(ctx, r) }); p != nil {
 		return &Error{Class: ClassPanic, Err: p}
 	}
 	if err != nil {
-		return NewError(err, key)
+		return NewError(err, r.Key)
 	}
 	return nil
+}
+
+// Settle implements [Holder].
+func (g guarded) Settle(ctx context.Context, all []Settlement) {
+	holder, ok := g.store.(Holder)
+	if !ok {
+		for i := range all {
+			all[i].Err = &Error{Class: ClassOther, Err: errNoHolder, NotCharged: true}
+		}
+		return
+	}
+	if p := Try(func() { holder.Settle(ctx, all) }); p != nil {
+		for i := range all {
+			all[i].Err = &Error{Class: ClassPanic, Err: p}
+		}
+	}
+	for i := range all {
+		if s := &all[i]; s.Err != nil {
+			s.Err = NewError(s.Err, s.Key)
+		} else if !s.possible() {
+			s.Err = &Error{Class: ClassWrong, Err: errors.New("it settled with debts that the limits cannot have")}
+		}
+	}
+}
+
+// Holds implements [Holder].
+func (g guarded) Holds() bool { return CanHold(g.store) }
+
+var errNoHolder = errors.New("the store cannot hold tokens")
+
+// possible reports whether the limits can have the debts that s reports: at most twice their
+// capacity.
+func (s *Settlement) possible() bool {
+	for i := range s.Limits {
+		l, debt := &s.Limits[i], s.Debts[i]
+		if debt.Micros < 0 || debt.Frac >= l.Denominator() || l.Add(l.Capacity(), l.Capacity()).Less(debt) {
+			return false
+		}
+	}
+	return s.Lost >= 0
 }
 
 // possible reports whether d can be the answer to r: its debts are ones that the limits
@@ -66,16 +106,26 @@ func (g guarded) Reset(ctx context.Context, key string, limits []Limit) (err err
 // at least one.
 func (d *Decision) possible(r *Request) bool {
 	denying := 0
+	cost, holds := r.Cost, r.Hold != nil
+	if r.Least > 0 && d.Allowed {
+		if cost = d.Granted; cost < r.Least || cost > max(r.Cost, r.Least) {
+			return false
+		}
+	} else if r.Least > 0 {
+		cost = r.Least
+	}
 	for i := range r.Limits {
-		l, debt := &r.Limits[i], d.Debts[i]
-		if debt.Micros < 0 || debt.Frac >= l.Denominator() || !l.Fits(debt) {
+		l, debt, held := &r.Limits[i], d.Debts[i], d.Held[i]
+		if debt.Micros < 0 || debt.Frac >= l.Denominator() || l.Add(l.Capacity(), l.Capacity()).Less(debt) || held < 0 {
 			return false
 		}
-		cost, ok := l.Cost(r.Cost)
-		if d.Allowed && (!ok || debt.Less(cost)) {
+		n := l.Tokens(cost)
+		price, ok := l.Cost(n)
+		spends := !l.Loan() && (!holds || r.Hold.Spend)
+		if d.Allowed && (!ok || !l.Fits(debt) || spends && debt.Less(price) || !spends && held < n) {
 			return false
 		}
-		if !ok || !l.Fits(l.Add(debt, cost)) {
+		if !ok || l.Remaining(debt)-held < n {
 			denying++
 		}
 	}

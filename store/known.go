@@ -6,9 +6,10 @@ import "github.com/keyrate/keyrate/ratelimit/gcra"
 // request, in its order.
 type Knowledge [MaxLimits]Known
 
-// Known is a lower bound of one bucket's debt, from an earlier answer. The store decides
-// by the larger of its own debt and min(Debt, TAT - now): see [gcra.Rate.Merge]. The zero
-// Known knows nothing.
+// Known is a lower bound of one bucket's debt, from an earlier answer to a request with the
+// same rate and period. The store decides by the larger of its own debt and
+// min(Debt, TAT - now): see [gcra.Rate.Merge]. It ignores what is known if the bucket owes
+// something that was spent under another rate or period. The zero Known knows nothing.
 //
 // Both are needed. Debt ages on the caller's clock from the moment its request went out,
 // so a slow answer makes it too large by the trip. TAT is exact, but means nothing to a

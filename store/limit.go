@@ -36,6 +36,14 @@ func NewLimit(name string, r gcra.Rate) (Limit, error) {
 // NameHash returns a hash of the limit's name, the same as long as the program runs.
 func (l *Limit) NameHash() uint64 { return l.hash }
 
+// Tokens returns how many tokens a call of cost n takes of l: n or, of a loan, 1 at most.
+func (l *Limit) Tokens(n int) int {
+	if l.Loan() {
+		return min(n, 1)
+	}
+	return n
+}
+
 // String describes l for messages.
 func (l Limit) String() string {
 	num, den := l.Interval()

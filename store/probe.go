@@ -71,7 +71,7 @@ func Probe(ctx context.Context, s Store, key string, timeout time.Duration) erro
 	}
 	resetCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := s.Reset(resetCtx, key, probe); err != nil {
+	if err := s.Reset(resetCtx, Request{Key: key, Limits: probe}); err != nil {
 		return err
 	}
 	third, err := step(0)

@@ -46,8 +46,8 @@ func (s *faultyStore) Take(ctx context.Context, r store.Request) (store.Decision
 	return s.take(ctx, r)
 }
 
-func (s *faultyStore) Reset(ctx context.Context, key string, limits []store.Limit) error {
-	return s.reset(ctx, key, limits)
+func (s *faultyStore) Reset(ctx context.Context, r store.Request) error {
+	return s.reset(ctx, r.Key, r.Limits)
 }
 
 func hang(ctx context.Context, _ store.Request) (store.Decision, error) {
@@ -201,7 +201,7 @@ func TestProbeUsesKeysOfItsOwn(t *testing.T) {
 			t.Errorf("asked to reset with a deadline: %v", ok)
 		}
 		keys = append(keys, key)
-		return s.Store.Reset(ctx, key, p)
+		return s.Store.Reset(ctx, store.Request{Key: key, Limits: p})
 	}
 	for range 2 {
 		if err := store.Probe(t.Context(), s, "", time.Second); err != nil {

@@ -12,15 +12,17 @@ import (
 type Store interface {
 	// Take decides one call. If every limit admits it, Take charges the cost to all of
 	// them; otherwise it charges none. A cost of 0 charges nothing and only reads. A
-	// denial also stores a debt that was clamped to the capacity.
+	// denial also stores a debt that was clamped to the capacity or rescaled: see
+	// [gcra.Rate.DebtAt].
 	//
 	// An error means that nothing was decided. The call may have been charged then, but
 	// at most once.
 	Take(ctx context.Context, r Request) (Decision, error)
 
-	// Reset fills the key's buckets of these limits. It overrides everything that callers
-	// of Take know of their debts from before.
-	Reset(ctx context.Context, key string, limits []Limit) error
+	// Reset fills the key's buckets of the limits of r, which has no other fields set than
+	// Key and Limits. It overrides everything that callers of Take know of their debts from
+	// before, and voids what is held.
+	Reset(ctx context.Context, r Request) error
 }
 
 // DefaultTimeout is how long a decision may take unless a configuration says otherwise.
@@ -37,14 +39,30 @@ type Request struct {
 	// other number the store returns an error.
 	Limits []Limit
 	// Cost is the call's price in tokens. A cost below 0 or above a limit's burst is
-	// denied.
+	// denied, unless Least is set.
 	Cost int
+	// Least, if not 0, admits the call also if fewer tokens than Cost are there, but at
+	// least so many: then it takes all that are there, see [Decision.Granted].
+	Least int
+	// Hold, if not nil, makes the call hold the cost instead of spending it, and takes the
+	// names of what is held. It needs a [Holder]. The store must not keep the pointer.
+	Hold *Hold
 	// Timeout is how long the caller waits. A store that waits for something must end
 	// within it, or within its context's deadline; see [SelfTimed].
 	Timeout time.Duration
 	// Known, if not nil, is what the caller knows of the key's buckets. The store must
 	// not keep the pointer.
 	Known *Knowledge
+}
+
+// A Hold is what one call holds: see package gcra for what becomes of it.
+type Hold struct {
+	// Spend makes the call spend the cost under limits of a rate all the same. It then holds
+	// its tokens of loans alone: see [gcra.NewLoan].
+	Spend bool
+	// Names are set by the store: the name of what is held in the bucket of each limit of the
+	// request, in its order, or 0 if nothing is.
+	Names [MaxLimits]int64
 }
 
 // Partitioned is implemented by a [Store] that keeps its buckets on several servers,
@@ -67,8 +85,8 @@ type SelfTimed interface {
 // with an answer that fits into registers, where moving a [Decision] would be a fifth of
 // the time.
 type SingleTaker interface {
-	// TakeOne is Take for the single limit l with nothing known.
-	TakeOne(key string, l *Limit, cost int) (d gcra.Debt, allowed bool)
+	// TakeOne is Take for the single limit l with nothing known and nothing to hold.
+	TakeOne(key string, l *Limit, cost int) (d gcra.Debt, held int, allowed bool)
 	// Self returns the receiver. A type that embeds the store and has its own Take is
 	// recognized by it; its TakeOne is not called.
 	Self() Store

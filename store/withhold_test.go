@@ -28,7 +28,7 @@ func TestWithholdForAnotherKey(t *testing.T) {
 type answering struct{ d store.Decision }
 
 func (a answering) Take(context.Context, store.Request) (store.Decision, error) { return a.d, nil }
-func (answering) Reset(context.Context, string, []store.Limit) error            { return nil }
+func (answering) Reset(context.Context, store.Request) error                    { return nil }
 
 // TestGuardRejects what no correct store answers, and requests that no store decides.
 func TestGuardRejects(t *testing.T) {

@@ -144,7 +144,7 @@ var errDown = errors.New("down")
 func (d down) Take(context.Context, store.Request) (store.Decision, error) {
 	return store.Decision{}, d.fail()
 }
-func (d down) Reset(context.Context, string, []store.Limit) error { return d.fail() }
+func (d down) Reset(context.Context, store.Request) error { return d.fail() }
 
 func (d down) fail() error {
 	if d.panics {

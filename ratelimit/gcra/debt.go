@@ -25,11 +25,17 @@ func (d Debt) Duration() time.Duration {
 }
 
 // A TAT is the state of a bucket as a store keeps it: the instant, on the store's own
-// clock, at which the bucket will be full again. It carries its denominator, so that it
-// keeps its meaning when the limit changes. The zero TAT is not an instant: it stands
-// for a bucket of which nothing is known.
+// clock, at which the bucket will be full again. It carries the interval T of the rate that
+// it was made with, Num/Den microseconds in lowest terms, so that it keeps its meaning when
+// the limit changes. If Num is 0, that rate is not known: then the time until the bucket is
+// full stays. The zero TAT is not an instant: it stands for a bucket of which nothing is
+// known.
 type TAT struct {
 	Micros int64
-	Frac   uint32
+	Frac   uint32 // parts of 1/Den microseconds
 	Den    uint32
+	Num    uint64
 }
+
+// fullAt returns the first whole microsecond at which the bucket is full.
+func (t TAT) fullAt() int64 { return t.Micros + int64(min(t.Frac, 1)) }

@@ -17,6 +17,8 @@ const (
 	// MaxRefill is the longest time in which an empty bucket may fill up, that is
 	// burst * period / rate: ten years of 365 days.
 	MaxRefill = 10 * 365 * 24 * time.Hour
+	// MaxBurst is the largest burst: what a number in JSON and in a Redis script can hold.
+	MaxBurst = 1 << 52
 )
 
 // A Rate is a token bucket's rate and burst, compiled to integers. It holds no state: it
@@ -25,6 +27,7 @@ const (
 type Rate struct {
 	num      uint64 // T = num/den microseconds
 	den      uint32
+	index    uint32 // of T: see Index
 	burst    int
 	one      Debt // T
 	capacity Debt // burst*T
@@ -32,16 +35,16 @@ type Rate struct {
 
 // NewRate compiles a bucket that holds burst tokens, of which rate come back in every
 // period. It returns an error if rate is not from 1 to [MaxRate], if period is not a
-// whole number of microseconds or less than one, if burst is below 1, or if
-// burst * period / rate is above [MaxRefill].
+// whole number of microseconds, less than one or more than [MaxRefill], if burst is not from
+// 1 to [MaxBurst], or if burst * period / rate is above [MaxRefill].
 func NewRate(rate int, period time.Duration, burst int) (Rate, error) {
 	switch {
 	case rate < 1 || int64(rate) > MaxRate: // an int may have 32 bits
 		return Rate{}, fmt.Errorf("gcra: rate %d must be from 1 to %d", rate, int64(MaxRate))
-	case period < time.Microsecond || period%time.Microsecond != 0:
-		return Rate{}, fmt.Errorf("gcra: period %v must be a whole number of microseconds, at least 1µs", period)
-	case burst < 1:
-		return Rate{}, fmt.Errorf("gcra: burst %d must be at least 1", burst)
+	case period < time.Microsecond || period%time.Microsecond != 0 || period > MaxRefill:
+		return Rate{}, fmt.Errorf("gcra: period %v must be a whole number of microseconds, from 1µs to %v", period, MaxRefill)
+	case burst < 1 || int64(burst) > MaxBurst:
+		return Rate{}, fmt.Errorf("gcra: burst %d must be from 1 to %d", burst, int64(MaxBurst))
 	}
 	micros, n := uint64(period/time.Microsecond), uint64(rate)
 	g := gcd(micros, n)
@@ -52,8 +55,21 @@ func NewRate(rate int, period time.Duration, burst int) (Rate, error) {
 	return compiled(num, den, burst), nil
 }
 
+// NewLoan compiles a bucket of n tokens that are only lent, as a limit on concurrent calls
+// has: a call holds one and gives it back, and nothing is ever spent. It is the rate whose
+// tokens come back at once, with T = 0. It returns an error if n is not from 1 to [MaxBurst].
+func NewLoan(n int) (Rate, error) {
+	if n < 1 || int64(n) > MaxBurst {
+		return Rate{}, fmt.Errorf("gcra: %d must be from 1 to %d", n, int64(MaxBurst))
+	}
+	return compiled(0, 1, n), nil
+}
+
+// Loan reports whether r was made by [NewLoan].
+func (r *Rate) Loan() bool { return r.num == 0 && r.burst > 0 }
+
 func compiled(num uint64, den uint32, burst int) Rate {
-	r := Rate{num: num, den: den, burst: burst}
+	r := Rate{num: num, den: den, index: indexOf(interval{num, den}), burst: burst}
 	r.one, r.capacity = r.times(1), r.times(burst)
 	return r
 }
@@ -73,6 +89,9 @@ func (r *Rate) Share(n int) Rate {
 		return *r
 	}
 	burst := max(1, r.burst/n)
+	if r.Loan() {
+		return compiled(0, 1, burst)
+	}
 	g := gcd(uint64(n), uint64(r.den))
 	over, num := bits.Mul64(r.num, uint64(n)/g)
 	den := r.den / uint32(g)
@@ -107,30 +126,61 @@ func (r *Rate) Cost(n int) (Debt, bool) {
 	return r.times(n), true
 }
 
-// DebtAt returns the debt at the instant now of a bucket that will be full at t.
-// A fraction of another denominator is rounded up to a microsecond. A debt above
-// the capacity, which a clock set back or a limit that was raised leave behind,
-// is clamped to it; then the caller must store the clamped value, whatever the
-// decision is, since a clamp that is not stored clamps again for ever.
-func (r *Rate) DebtAt(t TAT, now int64) (d Debt, clamped bool) {
+// DebtAt returns the debt at the instant now of a bucket that will be full at t. A TAT of
+// another interval is rescaled; if its interval is not known, a fraction of another
+// denominator is rounded up to a microsecond. A debt above the capacity, which a clock set
+// back or a limit that was lowered leave behind, is clamped to it. If stale is true, the debt
+// was rescaled or clamped: then the caller must store it, whatever the decision is, since
+// otherwise it would be so again from a TAT that drains at the former rate.
+func (r *Rate) DebtAt(t TAT, now int64) (d Debt, stale bool) {
 	if t.Micros < now {
 		return Debt{}, false
 	}
 	d = Debt{Micros: t.Micros - now, Frac: t.Frac}
-	if t.Den != r.den && t.Frac != 0 {
-		d.Micros++
-		d.Frac = 0
+	if t.Den != r.den || t.Num != r.num {
+		d, stale = r.converted(d, t)
 	}
+	if r.capacity.Less(d) {
+		return r.capacity, true
+	}
+	return d, stale
+}
+
+// DebtIn is DebtAt for a TAT of the same interval, frac parts of a microsecond after micros
+// microseconds from now.
+func (r *Rate) DebtIn(micros int64, frac uint32) (d Debt, stale bool) {
+	if micros < 0 {
+		return Debt{}, false
+	}
+	d = Debt{Micros: micros, Frac: frac}
 	if r.capacity.Less(d) {
 		return r.capacity, true
 	}
 	return d, false
 }
 
+// converted returns a debt of another interval as one of r.
+func (r *Rate) converted(d Debt, t TAT) (_ Debt, stale bool) {
+	if t.Num != 0 {
+		return r.Rescale(d, t.Num, t.Den), d != Debt{}
+	}
+	if t.Den != r.den && d.Frac != 0 {
+		return Debt{Micros: d.Micros + 1}, false
+	}
+	return d, false
+}
+
+// Same reports whether the interval of t is that of r, or is not known.
+func (r *Rate) Same(t TAT) bool { return t.Num == r.num && t.Den == r.den || t.Num == 0 }
+
 // Merge returns the larger of two debts at the instant now: d, which the store found, and
-// what the caller knows of the bucket. That is known or, if seen is not the zero TAT and
-// makes less, the debt of seen; it is clamped to the capacity.
+// what the caller knows of the bucket under the same rate. That is known or, if seen is not
+// the zero TAT and makes less, the debt of seen; it is clamped to the capacity. It is nothing
+// if seen is of another interval.
 func (r *Rate) Merge(d, known Debt, seen TAT, now int64) Debt {
+	if !r.Same(seen) {
+		return d
+	}
 	switch {
 	case r.capacity.Less(known):
 		known = r.capacity
@@ -167,7 +217,7 @@ func (r *Rate) Fits(d Debt) bool { return !r.capacity.Less(d) }
 
 // TATAt returns the instant at which a bucket with the debt d at now is full.
 func (r *Rate) TATAt(d Debt, now int64) TAT {
-	return TAT{Micros: now + d.Micros, Frac: d.Frac, Den: r.den}
+	return TAT{Micros: now + d.Micros, Frac: d.Frac, Den: r.den, Num: r.num}
 }
 
 // Remaining returns how many tokens a bucket with the debt d holds, rounded down. A debt
@@ -178,6 +228,8 @@ func (r *Rate) Remaining(d Debt) int {
 		return r.burst
 	case r.capacity.Less(d):
 		return 0
+	case r.num == 0:
+		return r.burst
 	}
 	room := r.sub(r.capacity, d)
 	hi, lo := bits.Mul64(uint64(room.Micros), uint64(r.den))
@@ -211,7 +263,7 @@ func (r *Rate) sub(d, e Debt) Debt {
 	return d
 }
 
-// times returns n*T for 0 <= n <= Burst: at most MaxRefill, so the quotient fits.
+// times returns n*T for 0 <= n <= 2*Burst: at most 2*MaxRefill, so the quotient fits.
 func (r *Rate) times(n int) Debt {
 	hi, lo := bits.Mul64(uint64(n), r.num)
 	micros, frac := bits.Div64(hi, lo, uint64(r.den))

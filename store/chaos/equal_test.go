@@ -135,7 +135,7 @@ func rehearse(t *testing.T, seed uint64, number int64, steps int) []rehearsed {
 			now := state(t, backend, &step)
 			resets.saw(&step)
 			if step.Reset {
-				if err := backend.Reset(t.Context(), step.Request.Key, step.Request.Limits); err != nil {
+				if err := backend.Reset(t.Context(), store.Request{Key: step.Request.Key, Limits: step.Request.Limits}); err != nil {
 					t.Error(err)
 				}
 				s.want = now
@@ -170,7 +170,7 @@ func (s *rehearsed) on(ctx context.Context, backend store.Store) (store.Decision
 	if s.Reset {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		return store.Decision{}, backend.Reset(ctx, s.Request.Key, s.Request.Limits)
+		return store.Decision{}, backend.Reset(ctx, store.Request{Key: s.Request.Key, Limits: s.Request.Limits})
 	}
 	r := s.Request
 	r.Timeout = patience

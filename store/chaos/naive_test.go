@@ -39,8 +39,8 @@ func (s readThenWrite) Take(ctx context.Context, r store.Request) (d store.Decis
 	return d, s.client.Set(ctx, "naive:"+r.Key, b.TATAt(after, d.Now).Micros, after.Duration()+time.Second).Err()
 }
 
-func (s readThenWrite) Reset(ctx context.Context, key string, _ []store.Limit) error {
-	return s.client.Del(ctx, "naive:"+key).Err()
+func (s readThenWrite) Reset(ctx context.Context, r store.Request) error {
+	return s.client.Del(ctx, "naive:"+r.Key).Err()
 }
 
 // retrying calls again without an answer, although the call may have been charged.
@@ -85,8 +85,8 @@ func (s clientClock) Take(ctx context.Context, r store.Request) (d store.Decisio
 	return d, err
 }
 
-func (s clientClock) Reset(ctx context.Context, key string, _ []store.Limit) error {
-	return s.client.Del(ctx, "naive:"+key).Err()
+func (s clientClock) Reset(ctx context.Context, r store.Request) error {
+	return s.client.Del(ctx, "naive:"+r.Key).Err()
 }
 
 // admitsAll and deniesAll do not decide at all.
@@ -96,7 +96,7 @@ func (admitsAll) Take(context.Context, store.Request) (store.Decision, error) {
 	return store.Decision{Allowed: true, Now: time.Now().UnixMicro()}, nil
 }
 
-func (admitsAll) Reset(context.Context, string, []store.Limit) error { return nil }
+func (admitsAll) Reset(context.Context, store.Request) error { return nil }
 
 type deniesAll struct{}
 
@@ -104,4 +104,4 @@ func (deniesAll) Take(_ context.Context, r store.Request) (store.Decision, error
 	return store.Decision{Now: time.Now().UnixMicro(), Debts: [store.MaxLimits]gcra.Debt{r.Limits[0].Capacity()}}, nil
 }
 
-func (deniesAll) Reset(context.Context, string, []store.Limit) error { return nil }
+func (deniesAll) Reset(context.Context, store.Request) error { return nil }

@@ -179,7 +179,7 @@ func TestLatestResetWins(t *testing.T) {
 		s.clock = func() int64 { return now.Add(1) }
 		together(8, func(i int) {
 			for range 20 {
-				_ = s.Reset(t.Context(), strconv.Itoa(i), hourly)
+				_ = s.Reset(t.Context(), store.Request{Key: strconv.Itoa(i), Limits: hourly})
 			}
 		})
 		if got := s.resetAt.Load(); got != now.Load() {

@@ -30,7 +30,7 @@ func (m *manual) take(key string, p []store.Limit, cost int) store.Decision {
 }
 
 func (m *manual) reset(key string, p []store.Limit) {
-	_ = m.Reset(context.Background(), key, p)
+	_ = m.Reset(context.Background(), store.Request{Key: key, Limits: p})
 }
 
 // sweepAll drops all full buckets.

@@ -80,6 +80,7 @@ func (s *Store) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("*memstore.S
 
 var (
 	errLimits = errors.New("memstore: a request must have 1 to 4 limits; is its policy ratelimit.Unlimited?")
+	errNoHold = errors.New("memstore: the request has a limit on concurrent calls, whose slot can only be held; set Request.Hold")
 	errZero   = errors.New("memstore: this is the zero Store; make one with memstore.New")
 )
 
@@ -96,12 +97,11 @@ func (s *Store) usable(p []store.Limit) error {
 
 // Reset implements [store.Store]. Its errors are those of Take. A key that had
 // to share an overflow bucket gets one of its own if there is room by now.
-func (s *Store) Reset(_ context.Context, key string, p []store.Limit) error {
-	if err := s.usable(p); err != nil {
+func (s *Store) Reset(_ context.Context, r store.Request) error {
+	if err := s.usable(r.Limits); err != nil {
 		return err
 	}
-	n := len(p)
-	hash := s.hash(key)
+	hash := s.hash(r.Key)
 	shard := s.shard(hash)
 	now := s.now()
 	shard.mu.Lock()
@@ -113,14 +113,15 @@ func (s *Store) Reset(_ context.Context, key string, p []store.Limit) error {
 	// At first each bucket keeps a debt of a microsecond: a full one would give its
 	// slot away to the next.
 	for _, debt := range []gcra.Debt{{Micros: 1}, {}} {
-		for i := range n {
-			b := &p[i]
+		for i := range r.Limits {
+			b := &r.Limits[i]
 			id := hash.id(b)
 			tat := b.TATAt(debt, now)
-			if slot := shard.find(id); slot != nil {
-				shard.set(slot, tat, false)
+			slot := shard.find(id)
+			if slot != nil {
+				shard.set(slot, tat, b.Index(), false)
 			} else if s.overflow.owes(now) {
-				s.insert(shard, id, tat, false, now)
+				s.insert(shard, id, tat, b.Index(), false, now)
 			}
 		}
 	}

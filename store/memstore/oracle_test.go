@@ -128,7 +128,7 @@ func followExactly(random *rand.Rand, history func(storetest.HistoryConfig) *sto
 		if step.Reset {
 			taken.steps++
 			s.reset(step.Request.Key, step.Request.Limits)
-			m.Reset(latest, step.Request.Key, step.Request.Limits)
+			m.Reset(latest, store.Request{Key: step.Request.Key, Limits: step.Request.Limits})
 			continue
 		}
 		got, err := s.Take(nil, step.Request) //nolint:staticcheck // the store must not heed it
@@ -196,7 +196,7 @@ func followOverflow(random *rand.Rand, history func(storetest.HistoryConfig) *st
 		if step.Reset {
 			taken.steps++
 			s.reset(r.Key, r.Limits)
-			m.Reset(latest, r.Key, r.Limits)
+			m.Reset(latest, store.Request{Key: r.Key, Limits: r.Limits})
 			continue
 		}
 		want := m.Peek(latest, r)

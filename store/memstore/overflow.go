@@ -53,7 +53,7 @@ func (o *overflow) charge(b *store.Limit, id id, n int, after gcra.Debt, now int
 	defer o.mu.Unlock()
 	tat := o.bucket(b, id)
 	if tat.Micros < now {
-		*tat = b.TATAt(gcra.Debt{}, now)
+		*tat = gcra.TAT{Micros: now, Den: b.Denominator()}
 	}
 	if tat.Den != b.Denominator() && tat.Frac != 0 {
 		tat.Micros++
@@ -64,7 +64,7 @@ func (o *overflow) charge(b *store.Limit, id id, n int, after gcra.Debt, now int
 	if debt.Less(after) {
 		debt = after
 	}
-	*tat = b.TATAt(debt, now)
+	*tat = gcra.TAT{Micros: now + debt.Micros, Frac: debt.Frac, Den: b.Denominator()} // of no interval: limits share it
 	o.until.Store(max(o.until.Load(), tat.Micros+1))
 }
 

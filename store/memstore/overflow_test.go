@@ -295,7 +295,7 @@ func TestOverflowReset(t *testing.T) {
 	g.take("newcomer", hourly, 2)
 	g.advance(time.Second)
 	g.reset("newcomer", hourly)
-	g.model.Reset(g.now, "newcomer", hourly)
+	g.model.Reset(g.now, store.Request{Key: "newcomer", Limits: hourly})
 	if d := g.take("newcomer", hourly, 2); !d.Allowed || d.Overflow {
 		t.Fatalf("after the reset the newcomer was answered %+v; want it admitted by a bucket of its own", d)
 	}
@@ -318,7 +318,7 @@ func TestOverflowResetOfSeveral(t *testing.T) {
 	}
 	g.advance(time.Second)
 	g.reset("newcomer", four)
-	g.model.Reset(g.now, "newcomer", four)
+	g.model.Reset(g.now, store.Request{Key: "newcomer", Limits: four})
 	if d := g.take("newcomer", four, 1); !d.Allowed || d.Overflow {
 		t.Fatalf("after the reset the newcomer was answered %+v; want it admitted by buckets of its own", d)
 	}

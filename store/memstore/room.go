@@ -30,7 +30,7 @@ const shrinkAbove = 256
 // insert stores a bucket that the shard does not have. It returns false if there
 // is no room: then MaxKeys other buckets are in debt. Slots found before
 // may have moved.
-func (s *Store) insert(sh *shard, id id, tat gcra.TAT, shared bool, now int64) bool {
+func (s *Store) insert(sh *shard, id id, tat gcra.TAT, index uint32, shared bool, now int64) bool {
 	if sh.crowded() {
 		s.room.used.Add(-int64(sh.sweep(now)))
 		if sh.used*8 >= len(sh.slots)*5 || sh.used*8 < len(sh.slots) && len(sh.slots) > shrinkAbove {
@@ -47,8 +47,9 @@ func (s *Store) insert(sh *shard, id id, tat gcra.TAT, shared bool, now int64) b
 		}
 		sh.used++
 	}
+	sh.drop(slot)
 	slot.id = id
-	sh.set(slot, tat, shared)
+	sh.set(slot, tat, index, shared)
 	return true
 }
 

@@ -17,6 +17,9 @@ type shard struct {
 	bits     uint  // of a hash that chose the shard
 	latest   int64 // the latest instant that was seen here
 	earliest int64 // no bucket is full before; a lower bound
+
+	wholes []gcra.Bucket // those that are more than a TAT
+	free   []uint32      // where in wholes there is none
 }
 
 // advance returns the instant of a decision: now, but never before an earlier
@@ -66,9 +69,10 @@ func (sh *shard) place(id id, now int64) *slot {
 	}
 }
 
-// set writes a bucket into its slot.
-func (sh *shard) set(slot *slot, tat gcra.TAT, shared bool) {
-	slot.set(tat, shared)
+// set writes a bucket that is a TAT into its slot.
+func (sh *shard) set(slot *slot, tat gcra.TAT, index uint32, shared bool) {
+	sh.drop(slot)
+	slot.set(tat, index, shared)
 	sh.earliest = min(sh.earliest, slot.fullAt())
 }
 
@@ -100,6 +104,7 @@ func (sh *shard) sweep(now int64) int {
 // be found (Knuth, The Art of Computer Programming, volume 3, 6.4, algorithm R).
 func (sh *shard) remove(hole int) {
 	n := len(sh.slots)
+	sh.drop(&sh.slots[hole])
 	for at := hole; ; {
 		if at++; at == n {
 			at = 0

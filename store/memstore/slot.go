@@ -16,32 +16,46 @@ func (hash id) id(b *store.Limit) id { return id{hash.key, hash.limit ^ b.NameHa
 // to a cache line.
 type slot struct {
 	id     id
-	micros int64 // the TAT
-	frac   uint32
-	den    uint32 // 0: the slot is empty
+	micros int64  // the TAT; of a bucket that is kept whole, when it is full
+	frac   uint32 // of a bucket that is kept whole, where in shard.wholes it is
+	kind   uint32 // 0: the slot is empty
 }
 
-// sharedBit marks, in frac, which is below 2^31, a debt that includes that of an
-// overflow bucket.
-const sharedBit = 1 << 31
+const (
+	// sharedBit marks, in frac, which is below 2^31, a debt that includes that of an
+	// overflow bucket.
+	sharedBit = 1 << 31
 
-func (s *slot) tat() gcra.TAT {
-	return gcra.TAT{Micros: s.micros, Frac: s.frac &^ sharedBit, Den: s.den}
+	// The bits of kind above the index of the interval: see [gcra.Rate.Index].
+	usedBit  = 1 << 16
+	wholeBit = 1 << 17 // the bucket is more than a TAT: see whole
+	indexOf  = usedBit - 1
+)
+
+func (s *slot) tat() gcra.TAT { return gcra.TATOf(s.micros, s.frac&^sharedBit, s.kind&indexOf) }
+
+// of reports whether the bucket is a TAT that was made under the interval of l, or full.
+func (s *slot) of(l *store.Limit, now int64) bool {
+	return s.kind == usedBit|l.Index() && l.Index() != 0 || s.kind&wholeBit == 0 && s.fullAt() <= now
 }
 
-func (s *slot) set(t gcra.TAT, shared bool) {
-	s.micros, s.frac, s.den = t.Micros, t.Frac, t.Den
+func (s *slot) set(t gcra.TAT, index uint32, shared bool) {
+	s.micros, s.frac, s.kind = t.Micros, t.Frac, usedBit|index
+	if index == 0 && s.frac > 0 { // it could not be read without its denominator
+		s.micros, s.frac = s.micros+1, 0
+	}
 	if shared {
 		s.frac |= sharedBit
 	}
 }
 
-func (s *slot) empty() bool  { return s.den == 0 }
-func (s *slot) shared() bool { return s.frac&sharedBit != 0 }
+func (s *slot) empty() bool   { return s.kind == 0 }
+func (s *slot) isWhole() bool { return s.kind&wholeBit != 0 }
+func (s *slot) shared() bool  { return s.frac&sharedBit != 0 }
 
 // fullAt returns the first whole microsecond at which the bucket is full.
 func (s *slot) fullAt() int64 {
-	if s.frac&^sharedBit != 0 {
+	if s.frac&^sharedBit != 0 && !s.isWhole() {
 		return s.micros + 1
 	}
 	return s.micros

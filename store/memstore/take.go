@@ -7,9 +7,9 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// Take implements [store.Store]. It returns an error only for a request without limits and
-// for the zero Store. It heeds neither context nor timeout: a caller that gave up is still
-// charged.
+// Take implements [store.Store]. It returns an error only for a request without limits, for
+// one that needs a Hold and has none, and for the zero Store. It heeds neither context nor
+// timeout: a caller that gave up is still charged.
 func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err error) {
 	if err := s.usable(r.Limits); err != nil {
 		return d, err
@@ -24,11 +24,16 @@ func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err 
 	for i := range buckets {
 		b := &buckets[i]
 		b.limit, b.id = &r.Limits[i], hash.id(&r.Limits[i])
+		if b.slot = shard.find(b.id); r.Hold != nil || r.Least != 0 || !b.plain(d.Now) {
+			err = s.takeParts(shard, hash, &r, &d)
+			shard.mu.Unlock()
+			return d, err
+		}
 		var known *store.Known
 		if r.Known != nil {
 			known = &r.Known[i]
 		}
-		d.Allowed = s.read(shard, b, known, r.Cost, d.Now) && d.Allowed
+		d.Allowed = s.read(b, known, r.Cost, d.Now) && d.Allowed
 		d.Overflow = d.Overflow || b.shared
 	}
 	missing := 0
@@ -52,18 +57,33 @@ func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err 
 	return d, nil
 }
 
-// TakeOne implements [store.SingleTaker].
-func (s *Store) TakeOne(key string, l *store.Limit, n int) (debt gcra.Debt, allowed bool) {
+// takeParts is takeWhole for the limits of a request.
+func (s *Store) takeParts(shard *shard, hash id, r *store.Request, d *store.Decision) error {
+	var parts [store.MaxLimits]part
+	for i := range r.Limits {
+		parts[i].limit = &r.Limits[i]
+	}
+	return s.takeWhole(shard, hash, parts[:len(r.Limits)], r, d)
+}
+
+// TakeOne implements [store.SingleTaker]. Nothing can be taken of a loan.
+func (s *Store) TakeOne(key string, l *store.Limit, n int) (debt gcra.Debt, held int, allowed bool) {
 	hash := s.hash(key)
 	shard := s.shard(hash)
 	now := s.now()
 	shard.mu.Lock()
 	now = shard.advance(now)
 	b := bucket{limit: l, id: hash.id(l)}
-	allowed = s.read(shard, &b, nil, n, now)
+	if b.slot = shard.find(b.id); !b.plain(now) {
+		d := store.Decision{Now: now}
+		_ = s.takeWhole(shard, hash, []part{{limit: l}}, &store.Request{Cost: n}, &d)
+		shard.mu.Unlock()
+		return d.Debts[0], d.Held[0], d.Allowed
+	}
+	allowed = s.read(&b, nil, n, now)
 	s.settle(shard, &b, allowed, n, now)
 	shard.mu.Unlock()
-	return b.debt, allowed
+	return b.debt, 0, allowed
 }
 
 // Self implements [store.SingleTaker]. The zero Store has only Take, which returns an
@@ -86,12 +106,18 @@ type bucket struct {
 	shared  bool      // the debt is, or includes, that of an overflow bucket
 }
 
+// plain reports whether the bucket is a TAT, of the same interval as the limit. Any other is
+// decided by takeWhole.
+func (b *bucket) plain(now int64) bool {
+	return !b.limit.Loan() && (b.slot == nil || b.slot.of(b.limit, now))
+}
+
 // read reads the debt of a bucket, or takes what the caller knows of it if that is more,
 // and reports whether there is room for n tokens.
-func (s *Store) read(shard *shard, b *bucket, known *store.Known, n int, now int64) bool {
+func (s *Store) read(b *bucket, known *store.Known, n int, now int64) bool {
 	l := b.limit
-	if b.slot = shard.find(b.id); b.slot != nil {
-		b.debt, b.clamped = l.DebtAt(b.slot.tat(), now)
+	if b.slot != nil {
+		b.debt, b.clamped = l.DebtIn(b.slot.micros-now, b.slot.frac&^sharedBit)
 		b.shared = b.slot.shared() && b.debt != gcra.Debt{}
 	} else if s.overflow.owes(now) {
 		b.debt = s.overflow.debt(l, b.id, now)
@@ -116,10 +142,10 @@ func (s *Store) settle(shard *shard, b *bucket, allowed bool, n int, now int64) 
 	}
 	tat := b.limit.TATAt(b.debt, now)
 	if b.slot != nil {
-		shard.set(b.slot, tat, b.shared)
+		shard.set(b.slot, tat, b.limit.Index(), b.shared)
 		return false
 	}
-	if s.insert(shard, b.id, tat, b.shared, now) {
+	if s.insert(shard, b.id, tat, b.limit.Index(), b.shared, now) {
 		return false
 	}
 	s.overflow.charge(b.limit, b.id, n, b.debt, now)

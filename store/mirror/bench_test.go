@@ -20,7 +20,7 @@ func (instant) SelfTimed() {}
 func (i instant) Take(context.Context, store.Request) (store.Decision, error) {
 	return store.Decision{Allowed: true, Now: 1, Debts: [store.MaxLimits]gcra.Debt{i.debt}}, nil
 }
-func (instant) Reset(context.Context, string, []store.Limit) error { return nil }
+func (instant) Reset(context.Context, store.Request) error { return nil }
 
 // calls returns decisions of each kind.
 func calls(t testing.TB) map[string]func(ctx context.Context, key string) {

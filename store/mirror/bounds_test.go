@@ -99,11 +99,11 @@ func (l *link) take(ctx context.Context, r store.Request, arrived func()) (store
 	return d, err
 }
 
-func (l *link) Reset(ctx context.Context, key string, p []store.Limit) error {
+func (l *link) Reset(ctx context.Context, r store.Request) error {
 	if l.cut.Load() {
 		return errRefused
 	}
-	return l.of(key).Reset(ctx, l.key(key), p)
+	return l.of(r.Key).Reset(ctx, store.Request{Key: l.key(r.Key), Limits: r.Limits})
 }
 
 const longestTrip = 3 * time.Millisecond

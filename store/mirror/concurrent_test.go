@@ -85,7 +85,7 @@ func anything(t *testing.T, s *mirror.Store, key string, p []store.Limit) {
 	r := store.Request{Key: key, Limits: p, Cost: rand.IntN(5) - 1, Timeout: 5 * time.Millisecond}
 	switch rand.IntN(40) {
 	case 0:
-		_ = s.Reset(t.Context(), key, p)
+		_ = s.Reset(t.Context(), store.Request{Key: key, Limits: p})
 	case 1:
 		s.Check(t.Context())
 	case 2:

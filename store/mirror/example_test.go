@@ -17,7 +17,7 @@ func (unreachable) Take(context.Context, store.Request) (store.Decision, error) 
 	return store.Decision{}, errors.New("connection refused")
 }
 
-func (unreachable) Reset(context.Context, string, []store.Limit) error {
+func (unreachable) Reset(context.Context, store.Request) error {
 	return errors.New("connection refused")
 }
 

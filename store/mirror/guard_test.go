@@ -23,7 +23,7 @@ type odd struct {
 func (o odd) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	return o.take(ctx, r)
 }
-func (o odd) Reset(context.Context, string, []store.Limit) error { panic("reset") }
+func (o odd) Reset(context.Context, store.Request) error { panic("reset") }
 
 type typedError struct{}
 
@@ -100,7 +100,7 @@ func TestOddStores(t *testing.T) {
 // TestResetPanics: a panic of Reset is an error of the store.
 func TestResetPanics(t *testing.T) {
 	s := newMirror(t, odd{}, mirror.Config{})
-	if err := s.Reset(t.Context(), "key", policy(t, ratelimit.PerHour(3))); store.ErrorClass(err) != store.ClassPanic {
+	if err := s.Reset(t.Context(), store.Request{Key: "key", Limits: policy(t, ratelimit.PerHour(3))}); store.ErrorClass(err) != store.ClassPanic {
 		t.Errorf("Reset returned %v; want an error of class panic", err)
 	}
 }
@@ -111,7 +111,7 @@ type failing struct{ err error }
 func (f failing) Take(context.Context, store.Request) (store.Decision, error) {
 	return store.Decision{}, f.err
 }
-func (f failing) Reset(context.Context, string, []store.Limit) error { return f.err }
+func (f failing) Reset(context.Context, store.Request) error { return f.err }
 
 // TestTypedNil: an error that panics when it is inspected is a panic of the store, in Reset
 // and in Check.
@@ -119,7 +119,7 @@ func TestTypedNil(t *testing.T) {
 	s := newMirror(t, failing{(*store.Error)(nil)}, mirror.Config{})
 	p := policy(t, ratelimit.PerHour(3))
 	take(t, s, "key", p, 1)
-	if err := s.Reset(t.Context(), "key", p); store.ErrorClass(err) != store.ClassPanic {
+	if err := s.Reset(t.Context(), store.Request{Key: "key", Limits: p}); store.ErrorClass(err) != store.ClassPanic {
 		t.Errorf("Reset returned %v; want an error of class panic", err)
 	}
 	if h := s.Check(t.Context()); h.Parts[0].Class != store.ClassPanic {

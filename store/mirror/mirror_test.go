@@ -33,7 +33,7 @@ func TestNilPolicy(t *testing.T) {
 	if _, err := s.Take(t.Context(), store.Request{Key: "key", Cost: 1}); err == nil {
 		t.Error("there is no error")
 	}
-	if err := s.Reset(t.Context(), "key", nil); err == nil {
+	if err := s.Reset(t.Context(), store.Request{Key: "key", Limits: nil}); err == nil {
 		t.Error("there is no error of Reset")
 	}
 }
@@ -55,7 +55,7 @@ func TestZeroStore(t *testing.T) {
 	if d, err := s.Take(t.Context(), store.Request{Key: "key", Limits: five, Cost: 1}); err == nil || d.Allowed {
 		t.Errorf("Take: %+v, %v", d, err)
 	}
-	if err := s.Reset(t.Context(), "key", five); err == nil {
+	if err := s.Reset(t.Context(), store.Request{Key: "key", Limits: five}); err == nil {
 		t.Error("Reset returns no error")
 	}
 }

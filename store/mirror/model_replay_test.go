@@ -40,8 +40,8 @@ var (
 
 func (*paced) SelfTimed() {}
 
-func (p *paced) Reset(ctx context.Context, key string, l []store.Limit) error {
-	return p.probe.Reset(ctx, key, l)
+func (p *paced) Reset(ctx context.Context, r store.Request) error {
+	return p.probe.Reset(ctx, r)
 }
 
 func (p *paced) Take(ctx context.Context, r store.Request) (store.Decision, error) {

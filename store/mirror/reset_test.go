@@ -32,7 +32,7 @@ func TestResetOfAnotherKey(t *testing.T) {
 			})
 		}
 		time.Sleep(7 * time.Millisecond)
-		if err := s.Reset(t.Context(), "another key", day); err != nil {
+		if err := s.Reset(t.Context(), store.Request{Key: "another key", Limits: day}); err != nil {
 			t.Fatal(err)
 		}
 		wg.Wait()
@@ -66,7 +66,7 @@ func TestResetsOfOtherKeys(t *testing.T) {
 						return
 					default:
 					}
-					_ = s.Reset(t.Context(), fmt.Sprint("user", i, n), day)
+					_ = s.Reset(t.Context(), store.Request{Key: fmt.Sprint("user", i, n), Limits: day})
 					time.Sleep(5 * time.Millisecond)
 				}
 			})
@@ -98,7 +98,7 @@ func TestLostRequestUndoesNoReset(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { take(t, s, "key", day, 1) }) // lost, 50 ms later
 		time.Sleep(10 * time.Millisecond)
-		if err := s.Reset(t.Context(), "key", day); err != nil {
+		if err := s.Reset(t.Context(), store.Request{Key: "key", Limits: day}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Millisecond)
@@ -120,7 +120,7 @@ func TestOneFailureUndoesNoReset(t *testing.T) {
 			day := policy(t, ratelimit.PerDay(10).Named("daily"))
 			take(t, here, "key", day, 4)
 			time.Sleep(time.Minute)
-			if err := there.Reset(t.Context(), "key", day); err != nil {
+			if err := there.Reset(t.Context(), store.Request{Key: "key", Limits: day}); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)
@@ -154,7 +154,7 @@ func TestFirstRequestOfAKeyFails(t *testing.T) {
 		take(t, here, "key", day, 8)
 		cut.Store(false)
 		time.Sleep(time.Minute)
-		if err := there.Reset(t.Context(), "key", day); err != nil {
+		if err := there.Reset(t.Context(), store.Request{Key: "key", Limits: day}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
@@ -172,7 +172,7 @@ func TestResetElsewhere(t *testing.T) {
 		hour := policy(t, ratelimit.PerHour(1))
 		take(t, here, "key", hour, 1)
 		time.Sleep(100 * time.Millisecond)
-		if err := there.Reset(t.Context(), "key", hour); err != nil {
+		if err := there.Reset(t.Context(), store.Request{Key: "key", Limits: hour}); err != nil {
 			t.Fatal(err)
 		}
 		for start := time.Now(); !take(t, here, "key", hour, 1).Allowed; time.Sleep(time.Millisecond) {
@@ -193,7 +193,7 @@ func TestResetOvertakesAnAnswer(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { take(t, s, "key", hour, 1) }) // decided after 10 ms, answered after 20
 		time.Sleep(15 * time.Millisecond)
-		if err := s.Reset(t.Context(), "key", hour); err != nil {
+		if err := s.Reset(t.Context(), store.Request{Key: "key", Limits: hour}); err != nil {
 			t.Fatal(err)
 		}
 		wg.Wait()
@@ -211,7 +211,7 @@ func TestResetWinsOverKnowledge(t *testing.T) {
 		hour := policy(t, ratelimit.PerHour(10))
 		take(t, here, "key", hour, 10)
 		time.Sleep(5 * time.Second)
-		if err := there.Reset(t.Context(), "key", hour); err != nil {
+		if err := there.Reset(t.Context(), store.Request{Key: "key", Limits: hour}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Second)
@@ -242,7 +242,7 @@ func TestResetWinsOverWhatWasAdmittedAlone(t *testing.T) {
 				break
 			}
 			time.Sleep(time.Second)
-			if err := there.Reset(t.Context(), "key", day); err != nil {
+			if err := there.Reset(t.Context(), store.Request{Key: "key", Limits: day}); err != nil {
 				t.Fatal(err)
 			}
 			l.cut.Store(false)
@@ -252,7 +252,7 @@ func TestResetWinsOverWhatWasAdmittedAlone(t *testing.T) {
 			}
 			// Without a reset the debt counts.
 			l.cut.Store(true)
-			if store.ErrorClass(here.Reset(t.Context(), "key", day)) != "connect" {
+			if store.ErrorClass(here.Reset(t.Context(), store.Request{Key: "key", Limits: day})) != "connect" {
 				t.Error("the reset reached the shared store")
 			}
 		}
@@ -278,7 +278,7 @@ func TestResetWhileDown(t *testing.T) {
 				if take(t, s, "key", hour, 1).Allowed {
 					t.Error("an empty bucket admitted a request alone")
 				}
-				err := s.Reset(t.Context(), "key", hour)
+				err := s.Reset(t.Context(), store.Request{Key: "key", Limits: hour})
 				if failed, ok := errors.AsType[*store.Error](err); !ok || failed.Class != class {
 					t.Errorf("Reset returned %v; want a StoreError of class %q", err, class)
 				}

@@ -76,11 +76,11 @@ func (f *faulty) Take(ctx context.Context, r store.Request) (store.Decision, err
 	return d, err
 }
 
-func (f *faulty) Reset(ctx context.Context, key string, p []store.Limit) error {
+func (f *faulty) Reset(ctx context.Context, r store.Request) error {
 	if err := f.fail(ctx, store.DefaultTimeout); err != nil {
 		return err
 	}
-	return f.of(key).Reset(ctx, f.key(key), p)
+	return f.of(r.Key).Reset(ctx, store.Request{Key: f.key(r.Key), Limits: r.Limits})
 }
 
 func (f *faulty) fail(ctx context.Context, timeout time.Duration) error {

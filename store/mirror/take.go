@@ -132,17 +132,17 @@ func (s *Store) alone(r *store.Request, a *attempt, failed *store.Error) (store.
 // what is known of them here. The other nodes notice within a second. If it returns an
 // error, a [*store.Error], the buckets were filled on this node only, and come back
 // with the shared store.
-func (s *Store) Reset(ctx context.Context, key string, limits []store.Limit) error {
-	if err := s.usable(limits); err != nil {
+func (s *Store) Reset(ctx context.Context, r store.Request) error {
+	if err := s.usable(r.Limits); err != nil {
 		return err
 	}
 	var err error = errNotReset
-	if _, ok := s.breaker.Part(key).Allow(0); ok {
-		err = breaker.Try(func() error { return s.asked.Reset(ctx, key, limits) })
+	if _, ok := s.breaker.Part(r.Key).Allow(0); ok {
+		err = breaker.Try(func() error { return s.asked.Reset(ctx, r) })
 	}
-	s.memory.Reset(ctx, key, limits)
+	s.memory.Reset(ctx, r)
 	if err != nil {
-		return store.NewError(err, key)
+		return store.NewError(err, r.Key)
 	}
 	return nil
 }

@@ -135,8 +135,8 @@ func (d deaf) Take(_ context.Context, r store.Request) (store.Decision, error) {
 	return d.store.Take(context.Background(), r)
 }
 
-func (d deaf) Reset(ctx context.Context, key string, p []store.Limit) error {
-	return d.store.Reset(ctx, key, p)
+func (d deaf) Reset(ctx context.Context, r store.Request) error {
+	return d.store.Reset(ctx, r)
 }
 
 // TestDeafStoreIsDown, though it answers: no fourth request waits for it.

@@ -211,7 +211,7 @@ func TestFaults(t *testing.T) {
 			take := func(cost int) (store.Decision, error) {
 				return s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: cost, Timeout: timeout})
 			}
-			if err := s.Reset(t.Context(), key, p); err != nil {
+			if err := s.Reset(t.Context(), store.Request{Key: key, Limits: p}); err != nil {
 				t.Fatal(err)
 			}
 			if d, err := take(1); err != nil || !d.Allowed {
@@ -244,7 +244,7 @@ func TestFaults(t *testing.T) {
 				check("Reset", func() error {
 					ctx, cancel := context.WithTimeout(t.Context(), timeout)
 					defer cancel()
-					return s.Reset(ctx, key, p)
+					return s.Reset(ctx, store.Request{Key: key, Limits: p})
 				})
 			}
 			end()
@@ -328,7 +328,7 @@ func TestNoConnection(t *testing.T) {
 		t.Error(err)
 	}
 	client.Close()
-	if err := s.Reset(t.Context(), "k", policy(t, ratelimit.PerHour(1))); store.ErrorClass(err) != ClassConnect {
+	if err := s.Reset(t.Context(), store.Request{Key: "k", Limits: policy(t, ratelimit.PerHour(1))}); store.ErrorClass(err) != ClassConnect {
 		t.Errorf("a closed client: %v; want class connect", err)
 	}
 }
@@ -358,7 +358,7 @@ func TestReadOnlyMovesOn(t *testing.T) {
 	old.do(t, "replicaof", "no", "one")
 	primary.do(t, "replicaof", "127.0.0.1", "1")
 	proxy.lead(old.address)
-	if err := s.Reset(t.Context(), "k", p); err != nil {
+	if err := s.Reset(t.Context(), store.Request{Key: "k", Limits: p}); err != nil {
 		t.Error(err)
 	}
 }
@@ -470,7 +470,7 @@ func TestOddClients(t *testing.T) {
 		}
 	}
 	hook.odd = func(*redis.IntSliceCmd) { panic("open sesame") }
-	if err := s.Reset(t.Context(), "k", p); store.ErrorClass(err) != store.ClassPanic {
+	if err := s.Reset(t.Context(), store.Request{Key: "k", Limits: p}); store.ErrorClass(err) != store.ClassPanic {
 		t.Errorf("Reset: %v; want class panic", err)
 	}
 	hook.odd = nil
@@ -482,7 +482,7 @@ func TestOddClients(t *testing.T) {
 	if _, err := s.Take(ended, store.Request{Key: "k", Limits: p, Cost: 1}); store.ErrorClass(err) != store.ClassCanceled {
 		t.Errorf("an ended context: %v; want class canceled", err)
 	}
-	if err := s.Reset(ended, "k", p); store.ErrorClass(err) != store.ClassCanceled {
+	if err := s.Reset(ended, store.Request{Key: "k", Limits: p}); store.ErrorClass(err) != store.ClassCanceled {
 		t.Errorf("an ended context: %v; want class canceled", err)
 	}
 }

@@ -117,8 +117,8 @@ const resetTimeout = time.Second
 // replaces each bucket by the time of the reset, for one refill. It ends with its context,
 // or after a second if that has no deadline. Its errors are [*store.Error]s;
 // after one, the buckets may have been filled.
-func (s *Store) Reset(ctx context.Context, key string, limits []store.Limit) error {
-	if len(limits) == 0 || len(limits) > store.MaxLimits {
+func (s *Store) Reset(ctx context.Context, r store.Request) error {
+	if len(r.Limits) == 0 || len(r.Limits) > store.MaxLimits {
 		return errLimits
 	}
 	if _, ok := ctx.Deadline(); !ok {
@@ -129,11 +129,11 @@ func (s *Store) Reset(ctx context.Context, key string, limits []store.Limit) err
 	if err := ctx.Err(); err != nil {
 		return failure(err)
 	}
-	tag := s.names.tag(key)
+	tag := s.names.tag(r.Key)
 	var keys, args []any
-	for i := range limits {
-		keys = append(keys, bucket(tag, &limits[i]))
-		args = append(args, limits[i].Capacity().Duration().Microseconds())
+	for i := range r.Limits {
+		keys = append(keys, bucket(tag, &r.Limits[i]))
+		args = append(args, r.Limits[i].Capacity().Duration().Microseconds())
 	}
 	var err error
 	switch panicked := store.Try(func() { _, err = s.run(ctx, resetScript, keys, args) }); {

@@ -138,7 +138,7 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 			tag := s.names.tag(step.Request.Key)
 			if step.Reset && len(steps) == 0 {
 				seen["reset"]++
-				if err := s.Reset(t.Context(), step.Request.Key, step.Request.Limits); err != nil {
+				if err := s.Reset(t.Context(), store.Request{Key: step.Request.Key, Limits: step.Request.Limits}); err != nil {
 					return err
 				}
 				for i := range len(step.Request.Limits) {
@@ -264,7 +264,7 @@ func TestLife(t *testing.T) {
 
 	// A marker survives decisions.
 	p := policy(t, ratelimit.PerSecond(10))
-	if err := s.Reset(t.Context(), "reset", p); err != nil {
+	if err := s.Reset(t.Context(), store.Request{Key: "reset", Limits: p}); err != nil {
 		t.Fatal(err)
 	}
 	for range 9 {

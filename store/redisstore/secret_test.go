@@ -135,7 +135,7 @@ func TestNoKeyInRedis(t *testing.T) {
 				_, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: cost, Known: known, Timeout: time.Second})
 				fmt.Fprintf(&errs, "%v %+v %#v\n", err, err, err)
 			}
-			err := s.Reset(t.Context(), key, p)
+			err := s.Reset(t.Context(), store.Request{Key: key, Limits: p})
 			fmt.Fprintf(&errs, "%v %+v %#v\n", err, err, err)
 		}
 		take()

@@ -204,7 +204,7 @@ func TestWithoutEvalsha(t *testing.T) {
 		if n := admit(t, s, p, patience, key); n != 200 {
 			t.Errorf("%s: %d calls were admitted by two bursts of 100", name, n)
 		}
-		if err := s.Reset(t.Context(), name+"0", p); err != nil {
+		if err := s.Reset(t.Context(), store.Request{Key: name + "0", Limits: p}); err != nil {
 			t.Error(err)
 		}
 		if err := store.Probe(t.Context(), s, "", patience); err != nil {

@@ -330,7 +330,7 @@ func TestClusterThroughPlainClient(t *testing.T) {
 		s := open(url)
 		var err error
 		for i := 0; err == nil && i < 1000; i++ {
-			err = s.Reset(t.Context(), fmt.Sprint(i), p)
+			err = s.Reset(t.Context(), store.Request{Key: fmt.Sprint(i), Limits: p})
 		}
 		if !explained(err) {
 			t.Errorf("%v; want it to say what to change", err)

@@ -47,18 +47,18 @@ func (s *modelStore) Take(_ context.Context, r store.Request) (store.Decision, e
 	return s.m.Take(s.clock(), r), nil
 }
 
-func (s *modelStore) Reset(_ context.Context, key string, p []store.Limit) error {
-	if len(p) == 0 || len(p) > store.MaxLimits {
-		_, err := s.without(store.Request{Key: key, Limits: p, Cost: -1})
+func (s *modelStore) Reset(_ context.Context, r store.Request) error {
+	if len(r.Limits) == 0 || len(r.Limits) > store.MaxLimits {
+		_, err := s.without(store.Request{Key: r.Key, Limits: r.Limits, Cost: -1})
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reset != nil {
-		s.reset(s, s.clock(), key, p)
+		s.reset(s, s.clock(), r.Key, r.Limits)
 		return nil
 	}
-	s.m.Reset(s.clock(), key, p)
+	s.m.Reset(s.clock(), r.Key, r.Limits)
 	return nil
 }
 
@@ -206,12 +206,12 @@ func (s *busyStore) Take(ctx context.Context, r store.Request) (store.Decision, 
 	return s.modelStore.Take(ctx, r)
 }
 
-func (s *busyStore) Reset(ctx context.Context, key string, p []store.Limit) error {
+func (s *busyStore) Reset(ctx context.Context, r store.Request) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
 	defer s.busy.Unlock()
-	return s.modelStore.Reset(ctx, key, p)
+	return s.modelStore.Reset(ctx, r)
 }
 
 // A retryStore charges a call twice if its context has ended.

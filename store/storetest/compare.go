@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -29,6 +31,7 @@ func checkModel(p *probe) {
 	for i := range histories {
 		h := NewHistory(rand.NewPCG(seed, uint64(i)), HistoryConfig{
 			Prefix: fmt.Sprintf("model %d/", i),
+			Holds:  store.CanHold(p.store) && i%2 == 1,
 			// A clock of 64 bits in nanoseconds reaches 292 years.
 			Span: thousandYears / 10 / int64(histories),
 		})
@@ -41,6 +44,7 @@ func checkModel(p *probe) {
 
 // follow performs the steps of a history on the store and the model.
 func (p *probe) follow(m *Model, h *History, steps int) error {
+	f := Follower{Model: m, History: h}
 	var done trail
 	for range steps {
 		s := h.Next()
@@ -50,29 +54,87 @@ func (p *probe) follow(m *Model, h *History, steps int) error {
 			p.reset(s.Request.Key, s.Request.Limits)
 			// The model needs the time of the Reset.
 			d := p.take(s.Request.Key, s.Request.Limits, 0)
-			m.Reset(d.Now, s.Request.Key, s.Request.Limits)
+			m.Reset(d.Now, s.Request)
 			p.advance(time.Microsecond) // observations from now on are later than the Reset
 			h.Saw(s, d)
 			continue
 		}
-		got := p.request(s.Request)
-		want := m.Take(got.Now, s.Request)
-		if err := Compare(s.Request.Limits, got, want); err != nil {
+		if err := f.Step(p.ctx, p.store, s); err != nil {
 			return fmt.Errorf("%w\nafter the steps\n%s", err, &done)
 		}
-		h.Saw(s, got)
 	}
 	return nil
 }
 
-// Compare returns an error unless got and want have the same Allowed, Now and Debts. It
-// does not compare Overflow.
+// A Follower performs the steps of a history on a store and a model, and compares their
+// answers. It keeps the names of what is held, which differ.
+type Follower struct {
+	Model   *Model
+	History *History
+
+	names map[int][2][store.MaxLimits]int64 // by the number of the hold: the store's and the model's
+}
+
+// Step performs a step that is no Reset.
+func (f *Follower) Step(ctx context.Context, s store.Store, step Step) error {
+	if f.names == nil {
+		f.names = make(map[int][2][store.MaxLimits]int64)
+	}
+	if step.Settle != nil {
+		return f.settle(ctx, s, step)
+	}
+	mine, theirs := step.Request, step.Request
+	mine.Timeout, theirs.Timeout = answerTime, answerTime
+	if step.Request.Hold != nil {
+		mine.Hold, theirs.Hold = &store.Hold{Spend: step.Request.Hold.Spend}, &store.Hold{Spend: step.Request.Hold.Spend}
+	}
+	got, err := s.Take(ctx, mine)
+	if err != nil {
+		return fmt.Errorf("Take returned an error: %w", err)
+	}
+	want := f.Model.Take(got.Now, theirs)
+	if err := Compare(step.Request.Limits, got, want); err != nil {
+		return err
+	}
+	f.History.Saw(step, got)
+	if step.Holds(got) {
+		f.names[step.Hold] = [2][store.MaxLimits]int64{mine.Hold.Names, theirs.Hold.Names}
+	}
+	return nil
+}
+
+func (f *Follower) settle(ctx context.Context, s store.Store, step Step) error {
+	holder, ok := s.(store.Holder)
+	if !ok {
+		return errors.New("the store is no Holder")
+	}
+	mine, theirs := *step.Settle, *step.Settle
+	names := f.names[step.Hold]
+	mine.Names, theirs.Names = names[0], names[1]
+	all := []store.Settlement{mine}
+	holder.Settle(ctx, all)
+	mine = all[0]
+	if mine.Err != nil {
+		return fmt.Errorf("Settle returned an error: %w", mine.Err)
+	}
+	f.Model.Settle(mine.Now, &theirs)
+	if mine.Debts != theirs.Debts || mine.Lost != theirs.Lost {
+		return fmt.Errorf("settled with debts=%v lost=%d at %d; want debts=%v lost=%d",
+			mine.Debts, mine.Lost, mine.Now, theirs.Debts, theirs.Lost)
+	}
+	f.names[step.Hold] = [2][store.MaxLimits]int64{mine.Names, theirs.Names}
+	f.History.Settled(step, mine)
+	return nil
+}
+
+// Compare returns an error unless got and want have the same Allowed, Now, Granted, Debts and
+// Held. It does not compare Overflow.
 func Compare(policy []store.Limit, got, want store.Decision) error {
-	if got.Allowed == want.Allowed && got.Debts == want.Debts && got.Now == want.Now {
+	if got.Allowed == want.Allowed && got.Debts == want.Debts && got.Now == want.Now && got.Held == want.Held && got.Granted == want.Granted {
 		return nil
 	}
-	return fmt.Errorf("answered allowed=%v debts=%v at %d; want allowed=%v debts=%v at %d",
-		got.Allowed, debts(policy, got), got.Now, want.Allowed, debts(policy, want), want.Now)
+	return fmt.Errorf("answered allowed=%v granted=%d debts=%v held=%v at %d; want allowed=%v granted=%d debts=%v held=%v at %d",
+		got.Allowed, got.Granted, debts(policy, got), got.Held, got.Now, want.Allowed, want.Granted, debts(policy, want), want.Held, want.Now)
 }
 
 // A trail holds the last steps of a history.

@@ -100,7 +100,7 @@ func checkConcurrentReset(p *probe) {
 	p.together(func(i int) (int64, error) {
 		for range 20 {
 			if i%8 == 0 {
-				if err := p.store.Reset(p.ctx, "resets", hour); err != nil {
+				if err := p.store.Reset(p.ctx, store.Request{Key: "resets", Limits: hour}); err != nil {
 					return 0, fmt.Errorf("reset returned an error: %w", err)
 				}
 				continue
@@ -143,7 +143,7 @@ func checkCancelled(p *probe) {
 	if owed < admitted*cost || owed > (admitted+int64(failed))*cost {
 		p.fail("%d calls were admitted and %d failed, at 2 tokens each, but %d tokens were charged", admitted, failed, owed/36_000_000)
 	}
-	if err := p.store.Reset(ended, "ended", hour); err == nil {
+	if err := p.store.Reset(ended, store.Request{Key: "ended", Limits: hour}); err == nil {
 		p.state("after a reset that returned no error", "ended", hour, micros(0))
 	}
 

@@ -37,12 +37,12 @@ func (f Faulty) Take(ctx context.Context, r store.Request) (store.Decision, erro
 }
 
 // Reset implements [store.Store].
-func (f Faulty) Reset(ctx context.Context, key string, p []store.Limit) error {
+func (f Faulty) Reset(ctx context.Context, r store.Request) error {
 	occurs, err := f.occur(ctx)
 	if err != nil || occurs && f.Answer != nil {
 		return err
 	}
-	return f.Store.Reset(ctx, key, p)
+	return f.Store.Reset(ctx, r)
 }
 
 // occur reports whether the fault occurs now, after its delay, panic or error.

@@ -73,7 +73,7 @@ func TestFaulty(t *testing.T) {
 						}
 						return err
 					},
-					"Reset": func(ctx context.Context) error { return test.store.Reset(ctx, "k", limits) },
+					"Reset": func(ctx context.Context) error { return test.store.Reset(ctx, store.Request{Key: "k", Limits: limits}) },
 				} {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 					start := time.Now()

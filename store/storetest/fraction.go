@@ -30,6 +30,9 @@ func checkThirds(p *probe) {
 // maxRate is the highest rate that fits into an int, which may have 32 bits.
 const maxRate = min(gcra.MaxRate, math.MaxInt)
 
+// maxBurst is the largest burst that fits into an int.
+const maxBurst = min(gcra.MaxBurst, math.MaxInt)
+
 // greedyLimits are limits for a caller that takes every token as soon as it can.
 var greedyLimits = []ratelimit.Limit{
 	{Rate: 3, Period: time.Second},
@@ -39,7 +42,7 @@ var greedyLimits = []ratelimit.Limit{
 	{Rate: 1_000_000, Period: time.Second, Burst: 7},
 	{Rate: 1, Period: time.Microsecond},
 	{Rate: maxRate, Period: time.Microsecond},
-	{Rate: maxRate, Period: time.Microsecond, Burst: math.MaxInt},
+	{Rate: maxRate, Period: time.Microsecond, Burst: maxBurst},
 	{Rate: maxRate - 1, Period: time.Second, Burst: 12345},
 	{Rate: 7, Period: 1_234_567 * time.Microsecond, Burst: 100},
 	{Rate: 3, Period: 365 * 24 * time.Hour, Burst: 2},

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -32,13 +33,33 @@ type Step struct {
 	Wait    time.Duration // the time before it, in whole microseconds; negative: the clock is set back
 	Reset   bool          // a Reset of Request.Key and Request.Limits instead of a decision
 	Request store.Request
+	// Settle, if not nil, is a settlement instead of a decision. Its names are those of Hold.
+	Settle *store.Settlement
+	// Hold is the number of the hold that a decision makes, if it is admitted, or that is
+	// settled; 0 for a settlement of nothing that was held.
+	Hold int
+}
+
+// Holds reports whether the answer d to the step made a hold.
+func (s Step) Holds(d store.Decision) bool {
+	return s.Request.Hold != nil && d.Allowed && s.Request.Cost > 0
 }
 
 // String describes the step for the message of a failed test.
 func (s Step) String() string {
 	what := "take " + strconv.Itoa(s.Request.Cost)
-	if s.Reset {
+	if s.Request.Least > 0 {
+		what += " or at least " + strconv.Itoa(s.Request.Least)
+	}
+	switch {
+	case s.Reset:
 		what = "reset"
+	case s.Settle != nil && s.Settle.Renew:
+		what = fmt.Sprintf("renew hold %d of %d", s.Hold, s.Settle.Held)
+	case s.Settle != nil:
+		what = fmt.Sprintf("settle hold %d of %d with %d", s.Hold, s.Settle.Held, s.Settle.Actual)
+	case s.Request.Hold != nil:
+		what = fmt.Sprintf("hold %d as %d (spend %v)", s.Request.Cost, s.Hold, s.Request.Hold.Spend)
 	}
 	text := fmt.Sprintf("after %v: %s of %q under %v", s.Wait, what, s.Request.Key, s.Request.Limits)
 	if s.Request.Known != nil {
@@ -69,6 +90,9 @@ type HistoryConfig struct {
 	SetBack bool
 	// Steady uses one limit for each name.
 	Steady bool
+	// Holds makes steps that hold tokens, settle them and renew them, and limits that are
+	// loans.
+	Holds bool
 }
 
 // A History makes up steps: limits at the extremes, limits that change, several limits at
@@ -82,6 +106,8 @@ type History struct {
 	keys     []string
 	policies [][]store.Limit
 	seen     []observation
+	holds    []Step // that are open
+	count    int    // of holds
 	last     store.Decision
 	now      int64
 }
@@ -126,9 +152,25 @@ func NewHistory(src rand.Source, c HistoryConfig) *History {
 		for _, at := range h.rand.Perm(max(n, h.rand.IntN(store.MaxLimits)+1))[:n] {
 			limits = append(limits, variants[at][h.rand.IntN(len(variants[at]))])
 		}
-		h.policies = append(h.policies, policy(limits...))
+		h.policies = append(h.policies, h.lending(policy(limits...)))
 	}
 	return h
+}
+
+// lending sometimes adds a loan to a policy, or replaces it by one.
+func (h *History) lending(p []store.Limit) []store.Limit {
+	if !h.config.Holds || h.rand.IntN(3) > 0 {
+		return p
+	}
+	rate, err := gcra.NewLoan(1 + int(h.upTo(20)))
+	loan, nameErr := store.NewLimit("at once", rate)
+	if err != nil || nameErr != nil {
+		panic(errors.Join(err, nameErr))
+	}
+	if h.rand.IntN(4) == 0 {
+		return []store.Limit{loan}
+	}
+	return append([]store.Limit{loan}, p[:min(len(p), store.MaxLimits-1)]...)
 }
 
 // Next returns the next step.
@@ -143,8 +185,67 @@ func (h *History) Next() Step {
 	if h.rand.IntN(5) == 0 {
 		r.Known = h.knowledge(&r)
 	}
+	if h.config.Holds && !s.Reset {
+		if h.settle(&s) {
+			return s
+		}
+		h.hold(&r, &s)
+	}
 	s.Request = r
 	return s
+}
+
+// settle makes s the settlement of an open hold, or a charge of what was never held.
+func (h *History) settle(s *Step) bool {
+	if len(h.holds) == 0 || h.rand.IntN(3) > 0 {
+		return false
+	}
+	at := h.rand.IntN(len(h.holds))
+	held := h.holds[at]
+	r := &held.Request
+	t := &store.Settlement{Key: r.Key, Limits: r.Limits, Held: r.Cost}
+	b := &t.Limits[h.rand.IntN(len(t.Limits))]
+	switch h.rand.IntN(8) {
+	case 0:
+	case 1:
+		t.Actual = int(h.upTo(int64(t.Held)))
+	case 2:
+		t.Actual = t.Held / 2
+	case 3:
+		t.Actual = t.Held + int(h.upTo(int64(b.Burst())))
+	case 4:
+		t.Actual = int(h.upTo(4 * int64(b.Burst())))
+	default:
+		t.Actual = t.Held
+	}
+	s.Settle, s.Hold, s.Request = t, held.Hold, held.Request
+	switch {
+	case h.rand.IntN(8) == 0:
+		s.Hold, t.Held = 0, 0 // a charge
+	case h.rand.IntN(3) == 0:
+		t.Renew = true
+	default:
+		h.holds = append(h.holds[:at], h.holds[at+1:]...)
+	}
+	return true
+}
+
+// hold makes r hold its cost or accept less, sometimes.
+func (h *History) hold(r *store.Request, s *Step) {
+	loan := r.Limits[0].Loan()
+	if h.rand.IntN(6) == 0 {
+		r.Least = 1 + int(h.upTo(int64(max(r.Cost, 1))))
+	}
+	if loan || h.rand.IntN(2) == 0 {
+		r.Hold = &store.Hold{Spend: h.rand.IntN(3) == 0}
+		h.count++
+		s.Hold = h.count
+	}
+}
+
+// Settled informs the history of the answer to a settlement.
+func (h *History) Settled(s Step, t store.Settlement) {
+	h.last, h.now = store.Decision{Now: t.Now, Debts: t.Debts}, t.Now
 }
 
 // Saw informs the history of the answer to a step, at which it aims later steps.
@@ -152,6 +253,14 @@ func (h *History) Saw(s Step, d store.Decision) {
 	h.last, h.now = d, d.Now
 	if s.Reset {
 		return
+	}
+	if s.Holds(d) && len(h.holds) < 8 {
+		if s.Request.Least > 0 {
+			s.Request.Cost = d.Granted
+		}
+		if !s.Request.Hold.Spend || s.Request.Limits[0].Loan() {
+			h.holds = append(h.holds, s)
+		}
 	}
 	for i := range len(s.Request.Limits) {
 		b := &s.Request.Limits[i]
@@ -166,6 +275,11 @@ func (h *History) Saw(s Step, d store.Decision) {
 func (h *History) wait(b *store.Limit) int64 {
 	token, _ := b.Cost(1)
 	var wait int64
+	if h.config.Holds && h.rand.IntN(4) == 0 { // about the ends of slots
+		wait = [...]int64{300_000, 1_000_000, 2_000_000, 3_000_000, 10_000_000, 20_000_000}[h.rand.IntN(6)] + h.rand.Int64N(3) - 1
+		h.left -= min(wait, h.left)
+		return wait
+	}
 	switch h.rand.IntN(12) {
 	case 0, 1, 2:
 		return 0
@@ -236,8 +350,7 @@ func (h *History) knowledge(r *store.Request) *store.Knowledge {
 		k.Debt.Micros = h.upTo(2 * (b.Capacity().Micros + 1))
 		k.Debt.Frac = h.rand.Uint32N(b.Denominator())
 		if h.rand.IntN(2) == 0 {
-			k.TAT = gcra.TAT{Micros: h.now + h.upTo(2*(b.Capacity().Micros+1)), Den: b.Denominator()}
-			k.TAT.Frac = h.rand.Uint32N(k.TAT.Den)
+			k.TAT = b.TATAt(gcra.Debt{Micros: h.upTo(2 * (b.Capacity().Micros + 1)), Frac: h.rand.Uint32N(b.Denominator())}, h.now)
 		}
 		if h.rand.IntN(2) == 0 && h.now > 0 {
 			k.Seen = h.rand.Int64N(h.now + 1)
@@ -255,13 +368,10 @@ func (h *History) recall(k *store.Known, b *store.Limit, key string) bool {
 	from := h.rand.IntN(len(h.seen))
 	for i := range h.seen {
 		s := &h.seen[(from+i)%len(h.seen)]
-		if s.key != key || s.limit != b.Name {
+		if s.key != key || s.limit != b.Name || !b.Same(s.tat) { // nothing is known of another rate
 			continue
 		}
 		*k = store.Known{Debt: s.debt, TAT: s.tat, Seen: s.now}
-		if s.tat.Den != b.Denominator() && k.Debt.Frac != 0 { // a caller must convert
-			k.Debt = gcra.Debt{Micros: k.Debt.Micros + 1}
-		}
 		k.Debt.Micros = max(0, k.Debt.Micros-h.rand.Int64N(3)) // a little older
 		if h.rand.IntN(4) == 0 {
 			k.TAT = gcra.TAT{}
@@ -300,7 +410,7 @@ var extremes = []ratelimit.Limit{
 	{Rate: 3, Period: gcra.MaxRefill},
 	{Rate: 17, Period: 123457 * time.Microsecond, Burst: 5},
 	{Rate: maxRate, Period: time.Microsecond},
-	{Rate: maxRate, Period: time.Microsecond, Burst: math.MaxInt},
+	{Rate: maxRate, Period: time.Microsecond, Burst: maxBurst},
 	{Rate: maxRate, Period: time.Microsecond, Burst: 1},
 	{Rate: maxRate - 1, Period: time.Second},
 	{Rate: maxRate - 1, Period: gcra.MaxRefill, Burst: 3},

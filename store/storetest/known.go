@@ -14,7 +14,7 @@ var knownClauses = []clause{
 	{name: "KnownLessThanOwn", promise: "a known debt counts only if it is larger than the bucket's own", check: checkKnownLess},
 	{name: "KnownAboveCapacity", promise: "a known debt above the capacity counts as the capacity", check: checkKnownAbove},
 	{name: "KnownDebtAndTAT", promise: "of a known debt and a known TAT the smaller debt counts", check: checkKnownBoth},
-	{name: "KnownTATDenominator", promise: "a known TAT of another denominator is rounded up to a microsecond", check: checkKnownDenominator},
+	{name: "KnownOfAnotherRate", promise: "what is known of a bucket under another rate or period does not count", check: checkKnownOther},
 	{name: "KnownOfSeveralLimits", promise: "knowledge counts for its own limit, in the order of the limits", check: checkKnownSeveral},
 	{name: "KnownIsOnlyRead", promise: "the store does not change the caller's knowledge", check: checkKnownRead},
 }
@@ -71,7 +71,7 @@ func checkKnownLess(p *probe) {
 func checkKnownAbove(p *probe) {
 	hour := micros(3_600_000_000)
 	now := p.take("too much", fivePerSecond, 0).Now
-	for _, known := range []store.Known{debt(hour), debt(of(1_000_000, 0)), debt(micros(1_000_001)), tat(&oncePerHour[0], hour, hour, now)} {
+	for _, known := range []store.Known{debt(hour), debt(of(1_000_000, 0)), debt(micros(1_000_001)), tat(&fivePerSecond[0], hour, hour, now)} {
 		d := p.knowing("too much", fivePerSecond, 1, known)
 		if d.Allowed {
 			p.fail("a call was admitted although its caller knew that the bucket was empty")
@@ -106,14 +106,17 @@ func checkKnownBoth(p *probe) {
 	p.debts("after a call that knew of a TAT 0.4 s away", fivePerSecond, d, micros(600_000))
 }
 
-func checkKnownDenominator(p *probe) {
+func checkKnownOther(p *probe) {
 	three, seven := policy(ratelimit.PerSecond(3)), policy(ratelimit.PerSecond(7))
 	d := p.admit("thirds", three, 1)
-	seen := three[0].TATAt(d.Debts[0], d.Now)
-	much := micros(1_000_000)
-	p.debts("knowing of 333333 1/3", seven, p.knowing("sevenths", seven, 0, store.Known{Debt: much, TAT: seen}), micros(333_334))
-	p.debts("knowing of 333333 1/3", three, p.knowing("other thirds", three, 0, store.Known{Debt: much, TAT: seen}), of(333_333, 1))
-	p.debts("after a call", seven, p.knowing("sevenths", seven, 1, store.Known{Debt: much, TAT: seen}), of(333_334+142_857, 1))
+	seen := store.Known{Debt: micros(1_000_000), TAT: three[0].TATAt(d.Debts[0], d.Now)}
+	p.debts("knowing of 333333 1/3 under 3/s", seven, p.knowing("sevenths", seven, 0, seen), micros(0))
+	p.debts("knowing of 333333 1/3", three, p.knowing("other thirds", three, 0, seen), of(333_333, 1))
+
+	// Nor does it count for a bucket that owes what was spent under another rate.
+	p.admit("changed", three, 1)
+	p.debts("after a change to 7/s", seven, p.knowing("changed", seven, 0, debt(micros(1_000_000))), of(142_857, 1))
+	p.debts("after a change to 7/s", seven, p.knowing("changed", seven, 0, debt(micros(1_000_000))), micros(1_000_000))
 }
 
 func checkKnownSeveral(p *probe) {
@@ -130,7 +133,7 @@ func checkKnownSeveral(p *probe) {
 	p.state("after the call", "several", both, micros(300_000), micros(6_000_000))
 	// Knowledge beyond the limits of the request is ignored.
 	request.Limits, request.Known = perMinute, &store.Knowledge{{}, debt(micros(60_000_000)), debt(micros(60_000_000)), debt(micros(60_000_000))}
-	p.debts("after a call", perMinute, p.request(request), micros(1_300_000))
+	p.debts("after a call", perMinute, p.request(request), micros(2_500_000))
 }
 
 func checkKnownRead(p *probe) {

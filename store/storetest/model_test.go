@@ -67,7 +67,7 @@ func TestModel(t *testing.T) {
 		}
 	}
 
-	m.Reset(6_000_000, "known", three)
+	m.Reset(6_000_000, store.Request{Key: "known", Limits: three})
 	for seenAt, want := range map[int64]int64{0: 7, 1: 0, 6_000_000: 0, 6_000_001: 7} {
 		r := store.Request{Key: "known", Limits: three, Known: seen(7, 0, seenAt)}
 		if got := m.Take(6_000_002, r).Debts[0]; got != micros(want) {
@@ -87,7 +87,7 @@ func TestBriefReset(t *testing.T) {
 	for _, brief := range []bool{false, true} {
 		m := NewModel()
 		m.BriefReset = brief
-		m.Reset(1000, "k", three)
+		m.Reset(1000, store.Request{Key: "k", Limits: three})
 		for now, want := range map[int64]int64{334_333: 0, 334_334: 7} {
 			if !brief {
 				want = 0

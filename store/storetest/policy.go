@@ -122,7 +122,7 @@ func checkNoLimits(p *probe) {
 			}
 		}
 		var err error
-		if panicked := store.Try(func() { err = p.store.Reset(p.ctx, "no limits", limits) }); panicked != nil || err == nil {
+		if panicked := store.Try(func() { err = p.store.Reset(p.ctx, store.Request{Key: "no limits", Limits: limits}) }); panicked != nil || err == nil {
 			p.fail("a slice that is %s: Reset returned %v, panicked: %v; it must return an error", name, err, panicked != nil)
 		}
 	}

@@ -106,7 +106,7 @@ func (p *probe) debts(when string, policy []store.Limit, d store.Decision, want 
 
 // reset fills the key's buckets.
 func (p *probe) reset(key string, policy []store.Limit) {
-	if err := p.store.Reset(p.ctx, key, policy); err != nil {
+	if err := p.store.Reset(p.ctx, store.Request{Key: key, Limits: policy}); err != nil {
 		p.fail("Reset returned an error: %v", err)
 	}
 }

@@ -132,7 +132,7 @@ type down struct{}
 func (down) Take(context.Context, store.Request) (store.Decision, error) {
 	return store.Decision{}, errors.New("down")
 }
-func (down) Reset(context.Context, string, []store.Limit) error { return errors.New("down") }
+func (down) Reset(context.Context, store.Request) error { return errors.New("down") }
 
 // cases returns calls for each status of each operation.
 func cases(etag string) map[string][]call {

@@ -58,14 +58,14 @@ func (s *Store) Take(_ context.Context, r store.Request) (store.Decision, error)
 	return d, nil
 }
 
-func (s *Store) Reset(_ context.Context, key string, limits []store.Limit) error {
-	if n := len(limits); n == 0 || n > store.MaxLimits {
+func (s *Store) Reset(_ context.Context, r store.Request) error {
+	if n := len(r.Limits); n == 0 || n > store.MaxLimits {
 		return errLimits
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, l := range limits {
-		s.buckets[[2]string{key, l.Name}] = bucket{reset: time.Now().UnixMicro()}
+	for _, l := range r.Limits {
+		s.buckets[[2]string{r.Key, l.Name}] = bucket{reset: time.Now().UnixMicro()}
 	}
 	return nil
 }

@@ -43,18 +43,18 @@ func (m *Memory) Abandoned(r *store.Request, a *Attempt) {
 }
 
 // Reset fills the key's buckets of this node and drops what is known of them.
-func (m *Memory) Reset(ctx context.Context, key string, p []store.Limit) {
-	id := m.hash(key)
+func (m *Memory) Reset(ctx context.Context, r store.Request) {
+	id := m.hash(r.Key)
 	sh := m.shard(id)
 	sh.mu.Lock()
 	sh.resets.add(id.key, m.clock.Now())
-	for i := range p {
-		if found := sh.find(id.of(&p[i])); found != nil {
+	for i := range r.Limits {
+		if found := sh.find(id.of(&r.Limits[i])); found != nil {
 			sh.fill(found, slot{})
 		}
 	}
 	sh.mu.Unlock()
-	_ = m.local.Reset(ctx, key, m.shares.of(p)) // a memstore never fails
+	_ = m.local.Reset(ctx, store.Request{Key: r.Key, Limits: m.shares.of(r.Limits)}) // a memstore never fails
 }
 
 // Local returns the store of this node's shares, to check it.

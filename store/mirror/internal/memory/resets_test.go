@@ -34,7 +34,7 @@ func TestResetOfAnotherKey(t *testing.T) {
 			if i > 0 {
 				key = fmt.Sprint(key, i)
 			}
-			m.Reset(t.Context(), key, p)
+			m.Reset(t.Context(), store.Request{Key: key, Limits: p})
 		}
 		m.Answered(&r, &a, &answer, m.clock.Now())
 		m.Begin(&r, &a, new(clock.Shared))

@@ -1,0 +1,58 @@
+package memstore
+
+import (
+	"context"
+
+	"github.com/keyrate/keyrate/store"
+)
+
+// Holds implements [store.Holder].
+func (s *Store) Holds() bool { return true }
+
+// Settle implements [store.Holder]. It heeds no context: it never waits.
+func (s *Store) Settle(_ context.Context, all []store.Settlement) {
+	for i := range all {
+		all[i].Err = s.settleOne(&all[i])
+	}
+}
+
+func (s *Store) settleOne(t *store.Settlement) error {
+	if err := s.usable(t.Limits); err != nil {
+		return err
+	}
+	hash := s.hash(t.Key)
+	shard := s.shard(hash)
+	now := s.now()
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	now = shard.advance(now)
+	t.Now, t.Lost = now, 0
+	for i := range t.Limits {
+		l := &t.Limits[i]
+		p := part{limit: l}
+		s.open(shard, hash, &p, now)
+		held, actual, name := t.Held, t.Actual, t.Names[i]
+		if l.Loan() {
+			held, actual = 1, 0
+		}
+		if name == spentAtOnce {
+			name, actual = 0, max(0, actual-held) // the rest was paid
+		}
+		lost := 0
+		switch {
+		case t.Renew && name != 0:
+			t.Names[i] = p.whole.Renew(name, held, now)
+		case t.Renew:
+		case name != 0:
+			p.spent, lost = p.whole.Settle(&l.Rate, p.spent, name, held, actual, s.resetAt.Load(), now)
+		case actual > 0:
+			p.spent, lost = p.whole.Charge(&l.Rate, p.spent, actual, now)
+		}
+		t.Lost = max(t.Lost, lost)
+		t.Debts[i] = p.spent
+		if !s.keep(shard, &p, now) && p.shared {
+			s.overflow.charge(l, p.id, 0, p.spent, now)
+		}
+	}
+	return nil
+}
