@@ -20,8 +20,8 @@ import (
 // expansion that is r again as a float64. 5 becomes 5/s, 2.5 becomes 5/2s, 0.1
 // becomes 1/10s and rate.Every(1900*time.Millisecond) becomes 10/19s, exactly
 // what was meant in each case. Where no such fraction has a rate of at most
-// [gcra.MaxRate] and a period of whole seconds, the last one before it is taken; above
-// MaxRate events per second, the whole number of events per microsecond.
+// [gcra.MaxRate] and a period of whole seconds up to [gcra.MaxRefill], the last one before
+// it is taken; above MaxRate events per second, the whole number of events per microsecond.
 //
 // rate.Inf, a rate of 0 and a burst of 0 have no counterpart. The error joins a
 // [LimitError] for each fault; to exempt a key use [Unlimited].
@@ -51,7 +51,7 @@ func FromRate(r rate.Limit, burst int) (Limit, error) {
 	if events > gcra.MaxRate {
 		l.Rate, l.Period = int(events/1e6), time.Microsecond
 	} else {
-		n, seconds := fraction(events, gcra.MaxRate, int64(math.MaxInt64/time.Second))
+		n, seconds := fraction(events, gcra.MaxRate, int64(gcra.MaxRefill/time.Second))
 		l.Rate, l.Period = int(n), time.Duration(seconds)*time.Second
 	}
 	if err := l.check(); err != nil {
