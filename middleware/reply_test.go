@@ -265,12 +265,15 @@ func byPolicy(p *ratelimit.Policy, name string) (ratelimit.Limit, bool) {
 	return ratelimit.Limit{}, false
 }
 
-const maxRate = min(gcra.MaxRate, math.MaxInt)
+const (
+	maxRate  = min(gcra.MaxRate, math.MaxInt) // an int may have 32 bits
+	maxBurst = min(gcra.MaxBurst, math.MaxInt)
+)
 
 // extremes are limits at the edges of what a limit can be.
 var extremes = []ratelimit.Limit{
 	{Rate: 1, Period: time.Microsecond},
-	{Rate: maxRate, Period: time.Microsecond, Burst: math.MaxInt},
+	{Rate: maxRate, Period: time.Microsecond, Burst: maxBurst},
 	{Rate: maxRate, Period: time.Microsecond, Burst: 1},
 	{Rate: 1, Period: gcra.MaxRefill},
 	{Rate: gcra.MaxRate - 1, Period: gcra.MaxRefill, Burst: gcra.MaxRate - 1},

@@ -80,7 +80,7 @@ func TestKeyIsWithheld(t *testing.T) {
 				s.take = func(context.Context, store.Request) (store.Decision, error) {
 					return store.Decision{}, cause
 				}
-				s.reset = func(context.Context, string, []store.Limit) error { return cause }
+				s.reset = func(context.Context, store.Request) error { return cause }
 				faulty := newLimiterOn(t, s, ratelimit.PerSecond(5), config)
 				lookup := newLimiter(t, ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { return nil, cause }), config)
 				for _, l := range []*ratelimit.Limiter{faulty, lookup} {
@@ -135,7 +135,7 @@ func TestStoreErrorIsPassedOn(t *testing.T) {
 			s.take = func(context.Context, store.Request) (store.Decision, error) {
 				return store.Decision{}, test.cause
 			}
-			s.reset = func(context.Context, string, []store.Limit) error { return test.cause }
+			s.reset = func(context.Context, store.Request) error { return test.cause }
 			for _, key := range []string{"some key", ""} { // every text holds the empty key
 				if key == "" && test.class == store.ClassPanic {
 					continue
@@ -161,7 +161,7 @@ func TestStorePanics(t *testing.T) {
 	for _, value := range []any{key, errors.New(key), 7, nil} {
 		s := newFaultyStore()
 		s.take = func(context.Context, store.Request) (store.Decision, error) { panic(value) }
-		s.reset = func(context.Context, string, []store.Limit) error { panic(value) }
+		s.reset = func(context.Context, store.Request) error { panic(value) }
 		l := newLimiterOn(t, s, ratelimit.PerSecond(5), ratelimit.Config{})
 		r, err := l.Allow(t.Context(), key)
 		for _, err := range []error{err, l.Reset(t.Context(), key), l.Wait(t.Context(), key)} {

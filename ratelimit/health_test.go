@@ -119,9 +119,9 @@ func TestCheckInAFlood(t *testing.T) {
 				}
 				return s.Take(ctx, r)
 			}
-			between.reset = func(ctx context.Context, key string, p []store.Limit) error {
+			between.reset = func(ctx context.Context, r store.Request) error {
 				flood("before the reset")
-				return s.Reset(ctx, store.Request{Key: key, Limits: p})
+				return s.Reset(ctx, r)
 			}
 			l := newLimiterOn(t, between, hourly, ratelimit.Config{})
 			if h := l.Check(t.Context()); h.Status != store.StatusOK || between.takes < 2 {

@@ -54,7 +54,9 @@ func TestInvalidLimits(t *testing.T) {
 		{"an odd period", ratelimit.Limit{Rate: 7, Period: 1_234_567 * time.Microsecond}, ""},
 		{"an odd period and 1ns", ratelimit.Limit{Rate: 7, Period: 1_234_567*time.Microsecond + 1}, "Period"},
 		{"period -1s", ratelimit.Limit{Rate: 1, Period: -time.Second}, "Period"},
-		{"the longest Duration, rate 100", ratelimit.Limit{Rate: 100, Period: math.MaxInt64 / 1000 * 1000, Burst: 1}, ""},
+		{"ten years, rate 100", ratelimit.Limit{Rate: 100, Period: tenYears, Burst: 1}, ""},
+		{"ten years and 1µs, rate 100", ratelimit.Limit{Rate: 100, Period: tenYears + time.Microsecond, Burst: 1}, "Period"},
+		{"the longest Duration, rate 100", ratelimit.Limit{Rate: 100, Period: math.MaxInt64 / 1000 * 1000, Burst: 1}, "Period"},
 
 		{"burst 1", ratelimit.PerSecond(5).WithBurst(1), ""},
 		{"burst -1", ratelimit.PerSecond(5).WithBurst(-1), "Burst"},
@@ -62,7 +64,7 @@ func TestInvalidLimits(t *testing.T) {
 		{"the largest int as burst", ratelimit.PerSecond(5).WithBurst(math.MaxInt), "Burst"},
 
 		{"1 per ten years", ratelimit.Limit{Rate: 1, Period: tenYears}, ""},
-		{"1 per ten years and 1µs", ratelimit.Limit{Rate: 1, Period: tenYears + time.Microsecond}, "Burst"},
+		{"1 per ten years and 1µs", ratelimit.Limit{Rate: 1, Period: tenYears + time.Microsecond}, "Period"},
 		{"a burst of ten years", ratelimit.PerSecond(1).WithBurst(315_360_000), ""},
 		{"a burst of ten years and one", ratelimit.PerSecond(1).WithBurst(315_360_001), "Burst"},
 		{"a burst of ten years, less a third", ratelimit.Limit{Rate: 3, Period: tenYears, Burst: 3}, ""},
@@ -115,7 +117,7 @@ func TestInvalidLimitsNearMaxRate(t *testing.T) {
 	if math.MaxInt == math.MaxInt32 {
 		t.Skip("an int cannot hold these rates")
 	}
-	maxRate := int64(gcra.MaxRate)
+	maxRate, maxBurst := int64(gcra.MaxRate), int64(gcra.MaxBurst)
 	for _, test := range []struct {
 		limit ratelimit.Limit
 		want  string
@@ -123,11 +125,13 @@ func TestInvalidLimitsNearMaxRate(t *testing.T) {
 		{ratelimit.PerSecond(int(maxRate)), ""},
 		{ratelimit.PerSecond(int(maxRate + 1)), "Rate"},
 		{ratelimit.PerSecond(math.MaxInt), "Rate"},
-		{ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: int(maxRate) << 31}, ""},
+		{ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: int(maxBurst)}, ""},
+		{ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: int(maxBurst) + 1}, "Burst"},
+		{ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: math.MaxInt}, "Burst"},
 		{ratelimit.Limit{Rate: int(maxRate), Period: tenYears}, ""},
 		{ratelimit.Limit{Rate: int(maxRate), Period: tenYears, Burst: int(maxRate) + 1}, "Burst"},
-		{ratelimit.Limit{Rate: int(maxRate), Period: 2 * tenYears, Burst: int(maxRate) / 2}, ""},
-		{ratelimit.Limit{Rate: int(maxRate), Period: math.MaxInt64 / 1000 * 1000, Burst: math.MaxInt}, "Burst"},
+		{ratelimit.Limit{Rate: int(maxRate), Period: tenYears + time.Microsecond, Burst: 1}, "Period"},
+		{ratelimit.Limit{Rate: int(maxRate), Period: math.MaxInt64 / 1000 * 1000, Burst: math.MaxInt}, "Period Burst"},
 	} {
 		_, err := ratelimit.NewPolicy(test.limit)
 		if got := fields(err); got != test.want {
@@ -139,8 +143,8 @@ func TestInvalidLimitsNearMaxRate(t *testing.T) {
 func TestLimitErrorNamesLimitFieldValueAndFix(t *testing.T) {
 	_, err := ratelimit.NewPolicy(ratelimit.Limit{Name: "daily", Rate: -7, Period: 1500, Burst: -3})
 	want := `ratelimit: limit "daily": Rate -7 must be from 1 to 2147483648, such as 5/s or ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited
-ratelimit: limit "daily": Period 1.5µs must be a whole number of microseconds, at least 1µs, such as 1s or time.Second
-ratelimit: limit "daily": Burst -3 must be at least 1, or 0 for the same as Rate`
+ratelimit: limit "daily": Period 1.5µs must be a whole number of microseconds, from 1µs to 87600h0m0s, such as 1s or time.Second
+ratelimit: limit "daily": Burst -3 must be from 1 to 4503599627370496, or 0 for the same as Rate`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}

@@ -75,7 +75,7 @@ func admitted(t testing.TB, l *ratelimit.Limiter, key string, n int) int {
 type faultyStore struct {
 	store.Store
 	take  func(context.Context, store.Request) (store.Decision, error)
-	reset func(context.Context, string, []store.Limit) error
+	reset func(context.Context, store.Request) error
 	takes int // counted, for tests on one goroutine
 }
 
@@ -90,7 +90,7 @@ func (s *faultyStore) Take(ctx context.Context, r store.Request) (store.Decision
 }
 
 func (s *faultyStore) Reset(ctx context.Context, r store.Request) error {
-	return s.reset(ctx, r.Key, r.Limits)
+	return s.reset(ctx, r)
 }
 
 // hang waits for its context to end, as a store behind a dead network does.

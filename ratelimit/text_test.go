@@ -88,7 +88,7 @@ func TestParseLimitRefuses(t *testing.T) {
 		burst   = "must have a whole number of at least 1 as its burst"
 		options = "may be followed only by ;burst=N, ;name=NAME, ;shadow and ;enforce-from=DATE"
 		date    = "must have a day or an RFC 3339 time in whole seconds as enforce-from"
-		micros  = "must be a whole number of microseconds, at least 1µs, such as 1s or time.Second"
+		micros  = "must be a whole number of microseconds, from 1µs to 87600h0m0s, such as 1s or time.Second"
 	)
 	for _, test := range []struct{ text, found, want string }{
 		{"", `text ""`, shape},
@@ -133,8 +133,9 @@ func TestParseLimitRefuses(t *testing.T) {
 		{"5/0d", "Period 0s", micros},
 		{"5/1ns", "Period 1ns", micros},
 		{"5/1.0000001s", "Period 1.0000001s", micros},
-		{"5/106751d", "Burst 5", "must refill within 87600h0m0s"},
-		{"1/3651d", "Burst 1", "must refill within 87600h0m0s"},
+		{"5/106751d", "Period 2562024h0m0s", micros},
+		{"5/3651d", "Period 87624h0m0s", micros},
+		{"1/3650d;burst=2", "Burst 2", "must refill within 87600h0m0s"},
 		{"5/s;", `text "5/s;"`, `must be written "5/s"`},
 		{"5/s;burst=5;", `text "5/s;burst=5;"`, `must be written "5/s"`},
 		{"5/s;;burst=5", `text "5/s;;burst=5"`, `must be written "5/s"`},

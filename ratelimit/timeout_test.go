@@ -33,7 +33,7 @@ func TestTimeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newFaultyStore()
 				s.take = hang
-				s.reset = func(ctx context.Context, _ string, _ []store.Limit) error {
+				s.reset = func(ctx context.Context, _ store.Request) error {
 					_, err := hang(ctx, store.Request{})
 					return err
 				}
@@ -72,7 +72,7 @@ func TestTimeoutOfTheLookUp(t *testing.T) {
 		p := policyOf(t, ratelimit.PerSecond(5))
 		hanging := newFaultyStore()
 		hanging.take = hang
-		hanging.reset = func(ctx context.Context, _ string, _ []store.Limit) error {
+		hanging.reset = func(ctx context.Context, _ store.Request) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}
@@ -159,7 +159,7 @@ func TestSelfTimed(t *testing.T) {
 				}
 				return inner(ctx, r)
 			}
-			s.reset = func(ctx context.Context, _ string, _ []store.Limit) error {
+			s.reset = func(ctx context.Context, _ store.Request) error {
 				if _, ok := ctx.Deadline(); !ok {
 					t.Error("Reset without a deadline")
 				}

@@ -85,9 +85,9 @@ func failWith(t *testing.T, key string, cause error) (errs []string, logged stri
 	s.take = func(context.Context, store.Request) (store.Decision, error) {
 		return store.Decision{}, cause
 	}
-	s.reset = func(context.Context, string, []store.Limit) error { return cause }
+	s.reset = func(context.Context, store.Request) error { return cause }
 	bad.take = func(context.Context, store.Request) (store.Decision, error) { panic(cause) }
-	bad.reset = func(context.Context, string, []store.Limit) error { panic(cause) }
+	bad.reset = func(context.Context, store.Request) error { panic(cause) }
 	fails := ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { return nil, cause })
 	panics := ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { panic(cause) })
 	for _, l := range []*ratelimit.Limiter{

@@ -32,7 +32,7 @@ func probed(at int, change func(*store.Decision) error) *faultyStore {
 type faultyStore struct {
 	store.Store
 	take  func(context.Context, store.Request) (store.Decision, error)
-	reset func(context.Context, string, []store.Limit) error
+	reset func(context.Context, store.Request) error
 	takes int
 }
 
@@ -47,7 +47,7 @@ func (s *faultyStore) Take(ctx context.Context, r store.Request) (store.Decision
 }
 
 func (s *faultyStore) Reset(ctx context.Context, r store.Request) error {
-	return s.reset(ctx, r.Key, r.Limits)
+	return s.reset(ctx, r)
 }
 
 func hang(ctx context.Context, _ store.Request) (store.Decision, error) {
@@ -79,15 +79,15 @@ func testProbe(t *testing.T) {
 	}
 	panics := func(*store.Decision) error { panic("a bug") }
 	noReset := newFaultyStore()
-	noReset.reset = func(context.Context, string, []store.Limit) error { return nil }
+	noReset.reset = func(context.Context, store.Request) error { return nil }
 	badReset := newFaultyStore()
-	badReset.reset = func(context.Context, string, []store.Limit) error { return errDown }
+	badReset.reset = func(context.Context, store.Request) error { return errDown }
 	panickingReset := newFaultyStore()
-	panickingReset.reset = func(context.Context, string, []store.Limit) error { panic("a bug") }
+	panickingReset.reset = func(context.Context, store.Request) error { panic("a bug") }
 	hanging := newFaultyStore()
 	hanging.take = hang
 	hangingReset := newFaultyStore()
-	hangingReset.reset = func(ctx context.Context, _ string, _ []store.Limit) error {
+	hangingReset.reset = func(ctx context.Context, _ store.Request) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -196,12 +196,12 @@ func TestProbeUsesKeysOfItsOwn(t *testing.T) {
 		keys = append(keys, r.Key)
 		return inner(ctx, r)
 	}
-	s.reset = func(ctx context.Context, key string, p []store.Limit) error {
+	s.reset = func(ctx context.Context, r store.Request) error {
 		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > time.Second {
 			t.Errorf("asked to reset with a deadline: %v", ok)
 		}
-		keys = append(keys, key)
-		return s.Store.Reset(ctx, store.Request{Key: key, Limits: p})
+		keys = append(keys, r.Key)
+		return s.Store.Reset(ctx, r)
 	}
 	for range 2 {
 		if err := store.Probe(t.Context(), s, "", time.Second); err != nil {

@@ -50,9 +50,9 @@ var Extremes = func() []ratelimit.Limit {
 		{Rate: 2_147_483_647, Period: gcra.MaxRefill - time.Microsecond, Burst: 2_147_483_647},
 		{Rate: 104_729, Period: 86_399_999_999 * time.Microsecond, Burst: 104_723},
 	}
-	if maxRate := int64(gcra.MaxRate); int64(int(maxRate)) == maxRate { // not with 32 bits
+	if maxRate, maxBurst := int64(gcra.MaxRate), int64(gcra.MaxBurst); int64(int(maxRate)) == maxRate { // not with 32 bits
 		limits = append(limits,
-			ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: int(maxRate << 31)},
+			ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: int(maxBurst)},
 			ratelimit.Limit{Rate: int(maxRate), Period: time.Microsecond, Burst: 1},
 			ratelimit.Limit{Rate: int(maxRate), Period: gcra.MaxRefill - time.Microsecond, Burst: int(maxRate)},
 			ratelimit.Limit{Rate: int(maxRate) - 1, Period: 999_999_937 * time.Microsecond, Burst: int(maxRate) * 1000},
@@ -71,7 +71,7 @@ func RandomLimit(rng *rand.Rand) ratelimit.Limit {
 		l := ratelimit.Limit{
 			Rate:   int(magnitude(rng, 31)),
 			Period: time.Duration(magnitude(rng, 49)) * time.Microsecond,
-			Burst:  int(magnitude(rng, 60) & int64(^uint(0)>>1)),
+			Burst:  int(magnitude(rng, 52) & int64(^uint(0)>>1)),
 		}
 		if rng.IntN(3) == 0 {
 			l.Period = []time.Duration{time.Millisecond, time.Second, time.Minute, time.Hour}[rng.IntN(4)]

@@ -14,11 +14,14 @@ import (
 //	debt = max(0, TAT - now), clamped to Burst*T
 //	admit n when debt + n*T <= Burst*T; then TAT = max(TAT, now) + n*T
 //	remaining = floor((Burst*T - debt)/T), reset = debt, retry = debt + n*T - Burst*T
+//
+// When T changes, the whole tokens of the debt stay, and so does the part of the next one.
 type oracle struct {
 	tokens   int
 	token    *big.Rat // T
 	capacity *big.Rat // Burst*T
 	tat      *big.Rat // nil: full
+	made     *big.Rat // T when tat was stored; nil: not known
 	parts    *big.Int // the denominator of the limit under which tat was stored
 }
 
@@ -28,7 +31,7 @@ func newOracle(l ratelimit.Limit) *oracle {
 	return o
 }
 
-// setLimit changes the limit. The debt in time stays.
+// setLimit changes the limit. What was used stays used.
 func (o *oracle) setLimit(l ratelimit.Limit) {
 	o.tokens = l.Burst
 	if l.Burst == 0 {
@@ -39,28 +42,44 @@ func (o *oracle) setLimit(l ratelimit.Limit) {
 }
 
 // store keeps a TAT, in the denominator of the limit.
-func (o *oracle) store(tat *big.Rat) { o.tat, o.parts = tat, o.token.Denom() }
+func (o *oracle) store(tat *big.Rat) { o.tat, o.made, o.parts = tat, o.token, o.token.Denom() }
 
 func (o *oracle) cost(n int) *big.Rat { return new(big.Rat).Mul(rat(int64(n)), o.token) }
 
-// debt is what the bucket owes now; what is above the capacity is gone for good.
-func (o *oracle) debt(now int64) (debt *big.Rat, clamped bool) {
+// debt is what the bucket owes now; what is above the capacity is gone for good. It is
+// stale if it must be stored, since it was clamped or rescaled.
+func (o *oracle) debt(now int64) (debt *big.Rat, stale bool) {
 	if o.tat == nil {
 		return new(big.Rat), false
 	}
-	tat := o.tat
-	if o.parts.Cmp(o.token.Denom()) != 0 { // a new denominator rounds up to a microsecond
-		tat = new(big.Rat).SetInt(ceil(tat))
-	}
-	debt = new(big.Rat).Sub(tat, rat(now))
+	debt = new(big.Rat).Sub(o.tat, rat(now))
 	if debt.Sign() <= 0 {
 		return new(big.Rat), false
 	}
-	if debt.Cmp(o.capacity) > 0 {
-		o.store(new(big.Rat).Add(rat(now), o.capacity))
-		return o.capacity, true
+	switch {
+	case o.made == nil && o.parts.Cmp(o.token.Denom()) != 0: // a new denominator rounds up to a microsecond
+		debt = new(big.Rat).SetInt(ceil(debt))
+	case o.made != nil && o.made.Cmp(o.token) != 0:
+		debt, stale = rescaled(debt, o.made, o.token), true
 	}
-	return debt, false
+	if debt.Cmp(o.capacity) > 0 {
+		debt, stale = o.capacity, true
+	}
+	if stale {
+		o.store(new(big.Rat).Add(rat(now), debt))
+	}
+	return debt, stale
+}
+
+// rescaled returns a debt made at the interval from as one at the interval to: the whole
+// tokens are as many, and the part of the next one is rounded up to the denominator of to.
+func rescaled(debt, from, to *big.Rat) *big.Rat {
+	tokens := new(big.Rat).Quo(debt, from)
+	whole := new(big.Int).Div(tokens.Num(), tokens.Denom())
+	part := tokens.Sub(tokens, new(big.Rat).SetInt(whole))
+	part.Mul(part, new(big.Rat).SetInt(to.Num())) // in parts of 1/to.Denom()
+	sum := new(big.Int).Mul(whole, to.Num())
+	return new(big.Rat).SetFrac(sum.Add(sum, ceil(part)), to.Denom())
 }
 
 func (o *oracle) admits(debt *big.Rat, n int) bool {

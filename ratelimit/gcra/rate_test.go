@@ -142,6 +142,13 @@ func TestBucketDebtAt(t *testing.T) {
 		{"another denominator, rounded up to the capacity", gcra.TAT{Micros: 1_000_009, Frac: 6, Den: 7}, 10, gcra.Debt{Micros: 1_000_000}, false},
 		{"another denominator, rounded up beyond it", gcra.TAT{Micros: 1_000_010, Frac: 1, Den: 7}, 10, gcra.Debt{Micros: 1_000_000}, true},
 		{"not known", gcra.TAT{}, 10, gcra.Debt{}, false},
+		{"the same interval", gcra.TAT{Micros: 333_343, Frac: 1, Den: 3, Num: 1_000_000}, 10, gcra.Debt{Micros: 333_333, Frac: 1}, false},
+		{"another interval, a token", gcra.TAT{Micros: 10 + 142_857, Frac: 1, Den: 7, Num: 1_000_000}, 10, gcra.Debt{Micros: 333_333, Frac: 1}, true},
+		{"another interval, half a token", gcra.TAT{Micros: 10 + 100_000, Den: 1, Num: 200_000}, 10, gcra.Debt{Micros: 166_666, Frac: 2}, true},
+		{"another interval, a token and a half", gcra.TAT{Micros: 10 + 300_000, Den: 1, Num: 200_000}, 10, gcra.Debt{Micros: 500_000}, true},
+		{"another interval, a millionth of a token", gcra.TAT{Micros: 11, Den: 1, Num: 1_000_000}, 10, gcra.Debt{Frac: 1}, true},
+		{"another interval, more than the capacity", gcra.TAT{Micros: 10 + 800_000, Den: 1, Num: 200_000}, 10, gcra.Debt{Micros: 1_000_000}, true},
+		{"another interval, now", gcra.TAT{Micros: 10, Den: 1, Num: 200_000}, 10, gcra.Debt{}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, clamped := third.DebtAt(test.tat, test.now)
@@ -175,6 +182,9 @@ func TestBucketMerge(t *testing.T) {
 		{"a TAT that is farther than the debt", store.Known{Debt: gcra.Debt{Micros: 400}, TAT: tat(1500, 2, 3)}, gcra.Debt{Micros: 400}},
 		{"a TAT in the past", store.Known{Debt: gcra.Debt{Micros: 900}, TAT: tat(900, 0, 3)}, found},
 		{"a TAT of another denominator", store.Known{Debt: gcra.Debt{Micros: 900}, TAT: tat(1500, 1, 7)}, gcra.Debt{Micros: 501}},
+		{"a TAT of the same interval", store.Known{Debt: gcra.Debt{Micros: 900}, TAT: gcra.TAT{Micros: 1500, Frac: 1, Den: 3, Num: 1_000_000}}, gcra.Debt{Micros: 500, Frac: 1}},
+		{"a TAT of another interval", store.Known{Debt: gcra.Debt{Micros: 900}, TAT: gcra.TAT{Micros: 1500, Frac: 1, Den: 3, Num: 2_000_000}}, found},
+		{"a TAT of another denominator and interval", store.Known{Debt: gcra.Debt{Micros: 900}, TAT: gcra.TAT{Micros: 1500, Frac: 1, Den: 7, Num: 1_000_000}}, found},
 		{"both far too large", store.Known{Debt: gcra.Debt{Micros: math.MaxInt64 - 1, Frac: 9}, TAT: tat(1<<60, 0, 3)}, gcra.Debt{Micros: 1_000_000}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -253,21 +263,23 @@ func checkHistory(t testing.TB, limits []ratelimit.Limit, s script, steps int) {
 			l = limits[s.Uint64()%uint64(len(limits))]
 			b = bucketOf(t, l)
 			o.setLimit(l)
+		case choice == 15 && kept.Den != 0: // it is not known under which limit it was stored
+			kept.Num, o.made = 0, nil
 		}
 
 		var debt gcra.Debt
-		clamped := false
+		stale := false
 		if kept.Den != 0 {
-			debt, clamped = b.DebtAt(kept, now)
+			debt, stale = b.DebtAt(kept, now)
 		}
-		wantDebt, wantClamped := o.debt(now)
-		if ratOf(b, debt).Cmp(wantDebt) != 0 || clamped != wantClamped {
-			t.Fatalf("%v at %d: the debt of %+v is %+v, clamped %v; want %v, %v", l, now, kept, debt, clamped, wantDebt, wantClamped)
+		wantDebt, wantStale := o.debt(now)
+		if ratOf(b, debt).Cmp(wantDebt) != 0 || stale != wantStale {
+			t.Fatalf("%v at %d: the debt of %+v is %+v, stale %v; want %v, %v", l, now, kept, debt, stale, wantDebt, wantStale)
 		}
 		if debt.Frac >= b.Denominator() {
 			t.Fatalf("%v: the fraction of %+v is not one of %d parts", l, debt, b.Denominator())
 		}
-		if clamped {
+		if stale {
 			kept = b.TATAt(debt, now)
 		}
 
@@ -301,7 +313,8 @@ func checkHistory(t testing.TB, limits []ratelimit.Limit, s script, steps int) {
 			if got := ratOf(b, after); new(big.Rat).Add(got, rat(now)).Cmp(o.tat) != 0 {
 				t.Fatalf("%v: %+v and the cost of %d is %+v, want %v", l, debt, n, after, o.tat)
 			}
-			mustEqual(t, "TATAt", kept, gcra.TAT{Micros: now + after.Micros, Frac: after.Frac, Den: b.Denominator()})
+			num, den := b.Interval()
+			mustEqual(t, "TATAt", kept, gcra.TAT{Micros: now + after.Micros, Frac: after.Frac, Den: den, Num: num})
 			mustEqual(t, "Remaining", int64(b.Remaining(after)), o.remaining(ratOf(b, after)))
 		}
 	}
@@ -362,6 +375,16 @@ func someKnown(b *store.Limit, o *oracle, s script, now int64) (store.Known, *bi
 		if left.Cmp(proved) < 0 {
 			proved = left
 		}
+	}
+	switch s.Uint64() % 4 {
+	case 0: // the interval is known
+		known.TAT.Num, _ = b.Interval()
+		if known.TAT.Den != den {
+			proved = rat(0) // it is another one
+		}
+	case 1:
+		num, _ := b.Interval()
+		known.TAT.Num, proved = num+1, rat(0)
 	}
 	if proved.Cmp(o.capacity) > 0 {
 		proved = o.capacity
@@ -534,8 +557,8 @@ func TestRateShare(t *testing.T) {
 		{"5/s", "5/2s;burst=2", 2},
 		{"5/s", "1/2s", 10},
 		{"7/1m;burst=3", "7/3m;burst=1", 3},
-		{"1/87600h", "1/87600h", 2},             // ten years: twenty is no limit
-		{"37/2562047h;burst=1", "1/87600h", 64}, // and where nothing is left
+		{"1/87600h", "1/87600h", 2},          // ten years: twenty is no limit
+		{"2/87600h;burst=1", "1/87600h", 64}, // and where little is left
 	} {
 		l, err := ratelimit.ParseLimit(c.limit)
 		if err != nil {
@@ -552,9 +575,9 @@ func TestRateShare(t *testing.T) {
 	}
 }
 
-// TestRateShareOfALongPeriod: the period of the share is beyond time.Duration.
+// TestRateShareOfALongPeriod: the period of the share is beyond MaxRefill.
 func TestRateShareOfALongPeriod(t *testing.T) {
-	whole := bucketOf(t, ratelimit.Limit{Rate: math.MaxInt32, Period: 2_562_047 * time.Hour, Burst: 2})
+	whole := bucketOf(t, ratelimit.Limit{Rate: math.MaxInt32, Period: gcra.MaxRefill, Burst: 2})
 	share := whole.Rate.Share(64)
 	num, den := whole.Interval()
 	if n, d := share.Interval(); n != 64*num || d != den || share.Burst() != 1 {

@@ -214,7 +214,7 @@ func TestTableReplacedWhileInUse(t *testing.T) {
 	wg.Wait()
 }
 
-// A limit that is raised or lowered on a live key: the debt in time stays.
+// A limit that is raised or lowered on a live key: what was used stays used, up to a burst.
 func TestTableLimitChangesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table, err := plans.NewTable(plans.TableConfig{Default: policyOf(t, ratelimit.PerHour(10))})
@@ -234,7 +234,7 @@ func TestTableLimitChangesAtOnce(t *testing.T) {
 		if r := peek(t, l, "k"); r.RetryAfter() != 6*time.Minute {
 			t.Fatalf("10/h: the wait is %v", r.RetryAfter())
 		}
-		replace(ratelimit.PerSecond(10)) // raised: one refill of the new limit at most
+		replace(ratelimit.PerSecond(10)) // raised: ten were used, and all ten are missing
 		if r := allow(t, l, "k", 1); r.Allowed || r.RetryAfter() != 100*time.Millisecond || r.ResetAfter() != time.Second {
 			t.Errorf("raised to 10/s: %+v", r)
 		}
@@ -242,11 +242,11 @@ func TestTableLimitChangesAtOnce(t *testing.T) {
 		if r := allow(t, l, "k", 1); !r.Allowed || r.ResetAfter() != time.Second {
 			t.Errorf("raised to 10/s, 100 ms later: %+v", r)
 		}
-		replace(ratelimit.PerHour(1)) // lowered: a second of debt is little for it
-		if r := allow(t, l, "k", 1); r.Allowed || r.RetryAfter() != time.Second {
+		replace(ratelimit.PerHour(1)) // lowered: no key waits for longer than a refill
+		if r := allow(t, l, "k", 1); r.Allowed || r.RetryAfter() != time.Hour {
 			t.Errorf("lowered to 1/h: %+v", r)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Hour)
 		if r := allow(t, l, "k", 1); !r.Allowed || r.ResetAfter() != time.Hour {
 			t.Errorf("lowered to 1/h, after the wait: %+v", r)
 		}
