@@ -54,7 +54,7 @@ func (s *Store) count(t testing.TB) int {
 	used, found := 0, 0
 	for i := range s.shards {
 		sh := &s.shards[i]
-		used += sh.used
+		used += int(sh.used)
 		for at := range sh.slots {
 			if sh.slots[at].empty() {
 				continue

@@ -68,7 +68,7 @@ func (s *Store) divide(n int) {
 	s.shift = uint(64 - bits)
 	s.shards = make([]shard, n)
 	for i := range s.shards {
-		s.shards[i].bits = uint(bits)
+		s.shards[i].bits = uint32(bits)
 	}
 }
 

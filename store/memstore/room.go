@@ -33,7 +33,7 @@ const shrinkAbove = 256
 func (s *Store) insert(sh *shard, id id, tat gcra.TAT, index uint32, shared bool, now int64) bool {
 	if sh.crowded() {
 		s.room.used.Add(-int64(sh.sweep(now)))
-		if sh.used*8 >= len(sh.slots)*5 || sh.used*8 < len(sh.slots) && len(sh.slots) > shrinkAbove {
+		if used := int(sh.used) * 8; used >= len(sh.slots)*5 || used < len(sh.slots) && len(sh.slots) > shrinkAbove {
 			sh.resize()
 		}
 	}

@@ -13,13 +13,11 @@ import (
 type shard struct {
 	mu       sync.Mutex
 	slots    []slot
-	used     int
-	bits     uint  // of a hash that chose the shard
-	latest   int64 // the latest instant that was seen here
-	earliest int64 // no bucket is full before; a lower bound
-
-	wholes []gcra.Bucket // those that are more than a TAT
-	free   []uint32      // where in wholes there is none
+	used     int32
+	bits     uint32  // of a hash that chose the shard
+	latest   int64   // the latest instant that was seen here
+	earliest int64   // no bucket is full before; a lower bound
+	wholes   *wholes // the buckets that are more than a TAT; nil if there are none
 }
 
 // advance returns the instant of a decision: now, but never before an earlier
@@ -77,7 +75,7 @@ func (sh *shard) set(slot *slot, tat gcra.TAT, index uint32, shared bool) {
 }
 
 // crowded reports whether one more bucket would make searches long.
-func (sh *shard) crowded() bool { return sh.used+1 > len(sh.slots)*3/4 }
+func (sh *shard) crowded() bool { return int(sh.used)+1 > len(sh.slots)*3/4 }
 
 // sweep drops the full buckets and returns how many.
 func (sh *shard) sweep(now int64) int {
@@ -97,7 +95,7 @@ func (sh *shard) sweep(now int64) int {
 			at++
 		}
 	}
-	return before - sh.used
+	return int(before - sh.used)
 }
 
 // remove empties a slot, and moves up the buckets behind it that would no longer
@@ -133,7 +131,7 @@ func (sh *shard) remove(hole int) {
 func (sh *shard) resize() {
 	old := sh.slots
 	// append rounds up to what the allocator would hand out anyway.
-	sh.slots = append([]slot(nil), make([]slot, (sh.used+4)*5/3)...)
+	sh.slots = append([]slot(nil), make([]slot, (int(sh.used)+4)*5/3)...)
 	sh.slots = sh.slots[:cap(sh.slots)]
 	for i := range old {
 		if !old[i].empty() {

@@ -20,7 +20,7 @@ func put(sh *shard, id id, at int64) {
 	slot := sh.place(id, math.MinInt64)
 	sh.used++
 	slot.id = id
-	sh.set(slot, gcra.TAT{Micros: at, Den: 1}, false)
+	sh.set(slot, gcra.TAT{Micros: at, Den: 1}, 0, false)
 }
 
 // TestSweepKeepsTheRest: whatever is dropped, in clusters that go round the end of
@@ -59,7 +59,7 @@ func TestSweepKeepsTheRest(t *testing.T) {
 					t.Fatalf("seed %d: the bucket full at %d is %+v at %d", seed, at, slot, now)
 				}
 			}
-			if sh.used != len(full) {
+			if int(sh.used) != len(full) {
 				t.Fatalf("seed %d: %d buckets are counted; want %d", seed, sh.used, len(full))
 			}
 		}
@@ -100,7 +100,7 @@ func TestPlaceTakesTheFirst(t *testing.T) {
 			t.Fatalf("bucket %d does not come to place %d", i, i)
 		}
 		slot.id = put
-		sh.set(slot, gcra.TAT{Micros: 10 * int64(i+1), Den: 1}, false)
+		sh.set(slot, gcra.TAT{Micros: 10 * int64(i+1), Den: 1}, 0, false)
 	}
 	for now, want := range map[int64]int{9: 4, 10: 0, 11: 0} {
 		if slot := sh.place(id{limit: 99}, now); slot != &sh.slots[want] {
@@ -125,7 +125,7 @@ func TestResizeKeepsAll(t *testing.T) {
 		put(&sh, id, int64(i))
 		if i%100 == 0 {
 			sh.resize()
-			if places := len(sh.slots); sh.used*8 > places*5 || i > 64 && sh.used*2 < places {
+			if used, places := int(sh.used), len(sh.slots); used*8 > places*5 || i > 64 && used*2 < places {
 				t.Fatalf("%d buckets have %d places; want them three fifths full", sh.used, places)
 			}
 		}
@@ -149,7 +149,7 @@ func TestWhenTablesMove(t *testing.T) {
 		put(sh, id{key: i << 52, limit: i}, 100)
 		s.room.used.Add(1)
 	}
-	s.insert(sh, id{limit: 1 << 40}, gcra.TAT{Micros: 2000, Den: 1}, false, 500)
+	s.insert(sh, id{limit: 1 << 40}, gcra.TAT{Micros: 2000, Den: 1}, 0, false, 500)
 	if n := s.count(t); n != 383 {
 		t.Errorf("a table of 512 places that was not crowded holds %d buckets after one more; want 383 as before", n)
 	}
@@ -172,12 +172,12 @@ func TestWhenTablesMove(t *testing.T) {
 			at := id{key: uint64(i) << 52, limit: uint64(i)}
 			slot := sh.place(at, math.MinInt64)
 			slot.id = at
-			sh.set(slot, gcra.TAT{Micros: fullAt, Den: 1}, false)
+			sh.set(slot, gcra.TAT{Micros: fullAt, Den: 1}, 0, false)
 			sh.used++
 			s.room.used.Add(1)
 		}
 		before := &sh.slots[0]
-		if !s.insert(sh, id{limit: 1 << 40}, gcra.TAT{Micros: 2000, Den: 1}, false, 500) {
+		if !s.insert(sh, id{limit: 1 << 40}, gcra.TAT{Micros: 2000, Den: 1}, 0, false, 500) {
 			t.Fatal("there was no room")
 		}
 		if moved := before != &sh.slots[0]; moved != test.moves {
@@ -209,18 +209,32 @@ func TestShardFillsACacheLine(t *testing.T) {
 	}
 }
 
-// TestFullAt: a bucket is full once no part of a microsecond is left.
+// TestFullAt: a bucket is full once no part of a microsecond is left. One without an index
+// is rounded up to a microsecond: its denominator is not stored.
 func TestFullAt(t *testing.T) {
+	sevenths := &testkit.Limits(t, ratelimit.PerSecond(7))[0]
+	num, den := sevenths.Interval()
 	for _, shared := range []bool{false, true} {
-		for frac, want := range map[uint32]int64{0: 10, 1: 11, math.MaxInt32: 11} {
+		for _, test := range []struct {
+			index uint32
+			set   gcra.TAT
+			want  gcra.TAT
+			full  int64
+		}{
+			{sevenths.Index(), gcra.TAT{Micros: 10, Den: den, Num: num}, gcra.TAT{Micros: 10, Den: den, Num: num}, 10},
+			{sevenths.Index(), gcra.TAT{Micros: 10, Frac: 1, Den: den, Num: num}, gcra.TAT{Micros: 10, Frac: 1, Den: den, Num: num}, 11},
+			{sevenths.Index(), gcra.TAT{Micros: 10, Frac: 6, Den: den, Num: num}, gcra.TAT{Micros: 10, Frac: 6, Den: den, Num: num}, 11},
+			{0, gcra.TAT{Micros: 10, Den: den, Num: num}, gcra.TAT{Micros: 10, Den: 1}, 10},
+			{0, gcra.TAT{Micros: 10, Frac: 1, Den: den, Num: num}, gcra.TAT{Micros: 11, Den: 1}, 11},
+			{0, gcra.TAT{Micros: 10, Frac: math.MaxInt32, Den: 1 << 31}, gcra.TAT{Micros: 11, Den: 1}, 11},
+		} {
 			var s slot
 			if !s.empty() {
 				t.Error("the zero slot is not empty")
 			}
-			tat := gcra.TAT{Micros: 10, Frac: frac, Den: 1 << 31}
-			s.set(tat, shared)
-			if s.fullAt() != want || s.tat() != tat || s.shared() != shared || s.empty() {
-				t.Errorf("set(%+v, %v) makes %+v, full at %d, shared=%v", tat, shared, s.tat(), s.fullAt(), s.shared())
+			s.set(test.set, test.index, shared)
+			if s.fullAt() != test.full || s.tat() != test.want || s.shared() != shared || s.empty() || s.isWhole() {
+				t.Errorf("set(%+v, %d, %v) makes %+v, full at %d, shared=%v", test.set, test.index, shared, s.tat(), s.fullAt(), s.shared())
 			}
 		}
 	}

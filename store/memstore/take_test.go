@@ -50,12 +50,12 @@ func TestTakeOneIsTake(t *testing.T) {
 				other.reset(key, p)
 			}
 			want := other.take(key, p, cost)
-			debt, allowed := one.TakeOne(key, &p[0], cost)
+			debt, held, allowed := one.TakeOne(key, &p[0], cost)
 			if taken++; want.Overflow {
 				shared++
 			}
-			if debt != want.Debts[0] || allowed != want.Allowed {
-				t.Fatalf("seed %d, step %d: cost %d under %v: %v, %v; Take says %v, %v", seed, step, cost, p, debt, allowed, want.Debts[0], want.Allowed)
+			if debt != want.Debts[0] || held != want.Held[0] || allowed != want.Allowed {
+				t.Fatalf("seed %d, step %d: cost %d under %v: %v, %d, %v; Take says %v, %d, %v", seed, step, cost, p, debt, held, allowed, want.Debts[0], want.Held[0], want.Allowed)
 			}
 			if random.IntN(2) == 0 {
 				d := random.Int64N(1 << random.IntN(34))

@@ -9,21 +9,21 @@ import (
 // than their capacity, or their limit has changed. Few are at any time, so they are kept
 // beside the table; the slot says where, and when the bucket is full.
 
-// whole returns the bucket of a slot that is kept whole.
-func (sh *shard) whole(slot *slot) *gcra.Bucket { return &sh.wholes[slot.frac&^sharedBit] }
+type wholes struct {
+	buckets []gcra.Bucket
+	free    []uint32 // where in buckets there is none
+}
 
-// setWhole makes w the bucket of a slot.
-func (sh *shard) setWhole(slot *slot, w *gcra.Bucket, full int64, shared bool) {
+// whole returns the bucket of a slot that is kept whole.
+func (sh *shard) whole(slot *slot) *gcra.Bucket { return &sh.wholes.buckets[slot.frac&^sharedBit] }
+
+// setWhole makes b the bucket of a slot.
+func (sh *shard) setWhole(slot *slot, b *gcra.Bucket, full int64, shared bool) {
 	at := slot.frac &^ sharedBit
 	if !slot.isWhole() {
-		if n := len(sh.free); n > 0 {
-			at, sh.free = sh.free[n-1], sh.free[:n-1]
-		} else {
-			at = uint32(len(sh.wholes))
-			sh.wholes = append(sh.wholes, gcra.Bucket{})
-		}
+		at = sh.newWhole()
 	}
-	sh.wholes[at] = *w
+	sh.wholes.buckets[at] = *b
 	slot.micros, slot.frac, slot.kind = full, at, usedBit|wholeBit
 	if shared {
 		slot.frac |= sharedBit
@@ -31,17 +31,33 @@ func (sh *shard) setWhole(slot *slot, w *gcra.Bucket, full int64, shared bool) {
 	sh.earliest = min(sh.earliest, full)
 }
 
+// newWhole returns a place for a bucket that is kept whole.
+func (sh *shard) newWhole() uint32 {
+	if sh.wholes == nil {
+		sh.wholes = new(wholes)
+	}
+	w := sh.wholes
+	if n := len(w.free); n > 0 {
+		at := w.free[n-1]
+		w.free = w.free[:n-1]
+		return at
+	}
+	w.buckets = append(w.buckets, gcra.Bucket{})
+	return uint32(len(w.buckets) - 1)
+}
+
 // drop forgets what a slot has beside the table.
 func (sh *shard) drop(slot *slot) {
 	if !slot.isWhole() {
 		return
 	}
-	sh.free = append(sh.free, slot.frac&^sharedBit)
+	w := sh.wholes
+	w.free = append(w.free, slot.frac&^sharedBit)
 	slot.kind = usedBit
-	if len(sh.free) == len(sh.wholes) {
-		sh.free = sh.free[:0]
-		if sh.wholes = sh.wholes[:0]; cap(sh.wholes) > keptWholes {
-			sh.wholes, sh.free = nil, nil
+	if len(w.free) == len(w.buckets) {
+		w.buckets, w.free = w.buckets[:0], w.free[:0]
+		if cap(w.buckets) > keptWholes {
+			sh.wholes = nil
 		}
 	}
 }
