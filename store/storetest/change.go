@@ -100,6 +100,11 @@ func checkRest(p *probe) {
 	tiny := policy(ratelimit.Limit{Rate: maxRate, Period: time.Microsecond})
 	p.admit("tiny", tiny, 1)
 	p.state("of a whole token", "tiny", three, of(333_333, 1))
+
+	// A microsecond of an hour is less than a part of 3/s.
+	p.admit("almost nothing", oncePerHour, 1)
+	p.advance(time.Hour - time.Microsecond)
+	p.state("of a 3,600,000,000th of a token", "almost nothing", three, of(0, 1))
 }
 
 func checkTwoLimits(p *probe) {

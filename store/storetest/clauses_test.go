@@ -25,9 +25,10 @@ type modelStore struct {
 	m     *Model
 	clock func() int64 // in microseconds
 
-	none  func(r store.Request) (store.Decision, error) // decides without limits
-	take  func(s *modelStore, now int64, r store.Request) store.Decision
-	reset func(s *modelStore, now int64, key string, p []store.Limit)
+	none   func(r store.Request) (store.Decision, error) // decides without limits
+	take   func(s *modelStore, now int64, r store.Request) store.Decision
+	reset  func(s *modelStore, now int64, r store.Request)
+	settle func(s *modelStore, now int64, t *store.Settlement)
 }
 
 func newModelStore() *modelStore {
@@ -39,6 +40,9 @@ func (s *modelStore) Take(_ context.Context, r store.Request) (store.Decision, e
 	if len(r.Limits) == 0 || len(r.Limits) > store.MaxLimits {
 		return s.without(r)
 	}
+	if r.Hold == nil && r.Cost > 0 && slices.ContainsFunc(r.Limits, func(l store.Limit) bool { return l.Loan() }) {
+		return store.Decision{}, errors.New("no hold")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.take != nil {
@@ -46,6 +50,20 @@ func (s *modelStore) Take(_ context.Context, r store.Request) (store.Decision, e
 	}
 	return s.m.Take(s.clock(), r), nil
 }
+
+func (s *modelStore) Settle(_ context.Context, all []store.Settlement) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range all {
+		if s.settle != nil {
+			s.settle(s, s.clock(), &all[i])
+		} else {
+			s.m.Settle(s.clock(), &all[i])
+		}
+	}
+}
+
+func (s *modelStore) Holds() bool { return true }
 
 func (s *modelStore) Reset(_ context.Context, r store.Request) error {
 	if len(r.Limits) == 0 || len(r.Limits) > store.MaxLimits {
@@ -55,10 +73,10 @@ func (s *modelStore) Reset(_ context.Context, r store.Request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reset != nil {
-		s.reset(s, s.clock(), r.Key, r.Limits)
+		s.reset(s, s.clock(), r)
 		return nil
 	}
-	s.m.Reset(s.clock(), r.Key, r.Limits)
+	s.m.Reset(s.clock(), r)
 	return nil
 }
 
@@ -77,8 +95,7 @@ func (s *modelStore) bucket(r store.Request) *modelBucket {
 
 // owe makes the bucket of limit i owe d.
 func (s *modelStore) owe(now int64, r store.Request, i int, d *big.Rat) {
-	l := &r.Limits[i]
-	s.m.store(now, r.Key, l.Name, d, s.m.termsOf(&l.Rate))
+	s.m.open(now, r.Key, &r.Limits[i]).write(d)
 }
 
 // rat returns a debt as a fraction.
@@ -270,12 +287,29 @@ func controls() []control {
 			r.Known = &known
 		})
 	}
+	// rescaling returns the model with another rule for what a debt under from becomes when
+	// the interval changes: tokens of from, and spent by the right rule.
+	rescaling := func(rule func(from, spent, debt, tokens *big.Rat, to *terms) *big.Rat) func() store.Store {
+		return asked(func(s *modelStore, now int64, r *store.Request) {
+			for i := range r.Limits {
+				l := &r.Limits[i]
+				b, to := s.m.buckets[bucketName{r.Key, l.Name}], s.m.termsOf(&l.Rate)
+				if b == nil || b.full == nil || b.token.Cmp(to.token) == 0 || to.loan() {
+					continue
+				}
+				from, debt := b.token, new(big.Rat).Sub(b.full, new(big.Rat).SetInt64(now))
+				if o := s.m.open(now, r.Key, l); debt.Sign() > 0 && o.spent.Cmp(to.capacity) < 0 {
+					o.write(rule(from, o.spent, debt, new(big.Rat).Quo(debt, from), to))
+				}
+			}
+		})
+	}
 	// keyed returns the model with changed keys.
 	keyed := func(key func(string) string) func() store.Store {
 		return asked(func(_ *modelStore, _ int64, r *store.Request) { r.Key = key(r.Key) })
 	}
 	// resets returns the model with another Reset.
-	resets := func(reset func(s *modelStore, now int64, key string, p []store.Limit)) func() store.Store {
+	resets := func(reset func(s *modelStore, now int64, r store.Request)) func() store.Store {
 		return func() store.Store {
 			s := newModelStore()
 			s.reset = reset
@@ -321,7 +355,7 @@ func controls() []control {
 		{"forgets the debt on a denial", "DenialChargesNothing WaitAdmits Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			d := s.m.Take(now, r)
 			if !d.Allowed {
-				s.m.Reset(now, r.Key, r.Limits)
+				s.m.Reset(now, r)
 			}
 			return d
 		})},
@@ -349,7 +383,7 @@ func controls() []control {
 		{"gives tokens for a negative cost", "NegativeCost Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			d := s.m.Take(now, r)
 			if r.Cost < 0 {
-				s.m.Reset(now, r.Key, r.Limits)
+				s.m.Reset(now, r)
 			}
 			return d
 		})},
@@ -431,16 +465,20 @@ func controls() []control {
 				d.Debts[0].Frac += r.Limits[0].Denominator()
 			}
 		})},
-		{"does not clamp", "LimitRaised LimitLowered Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
+		{"does not clamp", "LimitLowered Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			b, t := s.bucket(r), s.m.termsOf(&r.Limits[0].Rate)
-			if b != nil {
-				if d := until(b.full, b.den, now, t); d.Cmp(t.capacity) > 0 {
+			if b != nil && b.full != nil && !t.loan() {
+				d := new(big.Rat).Sub(b.full, new(big.Rat).SetInt64(now))
+				if b.token.Cmp(t.token) != 0 && d.Sign() > 0 && b.token.Sign() > 0 {
+					d = rescaled(d, b.token, t.token)
+				}
+				if d.Cmp(t.capacity) > 0 {
 					return store.Decision{Now: now, Debts: [store.MaxLimits]gcra.Debt{parts(d, t.token.Denom())}}
 				}
 			}
 			return s.m.Take(now, r)
 		})},
-		{"writes nothing on a denial, not even a clamp", "ClampIsStored LimitRaised Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
+		{"writes nothing on a denial, not even a clamp", "ClampIsStored Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
 			before := map[bucketName]modelBucket{}
 			for name, b := range s.m.buckets {
 				before[name] = *b
@@ -453,14 +491,37 @@ func controls() []control {
 			}
 			return d
 		})},
-		{"gives a changed limit a new bucket", "TimeDebtStays LimitRaised SharedLimit", asked(func(_ *modelStore, _ int64, r *store.Request) {
+		{"gives a changed limit a new bucket", "WhatIsUsedStaysUsed LimitLowered SharedLimit", asked(func(_ *modelStore, _ int64, r *store.Request) {
 			r.Key += r.Limits[0].String()
 		})},
-		{"rounds other denominators down", "DenominatorRoundsUp Model", asked(func(s *modelStore, _ int64, r *store.Request) {
-			b, den := s.bucket(*r), s.m.termsOf(&r.Limits[0].Rate).token.Denom()
-			if b != nil && b.den.Cmp(den) != 0 {
-				b.full = new(big.Rat).SetInt(new(big.Int).Div(b.full.Num(), b.full.Denom()))
+		{"keeps the time of a debt when the limit changes", "WhatIsUsedStaysUsed RestOfAToken Model", rescaling(func(from, _, debt, _ *big.Rat, to *terms) *big.Rat {
+			return roundedUp(debt, to.token.Denom())
+		})},
+		{"drops the rest of a token when the limit changes", "RestOfAToken Model", rescaling(func(_, _, _, tokens *big.Rat, to *terms) *big.Rat {
+			return to.times(new(big.Int).Quo(tokens.Num(), tokens.Denom()).Int64())
+		})},
+		{"rounds a debt up to whole tokens when the limit changes", "RestOfAToken Model", rescaling(func(_, _, _, tokens *big.Rat, to *terms) *big.Rat {
+			return to.times(roundedUp(tokens, big.NewInt(1)).Num().Int64())
+		})},
+		{"rounds the rest of a token down when the limit changes", "RestOfAToken Model", rescaling(func(_, spent, debt, tokens *big.Rat, to *terms) *big.Rat {
+			if exact := new(big.Rat).Mul(tokens, to.token); exact.Cmp(spent) < 0 {
+				return new(big.Rat).Sub(spent, new(big.Rat).SetFrac(big.NewInt(1), to.token.Denom()))
 			}
+			return spent
+		})},
+		{"forgets the debt of before when the limit changes", "TwoLimitsUnderOneName Model", asked(func(s *modelStore, _ int64, r *store.Request) {
+			if b := s.bucket(*r); b != nil {
+				b.former = nil
+			}
+		})},
+		{"counts what is known under another rate", "KnownOfAnotherRate", knows(func(_ *modelStore, _ int64, r *store.Request, i int, k *store.Known) {
+			if !r.Limits[i].Same(k.TAT) {
+				k.TAT = gcra.TAT{}
+			}
+		})},
+		{"counts what is known of a bucket whose limit has changed", "KnownOfAnotherRate", knows(func(s *modelStore, now int64, r *store.Request, i int, _ *store.Known) {
+			o := s.m.open(now, r.Key, &r.Limits[i])
+			o.write(o.spent)
 		})},
 		{"ignores knowledge", "KnownDebtDenies KnownDebtIsCharged KnownOfSeveralLimits UndatedKnowledgeCounts Model", asked(func(_ *modelStore, _ int64, r *store.Request) { r.Known = nil })},
 		{"does not store a known debt when it charges", "KnownDebtIsCharged Model", changed(func(s *modelStore, now int64, r store.Request) store.Decision {
@@ -491,18 +552,12 @@ func controls() []control {
 			}
 			return s.m.Take(now, r)
 		})},
-		{"ignores the known TAT", "KnownDebtAndTAT KnownTATDenominator Model", knows(func(_ *modelStore, _ int64, _ *store.Request, _ int, k *store.Known) {
+		{"ignores the known TAT", "KnownDebtAndTAT KnownOfAnotherRate Model", knows(func(_ *modelStore, _ int64, _ *store.Request, _ int, k *store.Known) {
 			k.TAT = gcra.TAT{}
 		})},
 		{"ignores the known debt", "KnownDebtAndTAT Model", knows(func(_ *modelStore, _ int64, _ *store.Request, _ int, k *store.Known) {
 			if k.TAT.Den != 0 {
 				k.Debt = micros(math.MaxInt64 / 2)
-			}
-		})},
-		{"reads a fraction of another denominator as one of its own", "KnownTATDenominator", knows(func(_ *modelStore, _ int64, r *store.Request, i int, k *store.Known) {
-			if k.TAT.Den != 0 {
-				k.TAT.Den = r.Limits[i].Denominator()
-				k.TAT.Frac = min(k.TAT.Frac, k.TAT.Den-1)
 			}
 		})},
 		{"uses the knowledge of one limit for all", "KnownOfSeveralLimits Model", asked(func(_ *modelStore, _ int64, r *store.Request) {
@@ -516,22 +571,22 @@ func controls() []control {
 				r.Known[0].Debt = micros(min(r.Known[0].Debt.Micros, 1_000_000))
 			}
 		})},
-		{"does not reset", "ResetFills ResetWinsOverOlderKnowledge ConcurrentReset ProvesItself Model", resets(func(*modelStore, int64, string, []store.Limit) {})},
-		{"resets all keys", "ResetFills Model", resets(func(s *modelStore, now int64, key string, p []store.Limit) {
+		{"does not reset", "ResetFills ResetWinsOverOlderKnowledge ConcurrentReset ProvesItself Model", resets(func(*modelStore, int64, store.Request) {})},
+		{"resets all keys", "ResetFills Model", resets(func(s *modelStore, now int64, r store.Request) {
 			clear(s.m.buckets)
-			s.m.Reset(now, key, p)
+			s.m.Reset(now, r)
 		})},
-		{"resets all limits of the key", "ResetFills Model", resets(func(s *modelStore, now int64, key string, p []store.Limit) {
+		{"resets all limits of the key", "ResetFills Model", resets(func(s *modelStore, now int64, r store.Request) {
 			for name := range s.m.buckets {
-				if name.key == key {
+				if name.key == r.Key {
 					delete(s.m.buckets, name)
 				}
 			}
-			s.m.Reset(now, key, p)
+			s.m.Reset(now, r)
 		})},
-		{"forgets the reset", "ResetWinsOverOlderKnowledge ResetInTheSameMicrosecond Model", resets(func(s *modelStore, _ int64, key string, p []store.Limit) {
-			for _, l := range p {
-				delete(s.m.buckets, bucketName{key, l.Name})
+		{"forgets the reset", "ResetWinsOverOlderKnowledge ResetInTheSameMicrosecond Model", resets(func(s *modelStore, _ int64, r store.Request) {
+			for _, l := range r.Limits {
+				delete(s.m.buckets, bucketName{r.Key, l.Name})
 			}
 		})},
 		{"counts an observation in the microsecond of a reset as later", "ResetInTheSameMicrosecond", knows(func(_ *modelStore, _ int64, _ *store.Request, _ int, k *store.Known) {

@@ -33,7 +33,7 @@ func checkModel(p *probe) {
 			Prefix: fmt.Sprintf("model %d/", i),
 			Holds:  store.CanHold(p.store) && i%2 == 1,
 			// A clock of 64 bits in nanoseconds reaches 292 years.
-			Span: thousandYears / 10 / int64(histories),
+			Span: twoHundredYears / 2 / int64(histories),
 		})
 		p.advance(time.Microsecond) // no history begins in the microsecond of a Reset
 		if err := p.follow(m, h, 100); err != nil {

@@ -84,7 +84,8 @@ func (s Step) DeniedInPart(d store.Decision) bool {
 type HistoryConfig struct {
 	// Prefix begins every key, so that histories can share a store.
 	Prefix string
-	// Span is the longest time of all steps together. 0 means a thousand years.
+	// Span is the longest time of all steps together. 0 means two hundred years: no instant
+	// may come near 2^53 microseconds.
 	Span int64 // in microseconds
 	// SetBack permits steps that set the clock back.
 	SetBack bool
@@ -120,14 +121,14 @@ type observation struct {
 	now        int64
 }
 
-// thousandYears is in microseconds.
-const thousandYears = 1000 * 365 * 24 * int64(time.Hour/time.Microsecond)
+// twoHundredYears is in microseconds.
+const twoHundredYears = 200 * 365 * 24 * int64(time.Hour/time.Microsecond)
 
 // NewHistory returns a history that makes its random choices with src.
 func NewHistory(src rand.Source, c HistoryConfig) *History {
 	h := &History{config: c, rand: rand.New(src), left: c.Span}
 	if h.left == 0 {
-		h.left = thousandYears
+		h.left = twoHundredYears
 	}
 	for i := range 1 + h.rand.IntN(3) {
 		h.keys = append(h.keys, fmt.Sprintf("%s%d", c.Prefix, i))

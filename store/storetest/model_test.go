@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
@@ -19,7 +20,7 @@ func TestModel(t *testing.T) {
 	seen := func(debt, tat int64, seen int64) *store.Knowledge {
 		k := store.Known{Debt: micros(debt), Seen: seen}
 		if tat != 0 {
-			k.TAT = gcra.TAT{Micros: tat, Frac: 1, Den: 3}
+			k.TAT = gcra.TAT{Micros: tat, Frac: 1, Den: 3, Num: 1_000_000}
 		}
 		return &store.Knowledge{k}
 	}
@@ -41,21 +42,21 @@ func TestModel(t *testing.T) {
 		{1000, "k", three, 1, nil, wanted{false, [4]gcra.Debt{of(1_000_000, 0)}}},
 		{334_333, "k", three, 1, nil, wanted{false, [4]gcra.Debt{of(666_667, 0)}}},
 		{334_334, "k", three, 1, nil, wanted{true, [4]gcra.Debt{of(999_999, 1)}}},
-		{334_334, "k", seven, 1, nil, wanted{false, [4]gcra.Debt{of(1_000_000, 0)}}},
-		{1_334_333, "k", three, 0, nil, wanted{true, [4]gcra.Debt{of(0, 1)}}}, // of 333333 1/3
+		{334_334, "k", seven, 1, nil, wanted{true, [4]gcra.Debt{of(571_428, 2)}}}, // 2.999998 tokens, and one
+		{1_334_333, "k", three, 0, nil, wanted{true, [4]gcra.Debt{of(0, 1)}}},     // what 3/s had owed
 		{1_334_334, "k", three, 3, nil, wanted{true, [4]gcra.Debt{of(1_000_000, 0)}}},
-		{1_334_334, "k", hour, 1, nil, wanted{false, [4]gcra.Debt{of(1_000_000, 0)}}},
-		{2_334_334, "k", hour, 1, nil, wanted{true, [4]gcra.Debt{micros(3_600_000_000)}}},
-		{2_334_334, "k", both, 1, nil, wanted{false, [4]gcra.Debt{micros(1_000_000), micros(0)}}},
-		{2_434_334, "k", hour, 0, nil, wanted{true, [4]gcra.Debt{micros(900_000)}}},
-		{5_000_000, "k", both, 1, nil, wanted{true, [4]gcra.Debt{of(333_333, 1), micros(60_000_000)}}},
-		{5_000_000, "k", both, -1, nil, wanted{false, [4]gcra.Debt{of(333_333, 1), micros(60_000_000)}}},
-		{5_000_000, "k", both, 4, nil, wanted{false, [4]gcra.Debt{of(333_333, 1), micros(60_000_000)}}},
+		{1_334_334, "k", hour, 1, nil, wanted{false, [4]gcra.Debt{micros(3_600_000_000)}}}, // 3 tokens, clamped
+		{2_334_334, "k", hour, 1, nil, wanted{false, [4]gcra.Debt{micros(3_599_000_000)}}},
+		{2_334_334, "k", both, 1, nil, wanted{true, [4]gcra.Debt{of(666_574, 1), micros(60_000_000)}}}, // 3599/3600 of a token, and one
+		{2_434_334, "k", hour, 0, nil, wanted{true, [4]gcra.Debt{micros(3_600_000_000)}}},
+		{5_000_000, "k", both, 1, nil, wanted{true, [4]gcra.Debt{of(666_429, 1), micros(117_334_334)}}},
+		{5_000_000, "k", both, -1, nil, wanted{false, [4]gcra.Debt{of(666_429, 1), micros(117_334_334)}}},
+		{5_000_000, "k", both, 4, nil, wanted{false, [4]gcra.Debt{of(666_429, 1), micros(117_334_334)}}},
 
 		{5_000_000, "known", three, 0, seen(400_000, 0, 0), wanted{true, [4]gcra.Debt{micros(400_000)}}},
 		{5_000_000, "known", three, 1, seen(400_000, 5_100_000, 0), wanted{true, [4]gcra.Debt{of(433_333, 2)}}},
-		{5_000_000, "known", seven, 0, seen(2_000_000, 6_100_000, 0), wanted{true, [4]gcra.Debt{micros(1_000_000)}}},
-		{5_000_000, "known", seven, 0, seen(500_000, 5_499_999, 0), wanted{true, [4]gcra.Debt{micros(500_000)}}},
+		{5_000_000, "known under 7/s", seven, 0, seen(2_000_000, 0, 0), wanted{true, [4]gcra.Debt{micros(1_000_000)}}},
+		{5_000_000, "known under 7/s", seven, 0, seen(2_000_000, 6_100_000, 0), wanted{true, [4]gcra.Debt{micros(0)}}}, // known under 3/s
 	} {
 		r := store.Request{Key: step.key, Limits: step.p, Cost: step.cost, Known: step.known}
 		want := store.Decision{Allowed: step.want.allowed, Now: step.now, Debts: step.want.debts}
@@ -80,21 +81,33 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestBriefReset: with BriefReset the model remembers a reset for one refill.
+// TestBriefReset: with BriefReset the model remembers a reset for one refill, and for 20
+// seconds at least, as long as a hold from before can live.
 func TestBriefReset(t *testing.T) {
-	three := policy(ratelimit.PerSecond(3).WithBurst(1)) // 333333 1/3 µs
 	known := &store.Knowledge{{Debt: micros(7), Seen: 500}}
-	for _, brief := range []bool{false, true} {
-		m := NewModel()
-		m.BriefReset = brief
-		m.Reset(1000, store.Request{Key: "k", Limits: three})
-		for now, want := range map[int64]int64{334_333: 0, 334_334: 7} {
-			if !brief {
-				want = 0
-			}
-			got := m.Take(now, store.Request{Key: "k", Limits: three, Known: known})
-			if got.Debts[0] != micros(want) {
-				t.Errorf("brief %v: an observation from before a reset counts as %+v at %d; want %d µs", brief, got.Debts[0], now, want)
+	for _, test := range []struct {
+		limit ratelimit.Limit
+		ends  int64
+	}{
+		{ratelimit.PerSecond(3).WithBurst(1), 20_001_000},
+		{ratelimit.PerMinute(3).WithBurst(1), 20_001_000},
+		{ratelimit.PerMinute(3).WithBurst(2), 40_001_000},
+		{ratelimit.Limit{Rate: 3, Period: 100 * time.Second, Burst: 1}, 33_334_334},
+	} {
+		for _, brief := range []bool{false, true} {
+			m := NewModel()
+			m.BriefReset = brief
+			p := policy(test.limit)
+			m.Reset(1000, store.Request{Key: "k", Limits: p})
+			for _, now := range []int64{test.ends - 1, test.ends} {
+				want := int64(0)
+				if brief && now == test.ends {
+					want = 7
+				}
+				got := m.Take(now, store.Request{Key: "k", Limits: p, Known: known})
+				if got.Debts[0] != micros(want) {
+					t.Errorf("%v, brief %v: an observation from before a reset counts as %+v at %d; want %d µs", test.limit, brief, got.Debts[0], now, want)
+				}
 			}
 		}
 	}
@@ -116,7 +129,7 @@ func TestHistory(t *testing.T) {
 					seen["set back"]++
 				}
 				if s.Reset {
-					m.Reset(now, s.Request.Key, s.Request.Limits)
+					m.Reset(now, s.Request)
 					seen["reset"]++
 					continue
 				}

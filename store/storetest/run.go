@@ -32,9 +32,9 @@ type Harness struct {
 	// buckets that were reset.
 	CoarseReset bool
 
-	// BriefReset says that the store remembers a Reset for one refill of the limit and no
-	// longer: by then no older debt can be left. A claim of one counts again. Otherwise a
-	// Reset is remembered for ever.
+	// BriefReset says that the store remembers a Reset for one refill of the limit, or 20
+	// seconds if that is longer, and no longer: by then no older debt or hold can be left. A
+	// claim of one counts again. Otherwise a Reset is remembered for ever.
 	BriefReset bool
 
 	// Histories is the number of random histories that are compared with the [Model]. 0

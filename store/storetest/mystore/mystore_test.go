@@ -19,8 +19,8 @@ type Store struct {
 }
 
 type bucket struct {
-	tat   gcra.TAT // when it is full; zero: it is full
-	reset int64    // when it was reset; 0: never
+	gcra.Bucket       // zero: it is full
+	reset       int64 // when it was reset; 0: never
 }
 
 var errLimits = errors.New("mystore: there must be 1 to 4 limits")
@@ -34,25 +34,27 @@ func (s *Store) Take(_ context.Context, r store.Request) (store.Decision, error)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := store.Decision{Allowed: true, Now: time.Now().UnixMicro()}
+	var buckets [store.MaxLimits]bucket
 	var after [store.MaxLimits]gcra.Debt
-	var clamped [store.MaxLimits]bool
+	var stale [store.MaxLimits]bool
 	for i, l := range r.Limits {
+		var same bool
 		b := s.buckets[[2]string{r.Key, l.Name}]
-		d.Debts[i], clamped[i] = l.DebtAt(b.tat, d.Now)
-		if known := r.Known; known != nil && (known[i].Seen == 0 || known[i].Seen > b.reset) {
+		d.Debts[i], stale[i], same = b.Open(&l.Rate, d.Now)
+		if known := r.Known; known != nil && same && (known[i].Seen == 0 || known[i].Seen > b.reset) {
 			d.Debts[i] = l.Merge(d.Debts[i], known[i].Debt, known[i].TAT, d.Now)
 		}
 		cost, possible := l.Cost(r.Cost)
-		after[i] = l.Add(d.Debts[i], cost)
+		buckets[i], after[i] = b, l.Add(d.Debts[i], cost)
 		d.Allowed = d.Allowed && possible && l.Fits(after[i])
 	}
 	for i, l := range r.Limits {
 		if d.Allowed {
 			d.Debts[i] = after[i]
 		}
-		if d.Allowed && r.Cost > 0 || clamped[i] {
-			name := [2]string{r.Key, l.Name}
-			s.buckets[name] = bucket{l.TATAt(d.Debts[i], d.Now), s.buckets[name].reset}
+		if d.Allowed && r.Cost > 0 || stale[i] {
+			buckets[i].Spend(&l.Rate, d.Debts[i], d.Now)
+			s.buckets[[2]string{r.Key, l.Name}] = buckets[i]
 		}
 	}
 	return d, nil
