@@ -11,21 +11,30 @@ import (
 )
 
 // A Limit is a token bucket: it holds up to Burst tokens, each call takes its
-// cost in tokens, and Rate tokens come back, evenly, in every Period.
+// cost in tokens, and Rate tokens come back, evenly, in every Period. Or, with Concurrent, it
+// bounds how many calls may run at a time: see [AtOnce].
 //
 // The zero Limit is not valid; [NewPolicy] and [New] reject it.
 // A Limit is a plain value: copy it, compare it, use it from many goroutines.
 type Limit struct {
-	// Name distinguishes the limits of one key, and appears in the response headers. "" means "default". Two policies on one store that name the
-	// same limit share its bucket: then both must describe the same limit, or each
+	// Name distinguishes the limits of one key, and appears in the response headers. ""
+	// means "default" or, with Concurrent, "concurrent". Two policies on one store that name
+	// the same limit share its bucket: then both must describe the same limit, or each
 	// decision cuts the debt to its own.
 	Name string
-	// Rate is how many tokens come back per Period, from 1 to [gcra.MaxRate].
+	// Rate is how many tokens come back per Period, from 1 to [gcra.MaxRate]. With
+	// Concurrent, it is how many calls may run at a time.
 	Rate int
-	// Period is a whole number of microseconds, from one to [gcra.MaxRefill].
+	// Period is a whole number of microseconds, from one to [gcra.MaxRefill]. With
+	// Concurrent, it must be 0.
 	Period time.Duration
-	// Burst is how many tokens the bucket holds, at most [gcra.MaxBurst]. 0 means Rate.
+	// Burst is how many tokens the bucket holds, at most [gcra.MaxBurst]. 0 means Rate. With
+	// Concurrent, there is no other.
 	Burst int
+	// Concurrent makes the limit bound the calls that run at a time. Each takes one of Rate
+	// places, whatever it costs, and gives it back at its end. [Limiter.Hold] and
+	// [Limiter.Enter] decide such calls. They need a [store.Holder].
+	Concurrent bool
 	// Shadow makes the limit decide and report, but deny no call: see
 	// [Limiter.ShadowReport]. Beside limits that are enforced it is decided on its own,
 	// for the calls that those admit; if all limits of a key are shadow, they are decided
@@ -37,8 +46,20 @@ type Limit struct {
 	EnforceFrom int64
 }
 
-// defaultName is the name of a limit that was given none.
-const defaultName = "default"
+// The names of limits that were given none. They differ, so that a rate and a limit on
+// concurrent calls go together without one.
+const (
+	defaultName    = "default"
+	concurrentName = "concurrent"
+)
+
+// usualName returns the name that l has without one.
+func (l Limit) usualName() string {
+	if l.Concurrent {
+		return concurrentName
+	}
+	return defaultName
+}
 
 // PerSecond returns the limit of n per second, with a burst of n.
 func PerSecond(n int) Limit { return Limit{Rate: n, Period: time.Second} }
@@ -51,6 +72,9 @@ func PerHour(n int) Limit { return Limit{Rate: n, Period: time.Hour} }
 
 // PerDay returns the limit of n per 24 hours, with a burst of n.
 func PerDay(n int) Limit { return Limit{Rate: n, Period: 24 * time.Hour} }
+
+// AtOnce returns the limit of n calls at a time.
+func AtOnce(n int) Limit { return Limit{Rate: n, Concurrent: true} }
 
 // WithBurst returns l with room for n tokens in its bucket.
 func (l Limit) WithBurst(n int) Limit {
@@ -94,8 +118,38 @@ func (l Limit) check() error {
 	}
 	rateOK := l.Rate >= 1 && int64(l.Rate) <= gcra.MaxRate // an int may have 32 bits
 	if !rateOK {
-		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as 5/s or ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited", int64(gcra.MaxRate)))
+		such := "5/s or ratelimit.PerSecond(5)"
+		if l.Concurrent {
+			such = "10 at a time or ratelimit.AtOnce(10)"
+		}
+		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as %s; to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited", int64(gcra.MaxRate), such))
 	}
+	if l.Concurrent {
+		l.checkConcurrent(fault)
+	} else {
+		l.checkBucket(rateOK, burstGiven, fault)
+	}
+	switch {
+	case l.EnforceFrom < 0 || l.EnforceFrom > text.MaxDate:
+		fault("EnforceFrom", l.EnforceFrom, "must be in seconds since 1970 and before the year 10000, as Limit.EnforcedFrom sets it; 0 means that no date ends Shadow")
+	case l.EnforceFrom != 0 && !l.Shadow:
+		fault("EnforceFrom", l.EnforceFrom, "must come with Shadow, which it ends; Limit.EnforcedFrom sets both")
+	}
+	return errors.Join(faults...)
+}
+
+// checkConcurrent reports what a limit on concurrent calls cannot have.
+func (l Limit) checkConcurrent(fault func(field string, value any, want string)) {
+	if l.Period != 0 {
+		fault("Period", l.Period, "must be 0 with Concurrent: a call gives its place back when it ends, not after a time; for a rate, leave Concurrent out")
+	}
+	if l.Burst != l.Rate {
+		fault("Burst", l.Burst, "must be 0 with Concurrent: at most Rate calls run at a time; for a rate, leave Concurrent out")
+	}
+}
+
+// checkBucket reports what is wrong with the period and the burst of a rate.
+func (l Limit) checkBucket(rateOK, burstGiven bool, fault func(field string, value any, want string)) {
 	periodOK := l.Period >= time.Microsecond && l.Period%time.Microsecond == 0 && l.Period <= gcra.MaxRefill
 	if !periodOK {
 		fault("Period", l.Period, fmt.Sprintf("must be a whole number of microseconds, from 1µs to %v, such as 1s or time.Second", gcra.MaxRefill))
@@ -110,19 +164,12 @@ func (l Limit) check() error {
 			fault("Burst", l.Burst, fmt.Sprintf("must refill within %v: Burst * Period / Rate may not exceed it; lower Burst or Period, or raise Rate", gcra.MaxRefill))
 		}
 	}
-	switch {
-	case l.EnforceFrom < 0 || l.EnforceFrom > text.MaxDate:
-		fault("EnforceFrom", l.EnforceFrom, "must be in seconds since 1970 and before the year 10000, as Limit.EnforcedFrom sets it; 0 means that no date ends Shadow")
-	case l.EnforceFrom != 0 && !l.Shadow:
-		fault("EnforceFrom", l.EnforceFrom, "must come with Shadow, which it ends; Limit.EnforcedFrom sets both")
-	}
-	return errors.Join(faults...)
 }
 
 // withDefaults fills in what 0 and "" stand for.
 func (l Limit) withDefaults() Limit {
 	if l.Name == "" {
-		l.Name = defaultName
+		l.Name = l.usualName()
 	}
 	if l.Burst == 0 {
 		l.Burst = l.Rate
@@ -134,6 +181,9 @@ func (l Limit) withDefaults() Limit {
 func (l Limit) compiled() store.Limit {
 	l = l.withDefaults()
 	r, _ := gcra.NewRate(l.Rate, l.Period, l.Burst)
+	if l.Concurrent {
+		r, _ = gcra.NewLoan(l.Rate)
+	}
 	compiled, _ := store.NewLimit(l.Name, r)
 	return compiled
 }

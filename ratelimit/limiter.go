@@ -23,6 +23,10 @@ type Config struct {
 	// 100,000. 0 means 100. A key counts once for each limit that
 	// would have denied it, and takes 240 to 330 bytes.
 	ShadowKeys int
+	// RetryHint is how long a caller should wait that is denied by calls in progress: because
+	// of a limit on concurrent calls, or of tokens that are held. When they end is not known.
+	// 0 means a second.
+	RetryHint time.Duration
 	// Observe, if not nil, is called after each decision of Allow, AllowN and Wait,
 	// which may have to decide several times, with the context of the call and on
 	// its goroutine: it must be quick, and safe for concurrent use. If it panics,
@@ -39,11 +43,13 @@ type Limiter struct {
 	limits  Limits
 	policy  *Policy // the only one, if limits are the same for all keys
 	timeout time.Duration
+	hint    time.Duration
 	shadow  bool
 	observe func(context.Context, Event)
 	*record
 	parts *registry // made from this one with With or Instead
 
+	holder    store.Holder      // the store, if it can hold tokens
 	single    store.SingleTaker // the store, if it is one
 	selfTimed bool              // neither store nor limits need a deadline on the context
 	plain     bool              // and there is no observer
@@ -66,16 +72,21 @@ var errZeroLimiter = &LimitError{Field: "Limiter", Value: "zero value", Want: "m
 // that differ under one name. New does no I/O and starts nothing. The error joins all
 // faults of its arguments.
 func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
-	l := &Limiter{store: s, origin: s, timeout: c.Timeout, shadow: c.Shadow, observe: c.Observe, record: new(record), parts: new(registry)}
+	l := &Limiter{store: s, origin: s, timeout: c.Timeout, hint: c.RetryHint, shadow: c.Shadow, observe: c.Observe, record: new(record), parts: new(registry)}
 	var faults []error
 	if store.IsNil(s) {
 		faults = append(faults, errors.New("ratelimit: store is nil; pass one, such as memstore.New(memstore.Config{})"))
 	}
 	if err := l.setLimits(limits); err != nil {
 		faults = append(faults, err)
+	} else if !store.IsNil(s) && !store.CanHold(s) {
+		faults = append(faults, l.rejectLoans()...)
 	}
 	if c.Timeout < 0 {
 		faults = append(faults, fmt.Errorf("ratelimit: Config.Timeout %v must not be negative; 0 means %v", c.Timeout, store.DefaultTimeout))
+	}
+	if c.RetryHint < 0 {
+		faults = append(faults, fmt.Errorf("ratelimit: Config.RetryHint %v must not be negative; 0 means %v", c.RetryHint, defaultRetryHint))
 	}
 	if c.ShadowKeys < 0 || c.ShadowKeys > maxShadowKeys {
 		faults = append(faults, fmt.Errorf("ratelimit: Config.ShadowKeys %d must be from 0 to %d; 0 means %d", c.ShadowKeys, maxShadowKeys, defaultShadowKeys))
@@ -86,11 +97,17 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 	if l.timeout == 0 {
 		l.timeout = store.DefaultTimeout
 	}
+	if l.hint == 0 {
+		l.hint = defaultRetryHint
+	}
 	l.report.since = time.Now()
 	if l.report.denials.Max = c.ShadowKeys; c.ShadowKeys == 0 {
 		l.report.denials.Max = defaultShadowKeys
 	}
 	l.store = store.Guard(s)
+	if store.CanHold(l.store) {
+		l.holder, _ = l.store.(store.Holder)
+	}
 	l.single, _ = l.store.(store.SingleTaker)
 	_, selfTimed := l.limits.(store.SelfTimed)
 	l.selfTimed = selfTimed || l.policy != nil
@@ -101,11 +118,14 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 	return l, nil
 }
 
+// defaultRetryHint is the Config.RetryHint of a zero Config.
+const defaultRetryHint = time.Second
+
 // plan finds the shortest way of a decision. It is for a limiter whose policy is known.
 func (l *Limiter) plan() {
 	l.plain = l.selfTimed && l.observe == nil
 	p := l.policy
-	l.short = l.plain && l.single != nil && !l.shadow && p != nil && len(p.limits) == 1 && p.phases == nil
+	l.short = l.plain && l.single != nil && !l.shadow && p != nil && len(p.limits) == 1 && p.phases == nil && !p.loans
 }
 
 // Allow decides a call of cost 1. See [Limiter.AllowN].
@@ -115,14 +135,15 @@ func (l *Limiter) Allow(ctx context.Context, key string) (r Result, err error) {
 		return r, nil
 	}
 	if !l.plain {
-		return l.observed(ctx, key, 1)
+		return l.observed(ctx, key, ask{cost: 1, charge: 1})
 	}
-	err = l.decide(ctx, key, 1, 1, &r)
+	err = l.decide(ctx, key, ask{cost: 1, charge: 1}, &r)
 	return r, err
 }
 
 // AllowN decides a call that costs n tokens, n >= 0, and charges it if it is admitted. With
-// n = 0 it only reads the state.
+// n = 0 it only reads the state. A call that a limit on concurrent calls may deny is decided
+// with [Limiter.Hold] or [Limiter.Enter] instead: for such a key, AllowN returns an error.
 //
 // A denial is a Result. An error is a fault: a [LimitError] if the key has no usable policy
 // or n is negative, a [store.Error] if the store did not decide. Whether the call passes
@@ -134,20 +155,28 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int) (r Result, err 
 		return r, nil
 	}
 	if !l.plain {
-		return l.observed(ctx, key, n)
+		return l.observed(ctx, key, ask{cost: n, charge: n})
 	}
-	err = l.decide(ctx, key, n, n, &r)
+	err = l.decide(ctx, key, ask{cost: n, charge: n}, &r)
 	return r, err
 }
 
-// Peek returns what Allow would answer now, and charges nothing.
+// Peek returns what a call of cost 1 would be answered now, and charges nothing.
 func (l *Limiter) Peek(ctx context.Context, key string) (r Result, err error) {
-	err = l.decideInTime(ctx, key, 1, 0, &r)
+	err = l.decideInTime(ctx, key, ask{cost: 1}, &r)
 	return r, err
 }
 
-// decide asks the store for charge tokens and answers for a cost of n.
-func (l *Limiter) decide(ctx context.Context, key string, n, charge int, r *Result) error {
+// An ask is what a caller wants to know, and what it takes.
+type ask struct {
+	cost   int         // what is answered for
+	charge int         // what is taken: the cost, or 0 if it only asks
+	least  int         // see store.Request
+	hold   *store.Hold // see store.Request
+}
+
+// decide asks the store.
+func (l *Limiter) decide(ctx context.Context, key string, a ask, r *Result) error {
 	p := l.policy
 	if p == nil {
 		var err error
@@ -155,28 +184,34 @@ func (l *Limiter) decide(ctx context.Context, key string, n, charge int, r *Resu
 			return l.fault(r, err, l.shadow)
 		}
 	}
-	return l.decideBy(ctx, p, key, n, charge, r)
+	return l.decideBy(ctx, p, key, a, r)
 }
 
 // decideBy is decide by a policy that is known.
-func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, n, charge int, r *Result) error {
+func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, a ask, r *Result) error {
 	shadow := l.shadow
+	if l.holder == nil && (p.loans || a.hold != nil && !a.hold.Spend && p != Unlimited) {
+		return l.fault(r, p.needsHolder(), shadow)
+	}
 	if p.phases != nil {
 		ph := p.phases.now()
 		p, shadow = ph.policy, ph.shadow || shadow
 	}
-	if n < 0 {
-		return l.fault(r, &LimitError{Field: "n", Value: n, Want: "must be at least 0"}, shadow)
+	if a.cost < 0 {
+		return l.fault(r, &LimitError{Field: "n", Value: a.cost, Want: "must be at least 0"}, shadow)
 	}
-	r.policy, r.cost = p, n
+	if p.loans && a.hold == nil && a.charge > 0 {
+		return l.fault(r, p.needsHold(), shadow)
+	}
+	r.policy, r.cost = p, a.cost
 	if p == Unlimited {
 		r.Allowed, r.shadow = true, shadow
 		return nil
 	}
 	if shadow || p.beside != nil {
-		return l.watch(ctx, key, charge, shadow, r)
+		return l.watch(ctx, key, a, shadow, r)
 	}
-	if err := l.take(ctx, key, charge, r); err != nil {
+	if err := l.take(ctx, key, a, r); err != nil {
 		return l.fault(r, err, false)
 	}
 	return nil
@@ -187,21 +222,29 @@ func (l *Limiter) takeOne(p *Policy, key string, n int, r *Result) {
 	debt, held, allowed := l.single.TakeOne(key, &p.limits[0], n)
 	r.Allowed, r.denied, r.source = allowed, !allowed, store.FromStore
 	r.policy, r.cost, r.states[0] = p, n, stateFrom(debt, held)
+	if held > 0 && !allowed {
+		l.hintAt(r)
+	}
 }
 
-// take asks the store for charge tokens, of the policy of r and for its cost.
-func (l *Limiter) take(ctx context.Context, key string, charge int, r *Result) error {
-	p, n := r.policy, r.cost
-	if l.single != nil && len(p.limits) == 1 && charge == n {
-		l.takeOne(p, key, n, r)
+// take asks the store by the policy of r.
+func (l *Limiter) take(ctx context.Context, key string, a ask, r *Result) error {
+	p := r.policy
+	if l.single != nil && len(p.limits) == 1 && a == (ask{cost: a.cost, charge: a.cost}) {
+		l.takeOne(p, key, a.cost, r)
 		return nil
 	}
-	d, err := l.store.Take(ctx, store.Request{Key: key, Limits: p.limits, Cost: charge, Timeout: l.timeout})
+	d, err := l.store.Take(ctx, store.Request{Key: key, Limits: p.limits, Cost: a.charge, Least: a.least, Hold: a.hold, Timeout: l.timeout})
 	if err != nil {
 		return store.NewError(err, key)
 	}
-	if charge < n && d.Allowed {
-		d.Allowed = p.fits(&d, n)
+	if a.charge < a.cost && d.Allowed {
+		d.Allowed = p.fits(&d, a.cost)
+	}
+	if a.least > 0 {
+		if r.cost = a.least; d.Allowed {
+			r.cost = d.Granted
+		}
 	}
 	r.Allowed, r.denied, r.source = d.Allowed, !d.Allowed, d.Source
 	if d.Source == store.NoSource {
@@ -211,10 +254,23 @@ func (l *Limiter) take(ctx context.Context, key string, charge int, r *Result) e
 	for i := range p.limits {
 		r.states[i] = stateFrom(d.Debts[i], d.Held[i])
 	}
+	if r.denied {
+		l.hintAt(r)
+	}
 	if len(p.limits) > 1 {
 		r.deciding = r.longest()
 	}
 	return nil
+}
+
+// hintAt makes the wait of a denial Config.RetryHint at least if no time is known.
+func (l *Limiter) hintAt(r *Result) {
+	for i := range r.policy.limits {
+		if r.states[i].untimed(&r.policy.limits[i], r.cost) {
+			r.wait = max(r.wait, l.hint)
+			return
+		}
+	}
 }
 
 // fault is the answer when nothing could be decided. In shadow mode the call is served all
@@ -225,23 +281,23 @@ func (l *Limiter) fault(r *Result, err error, shadow bool) error {
 }
 
 // decideInTime is decide within Config.Timeout.
-func (l *Limiter) decideInTime(ctx context.Context, key string, n, charge int, r *Result) error {
+func (l *Limiter) decideInTime(ctx context.Context, key string, a ask, r *Result) error {
 	if !l.selfTimed {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, l.timeout)
 		defer cancel()
 	}
-	return l.decide(ctx, key, n, charge, r)
+	return l.decide(ctx, key, a, r)
 }
 
 // observed is AllowN for a limiter with an observer, or with parts that need a deadline.
-func (l *Limiter) observed(ctx context.Context, key string, n int) (r Result, err error) {
+func (l *Limiter) observed(ctx context.Context, key string, a ask) (r Result, err error) {
 	if l.observe == nil {
-		err = l.decideInTime(ctx, key, n, n, &r)
+		err = l.decideInTime(ctx, key, a, &r)
 		return r, err
 	}
 	start := time.Now()
-	err = l.decideInTime(ctx, key, n, n, &r)
+	err = l.decideInTime(ctx, key, a, &r)
 	if store.Try(func() { l.observe(ctx, Event{Result: r, Err: err, Took: time.Since(start)}) }) != nil {
 		l.panics.Add(1)
 	}

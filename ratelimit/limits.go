@@ -64,6 +64,27 @@ func (l *Limiter) setLimits(limits Limits) (err error) {
 	return err
 }
 
+// rejectLoans returns the faults of known policies with limits on concurrent calls, which the
+// store of l cannot count. A table rejects such policies from then on.
+func (l *Limiter) rejectLoans() []error {
+	fits := func(p *Policy) error {
+		if p.loans {
+			return p.needsHolder()
+		}
+		return nil
+	}
+	var err error
+	if l.policy != nil {
+		err = fits(l.policy)
+	} else if r := replaceableOf(l.limits); r != nil {
+		err = r.Require(fits)
+	}
+	if err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
 // policyFor looks up the key's policy and rejects one that cannot be used.
 func (l *Limiter) policyFor(ctx context.Context, key string) (*Policy, error) {
 	if l.policy != nil {

@@ -44,7 +44,7 @@ func (l *Limiter) PeekParts(ctx context.Context, key string) ([]Result, error) {
 		ctx, cancel := context.WithTimeout(ctx, part.timeout)
 		defer cancel()
 		var r Result
-		err := part.decideBy(ctx, limits, key, 1, 0, &r)
+		err := part.decideBy(ctx, limits, key, ask{cost: 1}, &r)
 		results = append(results, r)
 		return err
 	})

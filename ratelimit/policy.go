@@ -17,6 +17,7 @@ import (
 type Policy struct {
 	limits  []store.Limit
 	written []Limit   // the same limits, defaults filled in
+	loans   bool      // some are limits on concurrent calls
 	phases  *phases   // how it is decided, if it has shadow limits
 	beside  []*Policy // of a phase's policy: the limits that are watched, one each
 }
@@ -58,6 +59,7 @@ func newPolicy(limits []Limit) *Policy {
 	for i, l := range limits {
 		p.limits[i] = l.compiled()
 		p.written[i] = l.withDefaults()
+		p.loans = p.loans || l.Concurrent
 	}
 	return p
 }
@@ -108,6 +110,32 @@ func (p *Policy) fits(d *store.Decision, n int) bool {
 		}
 	}
 	return true
+}
+
+// needsHold is the error for a call that would never give its place back.
+func (p *Policy) needsHold() *LimitError {
+	return &LimitError{Limit: p.firstLoan().Name, Field: "Concurrent", Value: p.firstLoan().String(),
+		Want: "must be decided with Limiter.Hold or Limiter.Enter: nothing would give the place back that Allow, AllowN, AllowUpTo or Wait takes"}
+}
+
+// needsHolder is the error for a store that cannot hold what a call holds.
+func (p *Policy) needsHolder() *LimitError {
+	e := &LimitError{Field: "store", Want: "must be a store.Holder whose Holds reports true, such as a memstore.Store, to hold tokens"}
+	if p.loans {
+		e.Limit = p.firstLoan().Name
+		e.Want = "must be a store.Holder whose Holds reports true, such as a memstore.Store, to count calls at a time"
+	}
+	return e
+}
+
+// firstLoan returns the first limit on concurrent calls, or the zero Limit.
+func (p *Policy) firstLoan() Limit {
+	for _, l := range p.written {
+		if l.Concurrent {
+			return l
+		}
+	}
+	return Limit{}
 }
 
 func sameName(name, others string) *LimitError {

@@ -25,7 +25,7 @@ type Result struct {
 	deciding uint8 // where in the policy the limit is that decides
 	policy   *Policy
 	cost     int
-	wait     time.Duration          // what the store wants a denied caller to wait, if that is longer
+	wait     time.Duration          // a denied caller waits at least this long; where no time is known, the hint
 	states   [store.MaxLimits]state // of the policy's limits, then of those beside
 }
 
@@ -45,20 +45,29 @@ func (s state) debt() gcra.Debt { return gcra.Debt{Micros: s.micros, Frac: s.fra
 // remaining returns how many tokens of a limit are neither spent nor held.
 func (s state) remaining(l *store.Limit) int { return max(l.Remaining(s.debt())-int(s.held), 0) }
 
-// retryAfter returns how long a call of cost n must wait. What is held may come back at any
-// time, or be spent: then the wait until the debt alone leaves room is a lower bound.
-func (s state) retryAfter(l *store.Limit, n int) time.Duration {
-	held := int(s.held)
-	if held == 0 {
+// lacks reports whether a call of cost n does not fit.
+func (s state) lacks(l *store.Limit, n int) bool {
+	return l.Remaining(s.debt())-int(s.held) < l.Tokens(n)
+}
+
+// untimed reports whether a call of cost n, which does not fit, waits for what is held. That
+// may come back at any time.
+func (s state) untimed(l *store.Limit, n int) bool {
+	n = l.Tokens(n)
+	return n <= l.Burst() && int(s.held) > l.Burst()-n
+}
+
+// retryAfter returns how long a call of cost n must wait. If it waits for what is held, that
+// is the hint, but at least until the debt alone leaves room.
+func (s state) retryAfter(l *store.Limit, n int, hint time.Duration) time.Duration {
+	n = l.Tokens(n)
+	switch {
+	case s.held == 0 || n > l.Burst():
 		return l.RetryAfter(s.debt(), n)
+	case s.untimed(l, n):
+		return max(hint, l.RetryAfter(s.debt(), n))
 	}
-	if held+n <= l.Burst() {
-		n += held
-	}
-	if l.Loan() {
-		return 0
-	}
-	return l.RetryAfter(s.debt(), n)
+	return l.RetryAfter(s.debt(), n+int(s.held))
 }
 
 // A LimitState is what a [Result] says about one limit of the key's policy.
@@ -69,7 +78,9 @@ type LimitState struct {
 	RetryAfter time.Duration // how long to wait until the call fits; 0 if not violated
 	ResetAfter time.Duration // how long the bucket takes to fill up if no call comes
 	// NextAfter is how long the bucket takes to have a whole token if no call comes: 0 if it
-	// has one. Like the other times it is a whole number of microseconds, rounded up.
+	// has one. Like the other times it is a whole number of microseconds, rounded up. While
+	// tokens are held, ResetAfter and NextAfter are lower bounds; of a limit on concurrent
+	// calls both are 0.
 	NextAfter time.Duration
 	// Undecided reports that nothing is known of a shadow limit, so that only Limit is set:
 	// it is not asked about a call that was denied, and may fail.
@@ -99,14 +110,15 @@ func (r *Result) Remaining() int {
 
 // RetryAfter returns 0 for a call that was admitted. Otherwise a caller that waits this
 // long and has no competitor is admitted next; it is a whole number of microseconds,
-// rounded up, or [gcra.Never]. If Shadow and WouldDeny report true, it is the wait that
+// rounded up, or [gcra.Never]. If calls in progress deny the call, when they end is not known:
+// then RetryAfter is Config.RetryHint, or the wait for what was spent if that is longer. If Shadow and WouldDeny report true, it is the wait that
 // would have been enforced.
 func (r *Result) RetryAfter() time.Duration {
 	if !r.denied {
 		return 0
 	}
 	i := int(r.deciding)
-	return max(r.states[i].retryAfter(&r.policy.limits[i], r.cost), r.wait)
+	return max(r.states[i].retryAfter(&r.policy.limits[i], r.cost, r.wait), r.wait)
 }
 
 // ResetAfter returns how long the bucket takes to fill up if no call comes, in whole
@@ -159,8 +171,8 @@ func (r *Result) State(i int) LimitState {
 	l := &r.policy.limits[at]
 	s := stateOf(r.policy.written[at], l, r.states[at])
 	if r.denied {
-		s.RetryAfter = r.states[at].retryAfter(l, r.cost)
-		s.Violated = s.RetryAfter > 0
+		s.Violated = r.states[at].lacks(l, r.cost)
+		s.RetryAfter = r.states[at].retryAfter(l, r.cost, r.wait)
 		if i == 0 && s.Violated {
 			s.RetryAfter = max(s.RetryAfter, r.wait)
 		}
@@ -172,7 +184,7 @@ func (r *Result) State(i int) LimitState {
 func stateOf(written Limit, l *store.Limit, at state) LimitState {
 	s := LimitState{Limit: written, Remaining: at.remaining(l), ResetAfter: at.debt().Duration()}
 	if s.Remaining == 0 {
-		s.NextAfter = at.retryAfter(l, 1)
+		s.NextAfter = at.retryAfter(l, 1, 0)
 	}
 	return s
 }
@@ -197,7 +209,7 @@ func (r *Result) longest() (at uint8) {
 		l := &r.policy.limits[i]
 		var retry time.Duration
 		if r.denied {
-			retry = r.states[i].retryAfter(l, r.cost)
+			retry = r.states[i].retryAfter(l, r.cost, r.wait)
 		}
 		if remaining := r.states[i].remaining(l); i == 0 || retry > wait || retry == wait && remaining < left {
 			at, left, wait = uint8(i), remaining, retry
@@ -229,7 +241,7 @@ func (r *Result) ShadowState(i int) (s LimitState, ok bool) {
 	at := r.states[len(r.policy.limits)+i]
 	s = stateOf(p.written[0], l, at)
 	if s.Violated = r.beside&(besideDenied<<i) != 0; s.Violated {
-		s.RetryAfter = at.retryAfter(l, r.cost)
+		s.RetryAfter = at.retryAfter(l, r.cost, r.wait)
 	}
 	return s, true
 }

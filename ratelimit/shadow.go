@@ -79,12 +79,12 @@ func (ps *phases) at(now int64) *phase {
 // watch is take where something is not enforced. In shadow that is everything, and the
 // call is admitted. A call that is admitted is then decided by each limit that is watched
 // beside the enforced ones, on its own and within what is left of the time.
-func (l *Limiter) watch(ctx context.Context, key string, charge int, shadow bool, r *Result) error {
+func (l *Limiter) watch(ctx context.Context, key string, a ask, shadow bool, r *Result) error {
 	var start time.Time
 	if r.policy.beside != nil {
 		start = time.Now()
 	}
-	if err := l.take(ctx, key, charge, r); err != nil {
+	if err := l.take(ctx, key, a, r); err != nil {
 		return l.fault(r, err, shadow)
 	}
 	if shadow {
@@ -92,10 +92,10 @@ func (l *Limiter) watch(ctx context.Context, key string, charge int, shadow bool
 	}
 	if !r.denied {
 		for i, p := range r.policy.beside {
-			l.watchOne(ctx, key, charge, i, p, l.timeout-time.Since(start), r)
+			l.watchOne(ctx, key, a, i, p, l.timeout-time.Since(start), r)
 		}
 	}
-	if r.cost > 0 && charge == r.cost {
+	if r.cost > 0 && a.charge > 0 {
 		l.report.count(key, r)
 	}
 	return nil
@@ -103,17 +103,20 @@ func (l *Limiter) watch(ctx context.Context, key string, charge int, shadow bool
 
 // watchOne decides a limit that is watched beside others. If that fails, the limit is
 // undecided, and the call is served.
-func (l *Limiter) watchOne(ctx context.Context, key string, charge, i int, p *Policy, left time.Duration, r *Result) {
-	if left <= 0 {
+func (l *Limiter) watchOne(ctx context.Context, key string, a ask, i int, p *Policy, left time.Duration, r *Result) {
+	if left <= 0 || p.loans && a.hold == nil && a.charge > 0 {
 		return
 	}
-	d, err := l.store.Take(ctx, store.Request{Key: key, Limits: p.limits, Cost: charge, Timeout: left})
+	d, err := l.store.Take(ctx, store.Request{Key: key, Limits: p.limits, Cost: a.charge, Timeout: left})
 	if err != nil {
 		return
 	}
 	r.beside |= besideKnown << i
 	r.states[len(r.policy.limits)+i] = stateFrom(d.Debts[0], d.Held[0])
-	if !d.Allowed || charge < r.cost && !p.fits(&d, r.cost) {
+	if !d.Allowed || a.charge < r.cost && !p.fits(&d, r.cost) {
 		r.beside |= besideDenied << i
+		if d.Held[0] > 0 {
+			r.wait = l.hint
+		}
 	}
 }

@@ -14,12 +14,13 @@ import (
 
 // ParseLimit reads the text form of a limit: RATE/PERIOD, and optionally ;burst=N,
 // ;name=NAME, and ;shadow or ;enforce-from=DATE, a day (UTC) or an RFC 3339 time in
-// whole seconds. The period is a Go duration ("1m", "1.9s", "500ms"),
+// whole seconds. A limit on concurrent calls is N at a time, with the same options but
+// ;burst. The period is a Go duration ("1m", "1.9s", "500ms"),
 // as [time.ParseDuration] reads it, down to nanoseconds, a number of days ("7d"),
 // or one of s, m, h, d for one of the unit:
 //
 //	5/s    100/1m    1000/24h;burst=50    1000/d;name=daily
-//	1000/h;shadow    1000/h;enforce-from=2027-01-31
+//	1000/h;shadow    1000/h;enforce-from=2027-01-31    10 at a time
 //
 // The error is a [LimitError] that says what was found and what would be right,
 // or several of them, joined; the limit of a nil error is valid. The error for a
@@ -33,17 +34,26 @@ func ParseLimit(s string) (Limit, error) {
 		return Limit{}, &LimitError{Field: "text", Value: s, Want: want}
 	}
 	head, options, _ := strings.Cut(s, ";")
-	rate, period, found := strings.Cut(head, "/")
-	if !found {
-		return fail(`must be RATE/PERIOD, such as "5/s", "100/1m" or "1000/24h;burst=50"`)
-	}
 	var l Limit
 	var err error
-	if l.Rate, err = text.ParseCount(rate); err != nil {
-		return fail(fmt.Sprintf(`must begin with a whole number, from 1 to %d, such as "5/s"`, int64(gcra.MaxRate)))
+	var rate, period string
+	if rate, l.Concurrent = strings.CutSuffix(head, atATime); !l.Concurrent {
+		var found bool
+		if rate, period, found = strings.Cut(head, "/"); !found {
+			return fail(`must be RATE/PERIOD, such as "5/s", "100/1m" or "1000/24h;burst=50"`)
+		}
 	}
-	if l.Period, err = text.ParsePeriod(period); err != nil {
-		return fail(`must have a period of s, m, h, d, a number of days or a Go duration behind the slash, such as "5/s" or "100/1.5s"`)
+	if l.Rate, err = text.ParseCount(rate); err != nil {
+		such := "5/s"
+		if l.Concurrent {
+			such = "10 at a time"
+		}
+		return fail(fmt.Sprintf(`must begin with a whole number, from 1 to %d, such as %q`, int64(gcra.MaxRate), such))
+	}
+	if !l.Concurrent {
+		if l.Period, err = text.ParsePeriod(period); err != nil {
+			return fail(`must have a period of s, m, h, d, a number of days or a Go duration behind the slash, such as "5/s" or "100/1.5s"`)
+		}
 	}
 	seen := map[string]bool{}
 	for options != "" {
@@ -53,6 +63,8 @@ func ParseLimit(s string) (Limit, error) {
 		switch {
 		case seen[name]:
 			return fail(fmt.Sprintf("must not give %s twice", name))
+		case name == "burst" && l.Concurrent:
+			return fail(`must have no burst: a limit on calls at a time has none, as in "10 at a time;name=calls"`)
 		case name == "burst":
 			if l.Burst, err = text.ParseCount(value); err != nil || l.Burst == 0 {
 				return fail(`must have a whole number of at least 1 as its burst, such as "1000/24h;burst=50"`)
@@ -81,21 +93,29 @@ func ParseLimit(s string) (Limit, error) {
 	return l, nil
 }
 
+// atATime follows the number of a limit on concurrent calls.
+const atATime = " at a time"
+
 // String returns the shortest text that [ParseLimit] reads back as the same
 // limit, of those with one number, of at least 1, and one unit for the period: a
 // whole number, or one with a fraction of seconds or milliseconds. A burst equal
-// to the rate and the name "default" go without saying. A limit that
+// to the rate and the name that a limit has without one are left out. A limit that
 // is not valid is printed all the same.
 func (l Limit) String() string {
 	var b strings.Builder
 	b.WriteString(strconv.Itoa(l.Rate))
-	b.WriteByte('/')
-	b.WriteString(text.FormatPeriod(l.Period))
+	if l.Concurrent {
+		b.WriteString(atATime)
+	}
+	if !l.Concurrent || l.Period != 0 {
+		b.WriteByte('/')
+		b.WriteString(text.FormatPeriod(l.Period))
+	}
 	if l.Burst != 0 && l.Burst != l.Rate {
 		b.WriteString(";burst=")
 		b.WriteString(strconv.Itoa(l.Burst))
 	}
-	if l.Name != "" && l.Name != defaultName {
+	if l.Name != "" && l.Name != l.usualName() {
 		b.WriteString(";name=")
 		b.WriteString(l.Name)
 	}

@@ -39,6 +39,9 @@ func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if part.loans && l.holder == nil {
+		return nil, part.needsHolder()
+	}
 	d := &derived{from: l, part: part, instead: instead}
 	made := *l
 	made.limits, made.policy, made.parts = d, nil, new(registry)

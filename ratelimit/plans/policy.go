@@ -94,14 +94,15 @@ func (t *tableReader) known(at jsontext.Position, text policyText, in, key strin
 // as "unlimitted". A longer one may be a misplaced key.
 const longestWord = 12
 
-// longestLimit is the length up to which a text is shown that begins with a number and a slash.
+// longestLimit is the length up to which a text is shown that begins with a number and a slash
+// or "at a time".
 const longestLimit = 64
 
 // shownValue returns the value of a fault unless it may be a key. Under keys, where a key and
 // its limits may have been swapped, it returns nil.
 func shownValue(in string, fault *ratelimit.LimitError) any {
 	text, isText := fault.Value.(string)
-	rate, _, found := strings.Cut(text, "/")
+	rate, _, found := strings.Cut(strings.Replace(text, " at a time", "/", 1), "/")
 	asLimit := found && len(rate) <= longestWord && len(text) <= longestLimit && strings.Trim(rate, "0123456789,._' ") == ""
 	if in == "Keys" || isText && len(text) > longestWord && !asLimit {
 		return nil

@@ -9,8 +9,12 @@ import (
 	"github.com/keyrate/keyrate/ratelimit/internal/text"
 )
 
-// readLimit reads a number of calls and a period.
+// readLimit reads a number of calls and a period, or how many may run at a time.
 func readLimit(s string) (Limit, bool) {
+	if m := atOnceForm.FindStringSubmatch(s); m != nil {
+		n, err := text.ParseCount(m[1])
+		return Limit{Rate: n, Concurrent: true}, err == nil
+	}
 	m := limitForm.FindStringSubmatch(s)
 	if m == nil {
 		return Limit{}, false

@@ -22,6 +22,7 @@ type Limit struct {
 	Rate        int
 	Period      time.Duration
 	Burst       int
+	Concurrent  bool
 	Shadow      bool
 	EnforceFrom int64
 }
@@ -61,6 +62,9 @@ var (
 	limitForm  = regexp.MustCompile(`^(?i:rate ?[=:]? ?)?\+?([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:(k|K|M)\b)? ?` +
 		`(?i:(?:r|reqs?|requests?|calls?|hits?|quer(?:y|ies)|ops?|operations?|tokens?|times|x)\b ?)?` +
 		`(?i:(/|-|per\b|an?\b|every\b|each\b|in\b|within\b) ?(?:an?\b|every\b|each\b)? ?(.+?)|([rqt]p[smhd])|(hourly|daily|weekly|monthly))\.?$`)
+	atOnceForm = regexp.MustCompile(`^(?i:max(?:imum)? |at most |up to )?\+?([0-9]+) ?` +
+		`(?i:(?:(?:reqs?|requests?|calls?)\b )?(?:at (?:a time|once|the same time)|in parallel|in flight|concurrently|simultaneously)|` +
+		`(?:max )?(?:concurrent|parallel|simultaneous)(?: (?:reqs?|requests?|calls?))?)\.?$`)
 	periodPart = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?|\.[0-9]+)? ?([A-Za-zµμ]+) ?`)
 	isoPeriod  = regexp.MustCompile(`^P(?:([0-9]+)D)?(?:T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?)?$`)
 	burstForm  = regexp.MustCompile(`(?i)^burst ?(?:of |[=: ]) ?([0-9]+)(?: nodelay)?$`)
@@ -139,7 +143,7 @@ func readOption(s string, l *Limit) bool {
 func nameApart(limits []Limit) {
 	for i := range limits {
 		l := &limits[i]
-		if l.Name != "" || !slices.ContainsFunc(limits[:i], func(o Limit) bool { return o.Name == "" && o.Period != l.Period }) {
+		if l.Name != "" || l.Concurrent || !slices.ContainsFunc(limits[:i], func(o Limit) bool { return o.Name == "" && !o.Concurrent && o.Period != l.Period }) {
 			continue
 		}
 		name := map[time.Duration]string{time.Hour: "hourly", text.Day: "daily", 7 * text.Day: "weekly", 30 * text.Day: "monthly"}[l.Period]

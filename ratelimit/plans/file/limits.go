@@ -125,7 +125,7 @@ func (b *builder) limitFaults(n node, place func() string, err error, secret boo
 		case fault.Field == "limits": // how many there are
 			found = text
 		case !secret && fault.Field == "text":
-			if rate, _, ok := strings.Cut(text, "/"); ok && asRate(rate) || len(text) <= longestWord {
+			if rate, _, ok := strings.Cut(strings.Replace(text, " at a time", "/", 1), "/"); ok && asRate(rate) || len(text) <= longestWord {
 				found = shown(text)
 			}
 		case !secret:
@@ -140,7 +140,7 @@ func (b *builder) limitFaults(n node, place func() string, err error, secret boo
 
 // forOperators replaces terms of programs by those of files.
 var forOperators = strings.NewReplacer(
-	" or ratelimit.PerSecond(5)", "", "use ratelimit.Unlimited", "write unlimited", `ratelimit.PerDay(1000).Named("daily")`, "1000/d;name=daily", " or time.Second", "", "ratelimit.ParsePolicy reads several, written", "several are written",
+	" or ratelimit.PerSecond(5)", "", " or ratelimit.AtOnce(10)", "", "use ratelimit.Unlimited", "write unlimited", `ratelimit.PerDay(1000).Named("daily")`, "1000/d;name=daily", " or time.Second", "", "ratelimit.ParsePolicy reads several, written", "several are written",
 )
 
 // wantLimits returns the advice for a node that is not the text of a limit; "" for one that is.
