@@ -49,4 +49,12 @@
 // What a node admits alone it adds to the known debt, at the price of the limit. The shared
 // store would have charged at least that. So it is a lower bound too, and is handed over when
 // the store is back; until the store has seen it, it denies nothing.
+//
+// # When a limit changes
+//
+// What a key has used stays used, as in the shared store. An observation belongs to the rate and
+// period of its request: it denies no request of another rate or period, and is not handed over
+// with one. A node that decides alone converts it, as many tokens, and so it does with what it
+// admitted alone. So one node admits no more than the limit across a change and an outage. Nodes
+// with different limits under one name neither free nor lock the key for each other.
 package mirror

@@ -58,7 +58,7 @@ func (p *paced) Take(ctx context.Context, r store.Request) (store.Decision, erro
 	}
 	r.Key = fmt.Sprint(p.lost, r.Key)
 	d, err := p.store.Take(ctx, r)
-	c.executed, c.allowed = true, d.Allowed
+	c.executed, c.allowed = true, d.Allowed && r.Cost > 0 // a read costs nothing
 	if failed := <-c.answer; failed != nil {
 		return store.Decision{}, failed
 	}

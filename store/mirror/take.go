@@ -59,19 +59,37 @@ func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d sto
 			if err := s.wait(ctx, r, a); err != nil {
 				return s.unsent(r, a, err)
 			}
+		case memory.Read:
+			if err := s.read(ctx, r, a); err != nil {
+				return s.failed(ctx, r, a, err)
+			}
+			verdict = memory.Wait
 		case memory.Ask:
 		}
 	}
-	if err = s.ask(ctx, r, &d); err != nil {
+	if err = s.ask(ctx, r, a, &d); err != nil {
 		return s.failed(ctx, r, a, err)
 	}
 	if d.Source == store.NoSource {
 		d.Source = store.FromStore
 	}
-	now := s.clock.Now()
-	a.part.Succeeded(d.Now, a.Asked, now)
-	s.memory.Answered(r, &a.Attempt, &d, now)
 	return d, nil
+}
+
+// read asks the shared store for the debts of a request's buckets. The time that it takes
+// counts against the request's timeout.
+func (s *Store) read(ctx context.Context, r *store.Request, a *attempt) error {
+	var d store.Decision
+	read := *r
+	read.Cost = 0
+	s.memory.Before(&read, &a.Attempt, &d)
+	if err := s.ask(ctx, &read, a, &d); err != nil {
+		return err
+	}
+	if r.Timeout -= time.Duration(s.clock.Now() - a.Asked); r.Timeout <= 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // wait returns when another attempt has ended. The time that it takes counts against the
@@ -90,11 +108,16 @@ func (s *Store) wait(ctx context.Context, r *store.Request, a *attempt) error {
 	return nil
 }
 
-// ask asks the shared store. It returns even if the store panics: or the attempt would count
-// as in flight for ever.
-func (s *Store) ask(ctx context.Context, r *store.Request, d *store.Decision) (err error) {
+// ask asks the shared store, and takes in its answer. It returns even if the store panics: or
+// the attempt would count as in flight for ever.
+func (s *Store) ask(ctx context.Context, r *store.Request, a *attempt, d *store.Decision) (err error) {
 	if p := store.Try(func() { *d, err = s.asked.Take(ctx, *r) }); p != nil {
 		return &store.Error{Class: store.ClassPanic, Err: p}
+	}
+	if err == nil {
+		now := s.clock.Now()
+		a.part.Succeeded(d.Now, a.Asked, now)
+		s.memory.Answered(r, &a.Attempt, d, now)
 	}
 	return err
 }

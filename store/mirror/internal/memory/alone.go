@@ -19,14 +19,36 @@ func (m *Memory) Alone(r *store.Request, a *Attempt) store.Decision {
 	sh.end(r, a)
 	now := m.clock.Now()
 	sh.debts(r, share, a, now)
-	// A memstore never waits, and with a policy it never fails.
-	d, _ := m.local.Take(context.Background(), store.Request{Key: r.Key, Limits: share, Cost: r.Cost, Known: &a.known})
+	d := m.take(store.Request{Key: r.Key, Limits: share, Cost: r.Cost, Known: &a.known})
 	d.Now, d.Source = now/1000, store.FromShare
 	if d.Allowed && r.Cost > 0 {
 		sh.charge(r, a, now)
 	}
 	if m.shares.nodes > 1 {
 		translate(r, share, &d)
+	}
+	return d
+}
+
+// take decides a request by the buckets of the shares. They ignore what is known under another
+// interval than theirs, so that decides here.
+func (m *Memory) take(r store.Request) store.Decision {
+	denied := false
+	for i := range r.Limits {
+		b := &r.Limits[i]
+		cost, ok := b.Cost(r.Cost)
+		denied = denied || !ok || !b.Fits(b.Add(b.Merge(gcra.Debt{}, r.Known[i].Debt, gcra.TAT{}, 0), cost))
+	}
+	if denied {
+		r.Cost = 0
+	}
+	// A memstore never waits, and with a policy it never fails.
+	d, _ := m.local.Take(context.Background(), r)
+	if denied {
+		d.Allowed = false
+		for i := range r.Limits {
+			d.Debts[i] = r.Limits[i].Merge(d.Debts[i], r.Known[i].Debt, gcra.TAT{}, 0)
+		}
 	}
 	return d
 }

@@ -27,7 +27,7 @@ func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at in
 			continue
 		}
 		answer := observe(b, d.Debts[i], a.Asked, at, d.Now)
-		answer.uncharged = !d.Allowed || r.Cost == 0
+		answer.shown = true
 		switch {
 		case found == nil:
 			// A full bucket is worth remembering if it is one of several.
@@ -57,13 +57,17 @@ const minReset = 10_000
 //
 // The debt is unreported no more with an answer that owes as much, even if all attempts in
 // flight are admitted; with the answer to an attempt that handed over the whole of it alone in
-// flight; and with one that owes less than its question knew, which proves a reset.
+// flight; and with one that owes less than its question knew, which proves a reset. That
+// proves nothing if the shared store may have had the bucket under another interval: then it
+// ignored what it was handed, and is handed it again with the next request.
 func (s *slot) reconcile(b *store.Limit, answer observation, cost gcra.Debt, a *Attempt, i int) {
-	known := a.known[i].TAT
+	less := answer.less(&a.known[i])
 	switch {
-	case s.tat.Den != b.Denominator(): // the limit was changed
+	case !s.of(b): // the limit was changed, and no question has handed it over
 		s.add(b, cost, answer.answered)
-	case a.carried[i] == carried{s.debt(), s.asked}, known.Den != 0 && answer.at+answer.tat.Micros+minReset < known.Micros:
+	case less && !s.shown:
+		s.add(b, cost, answer.answered)
+	case a.carried[i] == s.carried(), less:
 		s.replace(answer)
 		return
 	case s.repaidAt(a.clock) <= answer.at:
@@ -78,11 +82,20 @@ func (s *slot) reconcile(b *store.Limit, answer observation, cost gcra.Debt, a *
 	default:
 		// The whole cost, though it may have been charged before the unreported debt began and
 		// be repaid in part: there may have been other debts then, which are not known here.
-		s.tat = b.TATAt(b.Add(s.debt(), cost), 0)
+		s.owe(b.Add(s.debt(), cost))
 	}
+	s.shown = true
 	if answer.covers(s, b) {
 		s.replace(answer)
 	}
+}
+
+// less reports whether an answer owes less than its question knew.
+func (o *observation) less(k *store.Known) bool {
+	if k.TAT.Den == 0 {
+		return o.micros+(o.answered-o.asked)/1000+minReset < k.Debt.Micros
+	}
+	return o.at+o.micros+minReset < k.TAT.Micros
 }
 
 // covers reports whether an answer owes as much as the slot and its attempts in flight.
@@ -90,8 +103,8 @@ func (s *slot) reconcile(b *store.Limit, answer observation, cost gcra.Debt, a *
 func (o *observation) covers(s *slot, b *store.Limit) bool {
 	more := o.fullAt() - s.fullAt()
 	if s.at > 0 {
-		more = 1000 * (o.at + o.tat.Micros - s.at - s.tat.Micros)
-		if more == 0 && o.tat.Frac < s.tat.Frac {
+		more = 1000 * (o.at + o.micros - s.at - s.micros)
+		if more == 0 && o.frac < s.frac {
 			return false
 		}
 	}

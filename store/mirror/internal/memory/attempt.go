@@ -16,6 +16,7 @@ type Attempt struct {
 
 	clock   *clock.Shared // of the part of the shared store that has the key
 	id      id            // of the key
+	read    bool          // the store was asked for its debts first
 	waits   int           // how often the request has waited for other attempts
 	foreign bool          // the request brought its own knowledge
 	counted uint8         // a bit for each limit in whose slot the attempt counts as in flight
@@ -29,9 +30,12 @@ type Attempt struct {
 
 // A carried debt names the state of an observation. The zero carried is none.
 type carried struct {
-	debt  gcra.Debt
-	asked int64
+	debt     gcra.Debt
+	interval uint32
+	asked    int64
 }
+
+func (s *slot) carried() carried { return carried{s.debt(), s.interval, s.asked} }
 
 // start fills in r.Known, and counts the attempt as in flight in the slots of the key's
 // buckets, unless it costs nothing.
@@ -58,7 +62,7 @@ func (sh *shard) start(r *store.Request, a *Attempt) {
 			}
 		}
 		if slot.unreported && slot.inFlight == 0 {
-			a.carried[i] = carried{slot.debt(), slot.asked}
+			a.carried[i] = slot.carried()
 		}
 		if uint64(slot.inFlight)+uint64(r.Cost) <= math.MaxUint32 {
 			slot.inFlight += uint32(r.Cost)

@@ -17,7 +17,7 @@ const maxWaits = 8
 // Begin prepares an attempt for a request whose key belongs to the part of the shared store
 // that has this clock.
 func (m *Memory) Begin(r *store.Request, a *Attempt, clock *clock.Shared) {
-	a.clock, a.id, a.waits, a.foreign, a.counted = clock, m.hash(r.Key), 0, r.Known != nil, 0
+	a.clock, a.id, a.waits, a.foreign, a.read, a.counted = clock, m.hash(r.Key), 0, r.Known != nil, false, 0
 }
 
 // A Verdict says what to do with a request.
@@ -28,6 +28,7 @@ const (
 	Ask  Verdict = iota // ask the shared store, with Request.Known
 	Deny                // deny it, as the shared store would
 	Wait                // wait for Attempt.Ended, then call Before again
+	Read                // ask the shared store for the debts alone, then call Before again
 )
 
 // Before says what to do with a request, and fills in r.Known with what is known of the
@@ -36,6 +37,10 @@ const (
 //
 // A request waits if the attempts in flight, once admitted, would leave no room for it. So
 // of many requests for the last token of a key, one asks.
+//
+// The shared store ignores what is known of a bucket that owes something under another
+// interval, and rescales it. So a request that does not fit an unreported debt asks for the
+// debts first, once, unless the shared store is known to have the bucket under this interval.
 //
 // A denial needs an observation of each limit, so that it shows for each what the shared
 // store would. None of them may need clamping: then the shared store has something to write.
@@ -47,6 +52,7 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 	all, denied := true, false
 	var crowded *slot // whose attempts in flight leave no room
 	mustWait := false // however often it has waited
+	mustRead := false
 	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -63,6 +69,9 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 		all = all && exact && !slot.unreported && a.Asked-slot.asked <= int64(staleAfter)
 		cost, ok := b.Cost(r.Cost)
 		denied = denied || !ok || !b.Fits(b.Add(debt, cost))
+		if slot.unreported && !(slot.shown && slot.of(b)) {
+			mustRead = mustRead || !b.Fits(b.Add(slot.atMost(b, a.Asked), cost))
+		}
 		switch {
 		case slot.inFlight == 0:
 		case slot.unreported:
@@ -84,6 +93,9 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 		a.waits++
 		a.Ended = sh.wait(crowded)
 		return Wait
+	case mustRead && r.Cost > 0 && !a.read:
+		a.read = true
+		return Read
 	}
 	sh.start(r, a)
 	return Ask

@@ -84,7 +84,7 @@ func (sh *shard) set(id id) []slot {
 func (sh *shard) find(id id) *slot {
 	set := sh.set(id)
 	for i := range set {
-		if set[i].id == id && set[i].tat.Den != 0 {
+		if set[i].id == id && !set[i].empty() {
 			return &set[i]
 		}
 	}
@@ -99,7 +99,7 @@ func (sh *shard) put(id id, o observation, now int64) *slot {
 		set := sh.set(id)
 		for i := range set {
 			switch at := &set[i]; {
-			case at.tat.Den == 0 || at.fullAt() <= now && at.inFlight == 0:
+			case at.empty() || at.fullAt() <= now && at.inFlight == 0:
 				return sh.fill(at, slot{id, o})
 			case least == nil || at.fullAt() < least.fullAt():
 				least = at
@@ -139,7 +139,7 @@ func (sh *shard) grow() bool {
 	for i := range old {
 		set := sh.set(old[i].id)
 		for j := range set {
-			if set[j].tat.Den == 0 {
+			if set[j].empty() {
 				set[j] = old[i]
 				break
 			}

@@ -42,7 +42,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		for i := range m.shards {
 			slots += len(m.shards[i].slots)
 			for j := range m.shards[i].slots {
-				if m.shards[i].slots[j].tat.Den != 0 {
+				if !m.shards[i].slots[j].empty() {
 					used++
 				}
 			}
@@ -75,8 +75,8 @@ func TestMemoryGrows(t *testing.T) {
 			slot := m.shard(hash).find(hash.of(&p[j]))
 			if slot == nil {
 				lost++
-			} else if slot.tat.Micros != int64(1000*i+j+1) {
-				t.Fatalf("limit %d of key %d is remembered with a debt of %d", j, i, slot.tat.Micros)
+			} else if slot.micros != int64(1000*i+j+1) {
+				t.Fatalf("limit %d of key %d is remembered with a debt of %d", j, i, slot.micros)
 			}
 		}
 	}

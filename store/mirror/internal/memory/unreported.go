@@ -28,19 +28,25 @@ func (sh *shard) charge(r *store.Request, a *Attempt, now int64) {
 
 // add adds cost to the debt of the slot, which becomes unreported.
 func (s *slot) add(b *store.Limit, cost gcra.Debt, now int64) {
+	if !s.of(b) {
+		s.convert(b, now)
+	}
 	debt, exact := s.atLeast(b, now)
-	if s.tat.Den == b.Denominator() && debt != (gcra.Debt{}) && (exact || s.unreported) {
+	if debt != (gcra.Debt{}) && (exact || s.unreported) {
 		// It keeps its date, so that a reset since then wins over all of it.
-		s.tat, s.unreported = b.TATAt(b.Add(s.debt(), cost), 0), true
+		s.owe(b.Add(s.debt(), cost))
+		s.unreported = true
 		return
 	}
 	if debt = b.Add(s.atMost(b, now), cost); !b.Fits(debt) {
 		debt = b.Capacity()
 	}
 	o := observe(b, debt, now, now, 0) // dated by the clock of the part
-	o.unreported = true
+	o.unreported, o.shown = true, s.shown
 	s.replace(o)
 }
+
+func (s *slot) owe(d gcra.Debt) { s.micros, s.frac = d.Micros, d.Frac }
 
 // debts fills in a.known with the known debts of the key's buckets, as debts of this node's
 // share. They include the attempts in flight only where these leave no room for the request:
