@@ -1,5 +1,7 @@
 package gcra
 
+import "math"
+
 // A Class is how long a hold lasts that is not renewed: from one to two times its length.
 type Class int
 
@@ -42,15 +44,13 @@ func (s *Slot) lastEnd(c Class) int64 {
 // Held returns how many tokens are held.
 func (b *Bucket) Held() (n int) {
 	for i := range b.Slots {
-		n = capped(n + b.Slots[i].Newer + b.Slots[i].Older)
+		n = sum(n, sum(b.Slots[i].Newer, b.Slots[i].Older))
 	}
 	return n
 }
 
-// mostHeld bounds the counters: no sum of four overflows.
-const mostHeld = 1<<53 - 1
-
-func capped(n int) int { return int(min(int64(n), mostHeld)) }
+// sum returns a + b, at most what a number in a Redis script can hold, and an int.
+func sum(a, b int) int { return int(min(int64(a)+int64(b), mostMicros, math.MaxInt)) }
 
 // roll applies the ends of slots up to now, in the order of time: what a slot held becomes
 // debt at its end. It returns how many tokens did. A clock found before the present slot was
@@ -61,7 +61,7 @@ func (b *Bucket) roll(own interval, now int64) (ended int, setBack bool) {
 		if *s == (Slot{}) || s.End-length <= now {
 			continue
 		}
-		b.Slots[i] = Slot{End: newEnd(now, length, s.End), Newer: capped(s.Newer + s.Older)}
+		b.Slots[i] = Slot{End: newEnd(now, length, s.End), Newer: sum(s.Newer, s.Older)}
 		setBack = true
 	}
 	for {
@@ -77,7 +77,7 @@ func (b *Bucket) roll(own interval, now int64) (ended int, setBack bool) {
 		s := &b.Slots[next]
 		if s.Older > 0 {
 			b.TAT = plus(b.TAT, own, s.End, s.Older)
-			ended = capped(ended + s.Older)
+			ended = sum(ended, s.Older)
 		}
 		*s = Slot{End: s.End + Class(next).Length(), Older: s.Newer}
 		if s.Older == 0 {
@@ -102,7 +102,7 @@ func (b *Bucket) hold(c Class, n int, now int64) (name int64) {
 	if *s == (Slot{}) {
 		s.End = now + c.Length()
 	}
-	s.Newer = capped(s.Newer + n)
+	s.Newer = sum(s.Newer, n)
 	return s.End*Classes + int64(c)
 }
 

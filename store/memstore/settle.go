@@ -31,7 +31,7 @@ func (s *Store) settleOne(t *store.Settlement) error {
 		l := &t.Limits[i]
 		p := part{limit: l}
 		s.open(shard, hash, &p, now)
-		held, actual, name := t.Held, t.Actual, t.Names[i]
+		held, actual, name := max(t.Held, 0), max(t.Actual, 0), t.Names[i]
 		if l.Loan() {
 			held, actual = 1, 0
 		}

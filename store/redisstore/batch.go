@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
@@ -45,14 +46,15 @@ func batchesByKey(calls []*call) []batch {
 type kind struct {
 	limits []store.Limit
 	cost   int
+	least  int
+	mode   int
 }
 
 // is reports whether the kinds are the same: a policy gives each request the same slice.
 func (k kind) is(o kind) bool {
-	return k.cost == o.cost && &k.limits[0] == &o.limits[0] && len(k.limits) == len(o.limits)
+	return k.cost == o.cost && k.least == o.least && k.mode == o.mode &&
+		&k.limits[0] == &o.limits[0] && len(k.limits) == len(o.limits)
 }
-
-func (c *call) kind() kind { return kind{c.request.Limits, c.request.Cost} }
 
 // newBatch returns a batch of calls.
 func newBatch(calls []*call) batch {
@@ -62,7 +64,7 @@ func newBatch(calls []*call) batch {
 	for _, k := range kinds {
 		b.addKind(k)
 	}
-	alike := len(kinds) == 1 && !slices.ContainsFunc(calls, func(c *call) bool { return c.request.Known != nil })
+	alike := len(kinds) == 1 && kinds[0].mode < modeSettle && !slices.ContainsFunc(calls, func(c *call) bool { return c.request.Known != nil })
 	for _, c := range calls {
 		for i := range c.request.Limits {
 			b.keys = append(b.keys, c.buckets[i])
@@ -87,43 +89,98 @@ func kindsOf(calls []*call) []kind {
 
 // The modes of a kind.
 const (
-	modePeek   = iota // returns the state and charges nothing
-	modeCharge        // charges, if all limits have room
-	modeNever         // the cost is negative or above a burst: always denied
+	modePeek      = iota // returns the state and charges nothing
+	modeCharge           // charges, if all limits have room
+	modeNever            // the cost is negative or above a burst: always denied
+	modeHold             // holds the cost
+	modeHoldLoans        // charges rates and holds loans
+	modeSettle           // ends a hold, or only charges
+	modeRenew            // moves a hold to the long class
 )
 
-func (b *batch) addKind(k kind) {
-	mode := modeCharge
-	if k.cost == 0 {
-		mode = modePeek
+// modeOf returns the mode of a request. A cost that never fits is denied by Redis as well, so
+// that the answer shows the debts.
+func modeOf(r *store.Request) int {
+	switch {
+	case r.Cost == 0:
+		return modePeek
+	case r.Cost < 0 || r.Least == 0 && neverFits(r.Limits, r.Cost):
+		return modeNever
+	case r.Hold == nil:
+		return modeCharge
+	case r.Hold.Spend:
+		return modeHoldLoans
+	default:
+		return modeHold
 	}
-	for i := range k.limits {
-		if _, ok := k.limits[i].Cost(k.cost); !ok {
-			mode = modeNever
+}
+
+// neverFits reports whether a cost is above the burst of a limit.
+func neverFits(limits []store.Limit, cost int) bool {
+	for i := range limits {
+		if l := &limits[i]; l.Tokens(cost) > l.Burst() {
+			return true
 		}
 	}
-	b.args = append(b.args, mode, len(k.limits))
+	return false
+}
+
+func (b *batch) addKind(k kind) {
+	b.args = append(b.args, k.mode, number(k.cost), number(k.least), len(k.limits))
 	for i := range k.limits {
 		limit := &k.limits[i]
+		num, den := limit.Interval()
 		capacity := limit.Capacity()
 		var cost gcra.Debt
-		if mode == modeCharge {
+		if k.mode == modeCharge {
 			cost, _ = limit.Cost(k.cost)
 		}
-		b.args = append(b.args, limit.Denominator(), capacity.Micros, capacity.Frac, cost.Micros, cost.Frac)
+		b.args = append(b.args, num, den, ending(num, den), limit.Burst(), capacity.Micros, capacity.Frac, cost.Micros, cost.Frac)
 	}
+}
+
+// mostTokens is the largest number of tokens that the script counts exactly: two of the
+// largest buckets.
+const mostTokens = 2 * gcra.MaxBurst
+
+// number returns a number of tokens as the script takes it.
+func number(n int) int64 { return min(max(int64(n), -1), mostTokens) }
+
+// ending returns the end of a value that was written under an interval: DEN:E:N, where a token
+// takes N*10^E/DEN microseconds. The exponent keeps the value short.
+func ending(num uint64, den uint32) string {
+	e := 0
+	for ; num > 0 && num%10 == 0; e++ {
+		num /= 10
+	}
+	return strconv.FormatUint(uint64(den), 10) + ":" + strconv.Itoa(e) + ":" + strconv.FormatUint(num, 10)
 }
 
 // addRequest adds one request of the nth kind.
 func (b *batch) addRequest(c *call, n int) {
+	if c.mode >= modeSettle {
+		b.args = append(b.args, n, number(c.held), number(c.actual))
+		for i := range c.request.Limits {
+			b.args = append(b.args, c.names[i])
+		}
+		return
+	}
 	if c.request.Known == nil {
 		b.args = append(b.args, n)
 		return
 	}
 	b.args = append(b.args, -n)
 	for i := range c.request.Limits {
-		known := &c.request.Known[i]
-		b.args = append(b.args, known.Debt.Micros, known.Debt.Frac, known.TAT.Micros, known.TAT.Frac, known.TAT.Den, known.Seen)
+		limit, known := &c.request.Limits[i], c.request.Known[i]
+		tat := known.TAT
+		switch {
+		case !limit.Same(tat): // it proves nothing about this interval
+			known = store.Known{}
+			tat = gcra.TAT{}
+		case tat.Frac >= tat.Den, tat.Frac > 0 && tat.Den != limit.Denominator():
+			tat.Micros, tat.Frac = tat.Micros+int64(min(tat.Den, 1)), 0
+		}
+		b.args = append(b.args, known.Debt.Micros, known.Debt.Frac, tat.Micros, tat.Frac, min(tat.Den, 1), known.Seen)
 	}
 }
 
@@ -139,31 +196,42 @@ func (a *answer) next() (n int64, ok bool) {
 	return n, true
 }
 
-// decisions returns the decisions in an answer, and the number of foreign values that
-// they found in Redis. It takes nothing on trust: the limiter computes with these debts.
-func (b *batch) decisions(a answer) (decisions []store.Decision, foreign int64, err error) {
+// outcomes gives the calls their outcomes in an answer, and returns the number of foreign
+// values that they found in Redis. It takes nothing on trust: the limiter computes with these
+// debts.
+func (b *batch) outcomes(a answer) (foreign int64, err error) {
 	now, _ := a.next()
 	foreign, ok := a.next()
 	if !ok || now <= 0 || foreign < 0 {
-		return nil, 0, errAnswer
+		return 0, errAnswer
 	}
-	decisions = make([]store.Decision, len(b.calls))
-	for i, c := range b.calls {
-		if decisions[i], ok = a.decision(c.request.Limits); !ok {
-			return nil, 0, errAnswer
+	for _, c := range b.calls {
+		if !a.read(c) {
+			return 0, errAnswer
 		}
-		decisions[i].Now = now
+		c.decision.Now = now
 	}
 	if len(a) > 0 {
-		return nil, 0, errAnswer
+		return 0, errAnswer
 	}
-	return decisions, foreign, nil
+	return foreign, nil
 }
 
-// decision reads one decision. It returns false for one that cannot be.
-func (a *answer) decision(limits []store.Limit) (d store.Decision, ok bool) {
-	for i := range limits {
-		limit := &limits[i]
+// whole is the first number of the answer to a request with a bucket that is more than a TAT,
+// or one less if the request is admitted.
+const whole = -1 << 53
+
+// read reads the outcome of one call. It returns false for one that cannot be.
+func (a *answer) read(c *call) bool {
+	if len(*a) > 0 && (*a)[0] <= whole+1 {
+		return a.readWhole(c)
+	}
+	d := &c.decision
+	if c.mode >= modeHold || c.request.Least != 0 {
+		return false
+	}
+	for i := range c.request.Limits {
+		limit := &c.request.Limits[i]
 		micros, ok := a.next()
 		if i == 0 {
 			if d.Allowed = micros >= 0; !d.Allowed {
@@ -176,9 +244,45 @@ func (a *answer) decision(limits []store.Limit) (d store.Decision, ok bool) {
 		}
 		debt := gcra.Debt{Micros: micros, Frac: uint32(frac)}
 		if !ok || micros < 0 || frac < 0 || frac >= int64(limit.Denominator()) || !limit.Fits(debt) {
-			return d, false
+			return false
 		}
 		d.Debts[i] = debt
 	}
-	return d, true
+	return true
+}
+
+// readWhole reads the longer form of an answer.
+func (a *answer) readWhole(c *call) bool {
+	d := &c.decision
+	first, _ := a.next()
+	d.Allowed = first > whole
+	n, ok := a.next()
+	switch {
+	case !ok || n < 0 && d.Allowed:
+		return false
+	case c.mode >= modeSettle:
+		if c.lost = int(n); n > 0 {
+			c.lost = int(n + max(int64(c.actual)-mostTokens, 0))
+		}
+	case c.request.Least > 0 && d.Allowed:
+		if d.Granted = int(n); n == mostTokens {
+			d.Granted = c.request.Cost // of a loan, which grants whatever is asked for
+		}
+		if d.Granted < c.request.Least || d.Granted > max(c.request.Cost, c.request.Least) {
+			return false
+		}
+	}
+	for i := range c.request.Limits {
+		limit := &c.request.Limits[i]
+		micros, _ := a.next()
+		frac, _ := a.next()
+		held, _ := a.next()
+		name, ok := a.next()
+		debt := gcra.Debt{Micros: micros, Frac: uint32(frac)}
+		if !ok || micros < 0 || frac < 0 || frac >= int64(limit.Denominator()) || limit.Add(limit.Capacity(), limit.Capacity()).Less(debt) || held < 0 || name < 0 {
+			return false
+		}
+		d.Debts[i], d.Held[i], c.names[i] = debt, int(held), name
+	}
+	return true
 }

@@ -30,7 +30,7 @@ type batcher struct {
 }
 
 // take sends the call, alone or in a batch, and returns its outcome.
-func (b *batcher) take(ctx context.Context, c *call) (store.Decision, error) {
+func (b *batcher) take(ctx context.Context, c *call) outcome {
 	b.mu.Lock()
 	if b.sends >= maxSends {
 		c.queued = true
@@ -42,6 +42,24 @@ func (b *batcher) take(ctx context.Context, c *call) (store.Decision, error) {
 	b.mu.Unlock()
 	b.sendAlone(ctx, c)
 	return c.outcome()
+}
+
+// enqueue queues calls that are sent together, as far as they fit into one send. Their
+// outcomes are to be waited for.
+func (b *batcher) enqueue(calls []*call) {
+	b.mu.Lock()
+	for _, c := range calls {
+		c.queued = true
+	}
+	b.queue = append(b.queue, calls...)
+	idle := b.sends < maxSends
+	if idle {
+		b.sends++
+	}
+	b.mu.Unlock()
+	if idle {
+		b.handOver()
+	}
 }
 
 // sendAlone sends a call on its caller's goroutine. Calls that have queued up by then are

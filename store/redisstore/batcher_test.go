@@ -46,7 +46,7 @@ func (rec *recorder) send(_ context.Context, calls []*call) {
 	rec.sends--
 	rec.mu.Unlock()
 	for _, c := range calls {
-		c.decide(store.Decision{Allowed: true, Now: int64(c.request.Cost)})
+		c.decision, c.err = store.Decision{Allowed: true, Now: int64(c.request.Cost)}, nil
 	}
 }
 
@@ -63,7 +63,8 @@ func (rec *recorder) sizes() []int {
 
 // take makes a call of cost n, which its decision repeats.
 func (rec *recorder) take(ctx context.Context, n int, timeout time.Duration) (store.Decision, error) {
-	return rec.batcher.take(ctx, newCall(ctx, &rec.calls, store.Request{Limits: noLimits, Cost: n, Timeout: timeout}, ""))
+	o := rec.batcher.take(ctx, newCall(ctx, &rec.calls, store.Request{Limits: noLimits, Cost: n, Timeout: timeout}, ""))
+	return o.Decision, o.err
 }
 
 // fill has maxSends under way, with calls of cost 0, 1 and so on.
@@ -103,12 +104,12 @@ func TestSendAlone(t *testing.T) {
 			if n := runtime.NumGoroutine(); n != goroutines {
 				t.Errorf("%d goroutines; want %d", n, goroutines)
 			}
-			calls[0].decide(store.Decision{Allowed: true})
+			calls[0].decision, calls[0].err = store.Decision{Allowed: true}, nil
 		}
 		for range 10 {
 			c := newCall(ctx, new(sync.Pool), store.Request{Limits: noLimits, Timeout: 70 * time.Millisecond}, "")
-			if d, err := b.take(ctx, c); !d.Allowed || err != nil {
-				t.Errorf("%+v, %v", d, err)
+			if o := b.take(ctx, c); !o.Allowed || o.err != nil {
+				t.Errorf("%+v", o)
 			}
 		}
 		short, cancel := context.WithTimeout(ctx, time.Millisecond)
@@ -118,7 +119,7 @@ func TestSendAlone(t *testing.T) {
 			calls[0].fail(failure(ctx.Err()))
 		}
 		start := time.Now()
-		_, err := b.take(short, newCall(short, new(sync.Pool), store.Request{Limits: noLimits}, ""))
+		err := b.take(short, newCall(short, new(sync.Pool), store.Request{Limits: noLimits}, "")).err
 		if store.ErrorClass(err) != store.ClassTimeout || time.Since(start) != time.Millisecond {
 			t.Errorf("%v after %v; want a timeout after 1ms", err, time.Since(start))
 		}
@@ -393,7 +394,7 @@ func TestThousandCallers(t *testing.T) {
 		runtime.Gosched()
 		sends.Add(-1)
 		for _, c := range calls {
-			c.decide(store.Decision{Allowed: true})
+			c.decision, c.err = store.Decision{Allowed: true}, nil
 		}
 	}
 	var wg sync.WaitGroup
@@ -406,7 +407,8 @@ func TestThousandCallers(t *testing.T) {
 				}
 				id := i*each + j
 				c := newCall(t.Context(), &pool, store.Request{Limits: noLimits, Cost: id, Timeout: timeout}, "")
-				d, err := b.take(t.Context(), c)
+				o := b.take(t.Context(), c)
+				d, err := o.Decision, o.err
 				mu.Lock()
 				n := sent[id]
 				delete(sent, id)

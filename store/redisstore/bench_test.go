@@ -118,7 +118,7 @@ func BenchmarkBatch(b *testing.B) {
 					calls[i] = newCall(b.Context(), new(sync.Pool), store.Request{Key: "key", Limits: p, Cost: 1}, n.tag("key"))
 				}
 				batch := newBatch(calls)
-				if _, _, err := batch.decisions(answer); err != nil {
+				if _, err := batch.outcomes(answer); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -10,10 +10,15 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// A call is one decision on its way to Redis and back. It has a deadline and an outcome
-// of its own, whether it is sent alone or with others.
+// A call is one decision or settlement on its way to Redis and back. It has a deadline and an
+// outcome of its own, whether it is sent alone or with others.
 type call struct {
 	request  store.Request
+	mode     int
+	held     int // of a settlement
+	actual   int
+	names    [store.MaxLimits]int64  // of what is held: before a settlement, and after the call
+	lost     int                     // what a settlement could not charge
 	known    store.Knowledge         // a copy of *request.Known
 	tag      string                  // begins the names of the key's buckets
 	buckets  [store.MaxLimits]string // these names
@@ -46,7 +51,8 @@ func newCall(ctx context.Context, pool *sync.Pool, r store.Request, tag string) 
 		c = &call{pool: pool, done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
 		c.timer.Stop()
 	}
-	c.request, c.tag = r, tag
+	c.request, c.tag, c.mode = r, tag, modeOf(&r)
+	c.request.Hold = nil // the caller may give up, and reuse it
 	if r.Known != nil {
 		c.known = *r.Known // the caller may give up and change it before the call is sent
 		c.request.Known = &c.known
@@ -75,9 +81,11 @@ func budget(timeout time.Duration) time.Duration {
 // counts as sent.
 func (c *call) claim() bool { return c.state.CompareAndSwap(callWaiting, callSent) }
 
-// decide and fail set the outcome.
-func (c *call) decide(d store.Decision) { c.decision, c.err = d, nil }
-func (c *call) fail(err error)          { c.decision, c.err = store.Decision{}, err }
+// kind returns what the call may have in common with others.
+func (c *call) kind() kind { return kind{c.request.Limits, c.request.Cost, c.request.Least, c.mode} }
+
+// fail sets the outcome.
+func (c *call) fail(err error) { c.decision, c.err = store.Decision{}, err }
 
 // finish hands the outcome to a waiting caller. The sender must not use the call any more.
 func (c *call) finish() {
@@ -86,24 +94,32 @@ func (c *call) finish() {
 	}
 }
 
+// An outcome is what became of a call.
+type outcome struct {
+	store.Decision
+	names [store.MaxLimits]int64
+	lost  int
+	err   error
+}
+
 // outcome returns the outcome of a finished call, and the call to its pool.
-func (c *call) outcome() (store.Decision, error) {
-	d, err := c.decision, c.err
+func (c *call) outcome() outcome {
+	o := outcome{c.decision, c.names, c.lost, c.err}
 	*c = call{pool: c.pool, done: c.done, timer: c.timer}
 	c.pool.Put(c)
-	return d, err
+	return o
 }
 
 // wait returns the outcome of a queued call, or an error at its deadline or the end of ctx.
-func (c *call) wait(ctx context.Context) (store.Decision, error) {
-	c.timer.Reset(c.deadline.Sub(c.started))
+func (c *call) wait(ctx context.Context) outcome {
+	c.timer.Reset(time.Until(c.deadline))
 	var err error
 	select {
 	case <-c.done:
 		if c.timer.Stop() {
 			return c.outcome()
 		}
-		return c.decision, c.err // its timer has fired: the call is not used again
+		return outcome{c.decision, c.names, c.lost, c.err} // its timer has fired: the call is not used again
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-c.timer.C:
@@ -111,12 +127,12 @@ func (c *call) wait(ctx context.Context) (store.Decision, error) {
 	}
 	c.timer.Stop()
 	if c.state.CompareAndSwap(callWaiting, callGivenUp) {
-		return store.Decision{}, failure(fmt.Errorf("%w: %w", errQueued, err))
+		return outcome{err: failure(fmt.Errorf("%w: %w", errQueued, err))}
 	}
 	select {
 	case <-c.done: // both came at once, and the outcome is worth more
-		return c.decision, c.err
+		return outcome{c.decision, c.names, c.lost, c.err}
 	default:
-		return store.Decision{}, failure(err)
+		return outcome{err: failure(err)}
 	}
 }

@@ -69,8 +69,8 @@ func (s *Store) probeBatch(ctx context.Context) error {
 	s.servers.one.deliver(ctx, calls)
 	var faults error
 	for _, c := range calls {
-		if _, err := c.outcome(); err != nil {
-			faults = err
+		if o := c.outcome(); o.err != nil {
+			faults = o.err
 		}
 	}
 	return faults

@@ -91,8 +91,19 @@ func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, erro
 }
 
 func (s *Store) take(ctx context.Context, r store.Request) (store.Decision, error) {
+	if r.Hold == nil && r.Cost > 0 {
+		for i := range r.Limits {
+			if r.Limits[i].Loan() {
+				return store.Decision{}, errNoHold
+			}
+		}
+	}
 	c := newCall(ctx, &s.calls, r, s.names.tag(r.Key))
-	return s.servers.batcher(ctx, c.tag).take(ctx, c)
+	o := s.servers.batcher(ctx, c.tag).take(ctx, c)
+	if r.Hold != nil {
+		r.Hold.Names = o.names
+	}
+	return o.Decision, o.err
 }
 
 // timeout returns how long one step of a check may take: as long as the most patient
@@ -133,7 +144,8 @@ func (s *Store) Reset(ctx context.Context, r store.Request) error {
 	var keys, args []any
 	for i := range r.Limits {
 		keys = append(keys, bucket(tag, &r.Limits[i]))
-		args = append(args, r.Limits[i].Capacity().Duration().Microseconds())
+		// As long as a debt could be left from before, or a hold be settled.
+		args = append(args, max(r.Limits[i].Capacity().Duration().Microseconds(), 2*gcra.Long.Length()))
 	}
 	var err error
 	switch panicked := store.Try(func() { _, err = s.run(ctx, resetScript, keys, args) }); {

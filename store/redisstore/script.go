@@ -10,6 +10,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+//go:embed bucket.lua
+var bucketText string
+
 //go:embed take.lua
 var takeText string
 
@@ -17,7 +20,7 @@ var takeText string
 var resetText string
 
 var (
-	takeScript  = newScript(takeText)
+	takeScript  = newScript(bucketText + takeText)
 	resetScript = newScript(resetText)
 )
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func benches() map[string]func(t *testing.T) bench {
 type ledger map[string]*entry
 
 type entry struct {
-	tat         gcra.TAT
+	gcra.Bucket
 	reset, life int64
 }
 
@@ -54,40 +55,89 @@ func (l ledger) entry(name string) *entry {
 	return l[name]
 }
 
-func (l ledger) take(now int64, tag string, r store.Request) store.Decision {
-	d := store.Decision{Allowed: true, Now: now}
-	var after [store.MaxLimits]gcra.Debt
-	var clamped [store.MaxLimits]bool
-	var marked [store.MaxLimits]int64 // the reset that still counts, or 0
-	for i := range len(r.Limits) {
+// open returns a copy of an entry as it is now.
+func (l ledger) open(now int64, name string, b *store.Limit) (e entry, spent gcra.Debt, stale, same bool) {
+	e = *l.entry(name)
+	if e.reset = min(e.reset, now); now >= e.reset+e.life {
+		e.reset, e.life = 0, 0
+	}
+	spent, stale, same = e.Open(&b.Rate, now)
+	return e, spent, stale, same
+}
+
+func (l ledger) take(now int64, tag string, r store.Request, mode int, names *[store.MaxLimits]int64) store.Decision {
+	d := store.Decision{Now: now}
+	var opened [store.MaxLimits]entry
+	var stale [store.MaxLimits]bool
+	free, granted := true, r.Cost
+	for i := range r.Limits {
 		b := &r.Limits[i]
-		e := l.entry(bucket(tag, b))
-		if e.tat.Den != 0 {
-			d.Debts[i], clamped[i] = b.DebtAt(e.tat, now)
+		var same bool
+		opened[i], d.Debts[i], stale[i], same = l.open(now, bucket(tag, b), b)
+		e := &opened[i]
+		if b.Loan() {
+			free = free && (r.Cost <= 0 || e.Held() < b.Burst())
+			continue
 		}
-		if at := min(e.reset, now); now < at+e.life {
-			marked[i] = at
-		}
-		if r.Known != nil {
-			if seen := r.Known[i].Seen; seen == 0 || seen > marked[i] {
+		if r.Known != nil && same {
+			if seen := r.Known[i].Seen; seen == 0 || seen > e.reset {
 				d.Debts[i] = b.Merge(d.Debts[i], r.Known[i].Debt, r.Known[i].TAT, now)
 			}
 		}
-		cost, ok := b.Cost(r.Cost)
-		after[i] = b.Add(d.Debts[i], cost)
-		d.Allowed = d.Allowed && ok && b.Fits(after[i])
+		granted = min(granted, max(e.Room(&b.Rate, d.Debts[i]), 0))
 	}
-	for i := range len(r.Limits) {
-		b := &r.Limits[i]
-		if d.Allowed && r.Cost > 0 {
-			d.Debts[i] = after[i]
-		} else if !clamped[i] {
+	least := r.Cost
+	if r.Least > 0 {
+		least = r.Least
+	}
+	if d.Allowed = free && r.Cost >= 0 && granted >= least; d.Allowed && r.Least > 0 {
+		d.Granted = granted
+	}
+	for i := range r.Limits {
+		b, e := &r.Limits[i], &opened[i]
+		switch {
+		case d.Allowed && granted > 0:
+			e.Spend(&b.Rate, d.Debts[i], now)
+			if b.Loan() || mode == modeHold {
+				names[i] = e.Hold(b.Tokens(granted), now)
+			} else {
+				cost, _ := b.Cost(granted)
+				d.Debts[i] = b.Add(d.Debts[i], cost)
+				e.Spend(&b.Rate, d.Debts[i], now)
+			}
+		case stale[i]:
+			e.Spend(&b.Rate, d.Debts[i], now)
+		default:
+			d.Held[i] = e.Held()
 			continue
 		}
-		e := l.entry(bucket(tag, b))
-		*e = entry{b.TATAt(d.Debts[i], now), marked[i], e.life}
+		d.Held[i] = e.Held()
+		*l.entry(bucket(tag, b)) = *e
 	}
 	return d
+}
+
+// settle settles t, and sets the names of what it renews.
+func (l ledger) settle(now int64, tag string, t *store.Settlement) {
+	for i := range t.Limits {
+		b := &t.Limits[i]
+		e, spent, _, _ := l.open(now, bucket(tag, b), b)
+		held, actual, lost := t.Held, t.Actual, 0
+		if b.Loan() {
+			held, actual = 1, 0
+		}
+		switch {
+		case t.Renew && t.Names[i] != 0:
+			t.Names[i] = e.Renew(t.Names[i], held, now)
+		case t.Renew:
+		case t.Names[i] != 0:
+			spent, lost = e.Settle(&b.Rate, spent, t.Names[i], held, actual, e.reset, now)
+		case actual > 0:
+			spent, lost = e.Charge(&b.Rate, spent, actual, now)
+		}
+		t.Debts[i], t.Lost = spent, max(t.Lost, lost)
+		*l.entry(bucket(tag, b)) = e
+	}
 }
 
 // TestScriptIsBucket: the script computes the same integers as store.Limit, over
@@ -107,7 +157,7 @@ func TestScriptIsRate(t *testing.T) {
 			seen := map[string]int{}
 			for i := range uint64(testkit.Count(50, 150)) {
 				src := rand.NewPCG(seed, i)
-				h := storetest.NewHistory(src, storetest.HistoryConfig{Prefix: fmt.Sprintf("%d/", i), Span: 50 * 365 * 24 * 3600 * 1e6})
+				h := storetest.NewHistory(src, storetest.HistoryConfig{Prefix: fmt.Sprintf("%d/", i), Span: 50 * 365 * 24 * 3600 * 1e6, Holds: i%2 == 1})
 				if err := compareBatches(t, redis, s, h, rand.New(src), seen); err != nil {
 					t.Fatalf("KEYRATE_SEED=%#x, history %d: %v", seed, i, err)
 				}
@@ -125,6 +175,7 @@ func TestScriptIsRate(t *testing.T) {
 func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, random *rand.Rand, seen map[string]int) error {
 	now := epoch
 	book := ledger{}
+	names := map[int][store.MaxLimits]int64{} // by the number of the hold
 	for range 12 {
 		var calls []*call
 		var steps []storetest.Step
@@ -143,9 +194,12 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 				}
 				for i := range len(step.Request.Limits) {
 					b := &step.Request.Limits[i]
-					*book.entry(bucket(tag, b)) = entry{gcra.TAT{Micros: now.UnixMicro(), Den: 1}, now.UnixMicro(), b.Capacity().Duration().Microseconds()}
+					*book.entry(bucket(tag, b)) = entry{reset: now.UnixMicro(), life: max(b.Capacity().Duration().Microseconds(), 20_000_000)}
 				}
 				continue
+			}
+			if step.Reset && step.Request.Limits[0].Loan() {
+				step.Request.Cost = 0 // a reset cannot be in a batch, and the rest of it has no Hold
 			}
 			if len(steps) == 0 && random.IntN(4) == 0 {
 				seen["planted"]++
@@ -158,6 +212,11 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 				seen["several of a key in a batch"]++
 			}
 			steps = append(steps, step)
+			if step.Settle != nil {
+				step.Settle.Names = names[step.Hold]
+				calls = append(calls, s.settling(t.Context(), step.Settle))
+				continue
+			}
 			calls = append(calls, newCall(t.Context(), &s.calls, step.Request, tag))
 		}
 		if len(calls) == 0 {
@@ -168,7 +227,27 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 			if c.err != nil {
 				return c.err
 			}
-			want := book.take(now.UnixMicro(), c.tag, steps[i].Request)
+			if want := steps[i].Settle; want != nil {
+				seen["settled"]++
+				if book.settle(now.UnixMicro(), c.tag, want); c.decision.Debts != want.Debts || c.lost != want.Lost || want.Renew && c.names != want.Names {
+					return fmt.Errorf("place %d of %d in a batch: %v: debts %v, lost %d, names %v; want %+v", i, len(calls), steps[i], c.decision.Debts, c.lost, c.names, *want)
+				}
+				if names[steps[i].Hold] = want.Names; steps[i].Hold == 0 {
+					delete(names, 0)
+				}
+				want.Now = now.UnixMicro()
+				h.Settled(steps[i], *want)
+				continue
+			}
+			var made [store.MaxLimits]int64
+			want := book.take(now.UnixMicro(), c.tag, steps[i].Request, c.mode, &made)
+			if want.Allowed && made != c.names {
+				return fmt.Errorf("place %d of %d in a batch: %v: names %v; want %v", i, len(calls), steps[i], c.names, made)
+			}
+			if steps[i].Holds(want) {
+				seen["held"]++
+				names[steps[i].Hold] = made
+			}
 			if err := storetest.Compare(steps[i].Request.Limits, c.decision, want); err != nil {
 				return fmt.Errorf("place %d of %d in a batch: %v: %w", i, len(calls), steps[i], err)
 			}
@@ -192,18 +271,23 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 func plant(t *testing.T, redis bench, book ledger, name string, now int64, random *rand.Rand) {
 	t.Helper()
 	den := 1 + random.Int64N(1<<31)>>random.IntN(31)
-	e := entry{tat: gcra.TAT{
+	e := entry{Bucket: gcra.Bucket{TAT: gcra.TAT{
 		Micros: max(0, now+random.Int64N(1<<50)>>random.IntN(50)-random.Int64N(1<<40)>>random.IntN(40)),
 		Frac:   uint32(random.Int64N(den)),
 		Den:    uint32(den),
-	}}
+	}}}
 	if random.IntN(2) == 0 {
-		e.reset = max(0, now+random.Int64N(1<<40)>>random.IntN(40)-random.Int64N(1<<40)>>random.IntN(40))
+		e.reset = max(16, now+random.Int64N(1<<40)>>random.IntN(40)-random.Int64N(1<<40)>>random.IntN(40))
 		e.life = random.Int64N(1<<48) >> random.IntN(48)
 	}
-	value := fmt.Sprintf("1:%d:%d:%d:%d:%d", e.tat.Micros, e.tat.Frac, e.tat.Den, e.reset, e.life)
-	if e.tat.Frac == 0 && e.reset == 0 && random.IntN(2) == 0 {
-		value = fmt.Sprintf("1:%d", e.tat.Micros)
+	marker, life := e.reset, e.life
+	if e.reset == 0 && random.IntN(2) == 0 { // of a known interval
+		e.TAT.Num = uint64(1 + random.Int64N(1<<48)>>random.IntN(48))
+		life = int64(e.TAT.Num)
+	}
+	value := fmt.Sprintf("1:%d:%d:%d:%d:%d", e.TAT.Micros, e.TAT.Frac, e.TAT.Den, marker, life)
+	if e.TAT.Frac == 0 && e.TAT.Num == 0 && e.reset == 0 && random.IntN(2) == 0 {
+		value = fmt.Sprintf("1:%d", e.TAT.Micros)
 	}
 	if err := redis.client.Set(t.Context(), name, value, 0).Err(); err != nil {
 		t.Fatal(err)
@@ -274,11 +358,14 @@ func TestLife(t *testing.T) {
 		take("reset", p, 1)
 		at(100 * time.Millisecond)
 	}
-	take("reset", p, 5)
-	if got := life("reset", p); got != 500*time.Millisecond {
-		t.Errorf("a debt beyond the marker lives for %v; want 500ms", got)
+	at(18 * time.Second)
+	take("reset", p, 10)
+	at(900 * time.Millisecond)
+	take("reset", p, 9)
+	if got := life("reset", p); got != time.Second {
+		t.Errorf("a debt beyond the marker lives for %v; want 1s", got)
 	}
-	at(501 * time.Millisecond)
+	at(1001 * time.Millisecond)
 	if left := server.list(t, "keys", "*"); len(left) != 0 {
 		t.Errorf("values are left: %v", left)
 	}
@@ -288,9 +375,12 @@ func TestLife(t *testing.T) {
 func markerRest(server *server, t *testing.T, s *Store, p []store.Limit) time.Duration {
 	t.Helper()
 	value := server.text(t, "get", bucket(s.names.tag("reset"), &p[0]))
-	var tat, frac, den, reset, life int64
-	if _, err := fmt.Sscanf(strings.ReplaceAll(value, ":", " "), "1 %d %d %d %d %d", &tat, &frac, &den, &reset, &life); err != nil || reset == 0 {
-		t.Fatalf("the value is %q, %v; want a marker", value, err)
+	fields := strings.Split(value, ":")
+	at := map[string]int{"1": 4, "2": 10}[fields[0]]
+	reset, resetErr := strconv.ParseInt(fields[at], 10, 64)
+	life, lifeErr := strconv.ParseInt(fields[at+1], 10, 64)
+	if resetErr != nil || lifeErr != nil || reset < 16 {
+		t.Fatalf("the value is %q; want a marker", value)
 	}
 	now, err := server.admin.Time(context.Background()).Result()
 	if err != nil {

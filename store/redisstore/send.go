@@ -86,10 +86,9 @@ func (s *Store) again(ctx context.Context, err error) bool {
 
 // conclude gives the calls of a batch their outcomes.
 func (s *Store) conclude(b batch, cmd command, err error) {
-	var decisions []store.Decision
 	var foreign int64
 	if err == nil {
-		decisions, foreign, err = b.decisions(cmd.Val())
+		foreign, err = b.outcomes(cmd.Val())
 	}
 	if err != nil {
 		s.servers.reload(err)
@@ -100,8 +99,8 @@ func (s *Store) conclude(b batch, cmd command, err error) {
 		}
 		return
 	}
-	for i, c := range b.calls {
-		c.decide(decisions[i])
+	for _, c := range b.calls {
+		c.err = nil
 	}
 	if foreign > 0 {
 		s.foreign.Add(foreign)

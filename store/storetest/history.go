@@ -213,9 +213,9 @@ func (h *History) settle(s *Step) bool {
 	case 2:
 		t.Actual = t.Held / 2
 	case 3:
-		t.Actual = t.Held + int(h.upTo(int64(b.Burst())))
+		t.Actual = min(t.Held, 1<<30) + int(h.upTo(int64(min(b.Burst(), 1<<30))))
 	case 4:
-		t.Actual = int(h.upTo(4 * int64(b.Burst())))
+		t.Actual = int(h.upTo(min(4*int64(b.Burst()), math.MaxInt)))
 	default:
 		t.Actual = t.Held
 	}

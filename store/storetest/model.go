@@ -140,7 +140,7 @@ func (m *Model) Settle(now int64, s *store.Settlement) {
 	s.Now, s.Lost, s.Err = now, 0, nil
 	for i := range s.Limits {
 		o := m.open(now, s.Key, &s.Limits[i])
-		held, actual, name := int64(s.Held), int64(s.Actual), s.Names[i]
+		held, actual, name := max(int64(s.Held), 0), max(int64(s.Actual), 0), s.Names[i]
 		if o.loan() {
 			held, actual = 1, 0
 		}

@@ -1,0 +1,65 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/keyrate/keyrate/store"
+)
+
+// Holds implements [store.Holder].
+func (s *Store) Holds() bool { return true }
+
+// Settle implements [store.Holder]. Settlements for one server share round trips, with each
+// other and with decisions. It ends with its context, or after the time of a decision if that
+// has no deadline. A settlement is never sent twice.
+func (s *Store) Settle(ctx context.Context, all []store.Settlement) {
+	if len(all) == 1 {
+		if c := s.settling(ctx, &all[0]); c != nil {
+			conclude(&all[0], s.servers.batcher(ctx, c.tag).take(ctx, c))
+		}
+		return
+	}
+	calls := make([]*call, len(all))
+	queues := make(map[*batcher][]*call)
+	for i := range all {
+		if calls[i] = s.settling(ctx, &all[i]); calls[i] != nil {
+			b := s.servers.batcher(ctx, calls[i].tag)
+			queues[b] = append(queues[b], calls[i])
+		}
+	}
+	for b, queue := range queues {
+		b.enqueue(queue)
+	}
+	for i, c := range calls {
+		if c != nil {
+			conclude(&all[i], c.wait(ctx))
+		}
+	}
+}
+
+// settling returns the call of a settlement; nil if t.Err says why there is none.
+func (s *Store) settling(ctx context.Context, t *store.Settlement) *call {
+	if n := len(t.Limits); n == 0 || n > store.MaxLimits {
+		t.Err = errLimits
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		t.Err = failure(fmt.Errorf("%w: %w", errQueued, err))
+		return nil
+	}
+	c := newCall(ctx, &s.calls, store.Request{Key: t.Key, Limits: t.Limits}, s.names.tag(t.Key))
+	c.mode, c.held, c.actual, c.names = modeSettle, max(t.Held, 0), max(t.Actual, 0), t.Names
+	if t.Renew {
+		c.mode = modeRenew
+	}
+	return c
+}
+
+// conclude sets the results of a settlement.
+func conclude(t *store.Settlement, o outcome) {
+	t.Now, t.Debts, t.Lost, t.Err = o.Now, o.Debts, o.lost, o.err
+	if t.Renew && o.err == nil {
+		t.Names = o.names
+	}
+}
