@@ -24,6 +24,9 @@ func (l *Limiter) Check(ctx context.Context) store.Health {
 	if n := l.panics.Load(); n > 0 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("Config.Observe panicked %d times", n))
 	}
+	if n := l.renewals.failures.Load(); n > 0 {
+		h.Warnings = append(h.Warnings, fmt.Sprintf("the renewal of holds failed %d times in a row", n))
+	}
 	if n := l.lookups.Load(); n > 0 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("the look-up of limits failed %d times in a row", n))
 		if h.Status == store.StatusOK {

@@ -35,8 +35,8 @@ type Config struct {
 }
 
 // A Limiter decides whether a key may call now: it looks up the policy of the key and asks
-// the store. It is safe for concurrent use and has nothing to close. Make one with [New];
-// the zero Limiter answers every call with an error.
+// the store. It is safe for concurrent use. Only one that made a [Hold] has something to
+// close, with [Limiter.Close]. Make one with [New]; the zero Limiter answers every call with an error.
 type Limiter struct {
 	store   store.Store // origin, guarded if need be
 	origin  store.Store
@@ -62,6 +62,8 @@ type record struct {
 	lookups atomic.Int64 // of limits, that failed since the last one that did not
 	proofs  proofs       // of Check
 	report  watched
+
+	renewals renewals // of holds
 }
 
 var errZeroLimiter = &LimitError{Field: "Limiter", Value: "zero value", Want: "must be made with ratelimit.New, whose error says what is wrong"}
@@ -107,6 +109,7 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 	l.store = store.Guard(s)
 	if store.CanHold(l.store) {
 		l.holder, _ = l.store.(store.Holder)
+		l.renewals.holder, l.renewals.timeout = l.holder, l.timeout
 	}
 	l.single, _ = l.store.(store.SingleTaker)
 	_, selfTimed := l.limits.(store.SelfTimed)
@@ -135,7 +138,8 @@ func (l *Limiter) Allow(ctx context.Context, key string) (r Result, err error) {
 		return r, nil
 	}
 	if !l.plain {
-		return l.observed(ctx, key, ask{cost: 1, charge: 1})
+		err = l.decideObserved(ctx, key, ask{cost: 1, charge: 1}, &r)
+		return r, err
 	}
 	err = l.decide(ctx, key, ask{cost: 1, charge: 1}, &r)
 	return r, err
@@ -155,7 +159,8 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int) (r Result, err 
 		return r, nil
 	}
 	if !l.plain {
-		return l.observed(ctx, key, ask{cost: n, charge: n})
+		err = l.decideObserved(ctx, key, ask{cost: n, charge: n}, &r)
+		return r, err
 	}
 	err = l.decide(ctx, key, ask{cost: n, charge: n}, &r)
 	return r, err
@@ -290,16 +295,30 @@ func (l *Limiter) decideInTime(ctx context.Context, key string, a ask, r *Result
 	return l.decide(ctx, key, a, r)
 }
 
-// observed is AllowN for a limiter with an observer, or with parts that need a deadline.
-func (l *Limiter) observed(ctx context.Context, key string, a ask) (r Result, err error) {
+// decideObserved is decideInTime for a limiter that may have an observer.
+func (l *Limiter) decideObserved(ctx context.Context, key string, a ask, r *Result) error {
 	if l.observe == nil {
-		err = l.decideInTime(ctx, key, a, &r)
-		return r, err
+		return l.decideInTime(ctx, key, a, r)
 	}
 	start := time.Now()
-	err = l.decideInTime(ctx, key, a, &r)
+	err := l.decideInTime(ctx, key, a, r)
+	l.event(ctx, *r, err, start)
+	return err
+}
+
+// event calls the observer.
+func (l *Limiter) event(ctx context.Context, r Result, err error, start time.Time) {
 	if store.Try(func() { l.observe(ctx, Event{Result: r, Err: err, Took: time.Since(start)}) }) != nil {
 		l.panics.Add(1)
 	}
-	return r, err
+}
+
+// Close ends the renewal of holds, for which a timer runs while some are out. It ends no hold:
+// those that are out last until their time is over, and are charged then, or until they are
+// settled. Decisions go on. Close is for the limiter, and for all that were made from it with
+// With or Instead.
+func (l *Limiter) Close() {
+	if l.record != nil {
+		l.renewals.close()
+	}
 }

@@ -20,6 +20,8 @@ type Policy struct {
 	loans   bool      // some are limits on concurrent calls
 	phases  *phases   // how it is decided, if it has shadow limits
 	beside  []*Policy // of a phase's policy: the limits that are watched, one each
+
+	onlyLoans []store.Limit // those on concurrent calls, if there are others as well
 }
 
 // Unlimited exempts a key: every call is admitted and no store is asked.
@@ -60,6 +62,12 @@ func newPolicy(limits []Limit) *Policy {
 		p.limits[i] = l.compiled()
 		p.written[i] = l.withDefaults()
 		p.loans = p.loans || l.Concurrent
+		if l.Concurrent {
+			p.onlyLoans = append(p.onlyLoans, p.limits[i])
+		}
+	}
+	if len(p.onlyLoans) == len(p.limits) {
+		p.onlyLoans = nil
 	}
 	return p
 }

@@ -107,12 +107,20 @@ func (l *Limiter) watchOne(ctx context.Context, key string, a ask, i int, p *Pol
 	if left <= 0 || p.loans && a.hold == nil && a.charge > 0 {
 		return
 	}
-	d, err := l.store.Take(ctx, store.Request{Key: key, Limits: p.limits, Cost: a.charge, Timeout: left})
+	var hold *store.Hold
+	if a.hold != nil {
+		hold = &store.Hold{Spend: a.hold.Spend}
+	}
+	d, err := l.store.Take(ctx, store.Request{Key: key, Limits: p.limits, Cost: a.charge, Hold: hold, Timeout: left})
 	if err != nil {
 		return
 	}
 	r.beside |= besideKnown << i
-	r.states[len(r.policy.limits)+i] = stateFrom(d.Debts[0], d.Held[0])
+	at := len(r.policy.limits) + i
+	r.states[at] = stateFrom(d.Debts[0], d.Held[0])
+	if hold != nil && d.Allowed {
+		a.hold.Names[at] = hold.Names[0]
+	}
 	if !d.Allowed || a.charge < r.cost && !p.fits(&d, r.cost) {
 		r.beside |= besideDenied << i
 		if d.Held[0] > 0 {
