@@ -108,6 +108,9 @@ func (r *Rate) Burst() int { return r.burst }
 // microseconds in lowest terms.
 func (r *Rate) Interval() (num uint64, den uint32) { return r.num, r.den }
 
+// SameInterval reports whether r and o have the same T.
+func (r *Rate) SameInterval(o *Rate) bool { return r.num == o.num && r.den == o.den }
+
 // Denominator returns the denominator of r's debts: that of T.
 func (r *Rate) Denominator() uint32 { return r.den }
 

@@ -60,7 +60,11 @@ func (k kind) is(o kind) bool {
 func newBatch(calls []*call) batch {
 	b := batch{calls: calls, keys: make([]any, 0, len(calls)), args: make([]any, 0, 8)}
 	kinds := kindsOf(calls)
-	b.args = append(b.args, len(kinds))
+	mixed := 0
+	if mix(kinds) {
+		mixed = 1
+	}
+	b.args = append(b.args, mixed, len(kinds))
 	for _, k := range kinds {
 		b.addKind(k)
 	}
@@ -85,6 +89,24 @@ func kindsOf(calls []*call) []kind {
 		}
 	}
 	return kinds
+}
+
+// mix reports whether a bucket may be used under two intervals in one batch: two limits have
+// one name and different intervals.
+func mix(kinds []kind) bool {
+	for i, k := range kinds {
+		for _, o := range kinds[:i] {
+			for j := range k.limits {
+				for l := range o.limits {
+					a, b := &k.limits[j], &o.limits[l]
+					if a.Name == b.Name && !a.SameInterval(&b.Rate) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
 }
 
 // The modes of a kind.

@@ -2,7 +2,7 @@
 -- integer for integer: every number here is an integer below 2^53, which a double holds exactly.
 --
 -- KEYS  the buckets of the requests, one for each limit, in order
--- ARGV  the number of kinds, and each kind: its mode, its cost in tokens, the least that is accepted instead or 0, its
+-- ARGV  1 if two limits of one name have different intervals, or 0; the number of kinds, and each kind: its mode, its cost in tokens, the least that is accepted instead or 0, its
 --       number of limits, and for each limit: num and den of its interval (a token takes num/den microseconds; 0/1 for
 --       a loan), the end of its values, burst, capacity and cost (each in microseconds and fraction).
 --       Then, for each request: the number of its kind, negative if known debts follow; then for each limit: debt
@@ -96,16 +96,18 @@ local function parse(value)
 	return w
 end
 
-local kinds, at = {}, 1
-for k = 1, ARGV[1] + 0 do
+local mixed = ARGV[1] == '1'
+local kinds, at = {}, 2
+for k = 1, ARGV[2] + 0 do
 	local kind = {mode = ARGV[at + 1] + 0, tokens = ARGV[at + 2] + 0, least = ARGV[at + 3] + 0, n = ARGV[at + 4] + 0}
-	kind.plain = kind.mode < 3 and kind.least == 0
+	kind.plain = kind.mode < 3 and kind.least == 0 and not mixed
 	at = at + 4
 	for i = 1, kind.n do
 		-- m, f and clamped are the debt in the current request, and whether it was clamped
 		local limit = {num = ARGV[at + 1] + 0, den = ARGV[at + 2] + 0, rest = ARGV[at + 3], burst = ARGV[at + 4] + 0,
 			cap = ARGV[at + 5] + 0, capf = ARGV[at + 6] + 0, cost = ARGV[at + 7] + 0, costf = ARGV[at + 8] + 0,
 			m = 0, f = 0, clamped = false}
+		limit.tail = ':0:' .. limit.rest
 		kind.plain = kind.plain and limit.num > 0
 		kind[i] = limit
 		at = at + 8
@@ -114,47 +116,56 @@ for k = 1, ARGV[1] + 0 do
 end
 local alike, nkeys = at == #ARGV, #KEYS
 
--- The buckets, by key. Of one that is a TAT: TAT, its fraction if it has one, and the end of its value. Others are in odd.
-local tat, frac, own, odd = {}, {}, {}, {}
+-- The buckets, by key. Of one that is a TAT of the interval of its limit: TAT, and its fraction if it has one. The others,
+-- and all if the batch is mixed, are in odd. A bucket that has changed is in changed, with a limit of its interval.
+local tat, frac, odd = {}, {}, {}
 local changed, foreign = {}, 0
 local values = nkeys > 1 and redis.pcall('MGET', unpack(KEYS)) or {} -- without the right to MGET an error, which has no values
 local answer = {now, 0}
 local nkey, nanswer = 0, 2
 
--- load reads the bucket at KEYS[n] for a limit.
+-- load reads the bucket at KEYS[n] for a limit, and returns its TAT, or nothing if it is odd.
 local function load(n, key, limit)
 	local value = values[n] or redis.pcall('GET', key) -- MGET returns nothing for a value that is not a string
-	if not value then
-		tat[key], own[key] = 0, limit.rest
-		return
-	end
-	if type(value) ~= 'string' then
+	if value and type(value) ~= 'string' then
 		if not string.find(value.err or '', 'WRONGTYPE', 1, true) then
 			call('GET', key) -- fails again, with Redis' own error
 		end
 		value = ''
 	end
-	local m, f, rest = match(value, '^1:(%d+):(%d+):(.*)$')
-	if rest == limit.rest then
-		m, f = number(m), number(f)
-		if m and f and f < limit.den then
-			tat[key], own[key], frac[key] = m, rest, f > 0 and f or nil
-			return
+	if value and not mixed then
+		local m, f, rest = match(value, '^1:(%d+):(%d+):(.*)$')
+		if rest == limit.rest then
+			m, f = number(m), number(f)
+			if m and f and f < limit.den then
+				tat[key], frac[key] = m, f > 0 and f or nil
+				return m
+			end
 		end
-	else
-		m = number(match(value, '^1:(%d+)$'))
+	end
+	if value then
+		local m = number(match(value, '^1:(%d+)$'))
 		odd[key] = m and whole(m, 0, 0, 1) or parse(value)
 		if odd[key] then
 			return
 		end
+		foreign, changed[key] = foreign + 1, limit
 	end
-	tat[key], own[key], foreign, changed[key] = 0, limit.rest, foreign + 1, true
+	if mixed then
+		odd[key] = whole(0, 0, limit.num, limit.den)
+		return
+	end
+	tat[key] = 0
+	return 0
 end
 
 local B -- the functions of bucket.lua
 
--- open returns a copy of a bucket, as it is now and for a limit.
-local function open(key, limit)
+-- open returns a copy of the bucket at KEYS[n], as it is now and for a limit.
+local function open(n, key, limit)
+	if not tat[key] and not odd[key] then
+		load(n, key, limit)
+	end
 	local o, w = odd[key], nil
 	if o then
 		w = whole(o.m, o.f, o.num, o.den)
@@ -163,8 +174,7 @@ local function open(key, limit)
 			w[c].stop, w[c].newer, w[c].older = o[c].stop, o[c].newer, o[c].older
 		end
 	else
-		local den, e, n = match(own[key], '^(%d+):(%d+):(%d+)$')
-		w = whole(tat[key], frac[key] or 0, n * 10 ^ e, den + 0)
+		w = whole(tat[key], frac[key] or 0, limit.num, limit.den)
 	end
 	B.open(w, limit)
 	return w
@@ -172,15 +182,15 @@ end
 
 -- keep makes w the bucket.
 local function keep(key, w, limit)
-	changed[key] = true
-	if w.num > 0 and B.plain(w) then
-		tat[key], frac[key], own[key], odd[key] = w.m, w.f > 0 and w.f or nil, limit.rest, nil
+	changed[key] = limit
+	if B.plain(w) and not mixed and limit.num > 0 then
+		tat[key], frac[key], odd[key] = w.m, w.f > 0 and w.f or nil, nil
 	else
-		odd[key], tat[key], own[key] = w, nil, nil
+		odd[key], tat[key] = w, nil
 	end
 end
 
--- known returns the debt that the caller knows, at ARGV[at + 1] and on, if it counts and is larger than m and f.
+-- merge returns the debt that the caller knows, at ARGV[at + 1] and on, if it counts and is larger than m and f.
 local function merge(limit, reset, m, f)
 	local km, kf, tm, tf, td, seen = ARGV[at + 1] + 0, ARGV[at + 2] + 0, ARGV[at + 3] + 0, ARGV[at + 4] + 0, ARGV[at + 5] + 0, ARGV[at + 6] + 0
 	if seen ~= 0 and seen <= reset then
@@ -219,7 +229,7 @@ local function decide(kind, known)
 	end
 	for i = 1, n do
 		local limit, key = kind[i], KEYS[nkey + i]
-		local w = open(key, limit)
+		local w = open(nkey + i, key, limit)
 		opened[i], names[i] = w, 0
 		if known then
 			if w.same and limit.num > 0 then
@@ -286,44 +296,50 @@ while nkey < nkeys do
 	end
 	local kind = kinds[k]
 	local n = kind.n
-	local plain = kind.plain
-	for i = 1, n do
-		local key, limit = KEYS[nkey + i], kind[i]
-		if not tat[key] and not odd[key] then
-			load(nkey + i, key, limit)
+	local plain, allowed, start = kind.plain, kind.mode < 2, at
+	for i = 1, plain and n or 0 do
+		local limit, key = kind[i], KEYS[nkey + i]
+		local m = tat[key]
+		if not m and not odd[key] then
+			local digits, tail = match(values[nkey + i] or '', '^1:(%d+)(.+)$')
+			if tail == limit.tail and #digits == 16 and digits + 0 < 9007199254740992 then
+				m = digits + 0
+				tat[key] = m
+			else
+				m = load(nkey + i, key, limit)
+			end
 		end
-		plain = plain and own[key] == limit.rest
+		if not m then
+			plain, at = false, start
+			break
+		end
+		local den, cap, capf = limit.den, limit.cap, limit.capf
+		-- Rate.DebtAt
+		local f = den > 1 and frac[key] or 0
+		m = m - now
+		if m < 0 then
+			m, f = 0, 0
+		end
+		local clamped = m > cap or m == cap and f > capf
+		if clamped then
+			m, f = cap, capf
+		end
+		if known then
+			m, f = merge(limit, 0, m, f)
+			at = at + 6
+		end
+		local am, af = m + limit.cost, f + limit.costf
+		if af >= den then
+			am, af = am + 1, af - den
+		end
+		if am > cap or am == cap and af > capf then
+			allowed = false
+		end
+		limit.m, limit.f, limit.clamped = m, f, clamped
 	end
 	if not plain then
 		decide(kind, known)
 	else
-		local allowed = kind.mode < 2
-		for i = 1, n do
-			local limit, key = kind[i], KEYS[nkey + i]
-			local den, cap, capf = limit.den, limit.cap, limit.capf
-			-- Rate.DebtAt
-			local m, f = tat[key] - now, frac[key] or 0
-			if m < 0 then
-				m, f = 0, 0
-			end
-			local clamped = m > cap or m == cap and f > capf
-			if clamped then
-				m, f = cap, capf
-			end
-			if known then
-				m, f = merge(limit, 0, m, f)
-				at = at + 6
-			end
-			local am, af = m + limit.cost, f + limit.costf
-			if af >= den then
-				am, af = am + 1, af - den
-			end
-			if am > cap or am == cap and af > capf then
-				allowed = false
-			end
-			limit.m, limit.f, limit.clamped = m, f, clamped
-		end
-
 		local charge = allowed and kind.mode == 1
 		for i = 1, n do
 			local limit = kind[i]
@@ -336,8 +352,8 @@ while nkey < nkeys do
 			end
 			if charge or limit.clamped then
 				local key = KEYS[nkey + i]
-				tat[key], changed[key] = now + m, true
-				if f > 0 or frac[key] then
+				tat[key], changed[key] = now + m, limit
+				if den > 1 then
 					frac[key] = f > 0 and f or nil
 				end
 			end
@@ -352,22 +368,24 @@ while nkey < nkeys do
 	nkey = nkey + n
 end
 
-local short, long, ms = '1:%d:%d:%s', '2' .. string.rep(':%d', 17), '%d'
+local short, fraction, long, ms = '1:%d%s', '1:%d:%d:%s', '2' .. string.rep(':%d', 17), '%d'
 if format(ms, 9007199254740991) ~= '9007199254740991' then -- Redis was built for 32 bits
-	short, long, ms = '1:%.0f:%.0f:%s', '2' .. string.rep(':%.0f', 17), '%.0f'
+	short, fraction, long, ms = '1:%.0f%s', '1:%.0f:%.0f:%s', '2' .. string.rep(':%.0f', 17), '%.0f'
 end
-for key in next, changed do
+for key, limit in next, changed do
 	-- A value lives until its bucket is full and its marker ends, rounded up: a full bucket equals an absent one.
-	local m, w = tat[key], odd[key]
+	local m, f, w = tat[key], frac[key], odd[key]
 	local value, left
-	if w then
-		left = B.full(w) - now
+	if m and not f then
+		value, left = format(short, m, limit.tail), m - now
+	elseif m then
+		value, left = format(fraction, m, f, limit.rest), m - now + 1
+	elseif w.num > 0 and w.num == limit.num and w.den == limit.den and B.plain(w) then
+		value, left = format(fraction, w.m, w.f, limit.rest), B.full(w) - now
+	else
 		value = format(long, w.m, w.f, w.num, w.den, w.over, w.fm, w.ff, w.fnum, w.fden, w.r, w.l,
 			w[1].stop, w[1].newer, w[1].older, w[2].stop, w[2].newer, w[2].older)
-	else
-		local f = frac[key] or 0
-		left = f > 0 and m - now + 1 or m - now
-		value = format(short, m, f, own[key])
+		left = (B or wholes(now)).full(w) - now
 	end
 	call('SET', key, value, 'PX', format(ms, math.max(1, math.ceil(left / 1000))))
 end
