@@ -118,6 +118,9 @@ func (s *Store) keep(shard *shard, p *part, now int64) bool {
 // accept less than they ask for.
 func (s *Store) takeWhole(shard *shard, hash id, parts []part, r *store.Request, d *store.Decision) error {
 	now := d.Now
+	if r.Hold != nil {
+		r.Hold.Names = [store.MaxLimits]int64{}
+	}
 	granted, free := r.Cost, true // of rates, and of loans
 	for i := range parts {
 		p := &parts[i]

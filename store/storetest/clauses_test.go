@@ -55,10 +55,13 @@ func (s *modelStore) Settle(_ context.Context, all []store.Settlement) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range all {
-		if s.settle != nil {
-			s.settle(s, s.clock(), &all[i])
-		} else {
-			s.m.Settle(s.clock(), &all[i])
+		switch t := &all[i]; {
+		case len(t.Limits) == 0 || len(t.Limits) > store.MaxLimits:
+			t.Err = errors.New("no limits")
+		case s.settle != nil:
+			s.settle(s, s.clock(), t)
+		default:
+			s.m.Settle(s.clock(), t)
 		}
 	}
 }
@@ -629,16 +632,12 @@ func controls() []control {
 // TestWrongStoresFail runs the clauses against stores that break them. Each clause must
 // find at least one wrong store.
 func TestWrongStoresFail(t *testing.T) {
-	tested := map[string]bool{"ClockSetBack": true} // by TestClockSetBack
-	for _, c := range controls() {
+	tested := map[string]bool{"ClockSetBack": true, "HoldsWhenTheClockIsSetBack": true} // by TestClockSetBack
+	for _, c := range append(controls(), holdControls()...) {
 		t.Run(c.name, func(t *testing.T) {
 			for name := range strings.FieldsSeq(c.clauses) {
 				tested[name] = true
-				at := slices.IndexFunc(clauses(), func(c clause) bool { return c.name == name })
-				if at < 0 {
-					t.Fatalf("there is no clause %q", name)
-				}
-				err := clauses()[at].run(t, Harness{New: func(*testing.T) store.Store { return c.store() }, Histories: 400})
+				err := named(t, name).run(t, Harness{New: func(*testing.T) store.Store { return c.store() }, Histories: 400})
 				if err == nil {
 					t.Errorf("a store that %s passes %s", c.name, name)
 				}
@@ -650,6 +649,16 @@ func TestWrongStoresFail(t *testing.T) {
 			t.Errorf("no wrong store fails %s", c.name)
 		}
 	}
+}
+
+// named returns a clause.
+func named(t *testing.T, name string) clause {
+	t.Helper()
+	at := slices.IndexFunc(clauses(), func(c clause) bool { return c.name == name })
+	if at < 0 {
+		t.Fatalf("there is no clause %q", name)
+	}
+	return clauses()[at]
 }
 
 // TestRightStorePasses: the model itself passes, in a bubble and with a steered clock.
@@ -680,7 +689,11 @@ func steered(spoil func(s *modelStore)) Harness {
 // TestClockSetBack: the clause finds a store whose time stands still until the clock has
 // caught up, one that does not clamp, and one that drops its buckets.
 func TestClockSetBack(t *testing.T) {
-	at := slices.IndexFunc(clauses(), func(c clause) bool { return c.setsBack })
+	for name, spoil := range wrongWhenSetBack {
+		if err := named(t, "HoldsWhenTheClockIsSetBack").run(t, steered(spoil)); err == nil {
+			t.Errorf("a store that %s passes", name)
+		}
+	}
 	for name, spoil := range map[string]func(s *modelStore){
 		"stands still": func(s *modelStore) {
 			clock, latest := s.clock, int64(0)
@@ -711,7 +724,7 @@ func TestClockSetBack(t *testing.T) {
 			}
 		},
 	} {
-		if err := clauses()[at].run(t, steered(spoil)); err == nil {
+		if err := named(t, "ClockSetBack").run(t, steered(spoil)); err == nil {
 			t.Errorf("a store that %s passes", name)
 		}
 	}

@@ -97,6 +97,13 @@ func (f *Follower) Step(ctx context.Context, s store.Store, step Step) error {
 		return err
 	}
 	f.History.Saw(step, got)
+	if step.Request.Hold != nil {
+		for i := range mine.Hold.Names {
+			if named := mine.Hold.Names[i] != 0; named != (theirs.Hold.Names[i] != 0) {
+				return fmt.Errorf("named its holds %d; want a name in place %d: %v", mine.Hold.Names, i, !named)
+			}
+		}
+	}
 	if step.Holds(got) {
 		f.names[step.Hold] = [2][store.MaxLimits]int64{mine.Hold.Names, theirs.Hold.Names}
 	}

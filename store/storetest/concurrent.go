@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -168,4 +169,48 @@ func checkCancelled(p *probe) {
 	}
 	p.reset("ending", hour)
 	p.admit("ending", hour, 100)
+}
+
+func checkConcurrentHolds(p *probe) {
+	const burst = 30
+	hour := policy(ratelimit.PerHour(20).WithBurst(burst))
+	var out, spent atomic.Int64
+	p.together(func(caller int) (int64, error) {
+		for i := range 20 {
+			n := 1 + (caller+i)%7
+			hold := store.Hold{}
+			d, err := p.try(p.ctx, store.Request{Key: "holds", Limits: hour, Cost: n, Hold: &hold})
+			switch {
+			case err != nil:
+				return 0, fmt.Errorf("take returned an error: %w", err)
+			case d.Held[0] > burst:
+				return 0, fmt.Errorf("%d tokens are held of a burst of %d", d.Held[0], burst)
+			case !d.Allowed:
+				continue
+			}
+			if now := out.Add(int64(n)); now > burst {
+				return 0, fmt.Errorf("%d tokens are held of a burst of %d", now, burst)
+			}
+			runtime.Gosched()
+			actual := 0
+			if caller == i {
+				actual = 1 // few, so that there is always room for a hold
+			}
+			s := []store.Settlement{{Key: "holds", Limits: hour, Names: hold.Names, Held: n, Renew: true}}
+			if i%5 == 0 {
+				p.settling(s...)
+			}
+			s[0].Renew, s[0].Actual = false, actual
+			spent.Add(int64(actual))
+			out.Add(int64(-n))
+			if p.settling(s...); s[0].Err != nil || s[0].Lost != 0 {
+				return 0, fmt.Errorf("settle returned the error %w, and lost %d", s[0].Err, s[0].Lost)
+			}
+		}
+		return 0, nil
+	})
+	p.held("after all settlements", "holds", hour, 0)
+	if owed := p.take("holds", hour, 0).Debts[0].Micros / 180_000_000; owed != spent.Load() {
+		p.fail("%d tokens are owed after settlements of %d", owed, spent.Load())
+	}
 }

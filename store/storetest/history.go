@@ -236,6 +236,9 @@ func (h *History) hold(r *store.Request, s *Step) {
 	loan := r.Limits[0].Loan()
 	if h.rand.IntN(6) == 0 {
 		r.Least = 1 + int(h.upTo(int64(max(r.Cost, 1))))
+		if h.rand.IntN(2) == 0 { // more than is there, often
+			r.Cost = max(r.Cost, r.Limits[len(r.Limits)-1].Burst())
+		}
 	}
 	if loan || h.rand.IntN(2) == 0 {
 		r.Hold = &store.Hold{Spend: h.rand.IntN(3) == 0}
@@ -276,10 +279,18 @@ func (h *History) Saw(s Step, d store.Decision) {
 func (h *History) wait(b *store.Limit) int64 {
 	token, _ := b.Cost(1)
 	var wait int64
-	if h.config.Holds && h.rand.IntN(4) == 0 { // about the ends of slots
-		wait = [...]int64{300_000, 1_000_000, 2_000_000, 3_000_000, 10_000_000, 20_000_000}[h.rand.IntN(6)] + h.rand.Int64N(3) - 1
-		h.left -= min(wait, h.left)
-		return wait
+	if h.config.Holds {
+		switch h.rand.IntN(8) {
+		case 0, 1: // about the ends of slots
+			wait = [...]int64{300_000, 1_000_000, 2_000_000, 3_000_000, 10_000_000, 20_000_000}[h.rand.IntN(6)] + h.rand.Int64N(3) - 1
+			wait = min(wait, h.left)
+			h.left -= wait
+			return wait
+		case 2, 3, 4, 5: // while something is held
+			wait = min(h.rand.Int64N(100_000), h.left) * h.rand.Int64N(2)
+			h.left -= wait
+			return wait
+		}
 	}
 	switch h.rand.IntN(12) {
 	case 0, 1, 2:

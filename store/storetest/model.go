@@ -86,6 +86,9 @@ func (m *Model) Peek(now int64, r store.Request) store.Decision {
 
 func (m *Model) take(now int64, r store.Request, charge bool) store.Decision {
 	d := store.Decision{Now: now}
+	if r.Hold != nil && charge {
+		r.Hold.Names = [store.MaxLimits]int64{}
+	}
 	var all [store.MaxLimits]*opened
 	free, granted := true, int64(r.Cost)
 	for i := range r.Limits {
@@ -157,8 +160,8 @@ func (m *Model) Settle(now int64, s *store.Settlement) {
 			end, class := name/2, name%2
 			ended := end + slotLengths[class]
 			cost := o.times(min(actual, 2*o.burst))
-			switch {
-			case m.resetOf(now, s.Key, s.Limits[i].Name) >= end-slotLengths[class]:
+			switch reset := m.resetOf(now, s.Key, s.Limits[i].Name); {
+			case reset != 0 && reset >= end-slotLengths[class]:
 				cost = nil
 			case ended <= now:
 				paid := new(big.Rat).Sub(capped(o.times(held)), new(big.Rat).SetInt64(now-ended))

@@ -229,3 +229,68 @@ func TestSeed(t *testing.T) {
 		t.Errorf("Seed() = %d, %v, then %d, %v; want different numbers", a, errA, b, errB)
 	}
 }
+
+// TestHistoryOfHolds: all that a hold can go through occurs.
+func TestHistoryOfHolds(t *testing.T) {
+	seen := map[string]int{}
+	for i := range uint64(300) {
+		f := Follower{Model: NewModel(), History: NewHistory(rand.NewPCG(3, i), HistoryConfig{Holds: true})}
+		now := int64(1)
+		s := newModelStore()
+		s.clock = func() int64 { return now }
+		for range 100 {
+			step := f.History.Next()
+			now += step.Wait.Microseconds()
+			seen["steps"]++
+			if step.Reset {
+				f.Model.Reset(now, step.Request)
+				_ = s.Reset(t.Context(), step.Request)
+				continue
+			}
+			alive := true
+			if name := f.names[step.Hold][1][0]; step.Settle != nil && name != 0 {
+				o := f.Model.open(now, step.Settle.Key, &step.Settle.Limits[0])
+				alive = o.b.named(name)
+				if o.spent.Cmp(o.capacity) > 0 {
+					seen["beyond the capacity"]++
+				}
+			}
+			if err := f.Step(t.Context(), s, step); err != nil {
+				t.Fatalf("history %d: %v: %v", i, step, err)
+			}
+			if settle := step.Settle; settle != nil {
+				switch {
+				case step.Hold == 0:
+					seen["charged"]++
+				case !alive:
+					seen["late"]++
+				case settle.Renew:
+					seen["renewed"]++
+				case settle.Actual > settle.Held:
+					seen["overrun"]++
+				case settle.Actual < settle.Held:
+					seen["freed"]++
+				}
+			} else if r, d := step.Request, f.History.last; r.Hold != nil {
+				switch {
+				case d.Allowed && r.Limits[0].Loan():
+					seen["lent"]++
+				case d.Allowed && r.Hold.Spend:
+					seen["spent at once"]++
+				case d.Allowed && d.Granted > 0 && d.Granted < r.Cost:
+					seen["granted in part"]++
+				case d.Allowed:
+					seen["held"]++
+				case d.Held[0] > 0:
+					seen["denied beside a hold"]++
+				}
+			}
+		}
+	}
+	for _, what := range []string{"charged", "late", "renewed", "overrun", "freed", "beyond the capacity", "lent", "spent at once", "granted in part", "held", "denied beside a hold"} {
+		if seen[what]*1000 < seen["steps"] {
+			t.Errorf("%q occurred in %d of %d steps; want one in 1000", what, seen[what], seen["steps"])
+		}
+	}
+	t.Log(seen)
+}
