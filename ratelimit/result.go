@@ -130,8 +130,18 @@ func (r *Result) ResetAfter() time.Duration {
 	return r.states[r.deciding].debt().Duration()
 }
 
-// Cost returns how many tokens were asked for.
+// Cost returns how many tokens were asked for. Of [Limiter.AllowUpTo], it returns how many
+// were granted or, of a denial, the 1 that was not there.
 func (r *Result) Cost() int { return r.cost }
+
+// Granted returns how many tokens an admitted call got: its cost or, of [Limiter.AllowUpTo],
+// maybe fewer than it asked for. It returns 0 for a denied call.
+func (r *Result) Granted() int {
+	if !r.Allowed {
+		return 0
+	}
+	return r.cost
+}
 
 // Source returns what the answer is based on: [store.NoSource] after an error and for an
 // exempt key.

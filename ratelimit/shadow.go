@@ -87,12 +87,18 @@ func (l *Limiter) watch(ctx context.Context, key string, a ask, shadow bool, r *
 	if err := l.take(ctx, key, a, r); err != nil {
 		return l.fault(r, err, shadow)
 	}
-	if shadow {
-		r.shadow, r.Allowed = true, true
+	if a.least > 0 {
+		a.charge = r.cost // what was granted
 	}
 	if !r.denied {
 		for i, p := range r.policy.beside {
 			l.watchOne(ctx, key, a, i, p, l.timeout-time.Since(start), r)
+		}
+	}
+	if shadow {
+		r.shadow, r.Allowed = true, true
+		if a.least > 0 { // all of it is
+			r.cost = a.cost
 		}
 	}
 	if r.cost > 0 && a.charge > 0 {

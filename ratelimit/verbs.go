@@ -1,10 +1,56 @@
 package ratelimit
 
-import "context"
+import (
+	"context"
+
+	"github.com/keyrate/keyrate/store"
+)
 
 // PeekN returns what a call that costs n tokens would be answered now, and charges nothing:
 // RetryAfter of the Result reports when it would be admitted.
 func (l *Limiter) PeekN(ctx context.Context, key string, n int) (r Result, err error) {
 	err = l.decideInTime(ctx, key, ask{cost: n}, &r)
 	return r, err
+}
+
+// AllowUpTo takes as many tokens as there are, from 1 to n, for callers that can do a part of
+// their work now, such as the consumer of a queue. [Result.Granted] returns how many it took.
+// It denies the call if there is none. If n is less than 1, it returns an error; all else is
+// as with [Limiter.AllowN].
+func (l *Limiter) AllowUpTo(ctx context.Context, key string, n int) (r Result, err error) {
+	if n < 1 {
+		return r, l.fault(&r, &LimitError{Field: "n", Value: n, Want: "must be at least 1"}, l.shadow)
+	}
+	if err = l.decideObserved(ctx, key, ask{cost: n, charge: n, least: 1}, &r); err != nil && r.Allowed {
+		r.cost = n
+	}
+	return r, err
+}
+
+// Charge charges n tokens to all limits of the key, of the shadow ones too, whether they fit
+// or not: a penalty, or a price that became known late. Later calls wait until the debt has
+// drained. No limit owes more than twice its burst: charged is how many tokens the limit took
+// that took the fewest. It is 0 for an exempt key, and for one that has only limits on
+// concurrent calls. The error is as for [Limiter.AllowN]; then the tokens may have been
+// charged. The store must be a [store.Holder]. Charge is not a decision, and not observed.
+func (l *Limiter) Charge(ctx context.Context, key string, n int) (charged int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	p, err := l.policyFor(ctx, key)
+	switch {
+	case err != nil:
+		return 0, err
+	case n < 0:
+		return 0, &LimitError{Field: "n", Value: n, Want: "must be at least 0"}
+	case p == Unlimited || p.loans && p.onlyLoans == nil || n == 0:
+		return 0, nil
+	case l.holder == nil:
+		return 0, p.needsHolder()
+	}
+	charge := []store.Settlement{{Key: key, Limits: p.limits, Actual: n}}
+	l.holder.Settle(ctx, charge)
+	if err := charge[0].Err; err != nil {
+		return 0, store.NewError(err, key)
+	}
+	return n - charge[0].Lost, nil
 }

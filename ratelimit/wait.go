@@ -4,39 +4,129 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/store"
 )
 
-// Wait blocks until a call of cost 1 is admitted, and charges it. It returns
-// early with an error when ctx ends, when its deadline comes before the next
-// token does (it does not wait for that in vain), or when nothing could be
-// decided. A token that comes before the deadline is taken, even if this machine
-// is so busy that the deadline has passed by then. Callers that wait for one key are
-// not served in a fixed order.
-func (l *Limiter) Wait(ctx context.Context, key string) error {
+// Wait is [Limiter.WaitN] for a call of cost 1.
+func (l *Limiter) Wait(ctx context.Context, key string) error { return l.WaitN(ctx, key, 1) }
+
+// WaitN blocks until a call that costs n tokens is admitted, and charges it. It returns
+// early with an error when ctx ends, when its deadline comes before the tokens do (it does
+// not wait for that in vain), or when nothing could be decided. Tokens that come before the
+// deadline are taken, even if this machine is so busy that the deadline has passed by then.
+// Callers that wait for one key are not served in a fixed order.
+//
+// If n is above the burst of a limit, WaitN returns a [LimitError] at once: so many tokens are
+// never there together. [Limiter.WaitInParts] takes them one part after another.
+func (l *Limiter) WaitN(ctx context.Context, key string, n int) error {
+	r, err := l.wait(ctx, key, ask{cost: n, charge: n})
+	if err == nil && !r.Allowed {
+		return &LimitError{Limit: r.Limit().Name, Field: "n", Value: n, Want: fmt.Sprintf("must be at most %d, the smallest burst; Limiter.WaitInParts takes more, in parts", r.policy.burst())}
+	}
+	return err
+}
+
+// WaitInParts blocks until n tokens have been taken, which may be more than the burst of a
+// limit: first those that are there, then parts of at least half the smallest burst. If ctx
+// has a deadline before so many tokens can have come, it returns an error and takes nothing.
+// Otherwise it returns early as [Limiter.WaitN] does; taken then reports how many tokens it
+// had taken before. They stay charged.
+func (l *Limiter) WaitInParts(ctx context.Context, key string, n int) (taken int, err error) {
+	if n < 0 {
+		return 0, &LimitError{Field: "n", Value: n, Want: "must be at least 0"}
+	}
+	if _, ok := ctx.Deadline(); ok && n > 0 {
+		r, err := l.PeekN(ctx, key, 1)
+		if err == nil {
+			err = r.inTime(ctx, n)
+		}
+		if err != nil && !r.shadow {
+			return 0, err
+		}
+	}
+	for least := 1; taken < n; {
+		r, err := l.wait(ctx, key, ask{cost: n - taken, charge: n - taken, least: min(least, n-taken)})
+		if err != nil {
+			return taken, err
+		}
+		if r.Allowed {
+			taken += r.cost
+		}
+		if r.policy == nil { // in shadow mode, after a fault
+			return n, nil
+		}
+		least = max(1, r.policy.burst()/2) // also where the limit has become smaller
+	}
+	return taken, nil
+}
+
+// burst returns the smallest burst of the limits.
+func (p *Policy) burst() int {
+	least := 0
+	for i := range p.limits {
+		if b := p.limits[i].Burst(); i == 0 || b < least {
+			least = b
+		}
+	}
+	return least
+}
+
+// inTime returns an error if n tokens cannot come before the deadline of ctx.
+func (r *Result) inTime(ctx context.Context, n int) error {
+	deadline, _ := ctx.Deadline()
+	for i := range r.Len() {
+		l := &r.policy.limits[i]
+		if wait := timeOf(l, n-r.states[i].remaining(l)); wait > time.Until(deadline) {
+			return fmt.Errorf("ratelimit: %d tokens take %v, which ends after the context's deadline: %w", n, wait, context.DeadlineExceeded)
+		}
+	}
+	return nil
+}
+
+// timeOf returns in what time n tokens of a limit come back, rounded down.
+func timeOf(l *store.Limit, n int) time.Duration {
+	num, den := l.Interval()
+	hi, lo := bits.Mul64(uint64(max(n, 0)), num)
+	if hi >= uint64(den) {
+		return gcra.Never
+	}
+	micros, _ := bits.Div64(hi, lo, uint64(den))
+	return time.Duration(min(micros, uint64(gcra.Never/time.Microsecond))) * time.Microsecond
+}
+
+// wait asks until the call is admitted, or never can be.
+func (l *Limiter) wait(ctx context.Context, key string, a ask) (r Result, err error) {
 	if err := ctx.Err(); err != nil {
-		return gaveUp(err)
+		return r, gaveUp(err)
 	}
 	for asks := ctx; ; {
-		r, err := l.Allow(asks, key)
+		r = Result{}
+		err := l.decideObserved(asks, key, a, &r)
 		if r.Allowed { // in shadow mode, after a fault as well
-			return nil
+			return r, nil
 		}
 		if err != nil {
-			return err
+			return r, err
 		}
 		if err := ctx.Err(); err != nil {
-			return gaveUp(err)
-		}
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < r.RetryAfter() {
-			return fmt.Errorf("ratelimit: the next token comes in %v, after the context's deadline: %w", r.RetryAfter(), context.DeadlineExceeded)
+			return r, gaveUp(err)
 		}
 		wait := r.RetryAfter()
+		if wait == gcra.Never && r.cost > r.policy.burst() {
+			return r, nil
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return r, fmt.Errorf("ratelimit: the next token comes in %v, after the context's deadline: %w", wait, context.DeadlineExceeded)
+		}
 		if wait == 0 { // a store that denies without a wait must not be asked in a loop
 			wait = time.Millisecond
 		}
 		if err := sleep(ctx, wait); err != nil {
-			return gaveUp(err)
+			return r, gaveUp(err)
 		}
 		if _, ok := ctx.Deadline(); ok { // it may pass before the token is taken
 			asks = context.WithoutCancel(ctx) // Config.Timeout still holds
