@@ -124,3 +124,9 @@ func ceil(r *big.Rat) *big.Int {
 func duration(micros *big.Rat) time.Duration {
 	return time.Duration(ceil(micros).Int64()) * time.Microsecond
 }
+
+// interval returns T of a rate in microseconds.
+func interval(r interface{ Interval() (uint64, uint32) }) *big.Rat {
+	num, den := r.Interval()
+	return new(big.Rat).SetFrac(new(big.Int).SetUint64(num), big.NewInt(int64(den)))
+}

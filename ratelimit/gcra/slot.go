@@ -116,7 +116,7 @@ type lot struct {
 	end   int64 // of the slot in which it began
 }
 
-func lotOf(name int64) lot { return lot{Class(name % Classes), name / Classes} }
+func lotOf(name int64) lot { return lot{Class(name & (Classes - 1)), name >> 1} } // of any number
 
 // leaves returns when what the lot holds becomes debt.
 func (l lot) leaves() int64 { return l.end + l.class.Length() }
