@@ -25,11 +25,13 @@ func CanHold(s Store) bool {
 // A Settlement ends one hold, renews it, or charges a key for what was never held. It is
 // sent once: a settlement whose answer is lost counts as done. A renewal may be repeated.
 type Settlement struct {
+	Home   string
 	Key    string
 	Limits []Limit          // those of the request, or some of them
 	Names  [MaxLimits]int64 // as [Hold.Names], for these limits; a renewal sets the new ones
 	Held   int              // how many tokens were held; of a loan it is always 1
-	// Actual is how many tokens were spent, 0 or more, whether there is room for them or not.
+	// Actual is how many tokens were spent, whether there is room for them or not: from 0 to
+	// twice [gcra.MaxBurst], as which a larger number counts.
 	// A limit in whose bucket nothing is held is charged for them as well, so that a
 	// Settlement without names is a charge. Loans are not charged.
 	Actual int

@@ -16,8 +16,10 @@ type Limit struct {
 	gcra.Rate
 	// Name distinguishes the limits of one key: 1 to [MaxName] printable ASCII characters
 	// without " \ ; or , and without a space at either end. Limits of one name share the
-	// key's bucket.
+	// key's bucket; a Shared one has another bucket than one that is not.
 	Name string
+	// Shared makes the bucket one of the key's home: see [Request.Home].
+	Shared bool
 
 	hash uint64
 }

@@ -19,8 +19,8 @@ type Store interface {
 	// at most once.
 	Take(ctx context.Context, r Request) (Decision, error)
 
-	// Reset fills the key's buckets of the limits of r, which has no other fields set than
-	// Key and Limits. It overrides everything that callers of Take know of their debts from
+	// Reset fills the buckets of the limits of r, which has no other fields set than Home, Key
+	// and Limits. It overrides everything that callers of Take know of their debts from
 	// before, and voids what is held.
 	Reset(ctx context.Context, r Request) error
 }
@@ -33,7 +33,11 @@ const MaxLimits = 4
 
 // A Request is one call to be decided.
 type Request struct {
-	Key string
+	// Home is what the key belongs to, such as an organisation; "" if it stands alone. All
+	// keys of a home share the buckets of its [Limit.Shared] limits. The same key in another
+	// home has other buckets.
+	Home string
+	Key  string
 	// Limits are the one to [MaxLimits] limits that decide together; their names differ.
 	// The store must not change them, but may keep the slice: it never changes. For any
 	// other number the store returns an error.
@@ -68,9 +72,10 @@ type Hold struct {
 // Partitioned is implemented by a [Store] that keeps its buckets on several servers,
 // which fail one by one. A store in front of it then stops asking only those that fail.
 type Partitioned interface {
-	// Partition names the part of the store that has the key's buckets now; "" if that
-	// is unknown or there is only one. It does no I/O, and is called for each decision.
-	Partition(key string) string
+	// Partition names the part of the store that has the buckets of a key in a home now, which
+	// is the same for all keys of a home; "" if that is unknown or there is only one. It does
+	// no I/O, and is called for each decision.
+	Partition(home, key string) string
 }
 
 // SelfTimed is implemented by a [Store] that ends every call within [Request.Timeout] by
@@ -85,7 +90,8 @@ type SelfTimed interface {
 // with an answer that fits into registers, where moving a [Decision] would be a fifth of
 // the time.
 type SingleTaker interface {
-	// TakeOne is Take for the single limit l with nothing known and nothing to hold.
+	// TakeOne is Take for the single limit l of a key without a home, with nothing known and
+	// nothing to hold.
 	TakeOne(key string, l *Limit, cost int) (d gcra.Debt, held int, allowed bool)
 	// Self returns the receiver. A type that embeds the store and has its own Take is
 	// recognized by it; its TakeOne is not called.

@@ -101,8 +101,8 @@ func (s *Store) Reset(_ context.Context, r store.Request) error {
 	if err := s.usable(r.Limits); err != nil {
 		return err
 	}
-	hash := s.hash(r.Key)
-	shard := s.shard(hash)
+	owners := s.owners(r.Home, r.Key)
+	shard := s.shard(owners.key)
 	now := s.now()
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -115,7 +115,7 @@ func (s *Store) Reset(_ context.Context, r store.Request) error {
 	for _, debt := range []gcra.Debt{{Micros: 1}, {}} {
 		for i := range r.Limits {
 			b := &r.Limits[i]
-			id := hash.id(b)
+			id := owners.id(b)
 			tat := b.TATAt(debt, now)
 			slot := shard.find(id)
 			if slot != nil {
@@ -131,6 +131,21 @@ func (s *Store) Reset(_ context.Context, r store.Request) error {
 // hash returns the hash of a key, keyed by the store's secret seeds.
 func (s *Store) hash(key string) id {
 	return id{maphash.String(s.seeds[0], key), maphash.String(s.seeds[1], key)}
+}
+
+// owners returns the hashes of a key and its home. All buckets of a home and its keys are in
+// one shard, that of the home, so that one lock covers them.
+func (s *Store) owners(home, key string) owners {
+	own := s.hash(key)
+	if home == "" {
+		return owners{own, own}
+	}
+	h := s.hash(home)
+	bits := 64 - s.shift
+	own.key = h.key>>s.shift<<s.shift | own.key>>bits
+	own.limit ^= h.limit<<32 | h.limit>>32
+	h.limit ^= 0x9e3779b97f4a7c15 // no key of this text
+	return owners{own, h}
 }
 
 // shard returns where all buckets of a key are.

@@ -510,7 +510,7 @@ func TestRecycleOfAnotherShard(t *testing.T) {
 	own := func() bool {
 		k := key(0)
 		g.take(k, daily, 1)
-		slot := g.shards[0].find(g.hash(k).id(&daily[0]))
+		slot := g.shards[0].find(g.hash(k).of(&daily[0]))
 		return slot != nil
 	}
 	g.now = 1

@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -20,8 +21,8 @@ func (s *Store) settleOne(t *store.Settlement) error {
 	if err := s.usable(t.Limits); err != nil {
 		return err
 	}
-	hash := s.hash(t.Key)
-	shard := s.shard(hash)
+	owners := s.owners(t.Home, t.Key)
+	shard := s.shard(owners.key)
 	now := s.now()
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -29,9 +30,9 @@ func (s *Store) settleOne(t *store.Settlement) error {
 	t.Now, t.Lost = now, 0
 	for i := range t.Limits {
 		l := &t.Limits[i]
-		p := part{limit: l}
-		s.open(shard, hash, &p, now)
-		held, actual, name := max(t.Held, 0), max(t.Actual, 0), t.Names[i]
+		p := part{limit: l, id: owners.id(l)}
+		s.open(shard, &p, now)
+		held, actual, name := max(t.Held, 0), int(min(max(int64(t.Actual), 0), 2*gcra.MaxBurst)), t.Names[i]
 		if l.Loan() {
 			held, actual = 1, 0
 		}

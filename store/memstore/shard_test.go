@@ -261,7 +261,7 @@ func TestIDs(t *testing.T) {
 		h := a.hash(key)
 		keys[h.key], limits[h.limit] = true, true
 		for j := range 2 {
-			at := h.id(&hourly[j])
+			at := h.of(&hourly[j])
 			if at.key != h.key {
 				t.Fatal("the buckets of a key have different homes")
 			}

@@ -6,11 +6,23 @@ import (
 )
 
 // An id stands for a key and a limit: a keyed 128-bit hash. The first half is the
-// key's alone, so that all buckets of a key have the same home.
+// key's alone, so that the search for each of its buckets begins at one place.
 type id struct{ key, limit uint64 }
 
-// id returns the id of the key's bucket b, for the hash of a key.
-func (hash id) id(b *store.Limit) id { return id{hash.key, hash.limit ^ b.NameHash()} }
+// of returns the id of the bucket of l, for the hash of its owner.
+func (hash id) of(l *store.Limit) id { return id{hash.key, hash.limit ^ l.NameHash()} }
+
+// owners are the hashes of the two that can own a bucket: a key, and its home. They are the
+// same for a key without a home.
+type owners struct{ key, home id }
+
+// id returns the id of the bucket of l.
+func (o *owners) id(l *store.Limit) id {
+	if l.Shared {
+		return o.home.of(l)
+	}
+	return o.key.of(l)
+}
 
 // A slot is a place in the table for one bucket, 32 bytes without a pointer: two
 // to a cache line.

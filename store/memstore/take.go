@@ -14,8 +14,8 @@ func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err 
 	if err := s.usable(r.Limits); err != nil {
 		return d, err
 	}
-	hash := s.hash(r.Key)
-	shard := s.shard(hash)
+	owners := s.owners(r.Home, r.Key)
+	shard := s.shard(owners.key)
 	now := s.now()
 	shard.mu.Lock()
 	d.Now, d.Allowed = shard.advance(now), true
@@ -23,9 +23,9 @@ func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err 
 	buckets := all[:len(r.Limits)]
 	for i := range buckets {
 		b := &buckets[i]
-		b.limit, b.id = &r.Limits[i], hash.id(&r.Limits[i])
+		b.limit, b.id = &r.Limits[i], owners.id(&r.Limits[i])
 		if b.slot = shard.find(b.id); r.Hold != nil || r.Least != 0 || !b.plain(d.Now) {
-			err = s.takeParts(shard, hash, &r, &d)
+			err = s.takeParts(shard, &owners, &r, &d)
 			shard.mu.Unlock()
 			return d, err
 		}
@@ -58,12 +58,12 @@ func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err 
 }
 
 // takeParts is takeWhole for the limits of a request.
-func (s *Store) takeParts(shard *shard, hash id, r *store.Request, d *store.Decision) error {
+func (s *Store) takeParts(shard *shard, owners *owners, r *store.Request, d *store.Decision) error {
 	var parts [store.MaxLimits]part
 	for i := range r.Limits {
-		parts[i].limit = &r.Limits[i]
+		parts[i].limit, parts[i].id = &r.Limits[i], owners.id(&r.Limits[i])
 	}
-	return s.takeWhole(shard, hash, parts[:len(r.Limits)], r, d)
+	return s.takeWhole(shard, parts[:len(r.Limits)], r, d)
 }
 
 // TakeOne implements [store.SingleTaker]. Nothing can be taken of a loan.
@@ -73,10 +73,10 @@ func (s *Store) TakeOne(key string, l *store.Limit, n int) (debt gcra.Debt, held
 	now := s.now()
 	shard.mu.Lock()
 	now = shard.advance(now)
-	b := bucket{limit: l, id: hash.id(l)}
+	b := bucket{limit: l, id: hash.of(l)}
 	if b.slot = shard.find(b.id); !b.plain(now) {
 		d := store.Decision{Now: now}
-		_ = s.takeWhole(shard, hash, []part{{limit: l}}, &store.Request{Cost: n}, &d)
+		_ = s.takeWhole(shard, []part{{limit: l, id: b.id}}, &store.Request{Cost: n}, &d)
 		shard.mu.Unlock()
 		return d.Debts[0], d.Held[0], d.Allowed
 	}

@@ -77,8 +77,7 @@ type part struct {
 }
 
 // open reads the bucket of p.limit as it is at now.
-func (s *Store) open(shard *shard, hash id, p *part, now int64) {
-	p.id = hash.id(p.limit)
+func (s *Store) open(shard *shard, p *part, now int64) {
 	slot := shard.find(p.id)
 	switch {
 	case slot == nil && s.overflow.owes(now) && !p.limit.Loan():
@@ -116,7 +115,7 @@ func (s *Store) keep(shard *shard, p *part, now int64) bool {
 
 // takeWhole is Take for parts that are not just TATs, and for requests that hold tokens or
 // accept less than they ask for.
-func (s *Store) takeWhole(shard *shard, hash id, parts []part, r *store.Request, d *store.Decision) error {
+func (s *Store) takeWhole(shard *shard, parts []part, r *store.Request, d *store.Decision) error {
 	now := d.Now
 	if r.Hold != nil {
 		r.Hold.Names = [store.MaxLimits]int64{}
@@ -128,11 +127,11 @@ func (s *Store) takeWhole(shard *shard, hash id, parts []part, r *store.Request,
 			if r.Hold == nil && r.Cost > 0 {
 				return errNoHold
 			}
-			s.open(shard, hash, p, now)
+			s.open(shard, p, now)
 			free = free && (r.Cost <= 0 || p.whole.Held() < p.limit.Burst() && s.claim(shard, p, now))
 			continue
 		}
-		s.open(shard, hash, p, now)
+		s.open(shard, p, now)
 		if r.Known != nil && p.same {
 			if k := &r.Known[i]; k.Seen == 0 || k.Seen > s.resetAt.Load() {
 				p.spent = p.limit.Merge(p.spent, k.Debt, k.TAT, now)

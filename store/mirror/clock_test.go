@@ -87,7 +87,7 @@ type moving struct {
 	n atomic.Int64
 }
 
-func (*moving) Partition(string) string { return "redis 10.0.0.1:6379" }
+func (*moving) Partition(string, string) string { return "redis 10.0.0.1:6379" }
 
 func (m *moving) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	d, err := m.faulty.Take(ctx, r)

@@ -33,7 +33,7 @@ func (s *split) server(key string) int {
 	return sum % 3
 }
 
-func (s *split) Partition(key string) string { return fmt.Sprint("server ", s.server(key)) }
+func (s *split) Partition(_, key string) string { return fmt.Sprint("server ", s.server(key)) }
 
 func (s *split) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	switch {
@@ -125,7 +125,7 @@ func TestAllServers(t *testing.T) {
 // unnamed panics in Partition.
 type unnamed struct{ *faulty }
 
-func (unnamed) Partition(string) string { panic("no part") }
+func (unnamed) Partition(string, string) string { panic("no part") }
 
 // TestPartitionPanics: the store counts as one part.
 func TestPartitionPanics(t *testing.T) {
@@ -146,7 +146,7 @@ func TestManyParts(t *testing.T) {
 
 type many struct{ *faulty }
 
-func (many) Partition(key string) string { return key }
+func (many) Partition(_, key string) string { return key }
 
 // sparse is a store of two parts. One has few keys, and may be down.
 type sparse struct {
@@ -162,7 +162,7 @@ func few(key string) bool {
 	return key == "few" || h%16384 == 7
 }
 
-func (s *sparse) Partition(key string) string {
+func (s *sparse) Partition(_, key string) string {
 	if few(key) {
 		return "few"
 	}

@@ -283,9 +283,7 @@ func (a *answer) readWhole(c *call) bool {
 	case !ok || n < 0 && d.Allowed:
 		return false
 	case c.mode >= modeSettle:
-		if c.lost = int(n); n > 0 {
-			c.lost = int(n + max(int64(c.actual)-mostTokens, 0))
-		}
+		c.lost = int(n)
 	case c.request.Least > 0 && d.Allowed:
 		if d.Granted = int(n); n == mostTokens {
 			d.Granted = c.request.Cost // of a loan, which grants whatever is asked for

@@ -23,7 +23,7 @@ func TestBrokenKnowledge(t *testing.T) {
 		{Key: "broken", Limits: p, Cost: 1, Known: broken},
 		{Key: "other", Limits: p, Cost: 1},
 	} {
-		calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.tag(r.Key)))
+		calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.owner("", r.Key)))
 	}
 	s.send(t.Context(), calls)
 	for _, c := range calls {

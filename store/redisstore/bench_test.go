@@ -115,7 +115,7 @@ func BenchmarkBatch(b *testing.B) {
 			for b.Loop() {
 				calls := make([]*call, size)
 				for i := range calls {
-					calls[i] = newCall(b.Context(), new(sync.Pool), store.Request{Key: "key", Limits: p, Cost: 1}, n.tag("key"))
+					calls[i] = newCall(b.Context(), new(sync.Pool), store.Request{Key: "key", Limits: p, Cost: 1}, n.owner("", "key"))
 				}
 				batch := newBatch(calls)
 				if _, err := batch.outcomes(answer); err != nil {

@@ -20,7 +20,7 @@ type call struct {
 	names    [store.MaxLimits]int64  // of what is held: before a settlement, and after the call
 	lost     int                     // what a settlement could not charge
 	known    store.Knowledge         // a copy of *request.Known
-	tag      string                  // begins the names of the key's buckets
+	tag      string                  // begins the names of the buckets, and decides where they are
 	buckets  [store.MaxLimits]string // these names
 	started  time.Time
 	deadline time.Time
@@ -45,20 +45,20 @@ const (
 
 // newCall returns a call for a request. It takes one from pool, where there is one. A call
 // that was given up never gets there: its sender may still hold it.
-func newCall(ctx context.Context, pool *sync.Pool, r store.Request, tag string) *call {
+func newCall(ctx context.Context, pool *sync.Pool, r store.Request, o owner) *call {
 	c, ok := pool.Get().(*call)
 	if !ok {
 		c = &call{pool: pool, done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
 		c.timer.Stop()
 	}
-	c.request, c.tag, c.mode = r, tag, modeOf(&r)
+	c.request, c.tag, c.mode = r, o.slot(), modeOf(&r)
 	c.request.Hold = nil // the caller may give up, and reuse it
 	if r.Known != nil {
 		c.known = *r.Known // the caller may give up and change it before the call is sent
 		c.request.Known = &c.known
 	}
 	for i := range r.Limits {
-		c.buckets[i] = bucket(tag, &r.Limits[i])
+		c.buckets[i] = o.bucket(&r.Limits[i])
 	}
 	c.started = time.Now()
 	c.deadline = c.started.Add(budget(r.Timeout))

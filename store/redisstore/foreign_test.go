@@ -68,7 +68,7 @@ func TestForeignValue(t *testing.T) {
 				} {
 					t.Run(fmt.Sprintf("%d %.30q %s", i, stranger, call.name), func(t *testing.T) {
 						key := t.Name()
-						name := bucket(s.names.tag(key), &p[0])
+						name := s.names.owner("", key).bucket(&p[0])
 						stranger[1] = name
 						if err := client.Do(t.Context(), stranger...).Err(); err != nil {
 							t.Fatal(err)
@@ -112,7 +112,7 @@ func TestBrokenValue(t *testing.T) {
 		fmt.Sprintf("1:%d:0:1:%d:315360000000000", now+7_200_000_000, now+7_200_000_000), // with a marker, by a clock two hours ahead
 	} {
 		key := fmt.Sprintf("wrong %d", i)
-		name := bucket(s.names.tag(key), &p[0])
+		name := s.names.owner("", key).bucket(&p[0])
 		server.do(t, "set", name, value)
 		start := time.Now()
 		first := true
@@ -146,7 +146,7 @@ func TestBrokenValue(t *testing.T) {
 	if err != nil || !d.Allowed {
 		t.Fatal(d, err)
 	}
-	name := bucket(s.names.tag("persisted"), &p[0])
+	name := s.names.owner("", "persisted").bucket(&p[0])
 	server.do(t, "persist", name)
 	if _, err := s.Take(t.Context(), store.Request{Key: "persisted", Limits: p, Cost: 1, Timeout: time.Second}); err != nil {
 		t.Fatal(err)

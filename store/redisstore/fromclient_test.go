@@ -161,7 +161,7 @@ func TestFromClient(t *testing.T) {
 				var calls []*call
 				for i := range 20 {
 					r := store.Request{Key: fmt.Sprint(attempt, " ", i%5), Limits: p, Cost: 1, Timeout: patience}
-					calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.tag(r.Key)))
+					calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.owner("", r.Key)))
 				}
 				s.send(t.Context(), calls)
 				admitted = 0

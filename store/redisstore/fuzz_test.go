@@ -30,7 +30,7 @@ func FuzzValue(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		foreign := 0
 		s := newStore(t, client, Config{OnForeign: func(n int) { foreign += n }})
-		name := bucket(s.names.tag("k"), &p[0])
+		name := s.names.owner("", "k").bucket(&p[0])
 		if err := server.Set(name, value); err != nil {
 			t.Fatal(err)
 		}

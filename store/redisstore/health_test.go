@@ -108,7 +108,7 @@ func TestCheckCountsForeign(t *testing.T) {
 	server := startRedis(t)
 	s := newStore(t, patient(t, server.address), Config{})
 	p := policy(t, ratelimit.PerHour(1))
-	server.do(t, "set", bucket(s.names.tag("k"), &p[0]), "not ours")
+	server.do(t, "set", s.names.owner("", "k").bucket(&p[0]), "not ours")
 	if _, err := s.Take(t.Context(), store.Request{Key: "k", Limits: p, Cost: 1, Timeout: patience}); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/keyrate/keyrate/store"
@@ -58,7 +59,34 @@ func checkSecret(secret []byte) error {
 	return nil
 }
 
-// tag returns the beginning of the names of a key's buckets.
+// owner is what the names of the buckets of a key, and of its home, begin with.
+type owner struct{ key, home string }
+
+// owner returns the owner of a key's buckets: PREFIX:{HASH}: or, in a home, PREFIX:{HOME}:HASH:
+// and, for the buckets of the home, PREFIX:{HOME}::. Redis keeps all buckets of a home in one
+// slot.
+func (n *names) owner(home, key string) owner {
+	if home == "" {
+		tag := n.tag(key)
+		return owner{tag, tag}
+	}
+	tag := n.tag("\x00home\x00" + home) // no key of this text
+	hash := n.tag(key)
+	return owner{tag + hash[len(n.prefix):len(hash)-2] + ":", tag + ":"}
+}
+
+// slot returns the beginning of the owner's names that decides where the buckets are.
+func (o owner) slot() string { return o.key[:strings.IndexByte(o.key, '}')+2] }
+
+// bucket returns the name of one bucket.
+func (o owner) bucket(l *store.Limit) string {
+	if l.Shared {
+		return o.home + l.Name
+	}
+	return o.key + l.Name
+}
+
+// tag returns the beginning of the names of the buckets of a key without a home.
 func (n *names) tag(key string) string {
 	h, ok := n.hashes.Get().(hash.Hash)
 	if !ok {
@@ -74,6 +102,3 @@ func (n *names) tag(key string) string {
 	b = base64.RawURLEncoding.AppendEncode(b, sum[:])
 	return string(append(b, "}:"...))
 }
-
-// bucket returns the name of one bucket.
-func bucket(tag string, l *store.Limit) string { return tag + l.Name }

@@ -23,7 +23,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("key %.10q has two tags", key)
 		}
 		for i := range 2 {
-			name := bucket(tag, &p[i])
+			name := n.owner("", key).bucket(&p[i])
 			if seen[name] {
 				t.Errorf("two buckets are named %q", name)
 			}

@@ -51,7 +51,7 @@ func TestFractionsAtTheEdge(t *testing.T) {
 		b := &test.policy[0]
 		key := fmt.Sprint(b.Denominator(), test.micros, test.frac)
 		value := fmt.Sprintf("1:%d:%d:%d:0:0", now.UnixMicro()+test.micros, test.frac, b.Denominator())
-		if err := server.Set(bucket(s.names.tag(key), b), value); err != nil {
+		if err := server.Set(s.names.owner("", key).bucket(b), value); err != nil {
 			t.Fatal(err)
 		}
 		d, err := s.Take(t.Context(), store.Request{Key: key, Limits: test.policy, Cost: test.cost, Timeout: patience})
@@ -92,7 +92,7 @@ func TestValueLivesUntilFull(t *testing.T) {
 		if _, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: test.cost, Timeout: patience}); err != nil {
 			t.Fatal(err)
 		}
-		if life := server.TTL(bucket(s.names.tag(key), &p[0])); life != test.life {
+		if life := server.TTL(s.names.owner("", key).bucket(&p[0])); life != test.life {
 			t.Errorf("%d of %d per %v: the value lives %v; want %v", test.cost, test.rate, test.period, life, test.life)
 		}
 	}

@@ -63,7 +63,7 @@ func (s *Store) probeBatch(ctx context.Context) error {
 	calls := make([]*call, manyKeys)
 	for i := range calls {
 		key := "probe " + rand.Text()
-		calls[i] = newCall(ctx, &s.calls, store.Request{Key: key, Limits: s.probes, Timeout: s.timeout()}, s.names.tag(key))
+		calls[i] = newCall(ctx, &s.calls, store.Request{Key: key, Limits: s.probes, Timeout: s.timeout()}, s.names.owner("", key))
 		calls[i].claim()
 	}
 	s.servers.one.deliver(ctx, calls)

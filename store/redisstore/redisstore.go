@@ -98,7 +98,7 @@ func (s *Store) take(ctx context.Context, r store.Request) (store.Decision, erro
 			}
 		}
 	}
-	c := newCall(ctx, &s.calls, r, s.names.tag(r.Key))
+	c := newCall(ctx, &s.calls, r, s.names.owner(r.Home, r.Key))
 	o := s.servers.batcher(ctx, c.tag).take(ctx, c)
 	if r.Hold != nil {
 		r.Hold.Names = o.names
@@ -113,12 +113,12 @@ func (s *Store) timeout() time.Duration {
 }
 
 // Partition implements [store.Partitioned]. It returns the name that Check gives to
-// the primary of a Cluster or the shard of a Ring that has the key.
-func (s *Store) Partition(key string) string {
+// the primary of a Cluster or the shard of a Ring that has the buckets of a key.
+func (s *Store) Partition(home, key string) string {
 	if s.servers.find == nil {
 		return ""
 	}
-	return s.servers.batcher(context.Background(), s.names.tag(key)).part
+	return s.servers.batcher(context.Background(), s.names.owner(home, key).slot()).part
 }
 
 // resetTimeout is the time of a Reset without a deadline. No request waits for it.
@@ -140,10 +140,10 @@ func (s *Store) Reset(ctx context.Context, r store.Request) error {
 	if err := ctx.Err(); err != nil {
 		return failure(err)
 	}
-	tag := s.names.tag(r.Key)
+	owner := s.names.owner(r.Home, r.Key)
 	var keys, args []any
 	for i := range r.Limits {
-		keys = append(keys, bucket(tag, &r.Limits[i]))
+		keys = append(keys, owner.bucket(&r.Limits[i]))
 		// As long as a debt could be left from before, or a hold be settled.
 		args = append(args, max(r.Limits[i].Capacity().Duration().Microseconds(), 2*gcra.Long.Length()))
 	}

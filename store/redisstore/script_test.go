@@ -65,7 +65,7 @@ func (l ledger) open(now int64, name string, b *store.Limit) (e entry, spent gcr
 	return e, spent, stale, same
 }
 
-func (l ledger) take(now int64, tag string, r store.Request, mode int, names *[store.MaxLimits]int64) store.Decision {
+func (l ledger) take(now int64, o owner, r store.Request, mode int, names *[store.MaxLimits]int64) store.Decision {
 	d := store.Decision{Now: now}
 	var opened [store.MaxLimits]entry
 	var stale [store.MaxLimits]bool
@@ -73,7 +73,7 @@ func (l ledger) take(now int64, tag string, r store.Request, mode int, names *[s
 	for i := range r.Limits {
 		b := &r.Limits[i]
 		var same bool
-		opened[i], d.Debts[i], stale[i], same = l.open(now, bucket(tag, b), b)
+		opened[i], d.Debts[i], stale[i], same = l.open(now, o.bucket(b), b)
 		e := &opened[i]
 		if b.Loan() {
 			free = free && (r.Cost <= 0 || e.Held() < b.Burst())
@@ -112,16 +112,16 @@ func (l ledger) take(now int64, tag string, r store.Request, mode int, names *[s
 			continue
 		}
 		d.Held[i] = e.Held()
-		*l.entry(bucket(tag, b)) = *e
+		*l.entry(o.bucket(b)) = *e
 	}
 	return d
 }
 
 // settle settles t, and sets the names of what it renews.
-func (l ledger) settle(now int64, tag string, t *store.Settlement) {
+func (l ledger) settle(now int64, o owner, t *store.Settlement) {
 	for i := range t.Limits {
 		b := &t.Limits[i]
-		e, spent, _, _ := l.open(now, bucket(tag, b), b)
+		e, spent, _, _ := l.open(now, o.bucket(b), b)
 		held, actual, lost := t.Held, t.Actual, 0
 		if b.Loan() {
 			held, actual = 1, 0
@@ -136,7 +136,7 @@ func (l ledger) settle(now int64, tag string, t *store.Settlement) {
 			spent, lost = e.Charge(&b.Rate, spent, actual, now)
 		}
 		t.Debts[i], t.Lost = spent, max(t.Lost, lost)
-		*l.entry(bucket(tag, b)) = e
+		*l.entry(o.bucket(b)) = e
 	}
 }
 
@@ -157,7 +157,7 @@ func TestScriptIsRate(t *testing.T) {
 			seen := map[string]int{}
 			for i := range uint64(testkit.Count(50, 150)) {
 				src := rand.NewPCG(seed, i)
-				h := storetest.NewHistory(src, storetest.HistoryConfig{Prefix: fmt.Sprintf("%d/", i), Span: 50 * 365 * 24 * 3600 * 1e6, Holds: i%2 == 1})
+				h := storetest.NewHistory(src, storetest.HistoryConfig{Prefix: fmt.Sprintf("%d/", i), Span: 50 * 365 * 24 * 3600 * 1e6, Holds: i%2 == 1, Homes: i%4 >= 2})
 				if err := compareBatches(t, redis, s, h, rand.New(src), seen); err != nil {
 					t.Fatalf("KEYRATE_SEED=%#x, history %d: %v", seed, i, err)
 				}
@@ -179,6 +179,7 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 	for range 12 {
 		var calls []*call
 		var steps []storetest.Step
+		var owners []owner
 		keys := map[string]int{}
 		for range 1 + random.IntN(12) {
 			step := h.Next()
@@ -186,15 +187,16 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 				now = now.Add(step.Wait)
 				redis.set(t, now)
 			}
-			tag := s.names.tag(step.Request.Key)
+			o := s.names.owner(step.Request.Home, step.Request.Key)
+			tag := o.slot()
 			if step.Reset && len(steps) == 0 {
 				seen["reset"]++
-				if err := s.Reset(t.Context(), store.Request{Key: step.Request.Key, Limits: step.Request.Limits}); err != nil {
+				if err := s.Reset(t.Context(), store.Request{Home: step.Request.Home, Key: step.Request.Key, Limits: step.Request.Limits}); err != nil {
 					return err
 				}
 				for i := range len(step.Request.Limits) {
 					b := &step.Request.Limits[i]
-					*book.entry(bucket(tag, b)) = entry{reset: now.UnixMicro(), life: max(b.Capacity().Duration().Microseconds(), 20_000_000)}
+					*book.entry(o.bucket(b)) = entry{reset: now.UnixMicro(), life: max(b.Capacity().Duration().Microseconds(), 20_000_000)}
 				}
 				continue
 			}
@@ -203,7 +205,7 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 			}
 			if len(steps) == 0 && random.IntN(4) == 0 {
 				seen["planted"]++
-				plant(t, redis, book, bucket(tag, &step.Request.Limits[0]), now.UnixMicro(), random)
+				plant(t, redis, book, o.bucket(&step.Request.Limits[0]), now.UnixMicro(), random)
 			}
 			if step.Request.Known != nil {
 				seen["known"]++
@@ -211,13 +213,13 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 			if keys[tag]++; keys[tag] == 2 {
 				seen["several of a key in a batch"]++
 			}
-			steps = append(steps, step)
+			steps, owners = append(steps, step), append(owners, o)
 			if step.Settle != nil {
 				step.Settle.Names = names[step.Hold]
 				calls = append(calls, s.settling(t.Context(), step.Settle))
 				continue
 			}
-			calls = append(calls, newCall(t.Context(), &s.calls, step.Request, tag))
+			calls = append(calls, newCall(t.Context(), &s.calls, step.Request, o))
 		}
 		if len(calls) == 0 {
 			continue
@@ -229,7 +231,7 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 			}
 			if want := steps[i].Settle; want != nil {
 				seen["settled"]++
-				if book.settle(now.UnixMicro(), c.tag, want); c.decision.Debts != want.Debts || c.lost != want.Lost || want.Renew && c.names != want.Names {
+				if book.settle(now.UnixMicro(), owners[i], want); c.decision.Debts != want.Debts || c.lost != want.Lost || want.Renew && c.names != want.Names {
 					return fmt.Errorf("place %d of %d in a batch: %v: debts %v, lost %d, names %v; want %+v", i, len(calls), steps[i], c.decision.Debts, c.lost, c.names, *want)
 				}
 				if names[steps[i].Hold] = want.Names; steps[i].Hold == 0 {
@@ -240,7 +242,7 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 				continue
 			}
 			var made [store.MaxLimits]int64
-			want := book.take(now.UnixMicro(), c.tag, steps[i].Request, c.mode, &made)
+			want := book.take(now.UnixMicro(), owners[i], steps[i].Request, c.mode, &made)
 			if want.Allowed && made != c.names {
 				return fmt.Errorf("place %d of %d in a batch: %v: names %v; want %v", i, len(calls), steps[i], c.names, made)
 			}
@@ -308,7 +310,7 @@ func TestLife(t *testing.T) {
 	at(0)
 	life := func(key string, p []store.Limit) time.Duration {
 		t.Helper()
-		return time.Duration(server.number(t, "pttl", bucket(s.names.tag(key), &p[0]))) * time.Millisecond
+		return time.Duration(server.number(t, "pttl", s.names.owner("", key).bucket(&p[0]))) * time.Millisecond
 	}
 	take := func(key string, p []store.Limit, cost int) store.Decision {
 		t.Helper()
@@ -341,7 +343,7 @@ func TestLife(t *testing.T) {
 			t.Errorf("%v: a debt of %v is gone too early", l, debt)
 		}
 		at(2*time.Millisecond + time.Microsecond)
-		if n := server.do(t, "exists", bucket(s.names.tag(key), &p[0])); n != int64(0) {
+		if n := server.do(t, "exists", s.names.owner("", key).bucket(&p[0])); n != int64(0) {
 			t.Errorf("%v: a full bucket is still there", l)
 		}
 	}
@@ -374,7 +376,7 @@ func TestLife(t *testing.T) {
 // markerRest returns how long the marker of the key "reset" still counts.
 func markerRest(server *server, t *testing.T, s *Store, p []store.Limit) time.Duration {
 	t.Helper()
-	value := server.text(t, "get", bucket(s.names.tag("reset"), &p[0]))
+	value := server.text(t, "get", s.names.owner("", "reset").bucket(&p[0]))
 	fields := strings.Split(value, ":")
 	at := map[string]int{"1": 4, "2": 10}[fields[0]]
 	reset, resetErr := strconv.ParseInt(fields[at], 10, 64)

@@ -172,7 +172,7 @@ func TestScriptFlush(t *testing.T) {
 			flusher.Wait()
 			var total int64
 			for i := range keys {
-				value := server.text(t, "get", bucket(s.names.tag(fmt.Sprint(i)), &p[0]))
+				value := server.text(t, "get", s.names.owner("", fmt.Sprint(i)).bucket(&p[0]))
 				var tat int64
 				if _, err := fmt.Sscanf(value, "1:%d", &tat); err != nil {
 					t.Fatal(err)

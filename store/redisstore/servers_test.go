@@ -15,13 +15,13 @@ import (
 func TestPartition(t *testing.T) {
 	a, b := miniredis.RunT(t).Addr(), miniredis.RunT(t).Addr()
 	one := newStore(t, patient(t, a), Config{})
-	if part := one.Partition("key"); part != "" {
+	if part := one.Partition("", "key"); part != "" {
 		t.Errorf("with one server the part is %q", part)
 	}
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": a, "b": b}, ContextTimeoutEnabled: true, MaxRetries: -1})
 	t.Cleanup(func() { _ = ring.Close() })
 	s := newStore(t, ring, Config{TrustClient: true})
-	if part := s.Partition("key"); part != "" {
+	if part := s.Partition("", "key"); part != "" {
 		t.Errorf("before any decision the part is %q", part)
 	}
 	p, err := ratelimit.NewPolicy(ratelimit.PerSecond(5))
@@ -33,7 +33,7 @@ func TestPartition(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, key := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"} {
-		seen[s.Partition(key)] = true
+		seen[s.Partition("", key)] = true
 	}
 	if len(seen) != 2 || !seen["redis "+a] || !seen["redis "+b] {
 		t.Errorf("the parts are %v; want both servers", seen)

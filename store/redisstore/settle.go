@@ -48,7 +48,7 @@ func (s *Store) settling(ctx context.Context, t *store.Settlement) *call {
 		t.Err = failure(fmt.Errorf("%w: %w", errQueued, err))
 		return nil
 	}
-	c := newCall(ctx, &s.calls, store.Request{Key: t.Key, Limits: t.Limits}, s.names.tag(t.Key))
+	c := newCall(ctx, &s.calls, store.Request{Home: t.Home, Key: t.Key, Limits: t.Limits}, s.names.owner(t.Home, t.Key))
 	c.mode, c.held, c.actual, c.names = modeSettle, max(t.Held, 0), max(t.Actual, 0), t.Names
 	if t.Renew {
 		c.mode = modeRenew

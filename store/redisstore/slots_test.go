@@ -91,7 +91,7 @@ func TestHiddenSlots(t *testing.T) {
 			var calls []*call
 			for i := range 12 {
 				r := store.Request{Key: fmt.Sprint(i % 4), Limits: p, Cost: 2, Timeout: patience}
-				calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.tag(r.Key)))
+				calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.owner("", r.Key)))
 			}
 			s.send(t.Context(), calls)
 			admitted := map[string]int{}

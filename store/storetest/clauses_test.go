@@ -93,12 +93,12 @@ func (s *modelStore) without(r store.Request) (store.Decision, error) {
 
 // bucket returns the model's bucket of the first limit, or nil.
 func (s *modelStore) bucket(r store.Request) *modelBucket {
-	return s.m.buckets[bucketName{r.Key, r.Limits[0].Name}]
+	return s.m.buckets[nameOf(r.Home, r.Key, &r.Limits[0])]
 }
 
 // owe makes the bucket of limit i owe d.
 func (s *modelStore) owe(now int64, r store.Request, i int, d *big.Rat) {
-	s.m.open(now, r.Key, &r.Limits[i]).write(d)
+	s.m.open(now, nameOf(r.Home, r.Key, &r.Limits[i]), &r.Limits[i]).write(d)
 }
 
 // rat returns a debt as a fraction.
@@ -143,7 +143,7 @@ func (s *floatStore) Take(_ context.Context, r store.Request) (store.Decision, e
 		l := &r.Limits[i]
 		num, den := l.Interval()
 		token := float64(num) / float64(den) / 1e6
-		found[i] = min(max(0, s.full[bucketName{r.Key, l.Name}]-now), token*float64(l.Burst()))
+		found[i] = min(max(0, s.full[nameOf(r.Home, r.Key, l)]-now), token*float64(l.Burst()))
 		after[i] = found[i] + token*float64(r.Cost)
 		d.Allowed = d.Allowed && after[i] <= token*float64(l.Burst())
 	}
@@ -151,7 +151,7 @@ func (s *floatStore) Take(_ context.Context, r store.Request) (store.Decision, e
 		owed := found[i]
 		if d.Allowed {
 			owed = after[i]
-			s.full[bucketName{r.Key, r.Limits[i].Name}] = now + owed
+			s.full[nameOf(r.Home, r.Key, &r.Limits[i])] = now + owed
 		}
 		d.Debts[i] = asDebt(owed, r.Limits[i].Denominator())
 	}
@@ -296,12 +296,12 @@ func controls() []control {
 		return asked(func(s *modelStore, now int64, r *store.Request) {
 			for i := range r.Limits {
 				l := &r.Limits[i]
-				b, to := s.m.buckets[bucketName{r.Key, l.Name}], s.m.termsOf(&l.Rate)
+				b, to := s.m.buckets[nameOf(r.Home, r.Key, l)], s.m.termsOf(&l.Rate)
 				if b == nil || b.full == nil || b.token.Cmp(to.token) == 0 || to.loan() {
 					continue
 				}
 				from, debt := b.token, new(big.Rat).Sub(b.full, new(big.Rat).SetInt64(now))
-				if o := s.m.open(now, r.Key, l); debt.Sign() > 0 && o.spent.Cmp(to.capacity) < 0 {
+				if o := s.m.open(now, nameOf(r.Home, r.Key, l), l); debt.Sign() > 0 && o.spent.Cmp(to.capacity) < 0 {
 					o.write(rule(from, o.spent, debt, new(big.Rat).Quo(debt, from), to))
 				}
 			}
@@ -523,7 +523,7 @@ func controls() []control {
 			}
 		})},
 		{"counts what is known of a bucket whose limit has changed", "KnownOfAnotherRate", knows(func(s *modelStore, now int64, r *store.Request, i int, _ *store.Known) {
-			o := s.m.open(now, r.Key, &r.Limits[i])
+			o := s.m.open(now, nameOf(r.Home, r.Key, &r.Limits[i]), &r.Limits[i])
 			o.write(o.spent)
 		})},
 		{"ignores knowledge", "KnownDebtDenies KnownDebtIsCharged KnownOfSeveralLimits UndatedKnowledgeCounts Model", asked(func(_ *modelStore, _ int64, r *store.Request) { r.Known = nil })},
@@ -588,8 +588,8 @@ func controls() []control {
 			s.m.Reset(now, r)
 		})},
 		{"forgets the reset", "ResetWinsOverOlderKnowledge ResetInTheSameMicrosecond Model", resets(func(s *modelStore, _ int64, r store.Request) {
-			for _, l := range r.Limits {
-				delete(s.m.buckets, bucketName{r.Key, l.Name})
+			for i := range r.Limits {
+				delete(s.m.buckets, nameOf(r.Home, r.Key, &r.Limits[i]))
 			}
 		})},
 		{"counts an observation in the microsecond of a reset as later", "ResetInTheSameMicrosecond", knows(func(_ *modelStore, _ int64, _ *store.Request, _ int, k *store.Known) {

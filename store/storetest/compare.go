@@ -32,6 +32,7 @@ func checkModel(p *probe) {
 		h := NewHistory(rand.NewPCG(seed, uint64(i)), HistoryConfig{
 			Prefix: fmt.Sprintf("model %d/", i),
 			Holds:  store.CanHold(p.store) && i%2 == 1,
+			Homes:  i%4 >= 2,
 			// A clock of 64 bits in nanoseconds reaches 292 years.
 			Span: twoHundredYears / 2 / int64(histories),
 		})
@@ -51,9 +52,11 @@ func (p *probe) follow(m *Model, h *History, steps int) error {
 		done.add(s)
 		p.advance(s.Wait)
 		if s.Reset {
-			p.reset(s.Request.Key, s.Request.Limits)
-			// The model needs the time of the Reset.
-			d := p.take(s.Request.Key, s.Request.Limits, 0)
+			r := store.Request{Home: s.Request.Home, Key: s.Request.Key, Limits: s.Request.Limits}
+			if err := p.store.Reset(p.ctx, r); err != nil {
+				return fmt.Errorf("Reset returned an error: %w", err)
+			}
+			d := p.request(r) // the model needs the time of the Reset
 			m.Reset(d.Now, s.Request)
 			p.advance(time.Microsecond) // observations from now on are later than the Reset
 			h.Saw(s, d)

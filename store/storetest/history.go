@@ -61,7 +61,7 @@ func (s Step) String() string {
 	case s.Request.Hold != nil:
 		what = fmt.Sprintf("hold %d as %d (spend %v)", s.Request.Cost, s.Hold, s.Request.Hold.Spend)
 	}
-	text := fmt.Sprintf("after %v: %s of %q under %v", s.Wait, what, s.Request.Key, s.Request.Limits)
+	text := fmt.Sprintf("after %v: %s of %q under %v", s.Wait, what, s.Request.Home+s.Request.Key, s.Request.Limits)
 	if s.Request.Known != nil {
 		text += fmt.Sprintf(", knowing %+v", s.Request.Known[:len(s.Request.Limits)])
 	}
@@ -94,6 +94,8 @@ type HistoryConfig struct {
 	// Holds makes steps that hold tokens, settle them and renew them, and limits that are
 	// loans.
 	Holds bool
+	// Homes puts some keys into homes, whose buckets they share.
+	Homes bool
 }
 
 // A History makes up steps: limits at the extremes, limits that change, several limits at
@@ -105,6 +107,7 @@ type History struct {
 	rand     *rand.Rand
 	left     int64 // of the span
 	keys     []string
+	homes    []string // of the keys
 	policies [][]store.Limit
 	seen     []observation
 	holds    []Step // that are open
@@ -132,6 +135,11 @@ func NewHistory(src rand.Source, c HistoryConfig) *History {
 	}
 	for i := range 1 + h.rand.IntN(3) {
 		h.keys = append(h.keys, fmt.Sprintf("%s%d", c.Prefix, i))
+		home := ""
+		if c.Homes && h.rand.IntN(4) > 0 {
+			home = fmt.Sprintf("%s home %d", c.Prefix, h.rand.IntN(2))
+		}
+		h.homes = append(h.homes, home)
 	}
 	names := [store.MaxLimits]string{"default", "b", "c", "d"}
 	var variants [store.MaxLimits][]ratelimit.Limit
@@ -153,7 +161,11 @@ func NewHistory(src rand.Source, c HistoryConfig) *History {
 		for _, at := range h.rand.Perm(max(n, h.rand.IntN(store.MaxLimits)+1))[:n] {
 			limits = append(limits, variants[at][h.rand.IntN(len(variants[at]))])
 		}
-		h.policies = append(h.policies, h.lending(policy(limits...)))
+		p := h.lending(policy(limits...))
+		for i := range p {
+			p[i].Shared = c.Homes && (p[i].Name == "b" || p[i].Name == "c" || p[i].Name == "at once")
+		}
+		h.policies = append(h.policies, p)
 	}
 	return h
 }
@@ -176,8 +188,10 @@ func (h *History) lending(p []store.Limit) []store.Limit {
 
 // Next returns the next step.
 func (h *History) Next() Step {
+	key := h.rand.IntN(len(h.keys))
 	r := store.Request{
-		Key:    h.keys[h.rand.IntN(len(h.keys))],
+		Home:   h.homes[key],
+		Key:    h.keys[key],
 		Limits: h.policies[h.rand.IntN(len(h.policies))],
 	}
 	b := &r.Limits[h.rand.IntN(len(r.Limits))]
@@ -204,7 +218,7 @@ func (h *History) settle(s *Step) bool {
 	at := h.rand.IntN(len(h.holds))
 	held := h.holds[at]
 	r := &held.Request
-	t := &store.Settlement{Key: r.Key, Limits: r.Limits, Held: r.Cost}
+	t := &store.Settlement{Home: r.Home, Key: r.Key, Limits: r.Limits, Held: r.Cost}
 	b := &t.Limits[h.rand.IntN(len(t.Limits))]
 	switch h.rand.IntN(8) {
 	case 0:

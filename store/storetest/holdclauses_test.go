@@ -12,7 +12,7 @@ import (
 // buckets calls f for the model's bucket of each limit that has one.
 func (s *modelStore) buckets(key string, limits []store.Limit, f func(b *modelBucket, to *terms)) {
 	for i := range limits {
-		if b := s.m.buckets[bucketName{key, limits[i].Name}]; b != nil && b.full != nil {
+		if b := s.m.buckets[nameOf("", key, &limits[i])]; b != nil && b.full != nil {
 			f(b, s.m.termsOf(&limits[i].Rate))
 		}
 	}
@@ -54,7 +54,7 @@ func (s rashStore) Take(ctx context.Context, r store.Request) (store.Decision, e
 	if d.Allowed {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		o := s.m.open(d.Now, r.Key, &r.Limits[0])
+		o := s.m.open(d.Now, nameOf(r.Home, r.Key, &r.Limits[0]), &r.Limits[0])
 		r.Hold.Names[0] = o.b.hold(0, int64(r.Cost), d.Now)
 		o.write(o.spent)
 	}
@@ -68,7 +68,7 @@ type tornStore struct{ *modelStore }
 func (s tornStore) Settle(_ context.Context, all []store.Settlement) {
 	for i := range all {
 		t := &all[i]
-		name := bucketName{t.Key, t.Limits[0].Name}
+		name := nameOf(t.Home, t.Key, &t.Limits[0])
 		s.mu.Lock()
 		b := s.m.buckets[name]
 		before := *b
@@ -145,7 +145,7 @@ func holdControls() []control {
 				if t.Names[i] == 0 {
 					continue
 				}
-				o := s.m.open(now, t.Key, &t.Limits[i])
+				o := s.m.open(now, nameOf(t.Home, t.Key, &t.Limits[i]), &t.Limits[i])
 				alive := o.b.named(t.Names[i])
 				o.b.release(t.Names[i], int64(t.Held))
 				t.Names[i] = renew(o, alive, int64(t.Held), now)
@@ -159,7 +159,7 @@ func holdControls() []control {
 	// late returns the model with another settlement of a hold that is not alive.
 	late := func(change func(t *store.Settlement)) func() store.Store {
 		return settles(func(s *modelStore, now int64, t *store.Settlement) {
-			if o := s.m.open(now, t.Key, &t.Limits[0]); t.Names[0] != 0 && !o.b.named(t.Names[0]) && !t.Renew {
+			if o := s.m.open(now, nameOf(t.Home, t.Key, &t.Limits[0]), &t.Limits[0]); t.Names[0] != 0 && !o.b.named(t.Names[0]) && !t.Renew {
 				change(t)
 			}
 			s.m.Settle(now, t)
@@ -297,7 +297,7 @@ func holdControls() []control {
 		{"charges a late settlement in full", "LateSettlePaysWhatDrained Model", late(func(t *store.Settlement) { t.Names = [store.MaxLimits]int64{} })},
 		{"has slot numbers as names", "ResetVoidsHolds LateSettlePaysWhatDrained", settles(func(s *modelStore, now int64, t *store.Settlement) {
 			for i := range t.Limits {
-				o := s.m.open(now, t.Key, &t.Limits[i])
+				o := s.m.open(now, nameOf(t.Home, t.Key, &t.Limits[i]), &t.Limits[i])
 				if c := t.Names[i] % 2; t.Names[i] != 0 && !o.b.slots[c].empty() && !o.b.named(t.Names[i]) {
 					t.Names[i] = o.b.slots[c].end*2 + c // the only slot that there is now
 				}
@@ -321,7 +321,7 @@ func holdControls() []control {
 		{"counts a renewed hold twice", "RenewKeeps Model", settles(func(s *modelStore, now int64, t *store.Settlement) {
 			if t.Renew {
 				for i := range t.Limits {
-					o := s.m.open(now, t.Key, &t.Limits[i])
+					o := s.m.open(now, nameOf(t.Home, t.Key, &t.Limits[i]), &t.Limits[i])
 					if o.b.named(t.Names[i]) {
 						o.b.slots[1].newer += int64(t.Held)
 						o.write(o.spent)
@@ -402,7 +402,7 @@ var wrongWhenSetBack = map[string]func(s *modelStore){
 	},
 	"keeps the names": func(s *modelStore) {
 		s.settle = func(s *modelStore, now int64, t *store.Settlement) {
-			o := s.m.open(now, t.Key, &t.Limits[0])
+			o := s.m.open(now, nameOf(t.Home, t.Key, &t.Limits[0]), &t.Limits[0])
 			if !o.b.slots[0].empty() && t.Names[0] != 0 {
 				t.Names[0] = o.b.slots[0].end * 2
 			}

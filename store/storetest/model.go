@@ -32,8 +32,18 @@ type Model struct {
 	reset   int64 // the last one of any key
 }
 
-// bucketName identifies a bucket.
-type bucketName struct{ key, limit string }
+// bucketName identifies a bucket. That of a shared limit has no key.
+type bucketName struct {
+	home, key, limit string
+	shared           bool
+}
+
+func nameOf(home, key string, l *store.Limit) bucketName {
+	if l.Shared && home != "" {
+		return bucketName{home, "", l.Name, true}
+	}
+	return bucketName{home, key, l.Name, false}
+}
 
 type modelBucket struct {
 	full   *big.Rat // when it is full, in microseconds
@@ -86,14 +96,15 @@ func (m *Model) Peek(now int64, r store.Request) store.Decision {
 
 func (m *Model) take(now int64, r store.Request, charge bool) store.Decision {
 	d := store.Decision{Now: now}
-	if r.Hold != nil && charge {
+	if r.Hold != nil {
 		r.Hold.Names = [store.MaxLimits]int64{}
 	}
 	var all [store.MaxLimits]*opened
 	free, granted := true, int64(r.Cost)
 	for i := range r.Limits {
-		o := m.open(now, r.Key, &r.Limits[i])
-		if o.same && !o.loan() && r.Known != nil && !m.outdated(now, r.Key, r.Limits[i].Name, r.Known[i].Seen) {
+		name := nameOf(r.Home, r.Key, &r.Limits[i])
+		o := m.open(now, name, &r.Limits[i])
+		if o.same && !o.loan() && r.Known != nil && !m.outdated(now, name, r.Known[i].Seen) {
 			if known := knownDebt(now, r.Known[i], o.terms); known.Cmp(o.spent) > 0 {
 				o.spent = known
 			}
@@ -142,8 +153,9 @@ func (m *Model) take(now int64, r store.Request, charge bool) store.Decision {
 func (m *Model) Settle(now int64, s *store.Settlement) {
 	s.Now, s.Lost, s.Err = now, 0, nil
 	for i := range s.Limits {
-		o := m.open(now, s.Key, &s.Limits[i])
-		held, actual, name := max(int64(s.Held), 0), max(int64(s.Actual), 0), s.Names[i]
+		bucket := nameOf(s.Home, s.Key, &s.Limits[i])
+		o := m.open(now, bucket, &s.Limits[i])
+		held, actual, name := max(int64(s.Held), 0), min(max(int64(s.Actual), 0), 2*gcra.MaxBurst), s.Names[i]
 		if o.loan() {
 			held, actual = 1, 0
 		}
@@ -160,8 +172,8 @@ func (m *Model) Settle(now int64, s *store.Settlement) {
 			end, class := name/2, name%2
 			ended := end + slotLengths[class]
 			cost := o.times(min(actual, 2*o.burst))
-			switch reset := m.resetOf(now, s.Key, s.Limits[i].Name); {
-			case reset != 0 && reset >= end-slotLengths[class]:
+			switch {
+			case m.resetOf(now, bucket) >= end-slotLengths[class]:
 				cost = nil
 			case ended <= now:
 				paid := new(big.Rat).Sub(capped(o.times(held)), new(big.Rat).SetInt64(now-ended))
@@ -190,7 +202,7 @@ func (m *Model) Reset(now int64, r store.Request) {
 		t := m.termsOf(&limit.Rate)
 		refill := new(big.Int).Add(t.capacity.Num(), t.capacity.Denom())
 		refill.Sub(refill, big.NewInt(1)).Div(refill, t.capacity.Denom()) // rounds up
-		m.buckets[bucketName{r.Key, limit.Name}] = &modelBucket{reset: now, until: now + max(refill.Int64(), 2*slotLengths[1])}
+		m.buckets[nameOf(r.Home, r.Key, limit)] = &modelBucket{reset: now, until: now + max(refill.Int64(), 2*slotLengths[1])}
 	}
 }
 
@@ -218,9 +230,8 @@ type opened struct {
 }
 
 // open reads a bucket as it is at the time now.
-func (m *Model) open(now int64, key string, limit *store.Limit) *opened {
+func (m *Model) open(now int64, name bucketName, limit *store.Limit) *opened {
 	t := m.termsOf(&limit.Rate)
-	name := bucketName{key, limit.Name}
 	kept := m.buckets[name]
 	if kept == nil {
 		kept = new(modelBucket)
@@ -393,11 +404,11 @@ func (o *opened) write(spent *big.Rat) {
 }
 
 // resetOf returns the last reset that a bucket remembers; 0 if there is none.
-func (m *Model) resetOf(now int64, key, limit string) int64 {
+func (m *Model) resetOf(now int64, name bucketName) int64 {
 	if m.CoarseReset {
 		return m.reset
 	}
-	if b := m.buckets[bucketName{key, limit}]; b != nil && (!m.BriefReset || now < b.until) {
+	if b := m.buckets[name]; b != nil && (!m.BriefReset || now < b.until) {
 		return b.reset
 	}
 	return 0
@@ -406,8 +417,8 @@ func (m *Model) resetOf(now int64, key, limit string) int64 {
 // outdated reports whether a bucket ignores an observation because of a reset. Seen 0, an
 // observation without a date, always counts. An observation in the microsecond of the reset
 // counts as older.
-func (m *Model) outdated(now int64, key, limit string, seen int64) bool {
-	return seen != 0 && seen <= m.resetOf(now, key, limit)
+func (m *Model) outdated(now int64, name bucketName, seen int64) bool {
+	return seen != 0 && seen <= m.resetOf(now, name)
 }
 
 // knownDebt returns the known debt, at most the capacity; 0 for what is known under another T.

@@ -249,7 +249,7 @@ func TestHistoryOfHolds(t *testing.T) {
 			}
 			alive := true
 			if name := f.names[step.Hold][1][0]; step.Settle != nil && name != 0 {
-				o := f.Model.open(now, step.Settle.Key, &step.Settle.Limits[0])
+				o := f.Model.open(now, nameOf(step.Settle.Home, step.Settle.Key, &step.Settle.Limits[0]), &step.Settle.Limits[0])
 				alive = o.b.named(name)
 				if o.spent.Cmp(o.capacity) > 0 {
 					seen["beyond the capacity"]++

@@ -55,7 +55,7 @@ func New(backend, guarded store.Store, clock clock.Node, onTransition func(Trans
 	b.whole.breaker = b
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if partitioned, ok := backend.(store.Partitioned); ok {
-		b.partition = partitioned.Partition
+		b.partition = func(key string) string { return partitioned.Partition("", key) }
 	}
 	return b
 }
