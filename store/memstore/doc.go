@@ -12,6 +12,9 @@
 // limits of one key lie next to each other in one shard: they are decided
 // together under one lock, and usually in one cache line.
 //
+// A bucket takes some 150 bytes more while something of it is held, while it owes more than
+// its capacity, and after its limit has changed until its former debt is over.
+//
 // # What it forgets
 //
 // Only full buckets: a full bucket equals an absent one. New buckets take their places,

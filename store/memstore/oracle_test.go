@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/storetest"
 )
@@ -43,6 +46,31 @@ func histories(t *testing.T) int {
 // full ones.
 func TestOracle(t *testing.T) {
 	everyHistory(t, histories(t), followExactly)
+}
+
+// TestOracleWithoutIndices does the same in a process that has had too many intervals: its
+// limits have no index, and all of its buckets are kept whole.
+func TestOracleWithoutIndices(t *testing.T) {
+	if os.Getenv("KEYRATE_WITHOUT_INDICES") == "" {
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestOracleWithoutIndices$", "-test.v")
+		child.Env = append(os.Environ(), "KEYRATE_WITHOUT_INDICES=1")
+		out, err := child.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "PASS: TestOracleWithoutIndices") {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	for i := range gcra.MaxIntervals {
+		if _, err := gcra.NewRate(1, time.Duration(i+7)*time.Microsecond, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, five := newManual(4096), testkit.Limits(t, ratelimit.Limit{Rate: 3, Period: 71 * time.Second})
+	m.take("k", five, 1)
+	if used, _ := m.countWholes(t); used != 1 || five[0].Index() != 0 {
+		t.Fatalf("%d buckets are kept whole, under a limit of the index %d; want 1, and 0", used, five[0].Index())
+	}
+	everyHistory(t, histories(t)/3, followExactly)
 }
 
 // TestOracleOverflow does the same where keys share buckets. Then an answer that

@@ -51,8 +51,8 @@ func (s *Store) settleOne(t *store.Settlement) error {
 		}
 		t.Lost = max(t.Lost, lost)
 		t.Debts[i] = p.spent
-		if !s.keep(shard, &p, now) && p.shared {
-			s.overflow.charge(l, p.id, 0, p.spent, now)
+		if !s.keep(shard, &p, now) && p.spent != (gcra.Debt{}) {
+			s.overflow.charge(l, p.id, min(actual, l.Burst()), p.spent, now)
 		}
 	}
 	return nil

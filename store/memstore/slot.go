@@ -46,9 +46,10 @@ const (
 
 func (s *slot) tat() gcra.TAT { return gcra.TATOf(s.micros, s.frac&^sharedBit, s.kind&indexOf) }
 
-// of reports whether the bucket is a TAT that was made under the interval of l, or full.
+// of reports whether the bucket is a TAT that was made under the interval of l, which has an
+// index, or full.
 func (s *slot) of(l *store.Limit, now int64) bool {
-	return s.kind == usedBit|l.Index() && l.Index() != 0 || s.kind&wholeBit == 0 && s.fullAt() <= now
+	return s.kind == usedBit|l.Index() || s.kind&wholeBit == 0 && s.fullAt() <= now
 }
 
 func (s *slot) set(t gcra.TAT, index uint32, shared bool) {

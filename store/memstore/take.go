@@ -109,7 +109,7 @@ type bucket struct {
 // plain reports whether the bucket is a TAT, of the same interval as the limit. Any other is
 // decided by takeWhole.
 func (b *bucket) plain(now int64) bool {
-	return !b.limit.Loan() && (b.slot == nil || b.slot.of(b.limit, now))
+	return !b.limit.Loan() && b.limit.Index() != 0 && (b.slot == nil || b.slot.of(b.limit, now))
 }
 
 // read reads the debt of a bucket, or takes what the caller knows of it if that is more,
