@@ -106,6 +106,16 @@ func (l *link) Reset(ctx context.Context, r store.Request) error {
 	return l.of(r.Key).Reset(ctx, store.Request{Key: l.key(r.Key), Limits: r.Limits})
 }
 
+func (l *link) Settle(ctx context.Context, all []store.Settlement) {
+	if !l.cut.Load() {
+		l.faulty.Settle(ctx, all)
+		return
+	}
+	for i := range all {
+		all[i].Err = errRefused
+	}
+}
+
 const longestTrip = 3 * time.Millisecond
 
 // TestBoundsOfManyNodes: nodes are cut off from the shared store and connected again, at

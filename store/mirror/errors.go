@@ -16,6 +16,8 @@ var (
 	errDown     = failed(ClassDown, "the shared store is down")
 	errNotReset = failed(ClassDown, "the shared store is down; the key's buckets were filled on this node only")
 	errUnsent   = failed(store.ClassTimeout, "the timeout of the request was over before the shared store was asked")
+	errNoHold   = failed(store.ClassOther, "a request for limits on calls at a time must have a Hold")
+	errNoHolder = failed(store.ClassOther, "the shared store cannot hold tokens; use one that is a store.Holder")
 	errLate     = &store.Error{Class: store.ClassTimeout, Err: errors.New("mirror: the shared store answered too late")}
 )
 

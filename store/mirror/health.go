@@ -65,6 +65,12 @@ func (s *Store) Check(ctx context.Context) store.Health {
 	case !decides || someDown || !local.OK:
 		h.Status = store.StatusDegraded
 	}
+	if n := s.kept.count.Load(); n > 0 {
+		h.Warnings = append(h.Warnings, fmt.Sprintf("%d settlements wait until the shared store is back", n))
+	}
+	if n := s.kept.dropped.Load(); n > 0 {
+		h.Warnings = append(h.Warnings, fmt.Sprintf("%d settlements were dropped: too many waited, or the shared store rejected them", n))
+	}
 	if n := s.breaker.Panics(); n > 0 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("Config.OnChange or OnStep panicked %d times", n))
 	}

@@ -63,6 +63,7 @@ type Store struct {
 	clock    clock.Node
 	memory   *memory.Memory
 	breaker  *breaker.Breaker
+	kept     *keeper
 	attempts sync.Pool
 }
 
@@ -95,11 +96,19 @@ func New(shared store.Store, c Config) (*Store, error) {
 	if _, ok := asked.(store.SelfTimed); !ok {
 		asked = store.Guard(prompt{shared})
 	}
-	return &Store{
-		shared: shared, asked: asked, noShare: c.NoShare, clock: node,
-		memory:  memory.New(c.MaxKeys, max(c.Nodes, 1), node),
-		breaker: breaker.New(shared, asked, node, onChange, c.OnStep),
-	}, nil
+	s := &Store{
+		shared: shared, asked: asked, noShare: c.NoShare, clock: node, kept: newKeeper(),
+		memory: memory.New(c.MaxKeys, max(c.Nodes, 1), node),
+	}
+	s.breaker = breaker.New(shared, asked, node, breaker.Hooks{OnTransition: onChange, OnStep: c.OnStep, Back: s.back})
+	return s, nil
+}
+
+// back sends what is kept for a part of the shared store that is back, before any request asks
+// it. What is not executed stays.
+func (s *Store) back(ctx context.Context, part *breaker.Part) {
+	timeout := max(s.breaker.Timeout(), store.DefaultTimeout)
+	_ = s.flush(ctx, maxKept/maxBatch*timeout, func(one *kept) bool { return one.part == part })
 }
 
 // prompt makes an answer after the deadline an error: a store that does not heed its context
@@ -114,6 +123,25 @@ func (p prompt) Take(ctx context.Context, r store.Request) (store.Decision, erro
 	return d, err
 }
 
+// Settle implements [store.Holder].
+func (p prompt) Settle(ctx context.Context, all []store.Settlement) {
+	holder, ok := p.Store.(store.Holder)
+	if ok {
+		holder.Settle(ctx, all)
+	}
+	for i := range all {
+		switch {
+		case !ok:
+			all[i].Err = errNoHolder
+		case all[i].Err == nil && ctx.Err() != nil:
+			all[i].Err = errLate
+		}
+	}
+}
+
+// Holds implements [store.Holder].
+func (p prompt) Holds() bool { return store.CanHold(p.Store) }
+
 // SelfTimed implements [store.SelfTimed]: every request ends within its Timeout, if the
 // shared store heeds its context or is SelfTimed itself.
 func (s *Store) SelfTimed() {}
@@ -124,7 +152,8 @@ func (s *Store) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("*mirror.Sto
 // Close ends the probing of the shared store and returns when its goroutines have ended:
 // close the server first. Decisions go on: by this node's share if the shared store was
 // down, otherwise by the shared store, and nothing notices any more that it goes down.
-// Close returns nil and may be called again. OnChange must not call it.
+// Settlements that are kept stay so, and are sent with the next request of their key or the next
+// Settle of their part, if that was not down. Close returns nil and may be called again. OnChange must not call it.
 func (s *Store) Close() error {
 	if s.breaker != nil {
 		s.breaker.Close()

@@ -58,4 +58,7 @@ func TestZeroStore(t *testing.T) {
 	if err := s.Reset(t.Context(), store.Request{Key: "key", Limits: five}); err == nil {
 		t.Error("Reset returns no error")
 	}
+	if one := settle(t, s, store.Settlement{Key: "key", Limits: five, Actual: 1}); one.Err == nil || s.Holds() {
+		t.Errorf("Settle: %+v", one)
+	}
 }

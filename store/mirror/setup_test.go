@@ -83,11 +83,40 @@ func (f *faulty) Reset(ctx context.Context, r store.Request) error {
 	return f.of(r.Key).Reset(ctx, store.Request{Key: f.key(r.Key), Limits: r.Limits})
 }
 
+func (*faulty) Holds() bool { return true }
+
+// Settle settles under the keys of after the last loss of data.
+func (f *faulty) Settle(ctx context.Context, all []store.Settlement) {
+	f.asked.Add(1)
+	err := f.fail(ctx, store.DefaultTimeout)
+	if err != nil && !f.late.Load() {
+		for i := range all {
+			all[i].Err = err
+		}
+		return
+	}
+	if f.trip != nil {
+		time.Sleep(f.trip())
+	}
+	for i := range all {
+		one := all[i : i+1]
+		key := one[0].Key
+		one[0].Key = f.key(key)
+		f.of(key).Settle(ctx, one)
+		if one[0].Key = key; err != nil {
+			one[0].Err = err
+		}
+	}
+	if f.trip != nil {
+		time.Sleep(f.trip())
+	}
+}
+
 func (f *faulty) fail(ctx context.Context, timeout time.Duration) error {
 	if f.hangs.Load() {
 		select {
 		case <-ctx.Done():
-			return &store.Error{Class: store.ErrorClass(ctx.Err()), Err: ctx.Err()}
+			return store.NewError(ctx.Err(), "")
 		case <-time.After(timeout):
 			return &store.Error{Class: store.ClassTimeout, Err: context.DeadlineExceeded}
 		}
@@ -162,6 +191,25 @@ func check(t *testing.T, p []store.Limit, cost int, d store.Decision) {
 	if !d.Allowed && !denied {
 		t.Fatalf("a request of cost %d was denied with the debts %v, which leave room for it", cost, d.Debts)
 	}
+}
+
+// holding is take for a request that holds its cost. It returns the names as well.
+func holding(t testing.TB, s store.Store, key string, p []store.Limit, cost int) (store.Decision, [store.MaxLimits]int64) {
+	t.Helper()
+	hold := new(store.Hold)
+	d, err := s.Take(t.Context(), store.Request{Key: key, Limits: p, Cost: cost, Hold: hold, Timeout: store.DefaultTimeout})
+	if err != nil {
+		t.Fatalf("Take returned an error: %v", err)
+	}
+	return d, hold.Names
+}
+
+// settle settles one hold.
+func settle(t testing.TB, s *mirror.Store, one store.Settlement) store.Settlement {
+	t.Helper()
+	all := []store.Settlement{one}
+	s.Settle(t.Context(), all)
+	return all[0]
 }
 
 func left(p []store.Limit, d store.Decision) int { return p[0].Remaining(d.Debts[0]) }

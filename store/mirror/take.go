@@ -27,6 +27,33 @@ func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, erro
 	if err := s.usable(r.Limits); err != nil {
 		return store.Decision{}, err
 	}
+	if r.Hold != nil {
+		return s.hold(ctx, r)
+	}
+	for i := range r.Limits {
+		if r.Limits[i].Loan() && r.Cost > 0 {
+			return store.Decision{}, errNoHold
+		}
+	}
+	return s.take(ctx, &r)
+}
+
+// hold is take for a request that holds tokens. The shared store gets a Hold of its own: it may
+// still write into it when the request is decided without it.
+func (s *Store) hold(ctx context.Context, r store.Request) (store.Decision, error) {
+	if !s.Holds() {
+		return store.Decision{}, errNoHolder
+	}
+	hold := r.Hold
+	r.Hold = &store.Hold{Spend: hold.Spend}
+	d, err := s.take(ctx, &r)
+	if err == nil {
+		hold.Names = r.Hold.Names
+	}
+	return d, err
+}
+
+func (s *Store) take(ctx context.Context, r *store.Request) (store.Decision, error) {
 	if r.Timeout <= 0 {
 		r.Timeout = store.DefaultTimeout
 	}
@@ -35,8 +62,8 @@ func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, erro
 		a = new(attempt)
 	}
 	a.part = s.breaker.Part(r.Key)
-	s.memory.Begin(&r, &a.Attempt, &a.part.Clock)
-	d, err := s.decide(ctx, &r, a)
+	s.memory.Begin(r, &a.Attempt, &a.part.Clock)
+	d, err := s.decide(ctx, r, a)
 	s.attempts.Put(a)
 	return d, err
 }
@@ -51,6 +78,11 @@ func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d sto
 		}
 		if err := ctx.Err(); err != nil {
 			return s.unsent(r, a, err)
+		}
+		if s.kept.has(r.Key) {
+			if err := s.settled(ctx, r); err != nil {
+				return s.alone(r, a, errUnsent)
+			}
 		}
 		switch verdict = s.memory.Before(r, &a.Attempt, &d); verdict {
 		case memory.Deny:
@@ -76,12 +108,22 @@ func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d sto
 	return d, nil
 }
 
+// settled returns when no kept settlement of the key waits any more.
+func (s *Store) settled(ctx context.Context, r *store.Request) error {
+	began := s.clock.Now()
+	err := s.flush(ctx, r.Timeout, func(one *kept) bool { return one.settlement.Key == r.Key })
+	if r.Timeout -= time.Duration(s.clock.Now() - began); err == nil && r.Timeout <= 0 {
+		err = errUnsent
+	}
+	return err
+}
+
 // read asks the shared store for the debts of a request's buckets. The time that it takes
 // counts against the request's timeout.
 func (s *Store) read(ctx context.Context, r *store.Request, a *attempt) error {
 	var d store.Decision
 	read := *r
-	read.Cost = 0
+	read.Cost, read.Least, read.Hold = 0, 0, nil
 	s.memory.Before(&read, &a.Attempt, &d)
 	if err := s.ask(ctx, &read, a, &d); err != nil {
 		return err
@@ -148,6 +190,9 @@ func (s *Store) alone(r *store.Request, a *attempt, failed *store.Error) (store.
 		s.memory.Abandoned(r, &a.Attempt)
 		return store.Decision{}, failed
 	}
+	if r.Hold != nil {
+		r.Hold = &store.Hold{Spend: r.Hold.Spend}
+	}
 	return s.memory.Alone(r, &a.Attempt), nil
 }
 
@@ -163,6 +208,7 @@ func (s *Store) Reset(ctx context.Context, r store.Request) error {
 	if _, ok := s.breaker.Part(r.Key).Allow(0); ok {
 		err = breaker.Try(func() error { return s.asked.Reset(ctx, r) })
 	}
+	s.kept.drop(r.Key)
 	s.memory.Reset(ctx, r)
 	if err != nil {
 		return store.NewError(err, r.Key)

@@ -23,9 +23,8 @@ type Breaker struct {
 	clock     clock.Node
 	longest   atomic.Int64 // the longest timeout of any request so far, in nanoseconds
 
-	onTransition func(Transition)
-	onStep       func(part string, by time.Duration) // may be nil
-	panics       atomic.Int64                        // of both
+	hooks  Hooks
+	panics atomic.Int64 // of the user's functions
 
 	whole  Part
 	mu     sync.RWMutex
@@ -46,12 +45,20 @@ type Transition struct {
 	Took  time.Duration
 }
 
+// Hooks are the functions that a Breaker calls.
+type Hooks struct {
+	OnTransition func(Transition)
+	OnStep       func(part string, by time.Duration) // may be nil
+	// Back is called when a part has passed its probes, before it is asked again.
+	Back func(ctx context.Context, p *Part)
+}
+
 // maxParts bounds how many parts have a breaker of their own.
 const maxParts = 1024
 
-// New returns a Breaker for a store, whose probes go through guarded. onStep may be nil.
-func New(backend, guarded store.Store, clock clock.Node, onTransition func(Transition), onStep func(part string, by time.Duration)) *Breaker {
-	b := &Breaker{shared: guarded, clock: clock, onTransition: onTransition, onStep: onStep, named: map[string]*Part{}}
+// New returns a Breaker for a store, whose probes go through guarded.
+func New(backend, guarded store.Store, clock clock.Node, hooks Hooks) *Breaker {
+	b := &Breaker{shared: guarded, clock: clock, hooks: hooks, named: map[string]*Part{}}
 	b.whole.breaker = b
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if partitioned, ok := backend.(store.Partitioned); ok {
@@ -104,21 +111,21 @@ func (b *Breaker) Parts() []*Part {
 	return parts
 }
 
-// transition calls onTransition and waits for it. It runs on a goroutine of its own, which
+// transition calls Hooks.OnTransition and waits for it. It runs on a goroutine of its own, which
 // it may end.
 func (b *Breaker) transition(t Transition) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		b.call(func() { b.onTransition(t) })
+		b.call(func() { b.hooks.OnTransition(t) })
 	}()
 	<-done
 }
 
-// step calls onStep.
+// step calls Hooks.OnStep.
 func (b *Breaker) step(part string, by time.Duration) {
-	if b.onStep != nil {
-		b.call(func() { b.onStep(part, by) })
+	if b.hooks.OnStep != nil {
+		b.call(func() { b.hooks.OnStep(part, by) })
 	}
 }
 

@@ -53,7 +53,7 @@ func (p *Part) watch(o outage) {
 			passed = 0
 		}
 	}
-	if b.ctx.Err() == nil {
+	if b.hooks.Back(b.ctx, p); b.ctx.Err() == nil {
 		b.transition(p.shut())
 	}
 }

@@ -19,10 +19,24 @@ func (m *Memory) Alone(r *store.Request, a *Attempt) store.Decision {
 	sh.end(r, a)
 	now := m.clock.Now()
 	sh.debts(r, share, a, now)
-	d := m.take(store.Request{Key: r.Key, Limits: share, Cost: r.Cost, Known: &a.known})
+	part := store.Request{Key: r.Key, Limits: share, Cost: r.Cost, Least: r.Least, Known: &a.known}
+	var away [store.MaxLimits]int
+	if len(sh.held) > 0 || r.Hold != nil || r.Least > 0 {
+		for i := range r.Limits {
+			away[i] = sh.elsewhere(a.id.of(&r.Limits[i]), now)
+		}
+	}
+	d := m.take(&part, r.Hold, &away)
 	d.Now, d.Source = now/1000, store.FromShare
 	if d.Allowed && r.Cost > 0 {
-		sh.charge(r, a, now)
+		spent, held := spends(r, &d)
+		for i := range r.Limits {
+			b := &r.Limits[i]
+			sh.spend(a.id.of(b), b, spent, now)
+			if r.Hold != nil && r.Hold.Names[i] != 0 {
+				sh.hold(a.id.of(b), heldBy(r, i, held, now, gcra.Short), now)
+			}
+		}
 	}
 	if m.shares.nodes > 1 {
 		translate(r, share, &d)
@@ -30,24 +44,47 @@ func (m *Memory) Alone(r *store.Request, a *Attempt) store.Decision {
 	return d
 }
 
-// take decides a request by the buckets of the shares. They ignore what is known under another
-// interval than theirs, so that decides here.
-func (m *Memory) take(r store.Request) store.Decision {
-	denied := false
+// take decides a request by the buckets of the shares, less what the node holds in the shared
+// store. The buckets ignore what is known under another interval than theirs, so that decides
+// here. It fills in the names of what is held.
+func (m *Memory) take(r *store.Request, hold *store.Hold, away *[store.MaxLimits]int) (d store.Decision) {
+	plain := hold == nil && r.Least == 0 && *away == [store.MaxLimits]int{}
+	allowed, granted, need := r.Cost >= 0, r.Cost, least(r)
+	asked := *r
+	asked.Least = 0
+	if !plain { // what is held there is not known here
+		asked.Cost = 0
+		d, _ = m.local.Take(context.Background(), asked)
+	}
 	for i := range r.Limits {
 		b := &r.Limits[i]
-		cost, ok := b.Cost(r.Cost)
-		denied = denied || !ok || !b.Fits(b.Add(b.Merge(gcra.Debt{}, r.Known[i].Debt, gcra.TAT{}, 0), cost))
+		if b.Loan() {
+			allowed = allowed && (r.Cost <= 0 || d.Held[i]+away[i] < b.Burst())
+			continue
+		}
+		debt := b.Merge(d.Debts[i], r.Known[i].Debt, gcra.TAT{}, 0)
+		granted = min(granted, max(b.Remaining(debt)-d.Held[i]-away[i], 0))
 	}
-	if denied {
-		r.Cost = 0
+	allowed = allowed && granted >= need
+	if allowed || plain {
+		if asked.Cost = granted; !allowed {
+			asked.Cost = 0
+		}
+		if hold != nil {
+			asked.Hold = &store.Hold{Spend: hold.Spend}
+		}
+		// A memstore never waits, and with a policy it never fails.
+		d, _ = m.local.Take(context.Background(), asked)
 	}
-	// A memstore never waits, and with a policy it never fails.
-	d, _ := m.local.Take(context.Background(), r)
-	if denied {
-		d.Allowed = false
-		for i := range r.Limits {
+	if d.Allowed = d.Allowed && allowed; d.Allowed && r.Least > 0 {
+		d.Granted = granted
+	}
+	for i := range r.Limits {
+		d.Held[i] += away[i]
+		if !d.Allowed {
 			d.Debts[i] = r.Limits[i].Merge(d.Debts[i], r.Known[i].Debt, gcra.TAT{}, 0)
+		} else if asked.Hold != nil && asked.Hold.Names[i] != 0 {
+			hold.Names[i] = localName(asked.Hold.Names[i])
 		}
 	}
 	return d
@@ -62,12 +99,16 @@ func translate(r *store.Request, share []store.Limit, d *store.Decision) {
 	for i := range r.Limits {
 		b, part := &r.Limits[i], &share[i]
 		burst := b.Burst()
-		wait := part.RetryAfter(d.Debts[i], r.Cost)
+		if b.Loan() {
+			d.Held[i] += burst - part.Burst()
+			continue
+		}
+		wait := part.RetryAfter(d.Debts[i], least(r))
 		if d.Allowed || wait == 0 {
 			d.Debts[i], _ = b.Cost(burst - min(part.Remaining(d.Debts[i]), burst))
 			continue
 		}
-		room, ok := b.Cost(burst - r.Cost)
+		room, ok := b.Cost(burst - least(r))
 		if wait == gcra.Never {
 			wait = part.Capacity().Duration()
 		}

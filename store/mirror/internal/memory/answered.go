@@ -13,11 +13,21 @@ func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at in
 	defer sh.mu.Unlock()
 	// It may be older than a reset, or about buckets that keys share.
 	void := a.foreign || d.Overflow || sh.resets.since(a.id.key, a.Asked)
+	var spent, held int
+	if d.Allowed && r.Cost > 0 {
+		spent, held = spends(r, d)
+	}
 	for i := range n {
 		b := &r.Limits[i]
 		id := a.id.of(b)
+		if r.Hold != nil && r.Hold.Names[i] != 0 && d.Allowed {
+			sh.hold(id, heldBy(r, i, held, at, gcra.Short), at)
+		}
+		if b.Loan() {
+			continue
+		}
 		found := sh.find(id)
-		sh.endOne(found, a, i, r.Cost)
+		sh.endOne(found, a, i, most(r, b))
 		if void {
 			// The answer repeats foreign knowledge, be it true or not, and may have changed what
 			// was known. Only an unreported debt is known to nothing else.
@@ -28,6 +38,8 @@ func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at in
 		}
 		answer := observe(b, d.Debts[i], a.Asked, at, d.Now)
 		answer.shown = true
+		// A denial repeats what it was handed, and stores nothing.
+		answer.echoed = spent+held == 0 && found != nil && (found.unreported || found.echoed)
 		switch {
 		case found == nil:
 			// A full bucket is worth remembering if it is one of several.
@@ -35,10 +47,7 @@ func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at in
 				sh.put(id, answer, a.Asked)
 			}
 		case found.unreported:
-			var cost gcra.Debt
-			if d.Allowed {
-				cost, _ = b.Cost(r.Cost)
-			}
+			cost, _ := b.Cost(spent)
 			found.reconcile(b, answer, cost, a, i)
 		case answer.replaces(&found.observation):
 			found.replace(answer)
@@ -101,12 +110,22 @@ func (o *observation) less(k *store.Known) bool {
 // covers reports whether an answer owes as much as the slot and its attempts in flight.
 // They are compared on the shared clock if the slot is dated by it.
 func (o *observation) covers(s *slot, b *store.Limit) bool {
-	more := o.fullAt() - s.fullAt()
-	if s.at > 0 {
-		more = 1000 * (o.at + o.micros - s.at - s.micros)
-		if more == 0 && o.frac < s.frac {
-			return false
-		}
+	more, less := o.more(s)
+	return !less && more >= 1000*withInFlight(b, gcra.Debt{}, s.inFlight).Micros
+}
+
+// owes reports whether an answer owes as much as the slot.
+func (o *observation) owes(s *slot) bool {
+	more, less := o.more(s)
+	return !less && more >= 0
+}
+
+// more returns by how much an answer owes more than the slot, in nanoseconds. If that is 0, less
+// reports whether it owes less all the same, by a fraction.
+func (o *observation) more(s *slot) (more int64, less bool) {
+	if s.at == 0 {
+		return o.fullAt() - s.fullAt(), false
 	}
-	return more >= 1000*withInFlight(b, gcra.Debt{}, s.inFlight).Micros
+	more = 1000 * (o.at + o.micros - s.at - s.micros)
+	return more, more == 0 && o.frac < s.frac
 }

@@ -43,9 +43,16 @@ func (sh *shard) start(r *store.Request, a *Attempt) {
 	r.Known = nil
 	for i := range r.Limits {
 		b := &r.Limits[i]
-		id := a.id.of(b)
-		slot := sh.find(id)
 		a.carried[i] = carried{}
+		if b.Loan() {
+			a.known[i] = store.Known{}
+			continue
+		}
+		id := a.id.of(b)
+		if len(sh.held) > 0 {
+			sh.spendHeld(id, a.Asked)
+		}
+		slot := sh.find(id)
 		if slot == nil {
 			a.known[i] = store.Known{}
 		} else if slot.known(b, &a.known[i], a.Asked, a.clock) {
@@ -64,11 +71,19 @@ func (sh *shard) start(r *store.Request, a *Attempt) {
 		if slot.unreported && slot.inFlight == 0 {
 			a.carried[i] = slot.carried()
 		}
-		if uint64(slot.inFlight)+uint64(r.Cost) <= math.MaxUint32 {
-			slot.inFlight += uint32(r.Cost)
+		if tokens := most(r, b); uint64(slot.inFlight)+uint64(tokens) <= math.MaxUint32 {
+			slot.inFlight += uint32(tokens)
 			a.counted |= 1 << i
 		}
 	}
+}
+
+// most returns how many tokens of b a request takes at most.
+func most(r *store.Request, b *store.Limit) int {
+	if r.Least > 0 {
+		return min(r.Cost, b.Burst())
+	}
+	return r.Cost
 }
 
 // end counts the attempt as in flight no more.
@@ -77,7 +92,8 @@ func (sh *shard) end(r *store.Request, a *Attempt) {
 		return
 	}
 	for i := range r.Limits {
-		sh.endOne(sh.find(a.id.of(&r.Limits[i])), a, i, r.Cost)
+		b := &r.Limits[i]
+		sh.endOne(sh.find(a.id.of(b)), a, i, most(r, b))
 	}
 	a.counted = 0
 }

@@ -42,6 +42,9 @@ const (
 // interval, and rescales it. So a request that does not fit an unreported debt asks for the
 // debts first, once, unless the shared store is known to have the bucket under this interval.
 //
+// What is held proves nothing, since it may be given back at any time: only debts deny. So loans
+// deny nothing here, and are not observed.
+//
 // A denial needs an observation of each limit, so that it shows for each what the shared
 // store would. None of them may need clamping: then the shared store has something to write.
 func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict {
@@ -56,8 +59,12 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 	sh := m.shard(a.id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	need := least(r)
 	for i := range r.Limits {
 		b := &r.Limits[i]
+		if b.Loan() {
+			continue
+		}
 		slot := sh.find(a.id.of(b))
 		if slot == nil {
 			all = false
@@ -67,7 +74,7 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 		d.Debts[i] = debt
 		d.Now = max(d.Now, slot.at+slot.age(a.Asked))
 		all = all && exact && !slot.unreported && a.Asked-slot.asked <= int64(staleAfter)
-		cost, ok := b.Cost(r.Cost)
+		cost, ok := b.Cost(need)
 		denied = denied || !ok || !b.Fits(b.Add(debt, cost))
 		if slot.unreported && !(slot.shown && slot.of(b)) {
 			mustRead = mustRead || !b.Fits(b.Add(slot.atMost(b, a.Asked), cost))
@@ -99,4 +106,24 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 	}
 	sh.start(r, a)
 	return Ask
+}
+
+// least returns how many tokens a request needs at least.
+func least(r *store.Request) int {
+	if r.Least > 0 {
+		return r.Least
+	}
+	return r.Cost
+}
+
+// spends returns how many tokens an admitted request spends of each rate, and holds of each.
+func spends(r *store.Request, d *store.Decision) (spent, held int) {
+	n := r.Cost
+	if r.Least > 0 {
+		n = d.Granted
+	}
+	if r.Hold != nil && !r.Hold.Spend {
+		return 0, n
+	}
+	return n, 0
 }

@@ -49,9 +49,11 @@ func (m *Memory) Reset(ctx context.Context, r store.Request) {
 	sh.mu.Lock()
 	sh.resets.add(id.key, m.clock.Now())
 	for i := range r.Limits {
-		if found := sh.find(id.of(&r.Limits[i])); found != nil {
+		bucket := id.of(&r.Limits[i])
+		if found := sh.find(bucket); found != nil {
 			sh.fill(found, slot{})
 		}
+		delete(sh.held, bucket)
 	}
 	sh.mu.Unlock()
 	_ = m.local.Reset(ctx, store.Request{Key: r.Key, Limits: m.shares.of(r.Limits)}) // a memstore never fails

@@ -35,6 +35,7 @@ type observation struct {
 	awaited  bool   // a request waits until one of them ends
 
 	unreported bool
+	echoed     bool // the answer may repeat what was unreported, and the shared store did not store it
 	shown      bool // an answer has shown that the shared store has the bucket under this interval
 }
 

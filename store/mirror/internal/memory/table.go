@@ -46,7 +46,10 @@ type shard struct {
 	ends   map[id]chan struct{} // of awaited slots; closed when an attempt ends
 	most   int                  // slots
 	resets resets
-	_      [8]byte // whole cache lines
+
+	held    map[id][]held // what this node holds, by bucket
+	sweepAt int           // look at all of held when it has more buckets
+	_       [56]byte      // whole cache lines
 }
 
 func newTable(maxKeys int) table {

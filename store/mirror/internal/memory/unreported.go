@@ -5,25 +5,27 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// charge adds a request that was admitted here to what is known of the key's buckets. The sum
-// stays a lower bound of what the shared store would hold, had it been there: of two histories
-// of a bucket, the one with more requests never has the smaller debt.
+// spend adds n tokens that this node admitted to what is known of a bucket, which becomes
+// unreported. The sum stays a lower bound of what the shared store would hold, had it been
+// there: of two histories of a bucket, the one with more requests never has the smaller debt.
 //
 // The shared store may have charged a request whose attempt failed. It is added nevertheless:
 // a client whose answer was lost may pay twice, but gets no more than the limit.
-func (sh *shard) charge(r *store.Request, a *Attempt, now int64) {
-	for i := range r.Limits {
-		b := &r.Limits[i]
-		id := a.id.of(b)
-		cost, _ := b.Cost(r.Cost)
-		if slot := sh.find(id); slot != nil {
-			slot.add(b, cost, now)
-			continue
-		}
-		o := observe(b, cost, now, now, 0)
-		o.unreported = true
-		sh.put(id, o, now)
+func (sh *shard) spend(id id, b *store.Limit, n int, now int64) {
+	if n == 0 || b.Loan() {
+		return
 	}
+	cost, ok := b.Cost(n)
+	if !ok {
+		cost = b.Capacity()
+	}
+	if slot := sh.find(id); slot != nil {
+		slot.add(b, cost, now)
+		return
+	}
+	o := observe(b, cost, now, now, 0)
+	o.unreported = true
+	sh.put(id, o, now)
 }
 
 // add adds cost to the debt of the slot, which becomes unreported.
@@ -61,7 +63,7 @@ func (sh *shard) debts(r *store.Request, share []store.Limit, a *Attempt, now in
 		}
 		debt := slot.atMost(b, now)
 		if slot.inFlight > 0 {
-			cost, _ := b.Cost(r.Cost)
+			cost, _ := b.Cost(least(r))
 			if most := withInFlight(b, debt, slot.inFlight); !b.Fits(most) {
 				debt = b.Capacity()
 			} else if !b.Fits(b.Add(most, cost)) {
