@@ -23,6 +23,7 @@ import (
 type Hold struct {
 	result  Result
 	limiter *Limiter
+	home    string
 	key     string
 	limits  []store.Limit // in whose buckets something is held, each under its name
 	hold    store.Hold
@@ -48,7 +49,7 @@ type Hold struct {
 // With n = 0, nothing is held. The store must be a [store.Holder].
 func (l *Limiter) Hold(ctx context.Context, key string, n int) (*Hold, error) {
 	h := &Hold{limiter: l, key: key}
-	err := l.decideObserved(ctx, key, ask{cost: n, charge: n, hold: &h.hold}, &h.result)
+	err := l.decideObserved(ctx, key, ask{cost: n, charge: n, hold: &h.hold, homeTo: &h.home}, &h.result)
 	if err != nil && !h.result.Allowed {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func (l *Limiter) enter(ctx context.Context, key string, n int, r *Result) (*Hol
 	if !p.loans {
 		return nil, l.decideBy(ctx, p, key, ask{cost: n, charge: n}, r)
 	}
-	h := &Hold{limiter: l, key: key, hold: store.Hold{Spend: true}}
+	h := &Hold{limiter: l, home: p.home, key: key, hold: store.Hold{Spend: true}}
 	err = l.decideBy(ctx, p, key, ask{cost: n, charge: n, hold: &h.hold}, &h.result)
 	*r = h.result
 	if h.begin(); h.limits == nil {

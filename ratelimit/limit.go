@@ -35,6 +35,9 @@ type Limit struct {
 	// places, whatever it costs, and gives it back at its end. [Limiter.Hold] and
 	// [Limiter.Enter] decide such calls. They need a [store.Holder].
 	Concurrent bool
+	// Shared makes all keys of a home share the bucket of the limit: see [Policy.In]. The
+	// policy must have a home.
+	Shared bool
 	// Shadow makes the limit decide and report, but deny no call: see
 	// [Limiter.ShadowReport]. Beside limits that are enforced it is decided on its own,
 	// for the calls that those admit; if all limits of a key are shadow, they are decided
@@ -79,6 +82,12 @@ func AtOnce(n int) Limit { return Limit{Rate: n, Concurrent: true} }
 // WithBurst returns l with room for n tokens in its bucket.
 func (l Limit) WithBurst(n int) Limit {
 	l.Burst = n
+	return l
+}
+
+// SharedByHome returns l with Shared set: all keys of a home share its bucket.
+func (l Limit) SharedByHome() Limit {
+	l.Shared = true
 	return l
 }
 
@@ -185,5 +194,6 @@ func (l Limit) compiled() store.Limit {
 		r, _ = gcra.NewLoan(l.Rate)
 	}
 	compiled, _ := store.NewLimit(l.Name, r)
+	compiled.Shared = l.Shared
 	return compiled
 }

@@ -128,7 +128,7 @@ const defaultRetryHint = time.Second
 func (l *Limiter) plan() {
 	l.plain = l.selfTimed && l.observe == nil
 	p := l.policy
-	l.short = l.plain && l.single != nil && !l.shadow && p != nil && len(p.limits) == 1 && p.phases == nil && !p.loans
+	l.short = l.plain && l.single != nil && !l.shadow && p != nil && len(p.limits) == 1 && p.phases == nil && !p.loans && !p.shared && p.home == ""
 }
 
 // Allow decides a call of cost 1. See [Limiter.AllowN].
@@ -178,6 +178,8 @@ type ask struct {
 	charge int         // what is taken: the cost, or 0 if it only asks
 	least  int         // see store.Request
 	hold   *store.Hold // see store.Request
+	home   string      // of the key
+	homeTo *string     // where the home is noted, if not nil
 }
 
 // decide asks the store.
@@ -195,6 +197,12 @@ func (l *Limiter) decide(ctx context.Context, key string, a ask, r *Result) erro
 // decideBy is decide by a policy that is known.
 func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, a ask, r *Result) error {
 	shadow := l.shadow
+	if a.home = p.home; a.homeTo != nil {
+		*a.homeTo = p.home
+	}
+	if p.shared && p.home == "" {
+		return l.fault(r, p.needsHome(), shadow)
+	}
 	if l.holder == nil && (p.loans || a.hold != nil && !a.hold.Spend && p != Unlimited) {
 		return l.fault(r, p.needsHolder(), shadow)
 	}
@@ -239,7 +247,7 @@ func (l *Limiter) take(ctx context.Context, key string, a ask, r *Result) error 
 		l.takeOne(p, key, a.cost, r)
 		return nil
 	}
-	d, err := l.store.Take(ctx, store.Request{Key: key, Limits: p.limits, Cost: a.charge, Least: a.least, Hold: a.hold, Timeout: l.timeout})
+	d, err := l.store.Take(ctx, store.Request{Home: a.home, Key: key, Limits: p.limits, Cost: a.charge, Least: a.least, Hold: a.hold, Timeout: l.timeout})
 	if err != nil {
 		return store.NewError(err, key)
 	}

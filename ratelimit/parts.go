@@ -44,7 +44,7 @@ func (l *Limiter) PeekParts(ctx context.Context, key string) ([]Result, error) {
 		ctx, cancel := context.WithTimeout(ctx, part.timeout)
 		defer cancel()
 		var r Result
-		err := part.decideBy(ctx, limits, key, ask{cost: 1}, &r)
+		err := part.decideBy(ctx, limits.In(own.home), key, ask{cost: 1}, &r)
 		results = append(results, r)
 		return err
 	})
@@ -66,7 +66,7 @@ func (l *Limiter) ResetLimit(ctx context.Context, key, name string) (found bool,
 		for i := range limits.limits {
 			if limits.limits[i].Name == name {
 				found = true
-				return l.reset(ctx, key, limits.limits[i:i+1])
+				return l.reset(ctx, own.home, key, limits.limits[i:i+1])
 			}
 		}
 		return nil
@@ -78,8 +78,9 @@ func (l *Limiter) ResetLimit(ctx context.Context, key, name string) (found bool,
 	return found, err
 }
 
-// Reset fills the key's buckets, also those of the parts of l: the limiters that were made
-// from it with With or Instead and are still in use. The error is as for AllowN; some of
+// Reset fills the key's own buckets, also those of the parts of l: the limiters that were made
+// from it with With or Instead and are still in use. What the keys of a home share stays: see
+// [Limiter.ResetShared]. The error is as for AllowN; some of
 // the buckets may have been filled then.
 func (l *Limiter) Reset(ctx context.Context, key string) error {
 	// The look-up and the key's own buckets share one Config.Timeout, each part has its own.
@@ -89,10 +90,10 @@ func (l *Limiter) Reset(ctx context.Context, key string) error {
 	if err != nil || own == Unlimited {
 		return err
 	}
-	if err := l.reset(first, key, own.limits); err != nil {
+	if err := l.reset(first, own.home, key, own.of(false)); err != nil {
 		return err
 	}
-	return l.eachPart(own, func(_ *Limiter, limits *Policy) error { return l.reset(ctx, key, limits.limits) })
+	return l.eachPart(own, func(_ *Limiter, limits *Policy) error { return l.reset(ctx, own.home, key, limits.of(false)) })
 }
 
 // ownPolicy looks the key's policy up within Config.Timeout.
@@ -103,10 +104,13 @@ func (l *Limiter) ownPolicy(ctx context.Context, key string) (*Policy, error) {
 }
 
 // reset fills the key's buckets of one policy within Config.Timeout.
-func (l *Limiter) reset(ctx context.Context, key string, limits []store.Limit) error {
+func (l *Limiter) reset(ctx context.Context, home, key string, limits []store.Limit) error {
+	if len(limits) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	if err := l.store.Reset(ctx, store.Request{Key: key, Limits: limits}); err != nil {
+	if err := l.store.Reset(ctx, store.Request{Home: home, Key: key, Limits: limits}); err != nil {
 		return store.NewError(err, key)
 	}
 	return nil

@@ -17,7 +17,10 @@ import (
 type Policy struct {
 	limits  []store.Limit
 	written []Limit   // the same limits, defaults filled in
+	home    string    // of the keys: see In
+	base    *Policy   // on which In was called; nil if there is no home
 	loans   bool      // some are limits on concurrent calls
+	shared  bool      // some are Shared
 	phases  *phases   // how it is decided, if it has shadow limits
 	beside  []*Policy // of a phase's policy: the limits that are watched, one each
 
@@ -61,7 +64,7 @@ func newPolicy(limits []Limit) *Policy {
 	for i, l := range limits {
 		p.limits[i] = l.compiled()
 		p.written[i] = l.withDefaults()
-		p.loans = p.loans || l.Concurrent
+		p.loans, p.shared = p.loans || l.Concurrent, p.shared || l.Shared
 		if l.Concurrent {
 			p.onlyLoans = append(p.onlyLoans, p.limits[i])
 		}

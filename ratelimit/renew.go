@@ -22,6 +22,7 @@ const (
 type renewal struct {
 	hold   weak.Pointer[Hold]
 	shard  *renewalShard
+	home   string
 	key    string
 	limits []store.Limit
 	names  [store.MaxLimits]int64 // as the store has confirmed them
@@ -51,7 +52,7 @@ func (r *renewals) due(tick int64) (due []*renewal) {
 		for h := s.young.next; h != nil && h != &s.young && h.due <= tick; h = s.young.next {
 			h.unlink()
 			h.renewal = &renewal{
-				hold: weak.Make(h), shard: s, key: h.key, limits: h.limits, names: h.hold.Names, held: h.result.cost,
+				hold: weak.Make(h), shard: s, home: h.home, key: h.key, limits: h.limits, names: h.hold.Names, held: h.result.cost,
 			}
 			due = append(due, h.renewal)
 		}
@@ -84,7 +85,7 @@ func (r *renewals) renew(all []*renewal) {
 		if !e.ended {
 			e.flight = flight
 			sent = append(sent, e)
-			batch = append(batch, store.Settlement{Key: e.key, Limits: e.limits, Names: e.names, Held: e.held, Renew: true})
+			batch = append(batch, store.Settlement{Home: e.home, Key: e.key, Limits: e.limits, Names: e.names, Held: e.held, Renew: true})
 		}
 		e.shard.mu.Unlock()
 	}

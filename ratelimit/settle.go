@@ -97,7 +97,7 @@ var settlements = sync.Pool{New: func() any { return new([1]store.Settlement) }}
 
 func (h *Hold) settle(ctx context.Context, buffer *[1]store.Settlement, actual int) error {
 	s := &buffer[0]
-	s.Key, s.Limits, s.Names, s.Held, s.Actual = h.key, h.limits, h.names(), h.result.cost, actual
+	s.Home, s.Key, s.Limits, s.Names, s.Held, s.Actual = h.home, h.key, h.limits, h.names(), h.result.cost, actual
 	h.limiter.holder.Settle(ctx, buffer[:])
 	if s.Err != nil {
 		return store.NewError(s.Err, h.key)

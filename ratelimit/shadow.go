@@ -117,7 +117,7 @@ func (l *Limiter) watchOne(ctx context.Context, key string, a ask, i int, p *Pol
 	if a.hold != nil {
 		hold = &store.Hold{Spend: a.hold.Spend}
 	}
-	d, err := l.store.Take(ctx, store.Request{Key: key, Limits: p.limits, Cost: a.charge, Hold: hold, Timeout: left})
+	d, err := l.store.Take(ctx, store.Request{Home: a.home, Key: key, Limits: p.limits, Cost: a.charge, Hold: hold, Timeout: left})
 	if err != nil {
 		return
 	}

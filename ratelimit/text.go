@@ -13,7 +13,7 @@ import (
 )
 
 // ParseLimit reads the text form of a limit: RATE/PERIOD, and optionally ;burst=N,
-// ;name=NAME, and ;shadow or ;enforce-from=DATE, a day (UTC) or an RFC 3339 time in
+// ;name=NAME, ;shared, and ;shadow or ;enforce-from=DATE, a day (UTC) or an RFC 3339 time in
 // whole seconds. A limit on concurrent calls is N at a time, with the same options but
 // ;burst. The period is a Go duration ("1m", "1.9s", "500ms"),
 // as [time.ParseDuration] reads it, down to nanoseconds, a number of days ("7d"),
@@ -71,6 +71,8 @@ func ParseLimit(s string) (Limit, error) {
 			}
 		case name == "name" && value != "":
 			l.Name = value
+		case option == "shared":
+			l.Shared = true
 		case option == "shadow":
 			l.Shadow = true
 		case name == "enforce-from":
@@ -80,7 +82,7 @@ func ParseLimit(s string) (Limit, error) {
 			l.Shadow = true
 		default:
 			// By its number: the text may be a key in a wrong place, which only Value may hold.
-			return fail(fmt.Sprintf(`may be followed only by ;burst=N, ;name=NAME, ;shadow and ;enforce-from=DATE, such as "1000/24h;burst=50", and its part %d is none of them`, len(seen)+2))
+			return fail(fmt.Sprintf(`may be followed only by ;burst=N, ;name=NAME, ;shared, ;shadow and ;enforce-from=DATE, such as "1000/24h;burst=50", and its part %d is none of them`, len(seen)+2))
 		}
 		seen[name] = true
 	}
@@ -118,6 +120,9 @@ func (l Limit) String() string {
 	if l.Name != "" && l.Name != l.usualName() {
 		b.WriteString(";name=")
 		b.WriteString(l.Name)
+	}
+	if l.Shared {
+		b.WriteString(";shared")
 	}
 	switch {
 	case l.EnforceFrom != 0:

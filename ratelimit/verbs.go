@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -46,8 +47,11 @@ func (l *Limiter) Charge(ctx context.Context, key string, n int) (charged int, e
 		return 0, nil
 	case l.holder == nil:
 		return 0, p.needsHolder()
+	case p.shared && p.home == "":
+		return 0, p.needsHome()
 	}
-	charge := []store.Settlement{{Key: key, Limits: p.limits, Actual: n}}
+	n = int(min(int64(n), 2*gcra.MaxBurst)) // as which a store counts more
+	charge := []store.Settlement{{Home: p.home, Key: key, Limits: p.limits, Actual: n}}
 	l.holder.Settle(ctx, charge)
 	if err := charge[0].Err; err != nil {
 		return 0, store.NewError(err, key)

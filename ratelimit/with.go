@@ -95,6 +95,13 @@ func (d *derived) make(own *Policy) (*Policy, error) {
 			return p, nil
 		}
 	}
+	if own.base != nil {
+		p, err := d.make(own.base)
+		if err != nil {
+			return nil, err
+		}
+		return d.keep(own, p.In(own.home)), nil
+	}
 	if err := d.fits(own); err != nil {
 		return nil, fmt.Errorf("ratelimit: for keys under %v: %w", own, err)
 	}
@@ -105,12 +112,17 @@ func (d *derived) make(own *Policy) (*Policy, error) {
 			return nil, err // cannot be: fits has looked
 		}
 	}
+	return d.keep(own, p), nil
+}
+
+// keep remembers what was made of a policy. Concurrent callers store equal ones.
+func (d *derived) keep(own, made *Policy) *Policy {
 	if d.count.Add(1) > maxDerived {
 		d.made.Clear()
 		d.count.Store(1)
 	}
-	d.made.Store(own, p) // concurrent callers store equal policies
-	return p, nil
+	d.made.Store(own, made)
+	return made
 }
 
 // fits returns nil if something can be made of a policy.

@@ -23,6 +23,7 @@ type Limit struct {
 	Period      time.Duration
 	Burst       int
 	Concurrent  bool
+	Shared      bool
 	Shadow      bool
 	EnforceFrom int64
 }
