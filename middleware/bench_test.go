@@ -79,6 +79,10 @@ var allMeasured = []measured{
 	{name: "route/two limits/allowed", allocs: 2, handler: func(next http.Handler) http.Handler {
 		return routed(muxTo(next, "GET /{$}"), middleware.Route{Pattern: "GET /{$}", Limits: []ratelimit.Limit{plenty}})
 	}},
+	{name: "at once/allowed", allocs: 5, limit: ratelimit.AtOnce(10), config: byKey},
+	{name: "at once/two limits/allowed", allocs: 5, handler: func(next http.Handler) http.Handler {
+		return middleware.Must(middleware.RateLimit(memory(policyOf(plenty, ratelimit.AtOnce(10))), byKey))(next)
+	}},
 	{name: "two limits/denied", allocs: 5, handler: func(next http.Handler) http.Handler {
 		return middleware.Must(middleware.RateLimit(memory(policyOf(plenty, scarce.Named("two"))), byKey))(muxTo(next, "GET /{$}"))
 	}},

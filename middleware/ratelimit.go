@@ -142,5 +142,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, pattern string) 
 	if h.config.ResultInContext && call.Decided() {
 		r = withResult(r, call.Result)
 	}
+	if call.Hold != nil {
+		h.serveHeld(w, r, call.Hold)
+		return
+	}
 	h.next.ServeHTTP(w, r)
 }

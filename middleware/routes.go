@@ -17,7 +17,8 @@ type Route struct {
 	// Limits apply to each key on this route, beside the key's own limits: all are decided
 	// together, in one round trip, and none is charged unless all admit the request. A
 	// limit without a name is named like the pattern, "GET /export/{id}", a limit that is
-	// [ratelimit.Limit.Named] "daily" is "GET /export/{id}#daily".
+	// [ratelimit.Limit.Named] "daily" is "GET /export/{id}#daily", and a limit on concurrent
+	// calls without a name "GET /export/{id}#concurrent".
 	Limits []ratelimit.Limit
 	// Instead makes Limits replace the key's own. An exempt key stays exempt.
 	Instead bool
@@ -126,7 +127,7 @@ func (r *Route) neverAdmitted(own ratelimit.Limits) (faults []error) {
 		if burst == 0 {
 			burst = l.Rate // as Limit.Burst says
 		}
-		if _, err := ratelimit.NewPolicy(l); err == nil && r.Cost > burst && (!l.Shadow || l.EnforceFrom != 0) {
+		if _, err := ratelimit.NewPolicy(l); err == nil && r.Cost > burst && !l.Concurrent && (!l.Shadow || l.EnforceFrom != 0) {
 			faults = append(faults, fmt.Errorf("Route.Cost %d must be at most %d, the burst of the limit %v, or no request is ever admitted", r.Cost, burst, l))
 		}
 	}
@@ -137,11 +138,13 @@ func (r *Route) neverAdmitted(own ratelimit.Limits) (faults []error) {
 func (r *Route) limiter(own *ratelimit.Limiter) (_ *ratelimit.Limiter, faults []error) {
 	limits := make([]ratelimit.Limit, len(r.Limits))
 	for i, l := range r.Limits {
-		_, err := ratelimit.NewPolicy(l)
+		p, err := ratelimit.NewPolicy(l)
 		for _, fault := range ratelimit.Faults(err) {
 			faults = append(faults, fmt.Errorf("Route.Limits[%d]: %w", i, fault))
 		}
-		limits[i] = l.Named(RouteName(r.Pattern, l.Name))
+		if limits[i] = l; err == nil {
+			limits[i] = l.Named(RouteName(r.Pattern, p.Limits()[0].Name)) // which may be the usual one
+		}
 	}
 	if len(faults) > 0 {
 		return nil, faults

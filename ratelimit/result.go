@@ -75,6 +75,7 @@ type LimitState struct {
 	Limit      Limit
 	Violated   bool          // the limit had no room for the call
 	Remaining  int           // tokens left, rounded down
+	Held       int           // tokens that calls in progress hold, or their number
 	RetryAfter time.Duration // how long to wait until the call fits; 0 if not violated
 	ResetAfter time.Duration // how long the bucket takes to fill up if no call comes
 	// NextAfter is how long the bucket takes to have a whole token if no call comes: 0 if it
@@ -192,7 +193,7 @@ func (r *Result) State(i int) LimitState {
 
 // stateOf returns the state of a limit with a debt.
 func stateOf(written Limit, l *store.Limit, at state) LimitState {
-	s := LimitState{Limit: written, Remaining: at.remaining(l), ResetAfter: at.debt().Duration()}
+	s := LimitState{Limit: written, Remaining: at.remaining(l), Held: int(at.held), ResetAfter: at.debt().Duration()}
 	if s.Remaining == 0 {
 		s.NextAfter = at.retryAfter(l, 1, 0)
 	}

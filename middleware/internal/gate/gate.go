@@ -51,6 +51,7 @@ type Call struct {
 	Key     string           // as the limiter got it; "" if the call has none or several
 	Err     error            // ErrKeys or ErrAddresses if it has several
 	Result  ratelimit.Result // the zero Result if the limiter did not decide
+	Hold    *ratelimit.Hold  // what a served call holds until it ends: see NewHeld; nil if nothing
 	Class   string           // of the error if the limiter could not decide
 	Wait    time.Duration    // for a denied call: gcra.Never if waiting does not help
 	Took    time.Duration    // if there is an Observe
@@ -94,7 +95,7 @@ func (g *Gate[C]) decide(ctx context.Context, of C, call *Call) {
 		}
 		return
 	}
-	if err := g.take(ctx, call.Key, g.cost(ctx, of), &call.Result); err != nil {
+	if err := g.take(ctx, call, g.cost(ctx, of)); err != nil {
 		g.undecided(ctx, call, err)
 		return
 	}
@@ -131,8 +132,8 @@ func (g *Gate[C]) cost(ctx context.Context, of C) (n int) {
 }
 
 // take calls the limiter. A panic of the store is an error.
-func (g *Gate[C]) take(ctx context.Context, key string, cost int, result *ratelimit.Result) (err error) {
-	if store.Try(func() { *result, err = g.limiter.AllowN(ctx, key, cost) }) != nil {
+func (g *Gate[C]) take(ctx context.Context, call *Call, cost int) (err error) {
+	if store.Try(func() { call.Result, call.Hold, err = g.limiter.Enter(ctx, call.Key, cost) }) != nil {
 		return &store.Error{Class: store.ClassPanic}
 	}
 	return err
@@ -142,7 +143,7 @@ func (g *Gate[C]) take(ctx context.Context, key string, cost int, result *rateli
 // served.
 func (g *Gate[C]) undecided(ctx context.Context, call *Call, err error) {
 	shadow := call.Result.Shadow() || g.limiter.Shadow()
-	call.Class, call.Result = store.ErrorClass(err), ratelimit.Result{}
+	call.Class, call.Result, call.Hold = store.ErrorClass(err), ratelimit.Result{}, nil
 	if !shadow && g.config.FailClosed {
 		call.Outcome, call.Wait = FailedClosed, g.jittered(time.Second)
 		g.Report(ctx, call.Class, "denied with 503")

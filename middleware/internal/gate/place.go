@@ -18,7 +18,7 @@ func (g *Gate[C]) wait(of C, key string, result *ratelimit.Result) time.Duration
 	if wait == gcra.Never {
 		return wait
 	}
-	if g.places != nil {
+	if g.places != nil && timed(result) {
 		limits := result.Policy().Compiled()
 		l := &limits[0]
 		if len(limits) > 1 {
@@ -28,6 +28,13 @@ func (g *Gate[C]) wait(of C, key string, result *ratelimit.Result) time.Duration
 		wait = g.places.wait(g.config.Peer(of), key, l, result.Cost(), wait)
 	}
 	return g.jittered(max(wait, time.Microsecond))
+}
+
+// timed reports whether the wait of a denied call is the time in which tokens come back. No
+// time is known if calls in progress must end first: then there is nothing to queue for.
+func timed(result *ratelimit.Result) bool {
+	s := result.State(0)
+	return !s.Limit.Concurrent && (s.Held == 0 || result.Cost() <= s.Limit.Burst-s.Held)
 }
 
 // jittered adds the random part to a wait.

@@ -80,7 +80,9 @@ func (d *Denial) AppendBody(b []byte) []byte {
 	}
 	most := limits[0].Burst // the highest cost that all limits can admit
 	for _, l := range limits {
-		most = min(most, l.Burst)
+		if !l.Concurrent {
+			most = min(most, l.Burst)
+		}
 	}
 	b = append(b, `],"cost":`...)
 	b = strconv.AppendInt(b, int64(d.result.Cost()), 10)
@@ -117,14 +119,23 @@ const (
 
 // appendDetail appends the beginning of the body of a 429, up to the wait.
 func appendDetail(b []byte, l ratelimit.Limit) []byte {
-	b = append(b, deniedHead+"Rate limit of "...)
+	b = append(b, deniedHead...)
+	if !l.Concurrent {
+		b = append(b, "Rate limit of "...)
+	} else {
+		b = append(b, "Limit of "...)
+	}
 	b = strconv.AppendInt(b, int64(l.Rate), 10)
+	if l.Concurrent {
+		b = append(b, " concurrent"...)
+	}
 	b = append(b, " request"...)
 	if l.Rate != 1 {
 		b = append(b, 's')
 	}
-	b = append(b, " per "...)
-	b = appendPeriod(b, l.Period)
+	if !l.Concurrent {
+		b = appendPeriod(append(b, " per "...), l.Period)
+	}
 	return append(b, " exceeded; retry after "...)
 }
 
@@ -134,6 +145,9 @@ func appendObject(b []byte, l ratelimit.Limit) []byte {
 	b = appendString(b, l.Name)
 	b = append(b, `,"limit":`...)
 	b = strconv.AppendInt(b, int64(l.Rate), 10)
+	if l.Concurrent {
+		return append(b, `,"unit":"`+concurrentUnit+`","remaining":`...)
+	}
 	b = append(b, `,"period":"`...)
 	b = appendPeriod(b, l.Period)
 	b = append(b, '"')

@@ -16,6 +16,11 @@ import (
 //	RateLimit-Policy: "default";q=5;w=1    a quota of 5 in a window of 1 second
 //	RateLimit: "default";r=4;t=1           4 remain; t seconds, see below
 //
+// A limit on concurrent calls has a quota unit, and no times:
+//
+//	RateLimit-Policy: "concurrent";q=10;qu="concurrent-requests"
+//	RateLimit: "concurrent";r=3
+//
 // A token bucket has no window. w is the time in which an empty bucket fills up, so a
 // client that keeps to q calls in every w is never denied. t is the time in which the
 // remaining tokens come back; if none remains, the time until the next one; for a violated
@@ -29,6 +34,9 @@ import (
 //
 // The draft allows parameters that begin with the name of their vendor. Other clients ignore
 // it; package transport uses it to send as fast as the limit allows.
+
+// concurrentUnit is the quota unit of a limit on concurrent calls, also in a body.
+const concurrentUnit = "concurrent-requests"
 
 // appendPolicyField appends the value of RateLimit-Policy. The first limit decides.
 func appendPolicyField(b []byte, limits []store.Limit) []byte {
@@ -45,6 +53,9 @@ func appendPolicy(b []byte, l *store.Limit) []byte {
 	b = appendString(b, l.Name)
 	b = append(b, ";q="...)
 	b = appendInteger(b, int64(l.Burst()))
+	if l.Loan() {
+		return append(append(append(b, `;qu="`...), concurrentUnit...), '"')
+	}
 	b = append(b, ";w="...)
 	exact := l.Capacity().Duration()
 	window := max(1, ceilSeconds(exact))
@@ -56,8 +67,9 @@ func appendPolicy(b []byte, l *store.Limit) []byte {
 	return b
 }
 
-// appendRateLimitField appends the value of RateLimit. Of the deciding limit, remaining is
-// what remains, and retry the wait in seconds, both as text; retry may be nil.
+// appendRateLimitField appends the value of RateLimit. remaining is what remains of the limit
+// in X-Rate-Limit-*, and retry the wait for the deciding limit in seconds, both as text; retry
+// may be nil.
 func appendRateLimitField(b []byte, s *state, remaining, retry []byte) []byte {
 	for i, item := range s.words.items {
 		l := &s.limits[i]
@@ -65,10 +77,13 @@ func appendRateLimitField(b []byte, s *state, remaining, retry []byte) []byte {
 			b = append(b, ", "...)
 		}
 		b = append(b, item...)
-		if i == 0 && int64(l.remaining) <= maxInteger {
+		if i == s.shown && int64(l.remaining) <= maxInteger {
 			b = append(b, remaining...) // saves formatting it again
 		} else {
 			b = appendInteger(b, int64(l.remaining))
+		}
+		if s.words.rates[i].Loan() {
+			continue
 		}
 		b = append(b, ";t="...)
 		switch {

@@ -27,7 +27,7 @@ func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
 	s := state{result: r}
 	p.describe(&s)
 	if len(h) > 0 {
-		if Tighter(h, s.limits[0].remaining) {
+		if Tighter(h, s.limits[s.shown].remaining) {
 			return
 		}
 		delete(h, Reset)
@@ -42,14 +42,14 @@ func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
 // seconds, as text, or nil if it has none.
 func (p *Reply) headers(h map[string][]string, f *fields, b []byte, s *state, retry []byte) []byte {
 	h[Policy] = s.words.policies
-	h[Limit] = s.words.limit
+	h[Limit] = s.words.counts[s.shown]
 	begin := len(b)
-	b = strconv.AppendInt(b, int64(s.limits[0].remaining), 10)
+	b = strconv.AppendInt(b, int64(s.limits[s.shown].remaining), 10)
 	f.end(Remaining, b)
 	b = appendRateLimitField(b, s, b[begin:], retry)
 	f.end(RateLimit, b)
-	if p.reset != ResetOff {
-		b = appendReset(b, p.reset, s.result.ResetAfter())
+	if p.reset != ResetOff && !s.words.rates[s.shown].Loan() {
+		b = appendReset(b, p.reset, s.resetAfter())
 		f.end(Reset, b)
 	}
 	return b

@@ -16,7 +16,7 @@ type wording struct {
 	limits   []ratelimit.Limit // the deciding one first
 	rates    []store.Limit     // the same, compiled
 	policies []string          // RateLimit-Policy
-	limit    []string          // X-Rate-Limit-Limit
+	counts   [][]string        // of limits, X-Rate-Limit-Limit
 	items    []string          // of limits in RateLimit, up to what remains
 	detail   string            // the beginning of a 429 body
 	objects  []string          // of limits in that body, up to what remains
@@ -64,10 +64,10 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 			limits:   limits,
 			rates:    rates,
 			policies: []string{string(appendPolicyField(nil, rates))},
-			limit:    []string{w.limitHeader(l)},
 			detail:   string(appendDetail(nil, l)),
 		}
 		for _, l := range limits {
+			words.counts = append(words.counts, []string{w.limitHeader(l)})
 			words.items = append(words.items, string(appendItem(nil, l)))
 			words.objects = append(words.objects, string(appendObject(nil, l)))
 		}
@@ -84,7 +84,7 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 
 // limitHeader returns the value of X-Rate-Limit-Limit.
 func (w *wordings) limitHeader(l ratelimit.Limit) string {
-	if w.period {
+	if w.period && !l.Concurrent {
 		return string(appendPeriod(nil, l.Period))
 	}
 	return strconv.Itoa(l.Burst)

@@ -1,0 +1,76 @@
+package middleware
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/keyrate/keyrate/middleware/internal/gate"
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// Keep makes the request with the context ctx hold its places in limits on concurrent calls
+// until release is called, and not only until its handler returns. It is for a connection that
+// outlives its handler, such as a hijacked one that another goroutine serves:
+//
+//	release := middleware.Keep(r.Context())
+//	go func() {
+//		defer release()
+//		serve(conn)
+//	}()
+//
+// Call it before the handler returns. If several middlewares are nested, Keep is for all of
+// them. release is never nil, and may be called more than once; if the request holds nothing,
+// it does nothing. A place whose release is never called is lost until the program exits or
+// drops release and the request.
+func Keep(ctx context.Context) (release func()) {
+	var kept []*heldContext
+	for c, ok := heldFrom(ctx); ok; c, ok = heldFrom(c.Context) {
+		if c.held.Keep() {
+			kept = append(kept, c)
+		}
+	}
+	var released atomic.Bool
+	return func() {
+		if released.Swap(true) {
+			return
+		}
+		for _, c := range kept {
+			c.held.Done(c)
+		}
+	}
+}
+
+// A heldContext is the context of a request that holds something. It is a value in itself,
+// which saves an allocation.
+type heldContext struct {
+	context.Context
+
+	held gate.Held
+}
+
+type heldKey struct{}
+
+// Value returns c itself for a heldKey.
+func (c *heldContext) Value(key any) any {
+	if _, ok := key.(heldKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// heldFrom returns the innermost heldContext in ctx.
+func heldFrom(ctx context.Context) (*heldContext, bool) {
+	c, ok := ctx.Value(heldKey{}).(*heldContext)
+	return c, ok
+}
+
+// serveHeld serves a request that holds something. That ends on this goroutine after the
+// handler, and before net/http completes the response: a client that has read the response
+// finds its place free. It ends as well if the handler panics.
+func (h *handler) serveHeld(w http.ResponseWriter, r *http.Request, hold *ratelimit.Hold) {
+	c := &heldContext{Context: r.Context()}
+	h.gate.Begin(&c.held, hold)
+	defer c.held.Done(c)
+	h.next.ServeHTTP(w, r.WithContext(c))
+}
