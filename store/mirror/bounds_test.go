@@ -103,7 +103,7 @@ func (l *link) Reset(ctx context.Context, r store.Request) error {
 	if l.cut.Load() {
 		return errRefused
 	}
-	return l.of(r.Key).Reset(ctx, store.Request{Key: l.key(r.Key), Limits: r.Limits})
+	return l.of(r.Key).Reset(ctx, store.Request{Home: r.Home, Key: l.key(r.Key), Limits: r.Limits})
 }
 
 func (l *link) Settle(ctx context.Context, all []store.Settlement) {

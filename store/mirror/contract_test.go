@@ -64,7 +64,7 @@ func (w witness) Take(ctx context.Context, r store.Request) (store.Decision, err
 	if err != nil || d.Source != store.FromKnowledge || !strings.HasPrefix(r.Key, "model ") {
 		return d, err
 	}
-	truth, err := w.shared.Take(ctx, store.Request{Key: r.Key, Limits: r.Limits})
+	truth, err := w.shared.Take(ctx, store.Request{Home: r.Home, Key: r.Key, Limits: r.Limits})
 	need, denied := r.Cost, false
 	if r.Least > 0 {
 		need = r.Least

@@ -15,17 +15,28 @@ import (
 const (
 	maxKept  = 10_000 // settlements
 	maxBatch = 256    // settlements that are sent at once
-	maxSends = 3      // of one settlement, while its part of the shared store works
+	maxSends = 3      // of one settlement, while its part of the shared store works otherwise
 )
 
 // A kept settlement was certainly not executed, and is sent when its part of the shared store
-// is back. What it spent is an unreported debt until then. A request of its key waits for it:
-// the shared store would charge twice what it was handed as knowledge first.
+// is back. What it spent is an unreported debt until then. A request of its key, or of its home,
+// waits for it: the shared store would charge twice what it was handed as knowledge first.
 type kept struct {
 	settlement store.Settlement
+	owner      owner
 	part       *breaker.Part
 	at         int64 // when it was made, on this node's clock
 	sends      int
+}
+
+// An owner is a home or, for a key without one, the key: one of them is "".
+type owner struct{ home, key string }
+
+func ownerOf(home, key string) owner {
+	if home != "" {
+		key = ""
+	}
+	return owner{home, key}
 }
 
 // A keeper has the settlements that are kept, the oldest first.
@@ -36,28 +47,27 @@ type keeper struct {
 
 	mu      sync.Mutex
 	waiting []kept
-	keys    map[string]int // how many of each key wait or are being sent
+	owners  map[owner]int // how many of each wait or are being sent
 }
 
 func newKeeper() *keeper {
-	return &keeper{sending: make(chan struct{}, 1), keys: make(map[string]int)}
+	return &keeper{sending: make(chan struct{}, 1), owners: make(map[owner]int)}
 }
 
-// has reports whether settlements of a key wait or are being sent.
-func (k *keeper) has(key string) bool {
+// has reports whether settlements of an owner wait or are being sent.
+func (k *keeper) has(o owner) bool {
 	if k.count.Load() == 0 {
 		return false
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.keys[key] > 0
+	return k.owners[o] > 0
 }
 
 // end counts a settlement no more.
 func (k *keeper) end(one *kept) {
-	key := one.settlement.Key
-	if k.keys[key]--; k.keys[key] == 0 {
-		delete(k.keys, key)
+	if k.owners[one.owner]--; k.owners[one.owner] == 0 {
+		delete(k.owners, one.owner)
 	}
 	k.count.Add(-1)
 }
@@ -73,7 +83,7 @@ func (k *keeper) add(one kept) {
 		k.waiting = k.waiting[1:]
 	}
 	k.waiting = append(k.waiting, one)
-	k.keys[one.settlement.Key]++
+	k.owners[one.owner]++
 	k.count.Add(1)
 }
 
@@ -113,7 +123,7 @@ func (k *keeper) sent(batch []kept, executed []bool) {
 	var back []kept
 	for i := range batch {
 		one := &batch[i]
-		switch one.sends++; {
+		switch {
 		case executed[i]:
 			k.end(one)
 		case one.sends < maxSends:
@@ -126,15 +136,15 @@ func (k *keeper) sent(batch []kept, executed []bool) {
 	k.waiting = append(back, k.waiting...)
 }
 
-// drop drops what is kept of a key.
-func (k *keeper) drop(key string) {
-	if !k.has(key) {
+// drop drops what is kept of a key that is reset.
+func (k *keeper) drop(r *store.Request) {
+	if !k.has(ownerOf(r.Home, r.Key)) {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.waiting = slices.DeleteFunc(k.waiting, func(one kept) bool {
-		if one.settlement.Key != key {
+		if one.settlement.Home != r.Home || one.settlement.Key != r.Key {
 			return false
 		}
 		k.end(&one)
@@ -173,8 +183,13 @@ func (s *Store) sendKept(ctx context.Context, batch []kept) (failed error) {
 	for i := range batch {
 		sent[i] = batch[i].settlement
 	}
+	works := make([]bool, len(batch))
+	for i := range batch {
+		works[i] = batch[i].part.Works()
+	}
 	asked := s.settle(ctx, sent)
 	executed := make([]bool, len(batch)) // or perhaps
+	var down []*breaker.Part
 	for i := range batch {
 		one, t := &batch[i], &sent[i]
 		executed[i] = true
@@ -182,8 +197,18 @@ func (s *Store) sendKept(ctx context.Context, batch []kept) (failed error) {
 			now := s.clock.Now()
 			one.part.Succeeded(t.Now, asked, now)
 			s.memory.Settled(t, &one.settlement, true, asked, now, &one.part.Clock)
-		} else if err := store.NewError(t.Err, t.Key); err.NotCharged {
+			continue
+		}
+		err := store.NewError(t.Err, t.Key)
+		if epoch, up := one.part.Allow(0); up && !slices.Contains(down, one.part) {
+			down = append(down, one.part)
+			one.part.Failed(epoch, err.Class, asked)
+		}
+		if err.NotCharged {
 			executed[i], failed = false, err
+			if works[i] {
+				one.sends++
+			}
 		}
 	}
 	s.kept.sent(batch, executed)

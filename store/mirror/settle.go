@@ -45,7 +45,7 @@ func (s *Store) Settle(ctx context.Context, all []store.Settlement) {
 			t.Err = errNoHolder
 			continue
 		}
-		w := way{of: t, part: s.breaker.Part(t.Key)}
+		w := way{of: t, part: s.breaker.Part(t.Home, t.Key)}
 		var up bool
 		w.epoch, up = w.part.Allow(0)
 		rest, ok := s.memory.SettleHere(t, up)
@@ -62,9 +62,9 @@ func (s *Store) Settle(ctx context.Context, all []store.Settlement) {
 	}
 	s.send(ctx, sent, ways)
 	if s.kept.count.Load() > 0 && len(s.kept.sending) == 0 {
-		// It costs the caller a second trip, where one settlement failed and the next one did not.
+		// After one that failed, this one did not. It costs the caller a second trip.
 		_ = s.flush(ctx, timeout, func(one *kept) bool {
-			return slices.ContainsFunc(ways, func(w way) bool { return w.part == one.part && w.of.Err == nil })
+			return slices.ContainsFunc(ways, func(w way) bool { return w.part == one.part && w.answered })
 		})
 	}
 }
@@ -75,6 +75,8 @@ type way struct {
 	sent  store.Settlement  // what is left of it for the shared store
 	part  *breaker.Part
 	epoch uint64
+
+	answered bool
 }
 
 // send sends settlements and sets the results of the caller's.
@@ -85,6 +87,7 @@ func (s *Store) send(ctx context.Context, sent []store.Settlement, ways []way) {
 		t, w := &sent[i], &ways[i]
 		if t.Err == nil {
 			now := s.clock.Now()
+			w.answered = true
 			w.part.Succeeded(t.Now, asked, now)
 			s.memory.Settled(t, &w.sent, false, asked, now, &w.part.Clock)
 			s.memory.Moved(w.of, t)
@@ -111,7 +114,7 @@ func (s *Store) unsettled(w *way, failed *store.Error) {
 		w.of.Err = failed
 		return
 	}
-	s.kept.add(kept{settlement: w.sent, part: w.part, at: s.clock.Now()})
+	s.kept.add(kept{settlement: w.sent, owner: ownerOf(w.sent.Home, w.sent.Key), part: w.part, at: s.clock.Now()})
 }
 
 // settle asks the shared store, and returns when. It sets an error if the store panics.

@@ -175,7 +175,7 @@ func (r rejecting) Settle(_ context.Context, all []store.Settlement) {
 	}
 }
 
-// TestRejectedSettlements are sent three times more, and do not keep the shared store down.
+// TestRejectedSettlements are sent three times more while the shared store works otherwise, and do not keep the shared store down.
 func TestRejectedSettlements(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := rejecting{newFaulty(), new(atomic.Int64)}
@@ -184,6 +184,7 @@ func TestRejectedSettlements(t *testing.T) {
 			t.Error(one.Err)
 		}
 		for range 5 {
+			take(t, s, "other", p, 0)
 			take(t, s, "key", p, 0)
 		}
 		if n := shared.settles.Load(); n != 4 {

@@ -80,7 +80,7 @@ func (f *faulty) Reset(ctx context.Context, r store.Request) error {
 	if err := f.fail(ctx, store.DefaultTimeout); err != nil {
 		return err
 	}
-	return f.of(r.Key).Reset(ctx, store.Request{Key: f.key(r.Key), Limits: r.Limits})
+	return f.of(r.Key).Reset(ctx, store.Request{Home: r.Home, Key: f.key(r.Key), Limits: r.Limits})
 }
 
 func (*faulty) Holds() bool { return true }

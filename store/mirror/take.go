@@ -61,7 +61,7 @@ func (s *Store) take(ctx context.Context, r *store.Request) (store.Decision, err
 	if !ok {
 		a = new(attempt)
 	}
-	a.part = s.breaker.Part(r.Key)
+	a.part = s.breaker.Part(r.Home, r.Key)
 	s.memory.Begin(r, &a.Attempt, &a.part.Clock)
 	d, err := s.decide(ctx, r, a)
 	s.attempts.Put(a)
@@ -79,7 +79,7 @@ func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d sto
 		if err := ctx.Err(); err != nil {
 			return s.unsent(r, a, err)
 		}
-		if s.kept.has(r.Key) {
+		if s.kept.has(ownerOf(r.Home, r.Key)) {
 			if err := s.settled(ctx, r); err != nil {
 				return s.alone(r, a, errUnsent)
 			}
@@ -110,8 +110,8 @@ func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d sto
 
 // settled returns when no kept settlement of the key waits any more.
 func (s *Store) settled(ctx context.Context, r *store.Request) error {
-	began := s.clock.Now()
-	err := s.flush(ctx, r.Timeout, func(one *kept) bool { return one.settlement.Key == r.Key })
+	began, owner := s.clock.Now(), ownerOf(r.Home, r.Key)
+	err := s.flush(ctx, r.Timeout, func(one *kept) bool { return one.owner == owner })
 	if r.Timeout -= time.Duration(s.clock.Now() - began); err == nil && r.Timeout <= 0 {
 		err = errUnsent
 	}
@@ -205,10 +205,10 @@ func (s *Store) Reset(ctx context.Context, r store.Request) error {
 		return err
 	}
 	var err error = errNotReset
-	if _, ok := s.breaker.Part(r.Key).Allow(0); ok {
+	if _, ok := s.breaker.Part(r.Home, r.Key).Allow(0); ok {
 		err = breaker.Try(func() error { return s.asked.Reset(ctx, r) })
 	}
-	s.kept.drop(r.Key)
+	s.kept.drop(&r)
 	s.memory.Reset(ctx, r)
 	if err != nil {
 		return store.NewError(err, r.Key)

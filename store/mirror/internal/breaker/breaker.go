@@ -19,7 +19,7 @@ import (
 // It is safe for concurrent use.
 type Breaker struct {
 	shared    store.Store
-	partition func(key string) string // nil: the store has one part
+	partition func(home, key string) string // nil: the store has one part
 	clock     clock.Node
 	longest   atomic.Int64 // the longest timeout of any request so far, in nanoseconds
 
@@ -62,17 +62,17 @@ func New(backend, guarded store.Store, clock clock.Node, hooks Hooks) *Breaker {
 	b.whole.breaker = b
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if partitioned, ok := backend.(store.Partitioned); ok {
-		b.partition = func(key string) string { return partitioned.Partition("", key) }
+		b.partition = partitioned.Partition
 	}
 	return b
 }
 
-// Part returns the part that has the key's buckets.
-func (b *Breaker) Part(key string) *Part {
+// Part returns the part that has the buckets of a key in a home.
+func (b *Breaker) Part(home, key string) *Part {
 	if b.partition == nil {
 		return &b.whole
 	}
-	name := b.name(key)
+	name := b.name(home, key)
 	if name == "" {
 		return &b.whole
 	}
@@ -95,8 +95,8 @@ func (b *Breaker) Part(key string) *Part {
 }
 
 // name returns the store's name for the key's part, or "" if the store panics.
-func (b *Breaker) name(key string) (name string) {
-	_ = store.Try(func() { name = b.partition(key) })
+func (b *Breaker) name(home, key string) (name string) {
+	_ = store.Try(func() { name = b.partition(home, key) })
 	return name
 }
 

@@ -70,6 +70,9 @@ func (p *Part) Succeeded(shared, asked, answered int64) {
 	}
 }
 
+// Works reports whether the last attempt was answered.
+func (p *Part) Works() bool { return p.failures.Load() == 0 }
+
 // An outage is what the goroutine needs that ends it.
 type outage struct {
 	began  Transition

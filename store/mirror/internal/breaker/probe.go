@@ -117,11 +117,11 @@ func (p *Part) Key() (key string, ok bool) {
 	if p.Name == "" {
 		return RandomKey(), true
 	}
-	if key, ok = p.probeKey.Load().(string); ok && p.breaker.name(key) == p.Name {
+	if key, ok = p.probeKey.Load().(string); ok && p.breaker.name("", key) == p.Name {
 		return key, true
 	}
 	for range maxTries {
-		if key = RandomKey(); p.breaker.name(key) == p.Name {
+		if key = RandomKey(); p.breaker.name("", key) == p.Name {
 			p.probeKey.Store(key)
 			return key, true
 		}

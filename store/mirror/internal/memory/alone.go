@@ -13,17 +13,17 @@ import (
 // between. If there was an attempt, it has ended.
 func (m *Memory) Alone(r *store.Request, a *Attempt) store.Decision {
 	share := m.shares.of(r.Limits)
-	sh := m.shard(a.id)
+	sh := m.shard(&a.owners)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.end(r, a)
 	now := m.clock.Now()
 	sh.debts(r, share, a, now)
-	part := store.Request{Key: r.Key, Limits: share, Cost: r.Cost, Least: r.Least, Known: &a.known}
+	part := store.Request{Home: r.Home, Key: r.Key, Limits: share, Cost: r.Cost, Least: r.Least, Known: &a.known}
 	var away [store.MaxLimits]int
 	if len(sh.held) > 0 || r.Hold != nil || r.Least > 0 {
 		for i := range r.Limits {
-			away[i] = sh.elsewhere(a.id.of(&r.Limits[i]), now)
+			away[i] = sh.elsewhere(a.owners.of(&r.Limits[i]), now)
 		}
 	}
 	d := m.take(&part, r.Hold, &away)
@@ -32,9 +32,9 @@ func (m *Memory) Alone(r *store.Request, a *Attempt) store.Decision {
 		spent, held := spends(r, &d)
 		for i := range r.Limits {
 			b := &r.Limits[i]
-			sh.spend(a.id.of(b), b, spent, now)
+			sh.spend(a.owners.of(b), b, spent, now)
 			if r.Hold != nil && r.Hold.Names[i] != 0 {
-				sh.hold(a.id.of(b), heldBy(r, i, held, now, gcra.Short), now)
+				sh.hold(a.owners.of(b), heldBy(r, i, held, now, gcra.Short), now)
 			}
 		}
 	}

@@ -8,18 +8,16 @@ import (
 // Answered takes in what the shared store answered, at an instant of this node's clock.
 func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at int64) {
 	n := len(r.Limits)
-	sh := m.shard(a.id)
+	sh := m.shard(&a.owners)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	// It may be older than a reset, or about buckets that keys share.
-	void := a.foreign || d.Overflow || sh.resets.since(a.id.key, a.Asked)
 	var spent, held int
 	if d.Allowed && r.Cost > 0 {
 		spent, held = spends(r, d)
 	}
 	for i := range n {
 		b := &r.Limits[i]
-		id := a.id.of(b)
+		id := a.owners.of(b)
 		if r.Hold != nil && r.Hold.Names[i] != 0 && d.Allowed {
 			sh.hold(id, heldBy(r, i, held, at, gcra.Short), at)
 		}
@@ -28,7 +26,8 @@ func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at in
 		}
 		found := sh.find(id)
 		sh.endOne(found, a, i, most(r, b))
-		if void {
+		// It may be older than a reset, or about a bucket that stands for several.
+		if a.foreign || d.Overflow || sh.resets.since(id.owner, a.Asked) {
 			// The answer repeats foreign knowledge, be it true or not, and may have changed what
 			// was known. Only an unreported debt is known to nothing else.
 			if a.foreign && found != nil && !found.unreported {

@@ -26,7 +26,7 @@ func TestChargeOutlivesAnAnswer(t *testing.T) {
 	}
 	answer := store.Decision{Allowed: true, Now: 1000, Debts: [store.MaxLimits]gcra.Debt{{Micros: 360_000_000}}}
 	m.Answered(&r, &b, &answer, m.clock.Now())
-	m.shard(a.id).debts(&r, r.Limits, &a, m.clock.Now())
+	m.shard(&a.owners).debts(&r, r.Limits, &a, m.clock.Now())
 	if debt := a.known[0].Debt; debt.Micros < 719_000_000 {
 		t.Errorf("after two requests the debt is %v, want 720s", debt.Duration())
 	}
@@ -52,7 +52,7 @@ func TestCarriedDebtIsOfOneRequest(t *testing.T) {
 	begin(&free)
 	m.Before(&free, &a, &d)
 	m.Answered(&free, &a, &store.Decision{Allowed: true, Now: 1}, m.clock.Now())
-	if found := m.shard(a.id).find(a.id.of(&r.Limits[0])); found == nil || !found.unreported {
+	if found := m.shard(&a.owners).find(a.owners.of(&r.Limits[0])); found == nil || !found.unreported {
 		t.Errorf("the debt is reported: %+v", found)
 	}
 }

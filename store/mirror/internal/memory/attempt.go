@@ -15,7 +15,7 @@ type Attempt struct {
 	Ended <-chan struct{} // closed when another attempt ends, if [Memory.Before] returned [Wait]
 
 	clock   *clock.Shared // of the part of the shared store that has the key
-	id      id            // of the key
+	owners  owners        // of its buckets
 	read    bool          // the store was asked for its debts first
 	waits   int           // how often the request has waited for other attempts
 	foreign bool          // the request brought its own knowledge
@@ -48,7 +48,7 @@ func (sh *shard) start(r *store.Request, a *Attempt) {
 			a.known[i] = store.Known{}
 			continue
 		}
-		id := a.id.of(b)
+		id := a.owners.of(b)
 		if len(sh.held) > 0 {
 			sh.spendHeld(id, a.Asked)
 		}
@@ -93,7 +93,7 @@ func (sh *shard) end(r *store.Request, a *Attempt) {
 	}
 	for i := range r.Limits {
 		b := &r.Limits[i]
-		sh.endOne(sh.find(a.id.of(b)), a, i, most(r, b))
+		sh.endOne(sh.find(a.owners.of(b)), a, i, most(r, b))
 	}
 	a.counted = 0
 }

@@ -17,7 +17,7 @@ const maxWaits = 8
 // Begin prepares an attempt for a request whose key belongs to the part of the shared store
 // that has this clock.
 func (m *Memory) Begin(r *store.Request, a *Attempt, clock *clock.Shared) {
-	a.clock, a.id, a.waits, a.foreign, a.read, a.counted = clock, m.hash(r.Key), 0, r.Known != nil, false, 0
+	a.clock, a.owners, a.waits, a.foreign, a.read, a.counted = clock, m.owners(r.Home, r.Key), 0, r.Known != nil, false, 0
 }
 
 // A Verdict says what to do with a request.
@@ -56,7 +56,7 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 	var crowded *slot // whose attempts in flight leave no room
 	mustWait := false // however often it has waited
 	mustRead := false
-	sh := m.shard(a.id)
+	sh := m.shard(&a.owners)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	need := least(r)
@@ -65,7 +65,7 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 		if b.Loan() {
 			continue
 		}
-		slot := sh.find(a.id.of(b))
+		slot := sh.find(a.owners.of(b))
 		if slot == nil {
 			all = false
 			continue

@@ -36,7 +36,7 @@ func New(maxKeys, nodes int, clock clock.Node) *Memory {
 
 // Abandoned ends an attempt whose request is not decided.
 func (m *Memory) Abandoned(r *store.Request, a *Attempt) {
-	sh := m.shard(a.id)
+	sh := m.shard(&a.owners)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.end(r, a)
@@ -44,19 +44,22 @@ func (m *Memory) Abandoned(r *store.Request, a *Attempt) {
 
 // Reset fills the key's buckets of this node and drops what is known of them.
 func (m *Memory) Reset(ctx context.Context, r store.Request) {
-	id := m.hash(r.Key)
-	sh := m.shard(id)
+	owners := m.owners(r.Home, r.Key)
+	sh := m.shard(&owners)
 	sh.mu.Lock()
-	sh.resets.add(id.key, m.clock.Now())
+	now := m.clock.Now()
 	for i := range r.Limits {
-		bucket := id.of(&r.Limits[i])
+		bucket := owners.of(&r.Limits[i])
+		if !sh.resets.since(bucket.owner, now-1) {
+			sh.resets.add(bucket.owner, now)
+		}
 		if found := sh.find(bucket); found != nil {
 			sh.fill(found, slot{})
 		}
 		delete(sh.held, bucket)
 	}
 	sh.mu.Unlock()
-	_ = m.local.Reset(ctx, store.Request{Key: r.Key, Limits: m.shares.of(r.Limits)}) // a memstore never fails
+	_ = m.local.Reset(ctx, store.Request{Home: r.Home, Key: r.Key, Limits: m.shares.of(r.Limits)}) // a memstore never fails
 }
 
 // Local returns the store of this node's shares, to check it.

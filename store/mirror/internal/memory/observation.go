@@ -69,6 +69,11 @@ func (o *observation) atMost(b *store.Limit, now int64) gcra.Debt {
 	return d
 }
 
+// exceeds reports whether b has no room for the debt at now: the shared store clamps it.
+func (o *observation) exceeds(b *store.Limit, now int64) bool {
+	return !b.Fits(gcra.Debt{Micros: o.micros - max(now-o.answered, 0)/1000, Frac: o.frac})
+}
+
 // age returns the time since the question in microseconds, rounded up. No clock of whole
 // microseconds shows more, whenever it ticks: so a debt aged by it is a lower bound.
 func (o *observation) age(now int64) int64 { return max(now-o.asked+999, 0) / 1000 }

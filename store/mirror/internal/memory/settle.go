@@ -43,9 +43,9 @@ func (m *Memory) SettleHere(t *store.Settlement, up bool) (rest store.Settlement
 }
 
 func (m *Memory) settleHere(t *store.Settlement, actual int) {
-	hash := m.hash(t.Key)
+	owners := m.owners(t.Home, t.Key)
 	share := m.shares.of(t.Limits)
-	sh := m.shard(hash)
+	sh := m.shard(&owners)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	all := []store.Settlement{*t}
@@ -61,7 +61,7 @@ func (m *Memory) settleHere(t *store.Settlement, actual int) {
 	t.Now, t.Lost = now/1000, here.Lost
 	for i := range t.Limits {
 		b := &t.Limits[i]
-		id := hash.of(b)
+		id := owners.of(b)
 		n := t.Held
 		if b.Loan() {
 			n = 1
@@ -121,7 +121,7 @@ func (sh *shard) paid(id id, b *store.Limit, name int64, n int, now int64) int {
 // Moved ends what the settlement t holds in this node's share and has renewed in the shared
 // store as rest, whose names t has from now on.
 func (m *Memory) Moved(t, rest *store.Settlement) {
-	gone := store.Settlement{Key: t.Key, Limits: t.Limits, Held: t.Held}
+	gone := store.Settlement{Home: t.Home, Key: t.Key, Limits: t.Limits, Held: t.Held}
 	local := false
 	for i := range t.Limits {
 		if Local(rest.Names[i]) || rest.Names[i] == 0 {
@@ -140,14 +140,13 @@ func (m *Memory) Moved(t, rest *store.Settlement) {
 // Settled takes in the answer to a settlement, whose names were those of sent. If counted is
 // true, what was spent is part of the unreported debt already.
 func (m *Memory) Settled(t, sent *store.Settlement, counted bool, asked, at int64, c *clock.Shared) {
-	hash := m.hash(t.Key)
-	sh := m.shard(hash)
+	owners := m.owners(t.Home, t.Key)
+	sh := m.shard(&owners)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	void := sh.resets.since(hash.key, asked)
 	for i := range t.Limits {
 		b := &t.Limits[i]
-		id := hash.of(b)
+		id := owners.of(b)
 		n := t.Held
 		if b.Loan() {
 			n = 1
@@ -159,7 +158,7 @@ func (m *Memory) Settled(t, sent *store.Settlement, counted bool, asked, at int6
 		default:
 			sh.release(id, sent.Names[i], n)
 		}
-		if b.Loan() || void {
+		if b.Loan() || sh.resets.since(id.owner, asked) {
 			continue
 		}
 		answer := observe(b, t.Debts[i], asked, at, t.Now)
@@ -184,7 +183,7 @@ func (s *slot) settled(b *store.Limit, answer observation, cost gcra.Debt, c *cl
 	case s.unreported:
 		s.reconcile(b, answer, cost, &Attempt{clock: c}, 0)
 		return
-	case !s.of(b), s.repaidAt(c) <= answer.at:
+	case !s.of(b), s.repaidAt(c) <= answer.at, s.exceeds(b, answer.asked):
 		s.replace(answer)
 		return
 	case !answer.replaces(&s.observation):
@@ -200,15 +199,15 @@ func (s *slot) settled(b *store.Limit, answer observation, cost gcra.Debt, c *cl
 // Unsettled takes in that the shared store has not answered a settlement. What was spent is
 // an unreported debt. What was to be renewed is held on.
 func (m *Memory) Unsettled(t *store.Settlement) {
-	hash := m.hash(t.Key)
-	sh := m.shard(hash)
+	owners := m.owners(t.Home, t.Key)
+	sh := m.shard(&owners)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	now := m.clock.Now()
 	t.Now = now / 1000
 	for i := range t.Limits {
 		b := &t.Limits[i]
-		id := hash.of(b)
+		id := owners.of(b)
 		n := t.Held
 		if b.Loan() {
 			n = 1

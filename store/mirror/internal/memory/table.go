@@ -13,7 +13,8 @@ import (
 // debt gives way, even if it is the new one: so a flood of made-up keys displaces no debt
 // above its own.
 //
-// The hash of the key selects a shard, so that all limits of a key are under one lock. A
+// The hash of the key's home, or of the key, selects a shard, so that all buckets of a request are
+// under one lock. A
 // shard starts small and doubles, up to its bound.
 type table struct {
 	seeds  [2]maphash.Seed
@@ -27,12 +28,22 @@ const (
 	firstSlots = 64
 )
 
-// An id stands for a key and a limit. It is a keyed 128-bit hash whose first half depends
-// on the key alone.
-type id struct{ key, limit uint64 }
+// An id stands for a bucket: its owner, a key or a home, and its limit. It is a keyed 128-bit
+// hash whose first half depends on the owner alone.
+type id struct{ owner, limit uint64 }
 
-// of returns the id of the key's bucket under limit b, for the id of a key.
-func (key id) of(b *store.Limit) id { return id{key.key, key.limit ^ b.NameHash()} }
+// owners are the hashes of the two that can own a bucket: a key, and its home. They are the
+// same for a key without a home.
+type owners struct{ key, home id }
+
+// of returns the id of the bucket of limit b.
+func (o *owners) of(b *store.Limit) id {
+	hash := o.key
+	if b.Shared {
+		hash = o.home
+	}
+	return id{hash.owner, hash.limit ^ b.NameHash()}
+}
 
 // A slot takes 64 bytes and holds no pointer.
 type slot struct {
@@ -68,11 +79,20 @@ func newTable(maxKeys int) table {
 	return t
 }
 
-func (t *table) hash(key string) id {
-	return id{maphash.String(t.seeds[0], key), maphash.String(t.seeds[1], key)}
+func (t *table) owners(home, key string) owners {
+	own := id{maphash.String(t.seeds[0], key), maphash.String(t.seeds[1], key)}
+	if home == "" {
+		return owners{own, own}
+	}
+	h := id{maphash.String(t.seeds[0], home), maphash.String(t.seeds[1], home)}
+	// The shard is that of the home, and another home has another bucket of this key.
+	own.owner = h.owner>>t.shift<<t.shift | own.owner>>(64-t.shift)
+	own.limit ^= bits.RotateLeft64(h.limit, 32)
+	h.limit = ^h.limit // no key of this text
+	return owners{own, h}
 }
 
-func (t *table) shard(key id) *shard { return &t.shards[key.key>>t.shift] }
+func (t *table) shard(o *owners) *shard { return &t.shards[o.key.owner>>t.shift] }
 
 // set returns the slots in which a bucket may be.
 func (sh *shard) set(id id) []slot {

@@ -31,8 +31,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	for _, maxKeys := range []int{1, 4, 5, 100, 1000, 10_000, testkit.Count(20_000, 300_000)} {
 		m := newTable(maxKeys)
 		put := func(key string, micros int64) {
-			hash := m.hash(key)
-			m.shard(hash).put(hash.of(b), observedAt(b, micros, 1), 1)
+			owners := m.owners("", key)
+			m.shard(&owners).put(owners.of(b), observedAt(b, micros, 1), 1)
 		}
 		put("large", 1_000_001)
 		for i := range 4 * maxKeys {
@@ -50,8 +50,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		if slots >= 2*max(maxKeys, setSlots) || used < min(maxKeys, 4*maxKeys)*9/10 {
 			t.Errorf("for MaxKeys %d there are %d slots, %d of them used", maxKeys, slots, used)
 		}
-		hash := m.hash("large")
-		if m.shard(hash).find(hash.of(b)) == nil {
+		owners := m.owners("", "large")
+		if m.shard(&owners).find(owners.of(b)) == nil {
 			t.Errorf("for MaxKeys %d, the largest debt was forgotten", maxKeys)
 		}
 	}
@@ -63,16 +63,16 @@ func TestMemoryGrows(t *testing.T) {
 	m := newTable(100_000)
 	const keys = 10_000
 	for i := range keys {
-		hash := m.hash(fmt.Sprint(i))
+		owners := m.owners("", fmt.Sprint(i))
 		for j := range 2 {
-			m.shard(hash).put(hash.of(&p[j]), observedAt(&p[j], int64(1000*i+j+1), math.MinInt32), math.MinInt32)
+			m.shard(&owners).put(owners.of(&p[j]), observedAt(&p[j], int64(1000*i+j+1), math.MinInt32), math.MinInt32)
 		}
 	}
 	lost := 0
 	for i := range keys {
-		hash := m.hash(fmt.Sprint(i))
+		owners := m.owners("", fmt.Sprint(i))
 		for j := range 2 {
-			slot := m.shard(hash).find(hash.of(&p[j]))
+			slot := m.shard(&owners).find(owners.of(&p[j]))
 			if slot == nil {
 				lost++
 			} else if slot.micros != int64(1000*i+j+1) {
@@ -91,16 +91,16 @@ func TestFullBucketsGiveWay(t *testing.T) {
 	m := newTable(1)
 	const second = 1_000_000_000
 	for i := range setSlots {
-		hash := m.hash(fmt.Sprint(i))
-		m.shard(hash).put(hash.of(b), observedAt(b, 1_000_000, 0), 0)
+		owners := m.owners("", fmt.Sprint(i))
+		m.shard(&owners).put(owners.of(b), observedAt(b, 1_000_000, 0), 0)
 	}
 	for _, c := range []struct {
 		at   int64
 		kept bool
 	}{{second - 1, false}, {second, true}} {
-		hash := m.hash("new")
-		m.shard(hash).put(hash.of(b), observedAt(b, 0, c.at), c.at)
-		if kept := m.shard(hash).find(hash.of(b)) != nil; kept != c.kept {
+		owners := m.owners("", "new")
+		m.shard(&owners).put(owners.of(b), observedAt(b, 0, c.at), c.at)
+		if kept := m.shard(&owners).find(owners.of(b)) != nil; kept != c.kept {
 			t.Errorf("at %d ns a full bucket is kept: %v; want %v", c.at, kept, c.kept)
 		}
 	}

@@ -57,7 +57,7 @@ func (sh *shard) debts(r *store.Request, share []store.Limit, a *Attempt, now in
 	for i := range r.Limits {
 		a.known[i] = store.Known{}
 		b := &r.Limits[i]
-		slot := sh.find(a.id.of(b))
+		slot := sh.find(a.owners.of(b))
 		if slot == nil {
 			continue
 		}
