@@ -149,7 +149,8 @@ local function load(n, key, limit)
 		if odd[key] then
 			return
 		end
-		foreign, changed[key] = foreign + 1, limit
+		foreign = foreign + 1
+		changed[key] = limit
 	end
 	if mixed then
 		odd[key] = whole(0, 0, limit.num, limit.den)
