@@ -122,6 +122,8 @@ func (f *Follower) settle(ctx context.Context, s store.Store, step Step) error {
 	names := f.names[step.Hold]
 	mine.Names, theirs.Names = names[0], names[1]
 	all := []store.Settlement{mine}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	holder.Settle(ctx, all)
 	mine = all[0]
 	if mine.Err != nil {

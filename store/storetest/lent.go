@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 )
@@ -53,7 +54,9 @@ func (p *probe) held(when, key string, limits []store.Limit, want ...int) {
 
 // settling sends settlements.
 func (p *probe) settling(all ...store.Settlement) []store.Settlement {
-	p.store.(store.Holder).Settle(p.ctx, all)
+	ctx, cancel := context.WithTimeout(p.ctx, answerTime)
+	defer cancel()
+	p.store.(store.Holder).Settle(ctx, all)
 	return all
 }
 
