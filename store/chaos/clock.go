@@ -38,20 +38,23 @@ var _ redis.Hook = (*Clock)(nil)
 // production.
 const clockStart = 1_767_225_600_000_000
 
-// NewClock returns a clock for the scripts in files, which the package under test sends.
-// Each must read the time once, as redis.call('TIME').
-func NewClock(tb testing.TB, files ...string) *Clock {
+// NewClock returns a clock for the scripts that the package under test sends. Each is a file
+// or several, joined by a plus sign, and must read the time once, as redis.call('TIME').
+func NewClock(tb testing.TB, scripts ...string) *Clock {
 	tb.Helper()
 	c := &Clock{scripts: map[string]string{}}
 	c.micros.Store(clockStart)
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			tb.Fatal(err)
+	for _, script := range scripts {
+		text := ""
+		for file := range strings.SplitSeq(script, "+") {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			text += string(b)
 		}
-		text := string(b)
 		if n := strings.Count(text, "redis.call('TIME')"); n != 1 || strings.Count(strings.ToUpper(text), "'TIME'") != n {
-			tb.Fatalf("%s reads the time in %d places; it must do so once, as redis.call('TIME')", file, n)
+			tb.Fatalf("%s reads the time in %d places; it must do so once, as redis.call('TIME')", script, n)
 		}
 		steered := clockText + text
 		c.texts = append(c.texts, steered)
@@ -161,7 +164,7 @@ func (c *Clock) steered(ctx context.Context, cmd redis.Cmder) (*steeredCmd, erro
 	which, _ := args[1].(string)
 	script, known := c.scripts[which]
 	if !known {
-		return nil, errors.New("chaos: the clock does not steer this script; name its file in NewClock")
+		return nil, errors.New("chaos: the clock does not steer this script; name its files in NewClock")
 	}
 	args[1] = script
 	return &steeredCmd{redis.NewCmd(ctx, append(args, c.Now())...)}, nil

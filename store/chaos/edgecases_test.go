@@ -169,15 +169,15 @@ func rejectedLimits(t *testing.T, server *chaos.Server) {
 	for _, l := range []ratelimit.Limit{
 		{}, {Rate: 0, Period: time.Second}, {Rate: -1, Period: time.Second}, {Rate: 1}, {Rate: 1, Period: -time.Second},
 		{Rate: 1, Period: time.Nanosecond}, {Rate: gcra.MaxRate + 1, Period: time.Second}, {Rate: math.MaxInt, Period: time.Second},
-		{Rate: 1, Period: time.Second, Burst: -1}, {Rate: 1, Period: time.Second, Burst: math.MaxInt},
+		{Rate: 1, Period: time.Second, Burst: -1}, {Rate: 1, Period: time.Second, Burst: math.MaxInt}, {Rate: gcra.MaxRate, Period: time.Microsecond, Burst: gcra.MaxBurst + 1},
 	} {
 		if _, err := ratelimit.New(backend, l, ratelimit.Config{}); err == nil {
 			t.Errorf("%+v was accepted", l)
 		}
 	}
 	// The largest permitted limit is exact in a script, too.
-	largest := ratelimit.Limit{Rate: gcra.MaxRate, Period: time.Microsecond, Burst: math.MaxInt}
-	d := take(t, backend, "largest", policyOf(t, largest), math.MaxInt)
+	largest := ratelimit.Limit{Rate: gcra.MaxRate, Period: time.Microsecond, Burst: gcra.MaxBurst}
+	d := take(t, backend, "largest", policyOf(t, largest), gcra.MaxBurst)
 	if want := policyOf(t, largest)[0].Capacity(); !d.Allowed || d.Debts[0] != want {
 		t.Errorf("the largest cost got %+v; want a debt of %+v", d, want)
 	}
@@ -314,8 +314,15 @@ func limitChanged(t *testing.T, server *chaos.Server) {
 	if r := ask(t, fast, "changed", 1); !r.Allowed {
 		t.Errorf("200 ms after the limit was raised: denied, retry after %v", r.RetryAfter())
 	}
-	if r := ask(t, hour, "changed", 1); !r.Allowed {
-		t.Errorf("after the limit was lowered: denied, retry after %v", r.RetryAfter())
+	// What was used of the hourly limit is used until its time is over.
+	if r := ask(t, hour, "changed", 1); r.Allowed || r.RetryAfter() > 36*time.Second || r.RetryAfter() < 30*time.Second {
+		t.Errorf("after the limit was lowered: allowed=%v, retry after %v; want a denial for 36 s at most", r.Allowed, r.RetryAfter())
+	}
+	// What was used of another limit counts in tokens.
+	start := time.Now()
+	askAll(t, fast, "lowered")
+	if r := ask(t, hour, "lowered", 0); r.Remaining() < 95 || r.Remaining() > 96+int(time.Since(start)/(200*time.Millisecond)) {
+		t.Errorf("after 5 tokens of the raised limit %d of 100 remain", r.Remaining())
 	}
 }
 

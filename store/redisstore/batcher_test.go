@@ -63,7 +63,7 @@ func (rec *recorder) sizes() []int {
 
 // take makes a call of cost n, which its decision repeats.
 func (rec *recorder) take(ctx context.Context, n int, timeout time.Duration) (store.Decision, error) {
-	o := rec.batcher.take(ctx, newCall(ctx, &rec.calls, store.Request{Limits: noLimits, Cost: n, Timeout: timeout}, owner{}))
+	o := rec.batcher.take(ctx, newCall(ctx, &rec.calls, store.Request{Limits: noLimits, Cost: n, Timeout: timeout}, noOwner))
 	return o.Decision, o.err
 }
 
@@ -107,7 +107,7 @@ func TestSendAlone(t *testing.T) {
 			calls[0].decision, calls[0].err = store.Decision{Allowed: true}, nil
 		}
 		for range 10 {
-			c := newCall(ctx, new(sync.Pool), store.Request{Limits: noLimits, Timeout: 70 * time.Millisecond}, owner{})
+			c := newCall(ctx, new(sync.Pool), store.Request{Limits: noLimits, Timeout: 70 * time.Millisecond}, noOwner)
 			if o := b.take(ctx, c); !o.Allowed || o.err != nil {
 				t.Errorf("%+v", o)
 			}
@@ -119,7 +119,7 @@ func TestSendAlone(t *testing.T) {
 			calls[0].fail(failure(ctx.Err()))
 		}
 		start := time.Now()
-		err := b.take(short, newCall(short, new(sync.Pool), store.Request{Limits: noLimits}, owner{})).err
+		err := b.take(short, newCall(short, new(sync.Pool), store.Request{Limits: noLimits}, noOwner)).err
 		if store.ErrorClass(err) != store.ClassTimeout || time.Since(start) != time.Millisecond {
 			t.Errorf("%v after %v; want a timeout after 1ms", err, time.Since(start))
 		}
@@ -406,7 +406,7 @@ func TestThousandCallers(t *testing.T) {
 					timeout = time.Nanosecond
 				}
 				id := i*each + j
-				c := newCall(t.Context(), &pool, store.Request{Limits: noLimits, Cost: id, Timeout: timeout}, owner{})
+				c := newCall(t.Context(), &pool, store.Request{Limits: noLimits, Cost: id, Timeout: timeout}, noOwner)
 				o := b.take(t.Context(), c)
 				d, err := o.Decision, o.err
 				mu.Lock()
@@ -454,5 +454,8 @@ func TestThousandCallers(t *testing.T) {
 	}
 }
 
-// noLimits are for batchers that send nothing.
-var noLimits []store.Limit
+// noLimits and noOwner are for batchers that send nothing.
+var (
+	noLimits []store.Limit
+	noOwner  = newNames(defaultPrefix, nil).owner("", "key")
+)

@@ -122,7 +122,7 @@ func (l ledger) settle(now int64, o owner, t *store.Settlement) {
 	for i := range t.Limits {
 		b := &t.Limits[i]
 		e, spent, _, _ := l.open(now, o.bucket(b), b)
-		held, actual, lost := t.Held, t.Actual, 0
+		held, actual, lost := t.Held, int(number(t.Actual)), 0
 		if b.Loan() {
 			held, actual = 1, 0
 		}
@@ -140,7 +140,7 @@ func (l ledger) settle(now int64, o owner, t *store.Settlement) {
 	}
 }
 
-// TestScriptIsBucket: the script computes the same integers as store.Limit, over
+// TestScriptIsRate: the script computes the same integers as package gcra, over
 // random histories sent in batches: extreme limits and limits that change, several limits
 // at once, costs and knowledge of all kinds, the same key and the same limit several times
 // in one batch, and values planted in Redis.
