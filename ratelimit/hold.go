@@ -49,6 +49,10 @@ type Hold struct {
 // With n = 0, nothing is held. The store must be a [store.Holder].
 func (l *Limiter) Hold(ctx context.Context, key string, n int) (*Hold, error) {
 	h := &Hold{limiter: l, key: key}
+	if l.shortHold && n > 0 {
+		h.holdOne(l.policy, n)
+		return h, nil
+	}
 	err := l.decideObserved(ctx, key, ask{cost: n, charge: n, hold: &h.hold, homeTo: &h.home}, &h.result)
 	if err != nil && !h.result.Allowed {
 		return nil, err
@@ -82,6 +86,14 @@ func (l *Limiter) Enter(ctx context.Context, key string, n int) (r Result, h *Ho
 }
 
 func (l *Limiter) enter(ctx context.Context, key string, n int, r *Result) (*Hold, error) {
+	if l.shortHold && n > 0 { // of a limit on concurrent calls
+		h := &Hold{limiter: l, key: key, hold: store.Hold{Spend: true}}
+		h.holdOne(l.policy, n)
+		if *r = h.result; r.denied {
+			return nil, nil
+		}
+		return h, nil
+	}
 	if !l.selfTimed {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, l.timeout)

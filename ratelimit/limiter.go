@@ -51,9 +51,11 @@ type Limiter struct {
 
 	holder    store.Holder      // the store, if it can hold tokens
 	single    store.SingleTaker // the store, if it is one
-	selfTimed bool              // neither store nor limits need a deadline on the context
-	plain     bool              // and there is no observer
-	short     bool              // and all keys have one limit, that single decides
+	held      store.SingleHolder
+	selfTimed bool // neither store nor limits need a deadline on the context
+	plain     bool // and there is no observer
+	short     bool // and all keys have one limit, that single decides
+	shortHold bool // or held does
 }
 
 // A record is what a limiter remembers, and shares with those made from it.
@@ -112,6 +114,9 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 		l.renewals.holder, l.renewals.timeout = l.holder, l.timeout
 	}
 	l.single, _ = l.store.(store.SingleTaker)
+	if l.single != nil {
+		l.held, _ = l.store.(store.SingleHolder)
+	}
 	_, selfTimed := l.limits.(store.SelfTimed)
 	l.selfTimed = selfTimed || l.policy != nil
 	l.plan()
@@ -128,7 +133,8 @@ const defaultRetryHint = time.Second
 func (l *Limiter) plan() {
 	l.plain = l.selfTimed && l.observe == nil
 	p := l.policy
-	l.short = l.plain && l.single != nil && !l.shadow && p != nil && len(p.limits) == 1 && p.phases == nil && !p.loans && !p.shared && p.home == ""
+	one := l.plain && l.single != nil && !l.shadow && p != nil && len(p.limits) == 1 && p.phases == nil && !p.shared && p.home == ""
+	l.short, l.shortHold = one && !p.loans, one && l.held != nil
 }
 
 // Allow decides a call of cost 1. See [Limiter.AllowN].

@@ -29,6 +29,20 @@ func (h *Hold) begin() {
 	h.limiter.renewals.add(h)
 }
 
+// holdOne decides by a policy of one limit, through the store's fast path.
+func (h *Hold) holdOne(p *Policy, n int) {
+	r := &h.result
+	name, debt, held, allowed := h.limiter.held.HoldOne(h.key, &p.limits[0], n)
+	r.Allowed, r.denied, r.source = allowed, !allowed, store.FromStore
+	r.policy, r.cost, r.states[0] = p, n, stateFrom(debt, held)
+	if !allowed {
+		h.limiter.hintAt(r)
+		return
+	}
+	h.hold.Names[0], h.limits = name, p.limits
+	h.limiter.renewals.add(h)
+}
+
 // heldOf returns those of the limits, and of the limits beside, in whose buckets something is
 // held.
 func (p *Policy) heldOf(h *store.Hold) (limits []store.Limit) {
@@ -73,6 +87,10 @@ func (h *Hold) end(ctx context.Context, actual int) error {
 	if l.single != nil { // in memory: it heeds no context, and keeps nothing
 		if flight != nil {
 			<-flight
+		}
+		if l.held != nil && len(h.limits) == 1 && h.home == "" {
+			l.held.SettleOne(h.key, &h.limits[0], h.names()[0], h.result.cost, actual)
+			return nil
 		}
 		buffer, _ := settlements.Get().(*[1]store.Settlement)
 		err := h.settle(context.Background(), buffer, actual)

@@ -16,6 +16,16 @@ type Holder interface {
 	Holds() bool
 }
 
+// SingleHolder is an optional fast path of a [Holder] that is a [SingleTaker].
+type SingleHolder interface {
+	// HoldOne is Take for the single limit l, nothing known, and a [Hold] that does not spend.
+	// It returns the name of what is held.
+	HoldOne(key string, l *Limit, n int) (name int64, d gcra.Debt, held int, allowed bool)
+	// SettleOne is Settle for the single limit l in which held tokens are held under a name
+	// that is not 0. It returns the Lost of a [Settlement].
+	SettleOne(key string, l *Limit, name int64, held, actual int) (lost int)
+}
+
 // CanHold reports whether a store is a [Holder] that holds.
 func CanHold(s Store) bool {
 	h, ok := s.(Holder)

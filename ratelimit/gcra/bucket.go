@@ -68,8 +68,10 @@ func (b *Bucket) Open(r *Rate, now int64) (spent Debt, stale, same bool) {
 	if spent.Less(former) {
 		spent = former
 	}
-	if most := r.Add(r.capacity, r.times(min(over, r.burst))); most.Less(spent) {
-		spent, stale = most, true
+	if !r.Fits(spent) {
+		if most := r.Add(r.capacity, r.times(min(over, r.burst))); most.Less(spent) {
+			spent, stale = most, true
+		}
 	}
 	b.Spend(r, spent, now)
 	return spent, stale, same
@@ -94,15 +96,21 @@ func (b *Bucket) Charge(r *Rate, spent Debt, n int, now int64) (after Debt, lost
 	if n > 2*r.burst {
 		n, lost = 2*r.burst, n-2*r.burst
 	}
-	after, more := b.charge(r, spent, r.times(n), now)
+	cost := r.one
+	if n != 1 {
+		cost = r.times(n)
+	}
+	after, more := b.charge(r, spent, cost, now)
 	return after, lost + more
 }
 
 func (b *Bucket) charge(r *Rate, spent, cost Debt, now int64) (after Debt, lost int) {
 	after = r.Add(spent, cost)
-	if most := r.Add(r.capacity, r.capacity); most.Less(after) {
-		lost = r.tokensUp(r.sub(after, most))
-		after = most
+	if !r.Fits(after) {
+		if most := r.Add(r.capacity, r.capacity); most.Less(after) {
+			lost = r.tokensUp(r.sub(after, most))
+			after = most
+		}
 	}
 	b.Spend(r, after, now)
 	return after, lost
@@ -120,6 +128,16 @@ func (b *Bucket) Plain() bool {
 // FullAt returns the first whole microsecond from which on the bucket equals the zero
 // Bucket, if nothing more happens to it.
 func (b *Bucket) FullAt() int64 {
+	if b.Over == 0 && b.Slots[Long] == (Slot{}) { // the usual case: the slots end one after another
+		t, own, s := b.TAT, interval{b.TAT.Num, b.TAT.Den}, &b.Slots[Short]
+		if s.Older > 0 {
+			t = plus(t, own, s.End, s.Older)
+		}
+		if s.Newer > 0 {
+			t = plus(t, own, s.End+Short.Length(), s.Newer)
+		}
+		return max(t.fullAt(), s.lastEnd(Short), b.Former.fullAt())
+	}
 	c := *b
 	own := interval{c.TAT.Num, c.TAT.Den}
 	c.TAT = plus(c.TAT, own, c.TAT.Micros, c.Over)

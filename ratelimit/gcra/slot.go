@@ -41,6 +41,11 @@ func (s *Slot) lastEnd(c Class) int64 {
 	return 0
 }
 
+// lasts reports whether now is in the present slot, or nothing is held.
+func (s *Slot) lasts(c Class, now int64) bool {
+	return s.Newer|s.Older == 0 || s.End > now && s.End-c.Length() <= now
+}
+
 // Held returns how many tokens are held.
 func (b *Bucket) Held() (n int) {
 	for i := range b.Slots {
@@ -56,6 +61,9 @@ func sum(a, b int) int { return int(min(int64(a)+int64(b), mostMicros, math.MaxI
 // debt at its end. It returns how many tokens did. A clock found before the present slot was
 // set back: then what is held begins a slot at now, under another name.
 func (b *Bucket) roll(own interval, now int64) (ended int, setBack bool) {
+	if b.Slots[Short].lasts(Short, now) && b.Slots[Long].lasts(Long, now) {
+		return 0, false
+	}
 	for i := range b.Slots {
 		s, length := &b.Slots[i], Class(i).Length()
 		if *s == (Slot{}) || s.End-length <= now {

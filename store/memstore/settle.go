@@ -30,30 +30,41 @@ func (s *Store) settleOne(t *store.Settlement) error {
 	t.Now, t.Lost = now, 0
 	for i := range t.Limits {
 		l := &t.Limits[i]
-		p := part{limit: l, id: owners.id(l)}
-		s.open(shard, &p, now)
-		held, actual, name := max(t.Held, 0), int(min(max(int64(t.Actual), 0), 2*gcra.MaxBurst)), t.Names[i]
-		if l.Loan() {
-			held, actual = 1, 0
-		}
-		if name == spentAtOnce {
-			name, actual = 0, max(0, actual-held) // the rest was paid
-		}
-		lost := 0
-		switch {
-		case t.Renew && name != 0:
-			t.Names[i] = p.whole.Renew(name, held, now)
-		case t.Renew:
-		case name != 0:
-			p.spent, lost = p.whole.Settle(&l.Rate, p.spent, name, held, actual, s.resetAt.Load(), now)
-		case actual > 0:
-			p.spent, lost = p.whole.Charge(&l.Rate, p.spent, actual, now)
-		}
-		t.Lost = max(t.Lost, lost)
-		t.Debts[i] = p.spent
-		if !s.keep(shard, &p, now) && p.spent != (gcra.Debt{}) {
-			s.overflow.charge(l, p.id, min(actual, l.Burst()), p.spent, now)
-		}
+		s.settlePart(shard, &part{limit: l, id: owners.id(l)}, t, i, now)
 	}
 	return nil
+}
+
+// settlePart settles, renews or charges in the bucket of the ith limit.
+func (s *Store) settlePart(shard *shard, p *part, t *store.Settlement, i int, now int64) {
+	l := p.limit
+	s.open(shard, p, now)
+	held, actual := settled(l, t.Held, t.Actual)
+	name := t.Names[i]
+	if name == spentAtOnce {
+		name, actual = 0, max(0, actual-held) // the rest was paid
+	}
+	lost := 0
+	switch {
+	case t.Renew && name != 0:
+		t.Names[i] = p.whole.Renew(name, held, now)
+	case t.Renew:
+	case name != 0:
+		p.spent, lost = p.whole.Settle(&l.Rate, p.spent, name, held, actual, s.resetAt.Load(), now)
+	case actual > 0:
+		p.spent, lost = p.whole.Charge(&l.Rate, p.spent, actual, now)
+	}
+	t.Lost = max(t.Lost, lost)
+	t.Debts[i] = p.spent
+	if !s.keep(shard, p, now) && p.spent != (gcra.Debt{}) {
+		s.overflow.charge(l, p.id, min(actual, l.Burst()), p.spent, now)
+	}
+}
+
+// settled returns what a settlement means for a limit: a loan holds one, and is not charged.
+func settled(l *store.Limit, held, actual int) (int, int) {
+	if l.Loan() {
+		return 1, 0
+	}
+	return max(held, 0), int(min(max(int64(actual), 0), 2*gcra.MaxBurst))
 }

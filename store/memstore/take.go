@@ -59,6 +59,10 @@ func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err 
 
 // takeParts is takeWhole for the limits of a request.
 func (s *Store) takeParts(shard *shard, owners *owners, r *store.Request, d *store.Decision) error {
+	if len(r.Limits) == 1 {
+		l := &r.Limits[0]
+		return s.takeWhole(shard, []part{{limit: l, id: owners.id(l)}}, r, d)
+	}
 	var parts [store.MaxLimits]part
 	for i := range r.Limits {
 		parts[i].limit, parts[i].id = &r.Limits[i], owners.id(&r.Limits[i])

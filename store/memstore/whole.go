@@ -69,6 +69,7 @@ const keptWholes = 64
 type part struct {
 	limit  *store.Limit
 	id     id
+	slot   *slot // until a bucket is inserted
 	whole  gcra.Bucket
 	spent  gcra.Debt
 	stale  bool // must be stored
@@ -79,6 +80,7 @@ type part struct {
 // open reads the bucket of p.limit as it is at now.
 func (s *Store) open(shard *shard, p *part, now int64) {
 	slot := shard.find(p.id)
+	p.slot = slot
 	switch {
 	case slot == nil && s.overflow.owes(now) && !p.limit.Loan():
 		p.whole.TAT = p.limit.TATAt(s.overflow.debt(p.limit, p.id, now), now)
@@ -95,7 +97,10 @@ func (s *Store) open(shard *shard, p *part, now int64) {
 // keep stores the bucket. It returns false if there is no room for it.
 func (s *Store) keep(shard *shard, p *part, now int64) bool {
 	full := p.whole.FullAt()
-	slot := shard.find(p.id)
+	slot := p.slot
+	if slot == nil {
+		slot = shard.find(p.id)
+	}
 	if slot == nil {
 		if full <= now {
 			return true
@@ -117,6 +122,7 @@ func (s *Store) keep(shard *shard, p *part, now int64) bool {
 // accept less than they ask for.
 func (s *Store) takeWhole(shard *shard, parts []part, r *store.Request, d *store.Decision) error {
 	now := d.Now
+	several := len(parts) > 1
 	if r.Hold != nil {
 		r.Hold.Names = [store.MaxLimits]int64{}
 	}
@@ -148,6 +154,9 @@ func (s *Store) takeWhole(shard *shard, parts []part, r *store.Request, d *store
 	}
 	for i := range parts {
 		p := &parts[i]
+		if several { // another bucket may have been inserted
+			p.slot = nil
+		}
 		switch {
 		case d.Allowed && granted > 0:
 			s.give(shard, p, granted, i, r.Hold, now)
