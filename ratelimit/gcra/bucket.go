@@ -63,6 +63,8 @@ func (b *Bucket) Open(r *Rate, now int64) (spent Debt, stale, same bool) {
 		if spent != (Debt{}) {
 			b.Former, stale = b.TAT, true
 			spent = r.Rescale(spent, own.num, own.den)
+		} else if b.Held() > 0 { // it becomes a debt under r
+			stale = true
 		}
 	}
 	if spent.Less(former) {

@@ -80,6 +80,9 @@ func TestOpen(t *testing.T) {
 		{"a third interval", bucket{TAT: at(five, now, 600_000), Former: at(two, now, 900_000)}, slow, micros(3_000_000), true, false, bucket{Former: at(five, now, 600_000)}},
 		{"a third interval, part of a microsecond", bucket{TAT: gcra.TAT{Micros: now + 333_333, Frac: 1, Den: 3, Num: 1_000_000}}, slow, micros(1_000_000), true, false, bucket{Former: gcra.TAT{Micros: now + 333_333, Frac: 1, Den: 3, Num: 1_000_000}}},
 
+		{"another interval, when something is held", bucket{TAT: at(five, now, 0), Slots: slots(gcra.Slot{End: now + 1, Newer: 2}, gcra.Slot{})}, slow, micros(0), true, true, bucket{Slots: slots(gcra.Slot{End: now + 1, Newer: 2}, gcra.Slot{})}},
+		{"the same interval, when something is held", bucket{TAT: at(five, now, 0), Slots: slots(gcra.Slot{End: now + 1, Newer: 2}, gcra.Slot{})}, five, micros(0), false, true, bucket{Slots: slots(gcra.Slot{End: now + 1, Newer: 2}, gcra.Slot{})}},
+
 		{"a loan", bucket{}, loan, micros(0), false, true, bucket{}},
 		{"a loan, of what was spent", bucket{TAT: at(five, now, 600_000)}, loan, micros(0), true, true, bucket{}},
 		{"of a loan", bucket{TAT: at(loan, now, 0)}, third, micros(0), false, true, bucket{}},

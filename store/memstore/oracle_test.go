@@ -161,7 +161,7 @@ func followExactly(random *rand.Rand, history func(storetest.HistoryConfig) *sto
 			f.Model.Reset(latest, store.Request{Key: step.Request.Key, Limits: step.Request.Limits})
 			continue
 		}
-		if err := f.Step(nil, watched, step); err != nil { //nolint:staticcheck // the store must not heed it
+		if err := f.Step(context.Background(), watched, step); err != nil {
 			return taken, fmt.Errorf("%v: %w", step, err)
 		}
 		if step.Settle != nil {

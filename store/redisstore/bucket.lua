@@ -191,6 +191,8 @@ local function wholes(now)
 			if pm > 0 or pf > 0 then
 				w.fm, w.ff, w.fnum, w.fden, w.stale = w.m, w.f, w.num, w.den, true
 				pm, pf = rescale(pm, pf, w.num, w.den, limit)
+			elseif held(w) > 0 then
+				w.stale = true
 			end
 			if less(pm, pf, fm, ff) then
 				pm, pf = fm, ff

@@ -106,8 +106,12 @@ func checkHeldChange(p *probe) {
 	p.settle(h, 0)
 	p.admit("lowered", two, 2)
 
-	// What a slot held becomes a debt under the limit that it was held under.
+	// What a slot held becomes a debt under the limit of the last request before its end.
 	p.hold("ended", fivePerSecond, 3)
 	p.advance(2_200_000_000)
-	p.state("0.2 s after the end of a slot of 3 tokens, and a change to 1/s", "ended", slow, micros(2_000_000))
+	p.state("0.2 s after the end of a slot of 3 tokens, at a change to 1/s", "ended", slow, micros(2_000_000))
+	p.hold("read", fivePerSecond, 3)
+	p.state("after a change to 1/s", "read", slow, micros(0))
+	p.advance(2_200_000_000)
+	p.state("0.2 s after the end of a slot of 3 tokens, and 2.2 s after a change to 1/s", "read", slow, micros(2_800_000))
 }

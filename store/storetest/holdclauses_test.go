@@ -366,6 +366,18 @@ func holdControls() []control {
 				b.token = to.token
 			}
 		})},
+		{"charges the end of a slot at the rate of the last call that wrote", "HeldStaysWhenTheLimitChanges", takes(func(s *modelStore, now int64, r store.Request) store.Decision {
+			b := s.bucket(r)
+			if b == nil || r.Cost > 0 {
+				return s.m.Take(now, r)
+			}
+			token := b.token
+			d := s.m.Take(now, r)
+			if b.full.Cmp(new(big.Rat).SetInt64(now)) <= 0 {
+				b.token = token
+			}
+			return d
+		})},
 		{"reads, then holds", "ConcurrentHolds", func() store.Store { return rashStore{newModelStore()} }},
 		{"reads, then settles", "ConcurrentHolds", func() store.Store { return tornStore{newModelStore()} }},
 	}

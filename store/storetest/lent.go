@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+
 	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 )

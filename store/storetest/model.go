@@ -264,6 +264,8 @@ func (m *Model) open(now int64, name bucketName, limit *store.Limit) *opened {
 		if o.spent.Sign() > 0 {
 			b.former, b.oldT, o.stale = b.full, b.token, true
 			o.spent = rescaled(o.spent, b.token, t.token)
+		} else if b.held() > 0 { // it becomes a debt under t
+			o.stale = true
 		}
 		if floor != nil && floor.Cmp(o.spent) > 0 {
 			o.spent = floor
