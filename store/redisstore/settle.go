@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/keyrate/keyrate/store"
 )
@@ -48,7 +49,11 @@ func (s *Store) settling(ctx context.Context, t *store.Settlement) *call {
 		t.Err = failure(fmt.Errorf("%w: %w", errQueued, err))
 		return nil
 	}
-	c := newCall(ctx, &s.calls, store.Request{Home: t.Home, Key: t.Key, Limits: t.Limits}, s.names.owner(t.Home, t.Key))
+	r := store.Request{Home: t.Home, Key: t.Key, Limits: t.Limits}
+	if end, ok := ctx.Deadline(); ok {
+		r.Timeout = time.Until(end)
+	}
+	c := newCall(ctx, &s.calls, r, s.names.owner(t.Home, t.Key))
 	c.mode, c.held, c.actual, c.names = modeSettle, max(t.Held, 0), max(t.Actual, 0), t.Names
 	if t.Renew {
 		c.mode = modeRenew

@@ -361,7 +361,7 @@ func holdControls() []control {
 				}
 			}
 		})},
-		{"charges the end of a slot at the new rate", "HeldStaysWhenTheLimitChanges Model", before(func(b *modelBucket, to *terms, now int64) {
+		{"charges the end of a slot at the new rate", "HeldStaysWhenTheLimitChanges", before(func(b *modelBucket, to *terms, now int64) {
 			if b.full.Cmp(new(big.Rat).SetInt64(now)) <= 0 {
 				b.token = to.token
 			}

@@ -304,6 +304,9 @@ func capped(r *big.Rat) *big.Rat {
 	return r
 }
 
+// count bounds numbers of tokens in the same way.
+func count(n int64) int64 { return min(n, mostMicros) }
+
 // roll turns what was held in slots that have ended into debt, and returns how many tokens
 // did. A slot that has not begun yet shows that the clock was set back.
 func (b *modelBucket) roll(now int64, setBack *bool) (ended int64) {
@@ -313,7 +316,7 @@ func (b *modelBucket) roll(now int64, setBack *bool) (ended int64) {
 			if (s.end-end)%length == 0 { // a name of before would be one of now
 				end++
 			}
-			*s, *setBack = modelSlot{end: end, newer: s.newer + s.older}, true
+			*s, *setBack = modelSlot{end: end, newer: count(s.newer + s.older)}, true
 		}
 	}
 	for {
@@ -333,7 +336,7 @@ func (b *modelBucket) roll(now int64, setBack *bool) (ended int64) {
 				at = b.full
 			}
 			b.full = capped(new(big.Rat).Add(at, new(big.Rat).Mul(b.token, new(big.Rat).SetInt64(s.older))))
-			ended += s.older
+			ended = count(ended + s.older)
 		}
 		*s = modelSlot{end: s.end + slotLengths[first], older: s.newer}
 	}
@@ -341,7 +344,7 @@ func (b *modelBucket) roll(now int64, setBack *bool) (ended int64) {
 
 func (b *modelBucket) held() (n int64) {
 	for _, s := range b.slots {
-		n += s.newer + s.older
+		n = count(n + count(s.newer+s.older))
 	}
 	return n
 }
@@ -351,7 +354,7 @@ func (b *modelBucket) hold(class, n, now int64) (name int64) {
 	if s.empty() {
 		s.end = now + slotLengths[class]
 	}
-	s.newer += n
+	s.newer = count(s.newer + n)
 	return s.end*2 + class
 }
 

@@ -12,10 +12,23 @@ import (
 	"github.com/keyrate/keyrate/store/storetest"
 )
 
-// A Store keeps buckets in a map, by key and name of the limit.
+// A Store keeps buckets in a map.
 type Store struct {
 	mu      sync.Mutex
-	buckets map[[2]string]bucket
+	buckets map[name]bucket
+}
+
+// A name identifies a bucket: that of a key, or of a home if the limit is shared.
+type name struct {
+	home, key, limit string
+	shared           bool
+}
+
+func nameOf(r store.Request, l store.Limit) name {
+	if l.Shared && r.Home != "" {
+		return name{r.Home, "", l.Name, true}
+	}
+	return name{r.Home, r.Key, l.Name, false}
 }
 
 type bucket struct {
@@ -25,7 +38,7 @@ type bucket struct {
 
 var errLimits = errors.New("mystore: there must be 1 to 4 limits")
 
-func New() *Store { return &Store{buckets: map[[2]string]bucket{}} }
+func New() *Store { return &Store{buckets: map[name]bucket{}} }
 
 func (s *Store) Take(_ context.Context, r store.Request) (store.Decision, error) {
 	if n := len(r.Limits); n == 0 || n > store.MaxLimits {
@@ -39,7 +52,7 @@ func (s *Store) Take(_ context.Context, r store.Request) (store.Decision, error)
 	var stale [store.MaxLimits]bool
 	for i, l := range r.Limits {
 		var same bool
-		b := s.buckets[[2]string{r.Key, l.Name}]
+		b := s.buckets[nameOf(r, l)]
 		d.Debts[i], stale[i], same = b.Open(&l.Rate, d.Now)
 		if known := r.Known; known != nil && same && (known[i].Seen == 0 || known[i].Seen > b.reset) {
 			d.Debts[i] = l.Merge(d.Debts[i], known[i].Debt, known[i].TAT, d.Now)
@@ -54,7 +67,7 @@ func (s *Store) Take(_ context.Context, r store.Request) (store.Decision, error)
 		}
 		if d.Allowed && r.Cost > 0 || stale[i] {
 			buckets[i].Spend(&l.Rate, d.Debts[i], d.Now)
-			s.buckets[[2]string{r.Key, l.Name}] = buckets[i]
+			s.buckets[nameOf(r, l)] = buckets[i]
 		}
 	}
 	return d, nil
@@ -67,7 +80,7 @@ func (s *Store) Reset(_ context.Context, r store.Request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range r.Limits {
-		s.buckets[[2]string{r.Key, l.Name}] = bucket{reset: time.Now().UnixMicro()}
+		s.buckets[nameOf(r, l)] = bucket{reset: time.Now().UnixMicro()}
 	}
 	return nil
 }
