@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -48,9 +49,29 @@ type Config struct {
 	// "Bearer" with [Bearer].
 	Challenge string
 	// Cost returns how many tokens a request takes. nil means 1. A request of cost 0 is
-	// free and gets the headers. A cost above a limit's burst is always denied. If Cost
-	// panics or returns less than 0, the request costs 1.
+	// free, takes no place in a limit on concurrent calls, and gets the headers. A cost above
+	// a limit's burst is always denied. If Cost panics or returns less than 0, the request
+	// costs 1.
 	Cost func(*http.Request) int
+	// Reserve is for requests whose price is known only when they have ended, such as calls
+	// of a language model. It takes the place of Cost, and returns an estimate in tokens,
+	// which no other request gets until the handler has returned. Then the price is charged:
+	// what the handler has given to [Settle], or else what SettleBy returns, or else the
+	// estimate. A request with an estimate of 0 is free, whatever its price. If Reserve
+	// panics or returns less than 0, the estimate is 1. The store must be a [store.Holder].
+	Reserve func(*http.Request) int
+	// SettleBy returns the price of a request in tokens by the status and the headers of the
+	// response, where the handler has not called [Settle]. Reserve or Cost is the estimate. It
+	// is called for every request that is served, before the headers are sent, and may change
+	// them: a header that only reports the price need not reach the client. If the handler
+	// has not responded, the status is 200, and 101 if it has taken over the connection. If
+	// the handler panics, SettleBy is called with 500, a second time if the headers were
+	// sent, and the last price counts. If SettleBy panics or returns less than 0, the
+	// estimate counts. The store must be a [store.Holder].
+	//
+	// The ResponseWriter of the handler is then not that of the server. It has the same
+	// optional methods, and Unwrap for [http.ResponseController].
+	SettleBy func(status int, h http.Header) int
 	// Skip reports whether a request is exempt: it takes nothing and gets no headers. If
 	// Skip panics, the request is not exempt.
 	Skip func(*http.Request) bool
@@ -114,6 +135,12 @@ func (c *Config) faults() (faults []error) {
 	if c.RequireKey && c.Key.find == nil && c.Key.faults == nil {
 		fault("RequireKey", true, `needs a Key, such as middleware.Header("X-API-Key")`)
 	}
+	if c.Reserve != nil && c.Cost != nil {
+		faults = append(faults, errors.New("middleware: Config.Reserve must not be set beside Cost; use Cost if the price is known before the handler runs, and Reserve if it is not"))
+	}
+	if c.SettleBy != nil && c.Reserve == nil && c.Cost == nil {
+		faults = append(faults, errors.New("middleware: Config.SettleBy needs Reserve, or Cost: an estimate that is held until the price is known, such as 1"))
+	}
 	if !validChallenge(c.Challenge) {
 		fault("Challenge", fmt.Sprintf("%q", c.Challenge), `must be printable ASCII, such as "Bearer"`)
 	}
@@ -127,6 +154,21 @@ func (c *Config) faults() (faults []error) {
 		fault("Jitter", c.Jitter, fmt.Sprintf("must be from 0 to %v", MaxJitter))
 	}
 	return faults
+}
+
+// priced reports whether the price of a request is known when it ends.
+func (c *Config) priced() bool { return c.Reserve != nil || c.SettleBy != nil }
+
+// needsHolder returns an error if prices are settled and limiter cannot hold tokens.
+func (c *Config) needsHolder(limiter *ratelimit.Limiter) error {
+	if !c.priced() || unusable(limiter) != nil || limiter.Holds() {
+		return nil
+	}
+	field := "Reserve"
+	if c.Reserve == nil {
+		field = "SettleBy"
+	}
+	return fmt.Errorf("middleware: Config.%s needs a limiter whose store is a store.Holder, such as a memstore.Store, to hold tokens", field)
 }
 
 // validChallenge reports whether s can be the value of a header.

@@ -27,6 +27,7 @@ func TestConfigFaults(t *testing.T) {
 		{TrustUnixSocket: true, AddressHeader: "x-real-ip"},
 		{TrustedProxies: prefixes("10.0.0.0/8", "fc00::/7", "::ffff:10.0.0.0/104", "fe80::/10", "64:ff9b::/96"), AddressHeader: "CF-Connecting-IP"},
 		{TrustedProxies: prefixes("10.0.0.0/8"), ResetHeader: middleware.ResetAsDelta, Jitter: 1},
+		{Reserve: estimate(1)}, {Reserve: estimate(1), SettleBy: refunding(1)}, {Cost: estimate(1), SettleBy: refunding(1)},
 	} {
 		if _, err := middleware.RateLimit(limiter, c); err != nil {
 			t.Errorf("%+v: %v", c, err)
@@ -61,6 +62,8 @@ func TestConfigFaults(t *testing.T) {
 		{middleware.Config{LimitHeader: -1}, `middleware: Config.LimitHeader -1 must be LimitAsCount or LimitAsPeriod`},
 		{middleware.Config{ResetHeader: 4}, `middleware: Config.ResetHeader 4 must be ResetOff, ResetAsDelta, ResetAsEpoch or ResetAsTime`},
 		{middleware.Config{ResetHeader: -1}, `middleware: Config.ResetHeader -1 must be ResetOff, ResetAsDelta, ResetAsEpoch or ResetAsTime`},
+		{middleware.Config{Reserve: estimate(1), Cost: estimate(1)}, `middleware: Config.Reserve must not be set beside Cost; use Cost if the price is known before the handler runs, and Reserve if it is not`},
+		{middleware.Config{SettleBy: refunding(1)}, `middleware: Config.SettleBy needs Reserve, or Cost: an estimate that is held until the price is known, such as 1`},
 		{middleware.Config{Jitter: -1}, `middleware: Config.Jitter -1ns must be from 0 to 1h0m0s`},
 		{middleware.Config{Jitter: time.Hour + 1}, `middleware: Config.Jitter 1h0m0.000000001s must be from 0 to 1h0m0s`},
 	} {
@@ -88,6 +91,19 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 	if r.logged() != 0 || len(r.faults()) != 0 {
 		t.Errorf("log %q, faults %q", r.log(), r.faults())
+	}
+}
+
+// TestPricesNeedAHolder: a store that cannot hold tokens is an error of the constructor.
+func TestPricesNeedAHolder(t *testing.T) {
+	limiter := limiterOn(t, brokenStore{}, five, ratelimit.Config{})
+	for want, c := range map[string]middleware.Config{
+		"middleware: Config.Reserve needs a limiter whose store is a store.Holder, such as a memstore.Store, to hold tokens":  {Reserve: estimate(1), SettleBy: refunding(1)},
+		"middleware: Config.SettleBy needs a limiter whose store is a store.Holder, such as a memstore.Store, to hold tokens": {Cost: estimate(1), SettleBy: refunding(1)},
+	} {
+		if _, err := middleware.RateLimit(limiter, c); err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
 	}
 }
 

@@ -64,13 +64,17 @@ func (e Event) MarshalJSON() ([]byte, error) {
 // The classes of faults in this package. A failed decision has the class that
 // [store.ErrorClass] returns for its error.
 const (
-	FaultKey          = gate.FaultKey          // "key": a KeyFunc returned an error; the request is treated as one without a key
-	FaultKeyPanic     = gate.FaultKeyPanic     // "key-panic": a KeyFunc panicked; the address was used
-	FaultCostPanic    = gate.FaultCostPanic    // "cost-panic": Config.Cost panicked; the request cost 1
-	FaultNegativeCost = gate.FaultNegativeCost // "negative-cost": Config.Cost returned less than 0; the request cost 1
-	FaultSkipPanic    = gate.FaultSkipPanic    // "skip-panic": Config.Skip panicked; the request was limited
-	FaultObservePanic = gate.FaultObservePanic // "observe-panic": Config.Observe panicked; the outcome stands
-	FaultDeniedPanic  = "denied-panic"         // Config.Denied panicked
-	FaultDeniedSilent = "denied-silent"        // Config.Denied wrote nothing; the problem was sent
-	FaultChargedTwice = "charged-twice"        // the same middleware is around a handler twice; reported once
+	FaultKey             = gate.FaultKey             // "key": a KeyFunc returned an error; the request is treated as one without a key
+	FaultKeyPanic        = gate.FaultKeyPanic        // "key-panic": a KeyFunc panicked; the address was used
+	FaultCostPanic       = gate.FaultCostPanic       // "cost-panic": Config.Cost panicked; the request cost 1
+	FaultNegativeCost    = gate.FaultNegativeCost    // "negative-cost": Config.Cost returned less than 0; the request cost 1
+	FaultReservePanic    = gate.FaultReservePanic    // "reserve-panic": Config.Reserve panicked; the estimate was 1
+	FaultNegativeReserve = gate.FaultNegativeReserve // "negative-reserve": Config.Reserve returned less than 0; the estimate was 1
+	FaultSettleByPanic   = "settle-by-panic"         // Config.SettleBy panicked; the estimate was charged, unless the handler settled
+	FaultNegativePrice   = gate.FaultNegativePrice   // "negative-price": Config.SettleBy returned, or Settle was given, less than 0; it was ignored
+	FaultSkipPanic       = gate.FaultSkipPanic       // "skip-panic": Config.Skip panicked; the request was limited
+	FaultObservePanic    = gate.FaultObservePanic    // "observe-panic": Config.Observe panicked; the outcome stands
+	FaultDeniedPanic     = "denied-panic"            // Config.Denied panicked
+	FaultDeniedSilent    = "denied-silent"           // Config.Denied wrote nothing; the problem was sent
+	FaultChargedTwice    = "charged-twice"           // the same middleware is around a handler twice; reported once
 )

@@ -19,6 +19,7 @@ import (
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store"
+	"github.com/keyrate/keyrate/store/memstore"
 )
 
 // faultCase is something that goes wrong with every call.
@@ -67,6 +68,16 @@ func faultCases() []faultCase {
 		{name: "Key error", class: middleware.FaultKey, status: 200, config: middleware.Config{Key: middleware.KeyFunc(func(*http.Request) (string, error) { return "", text })}, call: k},
 		{name: "Cost panic", class: middleware.FaultCostPanic, status: 200, config: middleware.Config{Key: key, Cost: func(r *http.Request) int { panic(boom(r)) }}, call: k},
 		{name: "Cost negative", class: middleware.FaultNegativeCost, status: 200, config: middleware.Config{Key: key, Cost: func(*http.Request) int { return -7 }}, call: k},
+		{name: "Reserve panic", class: middleware.FaultReservePanic, status: 200, config: middleware.Config{Key: key, Reserve: func(r *http.Request) int { panic(boom(r)) }}, call: k},
+		{name: "Reserve negative", class: middleware.FaultNegativeReserve, status: 200, config: middleware.Config{Key: key, Reserve: func(*http.Request) int { return -7 }}, call: k},
+		{name: "SettleBy panic", class: middleware.FaultSettleByPanic, status: 200, call: k,
+			config: middleware.Config{Key: key, Reserve: func(*http.Request) int { return 1 }, SettleBy: func(int, http.Header) int { panic(canary + canaryText) }}},
+		{name: "SettleBy negative", class: middleware.FaultNegativePrice, status: 200, call: k,
+			config: middleware.Config{Key: key, Reserve: func(*http.Request) int { return 1 }, SettleBy: func(int, http.Header) int { return -7 }}},
+		{name: "settlement", class: "down", status: 200, store: &brokenHolder{Store: memstore.New(memstore.Config{}), settle: &store.Error{Class: "down", Err: text}},
+			config: middleware.Config{Key: key, Reserve: func(*http.Request) int { return 1 }}, call: k},
+		{name: "settlement panic", class: store.ClassPanic, status: 200, store: &brokenHolder{Store: memstore.New(memstore.Config{}), panic: text},
+			config: middleware.Config{Key: key, Reserve: func(*http.Request) int { return 1 }}, call: k},
 		{name: "Skip panic", class: middleware.FaultSkipPanic, status: 200, config: middleware.Config{Key: key, Skip: func(r *http.Request) bool { panic(boom(r)) }}, call: k},
 		{name: "Denied panic", class: middleware.FaultDeniedPanic, status: 429, before: 5, call: k,
 			config: middleware.Config{Key: key, Denied: func(_ http.ResponseWriter, r *http.Request, _ ratelimit.Result) { boom(r) }}},
@@ -121,7 +132,7 @@ func TestFaults(t *testing.T) {
 // same.
 func TestPanickingFunctionsLimit(t *testing.T) {
 	for _, c := range faultCases() {
-		if !strings.HasPrefix(c.name, "Key") && !strings.HasPrefix(c.name, "Cost") && !strings.HasPrefix(c.name, "Skip") {
+		if !strings.HasPrefix(c.name, "Key") && !strings.HasPrefix(c.name, "Cost") && !strings.HasPrefix(c.name, "Reserve") && !strings.HasPrefix(c.name, "SettleBy") && !strings.HasPrefix(c.name, "Skip") {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {

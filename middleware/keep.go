@@ -2,11 +2,9 @@ package middleware
 
 import (
 	"context"
-	"net/http"
 	"sync/atomic"
 
 	"github.com/keyrate/keyrate/middleware/internal/gate"
-	"github.com/keyrate/keyrate/ratelimit"
 )
 
 // Keep makes the request with the context ctx hold its places in limits on concurrent calls
@@ -63,14 +61,4 @@ func (c *heldContext) Value(key any) any {
 func heldFrom(ctx context.Context) (*heldContext, bool) {
 	c, ok := ctx.Value(heldKey{}).(*heldContext)
 	return c, ok
-}
-
-// serveHeld serves a request that holds something. That ends on this goroutine after the
-// handler, and before net/http completes the response: a client that has read the response
-// finds its place free. It ends as well if the handler panics.
-func (h *handler) serveHeld(w http.ResponseWriter, r *http.Request, hold *ratelimit.Hold) {
-	c := &heldContext{Context: r.Context()}
-	h.gate.Begin(&c.held, hold)
-	defer c.held.Done(c)
-	h.next.ServeHTTP(w, r.WithContext(c))
 }

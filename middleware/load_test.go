@@ -5,11 +5,12 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
+	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 )
@@ -20,13 +21,10 @@ type hijackable struct{ sink }
 func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, nil }
 
 // load sends 100,000 requests of 4 keys to h from 16 goroutines, 1,000,000 with KEYRATE_LONG=1.
-// Their handlers, which must be chaos, end in several ways. It returns when all have ended, the
+// It returns when all have ended, the
 // goroutines that have taken over a connection included.
 func load(h http.Handler, running *sync.WaitGroup) {
-	requests := 100_000
-	if os.Getenv("KEYRATE_LONG") == "1" {
-		requests *= 10
-	}
+	requests := testkit.Count(100_000, 1_000_000)
 	var next atomic.Int64
 	var clients sync.WaitGroup
 	for range 16 {
@@ -53,21 +51,35 @@ type turnKey struct{}
 
 // A chaos is a handler that ends in several ways, by turns.
 type chaos struct {
-	most    int64 // how many run at a time for a key
-	now     [4]atomic.Int64
-	over    atomic.Int64 // how often there were more
+	most    int64           // how many may run at a time for a key
+	now     [4]atomic.Int64 // how many do
+	over    atomic.Int64    // how often there were more
 	served  atomic.Int64
-	running sync.WaitGroup // goroutines that outlive their handlers
+	prices  [4]atomic.Int64 // what the requests of a key cost
+	running sync.WaitGroup  // goroutines that outlive their handlers
+}
+
+// chaosPrice is a SettleBy.
+func chaosPrice(status int, _ http.Header) int {
+	switch status {
+	case http.StatusOK:
+		return 1
+	case http.StatusInternalServerError:
+		return 2
+	case http.StatusSwitchingProtocols:
+		return 5 // its handler settles
+	}
+	return 100 // there is no such response
 }
 
 func (c *chaos) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n, _ := r.Context().Value(turnKey{}).(int)
-	now := &c.now[n%4]
+	now, price := &c.now[n%4], &c.prices[n%4]
 	if now.Add(1) > c.most {
 		c.over.Add(1)
 	}
 	c.served.Add(1)
-	var kept bool
+	kept := false
 	defer func() {
 		if !kept {
 			now.Add(-1)
@@ -75,8 +87,11 @@ func (c *chaos) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	switch n / 4 % 5 {
 	case 0:
+		price.Add(2)
 		panic("boom")
 	case 1:
+		price.Add(2)
+		w.WriteHeader(http.StatusOK)
 		panic(http.ErrAbortHandler)
 	case 2:
 		if _, _, err := http.NewResponseController(w).Hijack(); err != nil {
@@ -84,12 +99,17 @@ func (c *chaos) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		release := middleware.Keep(r.Context())
 		kept = true
+		price.Add(int64(n % 3))
 		c.running.Go(func() {
 			now.Add(-1)
+			middleware.Settle(r.Context(), n%3)
 			release()
 		})
 	case 3:
+		price.Add(2)
 		w.WriteHeader(http.StatusInternalServerError)
+	default:
+		price.Add(1)
 	}
 }
 
@@ -105,4 +125,37 @@ func TestLoadLeavesNoPlaceTaken(t *testing.T) {
 	if c.over.Load() > 0 || c.served.Load() < 10_000 {
 		t.Errorf("%d requests were served, %d of them beside too many", c.served.Load(), c.over.Load())
 	}
+}
+
+// TestLoadLeavesNothingHeld: however 100,000 requests end, nothing is held at the end, and what
+// is charged is the sum of their prices, to the token.
+func TestLoadLeavesNothingHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // where no time passes, so that nothing drains
+		const burst = 100_000_000
+		c := &chaos{most: 1000}
+		limiter := newLimiter(t, policy(t, ratelimit.PerDay(burst), ratelimit.AtOnce(1000)), ratelimit.Config{})
+		defer limiter.Close()
+		priced := byKey
+		priced.Reserve, priced.SettleBy = estimate(3), chaosPrice
+		load(middleware.Must(middleware.RateLimit(limiter, priced))(c), &c.running)
+		for i, key := range []string{"a", "b", "c", "d"} {
+			r, err := limiter.Peek(t.Context(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for at := range r.Len() {
+				s := r.State(at)
+				want := s.Limit.Burst
+				if !s.Limit.Concurrent {
+					want -= int(c.prices[i].Load())
+				}
+				if s.Held != 0 || s.Remaining != want {
+					t.Errorf("%s: %d of %v remain, want %d, and %d are held", key, s.Remaining, s.Limit, want, s.Held)
+				}
+			}
+		}
+		if c.over.Load() > 0 || c.served.Load() < 100_000 {
+			t.Errorf("%d requests were served, %d of them beside too many", c.served.Load(), c.over.Load())
+		}
+	})
 }

@@ -82,7 +82,7 @@ type handler struct {
 // newHandler returns a handler without a next one. Copies of it share their memory of
 // faults and places. The error joins all faults of limiter and c.
 func newHandler(limiter *ratelimit.Limiter, c Config) (*handler, error) {
-	if err := errors.Join(append(c.faults(), unusable(limiter))...); err != nil {
+	if err := errors.Join(append(c.faults(), unusable(limiter), c.needsHolder(limiter))...); err != nil {
 		return nil, err
 	}
 	c.Challenge = cmp.Or(c.Challenge, "ApiKey")
@@ -92,7 +92,7 @@ func newHandler(limiter *ratelimit.Limiter, c Config) (*handler, error) {
 		Address: func(r *http.Request) (string, error) { return addressOf(r, &trusted) },
 		Peer:    func(r *http.Request) string { return r.RemoteAddr },
 		Free:    isPreflight,
-		Skip:    c.Skip, Cost: c.Cost, RequireKey: c.RequireKey, FailClosed: c.FailClosed,
+		Skip:    c.Skip, Cost: c.Cost, Reserve: c.Reserve, Priced: c.priced(), RequireKey: c.RequireKey, FailClosed: c.FailClosed,
 		DisableQueue: c.DisableQueue, Jitter: c.Jitter,
 		OnFault: c.OnFault, Logger: c.Logger,
 	}
@@ -142,7 +142,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, pattern string) 
 	if h.config.ResultInContext && call.Decided() {
 		r = withResult(r, call.Result)
 	}
-	if call.Hold != nil {
+	if call.Hold != nil || h.config.SettleBy != nil {
 		h.serveHeld(w, r, call.Hold)
 		return
 	}

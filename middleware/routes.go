@@ -23,7 +23,8 @@ type Route struct {
 	// Instead makes Limits replace the key's own. An exempt key stays exempt.
 	Instead bool
 	// Cost is how many tokens a request takes from each limit, the key's own included. 0
-	// means what Config.Cost returns. A cost above a limit's burst is always denied. If all
+	// means what Config.Cost or Config.Reserve returns. With Config.Reserve or
+	// Config.SettleBy it is the estimate. A cost above a limit's burst is always denied. If all
 	// keys have the same limits, such a cost is an error; with a table, or with limits that
 	// are looked up, only keys with higher limits and exempt ones can use the route.
 	Cost int

@@ -327,6 +327,9 @@ func (l *Limiter) event(ctx context.Context, r Result, err error, start time.Tim
 	}
 }
 
+// Holds reports whether the store can hold tokens: see [store.Holder].
+func (l *Limiter) Holds() bool { return l.holder != nil }
+
 // Close ends the renewal of holds, for which a timer runs while some are out. It ends no hold:
 // those that are out last until their time is over, and are charged then, or until they are
 // settled. Decisions go on. Close is for the limiter, and for all that were made from it with

@@ -19,6 +19,8 @@ type Config[C any] struct {
 	Free         func(C) bool  // reports calls that the protocol makes, such as a CORS preflight; may be nil
 	Skip         func(C) bool  // may be nil
 	Cost         func(C) int   // nil: a call costs 1
+	Reserve      func(C) int   // in place of Cost; may be nil
+	Priced       bool          // the price is known when the call ends: Cost or Reserve estimates it
 	RequireKey   bool          // deny a call without a key, instead of limiting it by its address
 	FailClosed   bool          // deny a call that cannot be decided
 	DisableQueue bool          // give all denied calls of a key the same wait

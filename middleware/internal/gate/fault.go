@@ -11,12 +11,15 @@ import (
 
 // The classes of faults in this package. Package middleware describes them.
 const (
-	FaultKey          = "key"
-	FaultKeyPanic     = "key-panic"
-	FaultCostPanic    = "cost-panic"
-	FaultNegativeCost = "negative-cost"
-	FaultSkipPanic    = "skip-panic"
-	FaultObservePanic = "observe-panic"
+	FaultKey             = "key"
+	FaultKeyPanic        = "key-panic"
+	FaultCostPanic       = "cost-panic"
+	FaultNegativeCost    = "negative-cost"
+	FaultReservePanic    = "reserve-panic"
+	FaultNegativeReserve = "negative-reserve"
+	FaultNegativePrice   = "negative-price"
+	FaultSkipPanic       = "skip-panic"
+	FaultObservePanic    = "observe-panic"
 )
 
 // Report reports a fault and what happens to the call. Each fault goes to Config.OnFault,

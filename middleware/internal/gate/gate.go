@@ -2,7 +2,7 @@
 // package for a protocol, such as middleware, configures a Gate with functions of its kind
 // of call, and responds to the call according to the decision.
 //
-// A call goes one way: Free, Skip, Key, Cost, the limiter, and the wait if it is denied. A
+// A call goes one way: Free, Skip, Key, Cost or Reserve, the limiter, and the wait if it is denied. A
 // panic or an error of one of these does not end the call. It is a fault, which is reported.
 package gate
 
@@ -37,7 +37,7 @@ func (g *Gate[C]) With(limiter *ratelimit.Limiter, cost int) *Gate[C] {
 	other := *g
 	other.limiter = limiter
 	if cost > 0 {
-		other.config.Cost = func(C) int { return cost }
+		other.config.Cost, other.config.Reserve = func(C) int { return cost }, nil
 	}
 	return &other
 }
@@ -103,6 +103,9 @@ func (g *Gate[C]) decide(ctx context.Context, of C, call *Call) {
 	if !call.Served {
 		call.Wait = g.wait(of, call.Key, &call.Result)
 	}
+	if !call.Served || call.Outcome == Exempt || call.Result.Cost() == 0 {
+		call.Hold = nil
+	}
 }
 
 func (g *Gate[C]) skip(ctx context.Context, of C) (skip bool) {
@@ -117,15 +120,19 @@ func (g *Gate[C]) skip(ctx context.Context, of C) (skip bool) {
 }
 
 func (g *Gate[C]) cost(ctx context.Context, of C) (n int) {
-	if g.config.Cost == nil {
+	cost, panicked, negative := g.config.Cost, FaultCostPanic, FaultNegativeCost
+	if g.config.Reserve != nil {
+		cost, panicked, negative = g.config.Reserve, FaultReservePanic, FaultNegativeReserve
+	}
+	if cost == nil {
 		return 1
 	}
-	if store.Try(func() { n = g.config.Cost(of) }) != nil {
-		g.Report(ctx, FaultCostPanic, "counted as 1")
+	if store.Try(func() { n = cost(of) }) != nil {
+		g.Report(ctx, panicked, "counted as 1")
 		return 1
 	}
 	if n < 0 {
-		g.Report(ctx, FaultNegativeCost, "counted as 1")
+		g.Report(ctx, negative, "counted as 1")
 		return 1
 	}
 	return n
@@ -133,7 +140,14 @@ func (g *Gate[C]) cost(ctx context.Context, of C) (n int) {
 
 // take calls the limiter. A panic of the store is an error.
 func (g *Gate[C]) take(ctx context.Context, call *Call, cost int) (err error) {
-	if store.Try(func() { call.Result, call.Hold, err = g.limiter.Enter(ctx, call.Key, cost) }) != nil {
+	if store.Try(func() {
+		if g.config.Priced {
+			call.Hold, err = g.limiter.Hold(ctx, call.Key, cost)
+			call.Result = call.Hold.Result()
+		} else {
+			call.Result, call.Hold, err = g.limiter.Enter(ctx, call.Key, cost)
+		}
+	}) != nil {
 		return &store.Error{Class: store.ClassPanic}
 	}
 	return err
