@@ -55,9 +55,13 @@ func (p *probe) held(when, key string, limits []store.Limit, want ...int) {
 
 // settling sends settlements.
 func (p *probe) settling(all ...store.Settlement) []store.Settlement {
+	holder, ok := p.store.(store.Holder)
+	if !ok {
+		p.fail("the store is no Holder")
+	}
 	ctx, cancel := context.WithTimeout(p.ctx, answerTime)
 	defer cancel()
-	p.store.(store.Holder).Settle(ctx, all)
+	holder.Settle(ctx, all)
 	return all
 }
 
