@@ -178,6 +178,7 @@ func TestLimits(t *testing.T) {
 		"100/m":             ratelimit.PerMinute(100),
 		"1000/24h;burst=50": ratelimit.PerDay(1000).WithBurst(50),
 		"1000/d;name=daily": ratelimit.PerDay(1000).Named("daily"),
+		"10 at a time":      ratelimit.AtOnce(10),
 		"1/1.9s":            {Rate: 1, Period: 1900 * time.Millisecond},
 	} {
 		if got, err := ratelimit.ParseLimit(text); err != nil || got != want {

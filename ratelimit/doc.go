@@ -25,7 +25,8 @@
 //
 // # Words
 //
-//   - A [Limit] is a rate, a period and a burst, under a name.
+//   - A [Limit] is a rate, a period and a burst, under a name; or, with [AtOnce], how many
+//     calls may run at a time.
 //   - A [Policy] is one to four limits that are decided together: all of them
 //     admit a call, or none is charged.
 //   - A table, of package plans, gives keys policies of their own. Package plans/file
@@ -34,6 +35,9 @@
 //     limit before it is enforced. See [Limiter.ShadowReport].
 //   - A part of what a limiter guards, such as a route, can have limits beside those of
 //     the key. See [Limiter.With].
+//   - A [Hold] is what one call holds of the key's limits while it runs: tokens until its price
+//     is known, and its place among the calls at a time. See [Limiter.Hold] and
+//     [Limiter.Enter].
 //   - A denial is a Result. An error is a fault: the store or the look-up of the limits
 //     failed, and the caller decides whether the call passes.
 //
