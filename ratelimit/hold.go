@@ -99,9 +99,11 @@ func (l *Limiter) enter(ctx context.Context, key string, n int, r *Result) (*Hol
 		ctx, cancel = context.WithTimeout(ctx, l.timeout)
 		defer cancel()
 	}
-	p, err := l.policyFor(ctx, key)
-	if err != nil {
-		return nil, l.fault(r, err, l.shadow)
+	p, err := l.policy, error(nil)
+	if p == nil {
+		if p, err = l.policyFor(ctx, key); err != nil {
+			return nil, l.fault(r, err, l.shadow)
+		}
 	}
 	if !p.loans {
 		return nil, l.decideBy(ctx, p, key, ask{cost: n, charge: n}, r)
