@@ -14,7 +14,8 @@ import (
 // them decided together: for a part of what l guards, such as a route. It shares the
 // store, and so the buckets of l, its Config, its shadow report and its health. An exempt
 // key stays exempt. The names of the limits must differ from those of the keys' own, and
-// no key may have more than [store.MaxLimits] together. The error joins all
+// no key may have more than [store.MaxLimits] together. A Shared limit needs a home for every
+// key that is not exempt. The error joins all
 // faults that the limits have beside the policy of l or those of its plans.Table, which
 // from then on rejects policies that do not fit. With other [Limits], a decision about a
 // key whose policy does not fit ends with a [LimitError].
@@ -148,6 +149,9 @@ func (d *derived) fitsOrigin(p *Policy) error {
 		if p, ok = from.fromOrigin(p); !ok {
 			return nil
 		}
+	}
+	if d.part.shared && p.home == "" && p != Unlimited {
+		return d.part.needsHome()
 	}
 	return d.fits(p)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -18,46 +19,64 @@ import (
 
 // compileTable makes the maps for look-ups.
 func compileTable(c TableConfig) (*tableContent, error) {
-	hashed := hashes(c.Members) + hashes(c.Keys)
+	hashed := hashes(maps.Keys(c.Members)) + hashes(maps.Keys(c.Keys))
+	all := len(c.Members) + len(c.Keys)
+	for _, o := range c.Organisations {
+		hashed += hashes(slices.Values(o.Members)) + hashes(maps.Keys(o.Keys))
+		all += len(o.Members) + len(o.Keys)
+	}
 	b := tableBuilder{content: &tableContent{
-		fallback: c.Default,
-		plans:    maps.Clone(c.Plans),
-		byKey:    make(map[string]*assignment, len(c.Members)+len(c.Keys)-hashed),
-		byHash:   make(map[[sha256.Size]byte]*assignment, hashed),
+		fallback:      c.Default,
+		plans:         maps.Clone(c.Plans),
+		organisations: make(map[string]*organisation, len(c.Organisations)),
+		byKey:         make(map[string]*assignment, all-hashed),
+		byHash:        make(map[[sha256.Size]byte]*assignment, hashed),
 	}}
-	if err := checkPolicy(c.Default); err != nil {
-		b.fault("TableConfig.Default", err.Value, err.Want)
+	if b.policy("TableConfig.Default", c.Default) && hasShared(c.Default) {
+		b.fault("TableConfig.Default", c.Default.String(), "must have no shared limit: keys that are not listed belong to no organisation to share it with")
 	}
 	plans := make(map[string]*assignment, len(c.Plans))
 	for name, p := range c.Plans {
 		plans[name] = &assignment{policy: p, plan: name, member: true}
-		if err := checkPolicy(p); err != nil {
-			b.fault(planPlace(name), err.Value, err.Want)
-		}
+		b.policy(planPlace(name), p)
 		if !validText(name) {
 			b.fault(planPlace(name), "not UTF-8", "must be text without U+FFFD")
 		}
 	}
+	sharing := make(map[string]bool)
+	for name, p := range c.Plans {
+		if p != nil && hasShared(p) {
+			sharing[name] = true
+		}
+	}
 	for key, plan := range c.Members {
-		if a := plans[plan]; a != nil {
-			b.put("Members", key, a)
-		} else {
+		switch a := plans[plan]; {
+		case a == nil:
 			b.fault(place("Members", key), nil, wantPlan(c.Plans)) // without the value: it may be the key
+		case len(sharing) > 0 && sharing[plan]:
+			b.fault(place("Members", key), "a plan with a shared limit", "must be a plan without one; or the key must be under TableConfig.Organisations, in the organisation whose keys share it")
+		default:
+			b.put("Members", key, a)
 		}
 	}
 	for key, p := range c.Keys {
-		if err := checkPolicy(p); err != nil {
-			b.fault(place("Keys", key), err.Value, err.Want)
-		} else {
+		switch {
+		case !b.policy(place("Keys", key), p):
+		case hasShared(p):
+			b.fault(place("Keys", key), "a shared limit", "must not be shared; or the key must be under TableConfig.Organisations, in the organisation whose keys share it")
+		default:
 			b.put("Keys", key, &assignment{policy: p})
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Organisations)) {
+		b.organisation(name, c.Organisations[name], plans, c.Plans)
 	}
 	return b.content, b.join()
 }
 
 // hashes counts the keys that are written as hashes.
-func hashes[V any](m map[string]V) (n int) {
-	for key := range m {
+func hashes(keys iter.Seq[string]) (n int) {
+	for key := range keys {
 		if strings.HasPrefix(key, keyhash.Prefix) {
 			n++
 		}
@@ -71,6 +90,17 @@ type tableBuilder struct {
 	faultList
 }
 
+const wantOnce = "must be in one of TableConfig.Members, TableConfig.Keys and TableConfig.Organisations, once"
+
+// policy reports whether a policy can be used, and adds its fault if not.
+func (b *tableBuilder) policy(field string, p *ratelimit.Policy) bool {
+	err := checkPolicy(p)
+	if err != nil {
+		b.fault(field, err.Value, err.Want)
+	}
+	return err == nil
+}
+
 // put enters one key. A key given both in plain text and as its hash gets two entries.
 func (b *tableBuilder) put(in, key string, a *assignment) {
 	c := b.content
@@ -82,7 +112,7 @@ func (b *tableBuilder) put(in, key string, a *assignment) {
 		before := len(c.byKey)
 		// A copy: the key may be a part of a file.
 		if c.byKey[strings.Clone(key)] = a; len(c.byKey) == before {
-			b.fault(place(in, key), "there twice", "must be in one of TableConfig.Members and TableConfig.Keys")
+			b.fault(place(in, key), "there twice", wantOnce)
 		}
 		return
 	}
@@ -93,7 +123,7 @@ func (b *tableBuilder) put(in, key string, a *assignment) {
 	}
 	before := len(c.byHash)
 	if c.byHash[h] = a; len(c.byHash) == before {
-		b.fault(place(in, key), "there twice", "must be in one of TableConfig.Members and TableConfig.Keys")
+		b.fault(place(in, key), "there twice", wantOnce)
 	}
 }
 
@@ -126,6 +156,9 @@ func parseHash(s string) (h [sha256.Size]byte, ok bool) {
 // checkPolicy returns the fault of a policy, or nil.
 func checkPolicy(p *ratelimit.Policy) *ratelimit.LimitError {
 	_, err := p.PolicyFor(context.Background(), "")
+	if err == nil && p.Home() != "" {
+		return &ratelimit.LimitError{Value: "a policy in a home", Want: "must be what policy.In(\"\") returns: keys belong to the homes of TableConfig.Organisations"}
+	}
 	fault, _ := errors.AsType[*ratelimit.LimitError](err)
 	return fault
 }

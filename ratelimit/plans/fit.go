@@ -37,8 +37,8 @@ func (c *tableContent) meets(required []func(*ratelimit.Policy) error) error {
 	return nil
 }
 
-// policies returns each policy once. A million keys may share a few, and iterating over the keys
-// for each route would take a second.
+// policies returns each policy once, of those that differ only in the home one. A million keys
+// may share a few, and iterating over the keys for each route would take a second.
 func (c *tableContent) policies() []*ratelimit.Policy {
 	all := []*ratelimit.Policy{c.fallback}
 	seen := map[*ratelimit.Policy]bool{c.fallback: true}
@@ -48,17 +48,39 @@ func (c *tableContent) policies() []*ratelimit.Policy {
 			all = append(all, p)
 		}
 	}
-	for _, p := range c.plans {
-		add(p)
+	var inHomes []*ratelimit.Policy
+	addKey := func(a *assignment) {
+		switch {
+		case a.of == nil:
+			add(a.policy)
+		case a != a.of.members && !seen[a.policy]:
+			seen[a.policy] = true
+			inHomes = append(inHomes, a.policy)
+		}
 	}
 	for _, a := range c.byKey {
-		add(a.policy)
+		addKey(a)
 	}
 	for _, a := range c.byHash {
-		add(a.policy)
+		addKey(a)
+	}
+	for _, is := range c.organisations {
+		inHomes = append(inHomes, is.members.policy)
+	}
+	for _, p := range c.plans {
+		inHomes = append(inHomes, inHome(p))
+	}
+	for _, p := range inHomes {
+		if alone := p.In(""); !seen[alone] { // what fits without a home fits in one
+			seen[alone] = true
+			all = append(all, p)
+		}
 	}
 	return all
 }
+
+// inHome returns the policy of a plan as an organisation has it, be there one or not.
+func inHome(plan *ratelimit.Policy) *ratelimit.Policy { return plan.In("organisation") }
 
 // misfits returns an error for each policy that does not fit, with its place.
 func (c *tableContent) misfits(required []func(*ratelimit.Policy) error) error {
@@ -71,18 +93,34 @@ func (c *tableContent) misfits(required []func(*ratelimit.Policy) error) error {
 		}
 	}
 	look(c.fallback, func() string { return "TableConfig.Default" })
+	fit := make(map[string]bool, len(c.plans)) // in a home; then a member without one may not
 	for name, p := range c.plans {
-		look(p, func() string { return planPlace(name) })
+		before := len(faults.kept) + faults.more
+		look(inHome(p), func() string { return planPlace(name) })
+		fit[name] = len(faults.kept)+faults.more == before
+	}
+	for name, is := range c.organisations {
+		if is.limits != nil {
+			look(is.members.policy, func() string { return "TableConfig." + organisationIn(name) + ".Limits" })
+		}
+	}
+	lookKey := func(a *assignment, key func() string) {
+		switch {
+		case a.of == nil && a.member:
+			if fit[a.plan] {
+				look(a.policy, func() string { return place("Members", key()) })
+			}
+		case a.of == nil:
+			look(a.policy, func() string { return place("Keys", key()) })
+		case a != a.of.members:
+			look(a.policy, func() string { return place(organisationIn(a.of.name)+".Keys", key()) })
+		}
 	}
 	for key, a := range c.byKey {
-		if !a.member {
-			look(a.policy, func() string { return place("Keys", key) })
-		}
+		lookKey(a, func() string { return key })
 	}
 	for hash, a := range c.byHash {
-		if !a.member {
-			look(a.policy, func() string { return place("Keys", keyhash.Text(hash)) })
-		}
+		lookKey(a, func() string { return keyhash.Text(hash) })
 	}
 	return faults.join()
 }

@@ -1,9 +1,10 @@
 package plans
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
-	"io"
 	"iter"
 	"maps"
 	"slices"
@@ -19,7 +20,11 @@ import (
 //	  "default": "5/s",
 //	  "plans": {"gold": ["50/s", "100000/d;name=daily"], "staff": "unlimited"},
 //	  "members": {"customer-17": "gold", "sha256:86de594f7827c0bb…": "gold"},
-//	  "keys": {"customer-19": "7/s"}
+//	  "keys": {"customer-19": "7/s"},
+//	  "organisations": {
+//	    "acme": {"plan": "team", "members": ["customer-21", "customer-22"], "keys": {"customer-23": "1/s"}},
+//	    "initech": {"limits": ["9/s", "100/m;name=org;shared"], "members": ["customer-24"]}
+//	  }
 //	}
 //
 // It writes keys in plain text, secret or not; only a key that is not UTF-8 is written as its
@@ -27,7 +32,14 @@ import (
 // [Snapshot.WriteTo] writes hashes in place of all keys.
 func (c TableConfig) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
-	if err := writeTable(&b, c.Default, c.Plans, byName(c.Members), byName(c.Keys)); err != nil {
+	t := tableWriter{w: bufio.NewWriter(&b)}
+	t.begin(c.Default, c.Plans)
+	t.keys(byName(c.Members), byName(c.Keys))
+	for _, name := range slices.Sorted(maps.Keys(c.Organisations)) {
+		o := c.Organisations[name]
+		t.organisation(name, o.Plan, o.Limits, inOrder(o.Members), byName(o.Keys))
+	}
+	if err := t.finish(); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
@@ -47,15 +59,30 @@ func (c *TableConfig) UnmarshalJSON(data []byte) error {
 func byName[V any](m map[string]V) iter.Seq2[string, V] {
 	return func(yield func(string, V) bool) {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
-			name := key
-			if !validText(key) {
-				name = ratelimit.HashKey(key)
-			}
-			if !yield(name, m[key]) {
+			if !yield(writable(key), m[key]) {
 				return
 			}
 		}
 	}
+}
+
+// inOrder yields keys as byName does.
+func inOrder(keys []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, key := range slices.Sorted(slices.Values(keys)) {
+			if !yield(writable(key)) {
+				return
+			}
+		}
+	}
+}
+
+// writable returns a name, or its hash if JSON cannot hold it.
+func writable(name string) string {
+	if !validText(name) {
+		return ratelimit.HashKey(name)
+	}
+	return name
 }
 
 // validText reports whether JSON can hold s. Parsers replace invalid bytes by U+FFFD, which could
@@ -64,39 +91,80 @@ func validText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsRune(s, utf8.RuneError)
 }
 
-// writeTable writes a table, one entry per line.
-func writeTable(w io.Writer, fallback *ratelimit.Policy, plans map[string]*ratelimit.Policy, members iter.Seq2[string, string], keys iter.Seq2[string, *ratelimit.Policy]) error {
-	t := tableWriter{w: w}
-	t.write("{\n  \"default\": ")
-	t.policy("Default", "", fallback)
-	first := true
-	for name, p := range byName(plans) {
-		t.entry("plans", name, &first)
-		t.policy("Plans", name, p)
-	}
-	t.end(first)
-	first = true
-	for key, plan := range members {
-		t.entry("members", key, &first)
-		t.string(plan)
-	}
-	t.end(first)
-	first = true
-	for key, p := range keys {
-		t.entry("keys", key, &first)
-		t.policy("Keys", key, p)
-	}
-	t.end(first)
-	t.write("\n}\n")
-	return t.err
-}
-
-// A tableWriter writes the parts of a table until the first error.
+// A tableWriter writes the parts of a table until the first error, one entry per line.
 type tableWriter struct {
-	w     io.Writer
+	w     *bufio.Writer
 	line  []byte
 	texts map[*ratelimit.Policy][]byte // of policies seen before
+	some  bool                         // organisations
 	err   error
+}
+
+// begin writes the default and the plans.
+func (t *tableWriter) begin(fallback *ratelimit.Policy, plans map[string]*ratelimit.Policy) {
+	t.write("{\n  \"default\": ")
+	t.policy("Default", "", fallback)
+	t.part("  ", "plans", "Plans", byName(plans))
+}
+
+// keys writes the keys that belong to no organisation.
+func (t *tableWriter) keys(members iter.Seq2[string, string], keys iter.Seq2[string, *ratelimit.Policy]) {
+	first := true
+	for key, plan := range members {
+		t.entry("  ", "members", key, &first)
+		t.string(plan)
+	}
+	t.end("  ", first)
+	t.part("  ", "keys", "Keys", keys)
+}
+
+// part writes policies by name.
+func (t *tableWriter) part(indent, part, in string, policies iter.Seq2[string, *ratelimit.Policy]) {
+	first := true
+	for name, p := range policies {
+		t.entry(indent, part, name, &first)
+		t.policy(in, name, p)
+	}
+	t.end(indent, first)
+}
+
+// organisation writes an organisation. They are the last part.
+func (t *tableWriter) organisation(name, plan string, limits *ratelimit.Policy, members iter.Seq[string], keys iter.Seq2[string, *ratelimit.Policy]) {
+	in, first := organisationIn(name), !t.some
+	if fault := organisationFault(name, plan, limits); fault != nil && t.err == nil {
+		t.err = fault
+	}
+	t.entry("  ", "organisations", name, &first)
+	t.some = true
+	if limits == nil {
+		t.write("{\n      \"plan\": ")
+		t.string(plan)
+	} else {
+		t.write("{\n      \"limits\": ")
+		t.policy(in+".Limits", "", limits)
+	}
+	first = true
+	for key := range members {
+		if first {
+			t.write(",\n      \"members\": [\n        ")
+		} else {
+			t.write(",\n        ")
+		}
+		first = false
+		t.string(key)
+	}
+	if !first {
+		t.write("\n      ]")
+	}
+	t.part("      ", "keys", in+".Keys", keys)
+	t.write("\n    }")
+}
+
+// finish ends the table.
+func (t *tableWriter) finish() error {
+	t.end("  ", !t.some)
+	t.write("\n}\n")
+	return cmp.Or(t.err, t.w.Flush())
 }
 
 func (t *tableWriter) write(s string) {
@@ -112,20 +180,22 @@ func (t *tableWriter) flush() {
 }
 
 // entry begins an entry of a part of the table, and before the first entry the part.
-func (t *tableWriter) entry(part, name string, first *bool) {
+func (t *tableWriter) entry(indent, part, name string, first *bool) {
+	t.line = append(t.line, ",\n"...)
+	t.line = append(t.line, indent...)
 	if *first {
-		t.line = append(append(append(t.line, ",\n  \""...), part...), "\": {\n    "...)
+		t.line = append(append(append(t.line, '"'), part...), "\": {\n"...)
+		t.line = append(t.line, indent...)
 		*first = false
-	} else {
-		t.line = append(t.line, ",\n    "...)
 	}
+	t.line = append(t.line, "  "...)
 	t.string(name)
 	t.line = append(t.line, ": "...)
 }
 
-func (t *tableWriter) end(none bool) {
+func (t *tableWriter) end(indent string, none bool) {
 	if !none {
-		t.write("\n  }")
+		t.write("\n" + indent + "}")
 	}
 }
 
@@ -187,7 +257,9 @@ func placeOf(in, key string) string {
 		return "TableConfig.Default"
 	case "Plans":
 		return planPlace(key)
-	default:
-		return place(in, key)
 	}
+	if strings.HasSuffix(in, ".Limits") { // of an organisation
+		return "TableConfig." + in
+	}
+	return place(in, key)
 }

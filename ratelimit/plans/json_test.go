@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -74,7 +75,11 @@ func sameAs(c plans.TableConfig) string {
 	}
 	members := map[string]string{}
 	maps.Copy(members, c.Members)
-	return fmt.Sprintf("%v %q %q %q", c.Default, policies(c.Plans), members, policies(c.Keys))
+	organisations := map[string]string{}
+	for name, o := range c.Organisations {
+		organisations[name] = fmt.Sprintf("%q %v %q %q", o.Plan, o.Limits, slices.Sorted(slices.Values(o.Members)), policies(o.Keys))
+	}
+	return fmt.Sprintf("%v %q %q %q %q", c.Default, policies(c.Plans), members, policies(c.Keys), organisations)
 }
 
 // TestTableJSONRoundTrip: whatever a table holds, its text puts the same in force.
@@ -110,6 +115,25 @@ func TestTableJSONRoundTrip(t *testing.T) {
 				c.Keys = map[string]*ratelimit.Policy{}
 			}
 			c.Keys["own "+text()] = policies[rng.IntN(len(policies))]
+		}
+		for i := range rng.IntN(4) {
+			if c.Organisations == nil {
+				c.Organisations = map[string]plans.Organisation{}
+			}
+			o := plans.Organisation{Plan: text()}
+			if rng.IntN(2) == 0 {
+				o = plans.Organisation{Limits: policies[rng.IntN(len(policies))]}
+			}
+			for range rng.IntN(4) {
+				o.Members = append(o.Members, fmt.Sprint(i, len(o.Members))+text())
+			}
+			for range rng.IntN(4) {
+				if o.Keys == nil {
+					o.Keys = map[string]*ratelimit.Policy{}
+				}
+				o.Keys[text()] = policies[rng.IntN(len(policies))]
+			}
+			c.Organisations[fmt.Sprint("org <&> ", i)] = o
 		}
 		written, err := json.Marshal(c)
 		if err != nil {
@@ -174,7 +198,7 @@ func TestTableJSONRejects(t *testing.T) {
 		{`{"default":"1/s",}`, "TableConfig", `line 1, column 18: ratelimit: TableConfig "something else" must be one more entry behind the comma`},
 		{`{"default":"1/s"}{}`, "TableConfig", `line 1, column 18: ratelimit: TableConfig "more behind the end of the document" must be one JSON document`},
 		{`{"default":"1/s"} canary`, "TableConfig", `line 1, column 19: ratelimit: TableConfig "more behind the end of the document" must be one JSON document`},
-		{`{"default":"1/s","canary":{"a":[1,{}]},"keys":{"b":1}}`, "TableConfig TableConfig.Keys[sha256:3e23e8160039…]", `line 1, column 18: ratelimit: TableConfig "unknown name" must be one of default, plans, members and keys`},
+		{`{"default":"1/s","canary":{"a":[1,{}]},"keys":{"b":1}}`, "TableConfig TableConfig.Keys[sha256:3e23e8160039…]", `line 1, column 18: ratelimit: TableConfig "unknown name" must be one of default, plans, members, keys and organisations`},
 		{`{"default":"1/s","Keys":{}}`, "TableConfig", `line 1, column 18: ratelimit: TableConfig "unknown name"`},
 		{`{"default":"1/s","default":{}}`, "TableConfig.Default", `TableConfig.Default "there twice" must not be there twice`},
 		{`{"default":"1/s","keys":{},"keys":{}}`, "TableConfig.Keys", `TableConfig.Keys "there twice" must not be there twice`},
@@ -237,7 +261,7 @@ func TestTableJSONOfSpaces(t *testing.T) {
 // FuzzTableJSON: whatever is read is JSON, and is read again from what is written.
 func FuzzTableJSON(f *testing.F) {
 	for _, text := range []string{
-		tableText, `{"default":"5/s"}`, `{"default":["5/s;shadow","1/h;name=x;enforce-from=2030-01-01"],"keys":{"":"1/s"}}`, `{"default":"5/s","default":"5/s"}`,
+		tableText, organisationText, `{"default":"5/s"}`, `{"default":["5/s;shadow","1/h;name=x;enforce-from=2030-01-01"],"keys":{"":"1/s"}}`, `{"default":"5/s","default":"5/s"}`,
 		`{"default":"unlimited","plans":{"":"1/s"},"members":{"\ud800":""}} x`, `{"default":[[["5/s"]]],"x":1}`, "{\"default\":\"5/s\",\"keys\":{\"\xff\":\"1/s\"}}", `{"keys":{"sha256:x":"1/1.5s"}`,
 	} {
 		f.Add(text)

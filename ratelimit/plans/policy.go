@@ -98,13 +98,13 @@ const longestWord = 12
 // or "at a time".
 const longestLimit = 64
 
-// shownValue returns the value of a fault unless it may be a key. Under keys, where a key and
-// its limits may have been swapped, it returns nil.
+// shownValue returns the value of a fault unless it may be a key. Under keys, also those of an
+// organisation, where a key and its limits may have been swapped, it returns nil.
 func shownValue(in string, fault *ratelimit.LimitError) any {
 	text, isText := fault.Value.(string)
 	rate, _, found := strings.Cut(strings.Replace(text, " at a time", "/", 1), "/")
 	asLimit := found && len(rate) <= longestWord && len(text) <= longestLimit && strings.Trim(rate, "0123456789,._' ") == ""
-	if in == "Keys" || isText && len(text) > longestWord && !asLimit {
+	if strings.HasSuffix(in, "Keys") || isText && len(text) > longestWord && !asLimit {
 		return nil
 	}
 	return fault.Value

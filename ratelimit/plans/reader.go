@@ -10,7 +10,7 @@ import (
 )
 
 // ReadTableConfig reads the JSON form of a [TableConfig], and nothing else, up to the end
-// of r: an object with a "default" and optionally "plans", "members" and "keys", as
+// of r: an object with a "default" and optionally "plans", "members", "keys" and "organisations", as
 // [TableConfig.MarshalJSON] writes it. A policy is a text for [ratelimit.ParsePolicy] or an
 // array of texts for [ratelimit.ParseLimit]. Unknown names, names that occur twice and names
 // that are not UTF-8 are faults; a key that is not UTF-8 can be written as its hash.
@@ -18,8 +18,8 @@ import (
 // It does not hold the text in memory, and takes a second or two for a million keys. The
 // error is that of r, or joins a [ratelimit.LimitError] for each fault, with the field, where
 // a hash stands for a key, and the line and column, which each error returns as
-// Position() (line, column int). ReadTableConfig does not check that the plans of members
-// exist: [NewTable] and [Table.Replace] do.
+// Position() (line, column int). What takes more than one place of the table, such as a key
+// in two of them or a member of a plan that does not exist, [NewTable] and [Table.Replace] check.
 func ReadTableConfig(r io.Reader) (TableConfig, error) {
 	t := tableReader{in: jsontext.NewReader(r), names: make(map[string]bool), plans: make(map[string]string), policies: make(map[policyText]*ratelimit.Policy)}
 	err := t.table()
@@ -68,7 +68,7 @@ func (t *tableReader) table() error {
 	return t.in.End()
 }
 
-// part reads one of the four parts.
+// part reads one of the parts.
 func (t *tableReader) part(at jsontext.Position, name string) error {
 	v, err := t.in.Value()
 	if err != nil {
@@ -76,10 +76,10 @@ func (t *tableReader) part(at jsontext.Position, name string) error {
 	}
 	twice := t.names[name]
 	switch name {
-	case "default", "plans", "members", "keys":
+	case "default", "plans", "members", "keys", "organisations":
 		t.names[name] = true
 	default: // may be a misplaced key
-		t.fault(at, "TableConfig", "unknown name", "must be one of default, plans, members and keys")
+		t.fault(at, "TableConfig", "unknown name", "must be one of default, plans, members, keys and organisations")
 		return t.in.Skip(v)
 	}
 	field := "TableConfig." + strings.ToUpper(name[:1]) + name[1:]
@@ -95,6 +95,8 @@ func (t *tableReader) part(at jsontext.Position, name string) error {
 		return t.in.Entries(t.entry("Plans", &t.config.Plans))
 	case name == "members":
 		return t.in.Entries(t.member)
+	case name == "organisations":
+		return t.in.Entries(t.organisation)
 	default:
 		return t.in.Entries(t.entry("Keys", &t.config.Keys))
 	}

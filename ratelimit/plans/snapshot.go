@@ -11,6 +11,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
@@ -41,18 +42,50 @@ func (s Snapshot) Default() *ratelimit.Policy {
 // Plans returns the policies of the plans by name, in a copy of the map.
 func (s Snapshot) Plans() map[string]*ratelimit.Policy { return maps.Clone(s.content.plans) }
 
+// HasPlan reports whether there is a plan of the name.
+func (s Snapshot) HasPlan(name string) bool { return s.content.plans[name] != nil }
+
+// HasOrganisation reports whether there is an organisation of the name.
+func (s Snapshot) HasOrganisation(name string) bool { return s.content.organisations[name] != nil }
+
 // Count returns the number of members of each plan that has any, and the number of keys with
-// limits of their own.
+// limits of their own. It does not count the keys of organisations.
 func (s Snapshot) Count() (members map[string]int, keys int) {
 	members = make(map[string]int)
 	for _, e := range s.entries() {
-		if e.is.member {
+		switch {
+		case e.is.of != nil:
+		case e.is.member:
 			members[e.is.plan]++
-		} else {
+		default:
 			keys++
 		}
 	}
 	return members, keys
+}
+
+// An OrganisationSummary is an organisation without its keys.
+type OrganisationSummary struct {
+	Plan   string            // "" if Limits is set
+	Limits *ratelimit.Policy // in place of a plan
+	Keys   int               // how many keys belong to it, those with limits of their own included
+}
+
+// Organisations returns a summary of each organisation by name.
+func (s Snapshot) Organisations() map[string]OrganisationSummary {
+	count := make(map[*organisation]int)
+	if len(s.content.organisations) > 0 {
+		for _, e := range s.entries() {
+			if e.is.of != nil {
+				count[e.is.of]++
+			}
+		}
+	}
+	summaries := make(map[string]OrganisationSummary, len(s.content.organisations))
+	for name, is := range s.content.organisations {
+		summaries[name] = OrganisationSummary{is.plan, is.limits, count[is]}
+	}
+	return summaries
 }
 
 // WriteTo writes the content as [ReadTableConfig] reads it, with hashes in place of the keys,
@@ -60,13 +93,31 @@ func (s Snapshot) Count() (members map[string]int, keys int) {
 // 40 bytes per key, not a second table.
 func (s Snapshot) WriteTo(w io.Writer) (int64, error) {
 	entries := s.entries()
-	slices.SortFunc(entries, func(a, b entry) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	slices.SortFunc(entries, func(a, b entry) int {
+		return cmp.Or(strings.Compare(a.is.home(), b.is.home()), bytes.Compare(a.hash[:], b.hash[:]))
+	})
 	counted := &countingWriter{w: w}
-	buffered := bufio.NewWriterSize(counted, 64<<10)
-	err := writeTable(buffered, s.content.fallback, s.content.plans,
-		those(entries, true, func(a *assignment) string { return a.plan }),
-		those(entries, false, func(a *assignment) *ratelimit.Policy { return a.policy }))
-	return counted.n, cmp.Or(err, buffered.Flush())
+	t := tableWriter{w: bufio.NewWriterSize(counted, 64<<10)}
+	alone, inHomes := cutHome(entries, "")
+	t.begin(s.content.fallback, s.content.plans)
+	t.keys(those(alone, true, func(a *assignment) string { return a.plan }), those(alone, false, (*assignment).given))
+	for _, name := range slices.Sorted(maps.Keys(s.content.organisations)) {
+		is := s.content.organisations[name]
+		var of []entry
+		of, inHomes = cutHome(inHomes, name)
+		t.organisation(name, is.plan, is.limits, keysOf(of), those(of, false, (*assignment).given))
+	}
+	err := t.finish()
+	return counted.n, err
+}
+
+// cutHome returns the entries of a home, with which entries begin, and those behind them.
+func cutHome(entries []entry, home string) (of, rest []entry) {
+	n := slices.IndexFunc(entries, func(e entry) bool { return e.is.home() != home })
+	if n < 0 {
+		n = len(entries)
+	}
+	return entries[:n], entries[n:]
 }
 
 // Sum returns the SHA-256 of what WriteTo writes. The first call takes about as long as
@@ -122,17 +173,28 @@ func (s Snapshot) entries() []entry {
 	return entries
 }
 
-// those yields the entries that are members of plans, or the others.
+// those yields the entries that are members, or the others.
 func those[V any](entries []entry, members bool, of func(*assignment) V) iter.Seq2[string, V] {
 	return func(yield func(string, V) bool) {
 		var name [len(keyhash.Prefix) + 2*sha256.Size]byte
 		copy(name[:], keyhash.Prefix)
 		for _, e := range entries {
-			if e.is.member != members {
+			if e.is.isMember() != members {
 				continue
 			}
 			hex.Encode(name[len(keyhash.Prefix):], e.hash[:])
 			if !yield(string(name[:]), of(e.is)) {
+				return
+			}
+		}
+	}
+}
+
+// keysOf yields the members of an organisation.
+func keysOf(entries []entry) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for key := range those(entries, true, (*assignment).home) {
+			if !yield(key) {
 				return
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -23,31 +24,37 @@ type Table struct {
 	required []func(*ratelimit.Policy) error // conditions of limiters made with Limiter.With
 }
 
-// TableConfig is the content of a [Table].
+// TableConfig is the content of a [Table]. A key is in one place of it.
 //
-// In Members and Keys, a key may be written as its hash, which [ratelimit.HashKey] returns:
+// In Members and Keys, also those of organisations, a key may be written as its hash, which [ratelimit.HashKey] returns:
 // "sha256:" and 64 hexadecimal digits. Then no secret needs to be in a file. A look-up in a
 // table with such keys hashes the key, which takes some 100 ns.
 //
 // An address or a prefix is a fault, since no caller has it as its key. The key of a client
 // without one is what middleware.AddressKey returns; for prefixes, use a [ratelimit.LimitsFunc].
 type TableConfig struct {
-	// Default is the policy of every key that is in neither Members nor Keys. Required.
+	// Default is the policy of every key that is not listed. Required. It has no shared limit.
 	Default *ratelimit.Policy
-	// Plans are policies by name, to which Members refer.
+	// Plans are policies by name, to which Members and Organisations refer.
 	Plans map[string]*ratelimit.Policy
-	// Members are the keys that belong to a plan, each with the plan's name.
+	// Members are the keys that belong to a plan, each with the plan's name. The plan has no
+	// shared limit.
 	Members map[string]string
-	// Keys are the keys that have a policy of their own. No key is in both.
+	// Keys are the keys that have a policy of their own, without a shared limit.
 	Keys map[string]*ratelimit.Policy
+	// Organisations are groups of keys by name, which share limits: see [Organisation]. A name
+	// is 1 to 64 printable ASCII characters without " \ ; or , and without a space at either
+	// end.
+	Organisations map[string]Organisation
 }
 
 // tableContent is a TableConfig compiled for look-ups.
 type tableContent struct {
-	fallback *ratelimit.Policy
-	plans    map[string]*ratelimit.Policy
-	byKey    map[string]*assignment
-	byHash   map[[sha256.Size]byte]*assignment
+	fallback      *ratelimit.Policy
+	plans         map[string]*ratelimit.Policy
+	organisations map[string]*organisation
+	byKey         map[string]*assignment
+	byHash        map[[sha256.Size]byte]*assignment
 
 	different []*ratelimit.Policy // of all keys, each once; made when they are first needed
 
@@ -55,12 +62,33 @@ type tableContent struct {
 	sum    [sha256.Size]byte // for Snapshot.Sum
 }
 
-// An assignment is the policy of a key. All members of a plan share one.
+// An assignment is the policy of a key. All members of a plan, and those of an organisation,
+// share one.
 type assignment struct {
-	policy *ratelimit.Policy
+	policy *ratelimit.Policy // in the home of the organisation, if there is one
 	plan   string
-	member bool // false for a key with limits of its own
+	member bool          // of a plan
+	of     *organisation // that the key belongs to
 }
+
+// home returns the name of the key's organisation, or "".
+func (a *assignment) home() string {
+	if a.of == nil {
+		return ""
+	}
+	return a.of.name
+}
+
+// isMember reports whether the key is one of Members: those of the table or of an organisation.
+func (a *assignment) isMember() bool {
+	if a.of != nil {
+		return a == a.of.members
+	}
+	return a.member
+}
+
+// given returns the policy as it was given.
+func (a *assignment) given() *ratelimit.Policy { return a.policy.In("") }
 
 // find returns the assignment of the key, or nil for the default.
 func (c *tableContent) find(key string) *assignment {
@@ -138,15 +166,23 @@ func (t *Table) PolicyFor(_ context.Context, key string) (*ratelimit.Policy, err
 }
 
 // Config returns a copy of the content of t, which takes time for many keys: about a second
-// for a million. Keys are as they were written, hashes in lower case; policies are shared with
-// t. The zero Table returns the zero TableConfig.
+// for a million. Keys are as they were written, hashes in lower case, and members of an
+// organisation in order; policies are shared with t. The zero Table returns the zero TableConfig.
 func (t *Table) Config() TableConfig {
 	c := t.current.Load()
 	if c == nil {
 		return TableConfig{}
 	}
 	config := TableConfig{Default: c.fallback, Plans: maps.Clone(c.plans)}
+	organisations := make(map[*organisation]*Organisation, len(c.organisations))
+	for _, is := range c.organisations {
+		organisations[is] = &Organisation{Plan: is.plan, Limits: is.limits}
+	}
 	add := func(key string, a *assignment) {
+		if a.of != nil {
+			organisations[a.of].add(key, a)
+			return
+		}
 		if a.member {
 			if config.Members == nil {
 				config.Members = make(map[string]string)
@@ -165,11 +201,18 @@ func (t *Table) Config() TableConfig {
 	for hash, a := range c.byHash {
 		add(keyhash.Text(hash), a)
 	}
+	if len(organisations) > 0 {
+		config.Organisations = make(map[string]Organisation, len(organisations))
+	}
+	for is, o := range organisations {
+		slices.Sort(o.Members)
+		config.Organisations[is.name] = *o
+	}
 	return config
 }
 
-// PlanOf returns the plan of a key. ok is false for a key with limits of its own and for one
-// under the default.
+// PlanOf returns the plan of a key, also if it is that of the key's organisation. ok is false
+// for a key that is held to no plan.
 func (t *Table) PlanOf(key string) (plan string, ok bool) {
 	c := t.current.Load()
 	if c == nil {
@@ -177,6 +220,17 @@ func (t *Table) PlanOf(key string) (plan string, ok bool) {
 	}
 	if a := c.find(key); a != nil {
 		return a.plan, a.member
+	}
+	return "", false
+}
+
+// OrganisationOf returns the name of the organisation of a key. ok is false for a key that
+// belongs to none.
+func (t *Table) OrganisationOf(key string) (name string, ok bool) {
+	if c := t.current.Load(); c != nil {
+		if a := c.find(key); a != nil && a.of != nil {
+			return a.of.name, true
+		}
 	}
 	return "", false
 }

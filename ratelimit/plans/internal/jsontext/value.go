@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// maxDepth bounds how deep values are nested. A table has 3 levels.
+// maxDepth bounds how deep values are nested. A table has 4 levels.
 const maxDepth = 100
 
 // A Kind is a kind of values.
@@ -42,7 +42,7 @@ func (s *Scanner) Value() (Value, error) {
 			v.Kind = Map
 		}
 		if s.depth++; s.depth > maxDepth {
-			return v, s.faultAt(s.here(), "too many lists and maps in each other", "must have the shape of a file of limits: default, plans, members, keys")
+			return v, s.faultAt(s.here(), "too many lists and maps in each other", "must have the shape of a file of limits: default, plans, members, keys, organisations")
 		}
 		s.i++
 	case c == '"':
