@@ -24,7 +24,7 @@ func TestCanary(t *testing.T) {
 	const canary = "sk-canary-7d41c0ffee"
 	var shown, sent, log bytes.Buffer
 	events := make(chan string, 10_000)
-	text := fmt.Sprintf(`{"default":"1/s;shadow","plans":{"gold":"1/s"},"members":{%q:"gold"},"keys":{%q:"2/s;shadow"}}`, canary, canary+"-2")
+	text := fmt.Sprintf(`{"default":"1/s;shadow","plans":{"gold":"1/s"},"members":{%q:"gold"},"keys":{%q:"2/s;shadow"},"organisations":{"acme":{"limits":"3/s;shared","members":[%q],"keys":{%q:"4/s"}}}}`, canary, canary+"-2", canary+"-3", canary+"-4")
 	for _, backend := range []store.Store{memstore.New(memstore.Config{}), down{}, down{panics: true}} {
 		table := newTable(t, text)
 		limiter := newLimiter(t, backend, table, ratelimit.Config{})
@@ -60,11 +60,11 @@ func TestCanary(t *testing.T) {
 			_ = response.Write(&shown)
 			return response.Header.Get("ETag")
 		}
-		for _, path := range []string{"/key/state", "/key/reset", "/shadow", "/table", "/table/summary", "/openapi.json", "/nothing"} {
+		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/shadow", "/table", "/table/summary", "/openapi.json", "/nothing"} {
 			etag := ask("GET", "/table", "", "")
 			for _, method := range []string{"GET", "POST", "PUT"} {
 				for _, body := range []string{
-					fmt.Sprintf(`{"key":%q}`, canary), fmt.Sprintf(`{"key":%q}`, canary+"-2"), fmt.Sprintf(`{"address":%q}`, canary), canary, text,
+					fmt.Sprintf(`{"key":%q}`, canary), fmt.Sprintf(`{"key":%q}`, canary+"-2"), fmt.Sprintf(`{"key":%q}`, canary+"-3"), fmt.Sprintf(`{"address":%q}`, canary), canary, text,
 					fmt.Sprintf(`{"default":"1/s","plans":{%q:%q}}`, canary, canary), fmt.Sprintf(`{"default":%q,"keys":{%q:%q}}`, canary, canary, canary),
 					fmt.Sprintf(`{%q:{}}`, canary), fmt.Sprintf(`{"default":"1/s","members":{%q:%q}}`, canary, canary), fmt.Sprintf(`{"default":"1/s","keys":{"sha256:%s":"1/s"}}`, canary),
 				} {
@@ -113,12 +113,21 @@ func tableTexts(secret string) []string {
 		`{"default":"5/s","plans":{"gold":"1/s"},"members":{"gold":` + s + `}}`, `{"default":"5/s","members":{` + s + `:"a",` + s + `:"b"}}`,
 		`{"default":"5/s","keys":{` + s + `:null}}`, `{"default":"5/s","keys":{"sha256:` + secret + `":"5/s"}}`, `{"default":"5/s","plans":{"g":"1/s"},"keys":{` + s + `:"1/s"},"members":{` + s + `:"g"}}`,
 	}
+	for _, o := range []string{
+		s, `[` + s + `]`, `{` + s + `:"gold"}`, `{` + s + `:{}}`, `{` + s + `:{"plan":"gold","limits":"1/s"}}`, `{` + s + `:{"plan":` + s + `}}`, `{"x":` + s + `}`, `{"x":{"plan":"gold",` + s + `:{` + s + `:1}}}`,
+		`{"x":{"plan":` + s + `}}`, `{"x":{"plan":[` + s + `]}}`, `{"x":{"limits":` + s + `}}`, `{"x":{"plan":"gold","members":` + s + `}}`, `{"x":{"plan":"gold","members":[` + s + `,` + s + `]}}`,
+		`{"x":{"plan":"gold","members":[` + s + `]},"y":{"plan":"gold","members":[` + s + `]}}`, `{"x":{"plan":"gold","members":["sha256:` + secret + `"]}}`, `{"x":{"plan":"gold","members":[[` + s + `]]}}`,
+		`{"x":{"plan":"gold","keys":` + s + `}}`, `{"x":{"plan":"gold","keys":{` + s + `:` + s + `}}}`, `{"x":{"plan":"gold","keys":{` + s + `:"7/h;name=org;shared"}}}`, `{"x":{"plan":"gold","keys":{"alice":[` + s + `]}}}`,
+	} {
+		tables = append(tables, `{"default":"5/s","plans":{"gold":["1/s","9/h;name=org;shared"]},"organisations":`+o+`}`)
+	}
+	tables = append(tables, `{"default":"5/s","plans":{"gold":"1/s;shared"},"members":{`+s+`:"gold"}}`, `{"default":"5/s","keys":{`+s+`:"1/s;shared"}}`)
 	for _, limit := range limitTexts(secret) {
 		quoted, _ := json.Marshal(limit)
 		l := string(quoted)
 		tables = append(tables,
 			`{"default":`+l+`,"plans":7}`, `{"default":[`+l+`],"plans":7}`, `{"default":7,"plans":{"gold":`+l+`}}`, `{"default":7,"plans":{"gold":["1/s",`+l+`]}}`,
-			`{"default":7,"keys":{"alice":`+l+`}}`, `{"default":7,"keys":{"alice":["1/h;name=a",`+l+`]}}`, `{"default":7,"keys":{`+s+`:`+l+`}}`)
+			`{"default":7,"keys":{"alice":`+l+`}}`, `{"default":7,"keys":{"alice":["1/h;name=a",`+l+`]}}`, `{"default":7,"organisations":{"x":{"limits":`+l+`}}}`, `{"default":7,"organisations":{"x":{"plan":"gold","keys":{"alice":`+l+`}}}}`, `{"default":7,"keys":{`+s+`:`+l+`}}`)
 	}
 	return tables
 }
@@ -151,7 +160,7 @@ func TestEchoes(t *testing.T) {
 				t.Errorf("%s: %d: %s", text, w.Code, w.Body)
 			}
 		}
-		for _, path := range []string{"/key/state", "/key/reset", "/table", "/" + "x"} {
+		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/table", "/" + "x"} {
 			for _, body := range []string{`{"key":` + string(quoted) + `}`, `{"address":` + string(quoted) + `}`, string(quoted), `{` + string(quoted) + `:1}`, `{"key":"a",` + string(quoted) + `:"b"}`, secret} {
 				ask("POST", path, body)
 				ask("PUT", path, body, "If-Match: "+secret)

@@ -42,7 +42,7 @@ type Event struct {
 	// Key is the hash of the key that the request is about, as [ratelimit.HashKey] writes
 	// it in a table and in the shadow report. "" if it is about none.
 	Key string
-	// Limit is the name of the limit that was reset, "" if all limits of the key were reset
+	// Limit is the name of the limit that was reset, "" if several limits of the key were reset
 	// or none was.
 	Limit string
 	// ETag is the ETag of the table that was put in force, "" if none was.
@@ -54,13 +54,14 @@ type Action string
 
 // The actions.
 const (
-	ActionState    Action = "state"    // POST /key/state
-	ActionReset    Action = "reset"    // POST /key/reset
-	ActionTable    Action = "table"    // GET /table
-	ActionReplace  Action = "replace"  // PUT /table
-	ActionSummary  Action = "summary"  // GET /table/summary
-	ActionShadow   Action = "shadow"   // GET /shadow
-	ActionDescribe Action = "describe" // GET /openapi.json
+	ActionState       Action = "state"        // POST /key/state
+	ActionReset       Action = "reset"        // POST /key/reset
+	ActionResetShared Action = "reset-shared" // POST /key/reset-shared
+	ActionTable       Action = "table"        // GET /table
+	ActionReplace     Action = "replace"      // PUT /table
+	ActionSummary     Action = "summary"      // GET /table/summary
+	ActionShadow      Action = "shadow"       // GET /shadow
+	ActionDescribe    Action = "describe"     // GET /openapi.json
 )
 
 // mayGoBy reports whether limits may come from table. Limits of a type that we do not know

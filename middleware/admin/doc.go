@@ -11,13 +11,14 @@
 //
 // # Requests
 //
-//	POST /key/state      {"key": "..."} or {"address": "192.0.2.1"}: the decision that a call would get
-//	POST /key/reset      the same: fills the buckets, or with "limit": "NAME" that of one limit
-//	GET /table           the table, with hashes for keys: edit it and send it back
-//	PUT /table           replaces the table, all or nothing; If-Match names the replaced one
-//	GET /table/summary   the plans and their numbers of keys
-//	GET /shadow          the keys that shadow limits would have denied
-//	GET /openapi.json    an OpenAPI 3.1 description
+//	POST /key/state         {"key": "..."} or {"address": "192.0.2.1"}: the decision that a call would get
+//	POST /key/reset         the same: fills the key's own buckets, or with "limit": "NAME" that of one limit
+//	POST /key/reset-shared  as for the state: fills the buckets that the key shares with its organisation
+//	GET /table              the table, with hashes for keys: edit it and send it back
+//	PUT /table              replaces the table, all or nothing; If-Match names the replaced one
+//	GET /table/summary      the plans, the organisations and their numbers of keys
+//	GET /shadow             the keys that shadow limits would have denied
+//	GET /openapi.json       an OpenAPI 3.1 description
 //
 // Bodies are JSON, errors are RFC 9457 problems. A key is what a client sends: it goes
 // through [middleware.BucketKey], an address through [middleware.AddressKey]. The table is
@@ -26,6 +27,10 @@
 // by which the table and the report name it. Its parts are the limits of routes, and of other
 // limiters made with [ratelimit.Limiter.With]; a reset fills these, too. A table with a
 // key that no client can have, with spaces around it or of over 256 bytes, is rejected.
+//
+// A reset of a key does not fill what the keys of its organisation share, unless it names a
+// shared limit. /key/reset-shared fills all of that, for all keys of the organisation. A
+// response about a key shows its organisation, but no other key of it.
 //
 // # Authorization
 //

@@ -31,12 +31,13 @@ type operation struct {
 // operations are by path and method. HEAD is allowed where GET is. No path contains
 // anything that a caller chooses, and none is redirected.
 var operations = map[string]map[string]operation{
-	"/key/state":     {http.MethodPost: {ActionState, (*call).state}},
-	"/key/reset":     {http.MethodPost: {ActionReset, (*call).reset}},
-	"/table":         {http.MethodGet: {ActionTable, (*call).table}, http.MethodPut: {ActionReplace, (*call).replace}},
-	"/table/summary": {http.MethodGet: {ActionSummary, (*call).summary}},
-	"/shadow":        {http.MethodGet: {ActionShadow, (*call).shadow}},
-	"/openapi.json":  {http.MethodGet: {ActionDescribe, (*call).describe}},
+	"/key/state":        {http.MethodPost: {ActionState, (*call).state}},
+	"/key/reset":        {http.MethodPost: {ActionReset, (*call).reset}},
+	"/key/reset-shared": {http.MethodPost: {ActionResetShared, (*call).resetShared}},
+	"/table":            {http.MethodGet: {ActionTable, (*call).table}, http.MethodPut: {ActionReplace, (*call).replace}},
+	"/table/summary":    {http.MethodGet: {ActionSummary, (*call).summary}},
+	"/shadow":           {http.MethodGet: {ActionShadow, (*call).shadow}},
+	"/openapi.json":     {http.MethodGet: {ActionDescribe, (*call).describe}},
 }
 
 // challenge is the scheme of most credentials; authorize may know others.

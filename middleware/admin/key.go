@@ -15,6 +15,7 @@ type keyState struct {
 	Key          string       `json:"key"`
 	Exempt       bool         `json:"exempt"`
 	Plan         *string      `json:"plan,omitempty"`
+	Organisation *string      `json:"organisation,omitempty"`
 	Allowed      bool         `json:"allowed"`
 	WouldDeny    bool         `json:"would_deny"`
 	RetryAfterMS int64        `json:"retry_after_ms"`
@@ -67,6 +68,9 @@ func (c *call) state() {
 		if plan, ok := t.PlanOf(key); ok {
 			state.Plan = &plan
 		}
+		if name, ok := t.OrganisationOf(key); ok {
+			state.Organisation = &name
+		}
 	}
 	state.Limits = append(state.Limits, statesOf(&r)...)
 	for i := range parts {
@@ -111,7 +115,7 @@ func ceilMS(d time.Duration) int64 {
 	return ms
 }
 
-// reset fills the buckets of a key, those of parts included, or that of one limit.
+// reset fills a key's own buckets, those of parts included, or the bucket of one limit.
 func (c *call) reset() {
 	key, limit, ok := c.subject(true)
 	if !ok {
@@ -134,6 +138,20 @@ func (c *call) reset() {
 		c.event.Limit = limit
 		c.begin(http.StatusNoContent, "")
 	}
+}
+
+// resetShared fills the buckets that the key shares with its organisation, those of parts
+// included.
+func (c *call) resetShared() {
+	key, _, ok := c.subject(false)
+	if !ok {
+		return
+	}
+	if err := guarded(func() error { return c.limiter.ResetShared(c.r.Context(), key) }); err != nil {
+		c.unavailable(err)
+		return
+	}
+	c.begin(http.StatusNoContent, "")
 }
 
 // guarded makes a panic of the program's store into an error.

@@ -37,7 +37,7 @@ func TestKeyBodies(t *testing.T) {
 		strings.Repeat("[", 60_000):      form,
 		strings.Repeat(`{"key":`, 9_000): form,
 	} {
-		for _, path := range []string{"/key/state", "/key/reset"} {
+		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared"} {
 			w := d.ask(t, "POST", path, body)
 			wantProblem(t, w, 400, want)
 			if strings.Contains(w.Body.String(), "canary") || d.last().Key != "" {
@@ -64,5 +64,7 @@ func TestResetBodies(t *testing.T) {
 		}
 	}
 	wantProblem(t, d.ask(t, "POST", "/key/reset", `{"key":"a","limit":"x`+"\xff"+`"}`), 400, "The limit must be text in UTF-8")
-	wantProblem(t, d.ask(t, "POST", "/key/state", `{"key":"a","limit":"default"}`), 400, "one text")
+	for _, path := range []string{"/key/state", "/key/reset-shared"} {
+		wantProblem(t, d.ask(t, "POST", path, `{"key":"a","limit":"default"}`), 400, "one text")
+	}
 }

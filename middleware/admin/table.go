@@ -46,9 +46,10 @@ func (c *call) table() {
 
 // tableSummary is a table without its keys.
 type tableSummary struct {
-	Default *ratelimit.Policy      `json:"default"`
-	Plans   map[string]planSummary `json:"plans"`
-	Keys    int                    `json:"keys"`
+	Default       *ratelimit.Policy              `json:"default"`
+	Plans         map[string]planSummary         `json:"plans"`
+	Keys          int                            `json:"keys"`
+	Organisations map[string]organisationSummary `json:"organisations,omitempty"`
 }
 
 type planSummary struct {
@@ -56,7 +57,14 @@ type planSummary struct {
 	Members int               `json:"members"`
 }
 
-// summary responds with the plans and the number of keys of each.
+// An organisationSummary has a plan, or a policy in place of one.
+type organisationSummary struct {
+	Plan   *string           `json:"plan,omitempty"`
+	Policy *ratelimit.Policy `json:"policy,omitempty"`
+	Keys   int               `json:"keys"`
+}
+
+// summary responds with the plans, the organisations and the number of keys of each.
 func (c *call) summary() {
 	s, ok := c.snapshot()
 	if !ok {
@@ -66,6 +74,16 @@ func (c *call) summary() {
 	summary := tableSummary{Default: s.Default(), Plans: map[string]planSummary{}, Keys: keys}
 	for name, p := range s.Plans() {
 		summary.Plans[name] = planSummary{p, members[name]}
+	}
+	for name, o := range s.Organisations() {
+		of := organisationSummary{Policy: o.Limits, Keys: o.Keys}
+		if o.Limits == nil {
+			of.Plan = &o.Plan
+		}
+		if summary.Organisations == nil {
+			summary.Organisations = map[string]organisationSummary{}
+		}
+		summary.Organisations[name] = of
 	}
 	c.w.Header().Set("ETag", etag(s))
 	c.answer(http.StatusOK, "application/json", summary)
@@ -106,7 +124,7 @@ func (c *call) replace() {
 			return
 		}
 	}
-	switch faults := faultsOf(err, s.Plans()); {
+	switch faults := faultsOf(err, s); {
 	case errors.Is(err, plans.ErrChanged):
 		c.problem(http.StatusPreconditionFailed, changed)
 	case len(faults) > 0:
@@ -137,6 +155,15 @@ func checkKeys(t plans.TableConfig) error {
 	for key := range t.Keys {
 		check("Keys", key)
 	}
+	for name, o := range t.Organisations {
+		in := fmt.Sprintf("Organisations[%q]", name)
+		for _, key := range o.Members {
+			check(in+".Members", key)
+		}
+		for key := range o.Keys {
+			check(in+".Keys", key)
+		}
+	}
 	if more > 0 {
 		faults = append(faults, &ratelimit.LimitError{Field: "TableConfig", Value: more, Want: "more of its entries cannot be used"})
 	}
@@ -153,21 +180,21 @@ func anyMatches(lines []string, tag string) bool {
 }
 
 // faultsOf returns the reasons to reject a table, without anything that the client sent: a
-// key may be in any place. plans are those in force, whose names are not secret.
-func faultsOf(err error, byPlan map[string]*ratelimit.Policy) []fault {
+// key may be in any place. The names of plans and organisations in force are not secret.
+func faultsOf(err error, inForce plans.Snapshot) []fault {
 	switch e := err.(type) { //nolint:errorlint // not what it wraps
 	case *ratelimit.LimitError:
 		detail := e.Want
 		if more, ok := e.Value.(int); ok && e.Field == "TableConfig" {
 			detail = fmt.Sprintf("%d %s", more, detail)
 		}
-		return []fault{{placeOf(e.Field, byPlan), detail}}
+		return []fault{{placeOf(e.Field, inForce), detail}}
 	case interface {
 		Position() (line, column int)
 		Unwrap() []error
 	}:
 		line, column := e.Position()
-		faults := faultsOf(errors.Join(e.Unwrap()...), byPlan)
+		faults := faultsOf(errors.Join(e.Unwrap()...), inForce)
 		for i := range faults {
 			faults[i].Place += fmt.Sprintf(", line %d, column %d", line, column)
 		}
@@ -175,7 +202,7 @@ func faultsOf(err error, byPlan map[string]*ratelimit.Policy) []fault {
 	case interface{ Unwrap() []error }:
 		var faults []fault
 		for _, err := range e.Unwrap() {
-			faults = append(faults, faultsOf(err, byPlan)...)
+			faults = append(faults, faultsOf(err, inForce)...)
 		}
 		return faults
 	default:
@@ -183,23 +210,39 @@ func faultsOf(err error, byPlan map[string]*ratelimit.Policy) []fault {
 	}
 }
 
-// placeOf makes a place in a TableConfig into one in its JSON form. A plan that is not in
-// force is named by its hash.
-func placeOf(field string, byPlan map[string]*ratelimit.Policy) string {
+// placeOf makes a place in a TableConfig into one in its JSON form. A plan or an organisation
+// that is not in force is named by its hash.
+func placeOf(field string, inForce plans.Snapshot) string {
 	place := strings.TrimPrefix(strings.TrimPrefix(field, "TableConfig"), ".")
 	place = strings.TrimSpace(place)
 	if rest, ok := strings.CutPrefix(place, "Plans["); ok {
-		quoted, err := strconv.QuotedPrefix(rest)
-		name, err2 := strconv.Unquote(quoted)
-		if err != nil || err2 != nil {
-			return "plans"
-		}
-		if _, known := byPlan[name]; !known {
-			place = fmt.Sprintf("Plans[%.19s…%s", ratelimit.HashKey(name), rest[len(quoted):])
-		}
+		return named("plans", rest, inForce.HasPlan)
+	}
+	if rest, ok := strings.CutPrefix(place, `Organisations["`); ok {
+		return named("organisations", `"`+rest, inForce.HasOrganisation)
 	}
 	if place == "" {
 		return "table"
 	}
-	return strings.ToLower(place[:1]) + place[1:]
+	return lower(place)
 }
+
+// named returns the place of a plan or an organisation, whose name in quotes rest begins with.
+func named(part, rest string, known func(string) bool) string {
+	quoted, err := strconv.QuotedPrefix(rest)
+	name, err2 := strconv.Unquote(quoted)
+	if err != nil || err2 != nil {
+		return part
+	}
+	rest = rest[len(quoted):]
+	if field, ok := strings.CutPrefix(rest, "]."); ok && part == "organisations" {
+		rest = "]." + lower(field)
+	}
+	if !known(name) {
+		quoted = fmt.Sprintf("%.19s…", ratelimit.HashKey(name))
+	}
+	return part + "[" + quoted + rest
+}
+
+// lower makes the name of a field that of its JSON form.
+func lower(field string) string { return strings.ToLower(field[:1]) + field[1:] }

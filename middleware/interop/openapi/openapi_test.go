@@ -36,7 +36,8 @@ type rig struct {
 	check       validator.Validator
 }
 
-const table = `{"default":"5/s;shadow","plans":{"gold":["50/d","100/h;name=hourly;shadow"],"staff":"unlimited"},"members":{"alice":"gold","ops":"staff"},"keys":{"bob":"7/s"}}`
+const table = `{"default":"5/s;shadow","plans":{"gold":["50/d","100/h;name=hourly;shadow"],"staff":"unlimited"},"members":{"alice":"gold","ops":"staff"},"keys":{"bob":"7/s"},` +
+	`"organisations":{"acme":{"plan":"gold","members":["carol"],"keys":{"dave":["9/s","99/h;name=org;shared"]}},"initech":{"limits":"3/s;shared","members":["erin"]}}}`
 
 // newRig returns a handler on a store. If text is empty it has no table.
 func newRig(t *testing.T, backend store.Store, text string) *rig {
@@ -138,23 +139,25 @@ func (down) Reset(context.Context, store.Request) error { return errors.New("dow
 func cases(etag string) map[string][]call {
 	match := "If-Match: " + etag
 	all := map[string][]call{
-		"GET /table 200":          {{}},
-		"PUT /table 412":          {{body: table, headers: []string{`If-Match: "x"`}}},
-		"PUT /table 428":          {{body: table}},
-		"PUT /table 400":          {{body: `{`, read: io.ErrClosedPipe, headers: []string{match}}},
-		"PUT /table 408":          {{body: `{`, read: os.ErrDeadlineExceeded, headers: []string{match}}},
-		"PUT /table 413":          {{size: admin.MaxTableBody + 1, headers: []string{match}}},
-		"PUT /table 415":          {{body: table, headers: []string{match, "Content-Type: text/plain"}}},
-		"PUT /table 422":          {{body: `{`, headers: []string{match}}, {body: `{"default":"x","keys":{"a":"b","c":1}}`, headers: []string{match}}, {body: manyFaults(), headers: []string{match}}},
-		"GET /table/summary 200":  {{}},
-		"GET /shadow 200":         {{}},
-		"GET /openapi.json 200":   {{}},
-		"POST /key/state 200":     {},
-		"POST /key/reset 204":     {},
-		"PUT /table 204":          {{body: table, headers: []string{match}}},
-		"PUT /table 401":          {{headers: []string{"Authorization: "}}},
-		"PUT /table 403":          {{headers: []string{"Authorization: Bearer stranger"}}, {headers: []string{"Sec-Fetch-Site: cross-site"}}},
-		"PUT /table 404 no table": {{body: table, headers: []string{match}}},
+		"GET /table 200":         {{}},
+		"PUT /table 412":         {{body: table, headers: []string{`If-Match: "x"`}}},
+		"PUT /table 428":         {{body: table}},
+		"PUT /table 400":         {{body: `{`, read: io.ErrClosedPipe, headers: []string{match}}},
+		"PUT /table 408":         {{body: `{`, read: os.ErrDeadlineExceeded, headers: []string{match}}},
+		"PUT /table 413":         {{size: admin.MaxTableBody + 1, headers: []string{match}}},
+		"PUT /table 415":         {{body: table, headers: []string{match, "Content-Type: text/plain"}}},
+		"PUT /table 422":         {{body: `{`, headers: []string{match}}, {body: `{"default":"x","keys":{"a":"b","c":1}}`, headers: []string{match}}, {body: manyFaults(), headers: []string{match}}},
+		"GET /table/summary 200": {{}},
+		"GET /shadow 200":        {{}},
+		"GET /openapi.json 200":  {{}},
+		"POST /key/state 200":    {},
+		"POST /key/reset 204":    {},
+
+		"POST /key/reset-shared 204": {},
+		"PUT /table 204":             {{body: table, headers: []string{match}}},
+		"PUT /table 401":             {{headers: []string{"Authorization: "}}},
+		"PUT /table 403":             {{headers: []string{"Authorization: Bearer stranger"}}, {headers: []string{"Sec-Fetch-Site: cross-site"}}},
+		"PUT /table 404 no table":    {{body: table, headers: []string{match}}},
 	}
 	for _, get := range []string{"/table", "/table/summary", "/shadow", "/openapi.json"} {
 		all["GET "+get+" 401"] = []call{{headers: []string{"Authorization: "}}}
@@ -163,22 +166,23 @@ func cases(etag string) map[string][]call {
 			all["GET "+get+" 404 no table"] = []call{{}}
 		}
 	}
-	for _, body := range []string{`{"key":"alice"}`, `{"key":"ops"}`, `{"key":"bob"}`, `{"key":"eve"}`, `{"address":"2001:db8::1"}`} {
+	for _, body := range []string{`{"key":"alice"}`, `{"key":"ops"}`, `{"key":"bob"}`, `{"key":"carol"}`, `{"key":"dave"}`, `{"key":"eve"}`, `{"address":"2001:db8::1"}`} {
 		all["POST /key/state 200"] = append(all["POST /key/state 200"], call{body: body})
 		all["POST /key/reset 204"] = append(all["POST /key/reset 204"], call{body: body})
+		all["POST /key/reset-shared 204"] = append(all["POST /key/reset-shared 204"], call{body: body})
 	}
-	for _, body := range []string{`{"key":"eve","limit":"default"}`, `{"limit":"GET /export","key":"alice"}`, `{"address":"192.0.2.1","limit":"GET /export"}`, `{"key":"ops","limit":"default"}`} {
+	for _, body := range []string{`{"key":"dave","limit":"org"}`, `{"key":"eve","limit":"default"}`, `{"limit":"GET /export","key":"alice"}`, `{"address":"192.0.2.1","limit":"GET /export"}`, `{"key":"ops","limit":"default"}`} {
 		all["POST /key/reset 204"] = append(all["POST /key/reset 204"], call{body: body})
 	}
 	all["POST /key/reset 404"] = []call{{body: `{"key":"eve","limit":"none"}`}, {body: `{"address":"192.0.2.1","limit":"hourly"}`}}
-	for _, post := range []string{"POST /key/state", "POST /key/reset"} {
+	for _, post := range []string{"POST /key/state", "POST /key/reset", "POST /key/reset-shared"} {
 		all[post+" 400"] = []call{{body: `{"key":""}`}, {}, {body: `{`, read: io.ErrClosedPipe}}
 		all[post+" 401"] = []call{{body: `{"key":"a"}`, headers: []string{"Authorization: "}}}
 		all[post+" 403"] = []call{{body: `{"key":"a"}`, headers: []string{"Authorization: Bearer stranger"}}, {headers: []string{"Origin: https://evil.example"}}}
 		all[post+" 408"] = []call{{read: os.ErrDeadlineExceeded}}
 		all[post+" 413"] = []call{{body: strings.Repeat(" ", admin.MaxKeyBody+1)}, {size: admin.MaxKeyBody + 1}}
 		all[post+" 415"] = []call{{body: `{"key":"a"}`, headers: []string{"Content-Type: "}}}
-		all[post+" 503 down"] = []call{{body: `{"key":"eve"}`}}
+		all[post+" 503 down"] = []call{{body: `{"key":"dave"}`}}
 	}
 	return all
 }
@@ -349,6 +353,8 @@ func TestControl(t *testing.T) {
 		"a field too many":      {"GET /shadow", strings.Replace(good, "{", `{"x":1,`, 1), 200},
 		"a field too few":       {"GET /shadow", strings.Replace(good, `"decisions"`, `"x"`, 1), 200},
 		"a key in the table":    {"GET /table", table, 200},
+		"a key of a group":      {"GET /table", `{"default":"1/s","organisations":{"x":{"limits":"1/s","members":["key"]}}}`, 200},
+		"an own key of a group": {"GET /table", `{"default":"1/s","organisations":{"x":{"limits":"1/s","keys":{"key":"1/s"}}}}`, 200},
 		"another status inside": {"GET /shadow", `{"type":"about:blank","title":"x","status":404,"detail":"x"}`, 403},
 		"half a bucket":         {"POST /key/state", `{"key":"sha256:` + strings.Repeat("0", 64) + `","exempt":false,"allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[{"name":"n","limit":"5/s","shadow":false,"remaining":1}]}`, 200},
 		"no class":              {"POST /key/state", `{"type":"about:blank","title":"x","status":503,"detail":"x"}`, 503},
@@ -368,6 +374,9 @@ func TestControl(t *testing.T) {
 		"both":                    {op: "POST /key/state", body: `{"key":"a","address":"::1"}`},
 		"no If-Match":             {op: "PUT /table", body: table},
 		"no default":              {op: "PUT /table", body: `{}`, headers: []string{`If-Match: "x"`}},
+		"plan and limits":         {op: "PUT /table", body: `{"default":"1/s","organisations":{"x":{"plan":"gold","limits":"1/s"}}}`, headers: []string{`If-Match: "x"`}},
+		"neither":                 {op: "PUT /table", body: `{"default":"1/s","organisations":{"x":{"members":["a"]}}}`, headers: []string{`If-Match: "x"`}},
+		"a name with a comma":     {op: "PUT /table", body: `{"default":"1/s","organisations":{"x,y":{"plan":"gold"}}}`, headers: []string{`If-Match: "x"`}},
 		"a number":                {op: "PUT /table", body: `{"default":5}`, headers: []string{`If-Match: "x"`}},
 	} {
 		if ok, _ := r.check.ValidateHttpRequestSync(c.request(t.Context())); ok {
