@@ -50,6 +50,23 @@
 // store would have charged at least that. So it is a lower bound too, and is handed over when
 // the store is back; until the store has seen it, it denies nothing.
 //
+// # What is held
+//
+// Requests that hold tokens, and their settlements, go to the shared store. What is held may be
+// given back at any time, so it denies nothing by knowledge: only debts do, and a limit on
+// concurrent calls never does.
+//
+// While the shared store is down, a node holds in its share. What it holds in the shared store
+// takes room there. Its calls settle in the share, and what they spent is handed over. When the
+// shared store is asked again, tokens that are still held alone count as spent, as if their time
+// was over. Places of concurrent calls move to the shared store with their next renewal, so three
+// seconds after the return no call is admitted while all places are taken.
+//
+// A settlement is sent once. If its answer is lost, it counts as done. If it was certainly not
+// executed it is kept, and sent when the shared store is back, before a request of its key is:
+// see [Store.Settle]. A settlement that crosses a request which hands over what was admitted
+// alone may let as much more through as it charges.
+//
 // # When a limit changes
 //
 // What a key has used stays used, as in the shared store. An observation belongs to the rate and

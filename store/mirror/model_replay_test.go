@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +32,8 @@ type pacedCall struct {
 	exec, answer chan error // an error is returned to the client instead
 	executed     bool
 	allowed      bool
+	hold         *store.Hold // of a request that holds
+	settles      bool
 }
 
 var (
@@ -51,7 +54,7 @@ func (p *paced) Take(ctx context.Context, r store.Request) (store.Decision, erro
 	if p.away {
 		return store.Decision{}, errNotExecuted
 	}
-	c := &pacedCall{exec: make(chan error), answer: make(chan error)}
+	c := &pacedCall{exec: make(chan error), answer: make(chan error), hold: r.Hold}
 	p.calls <- c
 	if err := <-c.exec; err != nil {
 		return store.Decision{}, err
@@ -65,6 +68,36 @@ func (p *paced) Take(ctx context.Context, r store.Request) (store.Decision, erro
 	return d, err
 }
 
+func (*paced) Holds() bool { return true }
+
+func (p *paced) Settle(ctx context.Context, all []store.Settlement) {
+	fail := func(err error) {
+		for i := range all {
+			all[i].Err = err
+		}
+	}
+	if p.away {
+		fail(errNotExecuted)
+		return
+	}
+	c := &pacedCall{exec: make(chan error), answer: make(chan error), settles: true}
+	p.calls <- c
+	if err := <-c.exec; err != nil {
+		fail(err)
+		return
+	}
+	for i := range all {
+		key := all[i].Key
+		all[i].Key = fmt.Sprint(p.lost, key)
+		p.store.Settle(ctx, all[i:i+1])
+		all[i].Key = key
+	}
+	c.executed = true
+	if err := <-c.answer; err != nil {
+		fail(err)
+	}
+}
+
 // replay is a node and its requests, in a bubble.
 type replay struct {
 	t        *testing.T
@@ -73,20 +106,46 @@ type replay struct {
 	policy   []store.Limit
 	inFlight []*pacedCall
 	mu       sync.Mutex
-	full     time.Time // of a bucket without bounds: see the meter of the model
+	charges  []*charge // of a bucket without bounds: see the meter of the model
+	running  int       // tokens that are held
+	open     []running // calls that hold
 	said     []string
+
+	atOnce int // calls at a time; 0: any number
+	lent   int // of calls that run
+	did    *replayed
 }
 
-func newReplay(t *testing.T, l ratelimit.Limit) *replay {
+// running is a call that holds a token, or a place, or both.
+type running struct {
+	settlement store.Settlement
+	tokens     int
+	charge     *charge // of a call that was admitted alone
+}
+
+// charge is a number of tokens that were spent at an instant.
+type charge struct {
+	at     time.Time
+	tokens int
+}
+
+// replayed counts steps.
+type replayed struct{ holds, alone, settled, lent int }
+
+func newReplay(t *testing.T, l ratelimit.Limit, atOnce int) *replay {
 	shared := &paced{store: memstore.New(memstore.Config{}), probe: memstore.New(memstore.Config{}), calls: make(chan *pacedCall, 100)}
 	time.Sleep(time.Second) // its clock is another one
-	r := &replay{t: t, shared: shared, node: newMirror(t, shared, mirror.Config{}), policy: policy(t, l)}
+	r := &replay{t: t, shared: shared, policy: policy(t, l), atOnce: atOnce, did: new(replayed)}
+	r.node = newMirror(t, shared, mirror.Config{})
 	time.Sleep(time.Hour)
 	// After a quick answer, on another key, the shared clock is known as exactly as it can be.
 	go func() { take(t, r.node, "another key", r.policy, 1) }()
 	r.settle()
 	r.exec(r.inFlight[0], true)
 	r.end(r.inFlight[0], nil)
+	if atOnce > 0 {
+		r.policy = loans(t, atOnce, l)
+	}
 	return r
 }
 
@@ -95,16 +154,51 @@ func (r *replay) token() time.Duration {
 	return one.Duration()
 }
 
-// charge counts a request that is admitted now, and reports whether the limit allows it. Clocks
-// are read in whole microseconds, far less than a quarter of a token.
-func (r *replay) charge() bool {
+// spend counts tokens that are spent now. Clocks are read in whole microseconds, far less than a
+// quarter of a token.
+func (r *replay) spend(n int) *charge {
+	c := &charge{time.Now(), n}
+	r.charges = append(r.charges, c)
+	return c
+}
+
+// fits reports whether what is spent and held is within the limit.
+func (r *replay) fits() bool {
+	var full time.Time
+	for _, c := range r.charges {
+		if full.Before(c.at) {
+			full = c.at
+		}
+		full = full.Add(time.Duration(c.tokens) * r.token())
+	}
+	owed := max(time.Until(full), 0) + time.Duration(r.running)*r.token()
+	return owed <= r.policy[0].Capacity().Duration()+r.token()/4
+}
+
+// admit is charge for a call that may hold. What is held alone counts as spent at once, as the
+// node counts it when it asks the shared store again. A call that the shared store admits may run beside
+// those that this node admitted alone: it learns of these with their next renewal.
+func (r *replay) admit(hold *store.Hold, alone bool) (spent *charge, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now := time.Now(); r.full.Before(now) {
-		r.full = now
+	ok = true
+	if hold != nil && r.atOnce > 0 {
+		r.lent++
+		r.did.lent++
+		ok = r.lent <= r.atOnce || !alone
 	}
-	r.full = r.full.Add(r.token())
-	return time.Until(r.full) <= r.policy[0].Capacity().Duration()+r.token()/4
+	if hold != nil {
+		r.did.holds++
+		if alone {
+			r.did.alone++
+		}
+	}
+	if hold != nil && !hold.Spend && !alone {
+		r.running++
+	} else {
+		spent = r.spend(1)
+	}
+	return spent, r.fits() && ok
 }
 
 // settle waits until nothing more happens by itself, and finds the requests that were sent.
@@ -116,13 +210,32 @@ func (r *replay) settle() {
 }
 
 // call makes a request. If the shared store decides it, it counts when it is executed.
-func (r *replay) call(away bool) {
+func (r *replay) call(away bool) { r.hold(away, nil) }
+
+// hold is call for a request that may hold.
+func (r *replay) hold(away bool, hold *store.Hold) {
 	time.Sleep(time.Nanosecond) // no two things happen to a node at one instant
 	r.shared.away = away
 	go func() {
-		d := take(r.t, r.node, "key", r.policy, 1)
-		if d.Allowed && d.Source == store.FromShare && !r.charge() {
-			r.t.Errorf("more was admitted than the limit, alone:\n\t%s", strings.Join(r.said, "\n\t"))
+		d, err := r.node.Take(r.t.Context(), store.Request{Key: "key", Limits: r.policy, Cost: 1, Hold: hold, Timeout: store.DefaultTimeout})
+		if err != nil {
+			r.t.Errorf("Take returned an error: %v", err)
+		}
+		var spent *charge
+		if d.Allowed && d.Source == store.FromShare {
+			var ok bool
+			if spent, ok = r.admit(hold, true); !ok {
+				r.t.Errorf("more was admitted than the limit, alone:\n\t%s", strings.Join(r.said, "\n\t"))
+			}
+		}
+		if d.Allowed && hold != nil {
+			one := running{charge: spent, settlement: store.Settlement{Key: "key", Limits: r.policy, Names: hold.Names, Held: 1}}
+			if !hold.Spend {
+				one.tokens = 1
+			}
+			r.mu.Lock()
+			r.open = append(r.open, one)
+			r.mu.Unlock()
 		}
 	}()
 	r.settle()
@@ -133,9 +246,44 @@ func (r *replay) call(away bool) {
 func (r *replay) exec(c *pacedCall, silent bool) {
 	c.exec <- nil
 	r.settle()
-	if c.allowed && !silent && !r.charge() {
+	if !c.allowed || silent {
+		return
+	}
+	if _, ok := r.admit(c.hold, false); !ok {
 		r.t.Errorf("more was admitted than the limit:\n\t%s", strings.Join(r.said, "\n\t"))
 	}
+}
+
+// release ends a call, of whose token actual is spent.
+func (r *replay) release(i, actual int, away bool) {
+	time.Sleep(time.Nanosecond)
+	r.mu.Lock()
+	one := r.open[i]
+	r.open = append(r.open[:i], r.open[i+1:]...)
+	one.settlement.Actual = actual * one.tokens
+	switch {
+	case one.tokens == 0:
+	case one.charge == nil:
+		r.running--
+		r.spend(actual)
+	default:
+		one.charge.tokens = actual
+	}
+	if r.atOnce > 0 {
+		r.lent--
+	}
+	r.did.settled++
+	r.mu.Unlock()
+	r.shared.away = away
+	go func() {
+		all := []store.Settlement{one.settlement}
+		r.node.Settle(r.t.Context(), all)
+		if class := store.ErrorClass(all[0].Err); class != "" && class != store.ClassTimeout {
+			r.t.Errorf("Settle returned %v", all[0].Err)
+		}
+	}()
+	r.settle()
+	r.shared.away = false
 }
 
 // end ends a request.
@@ -162,16 +310,27 @@ func (r *replay) say(format string, args ...any) {
 // step takes a random step.
 func (r *replay) step(random *rand.Rand) {
 	i := random.IntN(len(r.inFlight) + 3)
+	if slices.ContainsFunc(r.inFlight, func(c *pacedCall) bool { return c.settles }) {
+		i = random.IntN(len(r.inFlight)) // no request crosses a settlement
+	}
+	var hold *store.Hold
+	if r.atOnce > 0 || random.IntN(3) == 0 {
+		hold = &store.Hold{Spend: r.atOnce > 0 && random.IntN(2) == 0}
+	}
 	switch {
+	case len(r.open) > 0 && len(r.inFlight) == 0 && random.IntN(2) == 0:
+		actual, away := random.IntN(2), random.IntN(3) == 0
+		r.say("a call ends that spends %d, while the shared store is down: %v", actual, away)
+		r.release(random.IntN(len(r.open)), actual, away)
 	case i == len(r.inFlight):
 		r.say("a tick")
 		time.Sleep(r.token() / time.Duration(1+random.IntN(2)))
 	case i == len(r.inFlight)+1 && len(r.inFlight) < 3:
-		r.say("a request, to the shared store")
-		r.call(false)
+		r.say("a request, to the shared store, that holds: %v", hold)
+		r.hold(false, hold)
 	case i >= len(r.inFlight):
-		r.say("a request, while the shared store is down")
-		r.call(true)
+		r.say("a request, while the shared store is down, that holds: %v", hold)
+		r.hold(true, hold)
 	default:
 		c := r.inFlight[i]
 		switch what := random.IntN(8); {
@@ -214,10 +373,13 @@ func TestModelReplayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("KEYRATE_SEED=%#x", seed)
-	for i := range uint64(testkit.Count(500, 3000)) {
+	did := new(replayed)
+	n := testkit.Count(500, 3000)
+	for i := range uint64(n) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, i))
-			r := newReplay(t, ratelimit.Limit{Rate: 100, Period: time.Second, Burst: 1 + random.IntN(4)})
+			r := newReplay(t, ratelimit.Limit{Rate: 100, Period: time.Second, Burst: 1 + random.IntN(4)}, max(random.IntN(6)-2, 0))
+			r.did = did
 			for range 40 {
 				if r.step(random); t.Failed() {
 					break
@@ -228,6 +390,10 @@ func TestModelReplayed(t *testing.T) {
 		if t.Failed() {
 			return
 		}
+	}
+	t.Logf("of %d steps, %d calls held, %d of them alone, %d a place, and %d were settled", 40*n, did.holds, did.alone, did.lent, did.settled)
+	if did.alone < n || did.lent < n || did.settled < 2*n {
+		t.Errorf("too few steps held and settled: %+v", *did)
 	}
 }
 
@@ -284,7 +450,7 @@ func TestModelShortestWays(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newReplay(t, ratelimit.Limit{Rate: 100, Period: time.Second, Burst: c.burst})
+				r := newReplay(t, ratelimit.Limit{Rate: 100, Period: time.Second, Burst: c.burst}, 0)
 				c.way(r)
 				r.finish()
 			})

@@ -18,14 +18,8 @@ func (m *Memory) Alone(r *store.Request, a *Attempt) store.Decision {
 	defer sh.mu.Unlock()
 	sh.end(r, a)
 	now := m.clock.Now()
-	sh.debts(r, share, a, now)
+	away := sh.debts(r, share, a, now)
 	part := store.Request{Home: r.Home, Key: r.Key, Limits: share, Cost: r.Cost, Least: r.Least, Known: &a.known}
-	var away [store.MaxLimits]int
-	if len(sh.held) > 0 || r.Hold != nil || r.Least > 0 {
-		for i := range r.Limits {
-			away[i] = sh.elsewhere(a.owners.of(&r.Limits[i]), now)
-		}
-	}
 	d := m.take(&part, r.Hold, &away)
 	d.Now, d.Source = now/1000, store.FromShare
 	if d.Allowed && r.Cost > 0 {

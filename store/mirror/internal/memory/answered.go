@@ -21,11 +21,11 @@ func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at in
 		if r.Hold != nil && r.Hold.Names[i] != 0 && d.Allowed {
 			sh.hold(id, heldBy(r, i, held, at, gcra.Short), at)
 		}
+		found := sh.find(id)
+		sh.endOne(id, found, a, i, r)
 		if b.Loan() {
 			continue
 		}
-		found := sh.find(id)
-		sh.endOne(found, a, i, most(r, b))
 		// It may be older than a reset, or about a bucket that stands for several.
 		if a.foreign || d.Overflow || sh.resets.since(id.owner, a.Asked) {
 			// The answer repeats foreign knowledge, be it true or not, and may have changed what

@@ -46,12 +46,13 @@ func (sh *shard) start(r *store.Request, a *Attempt) {
 		a.carried[i] = carried{}
 		if b.Loan() {
 			a.known[i] = store.Known{}
+			if r.Cost > 0 {
+				sh.hold(a.owners.of(b), held{limit: b, name: inFlight, n: 1, until: a.Asked + longest(gcra.Long)}, a.Asked)
+				a.counted |= 1 << i
+			}
 			continue
 		}
 		id := a.owners.of(b)
-		if len(sh.held) > 0 {
-			sh.spendHeld(id, a.Asked)
-		}
 		slot := sh.find(id)
 		if slot == nil {
 			a.known[i] = store.Known{}
@@ -92,16 +93,21 @@ func (sh *shard) end(r *store.Request, a *Attempt) {
 		return
 	}
 	for i := range r.Limits {
-		b := &r.Limits[i]
-		sh.endOne(sh.find(a.owners.of(b)), a, i, most(r, b))
+		id := a.owners.of(&r.Limits[i])
+		sh.endOne(id, sh.find(id), a, i, r)
 	}
 	a.counted = 0
 }
 
 // endOne is end for the ith limit. The slot may be nil.
-func (sh *shard) endOne(slot *slot, a *Attempt, i, cost int) {
-	if slot != nil && a.counted&(1<<i) != 0 {
-		slot.inFlight -= min(slot.inFlight, uint32(cost)) // other attempts', if the slot was emptied since
+func (sh *shard) endOne(id id, slot *slot, a *Attempt, i int, r *store.Request) {
+	b := &r.Limits[i]
+	switch {
+	case a.counted&(1<<i) == 0:
+	case b.Loan():
+		sh.release(id, inFlight, 1)
+	case slot != nil:
+		slot.inFlight -= min(slot.inFlight, uint32(most(r, b))) // other attempts', if the slot was emptied since
 		sh.wake(slot)
 	}
 }

@@ -65,7 +65,11 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 		if b.Loan() {
 			continue
 		}
-		slot := sh.find(a.owners.of(b))
+		id := a.owners.of(b)
+		if len(sh.held) > 0 {
+			sh.spendHeld(id, a.Asked)
+		}
+		slot := sh.find(id)
 		if slot == nil {
 			all = false
 			continue

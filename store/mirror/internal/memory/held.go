@@ -34,6 +34,9 @@ func storedName(name int64) int64 { return name - localBase - 1 }
 // Local reports whether a name is one of this node's share.
 func Local(name int64) bool { return name < localBelow }
 
+// inFlight is the name of what requests in flight are about to hold of a loan.
+const inFlight = 0
+
 // longest is how long a hold of a class lasts at most, in nanoseconds.
 func longest(c gcra.Class) int64 { return 2 * 1000 * c.Length() }
 
@@ -129,16 +132,17 @@ func (sh *shard) spendHeld(id id, now int64) {
 	}
 }
 
-// elsewhere returns how many tokens of a bucket this node holds in the shared store.
-func (sh *shard) elsewhere(id id, now int64) (n int) {
+// tokens returns how many tokens of a bucket this node holds, and how many of these in the
+// shared store.
+func (sh *shard) tokens(id id, now int64) (all, away int) {
 	if len(sh.held) == 0 {
-		return 0
+		return 0, 0
 	}
 	sh.expire(id, now)
 	for _, h := range sh.held[id] {
-		if !Local(h.name) {
-			n += h.n
+		if all += h.n; !Local(h.name) {
+			away += h.n
 		}
 	}
-	return n
+	return all, away
 }

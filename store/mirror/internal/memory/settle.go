@@ -17,12 +17,13 @@ const unknownName = 1<<53 - 2
 // the share is left as well: it holds the loan anew in the shared store.
 func (m *Memory) SettleHere(t *store.Settlement, up bool) (rest store.Settlement, ok bool) {
 	rest = *t
-	local, localRate := false, false
+	local, localRate, otherRate := false, false, false
 	for i := range t.Limits {
 		b := &t.Limits[i]
 		switch {
 		case !Local(t.Names[i]):
 			ok = ok || t.Names[i] != 0
+			otherRate = otherRate || t.Names[i] != 0 && !b.Loan()
 			continue
 		case t.Renew && up && b.Loan():
 			rest.Names[i], ok = unknownName, true
@@ -36,7 +37,10 @@ func (m *Memory) SettleHere(t *store.Settlement, up bool) (rest store.Settlement
 	}
 	actual := 0
 	if localRate {
-		actual, rest.Actual = t.Actual, 0
+		actual = t.Actual
+		if !otherRate {
+			rest.Actual = 0
+		}
 	}
 	m.settleHere(t, actual)
 	return rest, ok || rest.Actual > 0 && !t.Renew
@@ -69,10 +73,11 @@ func (m *Memory) settleHere(t *store.Settlement, actual int) {
 			t.Debts[i], _ = b.Cost(b.Burst() - min(share[i].Remaining(here.Debts[i]), b.Burst()))
 		}
 		switch {
-		case !Local(t.Names[i]):
+		case t.Names[i] == 0:
 			if !t.Renew {
 				sh.spend(id, b, actual, now)
 			}
+		case !Local(t.Names[i]):
 		case t.Renew:
 			sh.renew(id, b, t.Names[i], localName(here.Names[i]), n, now)
 			t.Names[i] = localName(here.Names[i])
@@ -138,7 +143,7 @@ func (m *Memory) Moved(t, rest *store.Settlement) {
 }
 
 // Settled takes in the answer to a settlement, whose names were those of sent. If counted is
-// true, what was spent is part of the unreported debt already.
+// true, it was kept: what was spent is part of the unreported debt already.
 func (m *Memory) Settled(t, sent *store.Settlement, counted bool, asked, at int64, c *clock.Shared) {
 	owners := m.owners(t.Home, t.Key)
 	sh := m.shard(&owners)
@@ -152,7 +157,7 @@ func (m *Memory) Settled(t, sent *store.Settlement, counted bool, asked, at int6
 			n = 1
 		}
 		switch {
-		case sent.Names[i] == 0:
+		case sent.Names[i] == 0, counted:
 		case t.Renew:
 			sh.renew(id, b, sent.Names[i], t.Names[i], n, at)
 		default:

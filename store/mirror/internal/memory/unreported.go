@@ -51,22 +51,27 @@ func (s *slot) add(b *store.Limit, cost gcra.Debt, now int64) {
 func (s *slot) owe(d gcra.Debt) { s.micros, s.frac = d.Micros, d.Frac }
 
 // debts fills in a.known with the known debts of the key's buckets, as debts of this node's
-// share. They include the attempts in flight only where these leave no room for the request:
-// whether they are admitted is not known.
-func (sh *shard) debts(r *store.Request, share []store.Limit, a *Attempt, now int64) {
+// share. They include the attempts in flight only where these leave no room for the request,
+// beside what this node holds: whether they are admitted is not known. It returns how many
+// tokens of each bucket the node holds in the shared store.
+func (sh *shard) debts(r *store.Request, share []store.Limit, a *Attempt, now int64) (away [store.MaxLimits]int) {
 	for i := range r.Limits {
 		a.known[i] = store.Known{}
 		b := &r.Limits[i]
+		var held int
+		held, away[i] = sh.tokens(a.owners.of(b), now)
+		if b.Loan() {
+			continue
+		}
 		slot := sh.find(a.owners.of(b))
 		if slot == nil {
 			continue
 		}
 		debt := slot.atMost(b, now)
 		if slot.inFlight > 0 {
-			cost, _ := b.Cost(least(r))
 			if most := withInFlight(b, debt, slot.inFlight); !b.Fits(most) {
 				debt = b.Capacity()
-			} else if !b.Fits(b.Add(most, cost)) {
+			} else if b.Remaining(most)-held < least(r) {
 				debt = most
 			}
 		}
@@ -75,4 +80,5 @@ func (sh *shard) debts(r *store.Request, share []store.Limit, a *Attempt, now in
 		}
 		a.known[i].Debt = debt
 	}
+	return away
 }
