@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,7 +26,7 @@ type lender interface {
 	reset(now int64, l *store.Limit)
 }
 
-// A memoryLender is the store of this package. Its time never goes back.
+// A memoryLender is the store of this package.
 type memoryLender struct{ m *manual }
 
 func (s memoryLender) take(now int64, l *store.Limit, n int, hold bool) (allowed bool, name int64) {
@@ -154,12 +155,14 @@ type openHold struct {
 
 // followBound leads a store through a random history and checks the bound after each step.
 func followBound(random *rand.Rand, s lender) (held, late int, err error) {
+	_, monotonic := s.(memoryLender) // its clock is never set back
 	limits := boundLimits(random)
 	at := 0
 	l := &limits[at]
 	bucket := newIdeal(l, 1_000_000_000)
 	offset := int64(0) // of the store's clock
 	var open []*openHold
+	var last []string // steps
 	steps := random.IntN(4) == 0   // of the clock
 	resets := random.IntN(4) == 0  // and changes of the limit
 	overruns := random.IntN(3) > 0 // and late spends
@@ -237,7 +240,7 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 			what = fmt.Sprintf("charge %d: %d lost", n, lost)
 		case choice == 18 && steps:
 			by := random.Int64N([]int64{100_000, 2_000_000, 30_000_000}[random.IntN(3)] + 1)
-			if random.IntN(2) == 0 {
+			if monotonic || random.IntN(2) == 0 {
 				bucket.stepped(by)
 				offset += by
 			} else {
@@ -251,6 +254,7 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 			for _, h := range open {
 				h.late, h.void = 0, true
 			}
+			bucket.advance(1, true) // a name is good for the microsecond in which its slot begins
 			what = "reset"
 		case choice == 19 && resets:
 			at = (at + 1) % len(limits)
@@ -270,8 +274,14 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 			s.take(now, l, 0, false)
 			what = fmt.Sprintf("change to %v: fits %v", l, fits)
 		}
+		if what == "" {
+			continue
+		}
+		if last = append(last, fmt.Sprintf("%d: %s", now, what)); len(last) > 15 {
+			last = last[1:]
+		}
 		if err := bucket.check(); err != nil {
-			return held, late, fmt.Errorf("step %d, at %d, %s: %w", step, now, what, err)
+			return held, late, fmt.Errorf("step %d: %w, after\n%s", step, err, strings.Join(last, "\n"))
 		}
 	}
 	return held, late, nil

@@ -73,11 +73,12 @@ func (i *ideal) report(n, lost int) {
 
 func (i *ideal) pardon(n *big.Rat) { i.pardoned = new(big.Rat).Add(i.pardoned, n) }
 
-// stepped pardons a step of the store's clock, forward.
+// stepped pardons a step of the store's clock, forward: what the store's bucket can have owed
+// and what has drained of that too early.
 func (i *ideal) stepped(micros int64) {
 	n := i.in(micros)
-	if n.Cmp(i.burst) > 0 {
-		n = i.burst
+	if most := new(big.Rat).Add(i.burst, i.known); n.Cmp(most) > 0 {
+		n = most
 	}
 	i.pardon(n)
 }
