@@ -99,8 +99,9 @@ func (l *Limiter) enter(ctx context.Context, key string, n int, r *Result) (*Hol
 		ctx, cancel = context.WithTimeout(ctx, l.timeout)
 		defer cancel()
 	}
-	p, err := l.policy, error(nil)
+	p := l.policy
 	if p == nil {
+		var err error
 		if p, err = l.policyFor(ctx, key); err != nil {
 			return nil, l.fault(r, err, l.shadow)
 		}
@@ -109,7 +110,7 @@ func (l *Limiter) enter(ctx context.Context, key string, n int, r *Result) (*Hol
 		return nil, l.decideBy(ctx, p, key, ask{cost: n, charge: n}, r)
 	}
 	h := &Hold{limiter: l, home: p.home, key: key, hold: store.Hold{Spend: true}}
-	err = l.decideBy(ctx, p, key, ask{cost: n, charge: n, hold: &h.hold}, &h.result)
+	err := l.decideBy(ctx, p, key, ask{cost: n, charge: n, hold: &h.hold}, &h.result)
 	*r = h.result
 	if h.begin(); h.limits == nil {
 		return nil, err
