@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -151,6 +152,7 @@ type openHold struct {
 	late     int   // after the deadline, or beyond n; the store has not heard of it
 	isLate   bool  // it was renewed after its end
 	void     bool  // the store cannot know of it: what it spends is pardoned
+	cut      bool  // the end of its slot may be cut at two bursts
 }
 
 // followBound leads a store through a random history and checks the bound after each step.
@@ -162,7 +164,7 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 	bucket := newIdeal(l, 1_000_000_000)
 	offset := int64(0) // of the store's clock
 	var open []*openHold
-	var last []string // steps
+	var last []string              // steps
 	steps := random.IntN(4) == 0   // of the clock
 	resets := random.IntN(4) == 0  // and changes of the limit
 	overruns := random.IntN(3) > 0 // and late spends
@@ -216,6 +218,9 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 			if random.IntN(5) > 0 {
 				lost := s.settle(now, l, h.name, h.n, h.spent+h.late)
 				bucket.report(h.late, lost)
+				if h.cut { // the store takes it as paid
+					bucket.pardon(tokens(h.late))
+				}
 				what = fmt.Sprintf("settle %+v: %d lost", *h, lost)
 			}
 			open = append(open[:which], open[which+1:]...)
@@ -276,6 +281,13 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 		}
 		if what == "" {
 			continue
+		}
+		owed := new(big.Rat).Set(bucket.known) // beyond a burst, with all that is held
+		for _, h := range open {
+			owed.Add(owed, tokens(h.n))
+		}
+		for _, h := range open {
+			h.cut = h.cut || owed.Cmp(bucket.burst) > 0
 		}
 		if last = append(last, fmt.Sprintf("%d: %s", now, what)); len(last) > 15 {
 			last = last[1:]

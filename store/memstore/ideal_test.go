@@ -22,7 +22,7 @@ type ideal struct {
 	known *big.Rat
 	// pardoned is for good, until the bucket is full: what the store cannot know or owe.
 	// That are steps of its clock, what was held at a Reset or when a limit was lowered, and
-	// what was lost beyond two bursts.
+	// what was lost beyond two bursts, also by the end of a slot.
 	pardoned *big.Rat
 }
 
