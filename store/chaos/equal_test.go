@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/chaos"
 	"github.com/keyrate/keyrate/store/memstore"
@@ -21,13 +22,15 @@ import (
 
 // TestEqualToMemory performs random histories on the memory store, in the time of a bubble
 // of testing/synctest, and then, each step at the same time, with the scripts on a real
-// Redis. Every answer must be equal, also under up to four limits at once.
+// Redis. Every answer must be equal, also under up to four limits at once, with holds, and
+// with keys that share the buckets of a home.
 func TestEqualToMemory(t *testing.T) {
-	const histories, steps = 20_000, 20
+	const steps = 20
+	histories := full(int64(6_000), 20_000)
 	seed := seedOf(t)
 	server := chaos.StartServer(t)
 	next, decisions := atomic.Int64{}, atomic.Int64{}
-	var allowed, known, resets, several, inPart atomic.Int64
+	var allowed, known, resets, several, inPart, holds, settled, renewed atomic.Int64
 	var workers sync.WaitGroup
 	for range 8 * runtime.GOMAXPROCS(0) {
 		clock, client := newClock(t), patientClient(t, server)
@@ -37,11 +40,10 @@ func TestEqualToMemory(t *testing.T) {
 			for i := next.Add(1); i <= histories && !t.Failed(); i = next.Add(1) {
 				script := rehearse(t, seed, i, steps)
 				for at, s := range script {
-					clock.Set(epoch + s.want.Now)
+					clock.Set(s.want.Now)
 					got, err := s.on(t.Context(), backend)
 					if err == nil && !s.Reset {
-						got.Now -= epoch
-						err = storetest.Compare(s.Request.Limits, got, s.want)
+						err = s.compare(got)
 					}
 					if err != nil {
 						t.Errorf("KEYRATE_SEED=%#x, history %d: %v\nafter the steps\n%s", seed, i, err, lastSteps(script[:at+1]))
@@ -51,8 +53,17 @@ func TestEqualToMemory(t *testing.T) {
 					case s.Reset:
 						resets.Add(1)
 						continue
+					case s.Settle != nil && s.Settle.Renew:
+						renewed.Add(1)
+						continue
+					case s.Settle != nil:
+						settled.Add(1)
+						continue
 					case got.Allowed:
 						allowed.Add(1)
+						if s.Holds(s.want.Decision) {
+							holds.Add(1)
+						}
 					}
 					if s.Request.Known != nil {
 						known.Add(1)
@@ -60,7 +71,7 @@ func TestEqualToMemory(t *testing.T) {
 					if len(s.Request.Limits) > 1 {
 						several.Add(1)
 					}
-					if s.DeniedInPart(got) {
+					if s.DeniedInPart(got.Decision) {
 						inPart.Add(1)
 					}
 					decisions.Add(1)
@@ -69,15 +80,19 @@ func TestEqualToMemory(t *testing.T) {
 		})
 	}
 	workers.Wait()
-	t.Logf("%d histories, %d decisions (%d admitted, %d with knowledge, %d under several limits, %d denied by some of these), %d resets: all equal",
-		histories, decisions.Load(), allowed.Load(), known.Load(), several.Load(), inPart.Load(), resets.Load())
+	t.Logf("%d histories, %d decisions (%d admitted, %d with knowledge, %d under several limits, %d denied by some of these), %d holds, %d settlements, %d renewals, %d resets: all equal",
+		histories, decisions.Load(), allowed.Load(), known.Load(), several.Load(), inPart.Load(), holds.Load(), settled.Load(), renewed.Load(), resets.Load())
 	// Histories without these steps would prove nothing.
 	all := decisions.Load()
-	if all < histories*steps*9/10 || allowed.Load() < all/4 || allowed.Load() > all*3/4 || known.Load() < all/10 || several.Load() < all/5 || inPart.Load() < all/100 || resets.Load() < histories/4 {
+	if all < histories*steps*8/10 || holds.Load() < histories || settled.Load() < histories/4 || renewed.Load() < histories/16 || allowed.Load() < all/4 || allowed.Load() > all*3/4 || known.Load() < all/10 || several.Load() < all/5 || inPart.Load() < all/100 || resets.Load() < histories/4 {
 		t.Error("the histories are too much alike")
 	}
 	if n := server.Calls("evalsha"); int64(n) < all {
 		t.Errorf("Redis has executed %d scripts for %d decisions", n, all)
+	}
+	// Of limits without an index the memory store does not know the interval: the answers differ.
+	if r, err := gcra.NewRate(1, 999_999_937*time.Microsecond, 1); err != nil || r.Index() == 0 {
+		t.Errorf("the histories have more than %d intervals, %v; use fewer", gcra.MaxIntervals, err)
 	}
 }
 
@@ -95,7 +110,7 @@ func TestEqualToMemoryFindsAMicrosecond(t *testing.T) {
 			if random.IntN(100) == 0 {
 				late = 1
 			}
-			clock.Set(epoch + s.want.Now + late)
+			clock.Set(s.want.Now + late)
 			got, err := s.on(t.Context(), backend)
 			if err != nil {
 				t.Fatal(err)
@@ -108,52 +123,116 @@ func TestEqualToMemoryFindsAMicrosecond(t *testing.T) {
 	t.Error("all answers are equal although the clocks differ")
 }
 
-// epoch is the time of the scripts' clock, in microseconds, when that of the memory store
-// starts: early enough that a century fits into the 2^53 microseconds of a script.
+// epoch is when histories begin, in microseconds: early enough that a century fits into the
+// 2^53 microseconds of a script.
 const epoch = 1_767_225_600_000_000
+
+// An answered is a store's answer to a step.
+type answered struct {
+	store.Decision
+	lost  int                    // of a settlement
+	names [store.MaxLimits]int64 // after a hold or a settlement
+}
 
 // A rehearsed step was performed on the memory store, which answered want.
 type rehearsed struct {
 	storetest.Step
-	want store.Decision
+	names [store.MaxLimits]int64 // of what is settled
+	want  answered
+}
+
+// A rehearsal performs a history on a new memory store.
+type rehearsal struct {
+	backend *memstore.Store
+	history *storetest.History
+	resets  resetsSeen
+	names   map[int][store.MaxLimits]int64 // by the number of the hold
 }
 
 // rehearse performs a new history on a new memory store.
 func rehearse(t *testing.T, seed uint64, number int64, steps int) []rehearsed {
 	script := make([]rehearsed, 0, steps)
 	synctest.Test(t, func(t *testing.T) {
-		backend := memstore.New(memstore.Config{MaxKeys: 64})
-		history := storetest.NewHistory(rand.NewPCG(seed, uint64(number)), storetest.HistoryConfig{
-			Prefix: fmt.Sprintf("%d/", number),
-			Span:   100 * 365 * 24 * int64(time.Hour/time.Microsecond),
-		})
-		resets := resetsSeen{}
+		r := rehearsal{
+			backend: memstore.New(memstore.Config{MaxKeys: 64}),
+			history: storetest.NewHistory(rand.NewPCG(seed, uint64(number)), storetest.HistoryConfig{
+				Prefix: fmt.Sprintf("%d/", number),
+				Span:   100 * 365 * 24 * int64(time.Hour/time.Microsecond),
+				Holds:  number%2 == 1,
+				Homes:  number%4 >= 2,
+			}),
+			names: map[int][store.MaxLimits]int64{},
+		}
+		time.Sleep(epoch * time.Microsecond) // the clock of the memory store began at 0
 		for range steps {
-			step := history.Next()
-			time.Sleep(step.Wait)
-			s := rehearsed{Step: step}
-			now := state(t, backend, &step)
-			resets.saw(&step)
-			if step.Reset {
-				if err := backend.Reset(t.Context(), store.Request{Key: step.Request.Key, Limits: step.Request.Limits}); err != nil {
-					t.Error(err)
-				}
-				s.want = now
-				resets.reset(&step, now.Now)
-				time.Sleep(time.Microsecond) // observations from now on are later than the Reset
-				history.Saw(step, now)
-			} else {
-				s.Request.Known = resets.undisputed(&step, now.Now)
-				var err error
-				if s.want, err = backend.Take(t.Context(), s.Request); err != nil {
-					t.Error(err)
-				}
-				history.Saw(step, s.want)
-			}
-			script = append(script, s)
+			script = append(script, r.step(t))
 		}
 	})
 	return script
+}
+
+// step performs the next step.
+func (r *rehearsal) step(t *testing.T) rehearsed {
+	s := rehearsed{Step: r.history.Next()}
+	time.Sleep(s.Wait)
+	now := state(t, r.backend, &s.Step)
+	r.resets.saw(&s.Step)
+	switch {
+	case s.Reset:
+		if err := r.backend.Reset(t.Context(), store.Request{Home: s.Request.Home, Key: s.Request.Key, Limits: s.Request.Limits}); err != nil {
+			t.Error(err)
+		}
+		s.want.Decision = now
+		r.resets.reset(&s.Step, now.Now)
+		time.Sleep(time.Microsecond) // observations from now on are later than the Reset
+		r.history.Saw(s.Step, now)
+	case s.Settle != nil:
+		s.names = r.names[s.Hold]
+		if r.resets.disputed(s.Settle, s.names, now.Now) {
+			s.names = [store.MaxLimits]int64{}
+		}
+		settlement := *s.Settle
+		settlement.Names = s.names
+		all := []store.Settlement{settlement}
+		if r.backend.Settle(t.Context(), all); all[0].Err != nil {
+			t.Error(all[0].Err)
+		}
+		s.want = answerOf(&all[0])
+		r.names[s.Hold] = s.want.names
+		if s.Hold == 0 {
+			delete(r.names, 0)
+		}
+		r.history.Settled(s.Step, all[0])
+	default:
+		s.Request.Known = r.resets.undisputed(&s.Step, now.Now)
+		var err error
+		if s.want, err = takeAs(t.Context(), r.backend, s.Request); err != nil {
+			t.Error(err)
+		}
+		if s.Holds(s.want.Decision) {
+			r.names[s.Hold] = s.want.names
+		}
+		r.history.Saw(s.Step, s.want.Decision)
+	}
+	return s
+}
+
+// takeAs takes with a Hold of its own.
+func takeAs(ctx context.Context, backend store.Store, r store.Request) (answered, error) {
+	if r.Hold != nil {
+		r.Hold = &store.Hold{Spend: r.Hold.Spend}
+	}
+	d, err := backend.Take(ctx, r)
+	a := answered{Decision: d}
+	if r.Hold != nil {
+		a.names = r.Hold.Names
+	}
+	return a, err
+}
+
+// answerOf returns the answer to a settlement.
+func answerOf(t *store.Settlement) answered {
+	return answered{store.Decision{Now: t.Now, Debts: t.Debts}, t.Lost, t.Names}
 }
 
 // state reads the clock of the memory store, with a key that no step uses.
@@ -165,43 +244,54 @@ func state(t *testing.T, backend *memstore.Store, s *storetest.Step) store.Decis
 	return d
 }
 
-// on performs the step on a store whose clock is epoch later.
-func (s *rehearsed) on(ctx context.Context, backend store.Store) (store.Decision, error) {
-	if s.Reset {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		return store.Decision{}, backend.Reset(ctx, store.Request{Key: s.Request.Key, Limits: s.Request.Limits})
+// on performs the step on another store.
+func (s *rehearsed) on(ctx context.Context, backend *redisstore.Store) (answered, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	switch {
+	case s.Reset:
+		return answered{}, backend.Reset(ctx, store.Request{Home: s.Request.Home, Key: s.Request.Key, Limits: s.Request.Limits})
+	case s.Settle != nil:
+		settlement := *s.Settle
+		settlement.Names = s.names
+		all := []store.Settlement{settlement}
+		backend.Settle(ctx, all)
+		return answerOf(&all[0]), all[0].Err
 	}
 	r := s.Request
 	r.Timeout = patience
-	if r.Known != nil {
-		known := *r.Known
-		for i := range known {
-			if known[i].TAT.Den != 0 {
-				known[i].TAT.Micros += epoch
-			}
-			if known[i].Seen != 0 {
-				known[i].Seen += epoch
-			}
-		}
-		r.Known = &known
+	return takeAs(ctx, backend, r)
+}
+
+// compare returns an error if the answer of another store differs.
+func (s *rehearsed) compare(got answered) error {
+	if got.names != s.want.names || got.lost != s.want.lost {
+		return fmt.Errorf("lost %d, names %d, debts %v; want lost %d, names %d, debts %v", got.lost, got.names, got.Debts, s.want.lost, s.want.names, s.want.Debts)
 	}
-	return backend.Take(ctx, r)
+	return storetest.Compare(s.Request.Limits, got.Decision, s.want.Decision)
 }
 
 // resetsSeen holds the resets about which both stores may differ: the memory store keeps
 // one time for the resets of all keys; Redis keeps one for each bucket, as long as older
-// debts can last.
+// debts and holds can last.
 type resetsSeen struct {
 	last    int64
-	buckets map[[2]string]int64 // the last one of each
+	buckets map[[3]string]int64 // the last one of each
 	least   map[string]int64    // the smallest capacity of the limits of one name so far
+}
+
+// bucketOf identifies a bucket. That of a shared limit has no key.
+func bucketOf(home, key string, l *store.Limit) [3]string {
+	if l.Shared && home != "" {
+		return [3]string{home, "", l.Name}
+	}
+	return [3]string{home, " " + key, l.Name}
 }
 
 // saw records the capacities of the limits of a step.
 func (r *resetsSeen) saw(s *storetest.Step) {
 	if r.least == nil {
-		r.least, r.buckets = map[string]int64{}, map[[2]string]int64{}
+		r.least, r.buckets = map[string]int64{}, map[[3]string]int64{}
 	}
 	for i := range len(s.Request.Limits) {
 		b := &s.Request.Limits[i]
@@ -215,8 +305,17 @@ func (r *resetsSeen) saw(s *storetest.Step) {
 func (r *resetsSeen) reset(s *storetest.Step, now int64) {
 	r.last = now
 	for i := range len(s.Request.Limits) {
-		r.buckets[[2]string{s.Request.Key, s.Request.Limits[i].Name}] = now
+		r.buckets[bucketOf(s.Request.Home, s.Request.Key, &s.Request.Limits[i])] = now
 	}
+}
+
+// differ reports whether one store takes what is from the time seen for older than a reset,
+// and the other may not.
+func (r *resetsSeen) differ(bucket [3]string, seen, now int64) bool {
+	reset := r.buckets[bucket]
+	inMemory := seen <= r.last
+	inRedis := seen <= reset && now < reset+max(r.least[bucket[2]], 2*gcra.Long.Length())
+	return inMemory != inRedis
 }
 
 // undisputed returns the knowledge of a step, without the dates about which the stores may
@@ -227,15 +326,25 @@ func (r *resetsSeen) undisputed(s *storetest.Step, now int64) *store.Knowledge {
 	}
 	known := *s.Request.Known
 	for i := range len(s.Request.Limits) {
-		name := s.Request.Limits[i].Name
-		reset := r.buckets[[2]string{s.Request.Key, name}]
-		inMemory := known[i].Seen <= r.last
-		inRedis := known[i].Seen <= reset && now < reset+r.least[name]
-		if known[i].Seen != 0 && inMemory != inRedis {
+		if known[i].Seen != 0 && r.differ(bucketOf(s.Request.Home, s.Request.Key, &s.Request.Limits[i]), known[i].Seen, now) {
 			known[i].Seen = 0
 		}
 	}
 	return &known
+}
+
+// disputed reports whether the stores may differ about a reset after the begin of a hold.
+func (r *resetsSeen) disputed(t *store.Settlement, names [store.MaxLimits]int64, now int64) bool {
+	for i := range t.Limits {
+		if names[i] == 0 || t.Renew {
+			continue
+		}
+		began := names[i]/gcra.Classes - gcra.Class(names[i]%gcra.Classes).Length()
+		if r.differ(bucketOf(t.Home, t.Key, &t.Limits[i]), began, now) {
+			return true
+		}
+	}
+	return false
 }
 
 // lastSteps returns the last steps as text for the message of a failed test.

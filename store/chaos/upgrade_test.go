@@ -18,15 +18,15 @@ import (
 )
 
 // upgradeLimits are the limits of one key each. A token of some takes whole microseconds, of
-// others a fraction.
+// others a fraction. Bursts of three seconds make up for a machine that stalls.
 var upgradeLimits = [][]ratelimit.Limit{
-	{ratelimit.PerSecond(20).WithBurst(30)},
-	{{Rate: 7, Period: time.Second, Burst: 10}},
-	{{Rate: 17, Period: 123457 * time.Microsecond, Burst: 40}},
-	{{Rate: 1, Period: 370 * time.Millisecond, Burst: 3}},
-	{{Rate: 3, Period: 100_003 * time.Microsecond}},
-	{ratelimit.PerSecond(50).WithBurst(60), ratelimit.Limit{Rate: 900, Period: 22 * time.Second, Burst: 80}.Named("b")},
-	{{Rate: 11, Period: time.Second}, ratelimit.Limit{Rate: 95, Period: 7 * time.Second, Burst: 30}.Named("b"), ratelimit.PerSecond(12).WithBurst(24).Named("c"), ratelimit.PerMinute(6000).Named("d")},
+	{ratelimit.PerSecond(20).WithBurst(60)},
+	{{Rate: 7, Period: time.Second, Burst: 20}},
+	{{Rate: 17, Period: 123457 * time.Microsecond, Burst: 400}},
+	{{Rate: 1, Period: 370 * time.Millisecond, Burst: 9}},
+	{{Rate: 3, Period: 100_003 * time.Microsecond, Burst: 90}},
+	{ratelimit.PerSecond(50).WithBurst(150), ratelimit.Limit{Rate: 900, Period: 22 * time.Second, Burst: 200}.Named("b")},
+	{{Rate: 11, Period: time.Second, Burst: 33}, ratelimit.Limit{Rate: 95, Period: 7 * time.Second, Burst: 50}.Named("b"), ratelimit.PerSecond(12).WithBurst(36).Named("c"), ratelimit.PerMinute(6000).Named("d")},
 }
 
 // TestUpgrade: nodes of version 8386024 and of this one share a Redis. No value is foreign
