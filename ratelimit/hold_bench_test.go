@@ -1,7 +1,6 @@
 package ratelimit_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
@@ -10,7 +9,7 @@ import (
 // holdCalls are calls whose costs are compared: Hold and Settle should take little more than
 // twice the time of Allow.
 func holdCalls(tb testing.TB) map[string]func() {
-	ctx := context.Background()
+	ctx := tb.Context()
 	const most = 1_000_000_000
 	rate, places := ratelimit.PerSecond(most), ratelimit.AtOnce(most)
 	one := newLimiter(tb, rate, ratelimit.Config{})
