@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
@@ -155,6 +156,68 @@ func BenchmarkMiddleware(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkAtOnceAgainstRate reports how much longer a request takes behind a limit on
+// concurrent calls than behind a rate, and with a price. The three take turns, so that what
+// else runs on the machine slows them alike.
+func BenchmarkAtOnceAgainstRate(b *testing.B) {
+	limits := func(next http.Handler) []http.Handler {
+		reserving := byKey
+		reserving.Reserve = func(*http.Request) int { return 1 }
+		return []http.Handler{
+			middleware.Must(middleware.RateLimit(memory(plenty), byKey))(next),
+			middleware.Must(middleware.RateLimit(memory(ratelimit.AtOnce(10)), byKey))(next),
+			middleware.Must(middleware.RateLimit(memory(plenty), reserving))(next),
+		}
+	}
+	b.Run("handler", func(b *testing.B) {
+		r, w := call{key: "key-0123456789abcdefghij"}.request(), &sink{header: http.Header{}}
+		var serve []func()
+		for _, h := range limits(bare) {
+			serve = append(serve, func() {
+				w.reset()
+				h.ServeHTTP(w, r)
+			})
+		}
+		compareTimes(b, serve)
+	})
+	b.Run("server", func(b *testing.B) {
+		var serve []func()
+		for _, h := range limits(bare) {
+			s := httptest.NewServer(h)
+			defer s.Close()
+			r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.URL, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			r.Header.Set("X-API-Key", "key-0123456789abcdefghij")
+			serve = append(serve, func() {
+				response, err := s.Client().Do(r)
+				if err != nil || response.StatusCode != http.StatusOK {
+					b.Fatal(response, err)
+				}
+				response.Body.Close()
+			})
+		}
+		compareTimes(b, serve)
+	})
+}
+
+// compareTimes runs functions by turns and reports their times relative to the first one's.
+func compareTimes(b *testing.B, serve []func()) {
+	took := make([]time.Duration, len(serve))
+	for b.Loop() {
+		for i, f := range serve {
+			start := time.Now()
+			for range 20 {
+				f()
+			}
+			took[i] += time.Since(start)
+		}
+	}
+	b.ReportMetric(float64(took[1])/float64(took[0]), "at-once/rate")
+	b.ReportMetric(float64(took[2])/float64(took[0]), "reserve/rate")
 }
 
 func TestAllocations(t *testing.T) {

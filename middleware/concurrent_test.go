@@ -135,7 +135,7 @@ func TestPanicGoesOn(t *testing.T) {
 	for _, value := range []any{http.ErrAbortHandler, "boom"} {
 		func() {
 			defer func() {
-				if v := recover(); v != value { //nolint:errorlint // net/http compares so, too
+				if v := recover(); v != value {
 					t.Errorf("recovered %v, want %v", v, value)
 				}
 			}()

@@ -70,7 +70,9 @@ type Config struct {
 	// estimate counts. The store must be a [store.Holder].
 	//
 	// The ResponseWriter of the handler is then not that of the server. It has the same
-	// optional methods, and Unwrap for [http.ResponseController].
+	// optional methods, and Unwrap for [http.ResponseController]; only
+	// [http.MaxBytesReader] needs the server's to end the connection after a body that is too
+	// large.
 	SettleBy func(status int, h http.Header) int
 	// Skip reports whether a request is exempt: it takes nothing and gets no headers. If
 	// Skip panics, the request is not exempt.
@@ -159,10 +161,11 @@ func (c *Config) faults() (faults []error) {
 // priced reports whether the price of a request is known when it ends.
 func (c *Config) priced() bool { return c.Reserve != nil || c.SettleBy != nil }
 
-// needsHolder returns an error if prices are settled and limiter cannot hold tokens.
-func (c *Config) needsHolder(limiter *ratelimit.Limiter) error {
-	if !c.priced() || unusable(limiter) != nil || limiter.Holds() {
-		return nil
+// limiterFault returns an error if limiter cannot decide, or cannot hold tokens and prices are
+// settled.
+func (c *Config) limiterFault(limiter *ratelimit.Limiter) error {
+	if err := unusable(limiter); err != nil || !c.priced() || limiter.Holds() {
+		return err
 	}
 	field := "Reserve"
 	if c.Reserve == nil {

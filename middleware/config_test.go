@@ -96,6 +96,9 @@ func TestAllFaultsAtOnce(t *testing.T) {
 
 // TestPricesNeedAHolder: a store that cannot hold tokens is an error of the constructor.
 func TestPricesNeedAHolder(t *testing.T) {
+	if _, err := middleware.RateLimit(new(ratelimit.Limiter), middleware.Config{Reserve: estimate(1)}); err == nil || strings.Contains(err.Error(), "Reserve") {
+		t.Errorf("the zero Limiter: error %v", err)
+	}
 	limiter := limiterOn(t, brokenStore{}, five, ratelimit.Config{})
 	for want, c := range map[string]middleware.Config{
 		"middleware: Config.Reserve needs a limiter whose store is a store.Holder, such as a memstore.Store, to hold tokens":  {Reserve: estimate(1), SettleBy: refunding(1)},

@@ -8,10 +8,19 @@
 //
 // [RateLimit] finds the key of the request with a [Key], asks the
 // [ratelimit.Limiter] for a decision, and sets the rate-limit headers. Then it runs
-// the handler, or responds with 429 and an RFC 9457 problem. It is done before the
-// handler starts: it does not wrap the ResponseWriter, so flushing, hijacking,
-// informational responses and trailers work as without it, and it does not read the
-// body of the request.
+// the handler, or responds with 429 and an RFC 9457 problem. It does not wrap the
+// ResponseWriter, so flushing, hijacking, informational responses and trailers work as
+// without it, and it does not read the body of the request. Unless the request holds
+// something until it ends, all is done before the handler starts.
+//
+// # What a request holds
+//
+// A request has its place in limits on concurrent calls, such as [ratelimit.AtOnce], until
+// its handler has returned or panicked: see [Keep] for connections that live longer. With
+// [Config.Reserve] it holds an estimate of its price as well, and pays what the handler gives
+// to [Settle] or what [Config.SettleBy] finds in the response. Only with SettleBy is the
+// ResponseWriter wrapped, in one that has the same methods. A limiter with requests that may
+// be in progress for seconds renews what they hold: see [ratelimit.Limiter.Close].
 //
 // # Keys
 //

@@ -42,7 +42,7 @@ func Keep(ctx context.Context) (release func()) {
 // A heldContext is the context of a request that holds something. It is a value in itself,
 // which saves an allocation.
 type heldContext struct {
-	context.Context
+	context.Context //nolint:containedctx // it is one
 
 	held gate.Held
 }

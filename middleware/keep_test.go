@@ -19,10 +19,10 @@ import (
 func TestKeep(t *testing.T) {
 	h, l := behindLimits(t, middleware.Config{}, ratelimit.AtOnce(2))
 	var first, second, late func()
-	var ctx context.Context
+	var request *http.Request
 	wantStatus(t, h, call{}.doing(func(r *http.Request) {
-		ctx = r.Context()
-		first, second = middleware.Keep(ctx), middleware.Keep(ctx)
+		request = r
+		first, second = middleware.Keep(r.Context()), middleware.Keep(r.Context())
 	}), http.StatusOK)
 	wantHeld(t, l, anyAddress, 1)
 	first()
@@ -31,7 +31,7 @@ func TestKeep(t *testing.T) {
 	call{}.during(t, h, 1, func() { wantStatus(t, h, call{}, http.StatusTooManyRequests) })
 	second()
 	wantHeld(t, l, anyAddress, 0)
-	late = middleware.Keep(ctx)
+	late = middleware.Keep(request.Context())
 	wantHeld(t, l, anyAddress, 0)
 	call{}.during(t, h, 2, func() {
 		late()

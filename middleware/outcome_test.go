@@ -187,7 +187,7 @@ func TestServerFlushes(t *testing.T) {
 		for i := range 2 {
 			fmt.Fprintln(w, i)
 			if i == 0 {
-				w.(http.Flusher).Flush() //nolint:forcetypeassert // a panic fails the test
+				w.(http.Flusher).Flush() //nolint:errcheck,forcetypeassert // a panic fails the test
 			} else if err := http.NewResponseController(w).Flush(); err != nil {
 				t.Error(err)
 			}

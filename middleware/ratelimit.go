@@ -82,7 +82,7 @@ type handler struct {
 // newHandler returns a handler without a next one. Copies of it share their memory of
 // faults and places. The error joins all faults of limiter and c.
 func newHandler(limiter *ratelimit.Limiter, c Config) (*handler, error) {
-	if err := errors.Join(append(c.faults(), unusable(limiter), c.needsHolder(limiter))...); err != nil {
+	if err := errors.Join(append(c.faults(), c.limiterFault(limiter))...); err != nil {
 		return nil, err
 	}
 	c.Challenge = cmp.Or(c.Challenge, "ApiKey")
@@ -143,7 +143,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, pattern string) 
 		r = withResult(r, call.Result)
 	}
 	if call.Hold != nil || h.config.SettleBy != nil {
-		h.serveHeld(w, r, call.Hold)
+		h.serveHeld(w, r, call.Hold, call.Result.Cost())
 		return
 	}
 	h.next.ServeHTTP(w, r)

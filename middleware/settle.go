@@ -34,11 +34,11 @@ func Settle(ctx context.Context, n int) bool {
 // The hold ends on this goroutine after the handler, and before net/http completes the
 // response: a client that has read all of it finds its place free. What the handler has flushed
 // is not delayed; the rest is, by the time that the store takes.
-func (h *handler) serveHeld(w http.ResponseWriter, r *http.Request, hold *ratelimit.Hold) {
+func (h *handler) serveHeld(w http.ResponseWriter, r *http.Request, hold *ratelimit.Hold, cost int) {
 	var c *heldContext
 	if hold != nil {
 		c = &heldContext{Context: r.Context()}
-		h.gate.Begin(&c.held, hold)
+		h.gate.Begin(&c.held, hold, cost)
 		r = r.WithContext(c)
 		defer c.held.Done((*decisionContext)(r))
 	}

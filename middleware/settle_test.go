@@ -77,15 +77,15 @@ func TestSettle(t *testing.T) {
 		}, 98},
 	} {
 		h, l := behindLimits(t, middleware.Config{Reserve: estimate(40)}, ratelimit.PerDay(100))
-		var ctx context.Context
+		var request *http.Request
 		call{}.doing(func(r *http.Request) {
-			ctx = r.Context()
+			request = r
 			wantHeld(t, l, anyAddress, 40)
 			c.does(r)
 			wantHeld(t, l, anyAddress, 40) // until the handler has returned
 		}).served(h)
 		wantHeld(t, l, anyAddress, 0)
-		if middleware.Settle(ctx, 1) {
+		if middleware.Settle(request.Context(), 1) {
 			t.Errorf("%s: settled after the handler", c.name)
 		}
 		if got := remains(t, l, anyAddress); got != c.left {
@@ -179,16 +179,16 @@ func TestReserveBesidePlaces(t *testing.T) {
 // last release.
 func TestSettleWhileKept(t *testing.T) {
 	h, l := behindLimits(t, middleware.Config{Reserve: estimate(40)}, ratelimit.PerDay(100))
-	var ctx context.Context
+	var request *http.Request
 	var release func()
-	wantStatus(t, h, call{}.doing(func(r *http.Request) { ctx, release = r.Context(), middleware.Keep(r.Context()) }), http.StatusOK)
+	wantStatus(t, h, call{}.doing(func(r *http.Request) { request, release = r, middleware.Keep(r.Context()) }), http.StatusOK)
 	wantHeld(t, l, anyAddress, 40)
-	if !middleware.Settle(ctx, 12) {
+	if !middleware.Settle(request.Context(), 12) {
 		t.Error("it cannot be settled")
 	}
 	wantHeld(t, l, anyAddress, 40)
 	release()
-	if got := remains(t, l, anyAddress); got != 88 || middleware.Settle(ctx, 1) {
+	if got := remains(t, l, anyAddress); got != 88 || middleware.Settle(request.Context(), 1) {
 		t.Errorf("%d are left, want 88", got)
 	}
 }
@@ -268,6 +268,15 @@ func refunding(n int) func(int, http.Header) int {
 	}
 }
 
+// answering returns a handler that writes headers with these statuses.
+func answering(statuses ...int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for _, status := range statuses {
+			w.WriteHeader(status)
+		}
+	}
+}
+
 // TestRefund: a failure of the server is not charged, and a panic is one.
 func TestRefund(t *testing.T) {
 	for _, c := range []struct {
@@ -275,20 +284,29 @@ func TestRefund(t *testing.T) {
 		serve http.HandlerFunc
 		left  int
 	}{
-		{"200", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }, 98},
+		{"200", answering(http.StatusOK), 98},
 		{"nothing written", func(http.ResponseWriter, *http.Request) {}, 98},
-		{"early hints and 200", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(200) }, 98},
-		{"500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, 100},
-		{"early hints and 503", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(503) }, 100},
-		{"200 and 500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200); w.WriteHeader(500) }, 98},
-		{"a body and 500", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("x")); w.WriteHeader(500) }, 98},
+		{"early hints and 200", answering(http.StatusEarlyHints, http.StatusOK), 98},
+		{"500", answering(http.StatusInternalServerError), 100},
+		{"early hints and 503", answering(http.StatusEarlyHints, http.StatusServiceUnavailable), 100},
+		{"200 and 500", answering(http.StatusOK, http.StatusInternalServerError), 98},
+		{"a body and 500", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("x"))
+			w.WriteHeader(http.StatusInternalServerError)
+		}, 98},
 		{"panic", func(http.ResponseWriter, *http.Request) { panic("boom") }, 100},
 		{"abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 100},
 		{"exit", func(http.ResponseWriter, *http.Request) { runtime.Goexit() }, 100},
-		{"200 and a panic", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200); panic("boom") }, 100},
+		{"200 and a panic", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK); panic("boom") }, 100},
 		{"no such status", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(0) }, 100},
-		{"settled, and 500", func(w http.ResponseWriter, r *http.Request) { settling(t, 7, true)(r); w.WriteHeader(500) }, 93},
-		{"500, and settled", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500); settling(t, 7, true)(r) }, 93},
+		{"settled, and 500", func(w http.ResponseWriter, r *http.Request) {
+			settling(t, 7, true)(r)
+			w.WriteHeader(http.StatusInternalServerError)
+		}, 93},
+		{"500, and settled", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			settling(t, 7, true)(r)
+		}, 93},
 		{"settled, and a panic", func(_ http.ResponseWriter, r *http.Request) { settling(t, 7, true)(r); panic("boom") }, 93},
 	} {
 		l := newLimiter(t, ratelimit.PerDay(100), ratelimit.Config{})

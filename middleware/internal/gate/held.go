@@ -24,10 +24,9 @@ const (
 	ended     = -2
 )
 
-// Begin makes h hold what the call does, with one user. It is called once.
-func (g *Gate[C]) Begin(h *Held, hold *ratelimit.Hold) {
-	r := hold.Result()
-	h.hold, h.faults, h.priced, h.usual = hold, g.faults, g.config.Priced, r.Cost()
+// Begin makes h hold what a call of that cost does, with one user. It is called once.
+func (g *Gate[C]) Begin(h *Held, hold *ratelimit.Hold, cost int) {
+	h.hold, h.faults, h.priced, h.usual = hold, g.faults, g.config.Priced, cost
 	h.price.Store(unsettled)
 	h.users.Store(1)
 }

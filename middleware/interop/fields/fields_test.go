@@ -25,9 +25,10 @@ func TestFields(t *testing.T) {
 	for _, limits := range [][]ratelimit.Limit{
 		{ratelimit.PerSecond(5)},
 		{ratelimit.PerSecond(5), ratelimit.PerHour(1000).Named("hourly"), ratelimit.PerDay(10_000).Named("a day's"), ratelimit.PerMinute(100).WithBurst(3).Named("burst")},
-		{{Name: strings.Repeat("~", store.MaxName), Rate: gcra.MaxRate, Period: time.Microsecond, Burst: 1<<63 - 1}},
+		{{Name: strings.Repeat("~", store.MaxName), Rate: gcra.MaxRate, Period: time.Microsecond, Burst: gcra.MaxBurst}},
 		{{Name: "!#$%&'()*+-./:<=>?@[]^_`{|}~ x", Rate: 1, Period: gcra.MaxRefill}},
 		{{Rate: 7, Period: 1900 * time.Millisecond, Burst: 2}},
+		{ratelimit.PerSecond(5), ratelimit.AtOnce(10), ratelimit.AtOnce(gcra.MaxRate).Named("at once")},
 	} {
 		policy, err := ratelimit.NewPolicy(limits...)
 		if err != nil {
@@ -71,6 +72,12 @@ func check(t *testing.T, field []string, policy *ratelimit.Policy, keys ...strin
 		}
 		delete(names, name)
 		keys := keys
+		i := slices.IndexFunc(policy.Limits(), func(l ratelimit.Limit) bool { return l.Name == name })
+		if i >= 0 && policy.Limits()[i].Concurrent {
+			if keys = []string{keys[0]}; keys[0] == "q" {
+				keys = append(keys, "qu")
+			}
+		}
 		if _, fine := item.Params.Get("keyrate-window-us"); fine && keys[0] == "q" {
 			keys = append(slices.Clone(keys), "keyrate-window-us") // which the draft allows
 		}
@@ -79,6 +86,9 @@ func check(t *testing.T, field []string, policy *ratelimit.Policy, keys ...strin
 		}
 		for _, key := range keys {
 			value, _ := item.Params.Get(key)
+			if key == "qu" && value == "concurrent-requests" {
+				continue
+			}
 			if n, ok := value.(int64); !ok || n < 0 {
 				t.Errorf("%q: %s is %v, want an integer", field, key, value)
 			}
