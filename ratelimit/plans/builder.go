@@ -15,6 +15,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
 	"github.com/keyrate/keyrate/ratelimit/plans/internal/address"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/homes"
 )
 
 // compileTable makes the maps for look-ups.
@@ -32,7 +33,7 @@ func compileTable(c TableConfig) (*tableContent, error) {
 		byKey:         make(map[string]*assignment, all-hashed),
 		byHash:        make(map[[sha256.Size]byte]*assignment, hashed),
 	}}
-	if b.policy("TableConfig.Default", c.Default) && hasShared(c.Default) {
+	if b.policy("TableConfig.Default", c.Default) && homes.Shares(c.Default) {
 		b.fault("TableConfig.Default", c.Default.String(), "must have no shared limit: keys that are not listed belong to no organisation to share it with")
 	}
 	plans := make(map[string]*assignment, len(c.Plans))
@@ -45,7 +46,7 @@ func compileTable(c TableConfig) (*tableContent, error) {
 	}
 	sharing := make(map[string]bool)
 	for name, p := range c.Plans {
-		if p != nil && hasShared(p) {
+		if p != nil && homes.Shares(p) {
 			sharing[name] = true
 		}
 	}
@@ -62,7 +63,7 @@ func compileTable(c TableConfig) (*tableContent, error) {
 	for key, p := range c.Keys {
 		switch {
 		case !b.policy(place("Keys", key), p):
-		case hasShared(p):
+		case homes.Shares(p):
 			b.fault(place("Keys", key), "a shared limit", "must not be shared; or the key must be under TableConfig.Organisations, in the organisation whose keys share it")
 		default:
 			b.put("Keys", key, &assignment{policy: p})

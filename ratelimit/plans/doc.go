@@ -8,6 +8,8 @@
 //	})
 //	limiter, err := ratelimit.New(store, table, ratelimit.Config{})
 //
+// Keys of one [Organisation] share limits.
+//
 // A table is replaced as a whole while it is in use, with [Table.Replace] or, by several
 // operators without overwriting each other, with [Snapshot.Replace]. [ReadTableConfig] reads one
 // from JSON; package plans/file reads one from a YAML or JSON file and watches that.

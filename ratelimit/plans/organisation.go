@@ -6,8 +6,7 @@ import (
 	"slices"
 
 	"github.com/keyrate/keyrate/ratelimit"
-	"github.com/keyrate/keyrate/ratelimit/gcra"
-	"github.com/keyrate/keyrate/store"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/homes"
 )
 
 // An Organisation is a group of keys. They share the buckets of limits that are Shared, and
@@ -46,29 +45,16 @@ func (o *Organisation) add(key string, a *assignment) {
 	o.Keys[key] = a.given()
 }
 
-// wantName is what the name of an organisation must be like: the rule for names of limits.
-var wantName = fmt.Sprintf(`must be 1 to %d printable ASCII characters without " \ ; or , and without a space at either end, such as "acme"`, store.MaxName)
-
-// validName reports whether a text can be the name of an organisation.
-func validName(name string) bool {
-	_, err := store.NewLimit(name, gcra.Rate{})
-	return err == nil
-}
-
 // organisationIn returns the place of an organisation within TableConfig. It shows a name that
 // can be one, and the hash of another, which may be a key.
 func organisationIn(name string) string {
-	if validName(name) {
+	if homes.ValidName(name) {
 		return fmt.Sprintf("Organisations[%q]", name)
 	}
 	return fmt.Sprintf("Organisations[%.19s…]", ratelimit.HashKey(name))
 }
 
-// What is wrong with the limits of an organisation.
-const (
-	wantEither = "must have either a plan or limits, not both"
-	wantSame   = "must be the shared limit that the organisation has under this name, since all its keys share one bucket; or give it another name"
-)
+const wantEither = "must have either a plan or limits, not both"
 
 // organisationFault returns what is wrong with the name, and with what is given for members;
 // or nil.
@@ -77,8 +63,8 @@ func organisationFault(name, plan string, limits *ratelimit.Policy) *ratelimit.L
 		return &ratelimit.LimitError{Field: "TableConfig." + organisationIn(name), Value: value, Want: want}
 	}
 	switch {
-	case !validName(name):
-		return fault("a name that cannot be used", wantName)
+	case !homes.ValidName(name):
+		return fault("a name that cannot be used", homes.WantName)
 	case limits != nil && plan != "":
 		return fault("plan and limits", wantEither)
 	}
@@ -115,47 +101,20 @@ func (b *tableBuilder) organisation(name string, o Organisation, plans map[strin
 // ownKeys enters the keys of an organisation that have policies of their own.
 func (b *tableBuilder) ownKeys(in string, is *organisation, policy *ratelimit.Policy, keys map[string]*ratelimit.Policy) {
 	made := make(map[*ratelimit.Policy]*assignment, 1)
-	shared := sharedLimits{}
-	shared.differs(policy)
+	shared := homes.Shared{}
+	shared.Differs(policy)
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		p := keys[key]
 		if made[p] == nil {
 			if !b.policy(place(in, key), p) {
 				continue
 			}
-			if found := shared.differs(p); found != "" {
-				b.fault(place(in, key), found, wantSame)
+			if found := shared.Differs(p); found != "" {
+				b.fault(place(in, key), found, homes.WantSame)
 				continue
 			}
 			made[p] = &assignment{policy: p.In(is.name), of: is}
 		}
 		b.put(in, key, made[p])
 	}
-}
-
-// sharedLimits are the shared limits of one organisation by name.
-type sharedLimits map[string]ratelimit.Limit
-
-// differs adds the shared limits of a policy. If one has other numbers than the one that is
-// there, it returns both; otherwise "".
-func (s sharedLimits) differs(p *ratelimit.Policy) string {
-	if p == nil || !hasShared(p) {
-		return ""
-	}
-	for _, l := range p.Limits() {
-		if !l.Shared {
-			continue
-		}
-		l.Shadow, l.EnforceFrom = false, 0
-		if other, there := s[l.Name]; there && other != l {
-			return fmt.Sprintf("%v beside %v", l, other)
-		}
-		s[l.Name] = l
-	}
-	return ""
-}
-
-// hasShared reports whether a policy has a shared limit.
-func hasShared(p *ratelimit.Policy) bool {
-	return slices.ContainsFunc(p.Compiled(), func(l store.Limit) bool { return l.Shared })
 }

@@ -225,11 +225,11 @@ func TestOrganisationsMisfits(t *testing.T) {
 		"another limit": {func(c *plans.TableConfig) {
 			p := policyOf(t, ratelimit.PerHour(999).Named("org").SharedByHome())
 			c.Organisations["x"] = plans.Organisation{Plan: "gold", Keys: map[string]*ratelimit.Policy{"canary": p}}
-		}, `TableConfig.Organisations["x"].Keys` + canary, `"999/h;name=org;shared beside 1000/h;name=org;shared" must be the shared limit that the organisation has`},
+		}, `TableConfig.Organisations["x"].Keys` + canary, `"999/h;shared beside 1000/h;shared" must be the shared limit that the organisation has`},
 		"another limit beside an own one": {func(c *plans.TableConfig) {
 			p, q := policyOf(t, ratelimit.PerHour(7).Named("x").SharedByHome()), policyOf(t, ratelimit.PerHour(7).WithBurst(8).Named("x").SharedByHome())
 			c.Organisations["x"] = plans.Organisation{Plan: "gold", Keys: map[string]*ratelimit.Policy{"a": p, "canary": q}}
-		}, `TableConfig.Organisations["x"].Keys` + canary, "7/h;burst=8;name=x;shared beside 7/h;name=x;shared"},
+		}, `TableConfig.Organisations["x"].Keys` + canary, "7/h;burst=8;shared beside 7/h;shared"},
 	} {
 		c := organisations(t)
 		c.Organisations = maps.Clone(c.Organisations)

@@ -3,6 +3,7 @@ package plans
 import (
 	"strings"
 
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/homes"
 	"github.com/keyrate/keyrate/ratelimit/plans/internal/jsontext"
 )
 
@@ -19,8 +20,8 @@ func (t *tableReader) organisation(at jsontext.Position, name string) error {
 	}
 	name = strings.Clone(name)
 	in := organisationIn(name)
-	if !validName(name) {
-		t.fault(at, "TableConfig."+in, "a name that cannot be used", wantName)
+	if !homes.ValidName(name) {
+		t.fault(at, "TableConfig."+in, "a name that cannot be used", homes.WantName)
 	} else if _, twice := t.config.Organisations[name]; twice {
 		t.fault(at, "TableConfig."+in, "there twice", "must be there once")
 	}

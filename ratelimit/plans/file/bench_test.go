@@ -75,3 +75,38 @@ func BenchmarkParseByLibrary(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkParseOrganisations reads 100,000 keys of 10,000 organisations, and beside them as
+// many members of a plan.
+func BenchmarkParseOrganisations(b *testing.B) {
+	texts := map[string]*strings.Builder{}
+	for _, name := range []string{"members.yaml", "lists.yaml", "blocks.yaml", "organisations.json"} {
+		texts[name] = new(strings.Builder)
+		if filepath.Ext(name) == ".yaml" {
+			texts[name].WriteString("default: 5/s\nplans:\n  gold: 50/s\n" + map[bool]string{true: "members:\n", false: "organisations:\n"}[name == "members.yaml"])
+		} else {
+			texts[name].WriteString(`{"default": "5/s", "plans": {"gold": "50/s"}, "organisations": {`)
+		}
+	}
+	for i := range 10_000 {
+		var keys []string
+		for k := range 10 {
+			keys = append(keys, fmt.Sprintf("customer-%05d-%d", i, k))
+		}
+		fmt.Fprintf(texts["members.yaml"], "  %s: gold\n", strings.Join(keys, ": gold\n  "))
+		fmt.Fprintf(texts["lists.yaml"], "  org-%d:\n    plan: gold\n    members: [%s]\n", i, strings.Join(keys, ", "))
+		fmt.Fprintf(texts["blocks.yaml"], "  org-%d:\n    plan: gold\n    members:\n      - %s\n", i, strings.Join(keys, "\n      - "))
+		fmt.Fprintf(texts["organisations.json"], "%s\"org-%d\": {\"plan\": \"gold\", \"members\": [\"%s\"]}", map[bool]string{true: ",\n"}[i > 0], i, strings.Join(keys, `", "`))
+	}
+	texts["organisations.json"].WriteString("}}")
+	for name, text := range texts {
+		data := []byte(text.String())
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := Parse(name, data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

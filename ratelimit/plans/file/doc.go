@@ -14,6 +14,12 @@
 //	  sha256:86de594f7827c0bb6c7eb12b9785936d7d101c6b6143285da524a8654cae77ab: gold
 //	keys:                       # keys with limits of their own
 //	  customer-19: 7/s
+//	organisations:              # keys that share the limits with ;shared
+//	  acme:
+//	    limits: 100/s, 10000/m;name=org;shared    # or plan, with the name of one
+//	    members: [customer-21, customer-22]
+//	    keys:                   # keys with limits of their own
+//	      customer-23: 10/s, 10000/m;name=org;shared
 //
 // Only default is required. The texts of limits are those of [ratelimit.ParsePolicy], a
 // hashed key is that of [ratelimit.HashKey], and a file whose name ends in .json has the

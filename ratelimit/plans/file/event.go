@@ -16,8 +16,9 @@ type Event struct {
 type Version struct {
 	// Hash is the first 12 hexadecimal digits of the file's SHA-256, as sha256sum prints it.
 	Hash string
-	// Keys is how many keys have a plan or limits of their own, Plans how many plans there are.
-	Keys, Plans int
+	// Keys is how many keys have a plan or limits of their own, those of organisations
+	// included. Plans and Organisations are how many of these there are.
+	Keys, Plans, Organisations int
 	// Since is when it was put in force. Reading an unchanged file again does not change it.
 	Since time.Time
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 	"github.com/keyrate/keyrate/ratelimit/plans/file"
 	"github.com/keyrate/keyrate/store/memstore"
 )
@@ -75,6 +76,46 @@ func ExampleOpen() {
 	// 70/d
 	// the old limits stay in force
 	// 70/d
+}
+
+// The keys of an organisation share the limits that have the option shared.
+func ExampleParse_organisations() {
+	config, err := file.Parse("limits.yaml", []byte(`
+default: 5/h
+plans:
+  team: 3/h, 5/h;name=org;shared
+organisations:
+  acme:
+    plan: team
+    members: [customer-21, customer-22]
+    keys:
+      customer-23: 1/h, 5/h;name=org;shared
+`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	table, err := plans.NewTable(config)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), table, ratelimit.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, key := range []string{"customer-21", "customer-21", "customer-21", "customer-23", "customer-22", "customer-22"} {
+		r, err := limiter.Allow(context.Background(), key)
+		fmt.Println(key, r.Allowed, r.Limit(), err)
+	}
+	// Output:
+	// customer-21 true 3/h <nil>
+	// customer-21 true 3/h <nil>
+	// customer-21 true 3/h <nil>
+	// customer-23 true 1/h <nil>
+	// customer-22 true 5/h;name=org;shared <nil>
+	// customer-22 false 5/h;name=org;shared <nil>
 }
 
 // Watch runs until its context ends: give it a goroutine.

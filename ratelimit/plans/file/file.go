@@ -91,7 +91,11 @@ func Open(path string, c Config) (*File, error) {
 }
 
 func versionOf(s snapshot, c plans.TableConfig) Version {
-	return Version{Hash: s.hash, Keys: len(c.Members) + len(c.Keys), Plans: len(c.Plans), Since: time.Now()}
+	keys := len(c.Members) + len(c.Keys)
+	for _, o := range c.Organisations {
+		keys += len(o.Members) + len(o.Keys)
+	}
+	return Version{Hash: s.hash, Keys: keys, Plans: len(c.Plans), Organisations: len(c.Organisations), Since: time.Now()}
 }
 
 // Table returns the table that holds the limits of the file: always the same one.

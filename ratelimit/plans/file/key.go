@@ -51,26 +51,26 @@ func isHex(s string) bool {
 
 // twice adds the fault of a key that is there again, with the line of the first one. Such keys
 // are few, so it searches for that.
-func (b *builder) twice(in string, again entry, lists ...[]entry) {
+func (b *builder) twice(in string, again entry) {
 	var line int32
-	if b.full() {
-		lists = nil
-	}
-	for _, list := range lists {
-		for _, e := range list {
+	for _, section := range b.sections {
+		if b.full() {
+			break
+		}
+		for _, e := range section.keys {
 			if line == 0 && strings.EqualFold(e.key, again.key) && sameKey(e.key, again.key) && e.at != again.at {
 				line = e.at.Line
 			}
 		}
 	}
-	b.add(again.at, keyPlace(in, again.key), "the key a second time", fmt.Sprintf("must be there once, under members or keys: it is on line %d as well", line))
+	b.add(again.at, keyPlace(in, again.key), "the key a second time", fmt.Sprintf("must be there once, under members, keys or organisations: it is on line %d as well", line))
 }
 
 // sameKey compares two keys that differ at most in upper and lower case.
 func sameKey(x, y string) bool { return x == y || strings.HasPrefix(x, hashPrefix) }
 
 // findTwins finds keys that are there both in plain text and as their hash.
-func (b *builder) findTwins(members, keys []entry) {
+func (b *builder) findTwins() {
 	if !b.hashed {
 		return
 	}
@@ -79,8 +79,8 @@ func (b *builder) findTwins(members, keys []entry) {
 	const bits = 23
 	var maybe [1 << bits / 64]uint64
 	buffer := make([]byte, 0, 128)
-	for _, list := range [][]entry{members, keys} {
-		for _, e := range list {
+	for _, section := range b.sections {
+		for _, e := range section.keys {
 			if digits, hashed := strings.CutPrefix(e.key, hashPrefix); hashed && len(digits) >= 8 {
 				if start, err := strconv.ParseUint(digits[:8], 16, 32); err == nil { // an invalid hash is already reported
 					maybe[start>>(32-bits)/64] |= 1 << (start >> (32 - bits) % 64)
@@ -88,8 +88,8 @@ func (b *builder) findTwins(members, keys []entry) {
 			}
 		}
 	}
-	for i, list := range [][]entry{members, keys} {
-		for _, e := range list {
+	for _, section := range b.sections {
+		for _, e := range section.keys {
 			if strings.HasPrefix(e.key, hashPrefix) {
 				continue
 			}
@@ -98,12 +98,18 @@ func (b *builder) findTwins(members, keys []entry) {
 				continue
 			}
 			hash := hex.AppendEncode(append(buffer[:0], hashPrefix...), sum[:])
-			_, member := b.config.Members[string(hash)]
-			if _, own := b.config.Keys[string(hash)]; member || own {
-				b.twice(fieldNames[2+i], entry{at: e.at, key: string(hash)}, members, keys)
+			if b.listed(string(hash)) {
+				b.twice(section.place, entry{at: e.at, key: string(hash)})
 			}
 		}
 	}
+}
+
+// listed reports whether a key is in the table.
+func (b *builder) listed(key string) bool {
+	_, member := b.config.Members[key]
+	_, own := b.config.Keys[key]
+	return member || own || b.inHomes[key]
 }
 
 // keyPlace names a key by the first digits of its hash.

@@ -31,7 +31,16 @@ const sampleJSON = `{
 		"12345": "trial", "1e3": "staff", "0x10": "trial", "true": "trial", "null": "trial",
 		"2027-01-01": "trial", "quoted\u0020key": "trial"
 	},
-	"keys": {"customer-19": "7/s", "customer-20": ["7/s", "70/h;name=hourly"]}
+	"keys": {"customer-19": "7/s", "customer-20": ["7/s", "70/h;name=hourly"]},
+	"organisations": {
+		"acme": {
+			"members": ["acme-1", "4711", "sha256:D7A8FBB307D7809469CA9ABCB0082E4F8D5651E46D3CDB762D02D0BF37C9E592"],
+			"keys": {"acme-2": "2/s, 60/h;name=org;shared", "acme-3": ["3/s", "60/h;name=org;shared"]},
+			"plan": "trial"
+		},
+		"12": {"limits": "9/s;shared", "members": ["twelve-1", "true-2"]},
+		"idle": {"plan": "gold", "keys": {}}
+	}
 }`
 
 // TestParse: both formats give the same table, and a key is the text as it is written.
@@ -60,6 +69,17 @@ func TestParse(t *testing.T) {
 				t.Errorf("%s: %q has %v, %v; want %s", name, key, p, err, want)
 			}
 		}
+		for key, want := range map[string][2]string{
+			"acme-1": {"acme", trial}, "4711": {"acme", trial}, "The quick brown fox jumps over the lazy dog": {"acme", trial}, "acme-2": {"acme", "2/s, 60/h;name=org;shared"}, "acme-3": {"acme", "3/s, 60/h;name=org;shared"},
+			"twelve-1": {"12", "9/s;shared"}, "true-2": {"12", "9/s;shared"}, "customer-17": {"", gold}, "acme": {"", "5/s"},
+		} {
+			if p, err := table.PolicyFor(t.Context(), key); err != nil || p.String() != want[1] || p.Home() != want[0] {
+				t.Errorf("%s: %q has %v in %q, %v; want %v", name, key, p, p.Home(), err, want)
+			}
+		}
+		if table.Snapshot().Organisations()["idle"].Plan != "gold" {
+			t.Errorf("%s: no organisation without keys", name)
+		}
 	}
 }
 
@@ -67,9 +87,10 @@ func TestParse(t *testing.T) {
 func TestParseMinimal(t *testing.T) {
 	for name, text := range map[string]string{
 		"a.yaml": "default: 5/s", "b.yaml": "--- # one document\ndefault: 5/s\nplans:\nmembers:\nkeys: {}\n", "c.json": `{"default":"5/s","plans":null,"members":{}}`,
+		"e.yaml": "default: 5/s\norganisations:\n", "f.json": `{"default":"5/s","organisations":null}`,
 		"d.yaml": "---\n\"default\": '5/s'\n...\n",
 	} {
-		if c, err := Parse(name, []byte(text)); err != nil || c.Default.String() != "5/s" || len(c.Plans)+len(c.Members)+len(c.Keys) != 0 {
+		if c, err := Parse(name, []byte(text)); err != nil || c.Default.String() != "5/s" || len(c.Plans)+len(c.Members)+len(c.Keys)+len(c.Organisations) != 0 {
 			t.Errorf("%s: %+v, %v", name, c, err)
 		}
 	}
@@ -202,6 +223,9 @@ func TestParseKeepsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	clear(data)
+	if o := c.Organisations["acme"]; o.Plan != "trial" || o.Members[0] != "acme-1" || o.Keys["acme-2"] == nil {
+		t.Errorf("%+v", o)
+	}
 	if c.Members["customer-17"] != "gold" || c.Keys["customer-19"].String() != "7/s" {
 		t.Errorf("%+v", c)
 	}

@@ -65,7 +65,7 @@ func instance(n node) any {
 var unsaid = []string{
 	"a second time", "a plan that is not under plans", "must differ from the other limits", "must not give", "from 1 to 2147483648", "must refill within",
 	"must be a whole number of microseconds", "must have a whole number of at least 1 as its burst", "a Go duration behind the slash", "as enforce-from",
-	"an address; must be an API key",
+	"an address; must be an API key", "a shared limit", "a plan with a shared limit", "must be the shared limit that the organisation has",
 }
 
 // agree compares what parser and schema say of a file.
@@ -120,7 +120,7 @@ func TestSchemaAgrees(t *testing.T) {
 
 var someLimits = []string{
 	"5/s", "100/1m", "1000/24h;burst=50", "1000/d;name=daily", "1000/h;shadow", "1000/h;enforce-from=2027-01-31", "1/h;enforce-from=2027-01-31T09:00:00Z", "1/h;enforce-from=2027-01-31T09:00:00.000+02:00",
-	"1/1.5s", "1/7d", "1/1h30m", "1/+5s", "1/.5s", "1/5.s", "1/500us", "1/50µs", "1/50μs", "007/s", "5/007d", "1/s;name=a b", "1/s;name=" + strings.Repeat("n", 64), "2147483648/s", "1/s;burst=2;name=x;shadow",
+	"1/1.5s", "1/7d", "1/1h30m", "1/+5s", "1/.5s", "1/5.s", "1/500us", "1/50µs", "1/50μs", "007/s", "5/007d", "1/s;name=a b", "1/s;name=" + strings.Repeat("n", 64), "2147483648/s", "1/s;burst=2;name=x;shadow", "1000/m;burst=5;name=org;shared;shadow", "10 at a time;name=calls;shared", "5/s;shared;shared", "5/s;Shared",
 	"1/s;name=a!#$%&'()*+-./:<=>?@[]^_`{|}~",
 	"10 at a time", "10 at a time;name=calls;shadow", "5/s, 10 at a time", "007 at a time;enforce-from=2027-01-31", "5/s;shared", "10 at a time;shared;name=org",
 	"0 at a time", "10 at a time;burst=10", "5/s;shared=1", "10  at a time", "10 At a time", "10 at a time/s", " at a time", "10 at a time;", "5/s;burst=2, 10 at a time;burst=5",
@@ -138,13 +138,13 @@ func TestSchemaAgreesOnLimits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, format := range []string{`{"default":%s}`, `{"default":[%s]}`, `{"default":"5/s","keys":{"k":[%s,"1/h;name=second"]}}`, `{"default":"5/s","plans":{"p":%s}}`} {
+		for _, format := range []string{`{"default":%s}`, `{"default":[%s]}`, `{"default":"5/s","keys":{"k":[%s,"1/h;name=second"]}}`, `{"default":"5/s","plans":{"p":%s}}`, `{"default":"5/s","organisations":{"x":{"limits":%s}}}`} {
 			if agree(t, schema, "limits.json", fmt.Appendf(nil, format, quoted)) {
 				taken++
 			}
 		}
 		_, err = ratelimit.ParsePolicy(text)
-		if ok := agree(t, schema, "limits.json", fmt.Appendf(nil, `{"default":%s}`, quoted)); ok != (err == nil) && text != "5/s\u00a0" {
+		if ok := agree(t, schema, "limits.json", fmt.Appendf(nil, `{"default":"5/s","organisations":{"x":{"limits":%s}}}`, quoted)); ok != (err == nil) && text != "5/s\u00a0" {
 			t.Errorf("%q: taken: %v, and ratelimit.ParsePolicy says %v", text, ok, err)
 		}
 	}
@@ -240,6 +240,47 @@ func TestSchemaAgreesOnRandomFiles(t *testing.T) {
 		}
 		return name
 	}
+	organisations := func() any {
+		made := map[string]any{}
+		for i := range random.IntN(3) {
+			o := map[string]any{"plan": "gold"}
+			switch random.IntN(30) {
+			case 0:
+				delete(o, "plan")
+			case 1:
+				o["limits"] = limits()
+			case 2:
+				o[key()] = limits()
+			case 3:
+				o["plan"] = pick(nil, 5, "", "none", []any{"gold"})
+			case 4, 5, 6, 7, 8:
+				o = map[string]any{"limits": limits()}
+			}
+			list, keys := []any{}, map[string]any{}
+			for k := range random.IntN(3) {
+				list = append(list, fmt.Sprint("member", i, k))
+				keys[fmt.Sprint("own", i, k)] = pick(limits(), "1/s;name=org;shared")
+			}
+			switch random.IntN(10) {
+			case 0:
+				list = append(list, key())
+			case 1:
+				keys[key()] = limits()
+			}
+			o["members"], o["keys"] = list, keys
+			if random.IntN(40) == 0 {
+				o["members"] = pick(nil, []any{nil}, []any{5}, []any{[]any{}}, "x", keys)
+			}
+			name := fmt.Sprint("organisation ", i)
+			if random.IntN(40) == 0 {
+				name = pick("", "a,b", "é", " a", strings.Repeat("n", 65), strings.Repeat("n", 64), "~").(string) //nolint:errcheck // they are
+			}
+			if made[name] = o; random.IntN(40) == 0 {
+				made[name] = pick(nil, "gold", 5, []any{}, map[string]any{})
+			}
+		}
+		return made
+	}
 	taken := 0
 	for range 3000 {
 		document := map[string]any{}
@@ -255,6 +296,9 @@ func TestSchemaAgreesOnRandomFiles(t *testing.T) {
 			keys[key()] = limits()
 		}
 		document["plans"], document["members"], document["keys"] = byPlan, members, keys
+		if random.IntN(2) == 0 {
+			document["organisations"] = organisations()
+		}
 		switch random.IntN(30) {
 		case 0:
 			document["Plans"] = byPlan

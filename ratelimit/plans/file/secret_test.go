@@ -48,6 +48,8 @@ func TestKeysAreNotShown(t *testing.T) {
 				"a.yaml": "default: 1/s\nkeys:\n  alice: " + limit + "\n",
 				"b.yaml": "default: 1/s\nkeys:\n  alice:\n    - 1/h;name=a\n    - '" + limit + "'\n",
 				"c.json": `{"default": "1/s", "keys": {"alice": "` + limit + `"}}`,
+				"e.yaml": "default: 1/s\nplans:\n  gold: 1/s\norganisations:\n  acme:\n    plan: gold\n    keys:\n      alice: '" + limit + "'\n",
+				"f.json": `{"default": "1/s", "organisations": {"acme": {"plan": "` + limit + `", "members": ["` + limit + `", "` + limit + `"]}}}`,
 				"d.json": `{"default": "1/s", "members": {"alice": "` + limit + `"}}`,
 			} {
 				_, err := Parse(name, []byte(text))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/homes"
 )
 
 // A builder makes a table of the nodes of a file, and adds all their faults.
@@ -15,13 +16,22 @@ type builder struct {
 	config   plans.TableConfig
 	plans    map[string]string // each name by itself, so that members share one text
 	policies map[string]*ratelimit.Policy
-	hashed   bool // there are hashed keys
+	hashed   bool            // there are hashed keys
+	sharing  map[string]bool // plans with a shared limit
+	sections []section       // that list keys
+	inHomes  map[string]bool // the keys of organisations
+}
+
+// A section is a list of keys in a file.
+type section struct {
+	place string
+	keys  []entry
 }
 
 // fieldNames are the fields of a file, in the order in which they are read.
-var fieldNames = []string{"default", "plans", "members", "keys"}
+var fieldNames = []string{"default", "plans", "members", "keys", "organisations"}
 
-const wantShape = "must be a map with default and, if need be, plans, members and keys"
+const wantShape = "must be a map with default and, if need be, plans, members, keys and organisations"
 
 // table reads the whole file.
 func (b *builder) table(root node) plans.TableConfig {
@@ -47,14 +57,19 @@ func (b *builder) table(root node) plans.TableConfig {
 	}
 	if e, ok := fields["default"]; ok {
 		b.config.Default = b.policy(e.value, func() string { return "default" }, false)
+		if p := b.config.Default; p != nil && homes.Shares(p) {
+			b.add(e.value.at, "default", "a shared limit", "must have none: keys that are not named belong to no organisation to share it with")
+		}
 	} else {
 		b.add(root.at, "default", "no such field", "must hold every key that is not named, such as default: 5/s or default: unlimited")
 	}
 	b.readPlans(fields["plans"])
 	members, keys := b.entries(fields["members"]), b.entries(fields["keys"])
+	b.sections = []section{{"members", members}, {"keys", keys}}
 	b.readMembers(members)
-	b.readKeys(keys, members)
-	b.findTwins(members, keys)
+	b.readKeys(keys)
+	b.readOrganisations(b.entries(fields["organisations"]))
+	b.findTwins()
 	return b.config
 }
 
@@ -67,7 +82,7 @@ func (b *builder) unknown(e entry) {
 			return
 		}
 	}
-	b.add(e.at, keyPlace("", e.key), "a field that is not known", "must be default, plans, members or keys; what belongs to one of these is indented under it, with spaces")
+	b.add(e.at, keyPlace("", e.key), "a field that is not known", "must be default, plans, members, keys or organisations; what belongs to one of these is indented under it, with spaces")
 }
 
 // entries returns the entries of a field, which must be a map or empty.
@@ -82,7 +97,7 @@ func (b *builder) entries(field entry) []entry {
 		}
 		fallthrough
 	default:
-		want := map[string]string{"plans": "names of plans, each with its limits", "members": "keys, each with the name of its plan", "keys": "keys, each with its limits"}[field.key]
+		want := map[string]string{"plans": "names of plans, each with its limits", "members": "keys, each with the name of its plan", "keys": "keys, each with its limits", "organisations": "names of organisations, each with its plan and keys"}[field.key]
 		b.add(field.value.at, field.key, field.value.kind.String(), "must be a map: "+want+"; or be left out")
 	}
 	return nil
@@ -93,6 +108,7 @@ func (b *builder) readPlans(field entry) {
 	entries := b.entries(field)
 	b.config.Plans = make(map[string]*ratelimit.Policy, len(entries))
 	b.plans = make(map[string]string, len(entries))
+	b.sharing = make(map[string]bool)
 	lines := make(map[string]int32, len(entries))
 	names := make(map[string]bool, len(entries))
 	for _, e := range entries {
@@ -115,7 +131,10 @@ func (b *builder) readPlans(field entry) {
 		}
 		name := strings.Clone(e.key)
 		lines[name], b.plans[name] = e.at.Line, name
-		b.config.Plans[name] = b.policy(e.value, place, false)
+		p := b.policy(e.value, place, false)
+		if b.config.Plans[name] = p; p != nil && homes.Shares(p) {
+			b.sharing[name] = true
+		}
 	}
 }
 
@@ -130,6 +149,8 @@ func (b *builder) readMembers(entries []entry) {
 			b.add(e.value.at, keyPlace("members", e.key), e.value.kind.String(), "must be the name of a plan; limits of the key's own belong under keys")
 		case !known: // not shown: key and plan may have been swapped
 			b.add(e.value.at, keyPlace("members", e.key), "a plan that is not under plans", b.wantPlan())
+		case len(b.sharing) > 0 && b.sharing[plan]:
+			b.add(e.value.at, keyPlace("members", e.key), "a plan with a shared limit", "must be a plan without one; or the key must be under organisations, with those that share it")
 		}
 		key, ok := b.key("members", e)
 		if !ok {
@@ -138,7 +159,7 @@ func (b *builder) readMembers(entries []entry) {
 		before := len(b.config.Members)
 		b.config.Members[key] = plan
 		if len(b.config.Members) == before { // one look-up less than checking first
-			b.twice("members", e, entries, entries)
+			b.twice("members", e)
 		}
 	}
 }
@@ -160,10 +181,13 @@ func (b *builder) wantPlan() string {
 }
 
 // readKeys reads the limits of each key that has its own.
-func (b *builder) readKeys(entries, members []entry) {
+func (b *builder) readKeys(entries []entry) {
 	b.config.Keys = make(map[string]*ratelimit.Policy, len(entries))
 	for _, e := range entries {
 		p := b.policy(e.value, func() string { return keyPlace("keys", e.key) }, true)
+		if p != nil && homes.Shares(p) {
+			b.add(e.value.at, keyPlace("keys", e.key), "a shared limit", "must not be shared; or the key must be under organisations, with those that share it")
+		}
 		key, ok := b.key("keys", e)
 		if !ok {
 			continue
@@ -171,7 +195,7 @@ func (b *builder) readKeys(entries, members []entry) {
 		_, twice := b.config.Keys[key]
 		_, member := b.config.Members[key]
 		if twice || member {
-			b.twice("keys", e, members, entries)
+			b.twice("keys", e)
 			continue
 		}
 		b.config.Keys[key] = p

@@ -468,7 +468,7 @@ func TestReload(t *testing.T) {
 	file, err := Open(path, Config{OnReload: func(e Event) { all = append(all, e) }})
 	must(t, err)
 	first := file.Status()
-	if first.Keys != 11 || first.Plans != 3 || len(first.Hash) != 12 || first.Since.IsZero() || first.Err != nil || first.Watching {
+	if first.Keys != 18 || first.Plans != 3 || first.Organisations != 3 || len(first.Hash) != 12 || first.Since.IsZero() || first.Err != nil || first.Watching {
 		t.Errorf("%+v", first)
 	}
 	must(t, file.Reload())
