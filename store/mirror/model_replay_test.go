@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,7 @@ type paced struct {
 	store *memstore.Store
 	probe *memstore.Store // probes are decided at once
 	calls chan *pacedCall
-	away  bool
+	away  atomic.Bool
 	lost  int // how often its data was lost
 }
 
@@ -51,7 +52,7 @@ func (p *paced) Take(ctx context.Context, r store.Request) (store.Decision, erro
 	if strings.HasPrefix(r.Key, "probe ") {
 		return p.probe.Take(ctx, r)
 	}
-	if p.away {
+	if p.away.Load() {
 		return store.Decision{}, errNotExecuted
 	}
 	c := &pacedCall{exec: make(chan error), answer: make(chan error), hold: r.Hold}
@@ -76,7 +77,7 @@ func (p *paced) Settle(ctx context.Context, all []store.Settlement) {
 			all[i].Err = err
 		}
 	}
-	if p.away {
+	if p.away.Load() {
 		fail(errNotExecuted)
 		return
 	}
@@ -215,7 +216,7 @@ func (r *replay) call(away bool) { r.hold(away, nil) }
 // hold is call for a request that may hold.
 func (r *replay) hold(away bool, hold *store.Hold) {
 	time.Sleep(time.Nanosecond) // no two things happen to a node at one instant
-	r.shared.away = away
+	r.shared.away.Store(away)
 	go func() {
 		d, err := r.node.Take(r.t.Context(), store.Request{Key: "key", Limits: r.policy, Cost: 1, Hold: hold, Timeout: store.DefaultTimeout})
 		if err != nil {
@@ -239,7 +240,7 @@ func (r *replay) hold(away bool, hold *store.Hold) {
 		}
 	}()
 	r.settle()
-	r.shared.away = false
+	r.shared.away.Store(false)
 }
 
 // exec executes a request. If it is silent, its answer will be lost.
@@ -274,7 +275,7 @@ func (r *replay) release(i, actual int, away bool) {
 	}
 	r.did.settled++
 	r.mu.Unlock()
-	r.shared.away = away
+	r.shared.away.Store(away)
 	go func() {
 		all := []store.Settlement{one.settlement}
 		r.node.Settle(r.t.Context(), all)
@@ -283,7 +284,7 @@ func (r *replay) release(i, actual int, away bool) {
 		}
 	}()
 	r.settle()
-	r.shared.away = false
+	r.shared.away.Store(false)
 }
 
 // end ends a request.
@@ -313,15 +314,18 @@ func (r *replay) step(random *rand.Rand) {
 	if slices.ContainsFunc(r.inFlight, func(c *pacedCall) bool { return c.settles }) {
 		i = random.IntN(len(r.inFlight)) // no request crosses a settlement
 	}
+	r.mu.Lock()
+	open := len(r.open)
+	r.mu.Unlock()
 	var hold *store.Hold
 	if r.atOnce > 0 || random.IntN(3) == 0 {
 		hold = &store.Hold{Spend: r.atOnce > 0 && random.IntN(2) == 0}
 	}
 	switch {
-	case len(r.open) > 0 && len(r.inFlight) == 0 && random.IntN(2) == 0:
+	case open > 0 && len(r.inFlight) == 0 && random.IntN(2) == 0:
 		actual, away := random.IntN(2), random.IntN(3) == 0
 		r.say("a call ends that spends %d, while the shared store is down: %v", actual, away)
-		r.release(random.IntN(len(r.open)), actual, away)
+		r.release(random.IntN(open), actual, away)
 	case i == len(r.inFlight):
 		r.say("a tick")
 		time.Sleep(r.token() / time.Duration(1+random.IntN(2)))
