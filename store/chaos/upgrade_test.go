@@ -33,6 +33,7 @@ var upgradeLimits = [][]ratelimit.Limit{
 // to either, and together they admit what one would: batches, several limits, fractions, and
 // knowledge from the answers of both.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	const callers = 64
 	seed := seedOf(t)
 	server := chaos.StartServer(t)
