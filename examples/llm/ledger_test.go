@@ -75,12 +75,12 @@ func TestVerdict(t *testing.T) {
 		want  string
 	}{
 		"all holds":         {func(_, _ *attempt) {}, 19 * time.Second, ""},
-		"over":              {func(r, _ *attempt) { r.accounts[1].fullest = 1000.1 }, 0, "BROKEN  globex was never over"},
-		"no estimate paid":  {func(r, _ *attempt) { r.accounts[2].charged = 600 }, 0, "BROKEN  initech has paid"},
-		"nothing lost":      {func(r, _ *attempt) { r.accounts[0].lost = 0 }, 0, "BROKEN  acme has paid"},
-		"the control holds": {func(_, c *attempt) { c.accounts[0].fullest = 1000 }, 0, "BROKEN  acme was over"},
-		"no denial":         {func(_, c *attempt) { c.accounts[0].denied = 0 }, 0, "BROKEN  each organisation wanted"},
-		"held for long":     {func(_, _ *attempt) {}, 30 * time.Second, "BROKEN  30.0 s after the kill"},
+		"over":              {func(r, _ *attempt) { r.accounts[1].fullest = 1000.1 }, time.Second, "BROKEN  globex was never over"},
+		"no estimate paid":  {func(r, _ *attempt) { r.accounts[2].charged = 600 }, time.Second, "BROKEN  initech has paid"},
+		"nothing lost":      {func(r, _ *attempt) { r.accounts[0].lost = 0 }, time.Second, "BROKEN  acme has paid"},
+		"the control holds": {func(_, c *attempt) { c.accounts[0].fullest = 1000 }, time.Second, "BROKEN  acme was over"},
+		"no denial":         {func(_, c *attempt) { c.accounts[0].denied = 0 }, time.Second, "BROKEN  each organisation wanted"},
+		"free at no time":   {func(_, _ *attempt) {}, 0, "BROKEN  nothing was held any more"},
 	} {
 		reserved, counted := good()
 		c.spoil(&reserved, &counted)

@@ -5,9 +5,9 @@
 //	go run ./examples/llm -demo   # 50 streams through two gateways; one is killed
 //
 // gateway.go, proxy.go, estimate.go, caller.go and organisations.go are what you would write in a
-// program of your own. The rest is the demo: model.go is a model API without a model, load.go calls it through
-// the gateways, ledger.go compares what was used with the limits. It does the same once more
-// with gateways that count tokens after the fact, as many do, and shows what that lets through.
+// program of your own. The rest is the demo: model.go is a model API without a model, load.go calls
+// it through the gateways, ledger.go compares what was used with the limits. The demo does the same
+// once more with gateways that count tokens after the fact, as many do.
 package main
 
 import (
