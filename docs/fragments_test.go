@@ -21,12 +21,14 @@ import (
 	"crypto/subtle"
 	"log"
 	"net/http"
+	"net/http/httputil"
 	"net/netip"
 	"time"
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/middleware/transport"
+	"github.com/keyrate/keyrate/middleware/usage"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans/file"
 	"github.com/keyrate/keyrate/ratelimit/plans"
@@ -38,14 +40,17 @@ import (
 )
 
 var (
+	answer  func(http.ResponseWriter, *http.Request) int
 	client  redis.UniversalClient
 	secret  []byte
 	ctx     context.Context
 	mux     *http.ServeMux
 	limiter *ratelimit.Limiter
 	planOf  func(context.Context, string) (*ratelimit.Policy, error)
+	rewrite func(*httputil.ProxyRequest)
 	store   contract.Store
 	table   *plans.Table
+	work    func(context.Context) int
 )
 `)
 	for i, fragment := range fragments {

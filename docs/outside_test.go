@@ -127,7 +127,7 @@ func serve(t *testing.T, dir, text string) string {
 }
 
 // wantShown calls the program until it denies, and compares the first and the last response with those
-// that README.md and responses.md show.
+// that README.md and responses.md show first.
 func wantShown(t *testing.T, address string) {
 	var first, last string
 	for range 1000 {
@@ -149,11 +149,11 @@ func wantShown(t *testing.T, address string) {
 				}
 			}
 		}
-		if len(shown) != len(want) {
+		if len(shown) < len(want) {
 			t.Errorf("%s shows %d responses, want %d", path, len(shown), len(want))
 			continue
 		}
-		for i := range shown {
+		for i := range want {
 			if got, want := unnumbered(want[i]), unnumbered(shown[i]); got != want {
 				t.Errorf("%s: response %d is\n%s\nand the page says\n%s", path, i+1, got, want)
 			}
