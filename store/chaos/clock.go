@@ -45,14 +45,15 @@ func NewClock(tb testing.TB, scripts ...string) *Clock {
 	c := &Clock{scripts: map[string]string{}}
 	c.micros.Store(clockStart)
 	for _, script := range scripts {
-		text := ""
+		var all strings.Builder
 		for file := range strings.SplitSeq(script, "+") {
 			b, err := os.ReadFile(file)
 			if err != nil {
 				tb.Fatal(err)
 			}
-			text += string(b)
+			all.Write(b)
 		}
+		text := all.String()
 		if n := strings.Count(text, "redis.call('TIME')"); n != 1 || strings.Count(strings.ToUpper(text), "'TIME'") != n {
 			tb.Fatalf("%s reads the time in %d places; it must do so once, as redis.call('TIME')", script, n)
 		}

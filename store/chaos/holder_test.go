@@ -108,7 +108,7 @@ func (h *holder) work(t *testing.T, backend store.Store) {
 		callers.Go(func() {
 			random := rand.New(rand.NewPCG(h.Seed, uint64(caller)))
 			for id := caller; ; id += h.Busy {
-				print := func(kind string, key int, at int64, n int) { say("%s %d %d %d %d", kind, key, id, at, n) }
+				line := func(kind string, key int, at int64, n int) { say("%s %d %d %d %d", kind, key, id, at, n) }
 				i := random.IntN(len(h.Keys))
 				got, err := hold(context.Background(), backend, h.Keys[i], p, 1+random.IntN(h.Cost), patience) //nolint:usetesting // until it is killed
 				if err != nil {
@@ -119,20 +119,20 @@ func (h *holder) work(t *testing.T, backend store.Store) {
 					time.Sleep(2 * time.Millisecond)
 					continue
 				}
-				print("got", i, got.decision.Now, got.Held)
+				line("got", i, got.decision.Now, got.Held)
 				time.Sleep(time.Duration(random.Int64N(int64(20 * time.Millisecond))))
 				spent := random.IntN(got.Held + 1)
 				if now := time.Now(); now.Sub(got.sent) < shortHold*95/100 {
-					print("spent", i, now.UnixMicro(), spent)
+					line("spent", i, now.UnixMicro(), spent)
 				} else {
 					spent = 0 // too late: the store may have given it to another
 				}
-				print("ending", i, time.Now().UnixMicro(), 0)
+				line("ending", i, time.Now().UnixMicro(), 0)
 				if err := got.settle(context.Background(), backend, spent, patience); err != nil { //nolint:usetesting // as above
 					t.Error(err)
 					return
 				}
-				print("ended", i, got.Now, spent)
+				line("ended", i, got.Now, spent)
 			}
 		})
 	}

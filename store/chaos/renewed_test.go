@@ -149,13 +149,13 @@ func newcomers(ctx context.Context, l *ratelimit.Limiter) *arrivals {
 	a.done.Go(func() {
 		for ctx.Err() == nil {
 			sent := time.Now()
-			h, err := l.Hold(context.Background(), "key", 1) //nolint:usetesting // the end of the test must not look like an error
+			h, err := l.Hold(context.Background(), "key", 1) // the end of the test must not look like an error
 			switch {
 			case err != nil:
 				a.seen.failed++
 			case h.Result().Allowed:
 				a.seen.admitted = append(a.seen.admitted, sent)
-				h.Release(context.Background()) //nolint:usetesting // as above
+				h.Release(context.Background())
 			default:
 				a.seen.denied++
 			}
