@@ -20,8 +20,12 @@ func homes(p *ratelimit.Policy) ratelimit.LimitsFunc {
 		if !found {
 			return p, nil
 		}
-		in, _ := made.LoadOrStore(home, p.In(home))
-		return in.(*ratelimit.Policy), nil
+		in, ok := made.Load(home)
+		if !ok {
+			in, _ = made.LoadOrStore(home, p.In(home))
+		}
+		policy, _ := in.(*ratelimit.Policy)
+		return policy, nil
 	}
 }
 
