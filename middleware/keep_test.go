@@ -17,7 +17,9 @@ import (
 
 // TestKeep: a place is kept until the last release, and released once.
 func TestKeep(t *testing.T) {
-	h, l := behindLimits(t, middleware.Config{}, ratelimit.AtOnce(2))
+	var faults recorder
+	l := newLimiter(t, ratelimit.AtOnce(2), ratelimit.Config{})
+	h := middleware.Must(middleware.RateLimit(l, faults.watch(middleware.Config{})))(working)
 	var first, second, late func()
 	var request *http.Request
 	wantStatus(t, h, call{}.doing(func(r *http.Request) {
@@ -39,6 +41,9 @@ func TestKeep(t *testing.T) {
 		wantHeld(t, l, anyAddress, 2)
 	})
 	wantHeld(t, l, anyAddress, 0)
+	if got := faults.faults(); len(got) > 0 {
+		t.Errorf("faults %q", got)
+	}
 }
 
 // TestKeepBeforeTheHandlerEnds: a release before the handler returns does not end the hold.
