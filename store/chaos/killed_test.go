@@ -19,6 +19,7 @@ import (
 // stay as they are.
 func TestHolderKilled(t *testing.T) {
 	t.Parallel()
+	var all sync.WaitGroup // of subtests, which wait for most of their time
 	for _, class := range []struct {
 		name   string
 		renew  bool
@@ -26,66 +27,70 @@ func TestHolderKilled(t *testing.T) {
 	}{
 		{"short", false, time.Second}, {"long", true, 10 * time.Second},
 	} {
-		t.Run(class.name, func(t *testing.T) {
-			t.Parallel()
-			const each, cost, mine = 100, 7, 5
-			server := chaos.StartServer(t)
-			limits := []ratelimit.Limit{countable, calls(each + mine)}
-			l, err := ratelimit.New(patientStore(t, server), testkit.Policy(t, limits...), ratelimit.Config{Timeout: patience})
-			if err != nil {
-				t.Fatal(err)
+		all.Go(func() { t.Run(class.name, func(t *testing.T) { killHolder(t, class.renew, class.length) }) })
+	}
+	all.Wait()
+}
+
+// killHolder kills a process whose holds are of a class of this length.
+func killHolder(t *testing.T, renew bool, length time.Duration) {
+	t.Helper()
+	const each, cost, mine = 100, 7, 5
+	server := chaos.StartServer(t)
+	limits := []ratelimit.Limit{countable, calls(each + mine)}
+	l, err := ratelimit.New(patientStore(t, server), testkit.Policy(t, limits...), ratelimit.Config{Timeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	backend, p, keys := patientStore(t, server), policyOf(t, limits...), keysNamed("key", 10)
+	var others [][]*ratelimit.Hold
+	for _, key := range keys {
+		var all []*ratelimit.Hold
+		for range mine {
+			h, err := l.Hold(t.Context(), key, cost)
+			if err != nil || !h.Result().Allowed {
+				t.Fatalf("%+v, %v; want a hold", h.Result(), err)
 			}
-			defer l.Close()
-			backend, p, keys := patientStore(t, server), policyOf(t, limits...), keysNamed("key", 10)
-			var others [][]*ratelimit.Hold
-			for _, key := range keys {
-				var all []*ratelimit.Hold
-				for range mine {
-					h, err := l.Hold(t.Context(), key, cost)
-					if err != nil || !h.Result().Allowed {
-						t.Fatalf("%+v, %v; want a hold", h.Result(), err)
-					}
-					all = append(all, h)
-				}
-				others = append(others, all)
+			all = append(all, h)
+		}
+		others = append(others, all)
+	}
+	process := startHolder(t, holder{Addr: server.Addr, Limits: limits, Keys: keys, Cost: cost, Open: each, Renew: renew})
+	if line, err := process.next(); err != nil || line != "holding" {
+		t.Fatalf("the holder said %q, %v:\n%s", line, err, &process.output)
+	}
+	before := take(t, backend, keys[0], p, 0) // its holds may begin to end here
+	process.kill(t)
+	killed := time.Now()
+	if n := before.Held[1]; renew && n != each+mine || n > each+mine {
+		t.Errorf("%d calls are running before the kill; want %d", n, each+mine)
+	}
+	if h, err := l.Hold(t.Context(), keys[0], cost); renew && (err != nil || h.Result().Allowed) {
+		t.Errorf("right after the kill: %+v, %v; want a denial", h.Result(), err)
+	}
+	left := 2*length - time.Since(killed)
+	if renew { // they were renewed less than a third of their length before
+		time.Sleep(left - length - 5*time.Second)
+		wantHeld(t, backend, keys[1], p, (each+mine)*cost, each+mine)
+		left = 2*length - time.Since(killed)
+	}
+	time.Sleep(left + time.Millisecond)
+	for i, key := range keys {
+		d := take(t, backend, key, p, 0)
+		if d.Held[0] != mine*cost || d.Held[1] != mine || owed(d, 0) != each*cost {
+			t.Errorf("%s: two lengths after the kill %d tokens and %d calls are held, and %d tokens charged; want %d, %d and %d",
+				key, d.Held[0], d.Held[1], owed(d, 0), mine*cost, mine, each*cost)
+		}
+		for _, h := range others[i] {
+			if err := h.Settle(t.Context(), 2); err != nil {
+				t.Error(err)
 			}
-			process := startHolder(t, holder{Addr: server.Addr, Limits: limits, Keys: keys, Cost: cost, Open: each, Renew: class.renew})
-			if line, err := process.next(); err != nil || line != "holding" {
-				t.Fatalf("the holder said %q, %v:\n%s", line, err, &process.output)
-			}
-			before := take(t, backend, keys[0], p, 0) // its holds may begin to end here
-			process.kill(t)
-			killed := time.Now()
-			if n := before.Held[1]; class.renew && n != each+mine || n > each+mine {
-				t.Errorf("%d calls are running before the kill; want %d", n, each+mine)
-			}
-			if h, err := l.Hold(t.Context(), keys[0], cost); class.renew && (err != nil || h.Result().Allowed) {
-				t.Errorf("right after the kill: %+v, %v; want a denial", h.Result(), err)
-			}
-			left := 2*class.length - time.Since(killed)
-			if class.renew { // they were renewed less than a third of their length before
-				time.Sleep(left - class.length - 5*time.Second)
-				wantHeld(t, backend, keys[1], p, (each+mine)*cost, each+mine)
-				left = 2*class.length - time.Since(killed)
-			}
-			time.Sleep(left + time.Millisecond)
-			for i, key := range keys {
-				d := take(t, backend, key, p, 0)
-				if d.Held[0] != mine*cost || d.Held[1] != mine || owed(d, 0) != each*cost {
-					t.Errorf("%s: two lengths after the kill %d tokens and %d calls are held, and %d tokens charged; want %d, %d and %d",
-						key, d.Held[0], d.Held[1], owed(d, 0), mine*cost, mine, each*cost)
-				}
-				for _, h := range others[i] {
-					if err := h.Settle(t.Context(), 2); err != nil {
-						t.Error(err)
-					}
-				}
-				d = take(t, backend, key, p, 0)
-				if d.Held != [store.MaxLimits]int{} || owed(d, 0) != each*cost+mine*2 {
-					t.Errorf("%s: at the end %v are held and %d tokens charged; want none and %d", key, d.Held[:2], owed(d, 0), each*cost+mine*2)
-				}
-			}
-		})
+		}
+		d = take(t, backend, key, p, 0)
+		if d.Held != [store.MaxLimits]int{} || owed(d, 0) != each*cost+mine*2 {
+			t.Errorf("%s: at the end %v are held and %d tokens charged; want none and %d", key, d.Held[:2], owed(d, 0), each*cost+mine*2)
+		}
 	}
 }
 
