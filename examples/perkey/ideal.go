@@ -32,9 +32,8 @@ type report struct {
 
 // count sorts the answers by the limit that decided them. In its first phase the bucket of a
 // key is full: ideally it admits that, and what comes back since the first call. When its
-// limit changes, the time until a bucket is full stays what it was. All of these limits fill
-// within a second, so a bucket that was nearly empty is so under the new limit as well: it
-// admits what comes back since then, and what one token of the old limit is worth at most.
+// limit changes, what the key has used stays used. So a bucket that was nearly empty, as all
+// of these are, admits what comes back since then, and by how much its burst is larger now.
 func count(phases []*phase, answers []answer) report {
 	r := report{calls: len(answers), held: make([]time.Duration, len(phases)-1)}
 	first := map[string]time.Time{}
@@ -67,7 +66,7 @@ func count(phases []*phase, answers []answer) report {
 				case i == 0:
 					counted.ideal += float64(perSecond) * (1 + p.ended.Sub(at).Seconds())
 				default:
-					counted.ideal += float64(perSecond) * p.ended.Sub(p.begun).Seconds()
+					counted.ideal += float64(perSecond)*p.ended.Sub(p.begun).Seconds() + float64(max(perSecond-phases[i-1].perSecond[plan], 0))
 				}
 			}
 			r.rows = append(r.rows, *counted)

@@ -57,6 +57,8 @@ func TestVerdict(t *testing.T) {
 				n := burst
 				if i == 0 {
 					n *= 2
+				} else {
+					n += max(burst-phases[i-1].perSecond[plan], 0)
 				}
 				at := begin.Add(time.Duration(i) * time.Second)
 				for range n {
