@@ -20,7 +20,7 @@ func TestAtOnceText(t *testing.T) {
 		"10 at a time;name=default":            ratelimit.AtOnce(10).Named("default"),
 		"10 at a time;shadow":                  ratelimit.AtOnce(10).Shadowed(),
 		"10 at a time;enforce-from=2027-01-31": ratelimit.AtOnce(10).EnforcedFrom(time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)),
-		"2147483648 at a time":                 ratelimit.AtOnce(1 << 31),
+		"2147483647 at a time":                 ratelimit.AtOnce(1<<31 - 1),
 		"5/s;name=concurrent":                  ratelimit.PerSecond(5).Named("concurrent"),
 	} {
 		got, err := ratelimit.ParseLimit(text)

@@ -3,6 +3,7 @@ package ratelimit_test
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -55,7 +56,7 @@ func TestAllowUpTo(t *testing.T) {
 			}
 		}
 		time.Sleep(3 * time.Second)
-		r := allowUpTo(t, l, 1<<60)
+		r := allowUpTo(t, l, math.MaxInt)
 		if r.Granted() != 3 || r.Cost() != 3 || r.Remaining() != 0 {
 			t.Errorf("after 3 seconds it gets %d", r.Granted())
 		}
@@ -119,7 +120,7 @@ func TestCharge(t *testing.T) {
 		wait(41 * time.Second)
 		charge(50, 20) // no more than two bursts are owed
 		wait(61 * time.Second)
-		charge(1<<60, 0)
+		charge(math.MaxInt, 0)
 		wait(61 * time.Second)
 		time.Sleep(61 * time.Second)
 		wait(0)

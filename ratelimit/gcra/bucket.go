@@ -1,5 +1,7 @@
 package gcra
 
+import "math"
+
 // A Bucket is all that a store may have to keep of one bucket: what was spent of it, what is
 // held, and what it was before its limit changed. A store that neither lends tokens nor
 // changes limits needs the TAT alone. The zero Bucket is full.
@@ -95,8 +97,8 @@ func (b *Bucket) Spend(r *Rate, spent Debt, now int64) {
 // Charge spends n tokens more, whether they fit or not, and returns how many were not
 // charged because the debt would exceed two capacities.
 func (b *Bucket) Charge(r *Rate, spent Debt, n int, now int64) (after Debt, lost int) {
-	if n > 2*r.burst {
-		n, lost = 2*r.burst, n-2*r.burst
+	if n > r.twice() {
+		n, lost = r.twice(), n-r.twice()
 	}
 	cost := r.one
 	if n != 1 {
@@ -182,5 +184,5 @@ func (r *Rate) tokensUp(d Debt) int {
 	if rest > 0 {
 		n++
 	}
-	return int(min(n, 1<<62))
+	return int(min(n, math.MaxInt))
 }

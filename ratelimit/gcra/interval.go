@@ -99,5 +99,5 @@ func (r *Rate) Rescale(d Debt, num uint64, den uint32) Debt {
 	lo, carry := bits.Add64(lo, num-1, 0)
 	part, _ := bits.Div64(hi+carry, lo, num)
 	rescaled := Debt{Micros: int64(part / uint64(r.den)), Frac: uint32(part % uint64(r.den))}
-	return r.Add(r.times(int(n)), rescaled)
+	return r.Add(r.multiple(n), rescaled)
 }

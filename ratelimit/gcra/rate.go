@@ -266,9 +266,14 @@ func (r *Rate) sub(d, e Debt) Debt {
 	return d
 }
 
+// twice returns two bursts, the most tokens that a bucket can owe, or what an int holds.
+func (r *Rate) twice() int { return int(min(2*int64(r.burst), math.MaxInt)) }
+
 // times returns n*T for 0 <= n <= 2*Burst: at most 2*MaxRefill, so the quotient fits.
-func (r *Rate) times(n int) Debt {
-	hi, lo := bits.Mul64(uint64(n), r.num)
+func (r *Rate) times(n int) Debt { return r.multiple(uint64(n)) }
+
+func (r *Rate) multiple(n uint64) Debt {
+	hi, lo := bits.Mul64(n, r.num)
 	micros, frac := bits.Div64(hi, lo, uint64(r.den))
 	return Debt{Micros: int64(micros), Frac: uint32(frac)}
 }

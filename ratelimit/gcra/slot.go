@@ -166,8 +166,8 @@ func (b *Bucket) Settle(r *Rate, spent Debt, name int64, n, actual int, reset, n
 	case l.leaves() > now:
 		return b.Charge(r, spent, actual, now)
 	}
-	if actual > 2*r.burst {
-		actual, lost = 2*r.burst, actual-2*r.burst
+	if actual > r.twice() {
+		actual, lost = r.twice(), actual-r.twice()
 	}
 	cost := r.times(actual)
 	paid := interval{r.num, r.den}.times(n, mostMicros)

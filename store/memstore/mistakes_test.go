@@ -375,8 +375,10 @@ func TestAttacks(t *testing.T) {
 				}
 			}
 			for range 3 {
-				if d := m.take("k", p, math.MaxInt); d.Allowed && p[0].Burst() < math.MaxInt {
-					t.Errorf("the largest int as a cost was answered %+v", d)
+				if p[0].Burst() < math.MaxInt { // an int may have 32 bits
+					if d := m.take("k", p, math.MaxInt); d.Allowed {
+						t.Errorf("the largest int as a cost was answered %+v", d)
+					}
 				}
 				first := m.take("k", p, p[0].Burst())
 				if second := m.take("k", p, p[0].Burst()); !first.Allowed || second.Allowed || first.Debts != second.Debts {

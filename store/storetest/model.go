@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 
 	"github.com/keyrate/keyrate/ratelimit/gcra"
@@ -305,7 +306,7 @@ func capped(r *big.Rat) *big.Rat {
 }
 
 // count bounds numbers of tokens in the same way.
-func count(n int64) int64 { return min(n, mostMicros) }
+func count(n int64) int64 { return min(n, mostMicros, math.MaxInt) }
 
 // roll turns what was held in slots that have ended into debt, and returns how many tokens
 // did. A slot that has not begun yet shows that the clock was set back.
