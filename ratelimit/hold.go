@@ -53,7 +53,7 @@ func (l *Limiter) Hold(ctx context.Context, key string, n int) (*Hold, error) {
 		h.holdOne(l.policy, n)
 		return h, nil
 	}
-	err := l.decideObserved(ctx, key, ask{cost: n, charge: n, hold: &h.hold, homeTo: &h.home}, &h.result)
+	err := l.decideObserved(ctx, key, &ask{cost: n, charge: n, hold: &h.hold, homeTo: &h.home}, &h.result)
 	if err != nil && !h.result.Allowed {
 		return nil, err
 	}
@@ -107,10 +107,10 @@ func (l *Limiter) enter(ctx context.Context, key string, n int, r *Result) (*Hol
 		}
 	}
 	if !p.loans {
-		return nil, l.decideBy(ctx, p, key, ask{cost: n, charge: n}, r)
+		return nil, l.decideBy(ctx, p, key, &ask{cost: n, charge: n}, r)
 	}
 	h := &Hold{limiter: l, home: p.home, key: key, hold: store.Hold{Spend: true}}
-	err := l.decideBy(ctx, p, key, ask{cost: n, charge: n, hold: &h.hold}, &h.result)
+	err := l.decideBy(ctx, p, key, &ask{cost: n, charge: n, hold: &h.hold}, &h.result)
 	*r = h.result
 	if h.begin(); h.limits == nil {
 		return nil, err

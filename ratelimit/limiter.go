@@ -144,10 +144,10 @@ func (l *Limiter) Allow(ctx context.Context, key string) (r Result, err error) {
 		return r, nil
 	}
 	if !l.plain {
-		err = l.decideObserved(ctx, key, ask{cost: 1, charge: 1}, &r)
+		err = l.decideObserved(ctx, key, &ask{cost: 1, charge: 1}, &r)
 		return r, err
 	}
-	err = l.decide(ctx, key, ask{cost: 1, charge: 1}, &r)
+	err = l.decide(ctx, key, &ask{cost: 1, charge: 1}, &r)
 	return r, err
 }
 
@@ -165,16 +165,16 @@ func (l *Limiter) AllowN(ctx context.Context, key string, n int) (r Result, err 
 		return r, nil
 	}
 	if !l.plain {
-		err = l.decideObserved(ctx, key, ask{cost: n, charge: n}, &r)
+		err = l.decideObserved(ctx, key, &ask{cost: n, charge: n}, &r)
 		return r, err
 	}
-	err = l.decide(ctx, key, ask{cost: n, charge: n}, &r)
+	err = l.decide(ctx, key, &ask{cost: n, charge: n}, &r)
 	return r, err
 }
 
 // Peek returns what a call of cost 1 would be answered now, and charges nothing.
 func (l *Limiter) Peek(ctx context.Context, key string) (r Result, err error) {
-	err = l.decideInTime(ctx, key, ask{cost: 1}, &r)
+	err = l.decideInTime(ctx, key, &ask{cost: 1}, &r)
 	return r, err
 }
 
@@ -188,8 +188,13 @@ type ask struct {
 	homeTo *string     // where the home is noted, if not nil
 }
 
+// plain reports whether a takes the cost and nothing else, of a key without a home.
+func (a *ask) plain() bool {
+	return a.charge == a.cost && a.least == 0 && a.hold == nil && a.home == ""
+}
+
 // decide asks the store.
-func (l *Limiter) decide(ctx context.Context, key string, a ask, r *Result) error {
+func (l *Limiter) decide(ctx context.Context, key string, a *ask, r *Result) error {
 	p := l.policy
 	if p == nil {
 		var err error
@@ -201,7 +206,7 @@ func (l *Limiter) decide(ctx context.Context, key string, a ask, r *Result) erro
 }
 
 // decideBy is decide by a policy that is known.
-func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, a ask, r *Result) error {
+func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, a *ask, r *Result) error {
 	shadow := l.shadow
 	if a.home = p.home; a.homeTo != nil {
 		*a.homeTo = p.home
@@ -247,9 +252,9 @@ func (l *Limiter) takeOne(p *Policy, key string, n int, r *Result) {
 }
 
 // take asks the store by the policy of r.
-func (l *Limiter) take(ctx context.Context, key string, a ask, r *Result) error {
+func (l *Limiter) take(ctx context.Context, key string, a *ask, r *Result) error {
 	p := r.policy
-	if l.single != nil && len(p.limits) == 1 && a == (ask{cost: a.cost, charge: a.cost}) {
+	if l.single != nil && len(p.limits) == 1 && a.plain() {
 		l.takeOne(p, key, a.cost, r)
 		return nil
 	}
@@ -270,14 +275,16 @@ func (l *Limiter) take(ctx context.Context, key string, a ask, r *Result) error 
 		r.source = store.FromStore
 	}
 	r.wait = d.RetryAfter
+	held := 0
 	for i := range p.limits {
 		r.states[i] = stateFrom(d.Debts[i], d.Held[i])
+		held |= d.Held[i]
 	}
-	if r.denied {
+	if held > 0 && r.denied {
 		l.hintAt(r)
 	}
 	if len(p.limits) > 1 {
-		r.deciding = r.longest()
+		r.deciding = r.decides()
 	}
 	return nil
 }
@@ -300,7 +307,7 @@ func (l *Limiter) fault(r *Result, err error, shadow bool) error {
 }
 
 // decideInTime is decide within Config.Timeout.
-func (l *Limiter) decideInTime(ctx context.Context, key string, a ask, r *Result) error {
+func (l *Limiter) decideInTime(ctx context.Context, key string, a *ask, r *Result) error {
 	if !l.selfTimed {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, l.timeout)
@@ -310,7 +317,7 @@ func (l *Limiter) decideInTime(ctx context.Context, key string, a ask, r *Result
 }
 
 // decideObserved is decideInTime for a limiter that may have an observer.
-func (l *Limiter) decideObserved(ctx context.Context, key string, a ask, r *Result) error {
+func (l *Limiter) decideObserved(ctx context.Context, key string, a *ask, r *Result) error {
 	if l.observe == nil {
 		return l.decideInTime(ctx, key, a, r)
 	}

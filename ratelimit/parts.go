@@ -44,7 +44,7 @@ func (l *Limiter) PeekParts(ctx context.Context, key string) ([]Result, error) {
 		ctx, cancel := context.WithTimeout(ctx, part.timeout)
 		defer cancel()
 		var r Result
-		err := part.decideBy(ctx, limits.In(own.home), key, ask{cost: 1}, &r)
+		err := part.decideBy(ctx, limits.In(own.home), key, &ask{cost: 1}, &r)
 		results = append(results, r)
 		return err
 	})

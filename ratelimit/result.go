@@ -212,18 +212,29 @@ func (r *Result) index(i int) int {
 	}
 }
 
-// longest returns where in the policy the limit is that decides.
-func (r *Result) longest() (at uint8) {
-	var wait time.Duration
-	var left int
+// decides returns where in the policy the limit is that decides.
+func (r *Result) decides() (at uint8) {
+	if r.denied {
+		return r.longest()
+	}
+	fewest := 0
 	for i := range r.policy.limits {
-		l := &r.policy.limits[i]
-		var retry time.Duration
-		if r.denied {
-			retry = r.states[i].retryAfter(l, r.cost, r.wait)
+		if n := r.states[i].remaining(&r.policy.limits[i]); i == 0 || n < fewest {
+			at, fewest = uint8(i), n
 		}
-		if remaining := r.states[i].remaining(l); i == 0 || retry > wait || retry == wait && remaining < left {
-			at, left, wait = uint8(i), remaining, retry
+	}
+	return at
+}
+
+// longest returns where the limit is with the longest wait; of those with the same wait, the
+// one with the fewest tokens left.
+func (r *Result) longest() (at uint8) {
+	limits := r.policy.limits
+	wait := r.states[0].retryAfter(&limits[0], r.cost, r.wait)
+	for i := 1; i < len(limits); i++ {
+		retry := r.states[i].retryAfter(&limits[i], r.cost, r.wait)
+		if retry > wait || retry == wait && r.states[i].remaining(&limits[i]) < r.states[at].remaining(&limits[at]) {
+			at, wait = uint8(i), retry
 		}
 	}
 	return at

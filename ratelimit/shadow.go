@@ -79,7 +79,7 @@ func (ps *phases) at(now int64) *phase {
 // watch is take where something is not enforced. In shadow that is everything, and the
 // call is admitted. A call that is admitted is then decided by each limit that is watched
 // beside the enforced ones, on its own and within what is left of the time.
-func (l *Limiter) watch(ctx context.Context, key string, a ask, shadow bool, r *Result) error {
+func (l *Limiter) watch(ctx context.Context, key string, a *ask, shadow bool, r *Result) error {
 	var start time.Time
 	if r.policy.beside != nil {
 		start = time.Now()
@@ -88,7 +88,8 @@ func (l *Limiter) watch(ctx context.Context, key string, a ask, shadow bool, r *
 		return l.fault(r, err, shadow)
 	}
 	if a.least > 0 {
-		a.charge = r.cost // what was granted
+		granted := *a
+		a, granted.charge = &granted, r.cost
 	}
 	if !r.denied {
 		for i, p := range r.policy.beside {
@@ -109,7 +110,7 @@ func (l *Limiter) watch(ctx context.Context, key string, a ask, shadow bool, r *
 
 // watchOne decides a limit that is watched beside others. If that fails, the limit is
 // undecided, and the call is served.
-func (l *Limiter) watchOne(ctx context.Context, key string, a ask, i int, p *Policy, left time.Duration, r *Result) {
+func (l *Limiter) watchOne(ctx context.Context, key string, a *ask, i int, p *Policy, left time.Duration, r *Result) {
 	if left <= 0 || p.loans && a.hold == nil && a.charge > 0 {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 // PeekN returns what a call that costs n tokens would be answered now, and charges nothing:
 // RetryAfter of the Result reports when it would be admitted.
 func (l *Limiter) PeekN(ctx context.Context, key string, n int) (r Result, err error) {
-	err = l.decideInTime(ctx, key, ask{cost: n}, &r)
+	err = l.decideInTime(ctx, key, &ask{cost: n}, &r)
 	return r, err
 }
 
@@ -22,7 +22,7 @@ func (l *Limiter) AllowUpTo(ctx context.Context, key string, n int) (r Result, e
 	if n < 1 {
 		return r, l.fault(&r, &LimitError{Field: "n", Value: n, Want: "must be at least 1"}, l.shadow)
 	}
-	if err = l.decideObserved(ctx, key, ask{cost: n, charge: n, least: 1}, &r); err != nil && r.Allowed {
+	if err = l.decideObserved(ctx, key, &ask{cost: n, charge: n, least: 1}, &r); err != nil && r.Allowed {
 		r.cost = n
 	}
 	return r, err

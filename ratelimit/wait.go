@@ -23,7 +23,7 @@ func (l *Limiter) Wait(ctx context.Context, key string) error { return l.WaitN(c
 // If n is above the burst of a limit, WaitN returns a [LimitError] at once: so many tokens are
 // never there together. [Limiter.WaitInParts] takes them one part after another.
 func (l *Limiter) WaitN(ctx context.Context, key string, n int) error {
-	r, err := l.wait(ctx, key, ask{cost: n, charge: n})
+	r, err := l.wait(ctx, key, &ask{cost: n, charge: n})
 	if err == nil && !r.Allowed {
 		return &LimitError{Limit: r.Limit().Name, Field: "n", Value: n, Want: fmt.Sprintf("must be at most %d, the smallest burst; Limiter.WaitInParts takes more, in parts", r.policy.burst())}
 	}
@@ -49,7 +49,7 @@ func (l *Limiter) WaitInParts(ctx context.Context, key string, n int) (taken int
 		}
 	}
 	for least := 1; taken < n; {
-		r, err := l.wait(ctx, key, ask{cost: n - taken, charge: n - taken, least: min(least, n-taken)})
+		r, err := l.wait(ctx, key, &ask{cost: n - taken, charge: n - taken, least: min(least, n-taken)})
 		if err != nil {
 			return taken, err
 		}
@@ -99,7 +99,7 @@ func timeOf(l *store.Limit, n int) time.Duration {
 }
 
 // wait asks until the call is admitted, or never can be.
-func (l *Limiter) wait(ctx context.Context, key string, a ask) (r Result, err error) {
+func (l *Limiter) wait(ctx context.Context, key string, a *ask) (r Result, err error) {
 	if err := ctx.Err(); err != nil {
 		return r, gaveUp(err)
 	}

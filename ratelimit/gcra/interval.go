@@ -45,8 +45,8 @@ func indexOf(i interval) uint32 {
 }
 
 // Index returns a number from 1 to [MaxIntervals] that stands for T: rates with the same T
-// have the same, as long as the program runs. It is 0 if the program had MaxIntervals
-// others before.
+// have the same, as long as the program runs. It is 0 for a loan, and if the program had
+// MaxIntervals others before.
 func (r *Rate) Index() uint32 { return r.index }
 
 // TATOf returns the TAT of a bucket whose rate has this index; one that does not say its

@@ -69,7 +69,10 @@ func NewLoan(n int) (Rate, error) {
 func (r *Rate) Loan() bool { return r.num == 0 && r.burst > 0 }
 
 func compiled(num uint64, den uint32, burst int) Rate {
-	r := Rate{num: num, den: den, index: indexOf(interval{num, den}), burst: burst}
+	r := Rate{num: num, den: den, burst: burst}
+	if num > 0 {
+		r.index = indexOf(interval{num, den})
+	}
 	r.one, r.capacity = r.times(1), r.times(burst)
 	return r
 }

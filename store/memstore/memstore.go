@@ -140,6 +140,11 @@ func (s *Store) owners(home, key string) owners {
 	if home == "" {
 		return owners{own, own}
 	}
+	return s.ownersIn(home, own)
+}
+
+// ownersIn is owners for the hash of a key that has a home.
+func (s *Store) ownersIn(home string, own id) owners {
 	h := s.hash(home)
 	bits := 64 - s.shift
 	own.key = h.key>>s.shift<<s.shift | own.key>>bits

@@ -70,6 +70,11 @@ func (sh *shard) place(id id, now int64) *slot {
 // set writes a bucket that is a TAT into its slot.
 func (sh *shard) set(slot *slot, tat gcra.TAT, index uint32, shared bool) {
 	sh.drop(slot)
+	sh.write(slot, tat, index, shared)
+}
+
+// write is set for a slot that is not kept whole.
+func (sh *shard) write(slot *slot, tat gcra.TAT, index uint32, shared bool) {
 	slot.set(tat, index, shared)
 	sh.earliest = min(sh.earliest, slot.fullAt())
 }

@@ -14,17 +14,26 @@ func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err 
 	if err := s.usable(r.Limits); err != nil {
 		return d, err
 	}
-	owners := s.owners(r.Home, r.Key)
+	hash := s.hash(r.Key)
+	owners := owners{hash, hash}
+	if r.Home != "" {
+		owners = s.ownersIn(r.Home, hash)
+	}
 	shard := s.shard(owners.key)
 	now := s.now()
 	shard.mu.Lock()
 	d.Now, d.Allowed = shard.advance(now), true
+	if r.Hold != nil || r.Least != 0 {
+		err = s.takeParts(shard, &owners, &r, &d)
+		shard.mu.Unlock()
+		return d, err
+	}
 	var all [store.MaxLimits]bucket
 	buckets := all[:len(r.Limits)]
 	for i := range buckets {
 		b := &buckets[i]
 		b.limit, b.id = &r.Limits[i], owners.id(&r.Limits[i])
-		if b.slot = shard.find(b.id); r.Hold != nil || r.Least != 0 || !b.plain(d.Now) {
+		if b.slot = shard.find(b.id); !b.plain(d.Now) {
 			err = s.takeParts(shard, &owners, &r, &d)
 			shard.mu.Unlock()
 			return d, err
@@ -113,7 +122,7 @@ type bucket struct {
 // plain reports whether the bucket is a TAT, of the same interval as the limit. Any other is
 // decided by takeWhole.
 func (b *bucket) plain(now int64) bool {
-	return !b.limit.Loan() && b.limit.Index() != 0 && (b.slot == nil || b.slot.of(b.limit, now))
+	return b.limit.Index() != 0 && (b.slot == nil || b.slot.of(b.limit, now))
 }
 
 // read reads the debt of a bucket, or takes what the caller knows of it if that is more,
@@ -146,7 +155,7 @@ func (s *Store) settle(shard *shard, b *bucket, allowed bool, n int, now int64) 
 	}
 	tat := b.limit.TATAt(b.debt, now)
 	if b.slot != nil {
-		shard.set(b.slot, tat, b.limit.Index(), b.shared)
+		shard.write(b.slot, tat, b.limit.Index(), b.shared)
 		return false
 	}
 	if s.insert(shard, b.id, tat, b.limit.Index(), b.shared, now) {
