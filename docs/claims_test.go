@@ -220,6 +220,43 @@ func TestBucket(t *testing.T) {
 	})
 }
 
+// TestChangedLimits changes limits as the table of the page does.
+func TestChangedLimits(t *testing.T) {
+	rows := readPage(t, "docs/plans.md").table(t, "| limit | used | changed to | left |")
+	if len(rows) < 4 {
+		t.Fatalf("only %d rows were found", len(rows))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for _, row := range rows {
+			store := memstore.New(memstore.Config{})
+			ask := func(text, charge string) (left int) {
+				limit, err := ratelimit.ParseLimit(strings.Trim(text, "`"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				limiter, err := ratelimit.New(store, limit, ratelimit.Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				n, err := strconv.Atoi(charge)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := limiter.AllowN(t.Context(), "alice", n)
+				if err != nil || n > 0 && !r.Allowed {
+					t.Fatalf("%q: %v, %v", row, r.Allowed, err)
+				}
+				return r.Remaining()
+			}
+			ask(row[0], row[1])
+			changed, back := ask(row[2], "0"), ask(row[0], "0")
+			if strconv.Itoa(changed) != row[3] || strconv.Itoa(back) != row[4] {
+				t.Errorf("%q: %d are left, and %d after the change back", row, changed, back)
+			}
+		}
+	})
+}
+
 // TestLinks looks for the files that are linked, and for the headings in them. The pages
 // on coming from another limiter are checked beside their programs.
 func TestLinks(t *testing.T) {

@@ -19,8 +19,9 @@ import (
 type Limit struct {
 	// Name distinguishes the limits of one key, and appears in the response headers. ""
 	// means "default" or, with Concurrent, "concurrent". Two policies on one store that name
-	// the same limit share its bucket: then both must describe the same limit, or each
-	// decision cuts the debt to its own.
+	// the same limit share its bucket. If their rates differ, what a key has used under one
+	// stays used under both. If only their bursts differ, each decision by the lower burst
+	// cuts the debt to it, for both: give such limits different names.
 	Name string
 	// Rate is how many tokens come back per Period, from 1 to [gcra.MaxRate]. With
 	// Concurrent, it is how many calls may run at a time.
