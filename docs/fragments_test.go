@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/keyrate/keyrate/middleware"
@@ -47,9 +48,9 @@ var (
 	mux     *http.ServeMux
 	limiter *ratelimit.Limiter
 	planOf  func(context.Context, string) (*ratelimit.Policy, error)
-	rewrite func(*httputil.ProxyRequest)
 	store   contract.Store
 	table   *plans.Table
+	upstream *url.URL
 	work    func(context.Context) int
 )
 `)

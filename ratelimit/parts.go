@@ -86,8 +86,8 @@ func (l *Limiter) ResetLimit(ctx context.Context, key, name string) (found bool,
 // Reset also voids what calls hold that are running. A hold that ends before its next renewal
 // charges nothing. A renewal holds anew, whether there is room or not, and the call pays its
 // price at its end. Renewals come 0.3 to 0.4 seconds after the hold began, and then every 3
-// seconds. Until then the places of these calls are free: in a limit of [AtOnce](2) that is
-// full, a Reset lets two more calls in, and four run.
+// seconds. Until then the places of these calls are free: if both places of AtOnce(2)
+// are taken, two more calls may enter after a Reset, and four run.
 func (l *Limiter) Reset(ctx context.Context, key string) error {
 	// The look-up and the key's own buckets share one Config.Timeout, each part has its own.
 	first, cancel := context.WithTimeout(ctx, l.timeout)
