@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -135,6 +137,13 @@ func TestCallsAtATimeNeedAHolder(t *testing.T) {
 	}
 	p := policyOf(t, ratelimit.AtOnce(3))
 	l = newLimiterOn(t, plain, ratelimit.LimitsFunc(func(_ context.Context, _ string) (*ratelimit.Policy, error) { return p, nil }), ratelimit.Config{})
+	if _, err := l.Peek(t.Context(), "k"); !isFault(err) {
+		t.Errorf("Peek returns %v", err)
+	}
+	if h := l.Check(t.Context()); h.Status != store.StatusDegraded || !slices.Contains(h.Warnings, "the look-up of limits failed 1 times in a row") {
+		t.Errorf("Check returns %+v", h)
+	}
+	plain.takes = 0
 	if _, err := l.Peek(t.Context(), "k"); !isFault(err) {
 		t.Errorf("Peek returns %v", err)
 	}

@@ -12,8 +12,8 @@ import (
 
 // Check makes real decisions through the store and checks their outcome: a store that
 // admits everything, denies everything, or merely answers a ping, fails. Each decision
-// takes at most Config.Timeout. It also warns of limits that clash, look-ups that fail and
-// observers that panic. The handler for it is in package middleware.
+// takes at most Config.Timeout. It also warns of limits that clash, look-ups that fail or find
+// a policy that cannot be used, and observers that panic. The handler for it is in package middleware.
 func (l *Limiter) Check(ctx context.Context) store.Health {
 	if l.record == nil {
 		return store.Health{Status: store.StatusFailed, Warnings: []string{errZeroLimiter.Error()}}

@@ -2,13 +2,15 @@ package ratelimit_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 )
 
@@ -107,15 +109,61 @@ func TestHomeIsNoKey(t *testing.T) {
 	}
 }
 
+// TestSharedWithoutHome: it is rejected where the policy is known, and otherwise each decision
+// fails, which Check reports.
 func TestSharedWithoutHome(t *testing.T) {
-	l, err := ratelimit.New(memstore.New(memstore.Config{}), homePolicy(t), ratelimit.Config{})
-	if err != nil {
-		t.Fatal(err)
+	isFault := func(err error) bool {
+		faults := ratelimit.Faults(err)
+		return len(faults) == 1 && faults[0].Limit == "org" && faults[0].Field == "Shared"
 	}
-	_, err = l.Allow(t.Context(), "k")
-	if fault, ok := errors.AsType[*ratelimit.LimitError](err); !ok || fault.Limit != "org" || fault.Field != "Shared" {
-		t.Errorf("the error is %v; want one about the field Shared of the limit org", err)
+	shared := ratelimit.PerHour(5).Named("org").SharedByHome()
+	for _, limits := range []ratelimit.Limits{shared, &shared, homePolicy(t)} {
+		if _, err := ratelimit.New(memstore.New(memstore.Config{}), limits, ratelimit.Config{}); !isFault(err) {
+			t.Errorf("%v: New returns %v; want an error about the field Shared of the limit org", limits, err)
+		}
 	}
+	for _, limits := range []ratelimit.Limits{ratelimit.PerHour(3), policyOf(t, ratelimit.PerHour(3))} {
+		l := newLimiter(t, limits, ratelimit.Config{})
+		if _, err := l.With(shared); !isFault(err) {
+			t.Errorf("%v: With returns %v", limits, err)
+		}
+		if _, err := l.Instead(shared); !isFault(err) {
+			t.Errorf("%v: Instead returns %v", limits, err)
+		}
+	}
+	for _, limits := range []ratelimit.Limits{homePolicy(t).In("acme"), policyOf(t, ratelimit.PerHour(3)).In("acme"), ratelimit.Unlimited} {
+		l := newLimiter(t, limits, ratelimit.Config{})
+		part := with(t, l, shared.Named("part"))
+		if r, err := part.Allow(t.Context(), "k"); !r.Allowed || err != nil {
+			t.Errorf("%v in a home: %+v, %v", limits, r, err)
+		}
+	}
+
+	l := newLimiter(t, homes(homePolicy(t)), ratelimit.Config{})
+	part := with(t, newLimiter(t, homes(policyOf(t, ratelimit.PerHour(3))), ratelimit.Config{}), shared)
+	for name, l := range map[string]*ratelimit.Limiter{"New": l, "With": part} {
+		for n := 1; n <= 2; n++ {
+			if _, err := l.Allow(t.Context(), "k"); !isFault(err) {
+				t.Errorf("%s: Allow returns %v", name, err)
+			}
+			if h := l.Check(t.Context()); h.Status != store.StatusDegraded || !slices.Contains(h.Warnings, fmt.Sprintf("the look-up of limits failed %d times in a row", n)) {
+				t.Errorf("%s: after %d failures Check returns %+v", name, n, h)
+			}
+		}
+		if _, err := l.Charge(t.Context(), "k", 1); !isFault(err) {
+			t.Errorf("%s: Charge returns %v", name, err)
+		}
+		allow(t, l, "acme/k", 1)
+		if h := l.Check(t.Context()); h.Status != store.StatusOK {
+			t.Errorf("%s: after a success Check returns %+v", name, h)
+		}
+	}
+	l = newLimiter(t, homes(policyOf(t, ratelimit.PerHour(3))), ratelimit.Config{})
+	part = with(t, l, shared)
+	if _, err := l.PeekParts(t.Context(), "k"); !isFault(err) {
+		t.Errorf("PeekParts returns %v", err)
+	}
+	runtime.KeepAlive(part)
 }
 
 // TestHomeOfAPart: the limits of a part live in the home of the key, too.

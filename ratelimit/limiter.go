@@ -80,11 +80,13 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 	var faults []error
 	if store.IsNil(s) {
 		faults = append(faults, errors.New("ratelimit: store is nil; pass one, such as memstore.New(memstore.Config{})"))
+	} else if l.store = store.Guard(s); store.CanHold(l.store) {
+		l.holder, _ = l.store.(store.Holder)
 	}
 	if err := l.setLimits(limits); err != nil {
 		faults = append(faults, err)
-	} else if !store.IsNil(s) && !store.CanHold(s) {
-		faults = append(faults, l.rejectLoans()...)
+	} else if !store.IsNil(s) {
+		faults = append(faults, l.rejectKnown()...)
 	}
 	if c.Timeout < 0 {
 		faults = append(faults, fmt.Errorf("ratelimit: Config.Timeout %v must not be negative; 0 means %v", c.Timeout, store.DefaultTimeout))
@@ -108,11 +110,7 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 	if l.report.denials.Max = c.ShadowKeys; c.ShadowKeys == 0 {
 		l.report.denials.Max = defaultShadowKeys
 	}
-	l.store = store.Guard(s)
-	if store.CanHold(l.store) {
-		l.holder, _ = l.store.(store.Holder)
-		l.renewals.holder, l.renewals.timeout = l.holder, l.timeout
-	}
+	l.renewals.holder, l.renewals.timeout = l.holder, l.timeout
 	l.single, _ = l.store.(store.SingleTaker)
 	if l.single != nil {
 		l.held, _ = l.store.(store.SingleHolder)
@@ -211,10 +209,7 @@ func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, a *ask, r
 	if a.home = p.home; a.homeTo != nil {
 		*a.homeTo = p.home
 	}
-	if p.shared && p.home == "" {
-		return l.fault(r, p.needsHome(), shadow)
-	}
-	if l.holder == nil && (p.loans || a.hold != nil && !a.hold.Spend && p != Unlimited) {
+	if l.holder == nil && a.hold != nil && !a.hold.Spend && p != Unlimited {
 		return l.fault(r, p.needsHolder(), shadow)
 	}
 	if p.phases != nil {

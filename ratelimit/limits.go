@@ -64,20 +64,32 @@ func (l *Limiter) setLimits(limits Limits) (err error) {
 	return err
 }
 
-// rejectLoans returns the faults of known policies with limits on concurrent calls, which the
-// store of l cannot count. A table rejects such policies from then on.
-func (l *Limiter) rejectLoans() []error {
-	fits := func(p *Policy) error {
-		if p.loans {
-			return p.needsHolder()
-		}
-		return nil
+// usable returns an error if every decision by p fails: it has a limit on concurrent calls,
+// which the store of l cannot count, or a Shared one and no home.
+func (l *Limiter) usable(p *Policy) error {
+	if p.shared && p.home == "" {
+		return p.needsHome()
 	}
+	return l.countable(p)
+}
+
+// countable returns an error if p has a limit on concurrent calls, which the store of l cannot
+// count.
+func (l *Limiter) countable(p *Policy) error {
+	if p.loans && l.holder == nil {
+		return p.needsHolder()
+	}
+	return nil
+}
+
+// rejectKnown returns the faults of the policies that are known. A table rejects policies with
+// such a fault from then on.
+func (l *Limiter) rejectKnown() []error {
 	var err error
 	if l.policy != nil {
-		err = fits(l.policy)
-	} else if r := replaceableOf(l.limits); r != nil {
-		err = r.Require(fits)
+		err = l.usable(l.policy)
+	} else if r := replaceableOf(l.limits); r != nil && l.holder == nil {
+		err = r.Require(l.countable) // a table itself rejects Shared limits without a home
 	}
 	if err != nil {
 		return []error{err}
@@ -120,5 +132,8 @@ func (l *Limiter) lookUp(ctx context.Context, key string) (p *Policy, err error)
 	case err != nil:
 		return nil, &LimitError{Field: "PolicyFor", Want: "failed", Err: text}
 	}
-	return p, p.check()
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return p, l.usable(p)
 }

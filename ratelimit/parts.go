@@ -43,8 +43,12 @@ func (l *Limiter) PeekParts(ctx context.Context, key string) ([]Result, error) {
 	err = l.eachPart(own, func(part *Limiter, limits *Policy) error {
 		ctx, cancel := context.WithTimeout(ctx, part.timeout)
 		defer cancel()
+		limits = limits.In(own.home)
 		var r Result
-		err := part.decideBy(ctx, limits.In(own.home), key, &ask{cost: 1}, &r)
+		err := part.usable(limits)
+		if err == nil {
+			err = part.decideBy(ctx, limits, key, &ask{cost: 1}, &r)
+		}
 		results = append(results, r)
 		return err
 	})

@@ -47,8 +47,6 @@ func (l *Limiter) Charge(ctx context.Context, key string, n int) (charged int, e
 		return 0, nil
 	case l.holder == nil:
 		return 0, p.needsHolder()
-	case p.shared && p.home == "":
-		return 0, p.needsHome()
 	}
 	n = int(min(int64(n), 2*gcra.MaxBurst)) // as which a store counts more
 	charge := []store.Settlement{{Home: p.home, Key: key, Limits: p.limits, Actual: n}}

@@ -47,7 +47,9 @@ func (l *Limiter) derive(instead bool, limits []Limit) (*Limiter, error) {
 	made := *l
 	made.limits, made.policy, made.parts = d, nil, new(registry)
 	if l.policy != nil {
-		made.policy, err = d.make(l.policy)
+		if made.policy, err = d.make(l.policy); err == nil {
+			err = l.usable(made.policy)
+		}
 	} else if r := replaceableOf(l.limits); r != nil {
 		err = r.Require(d.fitsOrigin)
 	}
