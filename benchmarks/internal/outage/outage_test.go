@@ -81,7 +81,7 @@ func TestWrongAnswersAreCounted(t *testing.T) {
 
 func TestAHandlerThatPanicsHasFailed(t *testing.T) {
 	w := &outageWorker{handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("as ulule does") })}
-	found, err := hammerWith(outageOrder{Callers: 2, Span: time.Millisecond}, func() func() int { return w.handling(0) })
+	found, err := hammerWith(outageOrder{Callers: 2, Span: 100 * time.Millisecond}, func() func() int { return w.handling(0) })
 	if err != nil || found["failed"] == 0 || found["per_second"] != 0 {
 		t.Errorf("%v, %v", found, err)
 	}
