@@ -19,6 +19,7 @@ func functions(t *testing.T, fragments []block) string {
 import (
 	"context"
 	"crypto/subtle"
+	"fmt"
 	"log"
 	"net/http"
 	"net/http/httputil"
@@ -43,6 +44,7 @@ import (
 var (
 	answer  func(http.ResponseWriter, *http.Request) int
 	client  redis.UniversalClient
+	deliver func(mails int)
 	secret  []byte
 	ctx     context.Context
 	mux     *http.ServeMux
