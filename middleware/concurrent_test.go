@@ -172,6 +172,38 @@ func TestNoPlaceInAQueue(t *testing.T) {
 	})
 }
 
+// TestNoPlaceBehindHeldTokens: held tokens come back at any time, so clients that they alone
+// deny do not queue. Those that wait for what was spent do.
+func TestNoPlaceBehindHeldTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		price := 0
+		config := middleware.Config{Reserve: func(*http.Request) int { return price }}
+		h, limiter := behindLimits(t, config, ratelimit.PerHour(10_000))
+		for name, c := range map[string]struct {
+			spent, held, price int
+			want               []int
+		}{
+			"would fit beside it in 2520 s":      {7000, 3000, 3000, []int{1000, 1000, 1000}},
+			"would fit beside it in 720 ms":      {5000, 2, 5000, []int{720, 720, 720}},
+			"does not fit beside it":             {0, 9000, 2000, []int{1000, 1000, 1000}},
+			"what was spent takes 360 ms":        {9000, 900, 1001, []int{1000, 1000, 1000}},
+			"what was spent takes 36 s":          {9000, 10, 1100, []int{36_000, 432_000, 828_000}},
+			"what was spent takes 360 of 720 ms": {9000, 1, 1001, []int{720, 361_080, 721_440}},
+		} {
+			limiter.Reset(t.Context(), anyAddress)
+			if _, err := limiter.Charge(t.Context(), anyAddress, c.spent); err != nil {
+				t.Fatal(err)
+			}
+			price = c.held
+			call{}.during(t, h, 1, func() {
+				price = c.price
+				wantWaits(t, name, call{}.waits(t, h, 3), c.want)
+			})
+			time.Sleep(10 * time.Hour)
+		}
+	})
+}
+
 // TestRetryHint: the wait is what the limiter says.
 func TestRetryHint(t *testing.T) {
 	limiter := newLimiter(t, ratelimit.AtOnce(1), ratelimit.Config{RetryHint: 2500 * time.Millisecond})

@@ -12,6 +12,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/storetest"
 )
 
 func hold(t testing.TB, l *ratelimit.Limiter, n int) *ratelimit.Hold {
@@ -112,13 +113,13 @@ func TestDeniedHoldDoesNothing(t *testing.T) {
 	}
 }
 
-// TestWaitForHeldTokens: the wait is known while what was spent is in the way, and otherwise
-// it is the hint, but not less than for what was spent.
+// TestWaitForHeldTokens: the wait is the hint, but at least until what was spent leaves room,
+// and at most until the call fits beside what is held.
 func TestWaitForHeldTokens(t *testing.T) {
 	l := newLimiter(t, ratelimit.PerMinute(60), ratelimit.Config{RetryHint: 3 * time.Second})
 	allow(t, l, "k", 50)
 	held(t, l, 10)
-	for n, want := range map[int]time.Duration{1: time.Second, 50: 50 * time.Second, 51: 41 * time.Second, 11: 11 * time.Second, 61: gcra.Never} {
+	for n, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 8: 3 * time.Second, 13: 3 * time.Second, 14: 4 * time.Second, 50: 40 * time.Second, 51: 41 * time.Second, 61: gcra.Never} {
 		r := hold(t, l, n).Result()
 		if got := r.RetryAfter(); r.Allowed || got != want && (got > want || got < want-time.Second) {
 			t.Errorf("%d of 60 beside 50 that were spent and 10 held: %v, the wait is %v, not %v", n, r.Allowed, got, want)
@@ -130,6 +131,45 @@ func TestWaitForHeldTokens(t *testing.T) {
 		r, err := l.PeekN(t.Context(), "k", n+1)
 		if s := r.State(0); err != nil || r.Allowed || r.RetryAfter() != 3*time.Second || !s.Violated || s.RetryAfter != r.RetryAfter() {
 			t.Errorf("%d beside 60 of 60 that are held: %+v, %v", n+1, s, err)
+		}
+	}
+}
+
+// TestHeldTokensAreNoDebt: a caller that only held tokens deny is not sent away for the hour in
+// which they would come back if they were spent.
+func TestHeldTokensAreNoDebt(t *testing.T) {
+	l := newLimiter(t, policyOf(t, ratelimit.PerHour(10_000), ratelimit.PerSecond(1_000_000).Named("second")), ratelimit.Config{})
+	allow(t, l, "k", 1)
+	for range 9 {
+		held(t, l, 1000)
+	}
+	r := hold(t, l, 1000).Result()
+	if s := r.State(0); r.Allowed || r.RetryAfter() > 360*time.Millisecond || s.RetryAfter != r.RetryAfter() || r.Limit().Name != "default" {
+		t.Errorf("1000 of 10000 beside 9000 held and 1 spent: the wait is %v, by %q", r.RetryAfter(), r.Limit().Name)
+	}
+	r = hold(t, l, 1004).Result() // of which 5 do not fit: 1.8 s if the holds stay
+	if s := r.State(0); r.Allowed || r.RetryAfter() != time.Second || s.RetryAfter != time.Second {
+		t.Errorf("1004 beside 9000 held and 1 spent: the wait is %v", r.RetryAfter())
+	}
+}
+
+// TestWaitOfAStoreBesideHeldTokens: what a store returns is certain, so the wait is never less.
+func TestWaitOfAStoreBesideHeldTokens(t *testing.T) {
+	for _, c := range []struct {
+		held        int
+		least, want time.Duration
+	}{
+		{100, 0, time.Second},
+		{100, 300 * time.Millisecond, time.Second},
+		{100, 3 * time.Second, 3 * time.Second},
+		{42, 300 * time.Millisecond, 720 * time.Millisecond},
+		{41, 500 * time.Millisecond, 500 * time.Millisecond},
+	} {
+		answer := &store.Decision{Debts: [store.MaxLimits]gcra.Debt{{Micros: 18_000_000}}, Held: [store.MaxLimits]int{c.held}, RetryAfter: c.least}
+		l := newLimiterOn(t, storetest.Faulty{Answer: answer}, ratelimit.PerHour(10_000).WithBurst(100), ratelimit.Config{})
+		r, err := l.AllowN(t.Context(), "k", 10)
+		if s := r.State(0); err != nil || r.Allowed || r.RetryAfter() != c.want || s.RetryAfter != c.want {
+			t.Errorf("50 of 100 spent, %d held, and the store returns %v: the wait is %v, %v; want %v", c.held, c.least, r.RetryAfter(), err, c.want)
 		}
 	}
 }

@@ -24,8 +24,9 @@ type Config struct {
 	// would have denied it, and takes 240 to 330 bytes.
 	ShadowKeys int
 	// RetryHint is how long a caller should wait that is denied by calls in progress: because
-	// of a limit on concurrent calls, or of tokens that are held. When they end is not known.
-	// 0 means a second.
+	// of a limit on concurrent calls, or of tokens that are held. When they end is not known,
+	// so the wait is RetryHint, but at least until what was spent leaves room, and at most
+	// until the call fits beside all that is held. 0 means a second.
 	RetryHint time.Duration
 	// Observe, if not nil, is called after each decision of Allow, AllowN and Wait,
 	// which may have to decide several times, with the context of the call and on
@@ -284,14 +285,21 @@ func (l *Limiter) take(ctx context.Context, key string, a *ask, r *Result) error
 	return nil
 }
 
-// hintAt makes the wait of a denial Config.RetryHint at least if no time is known.
+// hintAt makes the wait of a denial beside held tokens depend on Config.RetryHint. If a store
+// has returned a wait as well, that is shorter, the longest wait of the limits counts for all.
 func (l *Limiter) hintAt(r *Result) {
-	for i := range r.policy.limits {
-		if r.states[i].untimed(&r.policy.limits[i], r.cost) {
-			r.wait = max(r.wait, l.hint)
-			return
-		}
+	least := r.wait
+	if least >= l.hint { // and so at least what the hint would make of the debts
+		return
 	}
+	r.wait, r.hinted = l.hint, true
+	if least == 0 {
+		return
+	}
+	for i := range r.policy.limits {
+		least = max(least, r.states[i].retryAfter(&r.policy.limits[i], r.cost, l.hint))
+	}
+	r.wait, r.hinted = least, false
 }
 
 // fault is the answer when nothing could be decided. In shadow mode the call is served all

@@ -23,9 +23,10 @@ type Result struct {
 	source   store.Source
 	beside   uint8 // what is known of policy.beside
 	deciding uint8 // where in the policy the limit is that decides
+	hinted   bool  // wait is Config.RetryHint, and else the least wait, as the store returned it
 	policy   *Policy
 	cost     int
-	wait     time.Duration          // a denied caller waits at least this long; where no time is known, the hint
+	wait     time.Duration
 	states   [store.MaxLimits]state // of the policy's limits, then of those beside
 }
 
@@ -50,24 +51,26 @@ func (s state) lacks(l *store.Limit, n int) bool {
 	return l.Remaining(s.debt())-int(s.held) < l.Tokens(n)
 }
 
-// untimed reports whether a call of cost n, which does not fit, waits for what is held. That
-// may come back at any time.
-func (s state) untimed(l *store.Limit, n int) bool {
-	n = l.Tokens(n)
-	return n <= l.Burst() && int(s.held) > l.Burst()-n
-}
+// alone returns how long a call of cost n would wait if nothing were held.
+func (s state) alone(l *store.Limit, n int) time.Duration { return l.RetryAfter(s.debt(), l.Tokens(n)) }
 
-// retryAfter returns how long a call of cost n must wait. If it waits for what is held, that
-// is the hint, but at least until the debt alone leaves room.
-func (s state) retryAfter(l *store.Limit, n int, hint time.Duration) time.Duration {
-	n = l.Tokens(n)
-	switch {
-	case s.held == 0 || n > l.Burst():
-		return l.RetryAfter(s.debt(), n)
-	case s.untimed(l, n):
-		return max(hint, l.RetryAfter(s.debt(), n))
+// kept returns how long a call of cost n waits if all that is held stays: [gcra.Never] if it
+// cannot fit beside that.
+func (s state) kept(l *store.Limit, n int) time.Duration {
+	if n = l.Tokens(n); n > l.Burst() || int(s.held) > l.Burst()-n {
+		return gcra.Never
 	}
 	return l.RetryAfter(s.debt(), n+int(s.held))
+}
+
+// retryAfter returns how long a call of cost n must wait. What is held may come back at any
+// time, so that is the hint, within the times that are certain.
+func (s state) retryAfter(l *store.Limit, n int, hint time.Duration) time.Duration {
+	alone := s.alone(l, n)
+	if s.held == 0 || alone == gcra.Never {
+		return alone
+	}
+	return min(max(hint, alone), s.kept(l, n))
 }
 
 // A LimitState is what a [Result] says about one limit of the key's policy.
@@ -76,7 +79,7 @@ type LimitState struct {
 	Violated   bool          // the limit had no room for the call
 	Remaining  int           // tokens left, rounded down
 	Held       int           // tokens that calls in progress hold, or their number
-	RetryAfter time.Duration // how long to wait until the call fits; 0 if not violated
+	RetryAfter time.Duration // how long to wait, as Result.RetryAfter says; 0 if not violated
 	ResetAfter time.Duration // how long the bucket takes to fill up if no call comes
 	// NextAfter is how long the bucket takes to have a whole token if no call comes: 0 if it
 	// has one. Like the other times it is a whole number of microseconds, rounded up. While
@@ -111,15 +114,32 @@ func (r *Result) Remaining() int {
 
 // RetryAfter returns 0 for a call that was admitted. Otherwise a caller that waits this
 // long and has no competitor is admitted next; it is a whole number of microseconds,
-// rounded up, or [gcra.Never]. If calls in progress deny the call, when they end is not known:
-// then RetryAfter is Config.RetryHint, or the wait for what was spent if that is longer. If Shadow and WouldDeny report true, it is the wait that
-// would have been enforced.
+// rounded up, or [gcra.Never]. When held tokens come back is not known: while the limit has
+// some, RetryAfter is Config.RetryHint, but at least until what was spent leaves room, and at
+// most until the call fits beside all that is held. If Shadow and WouldDeny report true, it is
+// the wait that would have been enforced.
 func (r *Result) RetryAfter() time.Duration {
 	if !r.denied {
 		return 0
 	}
 	i := int(r.deciding)
-	return max(r.states[i].retryAfter(&r.policy.limits[i], r.cost, r.wait), r.wait)
+	return max(r.states[i].retryAfter(&r.policy.limits[i], r.cost, r.hint()), r.least())
+}
+
+// hint returns Config.RetryHint if the wait depends on it.
+func (r *Result) hint() time.Duration {
+	if r.hinted {
+		return r.wait
+	}
+	return 0
+}
+
+// least returns the wait that the store returned.
+func (r *Result) least() time.Duration {
+	if r.hinted {
+		return 0
+	}
+	return r.wait
 }
 
 // ResetAfter returns how long the bucket takes to fill up if no call comes, in whole
@@ -183,9 +203,9 @@ func (r *Result) State(i int) LimitState {
 	s := stateOf(r.policy.written[at], l, r.states[at])
 	if r.denied {
 		s.Violated = r.states[at].lacks(l, r.cost)
-		s.RetryAfter = r.states[at].retryAfter(l, r.cost, r.wait)
+		s.RetryAfter = r.states[at].retryAfter(l, r.cost, r.hint())
 		if i == 0 && s.Violated {
-			s.RetryAfter = max(s.RetryAfter, r.wait)
+			s.RetryAfter = max(s.RetryAfter, r.least())
 		}
 	}
 	return s
@@ -195,7 +215,9 @@ func (r *Result) State(i int) LimitState {
 func stateOf(written Limit, l *store.Limit, at state) LimitState {
 	s := LimitState{Limit: written, Remaining: at.remaining(l), Held: int(at.held), ResetAfter: at.debt().Duration()}
 	if s.Remaining == 0 {
-		s.NextAfter = at.retryAfter(l, 1, 0)
+		if s.NextAfter = at.kept(l, 1); s.NextAfter == gcra.Never {
+			s.NextAfter = at.alone(l, 1)
+		}
 	}
 	return s
 }
@@ -230,9 +252,9 @@ func (r *Result) decides() (at uint8) {
 // one with the fewest tokens left.
 func (r *Result) longest() (at uint8) {
 	limits := r.policy.limits
-	wait := r.states[0].retryAfter(&limits[0], r.cost, r.wait)
+	wait := r.states[0].retryAfter(&limits[0], r.cost, r.hint())
 	for i := 1; i < len(limits); i++ {
-		retry := r.states[i].retryAfter(&limits[i], r.cost, r.wait)
+		retry := r.states[i].retryAfter(&limits[i], r.cost, r.hint())
 		if retry > wait || retry == wait && r.states[i].remaining(&limits[i]) < r.states[at].remaining(&limits[at]) {
 			at, wait = uint8(i), retry
 		}
@@ -263,7 +285,7 @@ func (r *Result) ShadowState(i int) (s LimitState, ok bool) {
 	at := r.states[len(r.policy.limits)+i]
 	s = stateOf(p.written[0], l, at)
 	if s.Violated = r.beside&(besideDenied<<i) != 0; s.Violated {
-		s.RetryAfter = at.retryAfter(l, r.cost, r.wait)
+		s.RetryAfter = at.retryAfter(l, r.cost, r.hint())
 	}
 	return s, true
 }

@@ -131,7 +131,7 @@ func (l *Limiter) watchOne(ctx context.Context, key string, a *ask, i int, p *Po
 	if !d.Allowed || a.charge < r.cost && !p.fits(&d, r.cost) {
 		r.beside |= besideDenied << i
 		if d.Held[0] > 0 {
-			r.wait = l.hint
+			r.wait, r.hinted = l.hint, true
 		}
 	}
 }

@@ -16,7 +16,9 @@ func (l *Limiter) Wait(ctx context.Context, key string) error { return l.WaitN(c
 
 // WaitN blocks until a call that costs n tokens is admitted, and charges it. It returns
 // early with an error when ctx ends, when its deadline comes before the tokens do (it does
-// not wait for that in vain), or when nothing could be decided. Tokens that come before the
+// not wait for that in vain), or when nothing could be decided. Tokens that others hold may come
+// back at any time: while they alone are in the way, it asks again after Config.RetryHint, and a
+// last time at the deadline. Tokens that come before the
 // deadline are taken, even if this machine is so busy that the deadline has passed by then.
 // Callers that wait for one key are not served in a fixed order.
 //
@@ -75,12 +77,13 @@ func (p *Policy) burst() int {
 	return least
 }
 
-// inTime returns an error if n tokens cannot come before the deadline of ctx.
+// inTime returns an error if n tokens cannot come before the deadline of ctx. What is held may
+// come back at once.
 func (r *Result) inTime(ctx context.Context, n int) error {
 	deadline, _ := ctx.Deadline()
 	for i := range r.Len() {
 		l := &r.policy.limits[i]
-		if wait := timeOf(l, n-r.states[i].remaining(l)); wait > time.Until(deadline) {
+		if wait := timeOf(l, n-l.Remaining(r.states[i].debt())); wait > time.Until(deadline) {
 			return fmt.Errorf("ratelimit: %d tokens take %v, which ends after the context's deadline: %w", n, wait, context.DeadlineExceeded)
 		}
 	}
@@ -119,19 +122,38 @@ func (l *Limiter) wait(ctx context.Context, key string, a *ask) (r Result, err e
 		if wait == gcra.Never && r.cost > r.policy.burst() {
 			return r, nil
 		}
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return r, fmt.Errorf("ratelimit: the next token comes in %v, after the context's deadline: %w", wait, context.DeadlineExceeded)
+		last := false // held tokens may come back after all: ask once more at the deadline
+		if deadline, ok := ctx.Deadline(); ok {
+			left, certain := time.Until(deadline), r.certain()
+			if certain > 0 && left < certain {
+				return r, fmt.Errorf("ratelimit: the next token comes in %v, after the context's deadline: %w", certain, context.DeadlineExceeded)
+			}
+			last = left < wait
+			wait = min(wait, left)
 		}
-		if wait == 0 { // a store that denies without a wait must not be asked in a loop
+		if wait <= 0 { // a store that denies without a wait must not be asked in a loop
 			wait = time.Millisecond
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := sleep(ctx, wait); err != nil && !(last && errors.Is(err, context.DeadlineExceeded)) {
 			return r, gaveUp(err)
 		}
 		if _, ok := ctx.Deadline(); ok { // it may pass before the token is taken
 			asks = context.WithoutCancel(ctx) // Config.Timeout still holds
 		}
 	}
+}
+
+// certain returns the part of a wait that is no guess: the time until what was spent leaves
+// room in all limits, or what the store returned.
+func (r *Result) certain() time.Duration {
+	if !r.hinted {
+		return r.RetryAfter()
+	}
+	wait := time.Duration(0)
+	for i := range r.policy.limits {
+		wait = max(wait, r.states[i].alone(&r.policy.limits[i], r.cost))
+	}
+	return wait
 }
 
 func gaveUp(err error) error { return fmt.Errorf("ratelimit: gave up waiting: %w", err) }

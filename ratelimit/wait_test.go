@@ -79,6 +79,54 @@ func TestWaitByManyWaiters(t *testing.T) {
 	})
 }
 
+// TestWaitForHeldTokensUntilTheDeadline: when they come back is not known, so Wait does not give
+// up before its deadline, at which it asks once more.
+func TestWaitForHeldTokensUntilTheDeadline(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		spent, held   int
+		n             int
+		ends, timeout time.Duration // of the hold; 0: never
+		ok            bool
+		took          time.Duration
+		err           string
+		inParts       bool
+	}{
+		{name: "comes back before the deadline", held: 100, n: 100, ends: 200 * time.Millisecond, timeout: 500 * time.Millisecond, ok: true, took: 500 * time.Millisecond},
+		{name: "comes back before the hint", held: 100, n: 100, ends: 200 * time.Millisecond, timeout: time.Hour, ok: true, took: time.Second},
+		{name: "stays", held: 100, n: 100, timeout: 1500 * time.Millisecond, took: 1500 * time.Millisecond, err: "gave up waiting"},
+		{name: "what was spent takes 18 s", spent: 50, held: 50, n: 100, ends: 200 * time.Millisecond, timeout: 500 * time.Millisecond, err: "comes in 18s, after"},
+		{name: "would fit beside it in 1.8 s", spent: 45, held: 10, n: 50, ends: 200 * time.Millisecond, timeout: 500 * time.Millisecond, ok: true, took: 500 * time.Millisecond},
+		{name: "fits beside it in 360 ms", spent: 46, held: 5, n: 50, timeout: 500 * time.Millisecond, ok: true, took: 360 * time.Millisecond},
+		{name: "in parts", held: 100, n: 100, ends: 200 * time.Millisecond, timeout: 2 * time.Second, ok: true, took: time.Second, inParts: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLimiter(t, ratelimit.PerHour(10_000).WithBurst(100), ratelimit.Config{})
+				defer l.Close()
+				allow(t, l, "k", test.spent)
+				h := held(t, l, test.held)
+				if test.ends > 0 {
+					time.AfterFunc(test.ends, func() { h.Cancel(context.Background()) })
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
+				defer cancel()
+				start := time.Now()
+				var err error
+				if test.inParts {
+					_, err = l.WaitInParts(ctx, "k", test.n)
+				} else {
+					err = l.WaitN(ctx, "k", test.n)
+				}
+				if took := time.Since(start); (err == nil) != test.ok || took != test.took || err != nil && !strings.Contains(err.Error(), test.err) {
+					t.Errorf("after %v: %v; want after %v: %q", took, err, test.took, test.err)
+				}
+				time.Sleep(time.Second)
+			})
+		})
+	}
+}
+
 func TestWaitDeadlineTooShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFaultyStore()

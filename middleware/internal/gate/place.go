@@ -18,24 +18,39 @@ func (g *Gate[C]) wait(of C, key string, result *ratelimit.Result) time.Duration
 	if wait == gcra.Never {
 		return wait
 	}
-	if g.places != nil && timed(result) {
+	if g.places != nil {
 		limits := result.Policy().Compiled()
 		l := &limits[0]
 		if len(limits) > 1 {
 			name := result.Limit().Name
 			l = &limits[slices.IndexFunc(limits, func(l store.Limit) bool { return l.Name == name })]
 		}
-		wait = g.places.wait(g.config.Peer(of), key, l, result.Cost(), wait)
+		if timed(result, l, wait) {
+			wait = g.places.wait(g.config.Peer(of), key, l, result.Cost(), wait)
+		}
 	}
 	return g.jittered(max(wait, time.Microsecond))
 }
 
 // timed reports whether the wait of a denied call is the time in which tokens come back. No
-// time is known if calls in progress must end first: then there is nothing to queue for.
-func timed(result *ratelimit.Result) bool {
+// time is known if calls in progress must end first, or may end earlier than that, and the
+// wait is a guess: then there is nothing to queue for.
+func timed(result *ratelimit.Result, l *store.Limit, wait time.Duration) bool {
 	s := result.State(0)
-	return !s.Limit.Concurrent && (s.Held == 0 || result.Cost() <= s.Limit.Burst-s.Held)
+	switch {
+	case l.Loan() || s.Held > 0 && result.Cost() > l.Burst()-s.Held:
+		return false
+	case s.Held == 0:
+		return true
+	}
+	alone := s.ResetAfter + Refill(l, result.Cost()) - l.Capacity().Duration() // the wait if nothing were held
+	kept := alone + Refill(l, s.Held)                                          // and if all of that stays
+	return alone > rounding && (wait <= alone+rounding || wait >= kept-rounding)
 }
+
+// rounding is the most by which the times in timed may be wrong: each is rounded up to a
+// microsecond.
+const rounding = 3 * time.Microsecond
 
 // jittered adds the random part to a wait.
 func (g *Gate[C]) jittered(wait time.Duration) time.Duration {
