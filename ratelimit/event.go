@@ -67,7 +67,7 @@ func newStateJSON(s LimitState, shadow bool) stateJSON {
 	return out
 }
 
-// An Event reports one decision of Allow, AllowN or Wait to an observer. It does not hold
+// An Event reports one decision of a call that takes or holds tokens to Config.Observe. It does not hold
 // the key, which may be a secret and must never be a metric label. A program that needs
 // to know the caller puts that into the context.
 type Event struct {

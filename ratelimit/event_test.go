@@ -65,6 +65,38 @@ func TestObserve(t *testing.T) {
 	})
 }
 
+// TestObservedCalls: each decision of a call that takes or holds tokens is observed once, and
+// counts in the shadow report.
+func TestObservedCalls(t *testing.T) {
+	observed := int64(0)
+	config := ratelimit.Config{Shadow: true, Observe: func(context.Context, ratelimit.Event) { observed++ }}
+	l := newLimiter(t, policyOf(t, ratelimit.PerHour(1000), ratelimit.PerDay(1000).Named("daily")), config)
+	defer l.Close()
+	for _, c := range []struct {
+		name string
+		call func() error
+		want int64
+	}{
+		{"Allow", func() error { _, err := l.Allow(t.Context(), "k"); return err }, 1},
+		{"AllowN", func() error { _, err := l.AllowN(t.Context(), "k", 2); return err }, 1},
+		{"AllowUpTo", func() error { _, err := l.AllowUpTo(t.Context(), "k", 2); return err }, 1},
+		{"Hold", func() error { _, err := l.Hold(t.Context(), "k", 2); return err }, 1},
+		{"Enter", func() error { _, _, err := l.Enter(t.Context(), "k", 2); return err }, 1},
+		{"Wait", func() error { return l.Wait(t.Context(), "k") }, 1},
+		{"WaitN", func() error { return l.WaitN(t.Context(), "k", 2) }, 1},
+		{"WaitInParts", func() error { _, err := l.WaitInParts(t.Context(), "k", 2); return err }, 1},
+		{"Peek", func() error { _, err := l.Peek(t.Context(), "k"); return err }, 0},
+		{"PeekN", func() error { _, err := l.PeekN(t.Context(), "k", 2); return err }, 0},
+		{"Charge", func() error { _, err := l.Charge(t.Context(), "k", 2); return err }, 0},
+	} {
+		observed = 0
+		before := l.ShadowReport().Decisions
+		if err := c.call(); err != nil || observed != c.want || l.ShadowReport().Decisions-before != c.want {
+			t.Errorf("%s: %v, observed %d times, %d in the report; want %d", c.name, err, observed, l.ShadowReport().Decisions-before, c.want)
+		}
+	}
+}
+
 // TestObservePanics: the decision stands, and Check warns.
 func TestObservePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -28,10 +28,11 @@ type Config struct {
 	// so the wait is RetryHint, but at least until what was spent leaves room, and at most
 	// until the call fits beside all that is held. 0 means a second.
 	RetryHint time.Duration
-	// Observe, if not nil, is called after each decision of Allow, AllowN and Wait,
-	// which may have to decide several times, with the context of the call and on
-	// its goroutine: it must be quick, and safe for concurrent use. If it panics,
-	// the decision stands and Check warns.
+	// Observe, if not nil, is called after each decision of Allow, AllowN, AllowUpTo, Hold,
+	// Enter, Wait, WaitN and WaitInParts; the last three may have to decide several
+	// times. It is not called for Peek, PeekN and Charge. It gets the context of the call and
+	// runs on its goroutine: it must be quick, and safe for concurrent use. If it panics, the
+	// decision stands and Check warns.
 	Observe func(context.Context, Event)
 }
 

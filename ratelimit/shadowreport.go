@@ -16,9 +16,9 @@ import (
 type ShadowReport struct {
 	// Since is when counting began.
 	Since time.Time
-	// Decisions counts the calls of Allow, AllowN and Wait that were watched: decided
-	// in shadow mode, or by a policy with a limit that is shadow. A call that cost
-	// nothing, or ended with an error, is not among them.
+	// Decisions counts the decisions that were watched: in shadow mode, or by a policy with a
+	// limit that is shadow. They are those that Config.Observe is called for, except for calls
+	// that cost nothing or ended with an error.
 	Decisions int64
 	// WouldDeny counts those that were admitted and would have been denied.
 	WouldDeny int64
