@@ -190,7 +190,9 @@ func TestNoPlaceBehindHeldTokens(t *testing.T) {
 			"what was spent takes 36 s":          {9000, 10, 1100, []int{36_000, 432_000, 828_000}},
 			"what was spent takes 360 of 720 ms": {9000, 1, 1001, []int{720, 361_080, 721_440}},
 		} {
-			limiter.Reset(t.Context(), anyAddress)
+			if err := limiter.Reset(t.Context(), anyAddress); err != nil {
+				t.Fatal(err)
+			}
 			if _, err := limiter.Charge(t.Context(), anyAddress, c.spent); err != nil {
 				t.Fatal(err)
 			}

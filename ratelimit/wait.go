@@ -126,7 +126,11 @@ func (l *Limiter) wait(ctx context.Context, key string, a *ask) (r Result, err e
 		if deadline, ok := ctx.Deadline(); ok {
 			left, certain := time.Until(deadline), r.certain()
 			if certain > 0 && left < certain {
-				return r, fmt.Errorf("ratelimit: the next token comes in %v, after the context's deadline: %w", certain, context.DeadlineExceeded)
+				tokens := "the next token comes"
+				if r.cost > 1 {
+					tokens = fmt.Sprintf("the %d tokens come", r.cost)
+				}
+				return r, fmt.Errorf("ratelimit: %s in %v, after the context's deadline: %w", tokens, certain, context.DeadlineExceeded)
 			}
 			last = left < wait
 			wait = min(wait, left)

@@ -95,7 +95,7 @@ func TestWaitForHeldTokensUntilTheDeadline(t *testing.T) {
 		{name: "comes back before the deadline", held: 100, n: 100, ends: 200 * time.Millisecond, timeout: 500 * time.Millisecond, ok: true, took: 500 * time.Millisecond},
 		{name: "comes back before the hint", held: 100, n: 100, ends: 200 * time.Millisecond, timeout: time.Hour, ok: true, took: time.Second},
 		{name: "stays", held: 100, n: 100, timeout: 1500 * time.Millisecond, took: 1500 * time.Millisecond, err: "gave up waiting"},
-		{name: "what was spent takes 18 s", spent: 50, held: 50, n: 100, ends: 200 * time.Millisecond, timeout: 500 * time.Millisecond, err: "comes in 18s, after"},
+		{name: "what was spent takes 18 s", spent: 50, held: 50, n: 100, ends: 200 * time.Millisecond, timeout: 500 * time.Millisecond, err: "the 100 tokens come in 18s, after"},
 		{name: "would fit beside it in 1.8 s", spent: 45, held: 10, n: 50, ends: 200 * time.Millisecond, timeout: 500 * time.Millisecond, ok: true, took: 500 * time.Millisecond},
 		{name: "fits beside it in 360 ms", spent: 46, held: 5, n: 50, timeout: 500 * time.Millisecond, ok: true, took: 360 * time.Millisecond},
 		{name: "in parts", held: 100, n: 100, ends: 200 * time.Millisecond, timeout: 2 * time.Second, ok: true, took: time.Second, inParts: true},
@@ -107,7 +107,7 @@ func TestWaitForHeldTokensUntilTheDeadline(t *testing.T) {
 				allow(t, l, "k", test.spent)
 				h := held(t, l, test.held)
 				if test.ends > 0 {
-					time.AfterFunc(test.ends, func() { h.Cancel(context.Background()) })
+					time.AfterFunc(test.ends, func() { h.Cancel(t.Context()) })
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
 				defer cancel()
