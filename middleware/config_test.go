@@ -21,7 +21,7 @@ func TestConfigFaults(t *testing.T) {
 	for _, c := range []middleware.Config{
 		{},
 		{Key: key}, {Key: middleware.Bearer()}, {Key: middleware.ClientIP()}, {Key: middleware.ClientIP(prefixes("10.0.0.0/8")...)},
-		{Key: middleware.First(key, middleware.Bearer(), middleware.ClientIP())}, {Key: middleware.First()},
+		{Key: middleware.First(key, middleware.Bearer(), middleware.ClientIP())},
 		{Key: keyFunc(func(r *http.Request) string { return r.Header.Get("X") })}, // not called: there is no request
 		{Key: key, RequireKey: true, Challenge: "Bearer", LimitHeader: middleware.LimitAsPeriod, ResetHeader: middleware.ResetAsTime, Jitter: middleware.MaxJitter},
 		{TrustUnixSocket: true, AddressHeader: "x-real-ip"},
@@ -52,6 +52,7 @@ func TestConfigFaults(t *testing.T) {
 		{middleware.Config{Key: middleware.First(middleware.Bearer(), middleware.Header("X-API-Key:"))}, `middleware: Config.Key: Header("X-API-Key:") must be given the name of a header, such as "X-API-Key"`},
 		{middleware.Config{Key: middleware.First(middleware.Bearer(), middleware.First(middleware.Header("ключ")))}, `middleware: Config.Key: Header("ключ") must be given the name of a header, such as "X-API-Key"`},
 		{middleware.Config{Key: middleware.First(middleware.Bearer(), middleware.KeyFunc(nil))}, `middleware: Config.Key: KeyFunc: f must not be nil; for the client's address, use ClientIP()`},
+		{middleware.Config{Key: middleware.First()}, `middleware: Config.Key: First() must be given the keys to try, such as First(Header("X-API-Key"), Bearer())`},
 		{middleware.Config{RequireKey: true, Key: middleware.Header("X API Key")}, `middleware: Config.Key: Header("X API Key") must be given the name of a header, such as "X-API-Key"`},
 		{middleware.Config{Key: middleware.ClientIP(netip.Prefix{})}, `middleware: Config.Key: ClientIP: trusted[0] invalid Prefix must be a prefix, such as netip.MustParsePrefix("10.0.0.0/8")`},
 		{middleware.Config{Key: middleware.ClientIP(prefixes("10.0.0.0/8", "0.0.0.0/0")...)}, `middleware: Config.Key: ClientIP: trusted[1] 0.0.0.0/0 ` + wide},

@@ -90,10 +90,14 @@ func oneValue(r *http.Request, name string) (string, error) {
 
 // First returns a Key that takes the first key that one of keys finds, or the first error,
 // such as [ErrAmbiguous]. A client with keys of two kinds can choose which one counts, so
-// use First only if the application looks for them in the same order.
+// use First only if the application looks for them in the same order. First without keys is
+// an error of [RateLimit].
 func First(keys ...Key) Key {
 	keys = slices.Clone(keys)
 	var faults []error
+	if len(keys) == 0 {
+		faults = append(faults, errors.New(`First() must be given the keys to try, such as First(Header("X-API-Key"), Bearer())`))
+	}
 	for _, key := range keys {
 		faults = append(faults, key.faults...)
 	}
