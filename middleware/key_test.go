@@ -68,7 +68,6 @@ func TestFirst(t *testing.T) {
 		{"the second is ambiguous", http.Header{"B": {"b", "b"}}, ambiguous},
 		{"the second does not matter", http.Header{"A": {"a"}, "B": {"b", "b"}}, "a"},
 	})
-	checkKeys(t, middleware.First(), []keyCase{{name: "of none"}})
 }
 
 // TestKeyFunc: what the function returns, and what becomes of the request.
@@ -158,7 +157,6 @@ func TestWithoutAKey(t *testing.T) {
 		"Header": middleware.Header("X-API-Key"),
 		"Bearer": middleware.Bearer(),
 		"First":  middleware.First(middleware.Header("X-API-Key"), middleware.Bearer()),
-		"none":   middleware.First(),
 		"blank":  keyFunc(func(*http.Request) string { return " \t " }),
 	} {
 		t.Run(name, func(t *testing.T) {
