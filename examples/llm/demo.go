@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,10 +25,9 @@ type plan struct {
 var standard = plan{atLeast: 8 * time.Second, atMost: 20 * time.Second}
 
 const (
-	demoTime = time.Minute
-	// slotTime is how long a store keeps what a node holds that is gone: 20 s, and some more
-	// for streams that other nodes serve.
-	slotTime = 40 * time.Second
+	demoTime = 100 * time.Second
+	// slotTime is how long a store keeps at most what a node holds that is gone.
+	slotTime = 20 * time.Second
 )
 
 // demo runs the load on gateways that reserve, then on gateways that count after the fact,
@@ -50,16 +50,15 @@ func demo(ctx context.Context, p plan, out io.Writer) (err error) {
 		return err
 	}
 	// Meanwhile, what the killed gateway holds comes to its end.
-	var free time.Time
 	var looked error
 	var looking sync.WaitGroup
-	looking.Go(func() { free, looked = settled(ctx, d.url, reserved) })
+	looking.Go(func() { looked = reserved.settle(ctx, d.url) })
 	counted, err := try(ctx, p, d.url, true)
 	looking.Wait()
 	if err := errors.Join(err, looked); err != nil {
 		return err
 	}
-	return verdict(reserved, counted, free.Sub(reserved.killed), out)
+	return verdict(reserved, counted, out)
 }
 
 // An attempt is what came of one load.
@@ -67,7 +66,19 @@ type attempt struct {
 	accounts []account
 	calls    []call
 	bill     []spend
-	killed   time.Time
+	killed   time.Time // when the second gateway was
+	ended    time.Time // when all calls had
+	late     bool      // the first gateway got no answer to a settlement in time
+	still    time.Time // when something was seen to be held, after all calls
+	free     time.Time // when nothing was held any more
+}
+
+// freeBy returns when what was held of calls without a settlement must have become debt.
+func (a *attempt) freeBy() time.Time {
+	if a.late {
+		return a.ended.Add(slotTime)
+	}
+	return a.killed.Add(slotTime)
 }
 
 // try starts a model and two gateways, calls these, and kills one.
@@ -87,9 +98,17 @@ func try(ctx context.Context, p plan, redisURL string, after bool) (a attempt, e
 		if err := l.drive(ctx, p, m, &a); err != nil {
 			return err
 		}
-		a.calls, a.bill = l.calls, m.bill()
-		a.accounts, err = accounts(a.calls, a.bill, start, time.Now())
-		return err
+		a.calls, a.bill, a.ended = l.calls, m.bill(), time.Now()
+		a.late = strings.Contains(l.nodes[0].output.String(), "charges its estimate")
+		if a.accounts, err = accounts(a.calls, a.bill, start, a.ended); err != nil || !a.late {
+			return err
+		}
+		for _, c := range a.calls { // any of them may have paid its estimate
+			if b := &a.accounts[c.organisation]; c.complete && c.used > 0 {
+				b.open = append(b.open, c.estimate-c.used)
+			}
+		}
+		return nil
 	})
 	return a, err
 }
@@ -132,54 +151,57 @@ func (l *load) halfWay(bill []spend) bool {
 		each(func(i int) bool { return l.nodes[1].inside[i].Load() >= 2 })
 }
 
-// settled waits until nothing is held any more, and notes what Redis has charged. It returns
-// when that was.
-func settled(ctx context.Context, redisURL string, a attempt) (time.Time, error) {
+// settle waits until nothing of a's calls is held any more, and notes what Redis has charged.
+func (a *attempt) settle(ctx context.Context, redisURL string) error {
 	keys, err := policies()
 	if err != nil {
-		return time.Time{}, err
+		return err
 	}
 	limiter, client, err := newLimiter(redisURL, false, keys)
 	if err != nil {
-		return time.Time{}, err
+		return err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, slotTime)
-	defer cancel()
+	for i, o := range organisations {
+		for key := range o.keys {
+			if err := a.wait(ctx, limiter, i, o.key(key)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// wait waits until a key holds nothing any more, and notes what its organisation has been charged.
+func (a *attempt) wait(ctx context.Context, limiter *ratelimit.Limiter, organisation int, key string) error {
 	for {
-		held, err := look(ctx, limiter, a)
+		asked := time.Now()
+		r, err := limiter.Peek(ctx, key)
 		if err != nil {
-			return time.Time{}, err
+			return err
+		}
+		answered, held := time.Now(), 0
+		for at := range r.Len() {
+			s := r.State(at)
+			held += s.Held
+			if s.Limit.Name == tokens {
+				b := &a.accounts[organisation]
+				b.least, _ = charged(a.calls, a.bill, organisation, s.Limit, a.killed, asked.Add(s.ResetAfter))
+				_, b.most = charged(a.calls, a.bill, organisation, s.Limit, a.killed, answered.Add(s.ResetAfter))
+			}
 		}
 		if held == 0 {
-			return time.Now(), nil
+			a.free = answered
+			return nil
+		}
+		a.still = asked
+		if asked.After(a.freeBy().Add(slotTime)) {
+			return fmt.Errorf("%d tokens and places of %s are still held", held, key)
 		}
 		select {
 		case <-ctx.Done():
-			return time.Time{}, fmt.Errorf("%d tokens and places are still held", held)
-		case <-time.After(200 * time.Millisecond):
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-// look returns how many tokens and places are held, and notes what was charged.
-func look(ctx context.Context, limiter *ratelimit.Limiter, a attempt) (held int, err error) {
-	for i, o := range organisations {
-		for key := range o.keys {
-			r, err := limiter.Peek(ctx, o.key(key))
-			if err != nil {
-				return 0, err
-			}
-			for at := range r.Len() {
-				s := r.State(at)
-				held += s.Held
-				if s.Limit.Name == tokens {
-					// What is owed, and what has come back since the first charge.
-					since := time.Since(firstPaid(a.calls, a.bill, i))
-					a.accounts[i].charged = perSecond(s.Limit) * (s.ResetAfter + since).Seconds()
-				}
-			}
-		}
-	}
-	return held, nil
 }

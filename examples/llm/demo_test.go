@@ -29,7 +29,7 @@ func TestDemo(t *testing.T) {
 				t.Errorf("%v\n%s", err, &out)
 			}
 			text := out.String()
-			if embed != strings.Contains(text, "stand-in") || strings.Contains(text, "BROKEN") || strings.Count(text, "held    ") != 3*len(organisations)+2 {
+			if embed != strings.Contains(text, "stand-in") || strings.Contains(text, "BROKEN") || strings.Count(text, "true    ") != 3*len(organisations)+2 {
 				t.Errorf("printed\n%s", text)
 			}
 		})

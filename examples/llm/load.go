@@ -28,6 +28,7 @@ type call struct {
 	status       int  // 0: there was no response
 	used         int  // tokens, as the response reported
 	complete     bool // the response came to its end
+	ended        time.Time
 }
 
 // A load calls gateways until it is stopped.
@@ -120,7 +121,7 @@ func (l *load) send(r *http.Request, n *node, c *call) {
 		return
 	}
 	_, err = io.Copy(io.Discard, response.Body)
-	c.complete = err == nil
+	c.complete, c.ended = err == nil, time.Now()
 }
 
 // each reports whether f holds for each organisation.

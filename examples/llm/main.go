@@ -7,7 +7,8 @@
 // gateway.go, proxy.go, estimate.go, caller.go and organisations.go are what you would write in a
 // program of your own. The rest is the demo: model.go is a model API without a model, load.go calls
 // it through the gateways, ledger.go compares what was used with the limits. The demo does the same
-// once more with gateways that count tokens after the fact, as many do.
+// once more with gateways that count tokens after the fact, as many do. It starts a redis-server or,
+// where there is none, a stand-in, and takes about 50 seconds.
 package main
 
 import (
@@ -76,7 +77,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.StringVar(&o.upstream, "upstream", "", "the `URL` of the model API, such as http://localhost:9000")
 	flags.StringVar(&o.addr, "addr", "localhost:8080", "`address` to listen on")
 	flags.BoolVar(&o.after, "after", false, "count tokens after the fact, as the demo does for comparison: limits are overrun")
-	flags.BoolVar(&o.demo, "demo", false, "start a Redis, a model API and two gateways, call them, kill one, and print what was used; half a minute")
+	flags.BoolVar(&o.demo, "demo", false, "start a Redis, a model API and two gateways, call them, kill one, and print what was used; about 50 seconds")
 	err = flags.Parse(args, func() error {
 		switch {
 		case o.demo && flags.Given("redis", "upstream", "addr", "after"):
