@@ -56,7 +56,7 @@ func TestOtherSpellings(t *testing.T) {
 		{"5r/s", "5/s"}, {"30r/m", "30/m"}, {"rate=10r/s burst=20 nodelay", "10/s;burst=20"}, {"100-M", "100/m"}, {"5-S", "5/s"}, {"1000-H", "1000/h"}, {"2000-D", "2000/d"}, {"10-s", "10/s"},
 		{"100rps", "100/s"}, {"100 rpm", "100/m"}, {"100qps", "100/s"}, {"100;w=60", "100/m"}, {"q=5;w=1", "5/s"},
 		// Calls at a time.
-		{"10 at once", "10 at a time"}, {"10 concurrent requests", "10 at a time"}, {"max 10 in parallel", "10 at a time"}, {"10 At A Time", "10 at a time"},
+		{"10 at once", "10 at a time"}, {"10 at time", "10 at a time"}, {"10 at one time", "10 at a time"}, {"10 concurrent requests", "10 at a time"}, {"max 10 in parallel", "10 at a time"}, {"10 At A Time", "10 at a time"},
 		{"1,000 at a time", "1000 at a time"}, {"10 requests in flight", "10 at a time"}, {"10 max concurrent", "10 at a time"},
 		// Options.
 		{"5/s, burst=10", "5/s;burst=10"}, {"5/s burst 10", "5/s;burst=10"}, {"5/s; burst = 10", "5/s;burst=10"}, {"5/s;Burst=10", "5/s;burst=10"}, {"5/s burst of 10", "5/s;burst=10"},

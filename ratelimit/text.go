@@ -40,8 +40,11 @@ func ParseLimit(s string) (Limit, error) {
 	if rate, l.Concurrent = strings.CutSuffix(head, atATime); !l.Concurrent {
 		var found bool
 		if rate, period, found = strings.Cut(head, "/"); !found {
-			return fail(`must be RATE/PERIOD, such as "5/s", "100/1m" or "1000/24h;burst=50"`)
+			return fail(`must be RATE/PERIOD, such as "5/s", "100/1m" or "1000/24h;burst=50", or N at a time, such as "10 at a time"`)
 		}
+	}
+	if !l.Concurrent && strings.HasSuffix(rate, atATime) {
+		return fail(`must have no period: a limit on calls at a time has none, as in "10 at a time"`)
 	}
 	if l.Rate, err = text.ParseCount(rate); err != nil {
 		such := "5/s"
@@ -69,8 +72,10 @@ func ParseLimit(s string) (Limit, error) {
 			if l.Burst, err = text.ParseCount(value); err != nil || l.Burst == 0 {
 				return fail(`must have a whole number of at least 1 as its burst, such as "1000/24h;burst=50"`)
 			}
-		case name == "name" && value != "":
-			l.Name = value
+		case name == "name":
+			if l.Name = value; value == "" {
+				return fail(`must have a name behind name=, such as "5/s;name=daily", or leave ;name out`)
+			}
 		case option == "shared":
 			l.Shared = true
 		case option == "shadow":

@@ -87,6 +87,7 @@ func TestParseLimitRefuses(t *testing.T) {
 		period  = "must have a period of s, m, h, d, a number of days or a Go duration behind the slash"
 		burst   = "must have a whole number of at least 1 as its burst"
 		options = "may be followed only by ;burst=N, ;name=NAME, ;shared, ;shadow and ;enforce-from=DATE"
+		name    = "must have a name behind name="
 		date    = "must have a day or an RFC 3339 time in whole seconds as enforce-from"
 		micros  = "must be a whole number of microseconds, from 1µs to 87600h0m0s, such as 1s or time.Second"
 	)
@@ -146,8 +147,12 @@ func TestParseLimitRefuses(t *testing.T) {
 		{"5/s;limit=5", `text "5/s;limit=5"`, options},
 		{"5/s;shadow;enforced-from=2027-01-31;name=a", "text", `and its part 3 is none of them`},
 		{"5/s;sk-canary-987", "text", `and its part 2 is none of them`},
-		{"5/s;name", `text "5/s;name"`, options},
-		{"5/s;name=", `text "5/s;name="`, options},
+		{"5/s;name", `text "5/s;name"`, name},
+		{"5/s;name=", `text "5/s;name="`, name},
+		{"5/s;name=;burst=5", "text", name},
+		{"at most 10", `text "at most 10"`, `or N at a time, such as "10 at a time"`},
+		{"10 at a time/s", `text "10 at a time/s"`, "must have no period: a limit on calls at a time has none"},
+		{"x at a time/s", `text "x at a time/s"`, "must have no period"},
 		{"5/s;burst", `text "5/s;burst"`, burst},
 		{"5/s;burst=", `text "5/s;burst="`, burst},
 		{"5/s;burst=0", `text "5/s;burst=0"`, burst},

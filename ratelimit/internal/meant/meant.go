@@ -64,7 +64,7 @@ var (
 		`(?i:(?:r|reqs?|requests?|calls?|hits?|quer(?:y|ies)|ops?|operations?|tokens?|times|x)\b ?)?` +
 		`(?i:(/|-|per\b|an?\b|every\b|each\b|in\b|within\b) ?(?:an?\b|every\b|each\b)? ?(.+?)|([rqt]p[smhd])|(hourly|daily|weekly|monthly))\.?$`)
 	atOnceForm = regexp.MustCompile(`^(?i:max(?:imum)? |at most |up to )?\+?([0-9]+) ?` +
-		`(?i:(?:(?:reqs?|requests?|calls?)\b )?(?:at (?:a time|once|the same time)|in parallel|in flight|concurrently|simultaneously)|` +
+		`(?i:(?:(?:reqs?|requests?|calls?)\b )?(?:at (?:(?:a |one )?time|once|the same time)|in parallel|in flight|concurrently|simultaneously)|` +
 		`(?:max )?(?:concurrent|parallel|simultaneous)(?: (?:reqs?|requests?|calls?))?)\.?$`)
 	periodPart = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?|\.[0-9]+)? ?([A-Za-zµμ]+) ?`)
 	isoPeriod  = regexp.MustCompile(`^P(?:([0-9]+)D)?(?:T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?)?$`)
