@@ -176,10 +176,7 @@ func (a *attempt) settle(ctx context.Context, redisURL string) error {
 func (a *attempt) wait(ctx context.Context, limiter *ratelimit.Limiter, organisation int, key string) error {
 	for {
 		asked := time.Now()
-		r, err := limiter.Peek(ctx, key)
-		if err != nil {
-			return err
-		}
+		r, err := limiter.Peek(ctx, key) // which may fail while the other load takes all of the machine
 		answered, held := time.Now(), 0
 		for at := range r.Len() {
 			s := r.State(at)
@@ -190,13 +187,14 @@ func (a *attempt) wait(ctx context.Context, limiter *ratelimit.Limiter, organisa
 				_, b.most = charged(a.calls, a.bill, organisation, s.Limit, a.killed, answered.Add(s.ResetAfter))
 			}
 		}
-		if held == 0 {
+		switch {
+		case err == nil && held == 0:
 			a.free = answered
 			return nil
-		}
-		a.still = asked
-		if asked.After(a.freeBy().Add(slotTime)) {
-			return fmt.Errorf("%d tokens and places of %s are still held", held, key)
+		case asked.After(a.freeBy().Add(slotTime)):
+			return errors.Join(err, fmt.Errorf("%d tokens and places of %s were held in the end", held, key))
+		case err == nil:
+			a.still = asked
 		}
 		select {
 		case <-ctx.Done():
