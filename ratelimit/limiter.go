@@ -212,7 +212,7 @@ func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, a *ask, r
 		*a.homeTo = p.home
 	}
 	if l.holder == nil && a.hold != nil && !a.hold.Spend && p != Unlimited {
-		return l.fault(r, p.needsHolder(), shadow)
+		return l.fault(r, needsHolderTo("to hold tokens"), shadow)
 	}
 	if p.phases != nil {
 		ph := p.phases.now()

@@ -129,14 +129,17 @@ func (p *Policy) needsHold() *LimitError {
 		Want: "must be decided with Limiter.Hold or Limiter.Enter: nothing would give the place back that Allow, AllowN, AllowUpTo or Wait takes"}
 }
 
-// needsHolder is the error for a store that cannot hold what a call holds.
+// needsHolder is the error for a store that cannot hold what the policy's limits on concurrent
+// calls hold.
 func (p *Policy) needsHolder() *LimitError {
-	e := &LimitError{Field: "store", Want: "must be a store.Holder whose Holds reports true, such as a memstore.Store, to hold tokens"}
-	if p.loans {
-		e.Limit = p.firstLoan().Name
-		e.Want = "must be a store.Holder whose Holds reports true, such as a memstore.Store, to count calls at a time"
-	}
+	e := needsHolderTo("to count calls at a time")
+	e.Limit = p.firstLoan().Name
 	return e
+}
+
+// needsHolderTo is the error for a store that cannot do what only a [store.Holder] can.
+func needsHolderTo(do string) *LimitError {
+	return &LimitError{Field: "store", Want: "must be a store.Holder whose Holds reports true, such as a memstore.Store, " + do}
 }
 
 // firstLoan returns the first limit on concurrent calls, or the zero Limit.

@@ -46,7 +46,7 @@ func (l *Limiter) Charge(ctx context.Context, key string, n int) (charged int, e
 	case p == Unlimited || p.loans && p.onlyLoans == nil || n == 0:
 		return 0, nil
 	case l.holder == nil:
-		return 0, p.needsHolder()
+		return 0, needsHolderTo("to charge tokens whether they fit or not")
 	}
 	n = int(min(int64(n), 2*gcra.MaxBurst)) // as which a store counts more
 	charge := []store.Settlement{{Home: p.home, Key: key, Limits: p.limits, Actual: n}}

@@ -143,7 +143,7 @@ func TestChargeRejects(t *testing.T) {
 		want   string
 	}{
 		"negative":  {newHolder(), ratelimit.PerDay(1), -1, "n -1 must be at least 0"},
-		"no holder": {newFaultyStore(), ratelimit.PerDay(1), 1, "store must be a store.Holder"},
+		"no holder": {newFaultyStore(), ratelimit.PerDay(1), 1, "store must be a store.Holder whose Holds reports true, such as a memstore.Store, to charge tokens whether they fit or not"},
 		"no limits": {newHolder(), ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { return nil, errors.New("lost") }), 1, "lost"},
 	} {
 		got, err := newLimiterOn(t, test.on, test.limits, ratelimit.Config{}).Charge(t.Context(), "k", test.n)
