@@ -159,7 +159,7 @@ func TestTablesRejectCallsAtATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ratelimit.New(newFaultyStore(), table, ratelimit.Config{}); err == nil || !strings.Contains(err.Error(), "must be a store.Holder") {
+	if _, err := ratelimit.New(newFaultyStore(), table, ratelimit.Config{}); err == nil || !strings.Contains(err.Error(), `TableConfig.Plans["gold"] "3 at a time" must need no more than the limiter's store can do: ratelimit: limit "concurrent": store must be a store.Holder`) {
 		t.Errorf("New returns %v", err)
 	}
 	table, err = plans.NewTable(plans.TableConfig{Default: c.Default})

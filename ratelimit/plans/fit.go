@@ -82,13 +82,23 @@ func (c *tableContent) policies() []*ratelimit.Policy {
 // inHome returns the policy of a plan as an organisation has it, be there one or not.
 func inHome(plan *ratelimit.Policy) *ratelimit.Policy { return plan.In("organisation") }
 
+// wantFit says what a policy must be like for which a limiter has returned err.
+func wantFit(err error) string {
+	for _, fault := range ratelimit.Faults(err) {
+		if fault.Field == "store" {
+			return "must need no more than the limiter's store can do"
+		}
+	}
+	return "must go together with the limits that Limiter.With adds for a part"
+}
+
 // misfits returns an error for each policy that does not fit, with its place.
 func (c *tableContent) misfits(required []func(*ratelimit.Policy) error) error {
 	var faults faultList
 	look := func(p *ratelimit.Policy, place func() string) {
 		for _, fits := range required {
 			if err := fits(p); err != nil {
-				faults.add(&placedError{LimitError: &ratelimit.LimitError{Field: place(), Value: p.String(), Want: "must go together with the limits that Limiter.With adds for a part", Err: err}})
+				faults.add(&placedError{LimitError: &ratelimit.LimitError{Field: place(), Value: p.String(), Want: wantFit(err), Err: err}})
 			}
 		}
 	}
