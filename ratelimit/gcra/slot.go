@@ -118,6 +118,9 @@ func (b *Bucket) hold(c Class, n int, now int64) (name int64) {
 // hold: it ends with it.
 func (b *Bucket) Hold(n int, now int64) (name int64) { return b.hold(Short, n, now) }
 
+// Began returns when the slot of a name began: no hold of this name was made before.
+func Began(name int64) int64 { return lotOf(name).began() }
+
 // A lot is what a name says about a hold.
 type lot struct {
 	class Class
@@ -125,6 +128,9 @@ type lot struct {
 }
 
 func lotOf(name int64) lot { return lot{Class(name & (Classes - 1)), name >> 1} } // of any number
+
+// began returns when the slot of the lot began.
+func (l lot) began() int64 { return l.end - l.class.Length() }
 
 // leaves returns when what the lot holds becomes debt.
 func (l lot) leaves() int64 { return l.end + l.class.Length() }
@@ -161,7 +167,7 @@ func (b *Bucket) Settle(r *Rate, spent Debt, name int64, n, actual int, reset, n
 	switch {
 	case b.release(l, n):
 		return b.Charge(r, spent, actual, now)
-	case reset > 0 && l.end-l.class.Length() <= reset:
+	case reset > 0 && l.began() <= reset:
 		return spent, 0
 	case l.leaves() > now:
 		return b.Charge(r, spent, actual, now)

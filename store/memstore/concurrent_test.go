@@ -182,7 +182,7 @@ func TestLatestResetWins(t *testing.T) {
 				_ = s.Reset(t.Context(), store.Request{Key: strconv.Itoa(i), Limits: hourly})
 			}
 		})
-		if got := s.resetAt.Load(); got != now.Load() {
+		if got := s.resets.last.Load(); got != now.Load() {
 			t.Fatalf("the last reset was at %d; %d is remembered", now.Load(), got)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 
 func TestContract(t *testing.T) {
 	storetest.Run(t, storetest.Harness{
-		New:         func(*testing.T) store.Store { return memstore.New(memstore.Config{}) },
-		CoarseReset: true,
+		New: func(*testing.T) store.Store { return memstore.New(memstore.Config{}) },
 	})
 }

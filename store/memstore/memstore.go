@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
-	"sync/atomic"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit/gcra"
@@ -36,7 +35,7 @@ type Store struct {
 
 	room     room
 	overflow overflow
-	resetAt  atomic.Int64 // the last Reset of any key
+	resets   resets
 }
 
 // New returns an empty store: all buckets are full.
@@ -107,8 +106,8 @@ func (s *Store) Reset(_ context.Context, r store.Request) error {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	now = shard.advance(now)
-	// Another shard's reset may come in between, and must not be put back.
-	for last := s.resetAt.Load(); last < now && !s.resetAt.CompareAndSwap(last, now); last = s.resetAt.Load() {
+	for i := range r.Limits {
+		s.resets.add(owners.id(&r.Limits[i]), now)
 	}
 	// At first each bucket keeps a debt of a microsecond: a full one would give its
 	// slot away to the next.

@@ -147,7 +147,6 @@ func followExactly(random *rand.Rand, history func(storetest.HistoryConfig) *sto
 	s := newManual([]int{oracleKeys + oracleDecoys, oracleKeys + oracleDecoys + 1, 64, 4096}[random.IntN(4)])
 	watched := &watched{manual: s}
 	f := storetest.Follower{Model: storetest.NewModel(), History: h}
-	f.Model.CoarseReset = true
 	disturb := disturber(random, s)
 	latest := int64(0) // the latest reading of the clock
 	for range 1 + random.IntN(200) {
@@ -224,7 +223,6 @@ func followOverflow(random *rand.Rand, history func(storetest.HistoryConfig) *st
 	h := history(storetest.HistoryConfig{Steady: true, SetBack: random.IntN(2) == 0})
 	s := newManual(1 + random.IntN(4))
 	m := storetest.NewModel()
-	m.CoarseReset = true
 	disturb := disturber(random, s)
 	latest := int64(0) // the latest reading of the clock
 	for range 1 + random.IntN(200) {

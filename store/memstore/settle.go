@@ -50,7 +50,7 @@ func (s *Store) settlePart(shard *shard, p *part, t *store.Settlement, i int, no
 		t.Names[i] = p.whole.Renew(name, held, now)
 	case t.Renew:
 	case name != 0:
-		p.spent, lost = p.whole.Settle(&l.Rate, p.spent, name, held, actual, s.resetAt.Load(), now)
+		p.spent, lost = p.whole.Settle(&l.Rate, p.spent, name, held, actual, s.resets.since(p.id, gcra.Began(name)), now)
 	case actual > 0:
 		p.spent, lost = p.whole.Charge(&l.Rate, p.spent, actual, now)
 	}

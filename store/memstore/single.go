@@ -54,7 +54,7 @@ func (s *Store) SettleOne(key string, l *store.Limit, name int64, n, actual int)
 	b := shard.bucket(slot)
 	spent, _, _ := b.Open(&l.Rate, now)
 	n, actual = settled(l, n, actual)
-	_, lost = b.Settle(&l.Rate, spent, name, n, actual, s.resetAt.Load(), now)
+	_, lost = b.Settle(&l.Rate, spent, name, n, actual, s.resets.since(id, gcra.Began(name)), now)
 	shard.put(slot, &b, l)
 	shard.mu.Unlock()
 	return lost

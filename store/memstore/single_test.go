@@ -41,8 +41,7 @@ func (s singleHolder) Settle(ctx context.Context, all []store.Settlement) {
 // TestContractOfOne is the contract for [store.SingleHolder].
 func TestContractOfOne(t *testing.T) {
 	storetest.Run(t, storetest.Harness{
-		New:         func(*testing.T) store.Store { return singleHolder{memstore.New(memstore.Config{})} },
-		CoarseReset: true,
-		Histories:   300,
+		New:       func(*testing.T) store.Store { return singleHolder{memstore.New(memstore.Config{})} },
+		Histories: 300,
 	})
 }

@@ -136,7 +136,7 @@ func (s *Store) read(b *bucket, known *store.Known, n int, now int64) bool {
 		b.debt = s.overflow.debt(l, b.id, now)
 		b.shared = b.debt != gcra.Debt{}
 	}
-	if known != nil && (known.Seen == 0 || known.Seen > s.resetAt.Load()) { // newer than the last reset
+	if known != nil && (known.Seen == 0 || s.resets.since(b.id, known.Seen) == 0) {
 		b.debt = l.Merge(b.debt, known.Debt, known.TAT, now)
 	}
 	cost, ok := l.Cost(n)

@@ -139,7 +139,7 @@ func (s *Store) takeWhole(shard *shard, parts []part, r *store.Request, d *store
 		}
 		s.open(shard, p, now)
 		if r.Known != nil && p.same {
-			if k := &r.Known[i]; k.Seen == 0 || k.Seen > s.resetAt.Load() {
+			if k := &r.Known[i]; k.Seen == 0 || s.resets.since(p.id, k.Seen) == 0 {
 				p.spent = p.limit.Merge(p.spent, k.Debt, k.TAT, now)
 			}
 		}

@@ -27,8 +27,7 @@ func TestContract(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, storetest.Harness{
-				New:         func(t *testing.T) store.Store { return plain{newMirror(t, c.shared(), c.config)} },
-				CoarseReset: true, // memstore's
+				New: func(t *testing.T) store.Store { return plain{newMirror(t, c.shared(), c.config)} },
 			})
 		})
 	}
@@ -45,8 +44,7 @@ func TestContractOfHolds(t *testing.T) {
 					shared := memstore.New(memstore.Config{})
 					return witness{newMirror(t, shared, mirror.Config{Nodes: nodes}), shared, t}
 				},
-				CoarseReset: true,
-				Histories:   300,
+				Histories: 300,
 			})
 		})
 	}

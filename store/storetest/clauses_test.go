@@ -607,9 +607,26 @@ func controls() []control {
 				*k = store.Known{}
 			}
 		})},
-		{"ignores older knowledge of all keys after a reset of one", "ResetWinsOverOlderKnowledge", func() store.Store {
+		{"ignores older knowledge of all keys after a reset of one", "ResetWinsOverOlderKnowledge ResetVoidsNoOtherHolds Model", func() store.Store {
 			s := newModelStore()
-			s.m.CoarseReset = true
+			last := int64(0)
+			resets := func(key string, limits []store.Limit) { // all buckets at that instant
+				for i := range limits {
+					s.m.open(0, nameOf("", key, &limits[i]), &limits[i]).kept.reset = last
+				}
+			}
+			s.reset = func(s *modelStore, now int64, r store.Request) {
+				last = now
+				s.m.Reset(now, r)
+			}
+			s.take = func(s *modelStore, now int64, r store.Request) store.Decision {
+				resets(r.Key, r.Limits)
+				return s.m.Take(now, r)
+			}
+			s.settle = func(s *modelStore, now int64, t *store.Settlement) {
+				resets(t.Key, t.Limits)
+				s.m.Settle(now, t)
+			}
 			return s
 		}},
 		{"returns the time in milliseconds", "NowIsTheClock", answered(func(_ store.Request, d *store.Decision) { d.Now = d.Now / 1000 * 1000 })},

@@ -23,7 +23,7 @@ func checkModel(p *probe) {
 	}
 	p.t.Logf("KEYRATE_SEED=%#x", seed)
 	m := NewModel()
-	m.CoarseReset, m.BriefReset = p.harness.CoarseReset, p.harness.BriefReset
+	m.BriefReset = p.harness.BriefReset
 	histories := p.harness.Histories
 	if histories == 0 {
 		histories = 100

@@ -22,6 +22,7 @@ var holdClauses = []clause{
 	{name: "LateSettlePaysWhatDrained", promise: "a settlement after the end of the slot pays what has drained of the hold since", check: checkLate, holds: true},
 	{name: "RenewKeeps", promise: "a renewal keeps a hold, and makes it anew if it has ended", check: checkRenew, holds: true},
 	{name: "ResetVoidsHolds", promise: "after a Reset nothing is held, and a settlement of before charges nothing and frees nothing", check: checkResetHolds, holds: true},
+	{name: "ResetVoidsNoOtherHolds", promise: "after a Reset of another bucket, a late settlement pays as without it", check: checkResetOfAnother, holds: true},
 	{name: "HeldStaysWhenTheLimitChanges", promise: "held tokens stay held when the limit changes", check: checkHeldChange, holds: true},
 	{name: "HoldsWhenTheClockIsSetBack", promise: "when the clock is set back, what is held stays held, under another name", check: checkHoldSetBack, holds: true, setsBack: true},
 	{name: "ConcurrentHolds", promise: "concurrent holds are never more than the burst, and all are settled in the end", check: checkConcurrentHolds, holds: true},

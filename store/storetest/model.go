@@ -25,12 +25,11 @@ import (
 //
 // A Model is not safe for concurrent use.
 type Model struct {
-	// CoarseReset and BriefReset are as in [Harness].
-	CoarseReset, BriefReset bool
+	// BriefReset is as in [Harness].
+	BriefReset bool
 
 	buckets map[bucketName]*modelBucket
 	terms   map[gcra.Rate]*terms
-	reset   int64 // the last one of any key
 }
 
 // bucketName identifies a bucket. That of a shared limit has no key.
@@ -197,7 +196,6 @@ func (m *Model) Settle(now int64, s *store.Settlement) {
 
 // Reset fills the buckets of a request at the time now.
 func (m *Model) Reset(now int64, r store.Request) {
-	m.reset = now
 	for i := range r.Limits {
 		limit := &r.Limits[i]
 		t := m.termsOf(&limit.Rate)
@@ -411,9 +409,6 @@ func (o *opened) write(spent *big.Rat) {
 
 // resetOf returns the last reset that a bucket remembers; 0 if there is none.
 func (m *Model) resetOf(now int64, name bucketName) int64 {
-	if m.CoarseReset {
-		return m.reset
-	}
 	if b := m.buckets[name]; b != nil && (!m.BriefReset || now < b.until) {
 		return b.reset
 	}

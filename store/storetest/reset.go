@@ -64,9 +64,6 @@ func checkResetWins(p *probe) {
 	p.advance(59 * time.Minute)
 	p.debts("59 minutes after the reset", oncePerHour, p.knowing("wins, unseen", oncePerHour, 0, old), micros(0))
 
-	if p.harness.CoarseReset {
-		return
-	}
 	p.debts("of another key", oncePerHour, p.knowing("bystander", oncePerHour, 0, debt(micros(1_800_000_000))), micros(1_800_000_000))
 	seen := store.Known{Debt: micros(1_800_000_000), Seen: old.Seen}
 	p.debts("of another key", oncePerHour, p.knowing("bystander", oncePerHour, 0, seen), micros(1_800_000_000))

@@ -27,11 +27,6 @@ type Harness struct {
 	// are left out.
 	SetBack func(t *testing.T, d time.Duration)
 
-	// CoarseReset says that the store ignores, after a Reset of one key, what was known
-	// of any key before the Reset. Otherwise it ignores only what was known of the
-	// buckets that were reset.
-	CoarseReset bool
-
 	// BriefReset says that the store remembers a Reset for one refill of the limit, or 20
 	// seconds if that is longer, and no longer: by then no older debt or hold can be left. A
 	// claim of one counts again. Otherwise a Reset is remembered for ever.

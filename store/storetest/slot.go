@@ -1,6 +1,10 @@
 package storetest
 
-import "time"
+import (
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
 
 func checkSlotEnd(p *probe) {
 	// The first hold begins a slot of one second; it ends with the second one's end.
@@ -151,6 +155,19 @@ func checkResetHolds(p *probe) {
 		p.settled("of after the reset", p.settle(other, 1), micros(200_000))
 		p.settled("of after the reset", p.settle(more, 1), micros(400_000))
 		p.held("in the end", key, fivePerSecond, 0)
+	}
+}
+
+func checkResetOfAnother(p *probe) {
+	daily := policy(ratelimit.PerDay(1000), ratelimit.PerDay(1000).Named("other"))
+	for _, wait := range []time.Duration{0, 3 * time.Second, time.Minute} {
+		key := "reset of another after " + wait.String()
+		h := p.hold(key, daily[:1], 10)
+		p.advance(wait)
+		p.reset("another", daily)
+		p.reset(key, daily[1:])
+		p.advance(time.Second)
+		p.settled("after the reset of another bucket", p.settle(h, 500), micros(500*86_400_000))
 	}
 }
 
