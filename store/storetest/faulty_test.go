@@ -39,7 +39,7 @@ func ExampleFaulty() {
 	// false
 }
 
-// TestFaulty: each fault occurs in Take and in Reset, and without one the store answers.
+// TestFaulty: each fault occurs in Take, Settle and Reset, and without one the store answers.
 func TestFaulty(t *testing.T) {
 	errDown := errors.New("down")
 	limits := testkit.Limits(t, ratelimit.PerHour(1))
@@ -73,6 +73,17 @@ func TestFaulty(t *testing.T) {
 						}
 						return err
 					},
+					"Settle": func(ctx context.Context) error {
+						all := []store.Settlement{{Key: "k", Limits: limits, Actual: 1}, {Key: "l", Limits: limits, Actual: 1}}
+						test.store.Settle(ctx, all)
+						if all[0].Err == nil && test.now < 0 && all[1].Now == 0 {
+							t.Error("Settle returned no time")
+						}
+						if (all[0].Err == nil) != (all[1].Err == nil) {
+							t.Errorf("Settle returned %v and %v", all[0].Err, all[1].Err)
+						}
+						return all[0].Err
+					},
 					"Reset": func(ctx context.Context) error { return test.store.Reset(ctx, store.Request{Key: "k", Limits: limits}) },
 				} {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -94,5 +105,61 @@ func TestFaulty(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A plainStore cannot hold tokens.
+type plainStore struct{ store.Store }
+
+// TestFaultyHolds: it holds what its Store can, so that a program with holds meets the fault.
+func TestFaultyHolds(t *testing.T) {
+	errDown := errors.New("down")
+	var down atomic.Bool
+	fault := storetest.Faulty{Store: memstore.New(memstore.Config{}), When: down.Load, Err: errDown}
+	l, err := ratelimit.New(fault, ratelimit.PerHour(10), ratelimit.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	first, err := l.Hold(t.Context(), "k", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := l.Hold(t.Context(), "k", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Settle(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+	down.Store(true)
+	if _, err := l.Hold(t.Context(), "k", 1); !errors.Is(err, errDown) {
+		t.Errorf("Hold returns %v", err)
+	}
+	if err := second.Settle(t.Context(), 1); !errors.Is(err, errDown) {
+		t.Errorf("Settle returns %v", err)
+	}
+	down.Store(false)
+	if r, err := l.Peek(t.Context(), "k"); err != nil || r.Remaining() != 5 || r.State(0).Held != 4 {
+		t.Errorf("1 spent and 4 held: %d left, %d held, %v", r.Remaining(), r.State(0).Held, err)
+	}
+
+	for name, test := range map[string]struct {
+		store store.Store
+		holds bool
+	}{
+		"none":        {nil, true},
+		"in memory":   {memstore.New(memstore.Config{}), true},
+		"cannot hold": {plainStore{memstore.New(memstore.Config{})}, false},
+	} {
+		f := storetest.Faulty{Store: test.store, When: down.Load}
+		if store.CanHold(f) != test.holds {
+			t.Errorf("%s: holds %v", name, !test.holds)
+		}
+		if all := []store.Settlement{{Key: "k"}}; !test.holds {
+			if f.Settle(t.Context(), all); all[0].Err == nil {
+				t.Errorf("%s: Settle returns no error", name)
+			}
+		}
 	}
 }
