@@ -55,14 +55,16 @@ func TestPrices(t *testing.T) {
 func TestDisconnectedClientPaysItsEstimate(t *testing.T) {
 	const body = `{"max_tokens":3000}`
 	full, _ := estimateOf([]byte(body))
-	for _, begun := range []bool{false, true} {
+	const start = `data: {"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}` + "\n\n"
+	for _, begin := range []string{"", stream, start} {
+		begun := begin != ""
 		ctx, disconnect := context.WithCancel(t.Context())
 		gone := make(chan struct{})
 		g := startGateway(t, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // a server sees only then that its client has gone
 			if begun {
 				w.Header().Set("Content-Type", "text/event-stream")
-				fmt.Fprint(w, stream)
+				fmt.Fprint(w, begin)
 				_ = http.NewResponseController(w).Flush()
 			} else {
 				disconnect()

@@ -116,7 +116,11 @@ func (l *load) send(r *http.Request, n *node, c *call) {
 	}
 	n.inside[c.organisation].Add(1)
 	defer n.inside[c.organisation].Add(-1)
-	report := usage.Report(func(_ *http.Request, u usage.Usage, _ bool) { c.used = int(u.Total()) })
+	report := usage.Report(func(_ *http.Request, u usage.Usage, ok bool) {
+		if ok {
+			c.used = u.Tokens()
+		}
+	})
 	if report.ModifyResponse(response) != nil {
 		return
 	}

@@ -12,12 +12,12 @@ import (
 )
 
 // newProxy returns the way to the model API. It calls settle with the price of a request once
-// that is known. A stream that reports no usage, such as one whose client has disconnected or
-// has not asked for it, pays its estimate.
+// that is known. A stream that reports no complete usage, such as one whose client has
+// disconnected or has not asked for it, pays its estimate.
 func newProxy(upstream *url.URL, settle func(ctx context.Context, n int), logger *slog.Logger) http.Handler {
 	report := usage.Report(func(r *http.Request, u usage.Usage, ok bool) {
-		if ok {
-			settle(r.Context(), int(u.Total()))
+		if ok { // otherwise the estimate counts
+			settle(r.Context(), u.Tokens())
 		}
 	})
 	return &httputil.ReverseProxy{

@@ -23,12 +23,11 @@ const maxCount = 1_000_000_000_000
 
 // counts holds the last number of each field.
 type counts struct {
-	n    [fields]int64
-	seen bool // a field at all
+	n [fields]int64
 }
 
 func (c *counts) set(f field, n int64) {
-	c.n[f], c.seen = min(n, maxCount), true
+	c.n[f] = min(n, maxCount)
 }
 
 // usage returns the counts so that no token is in two of them.

@@ -1,7 +1,7 @@
 // Package usage reads how many tokens a response of a model API (LLM) reports, while it passes.
 //
 //	report := usage.Report(func(r *http.Request, u usage.Usage, ok bool) {
-//		if ok {
+//		if ok { // otherwise charge an estimate
 //			charge(context.WithoutCancel(r.Context()), u.Total())
 //		}
 //	})
@@ -31,15 +31,27 @@
 //
 // A stream may report a count several times, as it grows; the last one of each name is used.
 // A count is rounded up and capped at a trillion. One that is negative or has an exponent is
-// ignored. Reading stops where the JSON text of a body or event is malformed; what was read
-// before that is reported.
+// ignored. Reading stops where the JSON text of a body or event is malformed.
+//
+// # What is complete
+//
+// A client can disconnect when it has read the text that it wanted, and before the usage
+// arrives. So a [Report] learns whether the usage is complete:
+//
+//   - that of a JSON body, if all of the body was read;
+//   - that of a stream, after an event that ends it: message_stop, response.completed,
+//     response.incomplete, response.failed or [DONE];
+//   - that of a stream without such an event, if the API has ended the stream.
+//
+// In the events message_start and response.in_progress a count is provisional: it needs a later
+// one, in message_delta or response.completed.
 //
 // # What an API must send
 //
 // OpenAI streams chat completions without usage, unless the request says
 // "stream_options": {"include_usage": true}. It comes with the last event, so a client that
 // disconnects earlier leaves nothing to report. Anthropic reports the prompt in the first
-// event and the output in the last one.
+// event and the output in message_delta, near the end.
 //
 // A body with a Content-Encoding, such as gzip, is not read, and false is reported. Ask the
 // upstream for none, in the Rewrite function of the ReverseProxy:

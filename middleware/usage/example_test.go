@@ -30,8 +30,8 @@ data: [DONE]
 	// For this example; it could be AllowN of a limiter.
 	charge := func(_ context.Context, tokens int64) { fmt.Println("charged", tokens) }
 	report := usage.Report(func(r *http.Request, u usage.Usage, ok bool) {
-		if !ok {
-			fmt.Println("no usage for", r.URL.Path)
+		if !ok { // charge an estimate
+			fmt.Println("no complete usage for", r.URL.Path)
 			return
 		}
 		fmt.Println(u.Input, "input,", u.CacheRead, "cached,", u.Output, "output")

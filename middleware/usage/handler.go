@@ -13,18 +13,22 @@ import (
 // The ResponseWriter of next passes the same bytes at the same time. It can be flushed and
 // hijacked, and has ReadFrom, WriteString and Unwrap, so that an [http.ResponseController]
 // works as without it. What next writes counts, even if the client has disconnected and
-// does not get it. A handler that compresses must be around this one, not inside it.
+// does not get it. A stream without an event that ends it, such as [DONE], is complete only if
+// next returns without a panic, every write has succeeded and the context of the request has not
+// ended. A handler that compresses must be around this one, not inside it.
 func (f Report) Handler(next http.Handler) http.Handler {
 	if f == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		metered := &writer{ResponseWriter: w}
+		returned := false
 		defer func() {
-			u, ok := metered.meter.usage()
+			u, ok := metered.meter.usage(returned && !metered.failed && r.Context().Err() == nil)
 			f.call(r, u, ok)
 		}()
 		next.ServeHTTP(metered, r)
+		returned = true
 	})
 }
 
@@ -34,6 +38,7 @@ type writer struct {
 
 	meter   meter
 	started bool // the header is written
+	failed  bool // a write has failed
 }
 
 // start makes the meter read the header, at the latest moment before it is written.
@@ -59,7 +64,14 @@ func (w *writer) WriteHeader(status int) {
 func (w *writer) Write(p []byte) (int, error) {
 	w.start()
 	w.meter.feed(p)
-	return w.ResponseWriter.Write(p)
+	n, err := w.ResponseWriter.Write(p)
+	return n, w.note(err)
+}
+
+// note notes whether a write has failed.
+func (w *writer) note(err error) error {
+	w.failed = w.failed || err != nil
+	return err
 }
 
 // WriteString writes s without a copy of it as a whole.
@@ -71,7 +83,8 @@ func (w *writer) WriteString(s string) (int, error) {
 		w.meter.feed(piece[:n])
 		rest = rest[n:]
 	}
-	return io.WriteString(w.ResponseWriter, s)
+	n, err := io.WriteString(w.ResponseWriter, s)
+	return n, w.note(err)
 }
 
 // ReadFrom copies from source. A body that the meter does not read is sent as the underlying
@@ -81,7 +94,8 @@ func (w *writer) ReadFrom(source io.Reader) (int64, error) {
 	if w.meter.format != unread {
 		source = &meteredReader{source, &w.meter}
 	}
-	return io.Copy(w.ResponseWriter, source)
+	n, err := io.Copy(w.ResponseWriter, source)
+	return n, w.note(err)
 }
 
 // Flush is for handlers that ask for an [http.Flusher].

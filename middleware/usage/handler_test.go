@@ -19,6 +19,7 @@ import (
 const (
 	document = `{"usage":{"input_tokens":3,"output_tokens":4}}`
 	stream   = "data: " + document + "\n\n"
+	done     = "data: [DONE]\n\n"
 )
 
 var seven = usage.Usage{Input: 3, Output: 4}
@@ -154,22 +155,74 @@ func TestHandlerSilent(t *testing.T) {
 	})
 }
 
-// TestHandlerPanic: a handler that panics has used what it wrote, and its panic goes on.
+// TestHandlerPanic: the panic of a handler goes on, and its stream is complete only if that has
+// said so.
 func TestHandlerPanic(t *testing.T) {
-	r := newReports()
-	h := usage.Report(r.add).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = io.WriteString(w, stream)
-		panic(http.ErrAbortHandler)
-	}))
-	defer func() {
-		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
-			t.Errorf("panicked with %v", err)
-		}
-		r.check(t, report{"/", seven, true})
-	}()
-	h.ServeHTTP(httptest.NewRecorder(), to("/"))
+	for body, ok := range map[string]bool{stream: false, stream + done: true} {
+		r := newReports()
+		h := usage.Report(r.add).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, body)
+			panic(http.ErrAbortHandler)
+		}))
+		func() {
+			defer func() {
+				if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
+					t.Errorf("panicked with %v", err)
+				}
+			}()
+			h.ServeHTTP(httptest.NewRecorder(), to("/"))
+		}()
+		r.check(t, report{"/", seven, ok})
+	}
 }
+
+// TestHandlerGone: a stream is incomplete if the client disconnects, even if the handler then
+// returns as if nothing had happened.
+func TestHandlerGone(t *testing.T) {
+	for name, c := range map[string]struct {
+		canceled, failing bool
+		write             func(w http.ResponseWriter, text string)
+		ok                bool
+	}{
+		"there":           {write: func(w http.ResponseWriter, text string) { _, _ = io.WriteString(w, text) }, ok: true},
+		"canceled":        {canceled: true, write: func(w http.ResponseWriter, text string) { _, _ = io.WriteString(w, text) }},
+		"a failed Write":  {failing: true, write: func(w http.ResponseWriter, text string) { _, _ = w.Write([]byte(text)) }},
+		"a failed string": {failing: true, write: func(w http.ResponseWriter, text string) { _, _ = io.WriteString(w, text) }},
+		"a failed ReadFrom": {failing: true, write: func(w http.ResponseWriter, text string) {
+			_, _ = io.Copy(w, io.LimitReader(strings.NewReader(text), 1000))
+		}},
+		"a source that fails": {write: func(w http.ResponseWriter, text string) {
+			_, _ = io.Copy(w, io.MultiReader(strings.NewReader(text), errorReader{io.ErrUnexpectedEOF}))
+		}},
+	} {
+		for _, body := range []string{stream, stream + done} {
+			r := newReports()
+			h := usage.Report(r.add).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				c.write(w, body)
+			}))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if c.canceled {
+				cancel()
+			}
+			var w http.ResponseWriter = httptest.NewRecorder()
+			if c.failing {
+				w = failing{w}
+			}
+			h.ServeHTTP(w, to("/").WithContext(ctx))
+			if r.check(t, report{"/", seven, c.ok || body != stream}); t.Failed() {
+				t.Fatal(name)
+			}
+		}
+	}
+}
+
+// A failing is a ResponseWriter whose client has disconnected.
+type failing struct{ http.ResponseWriter }
+
+func (failing) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // TestReportPanic: the client gets the whole response although the Report panics.
 func TestReportPanic(t *testing.T) {

@@ -51,10 +51,12 @@ func (m *meter) feed(p []byte) {
 	}
 }
 
-// usage returns what was read so far, and reports whether that was anything.
-func (m *meter) usage() (u Usage, ok bool) {
-	c := &m.stream.scanner.counts
-	return c.usage(), c.seen
+// usage returns what was read so far, and reports whether that is complete. whole is set if
+// nothing follows, since the API itself has ended the body.
+func (m *meter) usage(whole bool) (u Usage, ok bool) {
+	s := &m.stream.scanner
+	// A document that ends in the middle is never complete.
+	return s.counts.usage(), s.final && (s.over || whole && m.format == events)
 }
 
 // formatOf returns how a body with the header h can be read. An encoding other than identity,

@@ -11,10 +11,10 @@ import (
 // is always nil.
 //
 // It replaces the body of the response by one that passes the same bytes at the same time.
-// The body reports when a read fails, with io.EOF or otherwise, or when it is closed. The usage
-// is then what the API had reported until there: a client that disconnects ends the response
-// early. If the body is neither JSON nor a stream of events, or is encoded, ModifyResponse
-// leaves it as it is and reports false at once.
+// The body reports when a read fails, with io.EOF or otherwise, or when it is closed. A client
+// that disconnects ends the response early; then false is reported, unless the usage was
+// complete by then. If the body is neither JSON nor a stream of events, or is encoded,
+// ModifyResponse leaves it as it is and reports false at once.
 //
 // The request of a report is that of the response. With a ReverseProxy it is the one to the
 // upstream; its context has the values of the incoming request's context.
@@ -52,7 +52,7 @@ func (b *body) Read(p []byte) (int, error) {
 	b.meter.feed(p[:n])
 	b.mu.Unlock()
 	if err != nil {
-		b.end()
+		b.end(err == io.EOF)
 	}
 	return n, err
 }
@@ -60,16 +60,16 @@ func (b *body) Read(p []byte) (int, error) {
 // Close closes the body.
 func (b *body) Close() error {
 	err := b.ReadCloser.Close()
-	b.end()
+	b.end(false)
 	return err
 }
 
-// end reports the usage, the first time.
-func (b *body) end() {
+// end reports the usage, the first time. whole is set if the API has ended the body.
+func (b *body) end(whole bool) {
 	b.mu.Lock()
 	first := !b.done
 	b.done = true
-	u, ok := b.meter.usage()
+	u, ok := b.meter.usage(whole)
 	b.mu.Unlock()
 	if first {
 		b.report.call(b.request, u, ok)

@@ -146,10 +146,20 @@ func TestHandlerAroundProxy(t *testing.T) {
 	}
 }
 
-// TestProxyAbort: if the client disconnects, what came until then is reported.
+// TestProxyAbort: if the client disconnects, what came until then is reported. It is complete only
+// after an event that ends the response: a client must not choose the tokens that it has used.
 func TestProxyAbort(t *testing.T) {
+	const start = `data: {"type":"message_start","message":{"usage":{"input_tokens":3,"output_tokens":4}}}` + "\n\n"
+	for body, ok := range map[string]bool{start: false, stream: false, stream + done: true} {
+		abort(t, body, ok)
+	}
+}
+
+// abort makes a client disconnect when it has read all of body.
+func abort(t *testing.T, body string, ok bool) {
+	t.Helper()
 	r, end := newReports(), make(chan bool)
-	from := upstream(t, stream, func(w http.ResponseWriter) {
+	from := upstream(t, body, func(w http.ResponseWriter) {
 		_ = http.NewResponseController(w).Flush()
 		<-end
 	})
@@ -165,14 +175,14 @@ func TestProxyAbort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if _, err := io.ReadFull(response.Body, make([]byte, len(stream))); err != nil {
+	if _, err := io.ReadFull(response.Body, make([]byte, len(body))); err != nil {
 		t.Fatal(err)
 	}
 	if len(r) > 0 {
 		t.Error("reported before the end")
 	}
 	cancel()
-	r.check(t, report{"/stream", seven, true})
+	r.check(t, report{"/stream", seven, ok})
 }
 
 // TestProxyUpgrade: an upgraded connection works, and has no usage.
@@ -210,28 +220,41 @@ func TestUnreadBody(t *testing.T) {
 // TestBodyEnds: a body reports once, at the first of a failed read and Close.
 func TestBodyEnds(t *testing.T) {
 	broken := errors.New("broken")
-	for name, end := range map[string]func(body io.ReadCloser) error{
-		"Close":      func(body io.ReadCloser) error { _, _ = body.Read(make([]byte, len(document))); return body.Close() },
-		"read error": func(body io.ReadCloser) error { _, err := io.ReadAll(body); return err },
+	type test struct {
+		kind, body string
+		end        func(body io.ReadCloser) error
+		ok         bool
+	}
+	closes := func(body io.ReadCloser) error { _, _ = body.Read(make([]byte, 1000)); return body.Close() }
+	fails := func(body io.ReadCloser) error { _, err := io.ReadAll(body); return err }
+	for name, c := range map[string]test{
+		"Close":                      {"application/json", document, closes, true},
+		"read error":                 {"application/json", document, fails, true},
+		"Close in a document":        {"application/json", document[:len(document)-1], closes, false},
+		"read error in a document":   {"application/json", document[:len(document)-1], fails, false},
+		"Close in a stream":          {"text/event-stream", stream, closes, false},
+		"read error in a stream":     {"text/event-stream", stream, fails, false},
+		"Close after its end":        {"text/event-stream", stream + done, closes, true},
+		"a read error after its end": {"text/event-stream", stream + done, fails, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newReports()
-			source := io.MultiReader(strings.NewReader(document), errorReader{broken})
+			source := io.MultiReader(strings.NewReader(c.body), errorReader{broken})
 			response := &http.Response{
 				StatusCode: http.StatusOK,
-				Header:     http.Header{"Content-Type": {"application/json"}},
+				Header:     http.Header{"Content-Type": {c.kind}},
 				Body:       closer{source, broken},
 				Request:    to("/c"),
 			}
 			if err := usage.Report(r.add).ModifyResponse(response); err != nil {
 				t.Fatal(err)
 			}
-			if err := end(response.Body); !errors.Is(err, broken) {
+			if err := c.end(response.Body); !errors.Is(err, broken) {
 				t.Errorf("the error is %v", err)
 			}
 			_, _ = response.Body.Read(make([]byte, 1))
 			_ = response.Body.Close()
-			r.check(t, report{"/c", seven, true})
+			r.check(t, report{"/c", seven, c.ok})
 		})
 	}
 }

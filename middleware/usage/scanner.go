@@ -6,7 +6,12 @@ package usage
 type scanner struct {
 	counts counts
 	event  bool // the text is the data of an event, which may hold a whole message or response
+	final  bool // the counts are those of the end, if no other text follows
+	over   bool // no other text follows that matters
 
+	kind   kind // of the event
+	outer  bool // this text has a count that is not in a message or response
+	inner  bool // this text has one that is
 	mode   mode
 	back   mode      // after an escape
 	path   [4]target // of the open objects that it knows
@@ -29,6 +34,8 @@ const (
 	atColon        //
 	atComma        // or the end of the object
 	inName         //
+	inType         // a string that names the kind of the event
+	inDone         // what may be [DONE]
 	inText         // a string that is a value
 	inEscape       // after a backslash
 	inHex          // after \u
@@ -41,6 +48,7 @@ const (
 // reset prepares for another text and keeps the counts.
 func (s *scanner) reset() {
 	s.mode, s.depth, s.nested, s.next = atValue, 0, 0, target{object: document}
+	s.kind, s.outer, s.inner = otherKind, false, false
 }
 
 // feed scans the next piece of the text.
@@ -50,12 +58,12 @@ func (s *scanner) feed(p []byte) {
 		switch s.mode {
 		case stopped:
 			return
-		case inText, inName:
+		case inText, inName, inType:
 			from := i
 			for i < len(p) && p[i] != '"' && p[i] != '\\' {
 				i++
 			}
-			if s.mode == inName {
+			if s.mode != inText {
 				s.addToName(p[from:i]...)
 			}
 		case inNested:
@@ -73,8 +81,10 @@ var bracketOrQuote = [256]bool{'"': true, '{': true, '[': true, '}': true, ']': 
 
 func (s *scanner) step(c byte) {
 	switch s.mode {
-	case inName, inText:
+	case inName, inType, inText:
 		s.inString(c)
+	case inDone:
+		s.inDone(c)
 	case inEscape:
 		s.escaped(c)
 	case inHex:
@@ -86,7 +96,7 @@ func (s *scanner) step(c byte) {
 			return
 		}
 		if n, ok := s.number.value(); ok && delimits(c) {
-			s.counts.set(s.next.field, n)
+			s.count(n)
 		}
 		s.afterWord(c)
 	case inLiteral:
@@ -126,8 +136,12 @@ func (s *scanner) value(c byte) {
 		s.path[s.depth] = s.next
 		s.depth++
 		s.mode = atName
+	case c == '[' && s.event && s.depth == 0:
+		s.mode, s.length = inDone, 0
 	case c == '{' || c == '[':
 		s.nested, s.mode = 1, inNested
+	case c == '"' && s.next.kind:
+		s.mode, s.length = inType, 0
 	case c == '"':
 		s.mode = inText
 	case c == '}' || c == ']' || c == ',' || c == ':':
@@ -149,7 +163,35 @@ func (s *scanner) ended() {
 		s.mode = atComma
 	default:
 		s.mode = stopped
+		s.textEnded()
 	}
+}
+
+// count takes the number of a field.
+func (s *scanner) count(n int64) {
+	s.counts.set(s.next.field, n)
+	if s.path[1].object == message {
+		s.inner = true
+	} else {
+		s.outer = true
+	}
+}
+
+// textEnded is called at the end of a text that is not malformed. The counts in a message or
+// response are provisional while that goes on.
+func (s *scanner) textEnded() {
+	s.final = s.final || s.outer || s.inner && s.kind == responseEnd
+	s.over = s.over || !s.event || s.kind != otherKind
+}
+
+// inDone takes a byte of an event that is not an object.
+func (s *scanner) inDone(c byte) {
+	if c != ']' && s.length < len("DONE") {
+		s.addToName(c)
+		return
+	}
+	s.over = s.over || c == ']' && string(s.name[:s.length]) == "DONE"
+	s.mode = stopped
 }
 
 // afterWord takes the byte after a number or literal.
@@ -178,9 +220,12 @@ func (s *scanner) inString(c byte) {
 	switch {
 	case c == '\\':
 		s.back, s.mode = s.mode, inEscape
-	case c == '"' && s.mode == inText:
+	case s.mode == inType:
+		s.kind = kindOf(string(s.name[:min(s.length, len(s.name))]))
 		s.ended()
-	case c == '"':
+	case s.mode == inText:
+		s.ended()
+	default:
 		s.next, s.mode = target{}, atColon
 		if s.length <= len(s.name) {
 			s.next = s.path[s.depth-1].object.member(string(s.name[:s.length]), s.event)
@@ -201,7 +246,7 @@ func (s *scanner) escaped(c byte) {
 		return
 	}
 	s.mode = s.back
-	if s.mode == inName {
+	if s.mode != inText {
 		s.addToName(0)
 	}
 }
@@ -223,7 +268,7 @@ func (s *scanner) hexDigit(c byte) {
 	if s.char >= 0x80 {
 		s.char = 0
 	}
-	if s.mode == inName {
+	if s.mode != inText {
 		s.addToName(byte(s.char))
 	}
 }

@@ -11,8 +11,13 @@ import (
 	"testing"
 )
 
-// read reads a body in pieces of n bytes.
+// read reads a body, which the API has ended, in pieces of n bytes.
 func read(contentType, body string, n int) (Usage, bool) {
+	m := metered(contentType, body, n)
+	return m.usage(true)
+}
+
+func metered(contentType, body string, n int) *meter {
 	var m meter
 	m.start(http.Header{"Content-Type": {contentType}})
 	for p := []byte(body); len(p) > 0; {
@@ -20,7 +25,7 @@ func read(contentType, body string, n int) (Usage, bool) {
 		m.feed(piece)
 		p = p[len(piece):]
 	}
-	return m.usage()
+	return &m
 }
 
 // checkRead checks what is read from a body, in pieces of all sizes up to 70 and as a whole.
@@ -41,7 +46,7 @@ func TestJSON(t *testing.T) {
 	for _, c := range []struct {
 		name, body string
 		want       Usage
-		silent     bool
+		incomplete bool
 	}{
 		{name: "OpenAI, chat completion", body: chatCompletion, want: Usage{Input: 6, Output: 10, CacheRead: 13}},
 		{name: "OpenAI, response", body: response, want: Usage{Input: 36, Output: 87}},
@@ -55,42 +60,44 @@ func TestJSON(t *testing.T) {
 		{name: "more cached than there is", body: `{"usage":{"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":9}}}`, want: Usage{CacheRead: 9}},
 		{name: "zeros", body: `{"usage":{"input_tokens":0,"output_tokens":0}}`},
 
-		{name: "no usage", body: `{"error":{"message":"no"}}`, silent: true},
-		{name: "null", body: `{"usage":null}`, silent: true},
-		{name: "empty", body: `{"usage":{}}`, silent: true},
-		{name: "no body", body: ``, silent: true},
-		{name: "not an object", body: `{"usage":[{"input_tokens":1}]}`, silent: true},
-		{name: "not numbers", body: `{"usage":{"input_tokens":"1","output_tokens":null,"total_tokens":[2],"prompt_tokens":{"input_tokens":3},"completion_tokens":true}}`, silent: true},
-		{name: "in an array", body: `[{"usage":{"input_tokens":1}}]`, silent: true},
-		{name: "in an event's place", body: `{"response":{"usage":{"input_tokens":1}},"message":{"usage":{"input_tokens":1}}}`, silent: true},
-		{name: "deeper", body: `{"a":{"usage":{"input_tokens":1}},"b":[{"usage":{"input_tokens":1}}],"usage":{"usage":{"input_tokens":1},"b":{"input_tokens":1}}}`, silent: true},
-		{name: "a details object elsewhere", body: `{"prompt_tokens_details":{"cached_tokens":1},"usage":{"completion_tokens_details":{"cached_tokens":1}}}`, silent: true},
-		{name: "not in usage", body: `{"input_tokens":1,"total_tokens":2}`, silent: true},
-		{name: "names in capitals", body: `{"Usage":{"input_tokens":1},"usage":{"INPUT_TOKENS":1}}`, silent: true},
-		{name: "longer names", body: `{"usage":{"input_tokens_":1,"cache_creation_input_tokens_of_the_last_year":2},"usage2":{"input_tokens":1}}`, silent: true},
-		{name: "a name with a zero", body: `{"usage":{"input_tokens\u0000":1,"input_token\\s":1,"\u00e9input_tokens":1}}`, silent: true},
-		{name: "names that look alike", body: "{\"\\u0175sage\":{\"input_tokens\":1},\"\xef\xbb\xbfusage\":{\"input_tokens\":1},\"us\\\\age\":{\"input_tokens\":1}}", silent: true},
-		{name: "a broken number", body: `{"usage":{"input_tokens":12x,"output_tokens":1}}`, silent: true},
-		{name: "a broken escape", body: `{"\u00gz":1,"usage":{"input_tokens":12}}`, silent: true},
-		{name: "in a text", body: `{"text":"{\"usage\":{\"input_tokens\":1}}","\"usage\":{\"input_tokens\":1}":"\\"}`, silent: true},
+		{name: "no usage", body: `{"error":{"message":"no"}}`, incomplete: true},
+		{name: "null", body: `{"usage":null}`, incomplete: true},
+		{name: "empty", body: `{"usage":{}}`, incomplete: true},
+		{name: "no body", body: ``, incomplete: true},
+		{name: "not an object", body: `{"usage":[{"input_tokens":1}]}`, incomplete: true},
+		{name: "not numbers", body: `{"usage":{"input_tokens":"1","output_tokens":null,"total_tokens":[2],"prompt_tokens":{"input_tokens":3},"completion_tokens":true}}`, incomplete: true},
+		{name: "in an array", body: `[{"usage":{"input_tokens":1}}]`, incomplete: true},
+		{name: "in an event's place", body: `{"response":{"usage":{"input_tokens":1}},"message":{"usage":{"input_tokens":1}}}`, incomplete: true},
+		{name: "deeper", body: `{"a":{"usage":{"input_tokens":1}},"b":[{"usage":{"input_tokens":1}}],"usage":{"usage":{"input_tokens":1},"b":{"input_tokens":1}}}`, incomplete: true},
+		{name: "a details object elsewhere", body: `{"prompt_tokens_details":{"cached_tokens":1},"usage":{"completion_tokens_details":{"cached_tokens":1}}}`, incomplete: true},
+		{name: "not in usage", body: `{"input_tokens":1,"total_tokens":2}`, incomplete: true},
+		{name: "names in capitals", body: `{"Usage":{"input_tokens":1},"usage":{"INPUT_TOKENS":1}}`, incomplete: true},
+		{name: "longer names", body: `{"usage":{"input_tokens_":1,"cache_creation_input_tokens_of_the_last_year":2},"usage2":{"input_tokens":1}}`, incomplete: true},
+		{name: "a name with a zero", body: `{"usage":{"input_tokens\u0000":1,"input_token\\s":1,"\u00e9input_tokens":1}}`, incomplete: true},
+		{name: "names that look alike", body: "{\"\\u0175sage\":{\"input_tokens\":1},\"\xef\xbb\xbfusage\":{\"input_tokens\":1},\"us\\\\age\":{\"input_tokens\":1}}", incomplete: true},
+		{name: "a broken number", body: `{"usage":{"input_tokens":12x,"output_tokens":1}}`, incomplete: true},
+		{name: "a broken escape", body: `{"\u00gz":1,"usage":{"input_tokens":12}}`, incomplete: true},
+		{name: "in a text", body: `{"text":"{\"usage\":{\"input_tokens\":1}}","\"usage\":{\"input_tokens\":1}":"\\"}`, incomplete: true},
 		{name: "text that looks like more", body: `{"a":"\\","usage":{"input_tokens":4,"t":"},\"output_tokens\":5\\"},"z":"\\\""}`, want: Usage{Input: 4}},
-		{name: "after a broken text", body: `{"a":x"}],"usage":{"input_tokens":1}}`, silent: true},
+		{name: "after a broken text", body: `{"a":x"}],"usage":{"input_tokens":1}}`, incomplete: true},
 		{name: "after the document", body: `{"usage":{"input_tokens":1}} {"usage":{"input_tokens":2}}`, want: Usage{Input: 1}},
 
 		{name: "escaped names", body: `{"\u0075sag\u0065":{"input\u005Ftokens":4}}`, want: Usage{Input: 4}},
 		{name: "whitespace", body: "\xef\xbb\xbf \r\n\t{ \"usage\" :\n{\t\"input_tokens\"\r: 4 , \"output_tokens\":5\n}\n}\n", want: Usage{Input: 4, Output: 5}},
 		{name: "twice", body: `{"usage":{"input_tokens":1,"output_tokens":9,"input_tokens":2},"usage":{"input_tokens":3},"usage":null}`, want: Usage{Input: 3, Output: 9}},
 		{name: "twice, the last is no count", body: `{"usage":{"input_tokens":1,"input_tokens":-2,"input_tokens":null}}`, want: Usage{Input: 1}},
-		{name: "negative", body: `{"usage":{"input_tokens":-1,"output_tokens":-0}}`, silent: true},
+		{name: "negative", body: `{"usage":{"input_tokens":-1,"output_tokens":-0}}`, incomplete: true},
 		{name: "fractions", body: `{"usage":{"input_tokens":12.0,"output_tokens":12.0001}}`, want: Usage{Input: 12, Output: 13}},
-		{name: "exponents", body: `{"usage":{"input_tokens":1e3,"output_tokens":1E+3,"total_tokens":1.5e-3}}`, silent: true},
+		{name: "exponents", body: `{"usage":{"input_tokens":1e3,"output_tokens":1E+3,"total_tokens":1.5e-3}}`, incomplete: true},
 		{name: "huge", body: `{"usage":{"input_tokens":` + strings.Repeat("9", 400) + `,"output_tokens":1000000000000.5,"cache_read_input_tokens":9223372036854775808}}`, want: Usage{Input: maxCount, Output: maxCount, CacheRead: maxCount}},
-		{name: "cut off in a number", body: `{"usage":{"input_tokens":12,"output_tokens":12`, want: Usage{Input: 12}},
-		{name: "cut off after it", body: `{"usage":{"input_tokens":12,"output_tokens":12}`, want: Usage{Input: 12, Output: 12}},
+		{name: "cut off in a number", body: `{"usage":{"input_tokens":12,"output_tokens":12`, want: Usage{Input: 12}, incomplete: true},
+		{name: "cut off after it", body: `{"usage":{"input_tokens":12,"output_tokens":12}`, want: Usage{Input: 12, Output: 12}, incomplete: true},
+		{name: "malformed after it", body: `{"usage":{"input_tokens":12,"output_tokens":12}]`, want: Usage{Input: 12, Output: 12}, incomplete: true},
+		{name: "an event's type", body: `{"type":"message_start","usage":{"input_tokens":12}}`, want: Usage{Input: 12}},
 		{name: "deep", body: `{"a":` + strings.Repeat(`[{"a":`, 5000) + `1` + strings.Repeat(`}]`, 5000) + `,"usage":{"input_tokens":4}}`, want: Usage{Input: 4}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			checkRead(t, "application/json; charset=utf-8", c.body, c.want, !c.silent)
+			checkRead(t, "application/json; charset=utf-8", c.body, c.want, !c.incomplete)
 		})
 	}
 }
@@ -112,6 +119,8 @@ func reference(t *testing.T, text []byte, paths map[string]field) (Usage, bool) 
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	var c counts
+	var kind string
+	var inner, outer bool
 	var walk func(path string)
 	token := func() json.Token {
 		v, err := decoder.Token()
@@ -146,11 +155,17 @@ func reference(t *testing.T, text []byte, paths map[string]field) (Usage, bool) 
 					up.SetInt64(maxCount)
 				}
 				c.set(f, up.Int64())
+				outer = outer || strings.HasPrefix(path, ".usage.")
+				inner = inner || !strings.HasPrefix(path, ".usage.")
+			}
+		case string:
+			if path == ".type" {
+				kind = v
 			}
 		}
 	}
 	walk("")
-	return c.usage(), c.seen
+	return c.usage(), outer || inner && slices.Contains([]string{"response.completed", "response.incomplete", "response.failed"}, kind)
 }
 
 // singlePaths and eventPaths are where the numbers of a document and of an event are.
@@ -171,7 +186,7 @@ var singlePaths, eventPaths = func() (single, event map[string]field) {
 // FuzzScanner checks that the usage does not depend on how a body is cut into pieces, and
 // that it is what encoding/json reads if the body is valid JSON.
 func FuzzScanner(f *testing.F) {
-	for _, body := range []string{chatCompletion, response, anthropicMessage, `{"\u0075sage":{"total_tokens":1.50,"input_tokens":-1,"input_tokens":2e1}}`, `{"message":{"usage":{"input_tokens":1}}}`, "\xef\xbb\xbf[]"} {
+	for _, body := range []string{chatCompletion, response, anthropicMessage, `{"\u0075sage":{"total_tokens":1.50,"input_tokens":-1,"input_tokens":2e1}}`, `{"message":{"usage":{"input_tokens":1}}}`, `{"response":{"usage":{"input_tokens":1}},"type":"response\u002efailed"}`, "\xef\xbb\xbf[]"} {
 		f.Add([]byte(body), byte(7), false)
 	}
 	for _, body := range []string{chatStream, responseStream, anthropicStream, "data:{\"usage\":\rdata: {\"input_tokens\":1}}\r\n\r\n:x\n\ndata"} {
@@ -187,6 +202,9 @@ func FuzzScanner(f *testing.F) {
 			if got, ok := read(contentType, string(body), n); got != want || ok != wantOK {
 				t.Errorf("in pieces of %d bytes: %+v, %v; as a whole %+v, %v", n, got, ok, want, wantOK)
 			}
+		}
+		if u, ok := metered(contentType, string(body), len(body)+1).usage(false); u != want || ok && !wantOK {
+			t.Errorf("cut off: %+v, %v; whole %+v, %v", u, ok, want, wantOK)
 		}
 		if want.Input < 0 || want.Output < 0 || want.CacheRead < 0 || want.CacheWrite < 0 || want.Total() < 0 {
 			t.Errorf("negative: %+v", want)
@@ -230,6 +248,9 @@ func TestGenerated(t *testing.T) {
 					"cached_tokens", "cache_write_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation_input_tokens_and_more")
 			}
 			members = append(members, pick("", " ")+`"`+name+`"`+pick(":", " : ")+value(name, depth+1))
+			if random.IntN(4) == 0 {
+				members = append(members, `"type":`+pick(`"response.completed"`, `"response.\u0069ncomplete"`, `"response.failed"`, `"response.completed\n"`, `"message_stop"`, "1"))
+			}
 		}
 		return "{" + strings.Join(members, ",") + pick("", "\r\n") + "}"
 	}

@@ -1,10 +1,30 @@
 package usage
 
-// A target is what the value of a member of an object is to a scanner: an object to enter, or
-// a number to keep. The zero target is neither.
+// A target is what the value of a member of an object is to a scanner: an object to enter, a
+// number to keep, or the kind of the event. The zero target is none of them.
 type target struct {
 	object object
 	field  field
+	kind   bool
+}
+
+// A kind is what an event means for the counts.
+type kind uint8
+
+const (
+	otherKind   kind = iota
+	responseEnd      // OpenAI, responses: its response has the counts of the end
+	messageEnd       // Anthropic: the counts of the end have come before
+)
+
+func kindOf(name string) kind {
+	switch name {
+	case "response.completed", "response.incomplete", "response.failed":
+		return responseEnd
+	case "message_stop":
+		return messageEnd
+	}
+	return otherKind
 }
 
 // An object is an object that can be on the way to a number.
@@ -29,6 +49,8 @@ func (o object) member(name string, event bool) target {
 		return target{field: cacheWriteTokens}
 	case o == document && event && (name == "message" || name == "response"):
 		return target{object: message}
+	case o == document && event && name == "type":
+		return target{kind: true}
 	case o != details && name == "usage":
 		return target{object: usageObject}
 	}

@@ -3,6 +3,7 @@ package usage
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 )
 
@@ -23,8 +24,13 @@ type Usage struct {
 // An API that charges less for cached tokens, or does not limit them, needs another sum.
 func (u Usage) Total() int64 { return u.Input + u.Output + u.CacheRead + u.CacheWrite }
 
-// A Report is a function that receives the usage of one response. If ok is false, the response reported none
-// or could not be read, and u is zero.
+// Tokens returns Total as an int, and the largest int if that has 32 bits and Total does not fit.
+func (u Usage) Tokens() int { return int(min(u.Total(), math.MaxInt)) }
+
+// A Report is a function that receives the usage of one response. If ok is false, u is not
+// complete: the response reported none, could not be read, or ended before its usage did. Then u
+// is what was read, often nothing. Do not charge that in place of an estimate: a client that
+// disconnects early chooses how much it is.
 //
 // It is called once for each response, on the goroutine that serves it, which waits for it.
 // The context of r has ended if the client has disconnected: use [context.WithoutCancel] to
