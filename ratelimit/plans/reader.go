@@ -2,11 +2,13 @@ package plans
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans/internal/jsontext"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/spelling"
 )
 
 // ReadTableConfig reads the JSON form of a [TableConfig], and nothing else, up to the end
@@ -78,11 +80,11 @@ func (t *tableReader) part(at jsontext.Position, name string) error {
 	switch name {
 	case "default", "plans", "members", "keys", "organisations":
 		t.names[name] = true
-	default: // may be a misplaced key
-		t.fault(at, "TableConfig", "unknown name", "must be one of default, plans, members, keys and organisations")
+	default:
+		t.unknown(at, "TableConfig", name, []string{"default", "plans", "members", "keys", "organisations"})
 		return t.in.Skip(v)
 	}
-	field := "TableConfig." + strings.ToUpper(name[:1]) + name[1:]
+	field := fieldOf("TableConfig", name)
 	switch {
 	case twice:
 		t.fault(at, field, "there twice", "must not be there twice")
@@ -101,6 +103,20 @@ func (t *tableReader) part(at jsontext.Position, name string) error {
 		return t.in.Entries(t.entry("Keys", &t.config.Keys))
 	}
 	return t.in.Skip(v)
+}
+
+// fieldOf returns the place of a field.
+func fieldOf(in, name string) string { return in + "." + strings.ToUpper(name[:1]) + name[1:] }
+
+// unknown notes the fault of a name that is none of a few. It shows the name only if that is
+// one of them misspelt: it may be a misplaced key.
+func (t *tableReader) unknown(at jsontext.Position, in, found string, names []string) {
+	if name := spelling.Meant(found, names); name != "" {
+		t.fault(at, fieldOf(in, name), fmt.Sprintf("unknown name %s", found), fmt.Sprintf("must be spelt %q", name))
+		return
+	}
+	last := len(names) - 1
+	t.fault(at, in, "unknown name", "must be one of "+strings.Join(names[:last], ", ")+" and "+names[last])
 }
 
 // usable reports whether an entry's name can be used, and notes a fault if not.

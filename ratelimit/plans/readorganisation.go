@@ -55,9 +55,9 @@ func (r *organisationReader) field(at jsontext.Position, name string) error {
 	field := "TableConfig." + r.in
 	switch name {
 	case "plan", "limits", "members", "keys":
-		field += "." + strings.ToUpper(name[:1]) + name[1:]
-	default: // may be a misplaced key
-		r.fault(at, field, "unknown name", "must be one of plan, limits, members and keys")
+		field = fieldOf(field, name)
+	default:
+		r.unknown(at, field, name, []string{"plan", "limits", "members", "keys"})
 		return r.tableReader.in.Skip(v)
 	}
 	twice := r.fields[name]

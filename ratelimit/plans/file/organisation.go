@@ -8,6 +8,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans"
 	"github.com/keyrate/keyrate/ratelimit/plans/internal/homes"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/spelling"
 )
 
 // organisationFields are the fields of an organisation.
@@ -92,11 +93,9 @@ func (r *organisationReader) read(e entry) {
 
 // unknownIn is unknown for a field of the organisation.
 func (r *organisationReader) unknownIn(e entry) {
-	for _, name := range organisationFields {
-		if resembles(e.key, name) {
-			r.add(e.at, r.place+"."+name, fmt.Sprintf("the unknown field %q", e.key), fmt.Sprintf("must be spelt %q", name))
-			return
-		}
+	if name := spelling.Meant(e.key, organisationFields); name != "" {
+		r.add(e.at, r.place+"."+name, fmt.Sprintf("the unknown field %q", e.key), fmt.Sprintf("must be spelt %q", name))
+		return
 	}
 	r.add(e.at, keyPlace(r.place, e.key), "a field that is not known", "must be plan, limits, members or keys; a key belongs under members or keys")
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans"
 	"github.com/keyrate/keyrate/ratelimit/plans/internal/homes"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/spelling"
 )
 
 // A builder makes a table of the nodes of a file, and adds all their faults.
@@ -76,11 +77,9 @@ func (b *builder) table(root node) plans.TableConfig {
 // unknown adds the fault of an unknown field. It shows the name only if that is a misspelt field
 // name: it may be a key that is not indented.
 func (b *builder) unknown(e entry) {
-	for _, name := range fieldNames {
-		if resembles(e.key, name) {
-			b.add(e.at, name, fmt.Sprintf("the unknown field %q", e.key), fmt.Sprintf("must be spelt %q", name))
-			return
-		}
+	if name := spelling.Meant(e.key, fieldNames); name != "" {
+		b.add(e.at, name, fmt.Sprintf("the unknown field %q", e.key), fmt.Sprintf("must be spelt %q", name))
+		return
 	}
 	b.add(e.at, keyPlace("", e.key), "a field that is not known", "must be default, plans, members, keys or organisations; what belongs to one of these is indented under it, with spaces")
 }
@@ -212,30 +211,4 @@ func shown(s string) string {
 		return s
 	}
 	return fmt.Sprintf("%q", s)
-}
-
-// resembles reports whether a text of letters is the name but for case and one letter in five
-// that is added, missing or wrong.
-func resembles(text, name string) bool {
-	most := (len(name) + 4) / 5
-	text = strings.ToLower(text[:min(len(text), len(name)+most+1)])
-	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyz") != "" {
-		return false
-	}
-	costs := make([]int, len(name)+1)
-	for j := range costs {
-		costs[j] = j
-	}
-	for i := range len(text) {
-		diagonal := costs[0]
-		costs[0] = i + 1
-		for j := range len(name) {
-			cost := diagonal
-			if text[i] != name[j] {
-				cost = 1 + min(diagonal, costs[j], costs[j+1])
-			}
-			diagonal, costs[j+1] = costs[j+1], cost
-		}
-	}
-	return costs[len(name)] <= most
 }
