@@ -26,7 +26,7 @@ func TestRejections(t *testing.T) {
 				if role := s.Role(); role != "slave" {
 					t.Errorf("its role is %q", role)
 				}
-				// It answers nobody while it loads what it has copied.
+				// It answers no client while it loads what it has copied.
 				chaos.Until(t, 10*time.Second, "it has synchronized", func() bool { return s.Info("master_link_status") == "up" })
 			},
 			// As a replica it has taken over the data of its new primary, which has none.
