@@ -470,6 +470,7 @@ func TestRoutesRejects(t *testing.T) {
 		{name: "too many", limits: four, routes: []middleware.Route{{Pattern: "GET /export", Limits: limit}}, want: []string{`"GET /export": `, `limits "5 of them" must be 1 to 4`}},
 		{name: "a name of the key's own", limits: five.Named("GET /export"), routes: []middleware.Route{{Pattern: "GET /export", Limits: limit}}, want: []string{`Name "GET /export" must differ`}},
 		{name: "a name of the key's own, instead", limits: five.Named("GET /export"), routes: []middleware.Route{{Pattern: "GET /export", Limits: limit, Instead: true}}, want: []string{`Name "GET /export" must differ`}},
+		{name: "shared without a home", routes: []middleware.Route{{Pattern: "GET /export", Limits: []ratelimit.Limit{five.SharedByHome()}}}, want: []string{`"GET /export": `, "Shared", "must come with a home"}},
 		{name: "all at once", config: middleware.Config{Jitter: -1, LimitHeader: 7}, routes: []middleware.Route{
 			{Pattern: "/a", Limits: []ratelimit.Limit{{}}, Cost: -1}, {Pattern: "/b"}, {Pattern: "GET /export", Limits: limit},
 		}, want: []string{"Config.LimitHeader 7", "Config.Jitter -1ns", `routes[0] "/a": Route.Pattern must be registered`, `routes[0] "/a": Route.Cost -1`, `routes[0] "/a": Route.Limits[0]: ratelimit: limit "default": Rate 0`, `routes[0] "/a": Route.Limits[0]: ratelimit: limit "default": Period 0s`, `routes[1] "/b": Route.Pattern must be registered`, `routes[1] "/b": Route.Limits must be given`}},

@@ -9,7 +9,7 @@ import (
 func TestMeant(t *testing.T) {
 	names := []string{"default", "plans", "members", "keys", "organisations"}
 	for text, want := range map[string]string{
-		"Keys": "keys", "key": "keys", "kyes": "", "plan": "plans", "defaults": "default", "defualt": "default",
+		"Keys": "keys", "key": "keys", "kyes": "", "plan": "plans", "defaults": "default", "defaullt": "default",
 		"organizations": "organisations", "Member": "members", "": "", "k": "", "kèys": "", "sk-canary": "", "canary": "",
 		"keys ": "", "organisationsorganisations": "",
 	} {
