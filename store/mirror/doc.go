@@ -50,6 +50,22 @@
 // store would have charged at least that. So it is a lower bound too, and is handed over when
 // the store is back; until the store has seen it, it denies nothing.
 //
+// # What is charged afterwards
+//
+// The shared store takes the largest of what the nodes know. But the nodes do not know of each
+// other: it must charge the sum of what they admitted alone. So each of several nodes counts the
+// tokens of requests that were certainly not executed. Its next request of the key charges them
+// first, with a [store.Settlement], but no more than its share still owes: the rest has drained.
+// Only then the request hands over what is known. A reset since the last of these requests voids
+// the charge. A charge that was not executed is kept. One whose answer was lost is not sent again.
+//
+// For a second after its return, a node asks the shared store only if its share has room as well:
+// others may have to charge yet. With requests spread evenly, and all nodes back within a second,
+// no more than N tokens beyond the limit are admitted. What was admitted beyond it is owed and must
+// be repaid. If the nodes were busy at different times, up to (N-1)/N of a burst is charged too
+// much, and is back within one refill. A single node needs no charge, and a shared store that is no
+// [store.Holder] gets none.
+//
 // # What is held
 //
 // Requests that hold tokens, and their settlements, go to the shared store. What is held may be

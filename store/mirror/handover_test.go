@@ -86,7 +86,7 @@ func TestHandOverOfWhatWasAdmittedAlone(t *testing.T) {
 			take(t, here, "key", hour, 1)
 		}
 		shared.up()
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second)   // until it needs no room in the share
 		take(t, here, "key", hour, 1) // admitted, and hands over the debt
 		d := take(t, there, "key", hour, 0)
 		if left := hour[0].Remaining(d.Debts[0]); left != 10-6 {

@@ -20,12 +20,14 @@ const (
 
 // A kept settlement was certainly not executed, and is sent when its part of the shared store
 // is back. What it spent is an unreported debt until then. A request of its key, or of its home,
-// waits for it: the shared store would charge twice what it was handed as knowledge first.
+// waits for it: the shared store would charge twice what it was handed as knowledge first. A
+// hand-over, which charges what was admitted alone, is one as well.
 type kept struct {
 	settlement store.Settlement
 	owner      owner
 	part       *breaker.Part
 	at         int64 // when it was made, on this node's clock
+	token      int64 // of a hand-over: the time in which a token drains from the share; otherwise 0
 	sends      int
 }
 
@@ -109,9 +111,15 @@ func (k *keeper) take(now int64, want func(*kept) bool) (batch []kept) {
 }
 
 // late reports whether nothing is to be done any more: all that is held has ended by itself,
-// and it was not less than what was spent.
+// and it was not less than what was spent. A hand-over becomes less: in place of what has drained
+// from the share, as much may have been admitted alone since, and be handed over as well.
 func (one *kept) late(now int64) bool {
 	t := &one.settlement
+	if one.token > 0 {
+		drained := min((now-one.at)/one.token, int64(t.Actual))
+		t.Actual, one.at = t.Actual-int(drained), one.at+drained*one.token
+		return t.Actual == 0
+	}
 	return t.Names != [store.MaxLimits]int64{} && t.Actual <= t.Held && now-one.at > 2*1000*gcra.Long.Length()
 }
 

@@ -26,7 +26,7 @@ type Config struct {
 	// middleware, denied.
 	NoShare bool
 	// MaxKeys is about how many buckets are remembered, one for each key and limit. A bucket
-	// takes 64 bytes, and at most as many again while the shared store is down. MaxKeys is
+	// takes 64 bytes, and at most twice as many again if the shared store was down. MaxKeys is
 	// rounded up, to less than the double. Buckets are kept in small sets, and some sets are
 	// full before others: with half of MaxKeys in use one bucket in 25 is forgotten, with all
 	// of it one in 5, those with the smallest debts of their sets. 0 means [DefaultMaxKeys].
@@ -98,7 +98,7 @@ func New(shared store.Store, c Config) (*Store, error) {
 	}
 	s := &Store{
 		shared: shared, asked: asked, noShare: c.NoShare, clock: node, kept: newKeeper(),
-		memory: memory.New(c.MaxKeys, max(c.Nodes, 1), node),
+		memory: memory.New(c.MaxKeys, max(c.Nodes, 1), node, store.CanHold(shared)),
 	}
 	s.breaker = breaker.New(shared, asked, node, breaker.Hooks{OnTransition: onChange, OnStep: c.OnStep, Back: s.back})
 	return s, nil

@@ -114,7 +114,12 @@ func (s *Store) unsettled(w *way, failed *store.Error) {
 		w.of.Err = failed
 		return
 	}
-	s.kept.add(kept{settlement: w.sent, owner: ownerOf(w.sent.Home, w.sent.Key), part: w.part, at: s.clock.Now()})
+	s.keep(&w.sent, w.part, 0)
+}
+
+// keep keeps a settlement until it is executed. For token, see kept.
+func (s *Store) keep(t *store.Settlement, part *breaker.Part, token int64) {
+	s.kept.add(kept{settlement: *t, owner: ownerOf(t.Home, t.Key), part: part, at: s.clock.Now(), token: token})
 }
 
 // settle asks the shared store, and returns when. It sets an error if the store panics.

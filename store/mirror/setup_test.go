@@ -180,8 +180,8 @@ func check(t *testing.T, p []store.Limit, cost int, d store.Decision) {
 	for i := range p {
 		b := &p[i]
 		debt := d.Debts[i]
-		if debt.Micros < 0 || debt.Frac >= b.Denominator() || !b.Fits(debt) {
-			t.Fatalf("a debt of %v was reported, of at most %v", debt, b.Capacity())
+		if twice := b.Add(b.Capacity(), b.Capacity()); debt.Micros < 0 || debt.Frac >= b.Denominator() || twice.Less(debt) {
+			t.Fatalf("a debt of %v was reported, of at most %v", debt, twice)
 		}
 		denied = denied || b.RetryAfter(debt, cost) > 0
 		if own, ok := b.Cost(cost); d.Allowed && (!ok || debt.Less(own)) {

@@ -71,7 +71,7 @@ func (s *Store) take(ctx context.Context, r *store.Request) (store.Decision, err
 // decide is the way of a request: it goes down to the memory, to the shared store, and to the
 // memory again.
 func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d store.Decision, err error) {
-	for verdict := memory.Wait; verdict == memory.Wait; {
+	for verdict := memory.Wait; verdict == memory.Wait || verdict == memory.Owes; {
 		var ok bool
 		if a.epoch, ok = a.part.Allow(r.Timeout); !ok {
 			return s.alone(r, a, errDown)
@@ -80,7 +80,7 @@ func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d sto
 			return s.unsent(r, a, err)
 		}
 		if s.kept.has(ownerOf(r.Home, r.Key)) {
-			if err := s.settled(ctx, r); err != nil {
+			if err := s.settled(ctx, r, a.part); err != nil {
 				return s.alone(r, a, errUnsent)
 			}
 		}
@@ -96,11 +96,27 @@ func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d sto
 				return s.failed(ctx, r, a, err)
 			}
 			verdict = memory.Wait
+		case memory.Owes:
+			s.memory.HandOver(r, &a.Attempt, func(t *store.Settlement, token int64) { s.keep(t, a.part, token) })
 		case memory.Ask:
+			if s.kept.has(ownerOf(r.Home, r.Key)) { // it was handed over by another request since
+				s.memory.Abandoned(r, &a.Attempt)
+				verdict = memory.Wait
+			}
+		}
+	}
+	justBack := a.part.JustBack()
+	if justBack { // others may have to hand over yet: what the store owes is too little
+		if denial, denies := s.memory.ShareDenies(r); denies {
+			s.memory.Abandoned(r, &a.Attempt)
+			return denial, nil
 		}
 	}
 	if err = s.ask(ctx, r, a, &d); err != nil {
 		return s.failed(ctx, r, a, err)
+	}
+	if justBack {
+		s.memory.ShareSpends(r, &d)
 	}
 	if d.Source == store.NoSource {
 		d.Source = store.FromStore
@@ -108,10 +124,14 @@ func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d sto
 	return d, nil
 }
 
-// settled returns when no kept settlement of the key waits any more.
-func (s *Store) settled(ctx context.Context, r *store.Request) error {
-	began, owner := s.clock.Now(), ownerOf(r.Home, r.Key)
-	err := s.flush(ctx, r.Timeout, func(one *kept) bool { return one.owner == owner })
+// settled returns when no kept settlement of the key waits any more. It sends some of other keys
+// along: many have some when an outage ends.
+func (s *Store) settled(ctx context.Context, r *store.Request, part *breaker.Part) error {
+	began, owner, seen := s.clock.Now(), ownerOf(r.Home, r.Key), 0
+	err := s.flush(ctx, r.Timeout, func(one *kept) bool {
+		seen++
+		return one.owner == owner || one.part == part && seen <= maxBatch
+	})
 	if r.Timeout -= time.Duration(s.clock.Now() - began); err == nil && r.Timeout <= 0 {
 		err = errUnsent
 	}
@@ -193,7 +213,7 @@ func (s *Store) alone(r *store.Request, a *attempt, failed *store.Error) (store.
 	if r.Hold != nil {
 		r.Hold = &store.Hold{Spend: r.Hold.Spend}
 	}
-	return s.memory.Alone(r, &a.Attempt), nil
+	return s.memory.Alone(r, &a.Attempt, !failed.NotCharged), nil
 }
 
 // Reset implements [store.Store]. It fills the buckets of the shared store, and drops

@@ -34,6 +34,7 @@ type Part struct {
 	unanswered atomic.Int64
 	probeKey   atomic.Value // a random key that this part has
 	wanted     atomic.Bool  // a request for it came while it was down
+	back       atomic.Int64 // when it last came back, on this node's clock; 0: it never was down
 
 	// breaker.mu guards the rest.
 	since  time.Time     // the last transition; zero if there was none
@@ -114,8 +115,15 @@ func (p *Part) shut() Transition {
 	p.since, p.class = now, ""
 	p.failures.Store(0)
 	p.unanswered.Store(0)
+	p.back.Store(p.breaker.clock.Now())
 	p.epoch.Add(1)
 	return t
+}
+
+// JustBack reports whether the part came back less than a second ago.
+func (p *Part) JustBack() bool {
+	back := p.back.Load()
+	return back != 0 && p.breaker.clock.Now()-back < int64(time.Second)
 }
 
 // State reports whether the part is down, since when it is as it is, and the class of the

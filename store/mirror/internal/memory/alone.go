@@ -10,8 +10,9 @@ import (
 
 // Alone decides a request by this node's share of the limits and by what is known. If it
 // admits it, it adds it to what is known under the same lock: no other request slips in
-// between. If there was an attempt, it has ended.
-func (m *Memory) Alone(r *store.Request, a *Attempt) store.Decision {
+// between. If there was an attempt, it has ended; charged reports that the shared store may have
+// charged it.
+func (m *Memory) Alone(r *store.Request, a *Attempt, charged bool) store.Decision {
 	share := m.shares.of(r.Limits)
 	sh := m.shard(&a.owners)
 	sh.mu.Lock()
@@ -26,7 +27,7 @@ func (m *Memory) Alone(r *store.Request, a *Attempt) store.Decision {
 		spent, held := spends(r, &d)
 		for i := range r.Limits {
 			b := &r.Limits[i]
-			sh.spend(a.owners.of(b), b, spent, now)
+			m.spendAlone(sh, a.owners.of(b), b, spent, now, charged)
 			if r.Hold != nil && r.Hold.Names[i] != 0 {
 				sh.hold(a.owners.of(b), heldBy(r, i, held, now, gcra.Short), now)
 			}

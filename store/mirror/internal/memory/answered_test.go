@@ -13,7 +13,7 @@ import (
 // TestChargeOutlivesAnAnswer: a request that was decided here while another was in flight is
 // still owed when that is answered.
 func TestChargeOutlivesAnAnswer(t *testing.T) {
-	m := New(1000, 1, clock.Start())
+	m := New(1000, 1, clock.Start(), true)
 	r := store.Request{Key: "key", Limits: testkit.Limits(t, ratelimit.PerHour(10)), Cost: 1}
 	var a, b Attempt
 	var clock clock.Shared
@@ -21,7 +21,7 @@ func TestChargeOutlivesAnAnswer(t *testing.T) {
 	m.Begin(&r, &b, &clock)
 	var d store.Decision
 	m.Before(&r, &b, &d)
-	if d := m.Alone(&r, &a); !d.Allowed {
+	if d := m.Alone(&r, &a, false); !d.Allowed {
 		t.Errorf("the first request was denied: %+v", d)
 	}
 	answer := store.Decision{Allowed: true, Now: 1000, Debts: [store.MaxLimits]gcra.Debt{{Micros: 360_000_000}}}
@@ -35,7 +35,7 @@ func TestChargeOutlivesAnAnswer(t *testing.T) {
 // TestCarriedDebtIsOfOneRequest: an Attempt that is used again forgets what it handed over
 // before. Otherwise an answer would end an unreported debt that the shared store has not seen.
 func TestCarriedDebtIsOfOneRequest(t *testing.T) {
-	m := New(1000, 1, clock.Start())
+	m := New(1000, 1, clock.Start(), true)
 	r := store.Request{Key: "key", Limits: testkit.Limits(t, ratelimit.PerHour(10)), Cost: 1}
 	free := r
 	free.Cost = 0
@@ -45,7 +45,7 @@ func TestCarriedDebtIsOfOneRequest(t *testing.T) {
 		m.Begin(r, &a, new(clock.Shared))
 	}
 	begin(&r)
-	m.Alone(&r, &a)
+	m.Alone(&r, &a, false)
 	begin(&r)
 	m.Before(&r, &a, &d)
 	m.Abandoned(&r, &a)

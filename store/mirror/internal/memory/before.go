@@ -29,6 +29,7 @@ const (
 	Deny                // deny it, as the shared store would
 	Wait                // wait for Attempt.Ended, then call Before again
 	Read                // ask the shared store for the debts alone, then call Before again
+	Owes                // call HandOver, send what it keeps, then call Before again
 )
 
 // Before says what to do with a request, and fills in r.Known with what is known of the
@@ -41,6 +42,9 @@ const (
 // The shared store ignores what is known of a bucket that owes something under another
 // interval, and rescales it. So a request that does not fit an unreported debt asks for the
 // debts first, once, unless the shared store is known to have the bucket under this interval.
+//
+// What this node has to hand over is charged before a request hands over knowledge, of which it is
+// part: or it would count twice. A request that costs nothing stores no knowledge.
 //
 // What is held proves nothing, since it may be given back at any time: only debts deny. So loans
 // deny nothing here, and are not observed.
@@ -59,6 +63,9 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 	sh := m.shard(&a.owners)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	if r.Cost > 0 && sh.own.of(r, &a.owners) {
+		return Owes
+	}
 	need := least(r)
 	for i := range r.Limits {
 		b := &r.Limits[i]

@@ -24,12 +24,16 @@ type Memory struct {
 	clock  clock.Node
 	local  *memstore.Store // the buckets of this node's shares
 	shares shares
+
+	charges bool // what is admitted alone is charged to the shared store
 }
 
-// New returns a memory of about maxKeys buckets, for one of some nodes.
-func New(maxKeys, nodes int, clock clock.Node) *Memory {
+// New returns a memory of about maxKeys buckets, for one of some nodes. What is admitted alone is
+// charged if charge is set, and other nodes may have admitted something as well.
+func New(maxKeys, nodes int, clock clock.Node, charge bool) *Memory {
 	return &Memory{
-		table: newTable(maxKeys), clock: clock,
+		charges: charge && nodes > 1,
+		table:   newTable(maxKeys), clock: clock,
 		local: memstore.New(memstore.Config{MaxKeys: maxKeys}), shares: shares{nodes: nodes},
 	}
 }
@@ -57,6 +61,7 @@ func (m *Memory) Reset(ctx context.Context, r store.Request) {
 			sh.fill(found, slot{})
 		}
 		delete(sh.held, bucket)
+		delete(sh.own, bucket)
 	}
 	sh.mu.Unlock()
 	_ = m.local.Reset(ctx, store.Request{Home: r.Home, Key: r.Key, Limits: m.shares.of(r.Limits)}) // a memstore never fails

@@ -21,7 +21,7 @@ func TestResetOfAnotherKey(t *testing.T) {
 		resets  int
 		ignored bool
 	}{{"another key", 1, false}, {"another key", 8, false}, {"key", 1, true}, {"another key", 9, true}} {
-		m := New(1, 1, clock.Start()) // one shard
+		m := New(1, 1, clock.Start(), true) // one shard
 		r := store.Request{Key: "key", Limits: p, Cost: 1}
 		var a Attempt
 		var d store.Decision

@@ -75,7 +75,7 @@ func (m *Memory) settleHere(t *store.Settlement, actual int) {
 		switch {
 		case t.Names[i] == 0:
 			if !t.Renew {
-				sh.spend(id, b, actual, now)
+				m.spendAlone(sh, id, b, actual, now, false)
 			}
 		case !Local(t.Names[i]):
 		case t.Renew:
@@ -83,7 +83,7 @@ func (m *Memory) settleHere(t *store.Settlement, actual int) {
 			t.Names[i] = localName(here.Names[i])
 		default:
 			sh.expire(id, now)
-			sh.spend(id, b, max(actual-sh.paid(id, b, t.Names[i], n, now), 0), now)
+			m.spendAlone(sh, id, b, max(actual-sh.paid(id, b, t.Names[i], n, now), 0), now, false)
 		}
 	}
 }

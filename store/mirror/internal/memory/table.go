@@ -60,7 +60,8 @@ type shard struct {
 
 	held    map[id][]held // what this node holds, by bucket
 	sweepAt int           // look at all of held when it has more buckets
-	_       [56]byte      // whole cache lines
+	own     owns          // what it has to hand over
+	_       [48]byte      // whole cache lines
 }
 
 func newTable(maxKeys int) table {
