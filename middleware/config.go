@@ -65,12 +65,19 @@ type Config struct {
 	// is called for every request that is served, before the headers are sent, and may change
 	// them: a header that only reports the price need not reach the client. If the handler
 	// has not responded, the status is 200, and 101 if it has taken over the connection. If
-	// the handler panics, SettleBy is called with 500, a second time if the headers were
-	// sent, and the last price counts. If SettleBy panics or returns less than 0, the
+	// the handler panics, the status is 500; if another one was sent before, SettleBy is called
+	// a second time, and the last price counts. If SettleBy panics or returns less than 0, the
 	// estimate counts. The store must be a [store.Holder].
 	//
-	// The ResponseWriter of the handler is then not that of the server. It has the same
-	// optional methods, and Unwrap for [http.ResponseController]; only
+	// A client does not lower its price by a disconnect. If it has gone before the response
+	// begins, the request pays at least its estimate. If it goes later, the price of the status
+	// that was sent counts, even if the handler panics. A client has gone if the context of the
+	// request is canceled, the body of the request cannot be read, or the handler panics with
+	// [http.ErrAbortHandler]. The deadline of a context is yours; a panic after it changes no
+	// price of a response that has begun.
+	//
+	// The body of the request and the ResponseWriter of the handler are then not those of the
+	// server. The ResponseWriter has the same optional methods, and Unwrap for [http.ResponseController]; only
 	// [http.MaxBytesReader] needs the server's to end the connection after a body that is too
 	// large.
 	SettleBy func(status int, h http.Header) int

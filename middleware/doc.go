@@ -18,9 +18,10 @@
 // A request has its place in limits on concurrent calls, such as [ratelimit.AtOnce], until
 // its handler has returned or panicked: see [Keep] for connections that live longer. With
 // [Config.Reserve] it holds an estimate of its price as well, and pays what the handler gives
-// to [Settle] or what [Config.SettleBy] finds in the response. Only with SettleBy is the
-// ResponseWriter wrapped, in one that has the same methods. A limiter with requests that may
-// be in progress for seconds renews what they hold: see [ratelimit.Limiter.Close].
+// to [Settle] or what [Config.SettleBy] finds in the response. Only with SettleBy are the body of
+// the request and the ResponseWriter wrapped, the latter in one that has the same methods. A
+// limiter with requests that may be in progress for seconds renews what they hold: see
+// [ratelimit.Limiter.Close].
 //
 // # Keys
 //

@@ -59,6 +59,8 @@ type chaos struct {
 	running sync.WaitGroup  // goroutines that outlive their handlers
 }
 
+const loadEstimate = 3
+
 // chaosPrice is a SettleBy.
 func chaosPrice(status int, _ http.Header) int {
 	switch status {
@@ -85,12 +87,18 @@ func (c *chaos) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			now.Add(-1)
 		}
 	}()
+	pays := func(n int64) {
+		if r.Context().Err() != nil {
+			n = max(n, loadEstimate) // the client has gone
+		}
+		price.Add(n)
+	}
 	switch n / 4 % 5 {
 	case 0:
-		price.Add(2)
+		pays(2)
 		panic("boom")
 	case 1:
-		price.Add(2)
+		pays(1) // the status that was sent
 		w.WriteHeader(http.StatusOK)
 		panic(http.ErrAbortHandler)
 	case 2:
@@ -106,10 +114,10 @@ func (c *chaos) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			release()
 		})
 	case 3:
-		price.Add(2)
+		pays(2)
 		w.WriteHeader(http.StatusInternalServerError)
 	default:
-		price.Add(1)
+		pays(1)
 	}
 }
 
@@ -136,7 +144,7 @@ func TestLoadLeavesNothingHeld(t *testing.T) {
 		limiter := newLimiter(t, policy(t, ratelimit.PerDay(burst), ratelimit.AtOnce(1000)), ratelimit.Config{})
 		defer limiter.Close()
 		priced := byKey
-		priced.Reserve, priced.SettleBy = estimate(3), chaosPrice
+		priced.Reserve, priced.SettleBy = estimate(loadEstimate), chaosPrice
 		load(middleware.Must(middleware.RateLimit(limiter, priced))(c), &c.running)
 		for i, key := range []string{"a", "b", "c", "d"} {
 			r, err := limiter.Peek(t.Context(), key)

@@ -2,25 +2,65 @@ package middleware
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 )
 
 // An outcome is the ResponseWriter of a handler whose price depends on its response.
 type outcome struct {
 	http.ResponseWriter
 
-	settle func(status int)
-	begun  bool // the headers are sent, or the connection is taken over
+	request *http.Request
+	upload  upload
+	settle  func(status int, gone bool)
+	status  int // of the response, once the headers are sent or the connection is taken over
 }
 
 // begin is called before the response begins.
 func (o *outcome) begin(status int) {
-	if !o.begun {
-		o.begun = true
-		o.settle(status)
+	if o.status == 0 {
+		o.status = status
+		o.settle(status, o.gone())
 	}
+}
+
+// panicked is called when the handler has panicked with v. A client that has begun to read the
+// response must not get its price back by a disconnect, which is why most handlers panic then.
+func (o *outcome) panicked(v any) {
+	abort := v == any(http.ErrAbortHandler)
+	switch {
+	case o.status == 0:
+		o.status = http.StatusInternalServerError
+		o.settle(o.status, abort || o.gone())
+	case abort || o.gone() || o.request.Context().Err() != nil || o.status == http.StatusInternalServerError:
+	default:
+		o.settle(http.StatusInternalServerError, false)
+	}
+}
+
+// gone reports whether what the handler does may be due to its client, which has disconnected
+// or has sent a broken body. A deadline of the server is not the client's.
+func (o *outcome) gone() bool {
+	return errors.Is(o.request.Context().Err(), context.Canceled) || o.upload.failed.Load()
+}
+
+// An upload is the body of a request.
+type upload struct {
+	io.ReadCloser
+
+	failed atomic.Bool // a ReverseProxy reads on another goroutine
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && !errors.Is(err, http.ErrBodyReadAfterClose) {
+		u.failed.Store(true)
+	}
+	return n, err
 }
 
 // WriteHeader sends the headers. Informational ones are not those of the response.

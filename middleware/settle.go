@@ -46,21 +46,35 @@ func (h *handler) serveHeld(w http.ResponseWriter, r *http.Request, hold *rateli
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	o := &outcome{ResponseWriter: w, settle: func(status int) { h.settleBy(w, r, c, status) }}
-	panicked := true
+	o := &outcome{ResponseWriter: w, request: r, upload: upload{ReadCloser: r.Body}}
+	o.settle = func(status int, gone bool) {
+		least := 0
+		if gone {
+			least = cost
+		}
+		h.settleBy(w, r, c, status, least)
+	}
+	if c != nil && r.Body != nil && r.Body != http.NoBody {
+		r.Body = &o.upload // r is a copy
+	}
+	returned := false
 	defer func() {
-		if panicked {
-			o.settle(http.StatusInternalServerError)
+		if returned {
+			o.begin(http.StatusOK)
 			return
 		}
-		o.begin(http.StatusOK)
+		v := recover()
+		o.panicked(v)
+		if v != nil { // nil is runtime.Goexit, which goes on by itself
+			panic(v)
+		}
 	}()
 	h.next.ServeHTTP(o.writer(), r)
-	panicked = false
+	returned = true
 }
 
-// settleBy calls Config.SettleBy.
-func (h *handler) settleBy(w http.ResponseWriter, r *http.Request, c *heldContext, status int) {
+// settleBy calls Config.SettleBy, and makes the price at least that.
+func (h *handler) settleBy(w http.ResponseWriter, r *http.Request, c *heldContext, status, least int) {
 	var n int
 	switch {
 	case store.Try(func() { n = h.config.SettleBy(status, w.Header()) }) != nil:
@@ -68,6 +82,6 @@ func (h *handler) settleBy(w http.ResponseWriter, r *http.Request, c *heldContex
 	case n < 0:
 		h.gate.Report((*decisionContext)(r), FaultNegativePrice, "ignored")
 	case c != nil:
-		c.held.SetUsual(n)
+		c.held.SetUsual(max(n, least))
 	}
 }

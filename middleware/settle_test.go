@@ -295,7 +295,7 @@ func TestRefund(t *testing.T) {
 			w.WriteHeader(http.StatusInternalServerError)
 		}, 98},
 		{"panic", func(http.ResponseWriter, *http.Request) { panic("boom") }, 100},
-		{"abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 100},
+		{"abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 60},
 		{"exit", func(http.ResponseWriter, *http.Request) { runtime.Goexit() }, 100},
 		{"200 and a panic", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK); panic("boom") }, 100},
 		{"no such status", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(0) }, 100},
