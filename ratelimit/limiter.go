@@ -343,7 +343,7 @@ func (l *Limiter) Holds() bool { return l.holder != nil }
 
 // Close ends the renewal of holds, for which a timer runs while some are out. It ends no hold:
 // those that are out last until their time is over, and are charged then, or until they are
-// settled. Decisions go on. Close is for the limiter, and for all that were made from it with
+// settled. Decisions go on. Close waits for renewals in flight, Config.Timeout at most. It is for the limiter, and for all that were made from it with
 // With or Instead.
 func (l *Limiter) Close() {
 	if l.record != nil {

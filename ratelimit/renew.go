@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"sync"
 	"time"
 	"weak"
 
@@ -15,7 +16,17 @@ const (
 	firstRenewal = 4  // ticks: after 0.3 to 0.4 seconds
 	nextRenewal  = 30 // ticks
 	renewalBatch = 256
+	// So many batches are in flight at a time: with round trips of 20 ms, 60,000 holds that
+	// were made at once are renewed in the 0.6 s that are left for it, and 300,000 in the 3 s
+	// between two renewals.
+	renewalSends = 8
 )
+
+// A sender sends one batch after the other. Its buffers are reused.
+type sender struct {
+	due   []*renewal
+	batch []store.Settlement
+}
 
 // A renewal stands for a Hold that lasts. It does not keep the Hold: one that a program has
 // dropped is not renewed again. Its shard's lock guards it.
@@ -43,44 +54,77 @@ func (h *Hold) names() [store.MaxLimits]int64 {
 	return h.renewal.names
 }
 
-// due takes the holds that are to be renewed at a tick out of their queues.
-func (r *renewals) due(tick int64) (due []*renewal) {
-	for i := range r.shards {
-		s := &r.shards[i]
-		s.mu.Lock()
-		s.tick = tick
-		for h := s.young.next; h != nil && h != &s.young && h.due <= tick; h = s.young.next {
-			h.unlink()
-			h.renewal = &renewal{
-				hold: weak.Make(h), shard: s, home: h.home, key: h.key, limits: h.limits, names: h.hold.Names, held: h.result.cost,
-			}
-			due = append(due, h.renewal)
+// send renews holds that are due until none are left, or the renewals are closed. While its
+// batches are full, the next sender helps.
+func (r *renewals) send(i int) {
+	var next sync.WaitGroup
+	defer next.Wait()
+	s := &r.senders[i]
+	for full, helped := true, i+1 == len(r.senders); full && !r.closed.Load(); {
+		s.due = r.due(s.due[:0])
+		if full = len(s.due) == renewalBatch; full && !helped {
+			helped = true
+			next.Go(func() { r.send(i + 1) })
 		}
-		for q := range s.queues {
-			queue := &s.queues[q]
-			for len(*queue) > 0 && (*queue)[0].due <= tick {
-				e := (*queue)[0]
-				(*queue)[0], *queue = nil, (*queue)[1:]
-				switch {
-				case e.ended:
-				case e.hold.Value() == nil: // dropped by the program
-					s.out--
-				default:
-					due = append(due, e)
-				}
-			}
+		s.renew(r)
+	}
+}
+
+// due appends a batch of holds that are to be renewed now, and takes them out of their queues:
+// first those that were never renewed, whose time is over soonest.
+func (r *renewals) due(due []*renewal) []*renewal {
+	tick, first := r.now(), r.first.Add(1)
+	for _, take := range [...]func(*renewalShard, []*renewal, int64) []*renewal{
+		(*renewalShard).takeYoung,
+		func(s *renewalShard, due []*renewal, tick int64) []*renewal { return s.take(&s.queues[0], due, tick) },
+		func(s *renewalShard, due []*renewal, tick int64) []*renewal { return s.take(&s.queues[1], due, tick) },
+	} {
+		for i := range uint32(len(r.shards)) {
+			due = take(&r.shards[(first+i)%uint32(len(r.shards))], due, tick)
 		}
-		s.mu.Unlock()
 	}
 	return due
 }
 
-// renew renews holds in one call of the store.
-func (r *renewals) renew(all []*renewal) {
+// takeYoung is due for the holds of a shard that were never renewed.
+func (s *renewalShard) takeYoung(due []*renewal, tick int64) []*renewal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tick = max(s.tick, tick)
+	for h := s.young.next; h != nil && h != &s.young && h.due <= tick && len(due) < renewalBatch; h = s.young.next {
+		h.unlink()
+		h.renewal = &renewal{
+			hold: weak.Make(h), shard: s, home: h.home, key: h.key, limits: h.limits, names: h.hold.Names, held: h.result.cost,
+		}
+		due = append(due, h.renewal)
+	}
+	return due
+}
+
+// take is due for a queue of a shard.
+func (s *renewalShard) take(queue *[]*renewal, due []*renewal, tick int64) []*renewal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(*queue) > 0 && (*queue)[0].due <= tick && len(due) < renewalBatch {
+		e := (*queue)[0]
+		(*queue)[0], *queue = nil, (*queue)[1:]
+		switch {
+		case e.ended:
+		case e.hold.Value() == nil: // dropped by the program
+			s.out--
+		default:
+			due = append(due, e)
+		}
+	}
+	return due
+}
+
+// renew renews the holds of s.due in one call of the store.
+func (s *sender) renew(r *renewals) {
 	flight := make(chan struct{})
 	defer close(flight)
-	sent, batch := all[:0], r.batch[:0]
-	for _, e := range all {
+	sent, batch := s.due[:0], s.batch[:0]
+	for _, e := range s.due {
 		e.shard.mu.Lock()
 		if !e.ended {
 			e.flight = flight
@@ -89,7 +133,7 @@ func (r *renewals) renew(all []*renewal) {
 		}
 		e.shard.mu.Unlock()
 	}
-	r.batch = batch
+	s.batch = batch
 	if len(sent) == 0 {
 		return
 	}
@@ -106,6 +150,7 @@ func (r *renewals) renew(all []*renewal) {
 		r.failures.Store(0)
 	}
 	clear(batch)
+	clear(s.due)
 }
 
 // renewed notes the outcome of a renewal, and queues the next one. If the outcome is not

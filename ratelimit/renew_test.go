@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -43,6 +44,18 @@ func (r *renewing) noted() (batches []int, at []time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.batches), slices.Clone(r.at)
+}
+
+// delay makes renewals take a round trip.
+func (r *renewing) delay(trip time.Duration) {
+	settle := r.settle
+	r.settle = func(ctx context.Context, all []store.Settlement) {
+		if all[0].Renew {
+			time.Sleep(trip / 2)
+			defer time.Sleep(trip / 2)
+		}
+		settle(ctx, all)
+	}
 }
 
 // fail makes the store fail renewals: before or after they have been executed.
@@ -126,10 +139,114 @@ func TestRenewalsAreBatched(t *testing.T) {
 		if got := remaining(t, l); got != 1000 {
 			t.Errorf("%d places are left at the end", got)
 		}
-		if b, _ := s.noted(); len(b) != 60 || b[0] != 256 || b[1] != 256 || b[2] != 88 {
+		b, _ := s.noted()
+		if len(b) == 60 {
+			slices.Sort(b[:3]) // they are sent at once
+		}
+		if len(b) != 60 || b[0] != 88 || b[1] != 256 || b[2] != 256 {
 			t.Errorf("%d batches: %v", len(b), b)
 		}
 	})
+}
+
+// TestRenewalsAreSentAtOnce: however many holds are due, those that begin at the end of a slot
+// have one second, and a round trip may take a fifth of it.
+func TestRenewalsAreSentAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 4000
+		s := newRenewing()
+		s.delay(200 * time.Millisecond)
+		l := newLimiterOn(t, s, ratelimit.AtOnce(n), ratelimit.Config{Timeout: time.Second})
+		all := []*ratelimit.Hold{held(t, l, 1)} // begins the slot
+		time.Sleep(999 * time.Millisecond)
+		for range n - 1 {
+			all = append(all, held(t, l, 1))
+		}
+		for range 30 {
+			time.Sleep(time.Second)
+			if got := remaining(t, l); got != 0 {
+				t.Fatalf("%v: %d places are free beside %d of %d", time.Since(s.began), got, n, n)
+			}
+		}
+		for _, h := range all {
+			h.Release(t.Context())
+		}
+		if got := remaining(t, l); got != n {
+			t.Errorf("%d places are left at the end", got)
+		}
+	})
+}
+
+// TestYoungHoldsAreRenewedFirst: they have 1 to 2 seconds, the others 10 to 20.
+func TestYoungHoldsAreRenewedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newRenewing()
+		var mu sync.Mutex
+		young, last := map[time.Duration]int{}, time.Duration(0)
+		settleNow := s.settle
+		s.settle = func(ctx context.Context, all []store.Settlement) {
+			mu.Lock()
+			last = time.Since(s.began)
+			for i := range all {
+				if all[i].Renew && all[i].Names[0]%gcra.Classes == int64(gcra.Short) {
+					young[last]++
+				}
+			}
+			mu.Unlock()
+			settleNow(ctx, all)
+		}
+		s.delay(40 * time.Millisecond)
+		l := newLimiterOn(t, s, ratelimit.AtOnce(6000), ratelimit.Config{})
+		var all []*ratelimit.Hold
+		for range 5000 {
+			all = append(all, held(t, l, 1))
+		}
+		time.Sleep(3050 * time.Millisecond)
+		mu.Lock()
+		clear(young)
+		mu.Unlock()
+		for range 600 {
+			all = append(all, held(t, l, 1))
+		}
+		time.Sleep(time.Second)
+		mu.Lock()
+		for at, n := range young {
+			if n != 600 || last <= at {
+				t.Errorf("of 600 young holds among 5000, %d were renewed at %v; the last renewal was at %v", n, at, last)
+			}
+		}
+		if len(young) == 0 {
+			t.Error("no young hold was renewed")
+		}
+		mu.Unlock()
+		for _, h := range all {
+			h.Release(t.Context())
+		}
+	})
+}
+
+// TestCloseWaitsForOneTimeout, however many renewals are due: the store hangs.
+func TestCloseWaitsForOneTimeout(t *testing.T) {
+	s := newRenewing()
+	hangs := make(chan struct{}, 100)
+	s.settle = func(ctx context.Context, all []store.Settlement) {
+		hangs <- struct{}{}
+		<-ctx.Done()
+		for i := range all {
+			all[i].Err = ctx.Err()
+		}
+	}
+	l := newLimiterOn(t, s, ratelimit.AtOnce(10_000), ratelimit.Config{Timeout: 300 * time.Millisecond})
+	all := make([]*ratelimit.Hold, 10_000)
+	for i := range all {
+		all[i] = held(t, l, 1)
+	}
+	<-hangs
+	l.Close()
+	if sent := 1 + len(hangs); sent > 16 { // 8 are in flight
+		t.Errorf("%d batches were renewed before Close returned", sent)
+	}
+	runtime.KeepAlive(all)
 }
 
 // TestLostRenewals: two in a row are survived, whether they were executed or not.

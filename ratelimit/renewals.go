@@ -18,13 +18,14 @@ type renewals struct {
 
 	mu      sync.Mutex
 	running atomic.Bool // changes under mu
-	closed  bool
+	closed  atomic.Bool // changes under mu
 	timer   *time.Timer
 	began   time.Time // when tick 0 was
 
 	ticking sync.Mutex // held by tick
 	last    int64      // the last tick; only one of tick and start runs
-	batch   []store.Settlement
+	senders [renewalSends]sender
+	first   atomic.Uint32 // the shard with which the next sender begins
 
 	failures atomic.Int64 // calls of the store in a row in which a renewal failed
 }
@@ -100,7 +101,7 @@ func (h *Hold) unlink() {
 func (r *renewals) start() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.running.Load() {
+	if r.closed.Load() || r.running.Load() {
 		return
 	}
 	r.running.Store(true)
@@ -116,22 +117,23 @@ func (r *renewals) start() {
 func (r *renewals) tick() {
 	r.ticking.Lock() // for close
 	defer r.ticking.Unlock()
-	r.last = max(r.last+1, int64(time.Since(r.began)/renewalTick))
-	for due := r.due(r.last); len(due) > 0; {
-		n := min(len(due), renewalBatch)
-		r.renew(due[:n])
-		due = due[n:]
-	}
+	r.last++
+	r.last = r.now()
+	r.send(0)
+	r.last = r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.running.Store(false) // before the holds are counted: see add
-	if !r.closed && r.out() > 0 {
+	if !r.closed.Load() && r.out() > 0 {
 		r.running.Store(true)
 		r.timer.Reset(renewalTick)
 		return
 	}
-	r.batch = nil
+	r.senders = [renewalSends]sender{}
 }
+
+// now returns the present tick. It is for tick and what runs meanwhile.
+func (r *renewals) now() int64 { return max(r.last, int64(time.Since(r.began)/renewalTick)) }
 
 // out returns how many holds are out.
 func (r *renewals) out() (n int) {
@@ -147,10 +149,11 @@ func (r *renewals) out() (n int) {
 	return n
 }
 
-// close ends the renewals for good.
+// close ends the renewals for good. It waits for those in flight: one that is cut off may have
+// been executed, and a settlement by the old name would then free nothing.
 func (r *renewals) close() {
 	r.mu.Lock()
-	r.closed = true
+	r.closed.Store(true)
 	if r.timer != nil {
 		r.timer.Stop()
 	}
