@@ -3,6 +3,7 @@ package ratelimit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -426,5 +427,20 @@ func TestShadowLimitsBesideHold(t *testing.T) {
 	r = allow(t, l, "k", 1) // cannot hold a place
 	if places, tokens := watched(r); !r.Allowed || !places.Undecided || tokens.Undecided {
 		t.Errorf("Allow: %+v, %+v", places, tokens)
+	}
+}
+
+// TestHoldPrintedWithoutKey: a log line with a hold shows no key.
+func TestHoldPrintedWithoutKey(t *testing.T) {
+	l := newLimiter(t, ratelimit.PerDay(10), ratelimit.Config{})
+	h, err := l.Hold(t.Context(), "sk-secret", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Cancel(t.Context())
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if text := fmt.Sprintf(verb, h); text != "*ratelimit.Hold" {
+			t.Errorf("%s: %s", verb, text)
+		}
 	}
 }
