@@ -3,7 +3,6 @@ package ratelimit
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/keyrate/keyrate/store"
 )
@@ -79,13 +78,18 @@ func (l *Limiter) Enter(ctx context.Context, key string, n int) (r Result, h *Ho
 		l.takeOne(l.policy, key, n, &r)
 		return r, nil, nil
 	}
-	if l.observe == nil {
+	if l.plain {
 		h, err = l.enter(ctx, key, n, &r)
 		return r, h, err
 	}
-	start := time.Now()
+	w := l.watched()
+	if l.counted && !w.timed && n >= 0 {
+		l.takeCounted(w.pick, key, n, &r)
+		return r, nil, nil
+	}
+	w.begin()
 	h, err = l.enter(ctx, key, n, &r)
-	l.event(ctx, r, err, start)
+	l.seen(ctx, w, &ask{cost: n, charge: n}, &r, err)
 	return r, h, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/keyrate/keyrate/ratelimit/internal/count"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -25,6 +26,7 @@ type Policy struct {
 	beside  []*Policy // of a phase's policy: the limits that are watched, one each
 
 	onlyLoans []store.Limit // those on concurrent calls, if there are others as well
+	names     *count.Names  // of the limits, for metrics
 }
 
 // Unlimited exempts a key: every call is admitted and no store is asked.
@@ -72,6 +74,7 @@ func newPolicy(limits []Limit) *Policy {
 	if len(p.onlyLoans) == len(p.limits) {
 		p.onlyLoans = nil
 	}
+	p.names = count.NamesOf(p.limits)
 	return p
 }
 

@@ -96,9 +96,18 @@ func (s *renewalShard) takeYoung(due []*renewal, tick int64) []*renewal {
 		h.renewal = &renewal{
 			hold: weak.Make(h), shard: s, home: h.home, key: h.key, limits: h.limits, names: h.hold.Names, held: h.result.cost,
 		}
-		due = append(due, h.renewal)
+		due = s.send(due, h.renewal)
 	}
 	return due
+}
+
+// send appends a renewal to those that are due.
+func (s *renewalShard) send(due []*renewal, e *renewal) []*renewal {
+	if s.away == nil {
+		s.away = make(map[*renewal]bool)
+	}
+	s.away[e] = true
+	return append(due, e)
 }
 
 // take is due for a queue of a shard.
@@ -113,7 +122,7 @@ func (s *renewalShard) take(queue *[]*renewal, due []*renewal, tick int64) []*re
 		case e.hold.Value() == nil: // dropped by the program
 			s.out--
 		default:
-			due = append(due, e)
+			due = s.send(due, e)
 		}
 	}
 	return due
@@ -126,7 +135,9 @@ func (s *sender) renew(r *renewals) {
 	sent, batch := s.due[:0], s.batch[:0]
 	for _, e := range s.due {
 		e.shard.mu.Lock()
-		if !e.ended {
+		if e.ended {
+			delete(e.shard.away, e)
+		} else {
 			e.flight = flight
 			sent = append(sent, e)
 			batch = append(batch, store.Settlement{Home: e.home, Key: e.key, Limits: e.limits, Names: e.names, Held: e.held, Renew: true})
@@ -161,6 +172,7 @@ func (e *renewal) renewed(t *store.Settlement) (failed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.flight = nil
+	delete(s.away, e)
 	if t.Err == nil {
 		e.names, e.long = t.Names, true
 	}

@@ -1,11 +1,15 @@
 package ratelimit
 
 import (
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/keyrate/keyrate/ratelimit/internal/count"
+	"github.com/keyrate/keyrate/ratelimit/metrics"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -36,8 +40,9 @@ type renewalShard struct {
 	tick   int64 // the present one
 	out    int   // how many holds are out
 	closed bool
-	young  Hold          // the root of a ring: those that were never renewed, in order of time
-	queues [2][]*renewal // the others, in order of time: those whose first renewal failed, the rest
+	young  Hold              // the root of a ring: those that were never renewed, in order of time
+	queues [2][]*renewal     // the others, in order of time: those whose first renewal failed, the rest
+	away   map[*renewal]bool // those that are being renewed, and in no queue
 	_      [64]byte
 }
 
@@ -147,6 +152,37 @@ func (r *renewals) out() (n int) {
 		s.mu.Unlock()
 	}
 	return n
+}
+
+// measure adds what the holds hold that are out.
+func (r *renewals) measure(to *metrics.Reading) {
+	type set struct{ limit, class string }
+	held := make(map[set]int)
+	add := func(limits []store.Limit, n int, class string) {
+		for i := range limits {
+			held[set{limits[i].Name, class}] += limits[i].Tokens(n)
+		}
+	}
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		for h := s.young.next; h != nil && h != &s.young; h = h.next {
+			add(h.limits, h.result.cost, "short")
+		}
+		for _, e := range slices.Concat(s.queues[0], s.queues[1], slices.Collect(maps.Keys(s.away))) {
+			switch {
+			case e.ended || e.hold.Value() == nil:
+			case e.long:
+				add(e.limits, e.held, "long")
+			default:
+				add(e.limits, e.held, "short")
+			}
+		}
+		s.mu.Unlock()
+	}
+	for of, n := range held {
+		to.Add(metrics.Holds, float64(n), count.Text(of.limit), of.class)
+	}
 }
 
 // close ends the renewals for good. It waits for those in flight: one that is cut off may have

@@ -89,7 +89,8 @@ func (h *Hold) end(ctx context.Context, actual int) error {
 			<-flight
 		}
 		if l.held != nil && len(h.limits) == 1 && h.home == "" {
-			l.held.SettleOne(h.key, &h.limits[0], h.names()[0], h.result.cost, actual)
+			lost := l.held.SettleOne(h.key, &h.limits[0], h.names()[0], h.result.cost, actual)
+			h.charged(actual - lost)
 			return nil
 		}
 		buffer, _ := settlements.Get().(*[1]store.Settlement)
@@ -120,5 +121,13 @@ func (h *Hold) settle(ctx context.Context, buffer *[1]store.Settlement, actual i
 	if s.Err != nil {
 		return store.NewError(s.Err, h.key)
 	}
+	h.charged(actual - s.Lost)
 	return nil
+}
+
+// charged counts tokens that the end of the hold was charged.
+func (h *Hold) charged(n int) {
+	if l := h.limiter; l.counts != nil && n > 0 {
+		l.counts.Charged(h.result.policy.names, n)
+	}
 }

@@ -54,5 +54,9 @@ func (l *Limiter) Charge(ctx context.Context, key string, n int) (charged int, e
 	if err := charge[0].Err; err != nil {
 		return 0, store.NewError(err, key)
 	}
-	return n - charge[0].Lost, nil
+	charged = n - charge[0].Lost
+	if l.counts != nil {
+		l.counts.Charged(p.names, charged)
+	}
+	return charged, nil
 }

@@ -20,6 +20,8 @@ import (
 type Table struct {
 	current atomic.Pointer[tableContent]
 
+	version atomic.Int64 // how often it was replaced
+
 	mu       sync.Mutex                      // held to replace current
 	required []func(*ratelimit.Policy) error // conditions of limiters made with Limiter.With
 }
@@ -134,6 +136,7 @@ func (t *Table) replace(c TableConfig, look func(old *tableContent) error) (*tab
 		return nil, err
 	}
 	t.current.Store(content)
+	t.version.Add(1)
 	return content, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/metrics"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -24,7 +25,7 @@ type Gate[C any] struct {
 
 // New returns a Gate.
 func New[C any](limiter *ratelimit.Limiter, c Config[C]) *Gate[C] {
-	g := &Gate[C]{limiter: limiter, config: c, faults: &faults{hook: c.OnFault, logger: c.Logger}}
+	g := &Gate[C]{limiter: limiter.AtDoor(), config: c, faults: &faults{hook: c.OnFault, logger: c.Logger}}
 	if !c.DisableQueue {
 		g.places = newPlaces()
 	}
@@ -35,7 +36,7 @@ func New[C any](limiter *ratelimit.Limiter, c Config[C]) *Gate[C] {
 // Both share their memory of faults and places.
 func (g *Gate[C]) With(limiter *ratelimit.Limiter, cost int) *Gate[C] {
 	other := *g
-	other.limiter = limiter
+	other.limiter = limiter.AtDoor()
 	if cost > 0 {
 		other.config.Cost, other.config.Reserve = func(C) int { return cost }, nil
 	}
@@ -81,18 +82,22 @@ func (g *Gate[C]) decide(ctx context.Context, of C, call *Call) {
 	switch {
 	case g.config.Free != nil && g.config.Free(of):
 		call.Outcome, call.Served = Preflight, true
+		g.limiter.Ended(metrics.Skipped)
 		return
 	case g.skip(ctx, of):
 		call.Outcome, call.Served = Skipped, true
+		g.limiter.Ended(metrics.Skipped)
 		return
 	}
 	call.Key, call.Err = g.key(ctx, of)
 	if call.Key == "" {
 		// In shadow mode the call is served without a decision.
 		call.Outcome, call.Served = NoKey, g.limiter.Shadow()
+		ended := metrics.NoKey
 		if call.Err != nil {
-			call.Outcome = Ambiguous
+			call.Outcome, ended = Ambiguous, metrics.AmbiguousKey
 		}
+		g.limiter.Ended(ended)
 		return
 	}
 	if err := g.take(ctx, call, g.cost(ctx, of)); err != nil {
@@ -160,9 +165,11 @@ func (g *Gate[C]) undecided(ctx context.Context, call *Call, err error) {
 	call.Class, call.Result, call.Hold = store.ErrorClass(err), ratelimit.Result{}, nil
 	if !shadow && g.config.FailClosed {
 		call.Outcome, call.Wait = FailedClosed, g.jittered(time.Second)
+		g.limiter.Ended(metrics.UndecidedDenied)
 		g.Report(ctx, call.Class, "denied with 503")
 		return
 	}
 	call.Outcome, call.Served = FailedOpen, true
+	g.limiter.Ended(metrics.UndecidedAllowed)
 	g.Report(ctx, call.Class, "served without a limit")
 }

@@ -1,0 +1,88 @@
+package count
+
+import (
+	"github.com/keyrate/keyrate/ratelimit/metrics"
+	"github.com/keyrate/keyrate/store"
+)
+
+// Measure implements [metrics.Source].
+func (c *Counts) Measure(r *metrics.Reading) {
+	var ended [metrics.Outcomes]int64
+	for i := range c.outcomes {
+		for o := range ended {
+			ended[o] += c.outcomes[i].n[o].Load()
+		}
+	}
+	for o, n := range ended {
+		if n > 0 {
+			r.Add(metrics.Checks, float64(n), metrics.Outcome(o).String())
+		}
+	}
+	for o := range c.took {
+		c.took[o].read(r, metrics.CheckDuration, metrics.Outcome(o).String())
+	}
+	if all := c.series.Load(); all != nil {
+		for _, s := range *all {
+			if s != nil {
+				s.measure(r)
+			}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for class, n := range c.errors {
+		r.Add(metrics.StoreErrors, float64(n), class)
+	}
+}
+
+// measure adds what the cells of a series mean.
+func (s *Series) measure(r *metrics.Reading) {
+	var tokens int64
+	for source := range sources {
+		for mode := range modes {
+			for lacked := range 1 << len(s.names.limits) {
+				var n int64
+				for i := range s.stripes {
+					n += s.stripes[i].cells[source][mode][lacked].Load()
+				}
+				if n == 0 {
+					continue
+				}
+				if lacked == 0 {
+					tokens += n
+				}
+				switch {
+				case mode == Enforced && lacked != 0:
+					r.Add(metrics.Checks, float64(n), metrics.Denied.String())
+				case mode != Beside:
+					r.Add(metrics.Checks, float64(n), metrics.Allowed.String())
+				}
+				s.evaluations(r, n, store.Source(source+1), mode, uint8(lacked))
+			}
+		}
+	}
+	for i := range s.stripes {
+		tokens += s.stripes[i].more.Load()
+	}
+	for i, l := range s.names.limits {
+		if !l.loan && tokens > 0 {
+			r.Add(metrics.Cost, float64(tokens), l.text)
+		}
+		s.used[i].read(r, metrics.Utilization, l.text)
+	}
+}
+
+// evaluations adds n decisions of one kind.
+func (s *Series) evaluations(r *metrics.Reading, n int64, source store.Source, mode Mode, lacked uint8) {
+	for i, l := range s.names.limits {
+		result := "admitted"
+		switch {
+		case lacked>>i&1 == 0:
+		case mode != Enforced:
+			result = "would_deny"
+		default:
+			result = "denied"
+		}
+		r.Add(metrics.Evaluations, float64(n), l.text, result, source.String())
+	}
+}
