@@ -45,6 +45,7 @@ type File struct {
 	status Status // guarded by mu
 
 	watchers atomic.Int32 // calls of Watch that run
+	failures atomic.Int64 // attempts that failed
 }
 
 // Open reads a file of limits, JSON if its name ends in .json, else YAML. The error joins the
@@ -156,6 +157,9 @@ func (f *File) put(s snapshot, err error, begun time.Time) error {
 		}
 	}
 	f.status.fail(err)
+	if err != nil {
+		f.failures.Add(1)
+	}
 	e := Event{Err: err, InForce: f.status.Version, Took: time.Since(begun)}
 	f.mu.Unlock()
 	f.report(e)
