@@ -33,11 +33,14 @@ import (
 	"github.com/keyrate/keyrate/middleware/usage"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans/file"
+	keyrateotel "github.com/keyrate/keyrate/ratelimit/metrics/otel"
+	keyrateprometheus "github.com/keyrate/keyrate/ratelimit/metrics/prometheus"
 	"github.com/keyrate/keyrate/ratelimit/plans"
 	contract "github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 )
 
