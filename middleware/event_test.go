@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/metrics"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -62,6 +64,7 @@ func TestEvents(t *testing.T) {
 			if c.limits == nil {
 				c.limits = five
 			}
+			c.limiter.Metrics = true
 			limiter := newLimiter(t, c.limits, c.limiter)
 			if c.store != nil {
 				limiter = limiterOn(t, c.store, c.limits, c.limiter)
@@ -81,6 +84,7 @@ func TestEvents(t *testing.T) {
 				served = false
 			}
 			wantStatus(t, h, c.call, c.status)
+			wantChecks(t, limiter, seen)
 			if len(seen) != c.before+1 {
 				t.Fatalf("%d events for %d calls", len(seen), c.before+1)
 			}
@@ -98,6 +102,29 @@ func TestEvents(t *testing.T) {
 				t.Errorf("event %+v, want %+v", got, c.want)
 			}
 		})
+	}
+}
+
+// checks are the outcomes of metrics by those of events.
+var checks = map[middleware.Outcome]metrics.Outcome{
+	middleware.OutcomeAllowed: metrics.Allowed, middleware.OutcomeShadow: metrics.Allowed, middleware.OutcomeDenied: metrics.Denied,
+	middleware.OutcomeExempt: metrics.Exempt, middleware.OutcomeSkipped: metrics.Skipped, middleware.OutcomePreflight: metrics.Skipped,
+	middleware.OutcomeNoKey: metrics.NoKey, middleware.OutcomeAmbiguous: metrics.AmbiguousKey,
+	middleware.OutcomeFailedOpen: metrics.UndecidedAllowed, middleware.OutcomeFailedClosed: metrics.UndecidedDenied,
+}
+
+// wantChecks fails the test unless each event was counted, once, by its outcome.
+func wantChecks(t *testing.T, limiter *ratelimit.Limiter, seen events) {
+	t.Helper()
+	got, want := make(map[string]float64), make(map[string]float64)
+	for _, e := range seen {
+		want[checks[e.Outcome].String()]++
+	}
+	for _, p := range metrics.Read(limiter).Points(metrics.Checks) {
+		got[p.Labels[0]] = p.Value
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("counted %v; want %v", got, want)
 	}
 }
 
