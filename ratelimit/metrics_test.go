@@ -285,6 +285,56 @@ func TestMetricsAreBounded(t *testing.T) {
 	}
 }
 
+// TestMetricsOfManyKeys: 100,000 keys under 20 limits make 500 label sets at most, and none of
+// them holds a key, its hash or an address.
+func TestMetricsOfManyKeys(t *testing.T) {
+	var policies []*ratelimit.Policy
+	for i := range 10 {
+		policies = append(policies, policyOf(t, ratelimit.PerHour(1).Named(fmt.Sprint("hourly-", i)), ratelimit.PerDay(5).Named(fmt.Sprint("daily-", i))))
+	}
+	limits := ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) {
+		return policies[key[len(key)-1]%10], nil
+	})
+	l := newLimiter(t, limits, ratelimit.Config{Metrics: true})
+	secrets := []string{"sk-live-", "192.0.2.", "sha256:"}
+	for i := range 100_000 {
+		key := fmt.Sprint("sk-live-", i)
+		if i%3 == 0 {
+			key = fmt.Sprintf("192.0.2.%d", i)
+		}
+		for range 2 {
+			if _, err := l.Allow(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	sets := 0
+	leaks := func(r *metrics.Reading) (leaks int) {
+		sets = 0
+		for _, i := range metrics.Instruments() {
+			for _, p := range r.Points(i) {
+				sets++
+				for _, s := range secrets {
+					if strings.Contains(strings.Join(p.Labels, " "), s) {
+						leaks++
+					}
+				}
+			}
+		}
+		return leaks
+	}
+	r := metrics.Read(l)
+	n := leaks(r)
+	t.Logf("%d label sets", sets)
+	if n > 0 || sets > 500 || sets < 100 {
+		t.Errorf("%d label sets, %d of them with a key or an address", sets, n)
+	}
+	r.Add(metrics.Checks, 1, "192.0.2.7") // the control
+	if leaks(r) != 1 {
+		t.Error("an address in a label is not found")
+	}
+}
+
 // TestMetricsOff: without Config.Metrics a limiter shows nothing.
 func TestMetricsOff(t *testing.T) {
 	l := newLimiter(t, ratelimit.PerSecond(5), ratelimit.Config{})
