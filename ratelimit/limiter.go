@@ -22,7 +22,7 @@ type Config struct {
 	Shadow bool
 	// ShadowKeys is how many keys [Limiter.ShadowReport] reports, at most
 	// 100,000. 0 means 100. A key counts once for each limit that
-	// would have denied it, and takes 240 to 330 bytes.
+	// would have denied it, and takes 160 to 180 bytes.
 	ShadowKeys int
 	// RetryHint is how long a caller should wait that is denied by calls in progress: because
 	// of a limit on concurrent calls, or of tokens that are held. When they end is not known,

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"container/heap"
 	"crypto/sha256"
+	"hash/maphash"
 	"slices"
 	"time"
 )
@@ -17,8 +18,9 @@ import (
 // The caller guards it with a lock.
 type Denials struct {
 	Max   int // the places
-	byID  map[ID]*Counter
 	least leastHeap
+	seed  maphash.Seed
+	heads []*Counter // of lists, by the hash of their keys: a map would grow with each new ID
 }
 
 // An ID is what is counted: the hash of a key, and a limit.
@@ -34,6 +36,7 @@ type Counter struct {
 	Over  int64 // the part of Count that it took over
 	Seen  Seen
 	at    int // in the heap
+	next  *Counter
 }
 
 // Seen describes the denials of a Counter, without those that it took over.
@@ -45,25 +48,66 @@ type Seen struct {
 
 // Count counts one denial, and returns the description of its counter.
 func (t *Denials) Count(id ID) *Seen {
-	c := t.byID[id]
+	c := t.find(id)
 	switch {
 	case c != nil:
 	case len(t.least) < t.Max:
-		if t.byID == nil {
-			t.byID = make(map[ID]*Counter)
+		if len(t.least) == len(t.heads) {
+			t.grow()
 		}
 		c = &Counter{ID: id}
-		t.byID[id] = c
+		t.link(c)
 		heap.Push(&t.least, c)
 	default:
 		c = t.least[0]
-		delete(t.byID, c.ID)
+		t.unlink(c)
 		c.ID, c.Over, c.Seen = id, c.Count, Seen{}
-		t.byID[id] = c
+		t.link(c)
 	}
 	c.Count++
 	heap.Fix(&t.least, c.at)
 	return &c.Seen
+}
+
+// head returns where the list of an ID begins.
+func (t *Denials) head(id *ID) **Counter {
+	return &t.heads[maphash.Bytes(t.seed, id.Key[:])&uint64(len(t.heads)-1)]
+}
+
+// find returns the counter of an ID, or nil.
+func (t *Denials) find(id ID) *Counter {
+	if t.heads == nil {
+		return nil
+	}
+	c := *t.head(&id)
+	for c != nil && c.ID != id {
+		c = c.next
+	}
+	return c
+}
+
+func (t *Denials) link(c *Counter) {
+	head := t.head(&c.ID)
+	c.next, *head = *head, c
+}
+
+func (t *Denials) unlink(c *Counter) {
+	at := t.head(&c.ID)
+	for *at != c {
+		at = &(*at).next
+	}
+	*at = c.next
+}
+
+// grow makes twice as many lists: a power of two.
+func (t *Denials) grow() {
+	if t.heads == nil {
+		t.seed = maphash.MakeSeed()
+	}
+	t.heads = make([]*Counter, max(2*len(t.heads), 8))
+	for _, c := range t.least {
+		t.link(c)
+	}
 }
 
 // Copy returns the counters as they are now. Sort orders them, without the lock.
@@ -71,6 +115,7 @@ func (t *Denials) Copy() []Counter {
 	counters := make([]Counter, len(t.least))
 	for i, c := range t.least {
 		counters[i] = *c
+		counters[i].next = nil
 	}
 	return counters
 }

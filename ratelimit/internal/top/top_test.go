@@ -2,6 +2,7 @@ package top
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"math/rand/v2"
 	"strconv"
 	"testing"
@@ -29,7 +30,7 @@ func TestDenialsInAdverseOrders(t *testing.T) {
 				id := ID{sha256.Sum256(strconv.AppendInt(nil, int64(next(i, most)), 10)), "l"}
 				truth[id]++
 				counted.Count(id).Tokens++
-				if c := counted.byID[id]; c == nil || counted.least[c.at] != c {
+				if c := counted.find(id); c == nil || counted.least[c.at] != c {
 					t.Fatalf("%s, %d: a counter is lost", name, most)
 				}
 			}
@@ -40,14 +41,31 @@ func TestDenialsInAdverseOrders(t *testing.T) {
 					t.Errorf("%s, %d: %d denials, %+v", name, most, truly, c)
 				}
 			}
-			if n := min(most, len(truth)); sum != total || len(counted.byID) != n || len(counted.least) != n {
+			if n := min(most, len(truth)); sum != total || len(counted.least) != n {
 				t.Errorf("%s, %d: %d denials in %d counters", name, most, sum, len(counted.least))
 			}
 			for id, n := range truth {
-				if n > total/int64(most) && counted.byID[id] == nil {
+				if n > total/int64(most) && counted.find(id) == nil {
 					t.Errorf("%s, %d: one of %d denials is missing", name, most, n)
 				}
 			}
 		}
+	}
+}
+
+// TestDenialsDoNotGrow: once all places are taken, further IDs allocate nothing.
+func TestDenialsDoNotGrow(t *testing.T) {
+	counted, i := Denials{Max: 100}, uint64(0)
+	next := func() {
+		i++
+		var number [8]byte
+		binary.BigEndian.PutUint64(number[:], i)
+		counted.Count(ID{sha256.Sum256(number[:]), "l"})
+	}
+	for range 100 {
+		next()
+	}
+	if n := testing.AllocsPerRun(10_000, next); n != 0 || len(counted.heads) != 128 {
+		t.Errorf("%v allocations, %d lists", n, len(counted.heads))
 	}
 }
