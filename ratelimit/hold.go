@@ -89,7 +89,7 @@ func (l *Limiter) Enter(ctx context.Context, key string, n int) (r Result, h *Ho
 	}
 	w.begin()
 	h, err = l.enter(ctx, key, n, &r)
-	l.seen(ctx, w, &ask{cost: n, charge: n}, &r, err)
+	l.seen(ctx, w, key, &ask{cost: n, charge: n}, &r, err)
 	return r, h, err
 }
 

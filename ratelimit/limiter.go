@@ -30,7 +30,8 @@ type Config struct {
 	// until the call fits beside all that is held. 0 means a second.
 	RetryHint time.Duration
 	// Metrics makes the limiter count what it decides: see package metrics for what, and for
-	// how to export it. A decision in memory takes some 20 ns longer.
+	// how to export it, and [Limiter.DenialReport] for the keys that it denies. A decision in
+	// memory takes some 20 ns longer.
 	Metrics bool
 	// Observe, if not nil, is called after each decision of Allow, AllowN, AllowUpTo, Hold,
 	// Enter, Wait, WaitN and WaitInParts; the last three may have to decide several
@@ -74,6 +75,7 @@ type record struct {
 	lookups atomic.Int64 // of limits, that failed since the last one that did not
 	proofs  proofs       // of Check
 	report  watched
+	denials denials
 
 	renewals renewals // of holds
 }
@@ -118,6 +120,7 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 	}
 	if c.Metrics {
 		l.counts = new(count.Counts)
+		l.denials.top.Max = deniedKeys
 	}
 	l.report.since = time.Now()
 	if l.report.denials.Max = c.ShadowKeys; c.ShadowKeys == 0 {

@@ -37,7 +37,7 @@ func (w *watch) begin() {
 func (l *Limiter) decideWatched(ctx context.Context, w watch, key string, a *ask, r *Result) error {
 	w.begin()
 	err := l.decideInTime(ctx, key, a, r)
-	l.seen(ctx, w, a, r, err)
+	l.seen(ctx, w, key, a, r, err)
 	return err
 }
 
@@ -45,16 +45,19 @@ func (l *Limiter) decideWatched(ctx context.Context, w watch, key string, a *ask
 func (l *Limiter) takeCounted(p count.Pick, key string, n int, r *Result) {
 	l.takeOne(l.policy, key, n, r)
 	l.series.AddOne(p, r.denied, n)
+	if r.denied {
+		l.denials.count(p, key, r)
+	}
 }
 
 // seen ends a decision: it is counted, and the observer is called.
-func (l *Limiter) seen(ctx context.Context, w watch, a *ask, r *Result, err error) {
+func (l *Limiter) seen(ctx context.Context, w watch, key string, a *ask, r *Result, err error) {
 	var took time.Duration
 	if w.timed {
 		took = time.Since(w.start)
 	}
 	if l.counts != nil {
-		l.count(w, a, r, err, took)
+		l.count(w, key, a, r, err, took)
 	}
 	if l.observe == nil {
 		return
@@ -66,7 +69,7 @@ func (l *Limiter) seen(ctx context.Context, w watch, a *ask, r *Result, err erro
 }
 
 // count counts a decision.
-func (l *Limiter) count(w watch, a *ask, r *Result, err error, took time.Duration) {
+func (l *Limiter) count(w watch, key string, a *ask, r *Result, err error, took time.Duration) {
 	timed := l.single == nil || w.pick.Sampled()
 	switch {
 	case err != nil:
@@ -93,6 +96,9 @@ func (l *Limiter) count(w watch, a *ask, r *Result, err error, took time.Duratio
 		d.Tokens = 0
 	}
 	l.counts.Add(w.pick, d)
+	if r.denied && !r.shadow {
+		l.denials.count(w.pick, key, r)
+	}
 	for i, p := range r.policy.beside {
 		if r.beside&(besideKnown<<i) != 0 {
 			beside := count.Decision{Names: p.names, Source: r.source, Mode: count.Beside, Tokens: d.Tokens}

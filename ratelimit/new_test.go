@@ -34,6 +34,9 @@ func TestZeroLimiter(t *testing.T) {
 	if r := l.ShadowReport(); !r.Since.IsZero() || r.Decisions != 0 || r.Keys != nil || l.Shadow() {
 		t.Errorf("ShadowReport: %+v", r)
 	}
+	if r := l.DenialReport(); !r.Since.IsZero() || r.Denied != 0 || r.Keys != nil {
+		t.Errorf("DenialReport: %+v", r)
+	}
 }
 
 // TestZeroStores answer with an error, be it through a limiter or not.

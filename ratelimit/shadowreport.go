@@ -124,7 +124,7 @@ func (w *watched) count(key string, r *Result) {
 
 // add counts one denial.
 func (w *watched) add(key [sha256.Size]byte, limit string, cost int, wait time.Duration, now time.Time) {
-	seen := w.denials.Count(top.ID{Key: key, Limit: limit})
+	seen := w.denials.Count(top.ID{Key: key, Limit: limit}, 1)
 	if seen.First.IsZero() || now.Before(seen.First) { // callers overtake each other
 		seen.First = now
 	}

@@ -17,7 +17,11 @@ type Pick uint32
 func Draw() Pick { return Pick(rand.Uint32()) }
 
 // Sampled reports whether a call that was decided in memory is measured: one in 64 is.
-func (p Pick) Sampled() bool { return p>>8&63 == 0 }
+func (p Pick) Sampled() bool { return p.Among(63) }
+
+// Among reports whether a call is drawn by a mask of up to 6 bits: one call in mask+1 is. The
+// calls that are Sampled are among those of each mask.
+func (p Pick) Among(mask uint32) bool { return uint32(p)>>8&mask == 0 }
 
 const stripes = 8
 

@@ -86,3 +86,24 @@ func (s *Series) evaluations(r *metrics.Reading, n int64, source store.Source, m
 		r.Add(metrics.Evaluations, float64(n), l.text, result, source.String())
 	}
 }
+
+// Denied returns how many calls were denied.
+func (c *Counts) Denied() (n int64) {
+	all := c.series.Load()
+	if all == nil {
+		return 0
+	}
+	for _, s := range *all {
+		if s == nil {
+			continue
+		}
+		for i := range s.stripes {
+			for source := range sources {
+				for lacked := 1; lacked < 1<<store.MaxLimits; lacked++ {
+					n += s.stripes[i].cells[source][Enforced][lacked].Load()
+				}
+			}
+		}
+	}
+	return n
+}

@@ -46,8 +46,8 @@ type Seen struct {
 	First, Last time.Time
 }
 
-// Count counts one denial, and returns the description of its counter.
-func (t *Denials) Count(id ID) *Seen {
+// Count counts n denials, and returns the description of their counter.
+func (t *Denials) Count(id ID, n int64) *Seen {
 	c := t.find(id)
 	switch {
 	case c != nil:
@@ -64,7 +64,7 @@ func (t *Denials) Count(id ID) *Seen {
 		c.ID, c.Over, c.Seen = id, c.Count, Seen{}
 		t.link(c)
 	}
-	c.Count++
+	c.Count += n
 	heap.Fix(&t.least, c.at)
 	return &c.Seen
 }

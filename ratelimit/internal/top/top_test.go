@@ -29,7 +29,7 @@ func TestDenialsInAdverseOrders(t *testing.T) {
 			for i := range total {
 				id := ID{sha256.Sum256(strconv.AppendInt(nil, int64(next(i, most)), 10)), "l"}
 				truth[id]++
-				counted.Count(id).Tokens++
+				counted.Count(id, 1).Tokens++
 				if c := counted.find(id); c == nil || counted.least[c.at] != c {
 					t.Fatalf("%s, %d: a counter is lost", name, most)
 				}
@@ -60,7 +60,7 @@ func TestDenialsDoNotGrow(t *testing.T) {
 		i++
 		var number [8]byte
 		binary.BigEndian.PutUint64(number[:], i)
-		counted.Count(ID{sha256.Sum256(number[:]), "l"})
+		counted.Count(ID{sha256.Sum256(number[:]), "l"}, 1)
 	}
 	for range 100 {
 		next()
