@@ -27,8 +27,9 @@ func TestCanary(t *testing.T) {
 	text := fmt.Sprintf(`{"default":"1/s;shadow","plans":{"gold":"1/s"},"members":{%q:"gold"},"keys":{%q:"2/s;shadow"},"organisations":{"acme":{"limits":"3/s;shared","members":[%q],"keys":{%q:"4/s"}}}}`, canary, canary+"-2", canary+"-3", canary+"-4")
 	for _, backend := range []store.Store{memstore.New(memstore.Config{}), down{}, down{panics: true}} {
 		table := newTable(t, text)
-		limiter := newLimiter(t, backend, table, ratelimit.Config{})
+		limiter := newLimiter(t, backend, table, ratelimit.Config{Metrics: true})
 		for range 3 {
+			_, _ = limiter.Allow(t.Context(), canary)
 			_, _ = limiter.Allow(t.Context(), canary+"-2")
 		}
 		h, err := admin.New(limiter, operator, admin.Config{
@@ -60,7 +61,7 @@ func TestCanary(t *testing.T) {
 			_ = response.Write(&shown)
 			return response.Header.Get("ETag")
 		}
-		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/shadow", "/table", "/table/summary", "/openapi.json", "/nothing"} {
+		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/shadow", "/denied", "/table", "/table/summary", "/openapi.json", "/nothing"} {
 			etag := ask("GET", "/table", "", "")
 			for _, method := range []string{"GET", "POST", "PUT"} {
 				for _, body := range []string{

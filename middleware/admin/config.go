@@ -40,7 +40,7 @@ type Event struct {
 	// ended the request.
 	Status int
 	// Key is the hash of the key that the request is about, as [ratelimit.HashKey] writes
-	// it in a table and in the shadow report. "" if it is about none.
+	// it in a table and in the reports. "" if it is about none.
 	Key string
 	// Limit is the name of the limit that was reset, "" if several limits of the key were reset
 	// or none was.
@@ -61,6 +61,7 @@ const (
 	ActionReplace     Action = "replace"      // PUT /table
 	ActionSummary     Action = "summary"      // GET /table/summary
 	ActionShadow      Action = "shadow"       // GET /shadow
+	ActionDenied      Action = "denied"       // GET /denied
 	ActionDescribe    Action = "describe"     // GET /openapi.json
 )
 

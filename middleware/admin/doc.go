@@ -1,6 +1,6 @@
 // Package admin is an [http.Handler] for the operators of a limiter. It reports what a key
 // has left, fills its buckets, shows and replaces the table of limits while it is in use,
-// and reports the keys that shadow limits would have denied.
+// and reports the keys that are denied most, and those that shadow limits would have denied.
 //
 //	operator := func(r *http.Request) bool { // by a secret that is not empty
 //		return subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+secret)) == 1
@@ -18,13 +18,15 @@
 //	PUT /table              replaces the table, all or nothing; If-Match names the replaced one
 //	GET /table/summary      the plans, the organisations and their numbers of keys
 //	GET /shadow             the keys that shadow limits would have denied
+//	GET /denied             the keys that were denied most, with [ratelimit.Config].Metrics
 //	GET /openapi.json       an OpenAPI 3.1 description
 //
 // Bodies are JSON, errors are RFC 9457 problems. A key is what a client sends: it goes
 // through [middleware.BucketKey], an address through [middleware.AddressKey]. The table is
 // the JSON form of a [plans.TableConfig], with policies such as "5/s", ["50/s",
 // "1000/h;name=hourly"] or "unlimited". The state of a key or an address contains its hash,
-// by which the table and the report name it. Its parts are the limits of routes, and of other
+// by which the table and the reports name it; of a hash alone there is no state, because a store
+// knows neither key nor hash. Its parts are the limits of routes, and of other
 // limiters made with [ratelimit.Limiter.With]; a reset fills these, too. A table with a
 // key that no client can have, with spaces around it or of over 256 bytes, is rejected.
 //

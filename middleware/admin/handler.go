@@ -37,6 +37,7 @@ var operations = map[string]map[string]operation{
 	"/table":            {http.MethodGet: {ActionTable, (*call).table}, http.MethodPut: {ActionReplace, (*call).replace}},
 	"/table/summary":    {http.MethodGet: {ActionSummary, (*call).summary}},
 	"/shadow":           {http.MethodGet: {ActionShadow, (*call).shadow}},
+	"/denied":           {http.MethodGet: {ActionDenied, (*call).denied}},
 	"/openapi.json":     {http.MethodGet: {ActionDescribe, (*call).describe}},
 }
 

@@ -39,6 +39,7 @@ func (c *call) subject(limits bool) (key, limit string, ok bool) {
 // What a body about a key must look like.
 const (
 	formOfKey   = `The body must be a JSON object with one text: {"key": "..."}, the key as a caller sends it, or {"address": "192.0.2.1"}, that of a caller without a key.`
+	hashOfKey   = `The hash of a key is not enough: the buckets are found by the key itself. The state of a key has its hash, to compare; a table accepts the hash.`
 	formOfReset = formOfKey + ` {"key": "...", "limit": "GET /export"} names one of its limits, too.`
 )
 
@@ -64,6 +65,9 @@ func parseSubject(text []byte, limits bool) (key, limit, detail string) {
 		if given {
 			known++
 		}
+	}
+	if _, isHash := texts["hash"]; isHash {
+		return "", "", hashOfKey
 	}
 	if !ok || isKey == isAddress || isLimit && (!limits || limit == "") || known < len(texts) {
 		return "", "", form

@@ -39,7 +39,7 @@ type rig struct {
 const table = `{"default":"5/s;shadow","plans":{"gold":["50/d","100/h;name=hourly;shadow"],"staff":"unlimited"},"members":{"alice":"gold","ops":"staff"},"keys":{"bob":"7/s"},` +
 	`"organisations":{"acme":{"plan":"gold","members":["carol"],"keys":{"dave":["9/s","99/h;name=org;shared"]}},"initech":{"limits":"3/s;shared","members":["erin"]}}}`
 
-// newRig returns a handler on a store. If text is empty it has no table.
+// newRig returns a handler on a store. If text is empty it has no table, and counts nothing.
 func newRig(t *testing.T, backend store.Store, text string) *rig {
 	t.Helper()
 	limits, config := ratelimit.Limits(ratelimit.PerSecond(5)), admin.Config{}
@@ -53,7 +53,7 @@ func newRig(t *testing.T, backend store.Store, text string) *rig {
 		}
 		limits = config.Table
 	}
-	limiter, err := ratelimit.New(backend, limits, ratelimit.Config{})
+	limiter, err := ratelimit.New(backend, limits, ratelimit.Config{Metrics: text != ""})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,19 +139,21 @@ func (down) Reset(context.Context, store.Request) error { return errors.New("dow
 func cases(etag string) map[string][]call {
 	match := "If-Match: " + etag
 	all := map[string][]call{
-		"GET /table 200":         {{}},
-		"PUT /table 412":         {{body: table, headers: []string{`If-Match: "x"`}}},
-		"PUT /table 428":         {{body: table}},
-		"PUT /table 400":         {{body: `{`, read: io.ErrClosedPipe, headers: []string{match}}},
-		"PUT /table 408":         {{body: `{`, read: os.ErrDeadlineExceeded, headers: []string{match}}},
-		"PUT /table 413":         {{size: admin.MaxTableBody + 1, headers: []string{match}}},
-		"PUT /table 415":         {{body: table, headers: []string{match, "Content-Type: text/plain"}}},
-		"PUT /table 422":         {{body: `{`, headers: []string{match}}, {body: `{"default":"x","keys":{"a":"b","c":1}}`, headers: []string{match}}, {body: manyFaults(), headers: []string{match}}},
-		"GET /table/summary 200": {{}},
-		"GET /shadow 200":        {{}},
-		"GET /openapi.json 200":  {{}},
-		"POST /key/state 200":    {},
-		"POST /key/reset 204":    {},
+		"GET /table 200":           {{}},
+		"PUT /table 412":           {{body: table, headers: []string{`If-Match: "x"`}}},
+		"PUT /table 428":           {{body: table}},
+		"PUT /table 400":           {{body: `{`, read: io.ErrClosedPipe, headers: []string{match}}},
+		"PUT /table 408":           {{body: `{`, read: os.ErrDeadlineExceeded, headers: []string{match}}},
+		"PUT /table 413":           {{size: admin.MaxTableBody + 1, headers: []string{match}}},
+		"PUT /table 415":           {{body: table, headers: []string{match, "Content-Type: text/plain"}}},
+		"PUT /table 422":           {{body: `{`, headers: []string{match}}, {body: `{"default":"x","keys":{"a":"b","c":1}}`, headers: []string{match}}, {body: manyFaults(), headers: []string{match}}},
+		"GET /table/summary 200":   {{}},
+		"GET /shadow 200":          {{}},
+		"GET /denied 200":          {{}},
+		"GET /denied 404 no table": {{}}, // nor metrics
+		"GET /openapi.json 200":    {{}},
+		"POST /key/state 200":      {},
+		"POST /key/reset 204":      {},
 
 		"POST /key/reset-shared 204": {},
 		"PUT /table 204":             {{body: table, headers: []string{match}}},
@@ -159,7 +161,7 @@ func cases(etag string) map[string][]call {
 		"PUT /table 403":             {{headers: []string{"Authorization: Bearer stranger"}}, {headers: []string{"Sec-Fetch-Site: cross-site"}}},
 		"PUT /table 404 no table":    {{body: table, headers: []string{match}}},
 	}
-	for _, get := range []string{"/table", "/table/summary", "/shadow", "/openapi.json"} {
+	for _, get := range []string{"/table", "/table/summary", "/shadow", "/denied", "/openapi.json"} {
 		all["GET "+get+" 401"] = []call{{headers: []string{"Authorization: "}}}
 		all["GET "+get+" 403"] = []call{{headers: []string{"Authorization: Bearer stranger"}}}
 		if strings.HasPrefix(get, "/table") {
