@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -577,6 +578,24 @@ func TestRouteNameReachesTheBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantStatus(t, h, export, 200)
+}
+
+// TestRoutesAreResetAfterACollection: what Routes has made stays in use, so that its limits are
+// shown and reset with the key's own.
+func TestRoutesAreResetAfterACollection(t *testing.T) {
+	limiter := newLimiter(t, five, ratelimit.Config{})
+	h := routesOf(t, limiter, muxOf("/a"), byKey, middleware.Route{Pattern: "/a", Limits: []ratelimit.Limit{ratelimit.PerDay(1)}})
+	a := call{key: "a", target: "/a"}
+	wantStatus(t, h, a, http.StatusOK)
+	runtime.GC()
+	runtime.GC()
+	if parts, err := limiter.PeekParts(t.Context(), "a"); err != nil || len(parts) != 1 {
+		t.Errorf("%d parts, %v", len(parts), err)
+	}
+	if err := limiter.Reset(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	wantStatus(t, h, a, http.StatusOK)
 }
 
 // TestRoutesReportPanics: of the mux' handlers, none is recovered.

@@ -66,7 +66,7 @@ type Limiter struct {
 	shortHold bool // or held does
 	counted   bool // short, but the calls are counted, in series
 	series    *count.Series
-	door      bool // see AtDoor
+	door      *Limiter // what this was made from by AtDoor, or nil
 }
 
 // A record is what a limiter remembers, and shares with those made from it.

@@ -74,7 +74,7 @@ func (l *Limiter) count(w watch, key string, a *ask, r *Result, err error, took 
 	switch {
 	case err != nil:
 		l.counts.Failed(store.ErrorClass(err))
-		if !l.door {
+		if l.door == nil {
 			l.counts.Ended(w.pick, undecided(r.Allowed))
 		}
 		if timed {
@@ -163,7 +163,7 @@ func (s state) used(l *store.Limit) float64 {
 // call before.
 func (l *Limiter) AtDoor() *Limiter {
 	at := *l
-	at.door = true
+	at.door = l // which stays in use, for PeekParts, Reset and Check
 	return &at
 }
 

@@ -190,6 +190,18 @@ func TestPartsThatAreThrownAway(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
+// TestPartsAtDoor: a part is in use as long as what AtDoor has made of it is.
+func TestPartsAtDoor(t *testing.T) {
+	l := newLimiterOn(t, memstore.New(memstore.Config{}), ratelimit.PerDay(10), ratelimit.Config{})
+	kept := part(t, l.With, ratelimit.PerDay(2).Named("kept")).AtDoor()
+	runtime.GC()
+	runtime.GC()
+	if got := partNames(t, l, "k"); got != "kept=2" {
+		t.Errorf("parts %q after a collection", got)
+	}
+	runtime.KeepAlive(kept)
+}
+
 func TestLimits(t *testing.T) {
 	limit := ratelimit.PerDay(10)
 	table, err := plans.NewTable(plans.TableConfig{Default: policyOf(t, limit)})
