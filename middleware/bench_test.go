@@ -59,6 +59,7 @@ var allMeasured = []measured{
 	{name: "allowed/forwarded", allocs: 3, limit: plenty, config: middleware.Config{
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 	}},
+	{name: "allowed/in context", allocs: 4, limit: plenty, config: middleware.Config{Key: middleware.Header("X-API-Key"), ResultInContext: true}},
 	// What a mux costs, without limits, behind RateLimit, and behind Routes: Routes asks it
 	// once more, and that is all.
 	{name: "mux", handler: func(next http.Handler) http.Handler { return muxTo(next, "GET /{$}") }},

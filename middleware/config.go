@@ -106,8 +106,8 @@ type Config struct {
 	// and the t of RateLimit report the time until then. The queue reserves nothing, and
 	// does not change the Result.
 	DisableQueue bool
-	// ResultInContext makes the decision available to the handler through
-	// [ResultFrom]. It copies the request, which costs three allocations.
+	// ResultInContext makes the decision and the key available to the handler through
+	// [ResultFrom] and [KeyFrom]. It copies the request, which costs two allocations.
 	ResultInContext bool
 	// Observe, if not nil, is called once for each request, when its [Outcome] is certain
 	// and before the handler runs or a response is written. It runs on the request's

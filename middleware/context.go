@@ -2,25 +2,76 @@ package middleware
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/keyrate/keyrate/middleware/internal/gate"
 	"github.com/keyrate/keyrate/ratelimit"
 )
-
-type resultKey struct{}
 
 // ResultFrom returns the decision about the request with the context ctx, and reports
 // whether there is one: Config.ResultInContext must be set, and the limiter must have
 // decided. Of nested middlewares with ResultInContext, the innermost one counts. There is a
 // decision in shadow mode, too: see [ratelimit.Result.WouldDeny].
 func ResultFrom(ctx context.Context) (ratelimit.Result, bool) {
-	r, ok := ctx.Value(resultKey{}).(ratelimit.Result)
-	return r, ok
+	if c, ok := ctx.Value(resultKey{}).(*limitedContext); ok {
+		return c.result, true
+	}
+	return ratelimit.Result{}, false
 }
 
-func withResult(r *http.Request, result ratelimit.Result) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), resultKey{}, result))
+// KeyFrom returns the key of the request with the context ctx, as the limiter got it, and
+// reports whether there is one: Config.ResultInContext must be set. A request has a key even
+// if it is exempt or the limiter could not decide, but not if Config.Skip exempts it. Of
+// nested middlewares with ResultInContext, the innermost one that has a key counts.
+//
+// The key is that of [BucketKey], a hash of a key that is long, or that of [AddressKey], which
+// [IsAddressKey] recognizes. It may be a secret, such as an API key, and it has not been
+// verified unless your Key does that. Do not log it: use [ratelimit.HashKey].
+func KeyFrom(ctx context.Context) (string, bool) {
+	if c, ok := ctx.Value(keyKey{}).(*limitedContext); ok {
+		return c.key, true
+	}
+	return "", false
+}
+
+type (
+	resultKey struct{}
+	keyKey    struct{}
+)
+
+// A limitedContext is the context of a request with what was decided about it. It is a value
+// in itself, which saves an allocation.
+type limitedContext struct {
+	context.Context //nolint:containedctx // it is one
+
+	key     string
+	result  ratelimit.Result
+	decided bool
+}
+
+// Value returns c itself for a keyKey and, if there is a result, for a resultKey.
+func (c *limitedContext) Value(key any) any {
+	switch key.(type) {
+	case keyKey:
+		return c
+	case resultKey:
+		if c.decided {
+			return c
+		}
+	}
+	return c.Context.Value(key)
+}
+
+// Format prints the name of the type: the key may be a secret.
+func (c *limitedContext) Format(f fmt.State, _ rune) {
+	_, _ = f.Write([]byte("*middleware.limitedContext"))
+}
+
+// withDecision returns the request for the handler, with its key and what was decided.
+func withDecision(r *http.Request, call *gate.Call) *http.Request {
+	return r.WithContext(&limitedContext{r.Context(), call.Key, call.Result, call.Decided()})
 }
 
 // A decisionContext is the context of a request, which does not end when the client

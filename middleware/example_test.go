@@ -294,6 +294,20 @@ func ExampleResultFrom() {
 	// 200 OK
 }
 
+// What a customer has used, logged by a hash that stands for the key.
+func ExampleKeyFrom() {
+	config := middleware.Config{Key: middleware.Header("X-API-Key"), ResultInContext: true}
+	limit := middleware.Must(middleware.RateLimit(mustLimiter(ratelimit.PerMinute(10)), config))
+	ask(limit(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if key, ok := middleware.KeyFrom(r.Context()); ok && !middleware.IsAddressKey(key) {
+			fmt.Println("called by", ratelimit.HashKey(key)[:15])
+		}
+	})), "X-API-Key: a")
+	// Output:
+	// called by sha256:ca978112
+	// 200 OK
+}
+
 // Scripts of another origin see only the headers that are named to the browser.
 func ExampleHeaders() {
 	expose := strings.Join(middleware.Headers(), ", ")

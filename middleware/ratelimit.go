@@ -139,8 +139,8 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, pattern string) 
 	if call.Outcome == gate.Allowed {
 		h.reply.Allowed(w.Header(), &call.Result)
 	}
-	if h.config.ResultInContext && call.Decided() {
-		r = withResult(r, call.Result)
+	if h.config.ResultInContext && call.Key != "" {
+		r = withDecision(r, &call)
 	}
 	if call.Hold != nil || h.config.SettleBy != nil {
 		h.serveHeld(w, r, call.Hold, call.Result.Cost())
