@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
 	"net/http"
@@ -306,6 +307,35 @@ func ExampleKeyFrom() {
 	// Output:
 	// called by sha256:ca978112
 	// 200 OK
+}
+
+// A page on which callers see what they have left. It is outside the limit, so it costs nothing.
+func ExampleQuota() {
+	limiter := mustLimiter(ratelimit.PerMinute(10))
+	config := middleware.Config{Key: middleware.Header("X-API-Key")}
+	limit := middleware.Must(middleware.RateLimit(limiter, config))
+	mux := http.NewServeMux()
+	mux.Handle("/quota", middleware.Must(middleware.Quota(limiter, middleware.QuotaConfig{Config: config})))
+	mux.Handle("/", limit(api))
+
+	ask(mux, "X-API-Key: a")
+	r := httptest.NewRequest(http.MethodGet, "/quota", nil) //nolint:noctx // no context in an example
+	r.Header.Set("X-API-Key", "a")
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, r)
+	var quota struct {
+		Limits []struct {
+			Name, Text string
+			Remaining  int
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &quota); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%+v\n", quota.Limits)
+	// Output:
+	// 200 OK
+	// [{Name:default Text:10/m Remaining:9}]
 }
 
 // Scripts of another origin see only the headers that are named to the browser.

@@ -39,7 +39,7 @@ func (d *Denial) SetHeaders(h map[string][]string) {
 	b := strconv.AppendInt(space[:0], ceilSeconds(d.wait), 10)
 	seconds := b
 	f.end(RetryAfter, b)
-	b = strconv.AppendInt(b, ceil(d.wait, time.Millisecond), 10)
+	b = strconv.AppendInt(b, Milliseconds(d.wait), 10)
 	end := len(b)
 	f.end(RetryAfterMs, b)
 	text := string(d.reply.headers(h, &f, b, &d.state, seconds))
@@ -146,7 +146,7 @@ func appendObject(b []byte, l ratelimit.Limit) []byte {
 	b = append(b, `,"limit":`...)
 	b = strconv.AppendInt(b, int64(l.Rate), 10)
 	if l.Concurrent {
-		return append(b, `,"unit":"`+concurrentUnit+`","remaining":`...)
+		return append(b, `,"unit":"`+ConcurrentUnit+`","remaining":`...)
 	}
 	b = append(b, `,"period":"`...)
 	b = appendPeriod(b, l.Period)

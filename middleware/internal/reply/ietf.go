@@ -35,8 +35,8 @@ import (
 // The draft allows parameters that begin with the name of their vendor. Other clients ignore
 // it; package transport uses it to send as fast as the limit allows.
 
-// concurrentUnit is the quota unit of a limit on concurrent calls, also in a body.
-const concurrentUnit = "concurrent-requests"
+// ConcurrentUnit is the quota unit of a limit on concurrent calls, also in a body.
+const ConcurrentUnit = "concurrent-requests"
 
 // appendPolicyField appends the value of RateLimit-Policy. The first limit decides.
 func appendPolicyField(b []byte, limits []store.Limit) []byte {
@@ -54,7 +54,7 @@ func appendPolicy(b []byte, l *store.Limit) []byte {
 	b = append(b, ";q="...)
 	b = appendInteger(b, int64(l.Burst()))
 	if l.Loan() {
-		return append(append(append(b, `;qu="`...), concurrentUnit...), '"')
+		return append(append(append(b, `;qu="`...), ConcurrentUnit...), '"')
 	}
 	b = append(b, ";w="...)
 	exact := l.Capacity().Duration()

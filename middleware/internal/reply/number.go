@@ -8,6 +8,9 @@ import (
 // ceilSeconds rounds d up to whole seconds.
 func ceilSeconds(d time.Duration) int64 { return ceil(d, time.Second) }
 
+// Milliseconds rounds d up to whole milliseconds.
+func Milliseconds(d time.Duration) int64 { return ceil(d, time.Millisecond) }
+
 // ceil returns d in units, rounded up.
 func ceil(d, unit time.Duration) int64 {
 	n := d / unit

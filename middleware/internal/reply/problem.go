@@ -14,6 +14,8 @@ const (
 		`"detail":"The request has more than one client address; a proxy in front must send one."}` + "\n"
 	NoKeyBody = `{"type":"about:blank","title":"Unauthorized","status":401,` +
 		`"detail":"The request has no API key; send one."}` + "\n"
+	MethodBody = `{"type":"about:blank","title":"Method Not Allowed","status":405,` +
+		`"detail":"The method must be GET or HEAD."}` + "\n"
 	UnavailableBody = `{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",` +
 		`"title":"Temporary Reduced Capacity","status":503,` +
 		`"detail":"Rate limits cannot be checked at present; retry later."}` + "\n"
