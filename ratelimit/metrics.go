@@ -182,7 +182,7 @@ func (l *Limiter) Measure(r *metrics.Reading) {
 	}
 	if r.First(l.counts) {
 		l.counts.Measure(r)
-		l.renewals.measure(r)
+		l.renewals.measure(r, l.counts)
 	}
 	for _, part := range []any{l.origin, l.Limits()} {
 		if s, ok := part.(metrics.Source); ok {
@@ -205,16 +205,18 @@ func (l *Limiter) OnMeasurement(f func(i *metrics.Instrument, value float64, lab
 }
 
 // MeasureLimits adds the limits of a policy, as they are configured for a plan; nothing if p
-// is nil. It is for sources that are [Limits].
+// is nil, or if there are [metrics.MaxLimits] of them. It is for sources that are [Limits].
 func MeasureLimits(r *metrics.Reading, p *Policy, plan string) {
 	if p == nil {
 		return
 	}
-	for i, l := range p.written {
-		name := p.names.Text(i)
-		r.Set(metrics.LimitTokens, float64(l.Rate), name, plan)
+	for _, l := range p.written {
+		if len(r.Points(metrics.LimitTokens)) >= metrics.MaxLimits {
+			return
+		}
+		r.Set(metrics.LimitTokens, float64(l.Rate), l.Name, plan)
 		if !l.Concurrent {
-			r.Set(metrics.LimitPeriod, l.Period.Seconds(), name, plan)
+			r.Set(metrics.LimitPeriod, l.Period.Seconds(), l.Name, plan)
 		}
 	}
 }

@@ -260,7 +260,7 @@ func TestMetricsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 3000 {
+	for i := range 300 { // more than have labels, fewer than have names in all of the tests
 		if _, err := l.Allow(t.Context(), secret+fmt.Sprint(i)); err != nil {
 			t.Fatal(err)
 		}
@@ -280,7 +280,7 @@ func TestMetricsAreBounded(t *testing.T) {
 			}
 		}
 	}
-	if total != 3000 {
+	if total != 300 {
 		t.Errorf("%v evaluations were counted", total)
 	}
 }

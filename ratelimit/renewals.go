@@ -155,7 +155,7 @@ func (r *renewals) out() (n int) {
 }
 
 // measure adds what the holds hold that are out.
-func (r *renewals) measure(to *metrics.Reading) {
+func (r *renewals) measure(to *metrics.Reading, c *count.Counts) {
 	type set struct{ limit, class string }
 	held := make(map[set]int)
 	add := func(limits []store.Limit, n int, class string) {
@@ -181,7 +181,7 @@ func (r *renewals) measure(to *metrics.Reading) {
 		s.mu.Unlock()
 	}
 	for of, n := range held {
-		to.Add(metrics.Holds, float64(n), count.Text(of.limit), of.class)
+		to.Add(metrics.Holds, float64(n), c.Label(of.limit), of.class)
 	}
 }
 

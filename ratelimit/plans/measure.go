@@ -1,6 +1,9 @@
 package plans
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/metrics"
 )
@@ -14,8 +17,8 @@ func (t *Table) Measure(r *metrics.Reading) {
 	}
 	r.Add(metrics.TableVersion, float64(t.version.Load()))
 	ratelimit.MeasureLimits(r, c.fallback, "")
-	for name, p := range c.plans {
-		ratelimit.MeasureLimits(r, p, name)
+	for _, name := range slices.Sorted(maps.Keys(c.plans)) {
+		ratelimit.MeasureLimits(r, c.plans[name], name)
 	}
 }
 

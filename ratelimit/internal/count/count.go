@@ -39,12 +39,14 @@ type Counts struct {
 
 	mu     sync.Mutex
 	errors map[string]int64 // by class
+	labels map[string]bool  // the names of limits that have label sets of their own
 	listen atomic.Pointer[[]func(i *metrics.Instrument, value float64, labels ...string)]
 }
 
 // A Series counts the calls under the same Names.
 type Series struct {
 	names   *Names
+	labels  [store.MaxLimits]string
 	stripes [stripes]stripe
 	used    [store.MaxLimits]histogram
 }
@@ -148,7 +150,11 @@ func (c *Counts) begin(n *Names) *Series {
 		all = append(all, nil)
 	}
 	if all[n.id] == nil {
-		all[n.id] = &Series{names: n}
+		s := &Series{names: n}
+		for i, l := range n.limits {
+			s.labels[i] = c.label(l.text)
+		}
+		all[n.id] = s
 		c.series.Store(&all)
 	}
 	return all[n.id]

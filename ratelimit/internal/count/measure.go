@@ -49,8 +49,9 @@ func (c *Counts) Took(o metrics.Outcome, d time.Duration) {
 
 // Used measures how much of the bucket of the ith limit is used.
 func (c *Counts) Used(n *Names, i int, part float64) {
-	c.Of(n).used[i].add(metrics.Utilization.Bounds, part)
-	c.tell(metrics.Utilization, part, n.limits[i].text)
+	s := c.Of(n)
+	s.used[i].add(metrics.Utilization.Bounds, part)
+	c.tell(metrics.Utilization, part, s.labels[i])
 }
 
 func (c *Counts) tell(i *metrics.Instrument, value float64, labels ...string) {

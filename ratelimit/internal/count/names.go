@@ -23,12 +23,10 @@ type limitName struct {
 	loan bool
 }
 
-// The Names of the program. Programs make policies without end, so their number is bounded,
-// and so is that of the texts in them.
+// The Names of the program. Programs make policies without end, so their number is bounded.
 var (
 	mu    sync.Mutex
 	known = make(map[string]*Names)
-	texts = make(map[string]bool)
 )
 
 const (
@@ -38,46 +36,57 @@ const (
 
 // NamesOf returns the Names of limits.
 func NamesOf(limits []store.Limit) *Names {
+	all := make([]limitName, len(limits))
+	for i := range limits {
+		all[i] = limitName{limits[i].Name, limits[i].Loan()}
+	}
 	mu.Lock()
 	defer mu.Unlock()
-	all := make([]limitName, len(limits))
-	var id strings.Builder
-	for i := range limits {
-		all[i] = limitName{bounded(limits[i].Name), limits[i].Loan()}
-		if len(known) >= maxNames {
+	if n := known[idOf(all)]; n != nil {
+		return n
+	}
+	if len(known) >= maxNames {
+		for i := range all {
 			all[i].text = other
 		}
-		id.WriteString(all[i].text)
-		if all[i].loan {
+		if n := known[idOf(all)]; n != nil {
+			return n
+		}
+	}
+	n := &Names{id: len(known), limits: all}
+	known[idOf(all)] = n
+	return n
+}
+
+// idOf returns a text that is the same for the same names alone: none has a control character.
+func idOf(limits []limitName) string {
+	var id strings.Builder
+	for _, l := range limits {
+		id.WriteString(l.text)
+		if l.loan {
 			id.WriteByte(1)
 		}
 		id.WriteByte(0)
 	}
-	n := known[id.String()]
-	if n == nil { // at most 30 more than maxNames: all their texts are other
-		n = &Names{id: len(known), limits: all}
-		known[id.String()] = n
-	}
-	return n
+	return id.String()
 }
 
-// Text returns the name of the ith limit as a label.
-func (n *Names) Text(i int) string { return n.limits[i].text }
-
-// Text returns the name of a limit as a label.
-func Text(name string) string {
-	mu.Lock()
-	defer mu.Unlock()
-	return bounded(name)
+// Label returns the name of a limit as a label, or other if there are too many.
+func (c *Counts) Label(name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.label(name)
 }
 
-// bounded returns the text, or other if there are too many.
-func bounded(text string) string {
-	if !texts[text] {
-		if len(texts) >= metrics.MaxLimits {
+func (c *Counts) label(name string) string {
+	if !c.labels[name] {
+		if len(c.labels) >= metrics.MaxLimits {
 			return other
 		}
-		texts[text] = true
+		if c.labels == nil {
+			c.labels = make(map[string]bool)
+		}
+		c.labels[name] = true
 	}
-	return text
+	return name
 }

@@ -66,15 +66,15 @@ func (s *Series) measure(r *metrics.Reading) {
 	}
 	for i, l := range s.names.limits {
 		if !l.loan && tokens > 0 {
-			r.Add(metrics.Cost, float64(tokens), l.text)
+			r.Add(metrics.Cost, float64(tokens), s.labels[i])
 		}
-		s.used[i].read(r, metrics.Utilization, l.text)
+		s.used[i].read(r, metrics.Utilization, s.labels[i])
 	}
 }
 
 // evaluations adds n decisions of one kind.
 func (s *Series) evaluations(r *metrics.Reading, n int64, source store.Source, mode Mode, lacked uint8) {
-	for i, l := range s.names.limits {
+	for i := range s.names.limits {
 		result := "admitted"
 		switch {
 		case lacked>>i&1 == 0:
@@ -83,7 +83,7 @@ func (s *Series) evaluations(r *metrics.Reading, n int64, source store.Source, m
 		default:
 			result = "denied"
 		}
-		r.Add(metrics.Evaluations, float64(n), l.text, result, source.String())
+		r.Add(metrics.Evaluations, float64(n), s.labels[i], result, source.String())
 	}
 }
 
