@@ -3,6 +3,7 @@ package mirror_test
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,13 +39,26 @@ type returned struct {
 // uncertain loses answers.
 type uncertain struct {
 	cuttable
+	mu     sync.Mutex // probes call as well
 	lose   float64
 	random *rand.Rand
 }
 
+func (u *uncertain) loses() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.random.Float64() < u.lose
+}
+
+func (u *uncertain) begin(lose float64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.lose = lose
+}
+
 func (u *uncertain) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	d, err := u.cuttable.Take(ctx, r)
-	if err == nil && u.random.Float64() < u.lose {
+	if err == nil && u.loses() {
 		return store.Decision{}, errNotAnswered
 	}
 	return d, err
@@ -53,7 +67,7 @@ func (u *uncertain) Take(ctx context.Context, r store.Request) (store.Decision, 
 func (u *uncertain) Settle(ctx context.Context, all []store.Settlement) {
 	u.cuttable.Settle(ctx, all)
 	for i := range all {
-		if all[i].Err == nil && u.random.Float64() < u.lose {
+		if all[i].Err == nil && u.loses() {
 			all[i].Err = errNotAnswered
 		}
 	}
@@ -108,7 +122,7 @@ func (o *returning) run(t *testing.T) (res returned) {
 				shared.lost.Add(1)
 			}
 			links[back].cut.Store(false)
-			links[back].lose = o.lose
+			links[back].begin(o.lose)
 		}
 		due[next] += time.Duration(float64(time.Second) / o.load[min(next, len(o.load)-1)])
 		if o.quiet && now < lead || !take(t, nodes[next], "key", p, 1).Allowed {
