@@ -2,6 +2,9 @@ package gcra_test
 
 import (
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,7 +16,18 @@ import (
 
 // TestIndex: rates of one interval have one index, also if they are made at once, and there
 // is none for more than MaxIntervals.
+//
+// It runs in a process of its own: other tests may have used up the indices.
 func TestIndex(t *testing.T) {
+	const alone = "KEYRATE_TEST_INDEX"
+	if os.Getenv(alone) == "" {
+		test := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestIndex$", "-test.v")
+		test.Env = append(os.Environ(), alone+"=1")
+		if out, err := test.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestIndex") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
 	five := rateOf(t, ratelimit.PerSecond(5))
 	for _, same := range []ratelimit.Limit{ratelimit.PerSecond(5).WithBurst(7), ratelimit.PerMinute(300), {Rate: 1, Period: 200 * time.Millisecond}} {
 		if got := rateOf(t, same).Index(); got != five.Index() || got == 0 {
