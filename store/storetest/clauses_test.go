@@ -98,7 +98,9 @@ func (s *modelStore) bucket(r store.Request) *modelBucket {
 
 // owe makes the bucket of limit i owe d.
 func (s *modelStore) owe(now int64, r store.Request, i int, d *big.Rat) {
-	s.m.open(now, nameOf(r.Home, r.Key, &r.Limits[i]), &r.Limits[i]).write(d)
+	if l := &r.Limits[i]; !l.Loan() { // of which nothing is ever owed
+		s.m.open(now, nameOf(r.Home, r.Key, l), l).write(d)
+	}
 }
 
 // rat returns a debt as a fraction.
