@@ -211,7 +211,7 @@ func MeasureLimits(r *metrics.Reading, p *Policy, plan string) {
 		return
 	}
 	for _, l := range p.written {
-		if len(r.Points(metrics.LimitTokens)) >= metrics.MaxLimits {
+		if r.Len(metrics.LimitTokens) >= metrics.MaxLimits {
 			return
 		}
 		r.Set(metrics.LimitTokens, float64(l.Rate), l.Name, plan)

@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -92,12 +91,15 @@ func (r *Reading) point(i *Instrument, labels []string) *Point {
 	return p
 }
 
+// Len returns how many points an instrument has.
+func (r *Reading) Len(i *Instrument) int { return len(r.points[i]) }
+
 // Points returns the points of an instrument, in the order of their labels.
 func (r *Reading) Points(i *Instrument) []Point {
 	points := make([]Point, 0, len(r.points[i]))
 	for _, p := range r.points[i] {
 		points = append(points, *p)
 	}
-	slices.SortFunc(points, func(a, b Point) int { return cmp.Or(slices.Compare(a.Labels, b.Labels)) })
+	slices.SortFunc(points, func(a, b Point) int { return slices.Compare(a.Labels, b.Labels) })
 	return points
 }
