@@ -98,7 +98,7 @@ func (s *modelStore) bucket(r store.Request) *modelBucket {
 
 // owe makes the bucket of limit i owe d.
 func (s *modelStore) owe(now int64, r store.Request, i int, d *big.Rat) {
-	if l := &r.Limits[i]; !l.Loan() { // of which nothing is ever owed
+	if l := &r.Limits[i]; !l.Loan() { // a loan never owes anything
 		s.m.open(now, nameOf(r.Home, r.Key, l), l).write(d)
 	}
 }

@@ -69,7 +69,7 @@ type Mode uint8
 // The modes.
 const (
 	Enforced Mode = iota
-	Shadow        // the call was admitted all the same
+	Shadow        // the call was admitted, whatever was decided
 	Beside        // of a limit that was watched beside others, which decided the call
 	modes
 )
