@@ -195,6 +195,11 @@ func (l *Limiter) Measure(r *metrics.Reading) {
 			MeasureLimits(r, d.part, "")
 		}
 	}
+	if l.shadow {
+		for _, p := range r.Points(metrics.LimitTokens) {
+			r.Add(metrics.Evaluations, 0, p.Labels[0], "would_deny", store.FromStore.String())
+		}
+	}
 }
 
 // OnMeasurement implements [metrics.Sampler]. Without Config.Metrics it does nothing.
@@ -204,8 +209,9 @@ func (l *Limiter) OnMeasurement(f func(i *metrics.Instrument, value float64, lab
 	}
 }
 
-// MeasureLimits adds the limits of a policy, as they are configured for a plan; nothing if p
-// is nil, or if there are [metrics.MaxLimits] of them. It is for sources that are [Limits].
+// MeasureLimits adds the limits of a policy, as they are configured for a plan, and 0 to the
+// counters of each; nothing if p is nil, or if there are [metrics.MaxLimits] of them. It is for
+// sources that are [Limits].
 func MeasureLimits(r *metrics.Reading, p *Policy, plan string) {
 	if p == nil {
 		return
@@ -218,5 +224,24 @@ func MeasureLimits(r *metrics.Reading, p *Policy, plan string) {
 		if !l.Concurrent {
 			r.Set(metrics.LimitPeriod, l.Period.Seconds(), l.Name, plan)
 		}
+		if r.Len(metrics.Cost) <= metrics.MaxLimits { // else calls under l may count as "other"
+			addZeros(r, l)
+		}
+	}
+}
+
+// addZeros adds 0 to the counters of a limit: the rate of a counter that begins with its first
+// event does not show that event.
+func addZeros(r *metrics.Reading, l Limit) {
+	if !l.Concurrent {
+		r.Add(metrics.Cost, 0, l.Name)
+	}
+	add := func(result string) { r.Add(metrics.Evaluations, 0, l.Name, result, store.FromStore.String()) }
+	add("admitted")
+	if l.Shadow {
+		add("would_deny")
+	}
+	if !l.Shadow || l.EnforceFrom != 0 {
+		add("denied")
 	}
 }

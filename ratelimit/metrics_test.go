@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -25,10 +27,53 @@ func shown(i *metrics.Instrument, sources ...metrics.Source) map[string]float64 
 	return values
 }
 
+// wantShown compares values apart from counters at 0.
 func wantShown(t *testing.T, i *metrics.Instrument, want map[string]float64, sources ...metrics.Source) {
 	t.Helper()
-	if got := shown(i, sources...); !maps.Equal(got, want) {
+	got := shown(i, sources...)
+	maps.DeleteFunc(got, func(_ string, v float64) bool { return v == 0 && i.Kind == metrics.Counter })
+	if !maps.Equal(got, want) {
 		t.Errorf("%s: %v; want %v", i.Name, got, want)
+	}
+}
+
+// TestMetricsBeginAtZero: before the first call there is a counter for each outcome, for each
+// class of package store, and for each result of each limit.
+func TestMetricsBeginAtZero(t *testing.T) {
+	text, err := os.ReadFile("../store/error.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	classes := make(map[string]float64)
+	for _, m := range regexp.MustCompile(`Class[A-Z]\w+ += "(\w+)"`).FindAllStringSubmatch(string(text), -1) {
+		classes[m[1]] = 0
+	}
+	outcomes := make(map[string]float64)
+	for o := range metrics.Outcomes {
+		outcomes[metrics.Outcome(o).String()] = 0
+	}
+	p := policyOf(t, ratelimit.PerHour(40), ratelimit.AtOnce(3), ratelimit.PerDay(20).Named("day").Shadowed(),
+		ratelimit.PerDay(9).Named("soon").EnforcedFrom(time.Now().Add(time.Hour)))
+	for shadow, evaluations := range map[bool]string{
+		false: `default admitted, default denied, concurrent admitted, concurrent denied,
+			day admitted, day would_deny, soon admitted, soon would_deny, soon denied`,
+		true: `default admitted, default denied, concurrent admitted, concurrent denied,
+			day admitted, day would_deny, soon admitted, soon would_deny, soon denied,
+			default would_deny, concurrent would_deny`,
+	} {
+		l := newLimiter(t, p, ratelimit.Config{Metrics: true, Shadow: shadow})
+		want := make(map[string]float64)
+		for set := range strings.SplitSeq(evaluations, ",") {
+			want[strings.TrimSpace(set)+" store"] = 0
+		}
+		for i, want := range map[*metrics.Instrument]map[string]float64{
+			metrics.Checks: outcomes, metrics.StoreErrors: classes, metrics.Evaluations: want,
+			metrics.Cost: {"default": 0, "day": 0, "soon": 0},
+		} {
+			if got := shown(i, l); !maps.Equal(got, want) {
+				t.Errorf("shadow %v, %s: %v; want %v", shadow, i.Name, got, want)
+			}
+		}
 	}
 }
 
@@ -285,6 +330,19 @@ func TestMetricsAreBounded(t *testing.T) {
 	}
 }
 
+// configured are limits that show their policies, as a table does.
+type configured struct {
+	ratelimit.LimitsFunc
+	policies []*ratelimit.Policy
+}
+
+// Measure implements [metrics.Source].
+func (c configured) Measure(r *metrics.Reading) {
+	for _, p := range c.policies {
+		ratelimit.MeasureLimits(r, p, "")
+	}
+}
+
 // TestMetricsOfManyKeys: 100,000 keys under 20 limits make 500 label sets at most, and none of
 // them holds a key, its hash or an address.
 func TestMetricsOfManyKeys(t *testing.T) {
@@ -295,7 +353,7 @@ func TestMetricsOfManyKeys(t *testing.T) {
 	limits := ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) {
 		return policies[key[len(key)-1]%10], nil
 	})
-	l := newLimiter(t, limits, ratelimit.Config{Metrics: true, Timeout: time.Minute})
+	l := newLimiter(t, configured{limits, policies}, ratelimit.Config{Metrics: true, Timeout: time.Minute})
 	secrets := []string{"sk-live-", "192.0.2.", "sha256:"}
 	for i := range 100_000 {
 		key := fmt.Sprint("sk-live-", i)

@@ -59,7 +59,9 @@ var (
 	// limit on concurrent calls. The class is short before the first renewal, long after it.
 	Holds = &Instrument{Name: "keyrate.holds", Unit: "{token}", Kind: Gauge, Labels: []string{"limit", "class"},
 		Help: "Tokens that calls in progress hold."}
-	// StoreErrors counts the calls that could not be decided, by [store.ErrorClass].
+	// StoreErrors counts the calls that could not be decided, by [store.ErrorClass]. A limiter
+	// shows the classes of package store from the start; a store with further ones is a [Source]
+	// that adds 0 to each.
 	StoreErrors = &Instrument{Name: "keyrate.store.errors", Unit: "{error}", Kind: Counter, Labels: []string{"error.type"},
 		Help: "Calls that could not be decided, by the class of the error."}
 	// StoreAvailable shows whether a part of the store is asked: 1, or 0 while it is down.

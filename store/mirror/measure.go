@@ -19,6 +19,7 @@ func (s *Store) Measure(r *metrics.Reading) {
 		}
 		r.Set(metrics.StoreAvailable, available, cmp.Or(p.Name, PartShared))
 	}
+	r.Add(metrics.StoreErrors, 0, ClassDown)
 	if source, ok := s.shared.(metrics.Source); ok {
 		source.Measure(r)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/keyrate/keyrate/ratelimit/metrics"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -38,6 +39,19 @@ var (
 	errQueued = errors.New("redisstore: nothing was sent")
 	errAnswer = errors.New("redisstore: the answer has not the form of the script's; is there a proxy in between, or was the script replaced?")
 )
+
+// classes are the Class constants of this package.
+var classes = [...]string{
+	ClassConnect, ClassLost, ClassLoading, ClassBusy, ClassReadOnly, ClassMemory, ClassCluster, ClassAccess, ClassScript, ClassRedis,
+}
+
+// Measure implements [metrics.Source]: it adds 0 to the errors of each class, so that the rate of
+// errors shows the first one.
+func (s *Store) Measure(r *metrics.Reading) {
+	for _, class := range classes {
+		r.Add(metrics.StoreErrors, 0, class)
+	}
+}
 
 // failure returns an error as one with a class.
 func failure(err error) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -22,14 +23,19 @@ import (
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/metrics"
 	"github.com/keyrate/keyrate/store"
 )
 
 // TestClasses: classify returns one class for each error, and whether certainly nothing was
-// executed.
+// executed. The metrics show each class of this package from the start.
 func TestClasses(t *testing.T) {
 	reply := func(text string) error { return redisError(text) }
 	wrapped := func(err error) error { return fmt.Errorf("failed to initialize connection options: %w", err) }
+	found, shown := make(map[string]bool), make(map[string]bool)
+	for _, p := range metrics.Read(&Store{}).Points(metrics.StoreErrors) {
+		shown[p.Labels[0]] = p.Value == 0
+	}
 	for _, test := range []struct {
 		err         error
 		class       string
@@ -104,6 +110,14 @@ func TestClasses(t *testing.T) {
 		if !ok || failed.Class != test.class || errors.Is(failed, test.err) == repeats || strings.Contains(failed.Error(), "with args") {
 			t.Errorf("%v: made into %v", test.err, failed)
 		}
+		switch class {
+		case store.ClassTimeout, store.ClassCanceled, store.ClassOther:
+		default:
+			found[class] = true
+		}
+	}
+	if !maps.Equal(shown, found) {
+		t.Errorf("the metrics show %v; want %v", shown, found)
 	}
 	once := failure(io.EOF)
 	if again := failure(fmt.Errorf("again: %w", once)); !errors.Is(again, once) || again.Error() != once.Error() {

@@ -5,6 +5,11 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
+// classes are those of package store. Stores add their own: see [metrics.StoreErrors].
+var classes = [...]string{
+	store.ClassTimeout, store.ClassCanceled, store.ClassPanic, store.ClassWrong, store.ClassLimits, store.ClassOther,
+}
+
 // Measure implements [metrics.Source].
 func (c *Counts) Measure(r *metrics.Reading) {
 	var ended [metrics.Outcomes]int64
@@ -14,9 +19,7 @@ func (c *Counts) Measure(r *metrics.Reading) {
 		}
 	}
 	for o, n := range ended {
-		if n > 0 {
-			r.Add(metrics.Checks, float64(n), metrics.Outcome(o).String())
-		}
+		r.Add(metrics.Checks, float64(n), metrics.Outcome(o).String())
 	}
 	for o := range c.took {
 		c.took[o].read(r, metrics.CheckDuration, metrics.Outcome(o).String())
@@ -27,6 +30,9 @@ func (c *Counts) Measure(r *metrics.Reading) {
 				s.measure(r)
 			}
 		}
+	}
+	for _, class := range classes {
+		r.Add(metrics.StoreErrors, 0, class)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -40,5 +40,12 @@ func ExampleNewCollector() {
 	// # HELP keyrate_checks_total Calls, by what became of them.
 	// # TYPE keyrate_checks_total counter
 	// keyrate_checks_total{outcome="allowed"} 2
+	// keyrate_checks_total{outcome="ambiguous_key"} 0
+	// keyrate_checks_total{outcome="blocked"} 0
 	// keyrate_checks_total{outcome="denied"} 1
+	// keyrate_checks_total{outcome="exempt"} 0
+	// keyrate_checks_total{outcome="no_key"} 0
+	// keyrate_checks_total{outcome="skipped"} 0
+	// keyrate_checks_total{outcome="undecided_allowed"} 0
+	// keyrate_checks_total{outcome="undecided_denied"} 0
 }
