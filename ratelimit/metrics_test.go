@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
@@ -209,6 +210,56 @@ func TestMetricsOfHolds(t *testing.T) {
 	wantShown(t, metrics.Cost, map[string]float64{"default": 24}, l)
 	wantShown(t, metrics.Holds, map[string]float64{}, l)
 	wantShown(t, metrics.Checks, map[string]float64{"allowed": 2}, l)
+}
+
+// TestMetricsOfOldHolds: the age of the oldest hold is shown for each limit, also after a time
+// without holds and while renewals fail; of several limiters, the larger one.
+func TestMetricsOfOldHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newRenewing()
+		s.fail(false, func(n int) bool { return n%3 == 0 })
+		limits := policyOf(t, ratelimit.PerHour(100), ratelimit.AtOnce(5))
+		var limiters [2]*ratelimit.Limiter
+		for i := range limiters {
+			limiters[i] = newLimiterOn(t, s, limits, ratelimit.Config{Metrics: true})
+			defer limiters[i].Close()
+		}
+		wantAges := func(rate, atOnce time.Duration, sources ...metrics.Source) {
+			t.Helper()
+			got, want := shown(metrics.HoldsOldest, sources...), map[string]time.Duration{"default": rate, "concurrent": atOnce}
+			maps.DeleteFunc(want, func(_ string, age time.Duration) bool { return age == 0 })
+			if len(got) != len(want) {
+				t.Errorf("%v; want %v", got, want)
+			}
+			for name, age := range want {
+				if diff := time.Duration(got[name]*float64(time.Second)) - age; diff.Abs() > 200*time.Millisecond {
+					t.Errorf("%v; want %v", got, want)
+				}
+			}
+		}
+		for range 2 { // the second time, after a pause
+			_, older, err := limiters[0].Enter(t.Context(), "key", 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(40 * time.Second)
+			hold, err := limiters[1].Hold(t.Context(), "key", 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(300 * time.Millisecond)
+			wantAges(0, 40*time.Second+300*time.Millisecond, limiters[0])
+			wantAges(300*time.Millisecond, 300*time.Millisecond, limiters[1])
+			wantAges(300*time.Millisecond, 40*time.Second+300*time.Millisecond, limiters[0], limiters[1])
+			wantAges(300*time.Millisecond, 40*time.Second+300*time.Millisecond, limiters[1], limiters[0])
+			older.Release(t.Context())
+			time.Sleep(time.Minute)
+			wantAges(time.Minute+300*time.Millisecond, time.Minute+300*time.Millisecond, limiters[0], limiters[1])
+			hold.Cancel(t.Context())
+			wantAges(0, 0, limiters[0], limiters[1])
+			time.Sleep(time.Hour)
+		}
+	})
 }
 
 // TestMetricsOfErrors: a call that could not be decided is counted with its class.

@@ -38,6 +38,7 @@ type renewal struct {
 	limits []store.Limit
 	names  [store.MaxLimits]int64 // as the store has confirmed them
 	held   int
+	began  int64 // the tick of the hold
 	due    int64
 	long   bool          // some renewal has been confirmed
 	ended  bool          // the Hold was
@@ -95,6 +96,7 @@ func (s *renewalShard) takeYoung(due []*renewal, tick int64) []*renewal {
 		h.unlink()
 		h.renewal = &renewal{
 			hold: weak.Make(h), shard: s, home: h.home, key: h.key, limits: h.limits, names: h.hold.Names, held: h.result.cost,
+			began: h.due - firstRenewal,
 		}
 		due = s.send(due, h.renewal)
 	}

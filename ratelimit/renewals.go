@@ -154,34 +154,39 @@ func (r *renewals) out() (n int) {
 	return n
 }
 
-// measure adds what the holds hold that are out.
+// measure adds what the holds hold that are out, and the age of the oldest.
 func (r *renewals) measure(to *metrics.Reading, c *count.Counts) {
 	type set struct{ limit, class string }
-	held := make(map[set]int)
-	add := func(limits []store.Limit, n int, class string) {
+	held, oldest := make(map[set]int), make(map[string]int64)
+	add := func(limits []store.Limit, n int, class string, ticks int64) {
 		for i := range limits {
-			held[set{limits[i].Name, class}] += limits[i].Tokens(n)
+			name := limits[i].Name
+			held[set{name, class}] += limits[i].Tokens(n)
+			oldest[name] = max(oldest[name], ticks)
 		}
 	}
 	for i := range r.shards {
 		s := &r.shards[i]
 		s.mu.Lock()
 		for h := s.young.next; h != nil && h != &s.young; h = h.next {
-			add(h.limits, h.result.cost, "short")
+			add(h.limits, h.result.cost, "short", s.tick-(h.due-firstRenewal))
 		}
 		for _, e := range slices.Concat(s.queues[0], s.queues[1], slices.Collect(maps.Keys(s.away))) {
 			switch {
 			case e.ended || e.hold.Value() == nil:
 			case e.long:
-				add(e.limits, e.held, "long")
+				add(e.limits, e.held, "long", s.tick-e.began)
 			default:
-				add(e.limits, e.held, "short")
+				add(e.limits, e.held, "short", s.tick-e.began)
 			}
 		}
 		s.mu.Unlock()
 	}
 	for of, n := range held {
 		to.Add(metrics.Holds, float64(n), c.Label(of.limit), of.class)
+	}
+	for limit, ticks := range oldest {
+		to.SetMax(metrics.HoldsOldest, (time.Duration(ticks) * renewalTick).Seconds(), c.Label(limit))
 	}
 }
 

@@ -59,6 +59,10 @@ var (
 	// limit on concurrent calls. The class is short before the first renewal, long after it.
 	Holds = &Instrument{Name: "keyrate.holds", Unit: "{token}", Kind: Gauge, Labels: []string{"limit", "class"},
 		Help: "Tokens that calls in progress hold."}
+	// HoldsOldest shows how long the oldest of these calls has held something of a limit, to a
+	// tenth of a second.
+	HoldsOldest = &Instrument{Name: "keyrate.holds.oldest", Unit: "s", Kind: Gauge, Labels: []string{"limit"},
+		Help: "The age of the oldest hold of a call in progress."}
 	// StoreErrors counts the calls that could not be decided, by [store.ErrorClass]. A limiter
 	// shows the classes of package store from the start; a store with further ones is a [Source]
 	// that adds 0 to each.
@@ -74,17 +78,20 @@ var (
 	BucketsOverflow = &Instrument{Name: "keyrate.buckets.overflow", Unit: "{bucket}", Kind: Gauge, Labels: []string{"store"},
 		Help: "Buckets in debt that keys share because the store is full."}
 	// TableVersion counts the changes of a table of limits, and TableReloadFailures the
-	// changes that were rejected.
+	// changes that were rejected. TableReloadSuccessful shows whether the last attempt to read
+	// a file of limits succeeded, at first that of opening it.
 	TableVersion = &Instrument{Name: "keyrate.table.version", Unit: "1", Kind: Gauge,
 		Help: "How often the table of limits was replaced."}
 	TableReloadFailures = &Instrument{Name: "keyrate.table.reload.failures", Unit: "{failure}", Kind: Counter,
 		Help: "Changes of the table of limits that were rejected."}
+	TableReloadSuccessful = &Instrument{Name: "keyrate.table.reload.successful", Unit: "1", Kind: Gauge,
+		Help: "1 if the last attempt to read the file of limits succeeded, else 0."}
 )
 
 // Instruments returns all instruments.
 func Instruments() []*Instrument {
 	return []*Instrument{
-		Checks, Evaluations, Cost, Utilization, CheckDuration, LimitTokens, LimitPeriod, Holds,
-		StoreErrors, StoreAvailable, Buckets, BucketsOverflow, TableVersion, TableReloadFailures,
+		Checks, Evaluations, Cost, Utilization, CheckDuration, LimitTokens, LimitPeriod, Holds, HoldsOldest,
+		StoreErrors, StoreAvailable, Buckets, BucketsOverflow, TableVersion, TableReloadFailures, TableReloadSuccessful,
 	}
 }

@@ -63,6 +63,12 @@ func (r *Reading) Set(i *Instrument, value float64, labels ...string) {
 	r.point(i, labels).Value = value
 }
 
+// SetMax makes value the value of a gauge, unless another source has set a larger one.
+func (r *Reading) SetMax(i *Instrument, value float64, labels ...string) {
+	p := r.point(i, labels)
+	p.Value = max(p.Value, value)
+}
+
 // AddHistogram adds measurements to a histogram: their sum, and how many there are in each
 // bucket.
 func (r *Reading) AddHistogram(i *Instrument, sum float64, buckets []uint64, labels ...string) {

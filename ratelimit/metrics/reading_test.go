@@ -52,6 +52,8 @@ func TestRead(t *testing.T) {
 		r.Add(metrics.Checks, 2, "denied")
 		r.Add(metrics.Checks, 1, "allowed")
 		r.Set(metrics.LimitTokens, 5, "default", "")
+		r.SetMax(metrics.HoldsOldest, 7, "default")
+		r.SetMax(metrics.HoldsOldest, 3, "default")
 		r.AddHistogram(metrics.Utilization, 1.5, []uint64{1, 0, 0, 0, 0, 1}, "default")
 		if r.First(shared) {
 			r.Add(metrics.Buckets, 7, "memory")
@@ -63,6 +65,7 @@ func TestRead(t *testing.T) {
 		metrics.LimitTokens: {{Labels: []string{"default", ""}, Value: 5}},
 		metrics.Buckets:     {{Labels: []string{"memory"}, Value: 7}},
 		metrics.Utilization: {{Labels: []string{"default"}, Value: 3, Buckets: []uint64{2, 0, 0, 0, 0, 2}}},
+		metrics.HoldsOldest: {{Labels: []string{"default"}, Value: 7}},
 		metrics.Holds:       {},
 	} {
 		if got := r.Points(i); !slices.EqualFunc(got, want, func(a, b metrics.Point) bool {

@@ -108,8 +108,8 @@ func TestCollector(t *testing.T) {
 func TestNames(t *testing.T) {
 	want := strings.Fields(`keyrate_checks_total keyrate_evaluations_total keyrate_cost_tokens_total
 		keyrate_utilization_ratio keyrate_check_duration_seconds keyrate_limit_tokens keyrate_limit_period_seconds
-		keyrate_holds keyrate_store_errors_total keyrate_store_available keyrate_buckets keyrate_buckets_overflow
-		keyrate_table_version keyrate_table_reload_failures_total`)
+		keyrate_holds keyrate_holds_oldest_seconds keyrate_store_errors_total keyrate_store_available keyrate_buckets keyrate_buckets_overflow
+		keyrate_table_version keyrate_table_reload_failures_total keyrate_table_reload_successful`)
 	for n, i := range metrics.Instruments() {
 		if got := keyrateprometheus.Name(i); got != want[n] {
 			t.Errorf("%s is %s; want %s", i.Name, got, want[n])

@@ -9,7 +9,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit/plans/file"
 )
 
-// TestMeasure: the version and the failures of a file are shown, and the limits of its plans.
+// TestMeasure: the version and the failures of a file are shown, whether it could be read last, and
+// the limits of its plans.
 func TestMeasure(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "limits.yaml")
 	put := func(text string) {
@@ -23,14 +24,30 @@ func TestMeasure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other, err := file.Open(path, file.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	successful := func(want float64, files ...metrics.Source) {
+		t.Helper()
+		if points := metrics.Read(files...).Points(metrics.TableReloadSuccessful); len(points) != 1 || points[0].Value != want {
+			t.Errorf("%v; want %v", points, want)
+		}
+	}
+	successful(1, f, other)
 	put("default: 5/x\n")
 	if err := f.Reload(); err == nil {
 		t.Error("a broken file was read")
 	}
+	successful(0, f)
+	successful(0, f, other)
+	successful(0, other, f)
+	successful(1, other)
 	put("default: 6/s\nplans:\n  gold: 100/m\n")
 	if err := f.Reload(); err != nil {
 		t.Error(err)
 	}
+	successful(1, f)
 	r := metrics.Read(f, f.Table())
 	for i, want := range map[*metrics.Instrument]float64{metrics.TableVersion: 2, metrics.TableReloadFailures: 1} {
 		if points := r.Points(i); len(points) != 1 || points[0].Value != want {
