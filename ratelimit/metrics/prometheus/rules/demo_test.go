@@ -91,12 +91,27 @@ var scenarios = []scenario{
 		alerts: []string{"KeyrateReloadFailed b"},
 	},
 	{
+		name: "a file of limits is broken for four minutes", begin: func(n *node) { n.write("default: 5/x\n") },
+		second: func(n *node, second int) {
+			if second == calm+4*60 {
+				n.write(limits)
+			}
+		},
+	},
+	{
 		name: "handlers hang", begin: func(n *node) {
 			for range 4 {
 				go n.handle("/hang", "gold-"+n.name)
 			}
 		},
-		alerts: []string{"KeyrateHoldsStuck", "KeyrateManyDenied"},
+		alerts: []string{"KeyrateHoldsStuck a", "KeyrateHoldsStuck b", "KeyrateManyDenied"},
+	},
+	{
+		name: "calls take nine minutes", second: func(n *node, second int) {
+			if second%(9*60) == 0 {
+				go n.handle("/slow", "gold-"+n.name)
+			}
+		},
 	},
 }
 
@@ -153,6 +168,11 @@ func newNode(t *testing.T, name string, redis *memstore.Store, noShare bool, end
 		switch r.URL.Path {
 		case "/hang":
 			<-end
+		case "/slow":
+			select {
+			case <-end:
+			case <-time.After(9 * time.Minute):
+			}
 		case "/long":
 			time.Sleep(2 * time.Second)
 		}
