@@ -30,6 +30,7 @@ import (
 type scenario struct {
 	name    string
 	noShare bool
+	bare    bool                      // no mirror in front of the store
 	begin   func(n *node)             // once
 	second  func(n *node, second int) // every three seconds from then on
 	// alerts are those that fire, with the instance if they are about one.
@@ -61,6 +62,10 @@ var scenarios = []scenario{
 	{
 		name: "a node lacks CPU", begin: func(n *node) { n.link.late.Store(n.name == "b") },
 		alerts: []string{"KeyrateStarvedProcess b", "KeyrateDecidedByShare b"},
+	},
+	{
+		name: "a node without a mirror lacks CPU", bare: true, begin: func(n *node) { n.link.late.Store(n.name == "b") },
+		alerts: []string{"KeyrateStarvedProcess b", "KeyrateUndecided b"},
 	},
 	{
 		name: "a shadow limit is too low", second: func(n *node, _ int) { n.call(10, "gold-"+n.name) },
@@ -136,7 +141,7 @@ type node struct {
 	registry *prometheus.Registry
 }
 
-func newNode(t *testing.T, name string, redis *memstore.Store, noShare bool, end <-chan struct{}) *node {
+func newNode(t *testing.T, name string, redis *memstore.Store, s *scenario, end <-chan struct{}) *node {
 	t.Helper()
 	n := &node{t: t, name: name, link: &link{Store: redis}, path: filepath.Join(t.TempDir(), "limits.yaml"), registry: prometheus.NewPedanticRegistry()}
 	n.write(limits)
@@ -144,11 +149,18 @@ func newNode(t *testing.T, name string, redis *memstore.Store, noShare bool, end
 	if n.file, err = file.Open(n.path, file.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	shared, err := mirror.New(n.link, mirror.Config{Nodes: 2, NoShare: noShare})
-	if err != nil {
-		t.Fatal(err)
+	var shared store.Store = struct { // without the fast path of a store in memory
+		store.Store
+		store.Holder
+	}{n.link, n.link}
+	if !s.bare {
+		m, err := mirror.New(n.link, mirror.Config{Nodes: 2, NoShare: s.noShare})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = m.Close() })
+		shared = m
 	}
-	t.Cleanup(func() { _ = shared.Close() })
 	limiter, err := ratelimit.New(shared, n.file.Table(), ratelimit.Config{Metrics: true})
 	if err != nil {
 		t.Fatal(err)
@@ -267,7 +279,7 @@ func record(t *testing.T, s scenario) *recording {
 		end := make(chan struct{})
 		t.Cleanup(func() { close(end); synctest.Wait() })
 		redis := memstore.New(memstore.Config{})
-		nodes := []*node{newNode(t, "a", redis, s.noShare, end), newNode(t, "b", redis, s.noShare, end)}
+		nodes := []*node{newNode(t, "a", redis, &s, end), newNode(t, "b", redis, &s, end)}
 		began := time.Now()
 		r.start = began
 		for second := 0; second < duration; second += step {
