@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+import "syscall"
+
+// noOrphan does what it can: only Linux ends a child with its parent.
+func noOrphan() *syscall.SysProcAttr { return nil }
