@@ -285,10 +285,12 @@ benchmarks() {
 	done
 }
 
-# demo FOLDER PATTERN FLAGS... runs an example, which must print a line that matches.
+# demo FOLDER PATTERN FLAGS... runs an example, which must print a line that matches. It is built before: that may take
+# minutes.
 demo() {
 	local folder=$1 pattern=$2
 	shift 2
+	in_module "$folder" run go build -o /dev/null .
 	in_module "$folder" run_seen "$pattern" timeout 120 go run . "$@"
 }
 
