@@ -23,6 +23,7 @@ type Table struct {
 	version atomic.Int64 // how often it was replaced
 
 	mu       sync.Mutex                      // held to replace current
+	changes  []Change                        // the last ones, the newest at the end
 	required []func(*ratelimit.Policy) error // conditions of limiters made with Limiter.With
 }
 
@@ -132,11 +133,13 @@ func (t *Table) replace(c TableConfig, look func(old *tableContent) error) (*tab
 	if err := content.meets(t.required); err != nil {
 		return nil, err
 	}
-	if err := look(t.current.Load()); err != nil {
+	old := t.current.Load()
+	if err := look(old); err != nil {
 		return nil, err
 	}
 	t.current.Store(content)
 	t.version.Add(1)
+	t.changed(old, content)
 	return content, nil
 }
 
