@@ -1,12 +1,11 @@
 package middleware
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"time"
 
+	"github.com/keyrate/keyrate/middleware/internal/health"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store"
 )
@@ -31,12 +30,12 @@ func Health(limiter *ratelimit.Limiter) http.Handler {
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 			return
 		}
-		found := check(r.Context(), limiter)
+		found := health.Check(r.Context(), limiter)
 		status := http.StatusOK
 		if found.Status != store.StatusOK && found.Status != store.StatusDegraded {
 			status = http.StatusServiceUnavailable
 		}
-		body, err := json.Marshal(report(found))
+		body, err := json.Marshal(found)
 		if err != nil { // a year with five digits
 			status, body = http.StatusServiceUnavailable, []byte(`{"status":"failed"}`)
 		}
@@ -49,35 +48,4 @@ func Health(limiter *ratelimit.Limiter) http.Handler {
 			_, _ = w.Write(body) // a client that hung up needs no answer
 		}
 	})
-}
-
-// check is limiter.Check, but a store that panics has failed.
-func check(ctx context.Context, limiter *ratelimit.Limiter) (h store.Health) {
-	if store.Try(func() { h = limiter.Check(ctx) }) != nil {
-		return store.Health{Status: store.StatusFailed, Parts: []store.PartHealth{{Name: "store", Class: store.ClassPanic}}}
-	}
-	return h
-}
-
-type healthReport struct {
-	Status   store.Status `json:"status"`
-	Decides  string       `json:"decides,omitempty"`
-	Parts    []partReport `json:"parts"`
-	Warnings []string     `json:"warnings,omitempty"`
-}
-
-type partReport struct {
-	Name   string    `json:"name"`
-	OK     bool      `json:"ok"`
-	Class  string    `json:"class,omitempty"`
-	Since  time.Time `json:"since,omitzero"`
-	Proved time.Time `json:"proved,omitzero"`
-}
-
-func report(h store.Health) healthReport {
-	r := healthReport{Status: h.Status, Decides: h.Decides, Parts: []partReport{}, Warnings: h.Warnings}
-	for _, p := range h.Parts {
-		r.Parts = append(r.Parts, partReport{p.Name, p.OK, p.Class, p.Since.UTC(), p.Proved.UTC()})
-	}
-	return r
 }
