@@ -63,6 +63,8 @@ const (
 	ActionShadow      Action = "shadow"       // GET /shadow
 	ActionDenied      Action = "denied"       // GET /denied
 	ActionDescribe    Action = "describe"     // GET /openapi.json
+	ActionConsole     Action = "console"      // GET /
+	ActionLive        Action = "live"         // GET /live
 )
 
 // mayGoBy reports whether limits may come from table. Limits of a type that we do not know
@@ -81,7 +83,8 @@ func mayGoBy(limits ratelimit.Limits, table *plans.Table) bool {
 // New returns a handler for the operators of limiter. Mount it with [http.StripPrefix].
 //
 // authorize is called for each request before anything is done, concurrently. If it
-// returns false or panics, the request gets 403, or 401 if it has no Authorization header. A
+// returns false or panics, the request gets 403, or 401 if it has no Authorization header or
+// a browser's Basic credentials, for which authorize is called twice: see the package. A
 // request from a web page of another origin gets 403 without a call. authorize must check a
 // credential, not only an address: every program on the same machine, such as a browser,
 // has that address, too. authorize is required. The error joins all faults of the
@@ -113,5 +116,6 @@ func New(limiter *ratelimit.Limiter, authorize func(*http.Request) bool, c Confi
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
+	h.feed = newFeed(h)
 	return h, nil
 }

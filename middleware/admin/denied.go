@@ -3,6 +3,8 @@ package admin
 import (
 	"net/http"
 	"time"
+
+	"github.com/keyrate/keyrate/ratelimit"
 )
 
 // denialReport is a [ratelimit.DenialReport].
@@ -27,9 +29,13 @@ func (c *call) denied() {
 		c.problem(http.StatusNotFound, "The program counts no denials: its limiter was made without ratelimit.Config.Metrics.")
 		return
 	}
+	c.answer(http.StatusOK, "application/json", denialReportOf(found))
+}
+
+func denialReportOf(found ratelimit.DenialReport) denialReport {
 	report := denialReport{Since: found.Since.UTC(), Denied: found.Denied, Keys: make([]deniedKey, 0, len(found.Keys))}
 	for _, k := range found.Keys {
 		report.Keys = append(report.Keys, deniedKey{k.Key, k.Limit, k.Denied, k.Overcount, k.Last.UTC()})
 	}
-	c.answer(http.StatusOK, "application/json", report)
+	return report
 }

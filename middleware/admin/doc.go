@@ -19,6 +19,8 @@
 //	GET /table/summary      the plans, the organisations and their numbers of keys
 //	GET /shadow             the keys that shadow limits would have denied
 //	GET /denied             the keys that were denied most, with [ratelimit.Config].Metrics
+//	GET /                   the console: a page for browsers that shows all of this
+//	GET /live               what happens now, as server-sent events, one a second
 //	GET /openapi.json       an OpenAPI 3.1 description
 //
 // Bodies are JSON, errors are RFC 9457 problems. A key is what a client sends: it goes
@@ -45,6 +47,12 @@
 //
 // The handler does not limit how often a client may guess the credential: wrap it in
 // [middleware.RateLimit] without a Key.
+//
+// A browser that opens the console without credentials is asked for a name and a password. If
+// the function does not authorize a request with Basic credentials as it is, it is called again
+// with the password as a Bearer credential. So the secret above works as the password. The
+// console is one page that loads nothing from elsewhere, cannot be shown in a frame of another
+// page, and has no key in it; a page of another origin cannot open a stream.
 //
 // # Two operators
 //

@@ -58,7 +58,7 @@ func ExampleNew() {
 	fmt.Println(ask("PUT", "/limits/table", changed, read.Header().Get("ETag")).Code, ask("PUT", "/limits/table", changed, read.Header().Get("ETag")).Code)
 	fmt.Print(ask("GET", "/limits/table/summary", "", "").Body)
 	// Output:
-	// {"key":"sha256:db2f1aab1da8bb83ccf19147343fbf6993905ccc53bc4a9005611ed1c1df0650","exempt":false,"plan":"gold","allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[{"name":"default","limit":"50/s","shadow":false,"remaining":50,"violated":false,"retry_after_ms":0,"reset_after_ms":0}]}
+	// {"key":"sha256:db2f1aab1da8bb83ccf19147343fbf6993905ccc53bc4a9005611ed1c1df0650","exempt":false,"plan":"gold","allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[{"name":"default","limit":"50/s","shadow":false,"remaining":50,"burst":50,"held":0,"violated":false,"retry_after_ms":0,"reset_after_ms":0}]}
 	// {
 	//   "default": "5/s",
 	//   "plans": {

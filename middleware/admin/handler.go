@@ -20,6 +20,9 @@ type handler struct {
 	origins   *http.CrossOriginProtection
 	maxTable  int64        // MaxTableBody, but in tests
 	logged    atomic.Int64 // when a panic was last logged, in seconds since 1970
+	feed      *feed
+	streams   atomic.Int64 // how many there are
+	shutdowns shutdowns
 }
 
 // An operation is what one method does at one path.
@@ -31,6 +34,8 @@ type operation struct {
 // operations are by path and method. HEAD is allowed where GET is. No path contains
 // anything that a caller chooses, and none is redirected.
 var operations = map[string]map[string]operation{
+	"/":                 {http.MethodGet: {ActionConsole, (*call).console}},
+	"/live":             {http.MethodGet: {ActionLive, (*call).live}},
 	"/key/state":        {http.MethodPost: {ActionState, (*call).state}},
 	"/key/reset":        {http.MethodPost: {ActionReset, (*call).reset}},
 	"/key/reset-shared": {http.MethodPost: {ActionResetShared, (*call).resetShared}},
@@ -41,8 +46,11 @@ var operations = map[string]map[string]operation{
 	"/openapi.json":     {http.MethodGet: {ActionDescribe, (*call).describe}},
 }
 
-// challenge is the scheme of most credentials; authorize may know others.
-const challenge = "Bearer"
+// The challenges of a response that asks for credentials; authorize may know other schemes.
+const (
+	challenge      = "Bearer"
+	challengeBasic = `Basic realm="keyrate", charset="UTF-8"` // makes a browser ask for a password
+)
 
 // ServeHTTP answers one request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -62,12 +70,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.event.Action = op.action
 	switch {
 	case h.origins.Check(r) != nil:
-		c.problem(http.StatusForbidden, "The request comes from a web page of another origin that is not trusted.")
-	case !h.authorized(r) && r.Header.Get("Authorization") == "":
-		w.Header().Set("WWW-Authenticate", challenge) // a must: RFC 9110, section 15.5.2
-		c.problem(http.StatusUnauthorized, "The request is not authorized: it has no credentials.")
+		c.problem(http.StatusForbidden, otherOrigin)
 	case !h.authorized(r):
-		c.problem(http.StatusForbidden, "The request is not authorized.")
+		c.unauthorized()
 	case methods == nil && belowPrefix(r.URL.Path):
 		c.problem(http.StatusNotFound, "There is nothing at this path, but there is at its end: mount the handler with http.StripPrefix. /openapi.json describes what there is.")
 	case methods == nil:
@@ -80,24 +85,62 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+const otherOrigin = "The request comes from a web page of another origin that is not trusted."
+
 // belowPrefix reports whether a path is that of an operation behind the pattern by which a
 // mux serves the handler.
 func belowPrefix(path string) bool {
 	for end := range operations {
-		if prefix, ok := strings.CutSuffix(path, end); ok && prefix != "" && !strings.HasSuffix(prefix, "/") {
+		if prefix, ok := strings.CutSuffix(path, end); ok && end != "/" && prefix != "" && !strings.HasSuffix(prefix, "/") {
 			return true
 		}
 	}
 	return false
 }
 
-// authorized calls the program's function. A panic authorizes nothing.
-func (h *handler) authorized(r *http.Request) (ok bool) {
+// authorized reports whether the program's function authorizes a request. A browser sends the
+// password that its user has entered in the form of Basic credentials: the function gets the
+// request as it is, and then with the password as a Bearer credential.
+func (h *handler) authorized(r *http.Request) bool {
+	if h.authorizes(r) {
+		return true
+	}
+	_, password, ok := r.BasicAuth()
+	if !ok {
+		return false
+	}
+	again := *r
+	again.Header = r.Header.Clone()
+	again.Header.Set("Authorization", challenge+" "+password)
+	return h.authorizes(&again)
+}
+
+// authorizes calls the program's function. A panic authorizes nothing.
+func (h *handler) authorizes(r *http.Request) (ok bool) {
 	if store.Try(func() { ok = h.authorize(r) }) != nil {
 		h.log(r, "admin: authorize panicked, the request was denied")
 		return false
 	}
 	return ok
+}
+
+// unauthorized responds to a request that is not authorized. A browser asks for a password
+// once more only if it gets 401.
+func (c *call) unauthorized() {
+	_, _, basic := c.r.BasicAuth()
+	if !basic && c.r.Header.Get("Authorization") != "" {
+		c.problem(http.StatusForbidden, "The request is not authorized.")
+		return
+	}
+	c.w.Header().Set("WWW-Authenticate", challenge) // a must: RFC 9110, section 15.5.2
+	if c.event.Action == ActionConsole {
+		c.w.Header().Add("WWW-Authenticate", challengeBasic)
+	}
+	detail := "The request is not authorized: it has no credentials."
+	if basic {
+		detail = "The request is not authorized: the password is not the secret of the operators."
+	}
+	c.problem(http.StatusUnauthorized, detail)
 }
 
 func (h *handler) observe(c *call) {

@@ -19,7 +19,7 @@ import (
 // TestPathsAndMethods: each path has its methods, HEAD goes where GET does, and there is nothing else.
 func TestPathsAndMethods(t *testing.T) {
 	d := newDesk(t)
-	paths := map[string]string{"/key/state": "POST", "/key/reset": "POST", "/key/reset-shared": "POST", "/table": "GET, HEAD, PUT", "/table/summary": "GET, HEAD", "/shadow": "GET, HEAD", "/denied": "GET, HEAD", "/openapi.json": "GET, HEAD"}
+	paths := map[string]string{"/key/state": "POST", "/key/reset": "POST", "/key/reset-shared": "POST", "/table": "GET, HEAD, PUT", "/table/summary": "GET, HEAD", "/shadow": "GET, HEAD", "/denied": "GET, HEAD", "/openapi.json": "GET, HEAD", "/": "GET, HEAD"}
 	for path, methods := range paths {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "get"} {
 			w := d.ask(t, method, path, "")
@@ -47,7 +47,7 @@ func TestPathsAndMethods(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/", "/key", "/key/", "/key/state/", "//key/state", "/table/summary/x", "/TABLE", "/key/./state", "/health"} {
+	for _, path := range []string{"/console", "/key", "/key/", "/key/state/", "//key/state", "/table/summary/x", "/TABLE", "/key/./state", "/health"} {
 		wantProblem(t, d.ask(t, "GET", path, ""), 404, "/openapi.json")
 		if e := d.last(); e != (admin.Event{Status: 404}) {
 			t.Errorf("%s: %+v", path, e)
@@ -61,7 +61,7 @@ func TestMounted(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/a/", http.StripPrefix("/a", d))
 	mux.Handle("/b/", http.StripPrefix("/b/", d))
-	for path, want := range map[string]int{"/a/table/summary": 200, "/b/table/summary": 200, "/b/": 404, "/a/key/state": 405} {
+	for path, want := range map[string]int{"/a/table/summary": 200, "/b/table/summary": 200, "/b/": 200, "/a/": 200, "/a/key/state": 405} {
 		r := httptest.NewRequestWithContext(t.Context(), "GET", path, nil)
 		r.Header.Set("Authorization", secret)
 		w := httptest.NewRecorder()
@@ -79,7 +79,7 @@ func TestWithoutStripPrefix(t *testing.T) {
 		wantProblem(t, d.ask(t, "GET", path, ""), 404, "http.StripPrefix")
 		wantProblem(t, d.ask(t, "GET", path, "", "Authorization: Bearer stranger"), 403, "not authorized")
 	}
-	for _, path := range []string{"/", "//table", "/limits/tables", "/limitstable", "/table/x"} {
+	for _, path := range []string{"/limits/", "//table", "/limits/tables", "/limitstable", "/table/x"} {
 		if w := d.ask(t, "GET", path, ""); w.Code != 404 || strings.Contains(w.Body.String(), "StripPrefix") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
@@ -120,7 +120,7 @@ func TestAuthorization(t *testing.T) {
 		return 0, io.EOF
 	})
 	for credential, status := range map[string]int{"": 401, "Bearer stranger": 403} {
-		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/table", "/table/summary", "/shadow", "/denied", "/openapi.json", "/", "/nothing"} {
+		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/table", "/table/summary", "/shadow", "/denied", "/openapi.json", "/", "/live", "/nothing"} {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} {
 				w := d.askReader(t, method, path, read, "Authorization: "+credential, "If-Match: "+etag)
 				if method == "HEAD" {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"time"
@@ -35,6 +36,8 @@ type limitState struct {
 
 type bucketState struct {
 	Remaining    int   `json:"remaining"`
+	Burst        int   `json:"burst"`
+	Held         int   `json:"held"`
 	Violated     bool  `json:"violated"`
 	RetryAfterMS int64 `json:"retry_after_ms"`
 	ResetAfterMS int64 `json:"reset_after_ms"`
@@ -101,7 +104,7 @@ func statesOf(r *ratelimit.Result) (states []limitState) {
 func stateOf(s ratelimit.LimitState, shadow bool) limitState {
 	state := limitState{Name: s.Limit.Name, Limit: s.Limit.String(), Shadow: shadow}
 	if !s.Undecided {
-		state.bucketState = &bucketState{s.Remaining, s.Violated, ceilMS(s.RetryAfter), ceilMS(s.ResetAfter)}
+		state.bucketState = &bucketState{s.Remaining, cmp.Or(s.Limit.Burst, s.Limit.Rate), s.Held, s.Violated, ceilMS(s.RetryAfter), ceilMS(s.ResetAfter)}
 	}
 	return state
 }

@@ -28,8 +28,8 @@ func TestState(t *testing.T) {
 		}
 		for range 3 { // the answer stays the same
 			want := `{"key":"` + ratelimit.HashKey("customer-17") + `","exempt":false,"plan":"gold","allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[` +
-				`{"name":"default","limit":"50/s","shadow":false,"remaining":2,"violated":false,"retry_after_ms":0,"reset_after_ms":960},` +
-				`{"name":"daily","limit":"100000/d;name=daily","shadow":false,"remaining":99952,"violated":false,"retry_after_ms":0,"reset_after_ms":41472}]}`
+				`{"name":"default","limit":"50/s","shadow":false,"remaining":2,"burst":50,"held":0,"violated":false,"retry_after_ms":0,"reset_after_ms":960},` +
+				`{"name":"daily","limit":"100000/d;name=daily","shadow":false,"remaining":99952,"burst":100000,"held":0,"violated":false,"retry_after_ms":0,"reset_after_ms":41472}]}`
 			if w := d.ask(t, "POST", "/key/state", `{"key":" customer-17\t"}`); w.Code != 200 || strings.TrimSpace(w.Body.String()) != want || w.Header().Get("Content-Type") != "application/json" {
 				t.Fatalf("status %d: %s\nwant %s", w.Code, w.Body, want)
 			}
@@ -40,7 +40,7 @@ func TestState(t *testing.T) {
 		for range 3 {
 			_, _ = d.limiter.Allow(t.Context(), "customer-17")
 		}
-		if w := d.ask(t, "POST", "/key/state", `{"key":"customer-17"}`); !strings.Contains(w.Body.String(), `"allowed":false,"would_deny":false,"retry_after_ms":20,`) || !strings.Contains(w.Body.String(), `"remaining":0,"violated":true,"retry_after_ms":20`) {
+		if w := d.ask(t, "POST", "/key/state", `{"key":"customer-17"}`); !strings.Contains(w.Body.String(), `"allowed":false,"would_deny":false,"retry_after_ms":20,`) || !strings.Contains(w.Body.String(), `"remaining":0,"burst":50,"held":0,"violated":true,"retry_after_ms":20`) {
 			t.Errorf("over the limit: %s", w.Body)
 		}
 		if w := d.ask(t, "POST", "/key/reset", `{"key":"customer-17"}`); w.Code != 204 || w.Body.Len() > 0 || w.Header().Get("Cache-Control") != "no-store" {
@@ -116,10 +116,10 @@ func TestStateOfShadow(t *testing.T) {
 		}
 		d := newDeskOn(t, newLimiter(t, memstore.New(memstore.Config{}), p, ratelimit.Config{}), admin.Config{})
 		for i, want := range []string{
-			`"limits":[{"name":"default","limit":"3/s","shadow":false,"remaining":3,"violated":false,"retry_after_ms":0,"reset_after_ms":0},{"name":"hourly","limit":"2/h;name=hourly;shadow","shadow":true,"remaining":2,"violated":false,"retry_after_ms":0,"reset_after_ms":0}]}`,
-			`"remaining":1,"violated":false,`,
+			`"limits":[{"name":"default","limit":"3/s","shadow":false,"remaining":3,"burst":3,"held":0,"violated":false,"retry_after_ms":0,"reset_after_ms":0},{"name":"hourly","limit":"2/h;name=hourly;shadow","shadow":true,"remaining":2,"burst":2,"held":0,"violated":false,"retry_after_ms":0,"reset_after_ms":0}]}`,
+			`"remaining":1,"burst":2,"held":0,"violated":false,`,
 			`"allowed":true,"would_deny":true,"retry_after_ms":0,"source":"store","limits":[{"name":"default","limit":"3/s","shadow":false,"remaining":1,`,
-			`"allowed":false,"would_deny":false,"retry_after_ms":334,"source":"store","limits":[{"name":"default","limit":"3/s","shadow":false,"remaining":0,"violated":true,"retry_after_ms":334,"reset_after_ms":1000},{"name":"hourly","limit":"2/h;name=hourly;shadow","shadow":true}]}`,
+			`"allowed":false,"would_deny":false,"retry_after_ms":334,"source":"store","limits":[{"name":"default","limit":"3/s","shadow":false,"remaining":0,"burst":3,"held":0,"violated":true,"retry_after_ms":334,"reset_after_ms":1000},{"name":"hourly","limit":"2/h;name=hourly;shadow","shadow":true}]}`,
 		} {
 			if w := d.ask(t, "POST", "/key/state", `{"key":"k"}`); !strings.Contains(w.Body.String(), want) {
 				t.Errorf("before call %d: %s\nwant %s", i+1, w.Body, want)
@@ -206,12 +206,12 @@ func TestRoutesInState(t *testing.T) {
 			}
 		}
 		const (
-			export  = `{"name":"GET /export","limit":"2/d;name=GET /export","shadow":false,"remaining":2,"violated":false,"retry_after_ms":0,"reset_after_ms":0}`
-			used    = `{"name":"GET /export","limit":"2/d;name=GET /export","shadow":false,"remaining":0,"violated":true,"retry_after_ms":43200000,"reset_after_ms":86400000}`
-			hourly  = `{"name":"GET /export#hourly","limit":"9/h;name=GET /export#hourly;shadow","shadow":true,"remaining":9,"violated":false,"retry_after_ms":0,"reset_after_ms":0}`
+			export  = `{"name":"GET /export","limit":"2/d;name=GET /export","shadow":false,"remaining":2,"burst":2,"held":0,"violated":false,"retry_after_ms":0,"reset_after_ms":0}`
+			used    = `{"name":"GET /export","limit":"2/d;name=GET /export","shadow":false,"remaining":0,"burst":2,"held":0,"violated":true,"retry_after_ms":43200000,"reset_after_ms":86400000}`
+			hourly  = `{"name":"GET /export#hourly","limit":"9/h;name=GET /export#hourly;shadow","shadow":true,"remaining":9,"burst":9,"held":0,"violated":false,"retry_after_ms":0,"reset_after_ms":0}`
 			unknown = `{"name":"GET /export#hourly","limit":"9/h;name=GET /export#hourly;shadow","shadow":true}`
-			status  = `{"name":"GET /status","limit":"60/h;name=GET /status","shadow":false,"remaining":60,"violated":false,"retry_after_ms":0,"reset_after_ms":0}`
-			asked   = `{"name":"GET /status","limit":"60/h;name=GET /status","shadow":false,"remaining":59,"violated":false,"retry_after_ms":0,"reset_after_ms":60000}`
+			status  = `{"name":"GET /status","limit":"60/h;name=GET /status","shadow":false,"remaining":60,"burst":60,"held":0,"violated":false,"retry_after_ms":0,"reset_after_ms":0}`
+			asked   = `{"name":"GET /status","limit":"60/h;name=GET /status","shadow":false,"remaining":59,"burst":60,"held":0,"violated":false,"retry_after_ms":0,"reset_after_ms":60000}`
 		)
 		state(`"parts":[` + export + "," + hourly + "," + status)
 		use()

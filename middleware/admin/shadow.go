@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
 )
 
@@ -30,7 +31,10 @@ type shadowKey struct {
 
 // shadow responds with the keys that shadow limits would have denied.
 func (c *call) shadow() {
-	found := c.limiter.ShadowReport()
+	c.answer(http.StatusOK, "application/json", shadowReportOf(c.limiter.ShadowReport()))
+}
+
+func shadowReportOf(found ratelimit.ShadowReport) shadowReport {
 	report := shadowReport{
 		Since: found.Since.UTC(), Decisions: found.Decisions, WouldDeny: found.WouldDeny, Undecided: found.Undecided,
 		Keys: make([]shadowKey, 0, len(found.Keys)),
@@ -46,5 +50,5 @@ func (c *call) shadow() {
 		}
 		report.Keys = append(report.Keys, key)
 	}
-	c.answer(http.StatusOK, "application/json", report)
+	return report
 }

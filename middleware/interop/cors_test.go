@@ -6,17 +6,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/rs/cors"
 
-	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/middleware/interop/internal/tab"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/memstore"
 )
@@ -64,7 +62,7 @@ func TestCORS(t *testing.T) {
 		fmt.Fprint(w, "<!doctype html><title>a site</title>")
 	}))
 	defer site.Close()
-	browser := startBrowser(t, site.URL)
+	browser := browser{tab.Open(t, site.URL)}
 
 	for i, want := range []string{"200", "200", "429", "429"} {
 		got := browser.fetch(t, right.URL, "a")
@@ -99,30 +97,6 @@ type fetched struct {
 	Status  string // or the error
 	Body    string
 	Headers [][]string // name, value
-}
-
-func startBrowser(t *testing.T, site string) browser {
-	t.Helper()
-	var chromium string
-	err := exec.ErrNotFound
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if chromium, err = exec.LookPath(name); err == nil {
-			break
-		}
-	}
-	testkit.Need(t, "KEYRATE_REQUIRE_BROWSER", "a browser (Debian: apt-get install chromium)", err)
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(chromium), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-dev-shm-usage", true),
-		chromedp.WSURLReadTimeout(2*time.Minute))
-	allocator, cancel := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(cancel)
-	tab, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
-	if _, err := chromedp.Run(tab, chromedp.Navigate(site)); err != nil {
-		t.Fatal(err)
-	}
-	return browser{tab}
 }
 
 // fetch calls url from the page with a key.

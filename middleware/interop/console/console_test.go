@@ -1,0 +1,157 @@
+package console_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/keyrate/keyrate/middleware/interop/internal/tab"
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// TestConsole: an operator opens the console, sees a burst turn red, looks at the key, resets it,
+// and the key is served again. No key is in the page, the page asks only its own server, and it
+// breaks no rule of its policy.
+func TestConsole(t *testing.T) {
+	p := start(t)
+	page := tab.Open(t, "about:blank")
+	if err := chromedp.Do(page, chromedp.Navigate(p.URL+"/limits/")); err != nil && !strings.Contains(err.Error(), "ERR_INVALID_AUTH_CREDENTIALS") {
+		t.Fatal(err)
+	}
+	if text := eval[string](page, t, `document.documentElement?.outerHTML ?? ""`); strings.Contains(text, "EventSource") {
+		t.Errorf("the console is open without a password: %s", text)
+	}
+	if err := chromedp.Do(page, chromedp.Navigate(p.console(t))); err != nil {
+		t.Fatal(err)
+	}
+	seen := watch(page, t)
+	if err := chromedp.Do(page, chromedp.Navigate(p.URL+"/limits/")); err != nil { // the browser knows the password now
+		t.Fatal(err)
+	}
+	await(page, t, `document.getElementById("status").dataset.state === "live"`)
+
+	// A burst turns red.
+	if served := p.call(t, "alice-s3cr3t", 40); served != 10 {
+		t.Fatalf("%d of 40 calls were served, want 10", served)
+	}
+	await(page, t, `document.querySelector("path[data-kind=denied]").getAttribute("d") !== ""`)
+	await(page, t, `document.querySelector("#denied tbody tr")`)
+
+	// The key.
+	look(page, t, "alice-s3cr3t")
+	await(page, t, `!document.getElementById("found").hidden`)
+	hash := ratelimit.HashKey("alice-s3cr3t")
+	if got := eval[string](page, t, `document.getElementById("hash").textContent`); got != hash {
+		t.Errorf("the hash is %s, want %s", got, hash)
+	}
+	if got := eval[string](page, t, `document.getElementById("verdict").textContent`); !strings.HasPrefix(got, "denied, for ") {
+		t.Errorf("a call now: %s", got)
+	}
+	await(page, t, `document.querySelector("#denied tr.same th")?.textContent === "`+hash+`"`)
+
+	// It is served again.
+	click(page, t, "#reset")
+	await(page, t, `document.getElementById("verdict").textContent.startsWith("admitted")`)
+	if served := p.call(t, "alice-s3cr3t", 1); served != 1 {
+		t.Error("the key is denied after the reset")
+	}
+	await(page, t, `document.querySelector("#buckets td")?.textContent === "9 of 10"`)
+
+	// One bucket alone, by the button in its row, with the keyboard.
+	if err := chromedp.Do(page, chromedp.Focus("#buckets button"), chromedp.KeyEvent("\r")); err != nil {
+		t.Fatal(err)
+	}
+	await(page, t, `document.querySelector("#buckets td")?.textContent === "10 of 10"`)
+
+	// Another key fills up before the operator's eyes, with the focus on its button.
+	look(page, t, "ada-s3cr3t")
+	await(page, t, `document.getElementById("plan").textContent.startsWith("fast")`)
+	p.call(t, "ada-s3cr3t", 60)
+	eval[bool](page, t, `{document.querySelector("#buckets button").focus(); true}`)
+	await(page, t, `Number.parseInt(document.querySelector("#buckets td")?.textContent) < 50`)
+	await(page, t, `Number.parseInt(document.querySelector("#buckets td")?.textContent) > 55`)
+	await(page, t, `document.activeElement.getAttribute("aria-label") === "Reset the bucket of default"`)
+
+	// A new table.
+	if err := p.table.Replace(tableOf(t, ratelimit.PerSecond(20))); err != nil {
+		t.Fatal(err)
+	}
+	await(page, t, `document.getElementById("changes").textContent.includes("plan fast: 10/s;burst=60 -> 20/s")`)
+	await(page, t, `document.getElementById("plans").textContent.includes("20/s")`)
+
+	wantNoKey(page, t)
+	click(page, t, "#forget")
+	await(page, t, `document.getElementById("found").hidden`)
+	wantNoKey(page, t)
+	seen.want(t, p)
+}
+
+// wantNoKey looks for the keys of the test in the page and in what the browser keeps for it.
+func wantNoKey(page context.Context, t *testing.T) {
+	t.Helper()
+	everything := eval[string](page, t, `document.documentElement.outerHTML + [...document.querySelectorAll("input")].map(i => i.value) + location.href + JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie`)
+	if strings.Contains(everything, "s3cr3t") {
+		t.Error("the page has a key in it")
+	}
+	if !strings.Contains(everything, ratelimit.HashKey("alice-s3cr3t")) {
+		t.Error("the page does not have the hash of the key that is denied most")
+	}
+}
+
+// A seen is what a page has asked for, and what it wrote to the console of the browser.
+type seen struct {
+	mu       sync.Mutex
+	urls     []string
+	messages []string
+}
+
+func watch(page context.Context, t *testing.T) *seen {
+	t.Helper()
+	s := new(seen)
+	err := chromedp.Listen(page, func(event any) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		switch e := event.(type) {
+		case *network.EventRequestWillBeSent:
+			s.urls = append(s.urls, e.Request.URL)
+		case *runtime.EventExceptionThrown:
+			s.messages = append(s.messages, e.ExceptionDetails.Text)
+		case *log.EventEntryAdded: // such as what the policy of the page forbids
+			s.messages = append(s.messages, e.Entry.Text)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// want checks that each request of the page went to its own server, and that the browser had
+// nothing to complain about.
+func (s *seen) want(t *testing.T, p *program) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := map[string]bool{}
+	for _, url := range s.urls {
+		path, own := strings.CutPrefix(url, p.URL+"/limits/")
+		asked[path] = true
+		if !own && !strings.HasPrefix(url, "data:") || strings.Contains(url, "s3cr3t") {
+			t.Errorf("the page asks %s", url)
+		}
+	}
+	for _, path := range []string{"", "live", "key/state", "key/reset", "table/summary"} {
+		if !asked[path] {
+			t.Errorf("the page has not asked %q", path)
+		}
+	}
+	for _, m := range s.messages {
+		t.Errorf("the browser says: %s", m)
+	}
+}
