@@ -111,7 +111,7 @@ func TestServesUntilToldToEnd(t *testing.T) {
 	ended := make(chan error, 1)
 	o := options{addr: "127.0.0.1:0", otel: 10 * time.Millisecond}
 	go func() { ended <- serveAPI(ctx, o, &out, slog.New(slog.DiscardHandler)) }()
-	found := out.await(t, `(?s)Serving (http://\S+/), with .*Operators find .*: (\S+)\n`)
+	found := out.await(t, `(?s)Serving (http://\S+/), with .*Operators open .* is (\S+)\n`)
 	if status, body := get(t, found[1], "X-API-Key", "key"); status != http.StatusOK || body != "hello\n" {
 		t.Errorf("%d %q", status, body)
 	}

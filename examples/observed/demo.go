@@ -77,7 +77,7 @@ func demo(ctx context.Context, p plan, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 	return serve.Demo(ctx, a, func(ctx context.Context, url string, client *http.Client) error {
 		s.url, s.client, s.load = url, client, &load{url: url, client: client, count: make(map[int]int)}
-		fmt.Fprintf(out, "Operators find %slimits/ meanwhile, with the secret %s\n", url, s.secret)
+		fmt.Fprintf(out, "Open %slimits/ in a browser meanwhile: the password is %s\n", url, s.secret)
 		if err := s.play(ctx); err != nil {
 			return err
 		}

@@ -114,9 +114,9 @@ func serveAPI(ctx context.Context, o options, stdout io.Writer, logger *slog.Log
 		return fmt.Errorf("flag -redis: %w", err)
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	operators := "Operators find URLlimits/, with the secret of $" + envOperator + "."
+	operators := "Operators open URLlimits/ in a browser: the password is the secret in $" + envOperator + "."
 	if os.Getenv(envOperator) == "" {
-		operators = "Operators find URLlimits/, with a secret that is new in each run without $" + envOperator + ": " + s.operator
+		operators = "Operators open URLlimits/ in a browser: the password, new in each run without $" + envOperator + ", is " + s.operator
 	}
 	return serve.API(ctx, o.addr, a, stdout, "Serving URL, with the metrics at URLmetrics. Ctrl-C ends it.\n"+operators)
 }

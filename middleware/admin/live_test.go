@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -202,6 +203,33 @@ func TestLiveStore(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestLiveTimeouts: the timeouts of a server do not end a stream.
+func TestLiveTimeouts(t *testing.T) {
+	server := httptest.NewUnstartedServer(newDesk(t))
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond
+	server.Start()
+	defer server.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/live", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", secret)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	events := bufio.NewScanner(response.Body)
+	for n := 0; n < 4; {
+		if !events.Scan() {
+			t.Fatalf("the stream ends after %d events: %v", n, events.Err())
+		}
+		if strings.HasPrefix(events.Text(), "data: ") {
+			n++
+		}
 	}
 }
 
