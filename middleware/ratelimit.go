@@ -120,15 +120,16 @@ func isPreflight(r *http.Request) bool {
 
 // ServeHTTP decides, and then serves or denies. It does not recover panics of the next
 // handler, only those of the functions in Config.
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, r.Pattern) }
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, r.Pattern, h.next) }
 
-// serve is ServeHTTP for a request whose pattern is known.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, pattern string) {
+// serve is ServeHTTP for a request whose pattern is known, in front of next. It reports whether
+// next was called.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, pattern string, next http.Handler) (served bool) {
 	call := gate.Call{Pattern: pattern}
 	h.gate.Decide((*decisionContext)(r), r, &call)
 	if !call.Served {
 		h.deny(w, r, &call)
-		return
+		return false
 	}
 	if call.Decided() && call.Outcome != gate.Exempt && call.Result.Cost() > 0 && h.twice.all.waiting.Load() > 0 {
 		var found bool
@@ -143,8 +144,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, pattern string) 
 		r = withDecision(r, &call)
 	}
 	if call.Hold != nil || h.config.SettleBy != nil {
-		h.serveHeld(w, r, call.Hold, call.Result.Cost())
-		return
+		h.serveHeld(w, r, call.Hold, call.Result.Cost(), next)
+		return true
 	}
-	h.next.ServeHTTP(w, r)
+	next.ServeHTTP(w, r)
+	return true
 }

@@ -52,64 +52,71 @@ func Routes(limiter *ratelimit.Limiter, mux *http.ServeMux, c Config, routes ...
 	if mux == nil {
 		mux = http.DefaultServeMux
 	}
-	var faults []error
-	own, err := newHandler(limiter, c)
+	registered := make(map[string]http.Handler, len(routes))
+	d, err := newDoor("Routes", limiter, c, routes, func(pattern string) (err error) {
+		registered[pattern], err = lookUp(mux, pattern)
+		return err
+	})
 	if err != nil {
-		faults = append(faults, err)
-		own = &handler{} // for the faults of the routes
+		return nil, err
 	}
-	own.next = mux
-	h := &routed{mux: mux, own: own, routes: make(map[string]*route, len(routes))}
-	for i, r := range routes {
-		made, wrong := r.behind(limiter, own, mux)
-		if _, twice := h.routes[r.Pattern]; twice {
-			wrong = append(wrong, errors.New("Route.Pattern must differ from those of the other routes; give all limits of a pattern in one Route"))
-		}
-		for _, fault := range wrong {
-			faults = append(faults, fmt.Errorf("middleware: Routes: routes[%d] %q: %w", i, r.Pattern, fault))
-		}
-		h.routes[r.Pattern] = made
-	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
-	return h, nil
+	return &routed{mux, d, registered}, nil
 }
 
-// behind returns the route with a handler like own, or all faults of r.
-func (r *Route) behind(limiter *ratelimit.Limiter, own *handler, mux *http.ServeMux) (_ *route, faults []error) {
-	registered, err := lookUp(mux, r.Pattern)
-	if err != nil {
-		faults = append(faults, err)
+// behind returns a handler like own for the route, or all faults of r.
+func (r Route) behind(limiter *ratelimit.Limiter, own *handler) (_ *handler, faults []error) {
+	h := *own
+	if unusable(limiter) != nil { // own has that fault
+		return nil, r.costFault()
 	}
+	of, faults := r.limiter(limiter)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	if own.gate != nil {
+		h.gate = own.gate.With(of, r.Cost)
+		h.reply = own.config.newReply() // the policies of each route are remembered apart from the others'
+	}
+	return &h, nil
+}
+
+// Limiter returns the limiter of the route: own with the limits of r beside the key's own, or
+// instead of them, under the names that [RouteName] gives them. It is for a door of your own; the
+// cost is up to that. The error joins all faults of r.
+func (r Route) Limiter(own *ratelimit.Limiter) (*ratelimit.Limiter, error) {
+	if err := unusable(own); err != nil {
+		return nil, err
+	}
+	of, faults := r.limiter(own)
+	return of, errors.Join(faults...)
+}
+
+// limiter is Limiter with a list of faults.
+func (r Route) limiter(own *ratelimit.Limiter) (_ *ratelimit.Limiter, faults []error) {
+	faults = append(r.costFault(), r.neverAdmitted(own.Limits())...)
+	if len(r.Limits) > 0 {
+		var wrong []error
+		own, wrong = r.derive(own)
+		faults = append(faults, wrong...)
+	}
+	return own, faults
+}
+
+// costFault returns what is wrong with the cost, or with a route that has neither a cost nor
+// limits.
+func (r Route) costFault() (faults []error) {
 	if r.Cost < 0 {
 		faults = append(faults, fmt.Errorf("Route.Cost %d must not be negative; 0 means what Config.Cost returns", r.Cost))
 	}
 	if len(r.Limits) == 0 && (r.Cost == 0 || r.Instead) {
 		faults = append(faults, errors.New("Route.Limits must be given, or Route.Cost, and with Route.Instead always limits; to exempt requests, use Config.Skip"))
 	}
-	h := *own
-	if unusable(limiter) == nil {
-		faults = append(faults, r.neverAdmitted(limiter.Limits())...)
-		if len(r.Limits) > 0 {
-			var wrong []error
-			limiter, wrong = r.limiter(limiter)
-			faults = append(faults, wrong...)
-			h.reply = own.config.newReply() // the policies of each route are remembered apart from the others'
-		}
-	}
-	if len(faults) > 0 {
-		return nil, faults
-	}
-	if own.gate != nil {
-		h.gate = own.gate.With(limiter, r.Cost)
-	}
-	return &route{handler: &h, registered: registered}, nil
+	return faults
 }
 
 // neverAdmitted returns a fault for each limit whose burst is below the cost of the route,
 // if all keys have the same limits.
-func (r *Route) neverAdmitted(own ratelimit.Limits) (faults []error) {
+func (r Route) neverAdmitted(own ratelimit.Limits) (faults []error) {
 	var limits []ratelimit.Limit
 	switch own := own.(type) {
 	case ratelimit.Limit:
@@ -135,8 +142,8 @@ func (r *Route) neverAdmitted(own ratelimit.Limits) (faults []error) {
 	return faults
 }
 
-// limiter returns the limiter of the route, or the faults of its limits.
-func (r *Route) limiter(own *ratelimit.Limiter) (_ *ratelimit.Limiter, faults []error) {
+// derive returns own with the limits of the route, or their faults.
+func (r Route) derive(own *ratelimit.Limiter) (_ *ratelimit.Limiter, faults []error) {
 	limits := make([]ratelimit.Limit, len(r.Limits))
 	for i, l := range r.Limits {
 		p, err := ratelimit.NewPolicy(l)
@@ -164,16 +171,11 @@ func (r *Route) limiter(own *ratelimit.Limiter) (_ *ratelimit.Limiter, faults []
 	return made, faults
 }
 
-// routed serves a mux with a handler for each route.
+// routed serves a mux behind a door.
 type routed struct {
-	mux    *http.ServeMux
-	own    *handler          // where the key's own limits apply
-	routes map[string]*route // by pattern
-}
-
-type route struct {
-	handler    *handler
-	registered http.Handler
+	mux        *http.ServeMux
+	door       *Door
+	registered map[string]http.Handler // by the pattern of a route
 }
 
 // redirect is the type of the handler that a mux returns for a path that it redirects to
@@ -182,15 +184,15 @@ var redirect = reflect.TypeOf(http.RedirectHandler("/", http.StatusTemporaryRedi
 
 func (h *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	found, pattern := h.mux.Handler(r)
-	to := h.own
+	to := h.door.own
 	isRedirect := reflect.TypeOf(found) == redirect
 	// The mux returns the pattern for its redirects, too. Unless the route is a redirect
 	// itself, such a request does not reach it yet.
-	if at := h.routes[pattern]; at != nil && (!isRedirect || found == at.registered) {
-		to = at.handler
+	if at := h.door.routes[pattern]; at != nil && (!isRedirect || found == h.registered[pattern]) {
+		to = at
 	}
 	if isRedirect && r.Method == http.MethodConnect {
 		pattern = "" // it may be the path that the client sent
 	}
-	to.serve(w, r, pattern)
+	to.serve(w, r, pattern, h.mux)
 }

@@ -34,7 +34,7 @@ func Settle(ctx context.Context, n int) bool {
 // The hold ends on this goroutine after the handler, and before net/http completes the
 // response: a client that has read all of it finds its place free. What the handler has flushed
 // is not delayed; the rest is, by the time that the store takes.
-func (h *handler) serveHeld(w http.ResponseWriter, r *http.Request, hold *ratelimit.Hold, cost int) {
+func (h *handler) serveHeld(w http.ResponseWriter, r *http.Request, hold *ratelimit.Hold, cost int, next http.Handler) {
 	var c *heldContext
 	if hold != nil {
 		c = &heldContext{Context: r.Context()}
@@ -43,7 +43,7 @@ func (h *handler) serveHeld(w http.ResponseWriter, r *http.Request, hold *rateli
 		defer c.held.Done((*decisionContext)(r))
 	}
 	if h.config.SettleBy == nil {
-		h.next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 		return
 	}
 	o := &outcome{ResponseWriter: w, request: r, upload: upload{ReadCloser: r.Body}}
@@ -69,7 +69,7 @@ func (h *handler) serveHeld(w http.ResponseWriter, r *http.Request, hold *rateli
 			panic(v)
 		}
 	}()
-	h.next.ServeHTTP(o.writer(), r)
+	next.ServeHTTP(o.writer(), r)
 	returned = true
 }
 
