@@ -203,7 +203,7 @@ func (l *Limiter) Measure(r *metrics.Reading) {
 }
 
 // OnMeasurement implements [metrics.Sampler]. Without Config.Metrics it does nothing.
-func (l *Limiter) OnMeasurement(f func(i *metrics.Instrument, value float64, labels ...string)) {
+func (l *Limiter) OnMeasurement(f metrics.Recording) {
 	if l.counts != nil {
 		l.counts.OnMeasurement(f)
 	}

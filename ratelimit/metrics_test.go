@@ -314,12 +314,17 @@ func TestMetricsAreSampled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		told := uint64(0)
-		l.OnMeasurement(func(i *metrics.Instrument, value float64, labels ...string) {
-			if len(labels) != len(i.Labels) || value < 0 {
-				t.Errorf("%s: %v under %v", i.Name, value, labels)
+		told, sets := uint64(0), 0
+		l.OnMeasurement(func(i *metrics.Instrument, labels ...string) func(float64) {
+			if sets++; len(labels) != len(i.Labels) {
+				t.Errorf("%s: labels %v", i.Name, labels)
 			}
-			told++
+			return func(value float64) {
+				if value < 0 {
+					t.Errorf("%s: %v under %v", i.Name, value, labels)
+				}
+				told++
+			}
 		})
 		for range calls {
 			if _, err := l.Allow(t.Context(), "key"); err != nil {
@@ -333,6 +338,9 @@ func TestMetricsAreSampled(t *testing.T) {
 		}
 		if told != 2*n { // the time, and the use of one limit
 			t.Errorf("%d measurements were passed on, of %d decisions", told, n)
+		}
+		if sets != 3 { // allowed, denied, and the limit
+			t.Errorf("the exporter was asked for %d sets of labels, want 3", sets)
 		}
 		return n
 	}

@@ -15,11 +15,15 @@ type Source interface {
 // A Sampler is a [Source] that passes on its measurements as it makes them, for exporters that
 // keep histograms themselves.
 type Sampler interface {
-	// OnMeasurement makes the source call f with each sampled measurement, beside earlier
-	// functions. The labels are the values of the instrument's. f must be quick, and safe for
-	// concurrent use.
-	OnMeasurement(f func(i *Instrument, value float64, labels ...string))
+	// OnMeasurement makes the source pass on each sampled measurement, beside what earlier calls
+	// asked for.
+	OnMeasurement(f Recording)
 }
+
+// A Recording returns the function that records the measurements of an instrument under one set
+// of labels, whose values are in the order of [Instrument.Labels]. It is called about once for
+// each set. Both must be quick, and safe for concurrent use.
+type Recording func(i *Instrument, labels ...string) (record func(value float64))
 
 // A Reading is what sources show at one moment. Make one with [Read].
 type Reading struct {

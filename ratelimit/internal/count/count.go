@@ -37,10 +37,10 @@ type Counts struct {
 	series atomic.Pointer[[]*Series] // by the number of their Names
 	took   [metrics.Outcomes]histogram
 
-	mu     sync.Mutex
-	errors map[string]int64 // by class
-	labels map[string]bool  // the names of limits that have label sets of their own
-	listen atomic.Pointer[[]func(i *metrics.Instrument, value float64, labels ...string)]
+	mu         sync.Mutex
+	errors     map[string]int64 // by class
+	labels     map[string]bool  // the names of limits that have label sets of their own
+	recordings atomic.Pointer[[]metrics.Recording]
 }
 
 // A Series counts the calls under the same Names.

@@ -14,8 +14,9 @@ const mostBuckets = 13
 
 // A histogram counts measurements. Few are made, so callers share it.
 type histogram struct {
-	sum     atomic.Uint64 // the bits of a float64
-	buckets [mostBuckets]atomic.Uint64
+	sum       atomic.Uint64 // the bits of a float64
+	buckets   [mostBuckets]atomic.Uint64
+	recorders atomic.Pointer[[]func(value float64)] // one of each Recording, as of the last measurement
 }
 
 func (h *histogram) add(bounds []float64, value float64) {
@@ -43,32 +44,43 @@ func (h *histogram) read(r *metrics.Reading, i *metrics.Instrument, labels ...st
 
 // Took measures how long a decision took.
 func (c *Counts) Took(o metrics.Outcome, d time.Duration) {
-	c.took[o].add(metrics.CheckDuration.Bounds, d.Seconds())
-	c.tell(metrics.CheckDuration, d.Seconds(), o.String())
+	c.record(&c.took[o], metrics.CheckDuration, d.Seconds(), o.String())
 }
 
 // Used measures how much of the bucket of the ith limit is used.
 func (c *Counts) Used(n *Names, i int, part float64) {
 	s := c.Of(n)
-	s.used[i].add(metrics.Utilization.Bounds, part)
-	c.tell(metrics.Utilization, part, s.labels[i])
+	c.record(&s.used[i], metrics.Utilization, part, s.labels[i])
 }
 
-func (c *Counts) tell(i *metrics.Instrument, value float64, labels ...string) {
-	if all := c.listen.Load(); all != nil {
-		for _, f := range *all {
-			f(i, value, labels...)
+// record adds a measurement to a histogram, and passes it on.
+func (c *Counts) record(h *histogram, i *metrics.Instrument, value float64, label string) {
+	h.add(i.Bounds, value)
+	all := c.recordings.Load()
+	if all == nil {
+		return
+	}
+	to := h.recorders.Load()
+	if to == nil || len(*to) < len(*all) {
+		made := make([]func(float64), len(*all))
+		for n, recording := range *all {
+			made[n] = recording(i, label)
 		}
+		to = &made
+		h.recorders.Store(to)
+	}
+	for _, f := range *to {
+		f(value)
 	}
 }
 
 // OnMeasurement implements [metrics.Sampler].
-func (c *Counts) OnMeasurement(f func(i *metrics.Instrument, value float64, labels ...string)) {
+func (c *Counts) OnMeasurement(f metrics.Recording) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := []func(i *metrics.Instrument, value float64, labels ...string){f}
-	if old := c.listen.Load(); old != nil {
+	all := []metrics.Recording{f}
+	if old := c.recordings.Load(); old != nil {
 		all = append(slices.Clone(*old), f)
 	}
-	c.listen.Store(&all)
+	c.recordings.Store(&all)
 }

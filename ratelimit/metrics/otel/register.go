@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -36,7 +34,7 @@ func Register(c Config, sources ...metrics.Source) (metric.Registration, error) 
 	e := &exporter{
 		meter: c.Provider.Meter(Scope), sources: sources, common: c.Attributes,
 		ints: make(map[*metrics.Instrument]metric.Int64Observable), floats: make(map[*metrics.Instrument]metric.Float64Observable),
-		histograms: make(map[*metrics.Instrument]metric.Float64Histogram), made: make(map[measured][]metric.RecordOption),
+		histograms: make(map[*metrics.Instrument]metric.Float64Histogram),
 	}
 	var all []metric.Observable
 	var faults []error
@@ -57,7 +55,7 @@ func Register(c Config, sources ...metrics.Source) (metric.Registration, error) 
 	}
 	for _, s := range sources {
 		if sampler, ok := s.(metrics.Sampler); ok {
-			sampler.OnMeasurement(e.record)
+			sampler.OnMeasurement(e.recording)
 		}
 	}
 	return registration, nil
@@ -71,15 +69,6 @@ type exporter struct {
 	ints       map[*metrics.Instrument]metric.Int64Observable
 	floats     map[*metrics.Instrument]metric.Float64Observable
 	histograms map[*metrics.Instrument]metric.Float64Histogram
-
-	mu   sync.RWMutex
-	made map[measured][]metric.RecordOption // as few as label sets
-}
-
-// measured is an instrument and its labels.
-type measured struct {
-	of     *metrics.Instrument
-	labels string
 }
 
 // make makes an instrument; a histogram is not observable.
@@ -121,26 +110,10 @@ func (e *exporter) observe(_ context.Context, to metric.Observer) error {
 	return nil
 }
 
-// record passes on one measurement.
-func (e *exporter) record(i *metrics.Instrument, value float64, labels ...string) {
-	if h := e.histograms[i]; h != nil {
-		h.Record(context.Background(), value, e.options(i, labels)...)
-	}
-}
-
-// options returns the attributes of a measurement, which are made once.
-func (e *exporter) options(i *metrics.Instrument, labels []string) []metric.RecordOption {
-	id := measured{i, strings.Join(labels, "\x00")}
-	e.mu.RLock()
-	made := e.made[id]
-	e.mu.RUnlock()
-	if made == nil {
-		made = []metric.RecordOption{metric.WithAttributeSet(e.attributes(i, labels))}
-		e.mu.Lock()
-		e.made[id] = made
-		e.mu.Unlock()
-	}
-	return made
+// recording implements [metrics.Recording]: it makes the attributes of the measurements once.
+func (e *exporter) recording(i *metrics.Instrument, labels ...string) func(value float64) {
+	h, options := e.histograms[i], []metric.RecordOption{metric.WithAttributeSet(e.attributes(i, labels))}
+	return func(value float64) { h.Record(context.Background(), value, options...) }
 }
 
 func (e *exporter) attributes(i *metrics.Instrument, labels []string) attribute.Set {
