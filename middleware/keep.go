@@ -22,9 +22,9 @@ import (
 // it does nothing. A place whose release is never called is lost until the program exits or
 // drops release and the request.
 func Keep(ctx context.Context) (release func()) {
-	var kept []*heldContext
-	for c, ok := heldFrom(ctx); ok; c, ok = heldFrom(c.Context) {
-		if c.held.Keep() {
+	var kept []*gate.HeldContext
+	for c, ok := gate.HeldFrom(ctx); ok; c, ok = gate.HeldFrom(c.Context) {
+		if c.Held.Keep() {
 			kept = append(kept, c)
 		}
 	}
@@ -34,31 +34,7 @@ func Keep(ctx context.Context) (release func()) {
 			return
 		}
 		for _, c := range kept {
-			c.held.Done(c)
+			c.Held.Done(c)
 		}
 	}
-}
-
-// A heldContext is the context of a request that holds something. It is a value in itself,
-// which saves an allocation.
-type heldContext struct {
-	context.Context //nolint:containedctx // it is one
-
-	held gate.Held
-}
-
-type heldKey struct{}
-
-// Value returns c itself for a heldKey.
-func (c *heldContext) Value(key any) any {
-	if _, ok := key.(heldKey); ok {
-		return c
-	}
-	return c.Context.Value(key)
-}
-
-// heldFrom returns the innermost heldContext in ctx.
-func heldFrom(ctx context.Context) (*heldContext, bool) {
-	c, ok := ctx.Value(heldKey{}).(*heldContext)
-	return c, ok
 }

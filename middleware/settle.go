@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/keyrate/keyrate/middleware/internal/gate"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store"
 )
@@ -21,9 +22,9 @@ import (
 // exceed the limit; then later requests wait until the debt has drained. Of nested middlewares
 // that hold an estimate, the innermost one counts.
 func Settle(ctx context.Context, n int) bool {
-	for c, ok := heldFrom(ctx); ok; c, ok = heldFrom(c.Context) {
-		if c.held.Priced() {
-			return c.held.Settle(ctx, n)
+	for c, ok := gate.HeldFrom(ctx); ok; c, ok = gate.HeldFrom(c.Context) {
+		if c.Held.Priced() {
+			return c.Held.Settle(ctx, n)
 		}
 	}
 	return false
@@ -35,12 +36,12 @@ func Settle(ctx context.Context, n int) bool {
 // response: a client that has read all of it finds its place free. What the handler has flushed
 // is not delayed; the rest is, by the time that the store takes.
 func (h *handler) serveHeld(w http.ResponseWriter, r *http.Request, hold *ratelimit.Hold, cost int, next http.Handler) {
-	var c *heldContext
+	var c *gate.HeldContext
 	if hold != nil {
-		c = &heldContext{Context: r.Context()}
-		h.gate.Begin(&c.held, hold, cost)
+		c = &gate.HeldContext{Context: r.Context()}
+		h.gate.Begin(&c.Held, hold, cost)
 		r = r.WithContext(c)
-		defer c.held.Done((*decisionContext)(r))
+		defer c.Held.Done((*decisionContext)(r))
 	}
 	if h.config.SettleBy == nil {
 		next.ServeHTTP(w, r)
@@ -74,7 +75,7 @@ func (h *handler) serveHeld(w http.ResponseWriter, r *http.Request, hold *rateli
 }
 
 // settleBy calls Config.SettleBy, and makes the price at least that.
-func (h *handler) settleBy(w http.ResponseWriter, r *http.Request, c *heldContext, status, least int) {
+func (h *handler) settleBy(w http.ResponseWriter, r *http.Request, c *gate.HeldContext, status, least int) {
 	var n int
 	switch {
 	case store.Try(func() { n = h.config.SettleBy(status, w.Header()) }) != nil:
@@ -82,6 +83,6 @@ func (h *handler) settleBy(w http.ResponseWriter, r *http.Request, c *heldContex
 	case n < 0:
 		h.gate.Report((*decisionContext)(r), FaultNegativePrice, "ignored")
 	case c != nil:
-		c.held.SetUsual(max(n, least))
+		c.Held.SetUsual(max(n, least))
 	}
 }

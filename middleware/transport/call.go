@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/pace"
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/pace"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // A call is one RoundTrip: a request and its attempts.

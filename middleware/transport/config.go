@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // What the zero values in a Config stand for.

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // denial reports whether a response denies its request: by Denied, or by its status.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/pace"
+	"github.com/keyrate/keyrate/middleware/internal/pace"
 )
 
 // keyOf returns a hash of the host and the credential of a request, so that no credential

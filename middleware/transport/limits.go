@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // Limits is what a response reports of the limits of an API. The zero value reports

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"reflect"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/pace"
+	"github.com/keyrate/keyrate/middleware/internal/pace"
 )
 
 // A Transport is an http.RoundTripper that keeps to the limits of the APIs that it

@@ -20,6 +20,7 @@ type Config[C any] struct {
 	Skip         func(C) bool  // may be nil
 	Cost         func(C) int   // nil: a call costs 1
 	Reserve      func(C) int   // in place of Cost; may be nil
+	Part         bool          // calls are parts of another one, whose places they share
 	Priced       bool          // the price is known when the call ends: Cost or Reserve estimates it
 	RequireKey   bool          // deny a call without a key, instead of limiting it by its address
 	FailClosed   bool          // deny a call that cannot be decided

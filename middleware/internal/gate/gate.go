@@ -146,10 +146,13 @@ func (g *Gate[C]) cost(ctx context.Context, of C) (n int) {
 // take calls the limiter. A panic of the store is an error.
 func (g *Gate[C]) take(ctx context.Context, call *Call, cost int) (err error) {
 	if store.Try(func() {
-		if g.config.Priced {
+		switch {
+		case g.config.Part:
+			call.Result, err = g.limiter.AllowN(ctx, call.Key, cost)
+		case g.config.Priced:
 			call.Hold, err = g.limiter.Hold(ctx, call.Key, cost)
 			call.Result = call.Hold.Result()
-		} else {
+		default:
 			call.Result, call.Hold, err = g.limiter.Enter(ctx, call.Key, cost)
 		}
 	}) != nil {

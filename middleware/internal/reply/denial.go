@@ -26,10 +26,15 @@ func (p *Reply) Denied(r *ratelimit.Result, wait time.Duration) Denial {
 
 // SetHeaders sets the headers of the response and of its body.
 func (d *Denial) SetHeaders(h map[string][]string) {
+	Problem(h)
+	d.SetFields(h)
+}
+
+// SetFields sets the headers of the response that describe the limits and the wait.
+func (d *Denial) SetFields(h map[string][]string) {
 	if len(h) > 0 {
 		delete(h, Reset) // an outer limiter's
 	}
-	Problem(h)
 	var space [128]byte
 	var f fields
 	if d.wait == gcra.Never {
@@ -47,16 +52,28 @@ func (d *Denial) SetHeaders(h map[string][]string) {
 	d.ms = text[len(seconds):end]
 }
 
+// AppendDetail appends a sentence or two for people. Call SetHeaders or SetFields before.
+func (d *Denial) AppendDetail(b []byte) []byte {
+	if d.wait == gcra.Never {
+		return append(b, neverDetail...)
+	}
+	return append(d.appendWait(append(b, d.words.detail...)), '.')
+}
+
+// Violated calls f for each limit that the call violates, the deciding one first.
+func (d *Denial) Violated(f func(l ratelimit.Limit)) {
+	for i, l := range d.words.limits {
+		if i == 0 || d.limits[i].violated {
+			f(l)
+		}
+	}
+}
+
 // AppendBody appends the body: constants, numbers and names of limits, which need no
 // escapes in JSON. Call SetHeaders before.
 func (d *Denial) AppendBody(b []byte) []byte {
 	limits := d.words.limits
-	if d.wait == gcra.Never {
-		b = append(b, neverDetail...)
-	} else {
-		b = append(b, d.words.detail...)
-		b = append(d.appendWait(b), '.')
-	}
+	b = d.AppendDetail(append(b, deniedHead...))
 	b = append(b, `","violated-policies":[`...)
 	b = appendString(b, limits[0].Name) // the deciding limit is violated
 	for i := 1; i < len(limits); i++ {
@@ -110,16 +127,15 @@ func (d *Denial) appendWait(b []byte) []byte {
 	return b
 }
 
-// The beginning of the body of a 429, and the whole detail if waiting does not help.
+// The beginning of the body of a 429, and the detail if waiting does not help.
 const (
 	deniedHead = `{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded",` +
 		`"title":"Quota Exceeded","status":429,"detail":"`
-	neverDetail = deniedHead + "The call costs more than the rate limit admits at once; waiting does not help."
+	neverDetail = "The call costs more than the rate limit admits at once; waiting does not help."
 )
 
-// appendDetail appends the beginning of the body of a 429, up to the wait.
+// appendDetail appends the beginning of the detail, up to the wait.
 func appendDetail(b []byte, l ratelimit.Limit) []byte {
-	b = append(b, deniedHead...)
 	if !l.Concurrent {
 		b = append(b, "Rate limit of "...)
 	} else {

@@ -18,7 +18,7 @@ type wording struct {
 	policies []string          // RateLimit-Policy
 	counts   [][]string        // of limits, X-Rate-Limit-Limit
 	items    []string          // of limits in RateLimit, up to what remains
-	detail   string            // the beginning of a 429 body
+	detail   string            // the beginning of the detail of a 429
 	objects  []string          // of limits in that body, up to what remains
 }
 

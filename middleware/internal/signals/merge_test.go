@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // TestOtherFormDenies checks that of two forms that disagree, the one that denies

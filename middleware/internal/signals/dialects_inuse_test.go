@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/internal/testkit"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 	"github.com/keyrate/keyrate/middleware/transport"
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
 )
 
 // A fluentServer limits by windows or by a bucket, and reports it as a vendor does.

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // TestTwoSetsOfOneName checks that of two sets with one name, as from an API behind a

@@ -3,7 +3,7 @@ package pace
 import (
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // A windowStart finds the end of a window whose length is reported, but not its end: one

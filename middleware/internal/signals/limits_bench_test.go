@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // BenchmarkParse measures the cost of a response. Most report no limit; that cost

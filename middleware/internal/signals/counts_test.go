@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // TestTighterOfSeveral checks that the tighter of several values of one field counts,

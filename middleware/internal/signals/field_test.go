@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // TestParametersAreIgnored checks that unknown parameters, which RFC 9651 permits

@@ -3,7 +3,7 @@ package pace
 import (
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // A classifier decides from responses whether a limit is a bucket, which refills all the

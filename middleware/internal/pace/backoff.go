@@ -3,7 +3,7 @@ package pace
 import (
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // probeTime is how long others wait for the response to a request that goes alone, to

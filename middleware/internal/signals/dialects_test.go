@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 const (

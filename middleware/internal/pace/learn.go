@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keyrate/keyrate/middleware/transport/internal/signals"
+	"github.com/keyrate/keyrate/middleware/internal/signals"
 )
 
 // maxLimiters is how many limits a pace remembers.
