@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -14,12 +13,7 @@ import (
 // whether there is one: Config.ResultInContext must be set, and the limiter must have
 // decided. Of nested middlewares with ResultInContext, the innermost one counts. There is a
 // decision in shadow mode, too: see [ratelimit.Result.WouldDeny].
-func ResultFrom(ctx context.Context) (ratelimit.Result, bool) {
-	if c, ok := ctx.Value(resultKey{}).(*limitedContext); ok {
-		return c.result, true
-	}
-	return ratelimit.Result{}, false
-}
+func ResultFrom(ctx context.Context) (ratelimit.Result, bool) { return gate.ResultFrom(ctx) }
 
 // KeyFrom returns the key of the request with the context ctx, as the limiter got it, and
 // reports whether there is one: Config.ResultInContext must be set. A request has a key even
@@ -29,49 +23,11 @@ func ResultFrom(ctx context.Context) (ratelimit.Result, bool) {
 // The key is that of [BucketKey], a hash of a key that is long, or that of [AddressKey], which
 // [IsAddressKey] recognizes. It may be a secret, such as an API key, and it has not been
 // verified unless your Key does that. Do not log it: use [ratelimit.HashKey].
-func KeyFrom(ctx context.Context) (string, bool) {
-	if c, ok := ctx.Value(keyKey{}).(*limitedContext); ok {
-		return c.key, true
-	}
-	return "", false
-}
-
-type (
-	resultKey struct{}
-	keyKey    struct{}
-)
-
-// A limitedContext is the context of a request with what was decided about it. It is a value
-// in itself, which saves an allocation.
-type limitedContext struct {
-	context.Context //nolint:containedctx // it is one
-
-	key     string
-	result  ratelimit.Result
-	decided bool
-}
-
-// Value returns c itself for a keyKey and, if there is a result, for a resultKey.
-func (c *limitedContext) Value(key any) any {
-	switch key.(type) {
-	case keyKey:
-		return c
-	case resultKey:
-		if c.decided {
-			return c
-		}
-	}
-	return c.Context.Value(key)
-}
-
-// Format prints the name of the type: the key may be a secret.
-func (c *limitedContext) Format(f fmt.State, _ rune) {
-	_, _ = f.Write([]byte("*middleware.limitedContext"))
-}
+func KeyFrom(ctx context.Context) (string, bool) { return gate.KeyFrom(ctx) }
 
 // withDecision returns the request for the handler, with its key and what was decided.
 func withDecision(r *http.Request, call *gate.Call) *http.Request {
-	return r.WithContext(&limitedContext{r.Context(), call.Key, call.Result, call.Decided()})
+	return r.WithContext(gate.WithDecision(r.Context(), call))
 }
 
 // A decisionContext is the context of a request, which does not end when the client

@@ -1,6 +1,7 @@
 package address
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -66,15 +67,38 @@ const (
 // names several addresses where one is right.
 func (p *Proxies) Client(peer string, header map[string][]string) (client netip.Addr, ok bool) {
 	client = parsePeer(peer)
-	switch {
-	case !client.IsValid() && !(p.unix && isUnixPeer(peer)), !p.trust(client):
+	if !p.believe(client, isUnixPeer(peer)) {
 		return client, true
-	case p.header == "", p.header == forwardedFor:
-		return p.walk(client, header[forwardedFor], nextForwardedFor), true
-	case p.header == forwarded:
-		return p.walk(client, header[forwarded], nextForwarded), true
 	}
-	return single(client, header[p.header])
+	return p.named(client, header[cmp.Or(p.header, forwardedFor)])
+}
+
+// ClientOf is Client for a server that does not have the address as text, nor the headers as
+// a map. peer is the zero Addr if the peer has no address, and unix reports whether that is
+// since it is on a Unix socket. lines returns the lines of a header, and is called only if the
+// peer is trusted.
+func (p *Proxies) ClientOf(peer netip.Addr, unix bool, lines func(name string) []string) (client netip.Addr, ok bool) {
+	client = peer.Unmap().WithZone("")
+	if !p.believe(client, unix) {
+		return client, true
+	}
+	return p.named(client, lines(cmp.Or(p.header, forwardedFor)))
+}
+
+// believe reports whether a peer may name the client.
+func (p *Proxies) believe(peer netip.Addr, unix bool) bool {
+	return (peer.IsValid() || p.unix && unix) && p.trust(peer)
+}
+
+// named returns the client that a trusted peer names in the lines of the header.
+func (p *Proxies) named(peer netip.Addr, lines []string) (client netip.Addr, ok bool) {
+	switch p.header {
+	case "", forwardedFor:
+		return p.walk(peer, lines, nextForwardedFor), true
+	case forwarded:
+		return p.walk(peer, lines, nextForwarded), true
+	}
+	return single(peer, lines)
 }
 
 // The headers with a list of hops; all others hold one address.
