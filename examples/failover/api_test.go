@@ -11,12 +11,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keyrate/keyrate/examples/internal/process"
 )
 
 // noRedis returns the URL of a Redis that does not run.
 func noRedis(t *testing.T) string {
 	t.Helper()
-	address, err := freeAddress(t.Context())
+	address, err := process.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +46,7 @@ func get(t *testing.T, url, key string) (status int, body string) {
 
 // TestLimitsWithoutRedis: it starts while Redis is down, and limits.
 func TestLimitsWithoutRedis(t *testing.T) {
-	output := &output{}
+	output := new(process.Output)
 	a, err := newAPI(setup{redis: noRedis(t), nodes: 1, logger: slog.New(slog.NewTextHandler(output, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +85,7 @@ func TestLimitsWithoutRedis(t *testing.T) {
 }
 
 func TestServesUntilToldToEnd(t *testing.T) {
-	output := &output{}
+	output := new(process.Output)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/examples/internal/process"
 	"github.com/keyrate/keyrate/internal/testkit"
 )
 
@@ -30,7 +31,7 @@ func TestDemo(t *testing.T) {
 			p := planOf(600*time.Millisecond, 600*time.Millisecond, 900*time.Millisecond, 600*time.Millisecond, 2400*time.Millisecond)
 			p.step, p.embed = 300*time.Millisecond, embed
 			file := filepath.Join(t.TempDir(), "timeline.csv")
-			var out, log output
+			var out, log process.Output
 			if err := demo(t.Context(), p, file, &out, slog.New(slog.NewTextHandler(&log, nil))); err != nil {
 				t.Errorf("%v\n%s", err, &out)
 			}
@@ -87,37 +88,11 @@ func TestDemoEndsWhenInterrupted(t *testing.T) {
 	p := standard
 	p.embed = true
 	begin := time.Now()
-	if err := demo(ctx, p, "", &output{}, slog.New(slog.DiscardHandler)); !errors.Is(err, context.DeadlineExceeded) {
+	if err := demo(ctx, p, "", new(process.Output), slog.New(slog.DiscardHandler)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the error is %v", err)
 	}
 	if took := time.Since(begin); took > p.lasts()/2 {
 		t.Errorf("it took %v", took)
-	}
-}
-
-// TestProcessLeavesNothing: a redis-server ends with the demo, even one that stands
-// still.
-func TestProcessLeavesNothing(t *testing.T) {
-	p, err := startProcess(t.Context(), needRedis(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.suffer(t.Context(), hang); err != nil {
-		t.Error(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	if err := ping(ctx, p.address); err == nil {
-		t.Error("a Redis that stands still has answered")
-	}
-	if err := p.close(); err != nil {
-		t.Error(err)
-	}
-	if err := ping(ctx, p.address); err == nil {
-		t.Error("a Redis that is gone has answered")
-	}
-	if _, err := os.Stat(p.folder); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("its folder is left: %v", err)
 	}
 }
 

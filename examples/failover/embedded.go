@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"github.com/keyrate/keyrate/examples/internal/process"
 )
 
 // An embedded is a Redis within this program, behind a small proxy, by which it can be
@@ -98,7 +100,7 @@ func (e *embedded) suffer(ctx context.Context, f fault) error {
 	case kill:
 		return e.close()
 	case restart:
-		return again(func() error { return e.start(ctx) })
+		return process.Retry(func() error { return e.start(ctx) })
 	default:
 	}
 	return nil

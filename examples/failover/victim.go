@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
-	"time"
+
+	"github.com/keyrate/keyrate/examples/internal/process"
 )
 
 // A fault is something that is done to Redis.
@@ -29,14 +31,15 @@ type victim interface {
 // newVictim starts a redis-server or, where there is none to be stopped, a stand-in
 // within this program, and says which.
 func newVictim(ctx context.Context, embed bool, out io.Writer) (victim, error) {
-	path, err := exec.LookPath("redis-server")
-	if !embed && err == nil && canStop {
-		p, err := startProcess(ctx, path)
-		if err != nil {
+	if !embed && canStop {
+		r, err := process.StartRedis(ctx)
+		if err == nil {
+			fmt.Fprintf(out, "A redis-server of its own runs as process %d, on %s.\n", r.PID(), r.Address)
+			return server{r}, nil
+		}
+		if !errors.Is(err, exec.ErrNotFound) {
 			return nil, err
 		}
-		fmt.Fprintf(out, "A redis-server of its own runs as process %d, on %s.\n", p.pid(), p.address)
-		return p, nil
 	}
 	e, err := startEmbedded(ctx)
 	if err != nil {
@@ -44,17 +47,4 @@ func newVictim(ctx context.Context, embed bool, out io.Writer) (victim, error) {
 	}
 	fmt.Fprintf(out, "No redis-server is used: a stand-in for it, miniredis, runs within this program, on %s.\n", e.address)
 	return e, nil
-}
-
-// again starts a Redis where it was before. One of the connections that were tried
-// meanwhile may have its port for a moment.
-func again(start func() error) error {
-	var err error
-	for range 10 {
-		if err = start(); err == nil {
-			return nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return err
 }

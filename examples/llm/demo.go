@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keyrate/keyrate/examples/internal/process"
 	"github.com/keyrate/keyrate/examples/internal/serve"
 	"github.com/keyrate/keyrate/ratelimit"
 )
@@ -35,25 +36,25 @@ const (
 func demo(ctx context.Context, p plan, out io.Writer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, demoTime)
 	defer cancel()
-	d, err := startRedis(ctx, p.embed, out)
+	d, err := process.StartDatabase(ctx, p.embed, out)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.close()) }()
+	defer func() { err = errors.Join(err, d.Close()) }()
 	fmt.Fprintf(out, "Each organisation has %d keys and these limits:\n\n", organisations[0].keys)
 	for _, o := range organisations {
 		fmt.Fprintf(out, "  %-8s %s\n", o.name, o.limits)
 	}
 	fmt.Fprintf(out, "\n%d streams at a time go through two gateways that share this Redis. Half way, one of them is killed.\n", streams)
-	reserved, err := try(ctx, p, d.url, false)
+	reserved, err := try(ctx, p, d.URL(), false)
 	if err != nil {
 		return err
 	}
 	// Meanwhile, what the killed gateway holds comes to its end.
 	var looked error
 	var looking sync.WaitGroup
-	looking.Go(func() { looked = reserved.settle(ctx, d.url) })
-	counted, err := try(ctx, p, d.url, true)
+	looking.Go(func() { looked = reserved.settle(ctx, d.URL()) })
+	counted, err := try(ctx, p, d.URL(), true)
 	looking.Wait()
 	if err := errors.Join(err, looked); err != nil {
 		return err
@@ -91,7 +92,7 @@ func try(ctx context.Context, p plan, redisURL string, after bool) (a attempt, e
 			if err != nil {
 				return err
 			}
-			defer n.end()
+			defer n.End()
 			l.nodes = append(l.nodes, n)
 		}
 		start := time.Now()
@@ -99,7 +100,7 @@ func try(ctx context.Context, p plan, redisURL string, after bool) (a attempt, e
 			return err
 		}
 		a.calls, a.bill, a.ended = l.calls, m.bill(), time.Now()
-		a.late = strings.Contains(l.nodes[0].output.String(), "charges its estimate")
+		a.late = strings.Contains(l.nodes[0].Output(), "charges its estimate")
 		if a.accounts, err = accounts(a.calls, a.bill, start, a.ended); err != nil || !a.late {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/examples/internal/process"
 	"github.com/keyrate/keyrate/internal/testkit"
 )
 
@@ -24,7 +25,7 @@ func TestDemo(t *testing.T) {
 			}
 			p := standard
 			p.atLeast, p.embed = 4*time.Second, embed
-			var out output
+			var out process.Output
 			if err := demo(t.Context(), p, &out); err != nil {
 				t.Errorf("%v\n%s", err, &out)
 			}
@@ -42,7 +43,7 @@ func TestNodeEndsWithItsParent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer n.end()
+	defer n.End()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, n.url+"/v1/chat/completions", strings.NewReader(`{}`))
 	if err != nil {
 		t.Fatal(err)
@@ -59,9 +60,9 @@ func TestNodeEndsWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	select {
-	case <-n.ended:
+	case <-n.Ended():
 	case <-time.After(startTime):
-		t.Errorf("it goes on; it said:\n%s", &n.output)
+		t.Errorf("it goes on; it said:\n%s", n.Output())
 	}
 }
 
@@ -71,7 +72,7 @@ func TestDemoEndsWhenInterrupted(t *testing.T) {
 	defer stop()
 	p := standard
 	p.embed = true
-	if err := demo(ctx, p, &output{}); !errors.Is(err, context.DeadlineExceeded) {
+	if err := demo(ctx, p, new(process.Output)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the error is %v", err)
 	}
 }

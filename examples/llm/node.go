@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"sync/atomic"
 	"time"
+
+	"github.com/keyrate/keyrate/examples/internal/process"
 )
 
 // startTime is how long a process may take to answer.
@@ -16,7 +18,7 @@ const startTime = 20 * time.Second
 
 // A node is a gateway in a process of its own.
 type node struct {
-	*process
+	*process.Process
 	url    string
 	dead   atomic.Bool
 	stdin  io.Closer
@@ -41,26 +43,26 @@ func startNode(ctx context.Context, redisURL, upstream string, after bool) (*nod
 	if err != nil {
 		return nil, err
 	}
-	p, err := startProcess(command)
+	p, err := process.Start(command)
 	if err != nil {
 		return nil, err
 	}
-	n := &node{process: p, stdin: stdin}
+	n := &node{Process: p, stdin: stdin}
 	late := time.After(startTime)
 	for {
-		if m := serving.FindStringSubmatch(p.output.String()); m != nil {
+		if m := serving.FindStringSubmatch(p.Output()); m != nil {
 			n.url = m[1]
 			return n, nil
 		}
 		select {
-		case <-p.ended:
-			return nil, fmt.Errorf("a gateway has ended; it said:\n%s", &p.output)
+		case <-p.Ended():
+			return nil, fmt.Errorf("a gateway has ended; it said:\n%s", p.Output())
 		case <-ctx.Done():
-			p.end()
+			p.End()
 			return nil, ctx.Err()
 		case <-late:
-			p.end()
-			return nil, fmt.Errorf("a gateway does not serve; it said:\n%s", &p.output)
+			p.End()
+			return nil, fmt.Errorf("a gateway does not serve; it said:\n%s", p.Output())
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -69,5 +71,5 @@ func startNode(ctx context.Context, redisURL, upstream string, after bool) (*nod
 // kill ends the gateway in the middle of what it does.
 func (n *node) kill() {
 	n.dead.Store(true)
-	n.end()
+	n.End()
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/keyrate/keyrate/examples/internal/process"
 )
 
 // get makes a call with headers, given as names and values in turn.
@@ -40,7 +42,7 @@ func get(t *testing.T, url string, headers ...string) (status int, body string) 
 
 // TestAPI: it limits in memory and while Redis is down, and shows it to those who may see it.
 func TestAPI(t *testing.T) {
-	address, err := freeAddress(t.Context())
+	address, err := process.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

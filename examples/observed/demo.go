@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
+	"github.com/keyrate/keyrate/examples/internal/process"
 	"github.com/keyrate/keyrate/examples/internal/serve"
 )
 
@@ -43,7 +44,7 @@ type show struct {
 	secret   string // of the operators
 	url      string
 	client   *http.Client
-	redis    *database
+	redis    *process.Database
 	reader   *sdkmetric.ManualReader
 	load     *load
 	recorded *recording
@@ -66,11 +67,11 @@ func demo(ctx context.Context, p plan, out io.Writer) (err error) {
 		return fmt.Errorf("flag -rules: %w", err)
 	}
 	fmt.Fprintf(out, "/metrics is scraped every %v, and a scrape counts as %v: the graphs run %.0f times as fast.\n", p.every, interval, interval.Seconds()/p.every.Seconds())
-	if s.redis, err = startRedis(ctx, p.embed, out); err != nil {
+	if s.redis, err = process.StartDatabase(ctx, p.embed, out); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.redis.close()) }()
-	a, err := newAPI(setup{redis: s.redis.url(), operator: s.secret, reader: s.reader, logger: slog.New(slog.DiscardHandler)})
+	defer func() { err = errors.Join(err, s.redis.Close()) }()
+	a, err := newAPI(setup{redis: s.redis.URL(), operator: s.secret, reader: s.reader, logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -110,14 +111,14 @@ func (s *show) play(ctx context.Context) error {
 	}
 	end()
 
-	s.redis.end()
+	s.redis.End()
 	if err := s.phase(ctx, "outage", "the attack ends, and Redis is killed", 5, 40, func() bool {
 		return s.fires("KeyrateStoreDown") && s.fires("KeyrateDecidedByShare")
 	}); err != nil {
 		return err
 	}
 
-	if err := s.redis.again(ctx); err != nil {
+	if err := s.redis.Again(ctx); err != nil {
 		return err
 	}
 	return s.phase(ctx, "return", "Redis is back, empty", 5, 30, func() bool {

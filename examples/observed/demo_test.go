@@ -98,25 +98,6 @@ func TestDemoEndsWhenInterrupted(t *testing.T) {
 	}
 }
 
-// TestRedisLeavesNothing: a redis-server ends with the demo, and comes back empty before.
-func TestRedisLeavesNothing(t *testing.T) {
-	needRedis(t)
-	d, err := startRedis(t.Context(), false, &output{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.end()
-	if err := d.again(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := d.close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(d.folder); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("its folder is left: %v", err)
-	}
-}
-
 // needRedis skips a test where there is no redis-server, unless CI has promised one.
 func needRedis(t *testing.T) {
 	t.Helper()

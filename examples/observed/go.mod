@@ -9,7 +9,6 @@ replace (
 )
 
 require (
-	github.com/alicebob/miniredis/v2 v2.40.0
 	github.com/keyrate/keyrate v0.0.0-00010101000000-000000000000
 	github.com/keyrate/keyrate/ratelimit/metrics/otel v0.0.0-00010101000000-000000000000
 	github.com/keyrate/keyrate/ratelimit/metrics/prometheus v0.0.0-00010101000000-000000000000
@@ -23,6 +22,7 @@ require (
 )
 
 require (
+	github.com/alicebob/miniredis/v2 v2.40.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dennwc/varint v1.0.0 // indirect

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package main
-
-import "syscall"
-
-// noOrphan does what it can: only Linux ends a child with its parent.
-func noOrphan() *syscall.SysProcAttr { return nil }
