@@ -38,5 +38,10 @@ func Problem(h map[string][]string) {
 // decide, with the body UnavailableBody.
 func Unavailable(h map[string][]string, wait time.Duration) {
 	Problem(h)
+	UnavailableFields(h, wait)
+}
+
+// UnavailableFields sets the header with the wait of such a call.
+func UnavailableFields(h map[string][]string, wait time.Duration) {
 	h[RetryAfter] = []string{strconv.FormatInt(ceilSeconds(wait), 10)}
 }

@@ -1,0 +1,76 @@
+package rpc
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/keyrate/keyrate/middleware/internal/gate"
+	"github.com/keyrate/keyrate/middleware/internal/reply"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+)
+
+// A Code is why a call is denied, with the number that gRPC and Connect have for it.
+type Code uint32
+
+// The codes.
+const (
+	InvalidArgument   Code = 3  // several keys
+	ResourceExhausted Code = 8  // over the limit
+	Unavailable       Code = 14 // the limiter cannot decide
+	Unauthenticated   Code = 16 // no key
+)
+
+// Pushback is the trailer that tells gRPC clients when to retry: see gRFC A6.
+const Pushback = "Grpc-Retry-Pushback-Ms"
+
+// A Denial is a call that is not served. It contains no key.
+type Denial struct {
+	Code       Code
+	Message    string
+	Wait       time.Duration // in whole milliseconds; 0: a retry makes no sense
+	Pushback   string        // the value of that trailer; "" if a retry has nothing to do with limits
+	Violations []Violation
+	Headers    map[string][]string
+}
+
+// A Violation is a limit that denies the call.
+type Violation struct {
+	Limit       string // its name
+	Quota       int
+	Description string
+}
+
+// Denial returns why a call is not served.
+func (c *Call) Denial() *Denial {
+	switch call := &c.decided; call.Outcome {
+	case gate.NoKey:
+		return &Denial{Code: Unauthenticated, Message: "The call has no API key; send one."}
+	case gate.Ambiguous:
+		if call.Err == gate.ErrAddresses { //nolint:errorlint // it is never wrapped
+			return &Denial{Code: InvalidArgument, Message: "The call has more than one client address; a proxy in front must send one."}
+		}
+		return &Denial{Code: InvalidArgument, Message: "The call has more than one API key; send one."}
+	case gate.FailedClosed:
+		d := &Denial{Code: Unavailable, Message: "Rate limits cannot be checked at present; retry later.", Headers: map[string][]string{}}
+		d.setWait(call.Wait)
+		reply.UnavailableFields(d.Headers, call.Wait)
+		return d
+	}
+	d := &Denial{Code: ResourceExhausted, Headers: make(map[string][]string, len(reply.Names)), Pushback: "-1"}
+	denied := c.limits.reply.Denied(&c.decided.Result, c.decided.Wait)
+	denied.SetFields(d.Headers)
+	d.Message = string(denied.AppendDetail(nil))
+	denied.Violated(func(l ratelimit.Limit) {
+		d.Violations = append(d.Violations, Violation{l.Name, l.Burst, l.String()})
+	})
+	if c.decided.Wait != gcra.Never {
+		d.setWait(c.decided.Wait)
+	}
+	return d
+}
+
+func (d *Denial) setWait(wait time.Duration) {
+	ms := reply.Milliseconds(wait)
+	d.Wait, d.Pushback = time.Duration(ms)*time.Millisecond, strconv.FormatInt(ms, 10)
+}
