@@ -81,3 +81,31 @@ func TestDoorFaults(t *testing.T) {
 		t.Error("a negative cost is not an error")
 	}
 }
+
+// TestDoorTwice: a door around a handler twice charges twice, and reports it once; another door
+// inside, or another request, is no fault.
+func TestDoorTwice(t *testing.T) {
+	var log recorder
+	limiter := newLimiter(t, ratelimit.PerHour(100), ratelimit.Config{})
+	c := quiet(middleware.Config{OnFault: log.fault})
+	outer, other := middleware.Must(middleware.NewDoor(limiter, c)), middleware.Must(middleware.NewDoor(limiter, c))
+	within := func(inner *middleware.Door, change func(*http.Request) *http.Request) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			outer.Serve(w, r, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inner.Serve(w, change(r), "", hello) }))
+		})
+	}
+	same := func(r *http.Request) *http.Request { return r }
+	clone := func(r *http.Request) *http.Request { return r.Clone(r.Context()) }
+	for _, h := range []http.Handler{within(other, same), within(outer, clone)} {
+		wantStatus(t, h, call{}, http.StatusOK)
+	}
+	if len(log.classes) > 0 {
+		t.Errorf("faults: %q", log.classes)
+	}
+	for range 3 {
+		wantStatus(t, within(outer, same), call{}, http.StatusOK)
+	}
+	if got := strings.Join(log.classes, " "); got != middleware.FaultChargedTwice {
+		t.Errorf("faults: %q", got)
+	}
+}

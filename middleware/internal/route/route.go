@@ -1,0 +1,59 @@
+// Package route finds the pattern of a request as a framework's user writes it:
+// "GET /export/:id".
+package route
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Patterns are those of the routes that have limits or a cost of their own.
+type Patterns struct {
+	known map[string]bool
+	every bool // name the pattern of every request
+}
+
+// New returns Patterns. With every, the pattern of every request has a name, and otherwise only
+// that of a known one.
+func New(every bool, known ...string) Patterns {
+	p := Patterns{make(map[string]bool, len(known)), every || len(known) > 0}
+	for _, pattern := range known {
+		p.known[pattern] = true
+	}
+	return p
+}
+
+// Of returns the pattern of a request by its method and the path that the framework has matched,
+// "" if it has matched none. A request with HEAD has the pattern of GET, and any the path alone,
+// if only that is known: HEAD avoids no limit.
+func (p Patterns) Of(method, path string) string {
+	if !p.every || path == "" {
+		return ""
+	}
+	pattern := method + " " + path
+	switch {
+	case p.known[pattern]:
+	case method == "HEAD" && p.known["GET "+path]:
+		return "GET " + path
+	case p.known[path]:
+		return path
+	}
+	return pattern
+}
+
+// Check returns an error that joins one for each of routes that matches none of those that has
+// reports. method is "" for a pattern that is a path alone.
+func Check(routes []string, has func(method, path string) bool) error {
+	var faults []error
+	for i, pattern := range routes {
+		method, path, found := strings.Cut(pattern, " ")
+		if !found {
+			method, path = "", pattern
+		}
+		if !has(method, path) {
+			faults = append(faults, fmt.Errorf("routes[%d] %q: there is no such route, so its limits apply to no request; write the method and the path as they are registered, group included", i, pattern))
+		}
+	}
+	return errors.Join(faults...)
+}
