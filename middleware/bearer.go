@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/keyrate/keyrate/middleware/internal/address"
 	"github.com/keyrate/keyrate/middleware/internal/gate"
@@ -19,25 +18,6 @@ import (
 func Bearer() Key {
 	return Key{find: func(r *http.Request, _ *address.Proxies) (string, error) {
 		value, err := oneValue(r, "Authorization")
-		scheme, token, _ := strings.Cut(gate.Trim(value), " ")
-		if token = strings.TrimLeft(token, " "); !strings.EqualFold(scheme, "Bearer") || !isToken68(token) {
-			return "", err
-		}
-		return gate.Key(token), nil
+		return gate.Key(gate.BearerToken(value)), err
 	}}
-}
-
-// isToken68 reports whether s is 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" /
-// "/" ) *"=".
-func isToken68(s string) bool {
-	s = strings.TrimRight(s, "=")
-	for _, c := range []byte(s) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("-._~+/", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return s != ""
 }

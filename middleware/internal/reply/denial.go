@@ -37,22 +37,35 @@ func (d *Denial) SetFields(h map[string][]string) {
 	}
 	var space [128]byte
 	var f fields
-	if d.wait == gcra.Never {
-		f.set(h, string(d.reply.headers(h, &f, space[:0], &d.state, nil)))
-		return
-	}
-	b := strconv.AppendInt(space[:0], ceilSeconds(d.wait), 10)
-	seconds := b
-	f.end(RetryAfter, b)
-	b = strconv.AppendInt(b, Milliseconds(d.wait), 10)
+	b, seconds := d.waits(&f, space[:0])
 	end := len(b)
-	f.end(RetryAfterMs, b)
 	text := string(d.reply.headers(h, &f, b, &d.state, seconds))
 	f.set(h, text)
 	d.ms = text[len(seconds):end]
 }
 
-// AppendDetail appends a sentence or two for people. Call SetHeaders or SetFields before.
+// EachField calls set for each header that SetFields sets, as EachAllowed does.
+func (d *Denial) EachField(space []byte, set func(name int, value []byte)) {
+	var f fields
+	b, seconds := d.waits(&f, space[:0])
+	d.ms = string(b[len(seconds):])
+	d.reply.each(&f, b, &d.state, seconds, set)
+}
+
+// waits adds the headers that report the wait to f, and appends their values. seconds is the one of
+// Retry-After, or nil if waiting does not help: then there are no headers.
+func (d *Denial) waits(f *fields, b []byte) (all, seconds []byte) {
+	if d.wait == gcra.Never {
+		return b, nil
+	}
+	seconds = strconv.AppendInt(b, ceilSeconds(d.wait), 10)
+	f.end(atRetryAfter, seconds)
+	all = strconv.AppendInt(seconds, Milliseconds(d.wait), 10)
+	f.end(atRetryAfterMs, all)
+	return all, seconds
+}
+
+// AppendDetail appends a sentence or two for people. Call SetHeaders, SetFields or EachField before.
 func (d *Denial) AppendDetail(b []byte) []byte {
 	if d.wait == gcra.Never {
 		return append(b, neverDetail...)
@@ -70,7 +83,7 @@ func (d *Denial) Violated(f func(l ratelimit.Limit)) {
 }
 
 // AppendBody appends the body: constants, numbers and names of limits, which need no
-// escapes in JSON. Call SetHeaders before.
+// escapes in JSON. Call SetHeaders or EachField before.
 func (d *Denial) AppendBody(b []byte) []byte {
 	limits := d.words.limits
 	b = d.AppendDetail(append(b, deniedHead...))

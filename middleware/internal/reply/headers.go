@@ -22,17 +22,28 @@ var Names = [...]string{Policy, RateLimit, Limit, Remaining, Reset, RetryAfter, 
 // LimitNames are the names of the headers that describe limits.
 var LimitNames = Names[:5]
 
+// The places of Names.
+const (
+	atPolicy = iota
+	atRateLimit
+	atLimit
+	atRemaining
+	atReset
+	atRetryAfter
+	atRetryAfterMs
+)
+
 // fields are the headers whose values differ from response to response. Their values share
 // one string and one array. Each value is a slice without spare capacity, so
 // http.Header.Add copies it.
 type fields struct {
-	names [len(Names)]string
+	names [len(Names)]int // their places
 	ends  [len(Names)]int // of the values in the text
 	n     int
 }
 
-// end adds a header, whose value is the text since the end of the last one.
-func (f *fields) end(name string, text []byte) {
+// end adds a header of Names, whose value is the text since the end of the last one.
+func (f *fields) end(name int, text []byte) {
 	f.names[f.n], f.ends[f.n] = name, len(text)
 	f.n++
 }
@@ -42,7 +53,16 @@ func (f *fields) set(h map[string][]string, text string) {
 	values, begin := make([]string, f.n), 0
 	for i, end := range f.ends[:f.n] {
 		values[i] = text[begin:end]
-		h[f.names[i]] = values[i : i+1 : i+1]
+		h[Names[f.names[i]]] = values[i : i+1 : i+1]
+		begin = end
+	}
+}
+
+// each calls set for each header, with its place in Names and its value.
+func (f *fields) each(text []byte, set func(name int, value []byte)) {
+	begin := 0
+	for i, end := range f.ends[:f.n] {
+		set(f.names[i], text[begin:end])
 		begin = end
 	}
 }

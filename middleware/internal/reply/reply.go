@@ -37,20 +37,47 @@ func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
 	f.set(h, string(p.headers(h, &f, space[:0], &s, nil)))
 }
 
+// EachAllowed calls set for each header of an allowed call, with its place in Names. It is for a
+// server that has no map of headers, and does not look at those of an outer limiter. The
+// values are written to space, whose content is lost, and valid until set returns.
+func (p *Reply) EachAllowed(r *ratelimit.Result, space []byte, set func(name int, value []byte)) {
+	s := state{result: r}
+	p.describe(&s)
+	var f fields
+	p.each(&f, space[:0], &s, nil, set)
+}
+
 // headers sets the headers that are the same in every response of a policy, and adds the
 // others to f, with their values appended to b. retry is the wait of the response in
 // seconds, as text, or nil if it has none.
 func (p *Reply) headers(h map[string][]string, f *fields, b []byte, s *state, retry []byte) []byte {
 	h[Policy] = s.words.policies
 	h[Limit] = s.words.counts[s.shown]
+	return p.fields(f, b, s, retry)
+}
+
+// each calls set for the headers that headers sets and adds to f, and for those in f.
+func (p *Reply) each(f *fields, b []byte, s *state, retry []byte, set func(name int, value []byte)) {
+	b = p.fields(f, b, s, retry)
+	end := len(b)
+	b = append(b, s.words.policies[0]...)
+	set(atPolicy, b[end:])
+	f.each(b, set)
+	end = len(b)
+	b = append(b, s.words.counts[s.shown][0]...)
+	set(atLimit, b[end:])
+}
+
+// fields adds the headers to f that differ from response to response.
+func (p *Reply) fields(f *fields, b []byte, s *state, retry []byte) []byte {
 	begin := len(b)
 	b = strconv.AppendInt(b, int64(s.limits[s.shown].remaining), 10)
-	f.end(Remaining, b)
+	f.end(atRemaining, b)
 	b = appendRateLimitField(b, s, b[begin:], retry)
-	f.end(RateLimit, b)
+	f.end(atRateLimit, b)
 	if p.reset != ResetOff && !s.words.rates[s.shown].Loan() {
 		b = appendReset(b, p.reset, s.resetAfter())
-		f.end(Reset, b)
+		f.end(atReset, b)
 	}
 	return b
 }
