@@ -12,6 +12,7 @@ type Call struct {
 	Context context.Context //nolint:containedctx // the functions of a Gate get nothing else
 	Method  string          // "/package.Service/Method"
 	Request any             // the message; nil when a stream opens
+	Peer    string          // its address, if the door has no Config.Address
 	Source  any             // for the functions of the door
 
 	key     string // once it is decided
@@ -68,7 +69,7 @@ func (c *Call) HasMessages() bool {
 
 // Message decides about a message of a stream that is served, and returns nil if it is, too.
 func (c *Call) Message(message any) *Denial {
-	part := &Call{Context: c.Context, Method: c.Method, Request: message, Source: c.Source, key: c.key, limits: c.limits}
+	part := &Call{Context: c.Context, Method: c.Method, Request: message, Peer: c.Peer, Source: c.Source, key: c.key, limits: c.limits}
 	part.decided.Pattern = c.Method
 	c.limits.messages.Decide(context.WithoutCancel(c.Context), part, &part.decided)
 	if part.decided.Served {

@@ -23,7 +23,7 @@ import (
 type Config struct {
 	Package string                              // of the door, for errors
 	Values  func(c *Call, name string) []string // returns the values of a request header
-	Address func(c *Call) string                // returns the address of the peer
+	Address func(c *Call) string                // returns the address of the peer; nil: it is in the call
 
 	Key             Key
 	TrustedProxies  []netip.Prefix
@@ -151,19 +151,23 @@ func (c *Config) messageFaults(of []ratelimit.Limit) (faults []error) {
 // limits returns those of limiter.
 func (c *Config) limits(limiter *ratelimit.Limiter, d *Door) *limits {
 	proxies := address.NewProxies(c.TrustedProxies, false, "")
+	peer := c.Address
+	if peer == nil {
+		peer = func(call *Call) string { return call.Peer }
+	}
 	from := func(call *Call) (string, error) {
 		var header map[string][]string
 		if len(c.TrustedProxies) > 0 {
 			header = map[string][]string{"X-Forwarded-For": c.Values(call, "X-Forwarded-For")}
 		}
-		client, ok := proxies.Client(c.Address(call), header)
+		client, ok := proxies.Client(peer(call), header)
 		if !ok {
 			return "", gate.ErrAddresses
 		}
 		return address.Key(client), nil
 	}
 	all := gate.Config[*Call]{
-		Key: c.Key.Find, Address: from, Peer: c.Address,
+		Key: c.Key.Find, Address: from, Peer: peer,
 		RequireKey: c.RequireKey, FailClosed: c.FailClosed, DisableQueue: c.DisableQueue, Jitter: c.Jitter,
 		OnFault: c.OnFault, Logger: c.Logger,
 	}

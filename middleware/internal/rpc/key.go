@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"strings"
 
 	"github.com/keyrate/keyrate/middleware/internal/gate"
 )
@@ -32,4 +33,15 @@ func FromContext(f func(context.Context) (string, error)) Key {
 		key, err := f(c.Context)
 		return gate.Key(key), err
 	}}
+}
+
+// IsHeader reports whether s can be the name of a header that a client may send: a token of RFC
+// 9110, section 5.6.2.
+func IsHeader(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
 }
