@@ -5,7 +5,7 @@
 //	limiter, err := ratelimit.New(store, limits, ratelimit.Config{Metrics: true})
 //
 //	prometheus.MustRegister(keyrateprometheus.NewCollector(limiter))  // metrics/prometheus
-//	err = keyrateotel.Register(limiter, keyrateotel.Config{})         // metrics/otel
+//	_, err = keyrateotel.Register(keyrateotel.Config{}, limiter)      // metrics/otel
 //
 // No key, address or hash is ever a label. The label sets are bounded by the names of limits:
 // see [MaxLimits].

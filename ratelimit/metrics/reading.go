@@ -96,6 +96,9 @@ func (r *Reading) point(i *Instrument, labels []string) *Point {
 	p := points[id]
 	if p == nil {
 		p = &Point{Labels: slices.Clone(labels)}
+		for n, l := range p.Labels { // the name of a store's part may be anything
+			p.Labels[n] = strings.ToValidUTF8(l, "\uFFFD")
+		}
 		points[id] = p
 	}
 	return p

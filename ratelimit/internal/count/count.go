@@ -55,10 +55,11 @@ type Series struct {
 // limits had no room, one bit each.
 type stripe struct {
 	cells [sources][modes][1 << store.MaxLimits]atomic.Int64
-	// more is what admitted calls were charged beyond one token each, less than 0 if they
-	// cost less.
-	more atomic.Int64
-	_    [56]byte
+	// priced are calls for which all limits had room, but which were not charged one token; they
+	// are in no cell. What they were charged is in tokens. So each number only grows.
+	priced [sources][modes]atomic.Int64
+	tokens atomic.Int64
+	_      [24]byte
 }
 
 const sources = 4
@@ -86,10 +87,12 @@ type Decision struct {
 // Add counts a decision.
 func (c *Counts) Add(p Pick, d Decision) {
 	s := &c.Of(d.Names).stripes[p.stripe()]
-	s.cells[(d.Source-1)%sources][d.Mode%modes][d.Lacked%(1<<store.MaxLimits)].Add(1)
 	if d.Tokens != 1 && d.Lacked == 0 {
-		s.more.Add(int64(d.Tokens - 1))
+		s.priced[(d.Source-1)%sources][d.Mode%modes].Add(1)
+		s.tokens.Add(int64(d.Tokens))
+		return
 	}
+	s.cells[(d.Source-1)%sources][d.Mode%modes][d.Lacked%(1<<store.MaxLimits)].Add(1)
 }
 
 // AddOne is Add for a decision of a store by the only limit of a Series, which is enforced.
@@ -99,15 +102,17 @@ func (s *Series) AddOne(p Pick, denied bool, tokens int) {
 		stripe.cells[store.FromStore-1][Enforced][1].Add(1)
 		return
 	}
-	stripe.cells[store.FromStore-1][Enforced][0].Add(1)
 	if tokens != 1 {
-		stripe.more.Add(int64(tokens - 1))
+		stripe.priced[store.FromStore-1][Enforced].Add(1)
+		stripe.tokens.Add(int64(tokens))
+		return
 	}
+	stripe.cells[store.FromStore-1][Enforced][0].Add(1)
 }
 
 // Charged counts tokens that are charged apart from a decision.
 func (c *Counts) Charged(n *Names, tokens int) {
-	c.Of(n).stripes[Draw().stripe()].more.Add(int64(tokens))
+	c.Of(n).stripes[Draw().stripe()].tokens.Add(int64(tokens))
 }
 
 // Ended counts a call that no limit decided.

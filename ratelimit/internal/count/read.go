@@ -51,11 +51,14 @@ func (s *Series) measure(r *metrics.Reading) {
 				for i := range s.stripes {
 					n += s.stripes[i].cells[source][mode][lacked].Load()
 				}
+				if lacked == 0 {
+					tokens += n // of one each
+					for i := range s.stripes {
+						n += s.stripes[i].priced[source][mode].Load()
+					}
+				}
 				if n == 0 {
 					continue
-				}
-				if lacked == 0 {
-					tokens += n
 				}
 				switch {
 				case mode == Enforced && lacked != 0:
@@ -68,7 +71,7 @@ func (s *Series) measure(r *metrics.Reading) {
 		}
 	}
 	for i := range s.stripes {
-		tokens += s.stripes[i].more.Load()
+		tokens += s.stripes[i].tokens.Load()
 	}
 	for i, l := range s.names.limits {
 		if !l.loan && tokens > 0 {

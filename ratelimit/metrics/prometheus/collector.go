@@ -17,7 +17,8 @@ type Collector struct {
 
 // NewCollector returns a Collector of sources: limiters with ratelimit.Config.Metrics, and others
 // that they do not know of, such as a file of limits. What several limiters have in common is
-// collected once. Register it yourself; to register another one for limiters of another kind,
+// collected once. Of limits with one name and plan in several limiters, the gauges show the last
+// one. Register it yourself; to register another one for limiters of another kind,
 // wrap the registry with [prometheus.WrapRegistererWith].
 func NewCollector(sources ...metrics.Source) *Collector {
 	c := &Collector{sources: sources, descs: make(map[*metrics.Instrument]*prometheus.Desc)}
