@@ -40,7 +40,10 @@ func compileTable(c TableConfig) (*tableContent, error) {
 	for name, p := range c.Plans {
 		plans[name] = &assignment{policy: p, plan: name, member: true}
 		b.policy(planPlace(name), p)
-		if !validText(name) {
+		switch {
+		case name == "":
+			b.fault(planPlace(name), "no name", "must have a name")
+		case !validText(name):
 			b.fault(planPlace(name), "not UTF-8", "must be text without U+FFFD")
 		}
 	}

@@ -2,8 +2,8 @@ package plans
 
 import (
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
@@ -14,20 +14,21 @@ type Change struct {
 	Version int64     // how often the table had been replaced then; 1 is its first content
 	At      time.Time // when
 	// What lists the differences: the default, the plans and the number of keys, such as
-	// "plan gold: 50/s -> 60/s". It has 20 lines at most, and is empty for the first content
-	// and if only keys were exchanged.
+	// "plan gold: 50/s -> 60/s". It has 20 lines at most, of which each is short, and is empty
+	// for the first content and if only keys were exchanged.
 	What []string
 }
 
 const (
 	mostChanges = 20 // that a table remembers
 	mostLines   = 20 // of a change
+	mostText    = 200
 )
 
 // Changes returns the last changes of t, at most 20, the newest first.
 func (t *Table) Changes() []Change {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.history.Lock()
+	defer t.history.Unlock()
 	changes := slices.Clone(t.changes)
 	slices.Reverse(changes)
 	return changes
@@ -39,41 +40,71 @@ func (t *Table) changed(old, content *tableContent) {
 	if old != nil {
 		change.What = differences(old, content)
 	}
+	t.history.Lock()
+	defer t.history.Unlock()
 	if len(t.changes) == mostChanges {
 		t.changes = slices.Delete(t.changes, 0, 1)
 	}
 	t.changes = append(t.changes, change)
 }
 
-// differences returns what an operator sees of the difference between two contents.
+// differences returns what an operator sees of the difference between two contents. There may be
+// 100,000 organisations, few of which have changed.
 func differences(old, content *tableContent) (lines []string) {
+	more := 0
 	add := func(what, before, after string) {
-		if before != after {
-			lines = append(lines, what+": "+before+" -> "+after)
+		switch {
+		case before == after:
+		case len(lines) < mostLines:
+			lines = append(lines, cut(what)+": "+cut(before)+" -> "+cut(after))
+		default:
+			more++
 		}
 	}
 	add("default", text(old.fallback), text(content.fallback))
-	for _, name := range names(old.plans, content.plans) {
+	for _, name := range names(old.plans, content.plans, samePolicy) {
 		add("plan "+name, text(old.plans[name]), text(content.plans[name]))
 	}
-	for _, name := range names(old.organisations, content.organisations) {
+	for _, name := range names(old.organisations, content.organisations, sameOrganisation) {
 		add("organisation "+name, old.organisations[name].text(), content.organisations[name].text())
 	}
 	add("keys", fmt.Sprint(old.len()), fmt.Sprint(content.len()))
-	if more := len(lines) - mostLines; more > 0 {
+	if more > 0 {
 		lines = append(lines[:mostLines-1], fmt.Sprintf("and %d more", more+1))
 	}
 	return lines
 }
 
-// names returns the names in either of two maps, sorted.
-func names[V any](a, b map[string]V) []string {
-	all := maps.Clone(a)
-	if all == nil {
-		all = make(map[string]V)
+// cut shortens a text that is too long for a line. The names of plans have no bound.
+func cut(s string) string {
+	if len(s) > mostText {
+		return strings.ToValidUTF8(s[:mostText], "") + "…"
 	}
-	maps.Copy(all, b)
-	return slices.Sorted(maps.Keys(all))
+	return s
+}
+
+// names returns the names in either of two maps under which they differ, sorted.
+func names[V any](a, b map[string]*V, same func(a, b *V) bool) (all []string) {
+	for name, v := range a {
+		if !same(v, b[name]) {
+			all = append(all, name)
+		}
+	}
+	for name := range b {
+		if a[name] == nil {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func samePolicy(a, b *ratelimit.Policy) bool {
+	return a == b || a != nil && b != nil && text(a) == text(b)
+}
+
+func sameOrganisation(a, b *organisation) bool {
+	return a == b || a != nil && b != nil && a.plan == b.plan && samePolicy(a.limits, b.limits)
 }
 
 // text returns a policy as a table has it, or "none".

@@ -67,8 +67,17 @@ func TestChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got = table.Changes()
-		if last := got[0]; len(got) != 20 || last.Version != 35 || len(last.What) != 20 || last.What[19] != "and 42 more" {
+		long := plans.TableConfig{Default: policyOf(t, ratelimit.PerSecond(30)), Plans: map[string]*ratelimit.Policy{strings.Repeat("ü", 1<<20): ratelimit.Unlimited}}
+		if err := table.Replace(long); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range table.Changes()[0].What {
+			if len(line) > 1000 {
+				t.Errorf("a line has %d bytes", len(line))
+			}
+		}
+		got = table.Changes()[1:]
+		if last := got[0]; len(got) != 19 || last.Version != 35 || len(last.What) != 20 || last.What[19] != "and 42 more" {
 			t.Errorf("%d changes, the last %+v", len(got), last)
 		}
 	})

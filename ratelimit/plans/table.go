@@ -22,8 +22,10 @@ type Table struct {
 
 	version atomic.Int64 // how often it was replaced
 
+	history sync.Mutex // held for changes
+	changes []Change   // the last ones, the newest at the end
+
 	mu       sync.Mutex                      // held to replace current
-	changes  []Change                        // the last ones, the newest at the end
 	required []func(*ratelimit.Policy) error // conditions of limiters made with Limiter.With
 }
 

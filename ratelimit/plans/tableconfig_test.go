@@ -21,8 +21,8 @@ func TestTableConfigRoundTrip(t *testing.T) {
 	upper := "sha256:" + strings.ToUpper(strings.TrimPrefix(hash, "sha256:"))
 	c := plans.TableConfig{
 		Default: p[0],
-		Plans:   map[string]*ratelimit.Policy{"": p[1], "unused": p[2], "gold": p[2]},
-		Members: map[string]string{"": "", upper: "gold", "SHA256:plain": "gold", "both": "", "\x00\xff": "gold"},
+		Plans:   map[string]*ratelimit.Policy{"plain": p[1], "unused": p[2], "gold": p[2]},
+		Members: map[string]string{"": "plain", upper: "gold", "SHA256:plain": "gold", "both": "plain", "\x00\xff": "gold"},
 		Keys:    map[string]*ratelimit.Policy{ratelimit.HashKey("both"): p[2], "own": p[1]},
 	}
 	rng := rand.New(rand.NewPCG(1, 28))
@@ -60,7 +60,7 @@ func TestTableConfigRoundTrip(t *testing.T) {
 	for key, want := range map[string]struct {
 		plan string
 		ok   bool
-	}{"": {"", true}, "both": {"", true}, "upper": {"gold", true}, "own": {"", false}, "unknown": {"", false}, "plain": {"", false}} {
+	}{"": {"plain", true}, "both": {"plain", true}, "upper": {"gold", true}, "own": {"", false}, "unknown": {"", false}, "plain": {"", false}} {
 		if plan, ok := again.PlanOf(key); plan != want.plan || ok != want.ok {
 			t.Errorf("%q: plan %q, %v", key, plan, ok)
 		}
