@@ -12,6 +12,7 @@ type call struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	event Event
+	stop  <-chan struct{} // closed when the server shuts down; for a stream
 }
 
 // A problem is the body of an error, RFC 9457. It contains constants, classes and the

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/keyrate/keyrate/middleware/admin"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/store/memstore"
 )
 
 // TestConsole: the page is small and whole, and its policy permits its own script and style and
@@ -81,11 +83,29 @@ func TestPassword(t *testing.T) {
 		{"/shadow", "Authorization: ", 401, false},
 		{"/shadow", password("stranger"), 401, false},
 		{"/shadow", password("operator"), 200, false},
+		{"/", password("operator\r\nX-Admin: 1"), 401, true},
 	} {
 		w := d.ask(t, "GET", test.path, "", test.credential)
 		challenges := strings.Join(w.Header().Values("WWW-Authenticate"), ", ")
 		if w.Code != test.status || strings.Contains(challenges, `Basic realm="keyrate"`) != test.basic || (test.status == 401) != strings.HasPrefix(challenges, "Bearer") {
 			t.Errorf("%s with %q: %d, %q", test.path, test.credential, w.Code, challenges)
+		}
+	}
+}
+
+// TestSecretNotSet: a program whose secret is empty authorizes no browser: an empty password does
+// not become the credential.
+func TestSecretNotSet(t *testing.T) {
+	unset := ""
+	h, err := admin.New(newLimiter(t, memstore.New(memstore.Config{}), ratelimit.PerSecond(5), ratelimit.Config{}),
+		func(r *http.Request) bool { return r.Header.Get("Authorization") == "Bearer "+unset }, admin.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, credentials := range []string{"ops:", ":", ""} {
+		w := (&desk{Handler: h}).ask(t, "GET", "/shadow", "", "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(credentials)))
+		if w.Code != http.StatusUnauthorized && w.Code != http.StatusForbidden {
+			t.Errorf("%q: %d", credentials, w.Code)
 		}
 	}
 }

@@ -56,5 +56,6 @@ func TestHashOfAKey(t *testing.T) {
 	d := newDesk(t)
 	for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared"} {
 		wantProblem(t, d.ask(t, "POST", path, `{"hash":"`+ratelimit.HashKey("alice")+`"}`), 400, "hash of a key")
+		wantProblem(t, d.ask(t, "POST", path, `{"key":" `+ratelimit.HashKey("alice")+`"}`), 400, "hash of a key")
 	}
 }

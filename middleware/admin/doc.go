@@ -40,7 +40,8 @@
 //
 // There is no handler without a function that authorizes requests; if that function
 // panics, the request is denied. Web pages of other origins can change nothing, because of
-// [http.CrossOriginProtection] and because a body must be declared as JSON. No response,
+// [http.CrossOriginProtection] and because a body must be declared as JSON; over TLS, which
+// makes browsers say where a request comes from, they cannot even make the handler work. No response,
 // log line or error contains a key or echoes what was sent. A hash stands for a key, as
 // [ratelimit.HashKey] writes it; if a key can be guessed, so can its hash. Serve the handler
 // over TLS and, if you can, not where you serve your API.
@@ -52,7 +53,7 @@
 // the function does not authorize a request with Basic credentials as it is, it is called again
 // with the password as a Bearer credential. So the secret above works as the password. The
 // console is one page that loads nothing from elsewhere, cannot be shown in a frame of another
-// page, and has no key in it; a page of another origin cannot open a stream.
+// page, and has no key in it.
 //
 // # Two operators
 //

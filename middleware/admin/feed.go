@@ -4,18 +4,21 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/keyrate/keyrate/middleware/internal/health"
 	"github.com/keyrate/keyrate/ratelimit/metrics"
+	"github.com/keyrate/keyrate/store"
 )
 
 // A feed makes the events of all streams. The first stream that wants the event of a second
 // makes it, and the others send the same bytes. While there are no streams, nothing runs.
 type feed struct {
 	handler *handler
+	node    string // the name of the machine
 	start   time.Time
 
 	mu    sync.Mutex
@@ -24,11 +27,23 @@ type feed struct {
 	last  *metrics.Reading
 	read  time.Time // when last was read
 
-	health   atomic.Pointer[health.Report]
+	health   atomic.Pointer[checked]
 	checking atomic.Bool
 }
 
-func newFeed(h *handler) *feed { return &feed{handler: h, start: time.Now(), made: -1} }
+// checked is what a check has shown.
+type checked struct {
+	report health.Report
+	began  time.Time
+}
+
+func newFeed(h *handler) *feed {
+	node, err := os.Hostname()
+	if err != nil {
+		node = "this node"
+	}
+	return &feed{handler: h, node: node, start: time.Now(), made: -1}
+}
 
 // untilNext returns how long it is until the next second begins.
 func (f *feed) untilNext() time.Duration {
@@ -41,7 +56,7 @@ func (f *feed) frame() []byte {
 	defer f.mu.Unlock()
 	now := time.Now()
 	if second := int64(now.Sub(f.start) / framePause); second != f.made {
-		f.check(second)
+		f.check(now)
 		f.made, f.event = second, f.make(now)
 	}
 	return f.event
@@ -50,13 +65,10 @@ func (f *feed) frame() []byte {
 // make makes the event of now.
 func (f *feed) make(now time.Time) []byte {
 	frame := f.handler.state(now)
-	frame.Health = f.health.Load()
+	frame.Node, frame.Since = f.node, f.start.UTC()
+	frame.Health = f.known(now)
 	if frame.Counted {
-		reading := metrics.Read(f.handler.limiter)
-		if since := now.Sub(f.read); f.last != nil && since < 3*framePause { // else no stream has asked for a while
-			frame.count(f.last, reading, since)
-		}
-		f.last, f.read = reading, now
+		f.count(frame, now)
 	}
 	body, err := json.Marshal(frame)
 	if err != nil {
@@ -70,10 +82,32 @@ func (f *feed) make(now time.Time) []byte {
 	return event.Bytes()
 }
 
-// check makes real decisions, every second second, and keeps what they show. It does not wait
-// for them: a store that hangs must not keep the events back.
-func (f *feed) check(second int64) {
-	if known := f.health.Load(); known != nil && second%2 != 0 || !f.checking.CompareAndSwap(false, true) {
+// count adds what was counted since the last reading. There are no rates if that was long ago,
+// because no stream has asked, or so short that they would be a matter of chance.
+func (f *feed) count(to *frame, now time.Time) {
+	since := now.Sub(f.read)
+	if f.last != nil && since < framePause/2 {
+		return
+	}
+	var reading *metrics.Reading
+	if store.Try(func() { reading = metrics.Read(f.handler.limiter) }) != nil { // what the program's store shows
+		f.handler.log(context.Background(), "admin: a Measure panicked")
+	} else if f.last != nil && since < 3*framePause {
+		to.count(f.last, reading, since)
+	}
+	f.last, f.read = reading, now
+}
+
+// How often the store is checked, and when a check without a result is itself one.
+const (
+	checkPause = 2 * framePause
+	checkTime  = 3 * checkPause
+)
+
+// check makes real decisions, at most every two seconds, and keeps what they show. It does not
+// wait for long: a store that hangs must not keep the events back.
+func (f *feed) check(now time.Time) {
+	if known := f.health.Load(); known != nil && now.Sub(known.began) < checkPause-framePause/2 || !f.checking.CompareAndSwap(false, true) {
 		return
 	}
 	done := make(chan struct{})
@@ -82,11 +116,22 @@ func (f *feed) check(second int64) {
 		defer f.checking.Store(false)
 		ctx, cancel := context.WithTimeout(context.Background(), frameTime)
 		defer cancel()
-		report := health.Check(ctx, f.handler.limiter)
-		f.health.Store(&report)
+		f.health.Store(&checked{health.Check(ctx, f.handler.limiter), now})
 	}()
 	select { // usually it is quick
 	case <-done:
 	case <-time.After(framePause / 10):
 	}
+}
+
+// known returns the health as of the last check, or nil before the first one has ended.
+func (f *feed) known(now time.Time) *health.Report {
+	known := f.health.Load()
+	switch {
+	case known == nil && now.Sub(f.start) < checkTime:
+		return nil
+	case known == nil || now.Sub(known.began) > checkTime:
+		return &health.Report{Status: store.StatusFailed, Parts: []health.Part{}, Warnings: []string{"the last check of the store has not ended: it takes longer than it may"}}
+	}
+	return &known.report
 }

@@ -14,7 +14,9 @@ const mostShown = 10
 
 // A frame is what the console shows of one second. It has no key.
 type frame struct {
-	At      int64          `json:"at"`      // in milliseconds since 1970
+	At      int64          `json:"at"` // in milliseconds since 1970
+	Node    string         `json:"node"`
+	Since   time.Time      `json:"since"`   // when the handler was made
 	Counted bool           `json:"counted"` // with ratelimit.Config.Metrics
 	Shadow  bool           `json:"shadow"`  // no limit is enforced
 	Rates   *rates         `json:"rates,omitempty"`

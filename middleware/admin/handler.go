@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store"
@@ -68,8 +70,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	op, found := methods[method]
 	c.event.Action = op.action
+	if op.action == ActionLive {
+		c.stop = h.shutdowns.of(r)
+	}
 	switch {
-	case h.origins.Check(r) != nil:
+	case !h.sameOrigin(c):
 		c.problem(http.StatusForbidden, otherOrigin)
 	case !h.authorized(r):
 		c.unauthorized()
@@ -83,6 +88,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		op.serve(c)
 	}
+}
+
+// sameOrigin reports whether a request may come from the web page that sent it, if one did. A page
+// of another origin cannot read a response, but could make the server compute it with the
+// credentials that the browser has. A link to the console works.
+func (h *handler) sameOrigin(c *call) bool {
+	if c.event.Action == ActionConsole {
+		return h.origins.Check(c.r) == nil
+	}
+	asIfUnsafe := *c.r
+	asIfUnsafe.Method = http.MethodPost
+	return h.origins.Check(&asIfUnsafe) == nil
 }
 
 const otherOrigin = "The request comes from a web page of another origin that is not trusted."
@@ -106,8 +123,8 @@ func (h *handler) authorized(r *http.Request) bool {
 		return true
 	}
 	_, password, ok := r.BasicAuth()
-	if !ok {
-		return false
+	if !ok || password == "" || strings.ContainsFunc(password, unicode.IsControl) {
+		return false // an empty one would be the credential of a program whose secret is not set
 	}
 	again := *r
 	again.Header = r.Header.Clone()
@@ -118,7 +135,7 @@ func (h *handler) authorized(r *http.Request) bool {
 // authorizes calls the program's function. A panic authorizes nothing.
 func (h *handler) authorizes(r *http.Request) (ok bool) {
 	if store.Try(func() { ok = h.authorize(r) }) != nil {
-		h.log(r, "admin: authorize panicked, the request was denied")
+		h.log(r.Context(), "admin: authorize panicked, the request was denied")
 		return false
 	}
 	return ok
@@ -148,12 +165,12 @@ func (h *handler) observe(c *call) {
 		return
 	}
 	if store.Try(func() { h.config.Observe(c.r, c.event) }) != nil {
-		h.log(c.r, "admin: Config.Observe panicked")
+		h.log(c.r.Context(), "admin: Config.Observe panicked")
 	}
 }
 
 // log writes a constant: the value of a panic may hold anything.
-func (h *handler) log(r *http.Request, what string) {
+func (h *handler) log(ctx context.Context, what string) {
 	now := time.Now().Unix()
 	if last := h.logged.Load(); now == last || !h.logged.CompareAndSwap(last, now) {
 		return
@@ -162,7 +179,7 @@ func (h *handler) log(r *http.Request, what string) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	_ = store.Try(func() { logger.ErrorContext(r.Context(), what) })
+	_ = store.Try(func() { logger.ErrorContext(ctx, what) })
 }
 
 // allow lists the methods of a path, as RFC 9110, section 10.2.1, has it.

@@ -18,13 +18,7 @@ const (
 // live responds with a stream of server-sent events: one frame a second, until the client
 // disconnects, the server shuts down or liveTime is over. Then a browser connects again.
 func (c *call) live() {
-	asIfUnsafe := *c.r
-	asIfUnsafe.Method = http.MethodPost
-	switch {
-	case c.origins.Check(&asIfUnsafe) != nil: // it could not read the events, but keep streams open
-		c.problem(http.StatusForbidden, otherOrigin)
-		return
-	case c.r.Method == http.MethodHead:
+	if c.r.Method == http.MethodHead {
 		c.begin(http.StatusOK, "text/event-stream")
 		return
 	}
@@ -40,7 +34,7 @@ func (c *call) live() {
 		c.w.Header().Set("Connection", "close") // the connection keeps the deadline of the last event
 	}
 	c.begin(http.StatusOK, "text/event-stream")
-	end, stop := time.NewTimer(liveTime), c.shutdowns.of(c.r)
+	end := time.NewTimer(liveTime)
 	defer end.Stop()
 	for {
 		if !c.send(c.feed.frame()) {
@@ -51,7 +45,7 @@ func (c *call) live() {
 		case <-next.C:
 		case <-end.C:
 			return
-		case <-stop:
+		case <-c.stop:
 			return
 		case <-c.r.Context().Done():
 			next.Stop()

@@ -2,9 +2,11 @@ package admin_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware/admin"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/metrics"
 	"github.com/keyrate/keyrate/ratelimit/plans"
 	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
@@ -302,6 +305,124 @@ func TestLiveEnds(t *testing.T) {
 	defer cancel()
 	if err := server.Config.Shutdown(ctx); err != nil {
 		t.Errorf("the server waits for a stream: %v", err)
+	}
+}
+
+// TestLiveShortSecond: the frames after a stream has begun late in a second have no rates of a
+// part of it, which would be a matter of chance.
+func TestLiveShortSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := newLimiter(t, memstore.New(memstore.Config{}), ratelimit.PerDay(3000), ratelimit.Config{Metrics: true})
+		d := newDeskOn(t, limiter, admin.Config{})
+		time.Sleep(990 * time.Millisecond)
+		w := watch(t, d)
+		time.Sleep(5 * time.Millisecond)
+		for range 5 {
+			_, _ = limiter.Allow(t.Context(), "k")
+		}
+		time.Sleep(2 * time.Second)
+		w.end()
+		<-w.done
+		frames := w.frames(t)
+		if len(frames) != 3 || frames[1].Rates != nil || frames[2].Rates == nil || frames[2].Rates.Checks["allowed"] != 5 {
+			t.Errorf("%d frames: %+v", len(frames), frames[len(frames)-1].Rates)
+		}
+	})
+}
+
+// deaf is a store that ignores its context from some time on.
+type deaf struct {
+	store.Store
+	from time.Time
+	end  <-chan struct{}
+}
+
+func (d deaf) Check(context.Context) store.Health {
+	if time.Now().After(d.from) {
+		<-d.end
+	}
+	return store.Health{Status: store.StatusOK, Decides: "store"}
+}
+
+// TestLiveOldHealth: health is not that of long ago, neither while a check does not end nor after a
+// time without streams.
+func TestLiveOldHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		backend := deaf{memstore.New(memstore.Config{}), time.Now().Add(time.Hour), end}
+		d := newDeskOn(t, newLimiter(t, backend, ratelimit.PerSecond(5), ratelimit.Config{}), admin.Config{})
+		last := func(open time.Duration) string {
+			w := watch(t, d)
+			time.Sleep(open)
+			w.end()
+			<-w.done
+			frames := w.frames(t)
+			return frames[len(frames)-1].Health.Status
+		}
+		if got := last(30 * time.Second); got != "ok" {
+			t.Errorf("the store is %s", got)
+		}
+		time.Sleep(2 * time.Hour)
+		if got := last(time.Second / 2); got != "failed" {
+			t.Errorf("after two hours without a stream, the store that hangs is %s", got)
+		}
+		if got := last(20 * time.Second); got != "failed" {
+			t.Errorf("a store that hangs is %s", got)
+		}
+		close(end)
+		time.Sleep(time.Second)
+		backend.from = time.Now().Add(time.Hour)
+	})
+}
+
+// bad is a store whose metrics panic.
+type bad struct{ store.Store }
+
+func (bad) Measure(*metrics.Reading) { panic("canary") }
+
+// TestLiveMeasurePanics: frames go on, without rates.
+func TestLiveMeasurePanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		limiter := newLimiter(t, bad{memstore.New(memstore.Config{})}, ratelimit.PerSecond(5), ratelimit.Config{Metrics: true})
+		w := watch(t, newDeskOn(t, limiter, admin.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}))
+		time.Sleep(3500 * time.Millisecond)
+		w.end()
+		<-w.done
+		if frames := w.frames(t); len(frames) != 4 || frames[3].Rates != nil || !strings.Contains(log.String(), "Measure panicked") || strings.Contains(log.String(), "canary") {
+			t.Errorf("%d frames; the log is %s", len(frames), &log)
+		}
+	})
+}
+
+// TestLiveShutdownDuringAuthorize: a server that shuts down while the first request for a stream is
+// authorized does not wait for it.
+func TestLiveShutdownDuringAuthorize(t *testing.T) {
+	asked, proceed := make(chan struct{}), make(chan struct{})
+	h, err := admin.New(newLimiter(t, memstore.New(memstore.Config{}), ratelimit.PerSecond(5), ratelimit.Config{}), func(*http.Request) bool {
+		close(asked)
+		<-proceed
+		return true
+	}, admin.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	go func() {
+		if response, err := http.Get(server.URL + "/live"); err == nil { //nolint:noctx // it ends with the server
+			response.Body.Close()
+		}
+	}()
+	<-asked
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	down := make(chan error, 1)
+	go func() { down <- server.Config.Shutdown(ctx) }()
+	time.Sleep(50 * time.Millisecond)
+	close(proceed)
+	if err := <-down; err != nil {
+		t.Errorf("the server waits for the stream: %v", err)
 	}
 }
 

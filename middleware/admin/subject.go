@@ -2,6 +2,8 @@ package admin
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -79,10 +81,20 @@ func parseSubject(text []byte, limits bool) (key, limit, detail string) {
 		}
 		return middleware.AddressKey(a), limit, ""
 	}
+	if isHash(key) {
+		return "", "", hashOfKey
+	}
 	if key = middleware.BucketKey(key); key == "" {
 		return "", "", `The key is empty; for a caller without a key, send {"address": "192.0.2.1"}.`
 	}
 	return key, limit, ""
+}
+
+// isHash reports whether a text is the hash of a key, as a report shows it.
+func isHash(text string) bool {
+	hash, ok := strings.CutPrefix(strings.TrimSpace(text), "sha256:")
+	_, err := hex.DecodeString(hash)
+	return ok && err == nil && len(hash) == 2*sha256.Size
 }
 
 // parseTexts reads a JSON object of at most so many members, all strings with different

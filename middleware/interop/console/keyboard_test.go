@@ -39,7 +39,7 @@ func TestKeyboard(t *testing.T) {
 	to("reset")
 	press("\r")
 	await(page, t, `document.getElementById("verdict").textContent.startsWith("admitted")`)
-	await(page, t, `document.getElementById("key-message").textContent.includes("full")`) // read out, as a status
+	await(page, t, `document.getElementById("key-message").textContent.includes("filled")`) // read out, as a status
 	to("pause")
 	press(" ")
 	await(page, t, `document.getElementById("status").textContent === "Paused"`)

@@ -4,11 +4,15 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/keyrate/keyrate/middleware/interop/internal/tab"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 // TestOutage: the console works while the store is down, and says so.
@@ -38,29 +42,52 @@ func TestOutage(t *testing.T) {
 	await(page, t, `document.getElementById("health-status").textContent.startsWith("Every part decides")`)
 }
 
-// TestRestart: a server that shuts down does not wait for open consoles, which say that it is
-// down and come back by themselves when it is.
+// TestRestart: a server that shuts down does not wait for open consoles. They say that what they show
+// is old, and show the table of the program that comes after it.
 func TestRestart(t *testing.T) {
-	p := start(t)
-	listen := func(address string) (*http.Server, net.Listener) {
+	listen := func(address string, h http.Handler) (*http.Server, net.Listener) {
 		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := &http.Server{Handler: p.Config.Handler, ReadHeaderTimeout: time.Minute}
+		server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 		go func() { _ = server.Serve(listener) }()
 		return server, listener
 	}
-	server, listener := listen("127.0.0.1:0")
+	server, listener := listen("127.0.0.1:0", start(t).Config.Handler)
 	page := tab.Open(t, "http://operator:"+secret+"@"+listener.Addr().String()+"/limits/")
-	await(page, t, `document.getElementById("status").dataset.state === "live"`)
+	await(page, t, `document.getElementById("status").dataset.state === "live" && document.getElementById("plans").textContent.includes("10/s;burst=60")`)
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		t.Errorf("the server waits for the console: %v", err)
 	}
-	await(page, t, `document.getElementById("status").dataset.state === "lost"`)
-	server, _ = listen(listener.Addr().String())
+	await(page, t, `document.getElementById("status").textContent.includes("this is as of") && document.body.classList.contains("stale")`)
+	after := start(t)
+	c := tableOf(t, ratelimit.PerSecond(77))
+	table, err := plans.NewTable(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, _ = listen(listener.Addr().String(), after.with(t, table))
 	defer server.Close()
+	await(page, t, `document.getElementById("status").dataset.state === "live" && !document.body.classList.contains("stale")`)
+	await(page, t, `document.getElementById("plans").textContent.includes("77/s")`)
+}
+
+// TestUnbuffered: where events cannot be flushed, there is one a second all the same, and no alarm.
+func TestUnbuffered(t *testing.T) {
+	p := start(t)
+	bare := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.Config.Handler.ServeHTTP(struct{ http.ResponseWriter }{w}, r)
+	}))
+	defer bare.Close()
+	page := tab.Open(t, strings.Replace(bare.URL, "http://", "http://operator:"+secret+"@", 1)+"/limits/")
 	await(page, t, `document.getElementById("status").dataset.state === "live"`)
+	eval[bool](page, t, `{window.states = new Set(); new MutationObserver(() => states.add(document.getElementById("status").dataset.state)).observe(document.getElementById("status"), {attributes: true}); true}`)
+	eval[bool](page, t, `{window.bars = history.length; true}`)
+	await(page, t, `history.length >= bars + 6`)
+	if states := eval[string](page, t, `[...states].join()`); strings.Contains(states, "lost") {
+		t.Errorf("the states were %s", states)
+	}
 }

@@ -35,6 +35,7 @@ const (
 type program struct {
 	*httptest.Server
 	down  atomic.Bool // what the mirror stands in front of
+	store *mirror.Store
 	table *plans.Table
 }
 
@@ -68,7 +69,16 @@ func start(t *testing.T) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limiter, err := ratelimit.New(both, table, ratelimit.Config{Metrics: true, Timeout: time.Second})
+	p.store = both
+	p.Server, p.table = httptest.NewServer(p.with(t, table)), table
+	t.Cleanup(p.Close)
+	return p
+}
+
+// with returns the handler of the program with a table.
+func (p *program) with(t *testing.T, table *plans.Table) http.Handler {
+	t.Helper()
+	limiter, err := ratelimit.New(p.store, table, ratelimit.Config{Metrics: true, Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,9 +96,7 @@ func start(t *testing.T) *program {
 	mux := http.NewServeMux()
 	mux.Handle("/limits/", http.StripPrefix("/limits", desk))
 	mux.Handle("/", limit(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello\n")) })))
-	p.Server, p.table = httptest.NewServer(mux), table
-	t.Cleanup(p.Close)
-	return p
+	return mux
 }
 
 // console returns the address of the console, with the credentials of an operator: the browser

@@ -46,7 +46,7 @@ const meter = (value, max, label) => {
 };
 // rows replaces the rows of a table. The first cell of each is its heading.
 const rows = (id, list, cells) => {
-	const body = $(id).tBodies[0], made = list.map(item => {
+	const shown = list.slice(0, 200), body = $(id).tBodies[0], made = shown.map(item => {
 		const row = make("tr");
 		cells(item, row).forEach((cell, i) => {
 			const td = make(i === 0 ? "th" : "td");
@@ -56,15 +56,21 @@ const rows = (id, list, cells) => {
 		});
 		return row;
 	});
+	if (list.length > shown.length) {
+		const row = make("tr"), more = make("th", `and ${count(list.length - shown.length)} more`);
+		more.scope = "row";
+		row.append(more);
+		made.push(row);
+	}
 	$(id).hidden = made.length === 0;
-	const focused = document.activeElement;
-	if (!body.contains(focused) || body.rows.length !== made.length) {
+	const focused = document.activeElement, head = row => row.cells[0].textContent;
+	if (!body.contains(focused) || body.rows.length !== made.length || made.some((row, i) => head(row) !== head(body.rows[i]))) {
 		body.replaceChildren(...made);
 		return;
 	}
 	made.forEach((row, i) => [...row.cells].forEach((cell, j) => { // all but the button that is in use
-		const shown = body.rows[i].cells[j];
-		if (!shown.contains(focused)) shown.replaceWith(cell);
+		const old = body.rows[i].cells[j];
+		if (!old.contains(focused)) old.replaceWith(cell);
 	}));
 };
 
@@ -75,14 +81,14 @@ const calls = [
 	["allowed", "served", r => sum(r.checks, "allowed", "exempt", "skipped")],
 	["denied", "denied", r => sum(r.checks, "denied")],
 	["undecided", "not decided", r => sum(r.checks, "undecided_allowed", "undecided_denied")],
-	["rejected", "without a usable key, or blocked", r => sum(r.checks, "no_key", "ambiguous_key", "blocked")],
+	["rejected", "rejected for their key", r => sum(r.checks, "no_key", "ambiguous_key", "blocked")],
 ];
 const ofLimit = name => {
 	const of = r => r.limits.find(l => l.limit === name) || {admitted: 0, denied: 0, would_deny: 0};
-	return [["allowed", "admitted", r => of(r).admitted], ["denied", "denied", r => of(r).denied], ["would", "would deny", r => of(r).would_deny]];
+	return [["allowed", "had room", r => of(r).admitted], ["denied", "denied", r => of(r).denied], ["would", "would deny", r => of(r).would_deny]];
 };
 const sum = (checks, ...outcomes) => outcomes.reduce((n, outcome) => n + (checks[outcome] || 0), 0);
-const history = [];
+const history = []; // of the last seconds: {at, rates}
 let kinds = calls;
 
 const legend = () => {
@@ -95,7 +101,7 @@ const legend = () => {
 };
 
 const chart = () => {
-	const bars = history.map(r => kinds.map(([, , value]) => value(r)));
+	const last = history.at(-1), bars = history.map(h => kinds.map(([, , value]) => value(h.rates)));
 	const highest = Math.max(1, ...bars.map(bar => bar.reduce((a, b) => a + b, 0)));
 	const step = Math.pow(10, Math.floor(Math.log10(highest)));
 	const top = Math.ceil(highest / step) * step, width = 1200 / seconds;
@@ -105,14 +111,13 @@ const chart = () => {
 		bars.forEach((bar, i) => {
 			if (bar[kind] === 0) return;
 			const below = bar.slice(0, kind).reduce((a, b) => a + b, 0);
-			const x = 1200 - (bars.length - i) * width, y = 240 * (1 - (below + bar[kind]) / top), height = Math.max(240 * bar[kind] / top, 2);
+			const x = 1200 - ((last.at - history[i].at) / 1000 + 1) * width, y = 240 * (1 - (below + bar[kind]) / top), height = Math.max(240 * bar[kind] / top, 2);
 			d += `M${x.toFixed(1)} ${y.toFixed(1)}h${(width * .85).toFixed(1)}v${height.toFixed(1)}h-${(width * .85).toFixed(1)}z`;
 		});
 		return draw("path", {d, class: name, "data-kind": name});
 	}));
-	const now = bars.at(-1);
-	put($("top"), now ? count(top) : "");
-	put($("chart-text"), now ? kinds.map(([, text], i) => count(now[i]) + " " + text).join(", ") + ` a second, over the last ${seconds} s` : "No data yet.");
+	put($("top"), last ? count(top) : "");
+	put($("chart-text"), last ? "In the last second: " + kinds.map(([, text], i) => count(bars.at(-1)[i]) + " " + text).join(", ") + "." : "No data yet.");
 };
 
 $("limit").addEventListener("change", () => {
@@ -136,26 +141,26 @@ const options = limits => {
 const sources = {
 	store: "the store", knowledge: "this node, by what it knows of the store", share: "this node alone, by its share of the limits", lease: "this node, with tokens that it has taken in advance",
 };
+const sourceText = source => Object.hasOwn(sources, source) ? sources[source] : source;
 const statuses = {ok: "Every part decides.", degraded: "Calls are decided, but not by every part.", failed: "No part of the store decides."};
-let lastFrame, shownHash = "";
+let shownHash = "";
 
 const showRates = frame => {
 	const rates = frame.rates;
 	if (!rates) return;
-	history.push(rates);
-	if (history.length > seconds) history.shift();
+	history.push({at: frame.at, rates});
+	while (frame.at - history[0].at >= seconds * 1000 || history[0].at > frame.at) history.shift(); // the clock may have been set back
 	options(rates.limits);
 	chart();
-	const held = {};
-	for (const h of frame.held || []) held[h.limit] = h.tokens;
+	const held = new Map((frame.held || []).map(h => [h.limit, h.tokens]));
 	rows("limits", rates.limits, (l, row) => {
 		const denied = make("span", count(l.denied), l.denied > 0 ? "bad" : "");
-		return [l.limit, count(l.admitted), denied, count(l.would_deny), count(held[l.limit] || 0)];
+		return [l.limit, count(l.admitted), denied, count(l.would_deny), count(held.get(l.limit) || 0)];
 	});
 	const all = Object.values(rates.sources).reduce((a, b) => a + b, 0);
 	$("sources").replaceChildren(...Object.entries(rates.sources).filter(([, n]) => n > 0).map(([source, n]) => {
 		const item = make("li");
-		item.append(meter(n, all, source), `${Math.round(100 * n / all)} % ${sources[source] || source}`);
+		item.append(meter(n, all, source), `${Math.round(100 * n / all)} % ${sourceText(source)}`);
 		return item;
 	}));
 	if (all === 0) $("sources").replaceChildren(make("li", "No decision in the last second."));
@@ -190,14 +195,16 @@ const showReports = frame => {
 	rows("whatif", w.keys, (k, row) => [keyHash(k.key, row), k.limit, (k.overcount > 0 ? "about " : "") + count(k.refused), k.never ? "never admitted" : span(k.max_retry_after_ms), clock(k.last)]);
 };
 
-let tableVersion;
+let tableShown;
 const showTable = async news => {
-	if (!news || news.version === tableVersion) return;
-	tableVersion = news.version;
+	if (!news) return;
+	const newest = news.version + " " + (news.changes[0] || {}).at; // another program begins with version 1, too
+	if (newest === tableShown) return;
+	tableShown = newest;
 	$("changes-heading").hidden = false;
 	$("changes").replaceChildren(...news.changes.map(c => {
 		const item = make("li", `${day(c.at)}, version ${c.version}`);
-		const lines = c.what.length > 0 ? c.what : [c.version === 1 ? "the first table" : "no difference but in keys"];
+		const lines = c.what.length > 0 ? c.what : [c.version === 1 ? "the table with which the program has begun" : "no difference but in keys"];
 		const list = make("ul");
 		list.append(...lines.map(line => make("li", line)));
 		item.append(list);
@@ -205,23 +212,31 @@ const showTable = async news => {
 	}));
 	const response = await fetch(at("table/summary")).catch(() => undefined);
 	if (!response || !response.ok) {
-		tableVersion = undefined; // again with the next frame
+		tableShown = undefined; // again with the next frame
 		return;
 	}
 	const t = await response.json(), policy = p => typeof p === "string" ? p : p.map(l => typeof l === "string" ? l : JSON.stringify(l)).join(", ");
-	put($("table-message"), `Every key that the table does not list: ${policy(t.default)}. ${count(t.keys)} keys have limits of their own.`);
+	put($("table-message"), `Every key that the table does not list: ${policy(t.default)}. ${count(t.keys)} keys have limits of their own. A table that was put here is in force on this node until the program ends.`);
 	rows("plans", [
 		...Object.entries(t.plans).map(([name, p]) => [name, policy(p.policy), count(p.members)]),
-		...Object.entries(t.organisations || {}).map(([name, o]) => [name + " (organisation)", o.plan ? "plan " + o.plan : policy(o.policy), count(o.keys)]),
+		...Object.entries(t.organisations || {}).map(([name, o]) => [name + " (organisation)", o.plan === undefined ? policy(o.policy) : "plan " + o.plan, count(o.keys)]),
 	], cells => cells);
 };
 
 const show = frame => {
-	lastFrame = frame;
+	arrived = performance.now();
+	seenAt = frame.at;
 	$("no-metrics").hidden = frame.counted;
+	$("who").hidden = $("denied-section").hidden = !frame.counted;
 	$("shadow-mode").hidden = !frame.shadow;
-	const denied = frame.rates ? frame.rates.checks.denied || 0 : 0;
-	state(denied > 0 ? "denying" : "live", denied > 0 ? "Live, denying calls" : "Live");
+	put($("node"), `${frame.node}, since ${day(frame.since)}`);
+	const denied = frame.rates ? frame.rates.checks.denied || 0 : 0, health = frame.health ? frame.health.status : "ok";
+	const parts = ["Live"];
+	if (health === "degraded") parts.push("a part of the store is down");
+	if (health === "failed") parts.push("the store is down");
+	if (denied > 0) parts.push("denying calls");
+	state(parts.length > 1 ? "denying" : "live", parts.join(", "));
+	document.body.classList.remove("stale");
 	showRates(frame);
 	showHealth(frame.health);
 	showReports(frame);
@@ -230,84 +245,120 @@ const show = frame => {
 
 // ---- the stream ----
 
-let paused = false, stream, retry;
+let paused = false, stream, retry, arrived = performance.now(), seenAt = 0, refused = "";
 const state = (name, text) => {
 	$("status").dataset.state = name;
 	put($("status"), text);
 };
-const connect = () => {
+const disconnect = () => {
 	clearTimeout(retry);
 	if (stream) stream.close();
+};
+const connect = () => {
+	disconnect();
 	stream = new EventSource(at("live"));
 	stream.onmessage = e => {
+		refused = "";
 		if (!paused) show(JSON.parse(e.data));
 	};
-	stream.onerror = () => {
-		if (!paused) state("lost", "The server does not answer, trying again");
-		if (stream.readyState === EventSource.CLOSED) { // the response was an error
-			clearTimeout(retry);
-			retry = setTimeout(connect, 3000);
-		}
+	stream.onerror = async () => {
+		if (stream.readyState !== EventSource.CLOSED) return; // the browser connects again: streams end now and then
+		const response = await fetch(at("live"), {method: "HEAD"}).catch(() => undefined);
+		refused = !response || response.ok ? "" : response.status === 401 || response.status === 403 ? "Not authorized any more: load the page again" : `The server answers with status ${response.status}`;
+		clearTimeout(retry);
+		retry = setTimeout(connect, 3000);
 	};
 };
+// Without a frame for three seconds, what is shown is old.
+setInterval(() => {
+	const old = Math.floor((performance.now() - arrived) / 1000);
+	if (paused || document.hidden || old < 3) return;
+	document.body.classList.add("stale");
+	state("lost", (refused || "No data from the server") + (seenAt ? `; this is as of ${clock(new Date(seenAt).toISOString())}` : ""));
+}, 1000);
 $("pause").addEventListener("click", () => {
 	paused = !paused;
-	$("pause").setAttribute("aria-pressed", String(paused));
+	put($("pause"), paused ? "Resume" : "Pause");
 	if (paused) {
-		clearTimeout(retry);
-		stream.close();
+		disconnect();
 		state("paused", "Paused");
 	} else {
-		state("connecting", "Connecting");
-		connect();
+		resume();
 	}
 	follow();
+});
+const resume = () => {
+	arrived = performance.now();
+	state("connecting", "Connecting");
+	connect();
+};
+// A page that is not seen keeps no stream: a browser has six connections to a server without HTTP/2.
+document.addEventListener("visibilitychange", () => {
+	if (paused) return;
+	if (document.hidden) disconnect();
+	else resume();
 });
 
 // ---- one key ----
 
-let subject, following; // the key is here and nowhere else
-const message = text => put($("key-message"), text);
+let subject, following, asking = 0; // the key is here and nowhere else
+let failed = false; // the message is an error
+const message = (text, error = false) => {
+	put($("key-message"), text);
+	failed = error;
+};
+const now = () => clock(new Date().toISOString());
 
+// ask sends a request about the key. If it fails, the message says why, unless another key has been
+// entered meanwhile.
 const ask = async (path, body) => {
+	const asked = subject;
+	let text = "The server does not answer.";
 	try {
-		const response = await fetch(at(path), {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)});
+		const response = await fetch(at(path), {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body), signal: AbortSignal.timeout(5000)});
 		if (response.ok) return response.status === 204 ? {} : await response.json();
 		const problem = await response.json().catch(() => ({}));
-		message(response.status === 401 || response.status === 403 ? "You are not authorized any more: load the page again." :
-			problem.detail ? problem.detail + (problem.class ? ` (${problem.class})` : "") : `The server answered with status ${response.status}.`);
-	} catch {
-		message("The server does not answer.");
-	}
+		text = response.status === 401 || response.status === 403 ? "You are not authorized any more: load the page again." :
+			problem.detail ? problem.detail + (problem.class ? ` (${problem.class})` : "") : `The server answers with status ${response.status}.`;
+	} catch {}
+	if (asked === subject) message(text, true);
 };
 
 const showKey = s => {
 	shownHash = s.key;
 	$("found").hidden = $("forget").hidden = false;
+	$("found").classList.remove("stale");
 	put($("hash"), s.key);
-	put($("plan"), [s.exempt ? "exempt from limits" : s.plan || "the default, or limits of its own", s.organisation ? "organisation " + s.organisation : ""].filter(Boolean).join(", "));
+	put($("plan"), [s.exempt ? "exempt from limits" : s.plan === undefined ? "the default, or limits of its own" : s.plan, s.organisation === undefined ? "" : "organisation " + s.organisation].filter(Boolean).join(", "));
 	const verdict = s.exempt ? "admitted, without a limit" : s.allowed ? "admitted" + (s.would_deny ? ", though a shadow limit would deny it" : "") : "denied, for " + span(s.retry_after_ms);
-	put($("verdict"), verdict + (s.exempt ? "" : `; decided by ${sources[s.source] || s.source}`));
+	put($("verdict"), verdict + (s.exempt ? "" : `; decided by ${sourceText(s.source)}`) + (s.source === "share" ? ", at which its buckets are full" : ""));
 	$("verdict").className = s.allowed ? "good" : "bad";
-	$("reset-shared").hidden = !s.organisation;
-	const all = [...s.limits, ...(s.parts || [])];
-	rows("buckets", all, l => {
+	$("reset-shared").hidden = s.organisation === undefined;
+	rows("buckets", [...s.limits, ...(s.parts || [])], l => {
 		const name = make("span", l.name + " "), left = make("span"), reset = make("button", "Reset");
 		name.append(make("code", l.limit), l.shadow ? " (shadow)" : "");
-		if (l.remaining === undefined) left.textContent = "not known";
+		if (l.remaining === undefined) left.textContent = "not asked, as an enforced limit denies";
 		else left.append(meter(l.remaining, l.burst, `${l.name}: tokens left`), make("span", `${count(l.remaining)} of ${count(l.burst)}`, l.violated ? "bad" : ""));
 		reset.type = "button";
 		reset.setAttribute("aria-label", `Reset the bucket of ${l.name}`);
-		reset.addEventListener("click", () => refill("key/reset", {...subject, limit: l.name}, `The bucket of ${l.name} is full.`));
-		return [name, left, count(l.held), l.reset_after_ms === undefined ? "" : span(l.reset_after_ms), reset];
+		reset.addEventListener("click", () => refill("key/reset", {...subject, limit: l.name}, `The bucket of ${l.name} was filled`));
+		const full = l.reset_after_ms === undefined ? "" : l.limit.includes(" at a time") ? "as calls end" : span(l.reset_after_ms);
+		return [name, left, count(l.held), full, reset];
 	});
-	return all.length;
 };
 
+// look shows the key, and reports whether it is still the one that was asked for. Old answers do
+// not replace new ones.
 const look = async () => {
-	const asked = subject, found = await ask("key/state", asked);
-	if (!found || asked !== subject) return false;
+	const asked = subject, turn = ++asking, found = await ask("key/state", asked);
+	if (asked !== subject) return false;
+	if (!found) {
+		$("found").classList.add("stale");
+		return false;
+	}
+	if (turn !== asking) return true;
 	showKey(found);
+	if (failed) message("");
 	return true;
 };
 
@@ -322,8 +373,9 @@ const follow = () => {
 };
 
 const refill = async (path, body, done) => {
-	if (!subject || !await ask(path, body)) return;
-	message(done);
+	const asked = subject;
+	if (!asked || !await ask(path, body) || asked !== subject) return;
+	message(`${done} at ${now()}.`);
 	await look();
 };
 
@@ -342,10 +394,12 @@ $("look").addEventListener("submit", async e => {
 	const text = $("subject").value;
 	$("subject").value = "";
 	forget();
-	subject = {[$("kind").value]: $("kind").value === "address" ? text.trim() : text};
+	const asked = subject = {[$("kind").value]: $("kind").value === "address" ? text.trim() : text};
 	message("");
-	if (await look()) message("Found. It is asked for twice a second.");
-	else subject = undefined;
+	const found = await look();
+	if (asked !== subject) return;
+	if (found) message("Shown below, twice a second. A key that no client has looks the same: compare the hash.");
+	else $("forget").hidden = false; // it is asked for again, until then
 	follow();
 });
 $("forget").addEventListener("click", () => {
@@ -353,8 +407,8 @@ $("forget").addEventListener("click", () => {
 	message("Forgotten.");
 	$("subject").focus();
 });
-$("reset").addEventListener("click", () => refill("key/reset", subject, "All of its buckets are full."));
-$("reset-shared").addEventListener("click", () => refill("key/reset-shared", subject, "What its organisation shares is full."));
+$("reset").addEventListener("click", () => refill("key/reset", subject, "All of its buckets were filled"));
+$("reset-shared").addEventListener("click", () => refill("key/reset-shared", subject, "What its organisation shares was filled"));
 
 legend();
 chart();
