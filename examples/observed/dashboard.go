@@ -116,7 +116,7 @@ func (p *panel) show(phases []*phase, out io.Writer) {
 		fmt.Fprintln(table)
 	}
 	if zero > 0 {
-		fmt.Fprintf(table, "  %d at 0%s\n", zero, strings.Repeat("\t0", len(phases)))
+		fmt.Fprintf(table, "  %d others, at 0%s\n", zero, strings.Repeat("\t0", len(phases)))
 	}
 	if len(p.rows) == 0 {
 		fmt.Fprintf(table, "  no data%s\n", strings.Repeat("\t-", len(phases)))
