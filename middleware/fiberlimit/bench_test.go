@@ -14,8 +14,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// BenchmarkRateLimit compares the middleware with none, and with the one that fiber has.
-func BenchmarkRateLimit(b *testing.B) {
+// BenchmarkNew compares the middleware with none, and with the one that fiber has.
+func BenchmarkNew(b *testing.B) {
 	const perDay = 1_000_000_000
 	for _, verdict := range []struct {
 		name   string

@@ -13,7 +13,7 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// Config configures [RateLimit] and [Around]. The zero value limits each client address, serves
+// Config configures [New] and [Around]. The zero value limits each client address, serves
 // requests while the store fails, and logs faults to slog.Default.
 //
 // The fields are those of [middleware.Config], which describes them in full. The functions are

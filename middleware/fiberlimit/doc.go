@@ -1,6 +1,6 @@
 // Package fiberlimit limits how often each API key may call an app of fiber v3.
 //
-//	limit, err := fiberlimit.RateLimit(limiter, fiberlimit.Config{Key: fiberlimit.Header("X-API-Key")})
+//	limit, err := fiberlimit.New(limiter, fiberlimit.Config{Key: fiberlimit.Header("X-API-Key")})
 //	...
 //	app := fiber.New()
 //	app.Use(limit)
@@ -23,7 +23,7 @@
 // registered with Use, on an app or on a group, does not know it, because fiber has not matched a
 // route yet. So one with routes belongs to each route, also of a group:
 //
-//	limit, err := fiberlimit.RateLimit(limiter, c, middleware.Route{Pattern: "GET /v1/export/:id", Cost: 10})
+//	limit, err := fiberlimit.New(limiter, c, middleware.Route{Pattern: "GET /v1/export/:id", Cost: 10})
 //	...
 //	v1 := app.Group("/v1")
 //	v1.Get("/export/:id", limit, export)

@@ -14,9 +14,9 @@ import (
 	"github.com/keyrate/keyrate/middleware/fiberlimit"
 )
 
-// TestDoor runs the script that every door passes: with RateLimit and with Around.
+// TestDoor runs the script that every door passes: with New and with Around.
 func TestDoor(t *testing.T) {
-	for _, form := range []string{"RateLimit", "Around"} {
+	for _, form := range []string{"New", "Around"} {
 		t.Run(form, func(t *testing.T) {
 			doorstest.Run(t, doorstest.Door{
 				Pattern: "GET /export/:id",
@@ -50,7 +50,7 @@ func open(t *testing.T, s doorstest.Setup, around bool) func(context.Context, do
 		app.Get("/", limited(handle))
 		app.Get("/export/:id", limited(handle))
 	} else {
-		limit, err := fiberlimit.RateLimit(s.Limiter, c, s.Routes...)
+		limit, err := fiberlimit.New(s.Limiter, c, s.Routes...)
 		if err != nil {
 			t.Fatal(err)
 		}

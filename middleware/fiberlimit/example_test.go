@@ -17,7 +17,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	limit, err := fiberlimit.RateLimit(limiter, fiberlimit.Config{Key: fiberlimit.Header("X-API-Key")})
+	limit, err := fiberlimit.New(limiter, fiberlimit.Config{Key: fiberlimit.Header("X-API-Key")})
 	if err != nil {
 		panic(err)
 	}
@@ -38,13 +38,13 @@ func Example() {
 
 // A route has a limit of its own beside that of the key. The middleware is registered with each
 // route, so that it knows the pattern.
-func ExampleRateLimit_routes() {
+func ExampleNew_routes() {
 	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerMinute(100), ratelimit.Config{})
 	if err != nil {
 		panic(err)
 	}
-	limit, err := fiberlimit.RateLimit(limiter, fiberlimit.Config{Key: fiberlimit.Header("X-API-Key")},
-		middleware.Route{Pattern: "GET /v1/export/:id", Limits: []ratelimit.Limit{ratelimit.PerHour(1)}})
+	routes := []middleware.Route{{Pattern: "GET /v1/export/:id", Limits: []ratelimit.Limit{ratelimit.PerHour(1)}}}
+	limit, err := fiberlimit.New(limiter, fiberlimit.Config{Key: fiberlimit.Header("X-API-Key")}, routes...)
 	if err != nil {
 		panic(err)
 	}
@@ -52,6 +52,9 @@ func ExampleRateLimit_routes() {
 	v1 := app.Group("/v1")
 	v1.Get("/export/:id", limit, func(c fiber.Ctx) error { return c.SendString(c.Params("id")) })
 	v1.Get("/", limit, func(c fiber.Ctx) error { return c.SendString("hello") })
+	if err := fiberlimit.CheckRoutes(app, routes...); err != nil {
+		panic(err)
+	}
 
 	client := newClient(app)
 	for _, path := range []string{"/v1/export/7", "/v1/export/8", "/v1/"} {
@@ -70,7 +73,7 @@ func ExampleConfig_reserve() {
 	if err != nil {
 		panic(err)
 	}
-	limit, err := fiberlimit.RateLimit(limiter, fiberlimit.Config{
+	limit, err := fiberlimit.New(limiter, fiberlimit.Config{
 		Key:     fiberlimit.Header("X-API-Key"),
 		Reserve: func(fiber.Ctx) int { return 4000 }, // held until the price is known
 	})

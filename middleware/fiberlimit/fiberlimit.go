@@ -3,6 +3,8 @@ package fiberlimit
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -16,18 +18,18 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// RateLimit returns a middleware that lets a request pass to the next handler if limiter allows it,
+// New returns a middleware that lets a request pass to the next handler if limiter allows it,
 // and answers 429 if not. It returns the error that the next handler returns.
 //
 // With routes, register it with each route, and not with Use: see the package comment. A Pattern is
 // the method, a space and the path as it is registered, with the prefixes of its groups, such as
 // "GET /v1/export/:id"; without a method, the path with all methods. HEAD has the limits of GET,
-// unless its own are given. A pattern that no route of the app has is no error. The key's own limits
+// unless its own are given. [CheckRoutes] checks that the app has the routes. The key's own limits
 // apply to the other routes that the middleware is registered with.
 //
 // The error joins all faults of limiter, c and routes, each with the field, its value and what it
 // must be.
-func RateLimit(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (fiber.Handler, error) {
+func New(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (fiber.Handler, error) {
 	d, err := newDoors(limiter, c, routes)
 	if err != nil {
 		return nil, err
@@ -35,7 +37,7 @@ func RateLimit(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route)
 	return func(c fiber.Ctx) error { return d.serve(c, fiber.Ctx.Next) }, nil
 }
 
-// Around is [RateLimit] for handlers: it returns a function that puts a handler behind the limits.
+// Around is [New] for handlers: it returns a function that puts a handler behind the limits.
 // A request that is denied does not reach the handler, whatever the middlewares in front of it do.
 // All handlers share the limits of limiter.
 //
@@ -50,6 +52,25 @@ func Around(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (f
 	return func(next fiber.Handler) fiber.Handler {
 		return func(c fiber.Ctx) error { return d.serve(c, next) }
 	}, nil
+}
+
+// CheckRoutes returns an error that lists the patterns of routes that app does not have, and which
+// therefore limit nothing. Call it after all routes are registered.
+func CheckRoutes(app *fiber.App, routes ...middleware.Route) error {
+	patterns := map[string]bool{}
+	for _, r := range app.GetRoutes(true) {
+		patterns[r.Method+" "+r.Path], patterns[r.Path] = true, true
+		if r.Method == fiber.MethodGet {
+			patterns[fiber.MethodHead+" "+r.Path] = true
+		}
+	}
+	var faults []error
+	for i, r := range routes {
+		if !patterns[r.Pattern] {
+			faults = append(faults, fmt.Errorf("fiberlimit: CheckRoutes: routes[%d] %q: Route.Pattern must be the method and the path of a route of the app, such as %q", i, r.Pattern, "GET /export/:id"))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // doors are what decides, by route.

@@ -62,7 +62,7 @@ func TestReportedKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit, err := fiberlimit.RateLimit(limiter, fiberlimit.Config{Key: fiberlimit.Header("X-API-Key")})
+	limit, err := fiberlimit.New(limiter, fiberlimit.Config{Key: fiberlimit.Header("X-API-Key")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestNextTwice(t *testing.T) {
 		limiter := newLimiter(t, ratelimit.PerHour(1))
 		app := fiber.New()
 		if form == "Use" {
-			limit, err := fiberlimit.RateLimit(limiter, fiberlimit.Config{})
+			limit, err := fiberlimit.New(limiter, fiberlimit.Config{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -199,7 +199,7 @@ func TestRoutes(t *testing.T) {
 	var patterns []string
 	c.Observe = func(_ fiber.Ctx, e middleware.Event) { patterns = append(patterns, e.Pattern) }
 	limiter := newLimiter(t, ratelimit.PerHour(100))
-	limit, err := fiberlimit.RateLimit(limiter, c,
+	limit, err := fiberlimit.New(limiter, c,
 		middleware.Route{Pattern: "GET /v1/export/:id", Limits: []ratelimit.Limit{ratelimit.PerHour(2)}},
 		middleware.Route{Pattern: "/v1/any", Cost: 60},
 		middleware.Route{Pattern: "GET /", Cost: 100})
@@ -211,6 +211,11 @@ func TestRoutes(t *testing.T) {
 	v1.Get("/export/:id", limit, hello)
 	v1.All("/any", limit, hello)
 	v1.Post("/other", limit, hello)
+	err = fiberlimit.CheckRoutes(app, middleware.Route{Pattern: "GET /v1/export/:id"}, middleware.Route{Pattern: "HEAD /v1/export/:id"},
+		middleware.Route{Pattern: "/v1/any"}, middleware.Route{Pattern: "GET /v1/other"}, middleware.Route{Pattern: "GET /v1"})
+	if err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.Contains(err.Error(), `routes[3] "GET /v1/other"`) || !strings.Contains(err.Error(), `routes[4] "GET /v1"`) {
+		t.Errorf("CheckRoutes: %v", err)
+	}
 	client := newClient(app)
 	client.want(t, 200, "/v1/export/1", "alice")
 	if r := client.do("HEAD", "/v1/export/2", "X-API-Key", "alice"); r.StatusCode() != 200 {
@@ -242,7 +247,7 @@ func TestRoutes(t *testing.T) {
 // TestConfigFaults: the error lists each fault, as that of package middleware does.
 func TestConfigFaults(t *testing.T) {
 	limiter := newLimiter(t, ratelimit.PerHour(3))
-	_, err := fiberlimit.RateLimit(limiter, fiberlimit.Config{
+	_, err := fiberlimit.New(limiter, fiberlimit.Config{
 		Key:            fiberlimit.First(fiberlimit.Header("X API"), fiberlimit.KeyFunc(nil), fiberlimit.ClientIP(netip.MustParsePrefix("0.0.0.0/0")), fiberlimit.First()),
 		TrustedProxies: []netip.Prefix{{}}, Challenge: "\n", Jitter: -1, LimitHeader: 7, ResetHeader: 7,
 		Cost: func(fiber.Ctx) int { return 1 }, Reserve: func(fiber.Ctx) int { return 1 },
@@ -433,7 +438,7 @@ func TestSettleBy(t *testing.T) {
 func TestStream(t *testing.T) {
 	c := fiberlimit.Config{Key: fiberlimit.Header("X-API-Key"), Reserve: func(fiber.Ctx) int { return 10 }}
 	limiter := newLimiter(t, middleware.Must(ratelimit.NewPolicy(ratelimit.AtOnce(1), ratelimit.PerHour(100))))
-	limit, err := fiberlimit.RateLimit(limiter, c)
+	limit, err := fiberlimit.New(limiter, c)
 	if err != nil {
 		t.Fatal(err)
 	}

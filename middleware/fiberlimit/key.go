@@ -19,7 +19,7 @@ import (
 // [Bearer], [ClientIP] and [First] return others, and [KeyFunc] one of your own.
 //
 // A key of this package and the one of package middleware with the same name find the same key in
-// the same request: see there. A fault in how a Key was made is an error of [RateLimit].
+// the same request: see there. A fault in how a Key was made is an error of [New].
 type Key struct {
 	find func(fiber.Ctx, *address.Proxies) (string, error) // nil: the client's address
 	like middleware.Key                                    // has the same faults

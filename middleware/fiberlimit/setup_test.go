@@ -58,7 +58,7 @@ func (f *faults) want(t *testing.T, classes ...string) {
 // handler returns the middleware.
 func handler(t testing.TB, limits ratelimit.Limits, c fiberlimit.Config) fiber.Handler {
 	t.Helper()
-	limit, err := fiberlimit.RateLimit(newLimiter(t, limits), c)
+	limit, err := fiberlimit.New(newLimiter(t, limits), c)
 	if err != nil {
 		t.Fatal(err)
 	}
