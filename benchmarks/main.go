@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 
@@ -45,7 +46,16 @@ func run(ctx context.Context, args []string) error {
 			return report.DrawTimeline(args[1:], os.Stderr)
 		case against.Name:
 			return against.Command(ctx, args[1:], os.Stdout, os.Stderr)
+		case "doors":
+			return doors(ctx, args[1:])
 		}
 	}
 	return report.Command(ctx, suites, args, os.Stdout, os.Stderr)
+}
+
+// doors runs the suite of frameworks, which is a module of its own, in the folder doors.
+func doors(ctx context.Context, args []string) error {
+	command := exec.CommandContext(ctx, "go", append([]string{"run", "."}, args...)...)
+	command.Dir, command.Stdout, command.Stderr = "doors", os.Stdout, os.Stderr
+	return command.Run()
 }
