@@ -86,3 +86,22 @@ func (a adapter) Limit(ctx context.Context) error {
 	}
 	return nil // fails open
 }
+
+// A client that waits as denials ask, and keeps to the limits that servers report.
+func ExampleNewClient() {
+	c, err := grpclimit.NewClient(grpclimit.ClientConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, err := grpc.NewClient("localhost:50051",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithChainUnaryInterceptor(c.Unary),
+		grpc.WithChainStreamInterceptor(c.Stream),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	fmt.Println(conn.Target())
+	// Output: localhost:50051
+}

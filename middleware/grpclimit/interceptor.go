@@ -22,7 +22,7 @@ type Interceptor struct {
 // the server has these methods is not checked. The error joins all faults.
 func New(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (*Interceptor, error) {
 	door, err := rpc.New(limiter, rpc.Config{
-		Package: "grpclimit",
+		Package: "grpclimit", Lower: true,
 		Values: func(call *rpc.Call, name string) []string {
 			return metadata.ValueFromIncomingContext(call.Context, name)
 		},
@@ -94,6 +94,5 @@ func (i *Interceptor) Stream(server any, stream grpc.ServerStream, info *grpc.St
 func fieldsOf(call *rpc.Call) metadata.MD {
 	md := make(metadata.MD, 8)
 	call.SetHeaders(md)
-	rpc.Lower(md)
 	return md
 }

@@ -14,8 +14,7 @@ import (
 // deny returns the trailer and the status of a call that is not served.
 func deny(d *rpc.Denial) (metadata.MD, error) {
 	trailer := metadata.MD(d.Headers)
-	rpc.Lower(trailer)
-	if d.Pushback != "" {
+	if d.Pushback != "" { // then there are headers, too
 		trailer["grpc-retry-pushback-ms"] = []string{d.Pushback}
 	}
 	var details []protoadapt.MessageV1

@@ -40,7 +40,7 @@ func (d *Denial) SetFields(h map[string][]string) {
 	b, seconds := d.waits(&f, space[:0])
 	end := len(b)
 	text := string(d.reply.headers(h, &f, b, &d.state, seconds))
-	f.set(h, text)
+	f.set(h, d.reply.names, text)
 	d.ms = text[len(seconds):end]
 }
 

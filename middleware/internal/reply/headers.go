@@ -2,6 +2,7 @@ package reply
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -18,6 +19,14 @@ const (
 
 // Names are the names of all headers, those of LimitNames first.
 var Names = [...]string{Policy, RateLimit, Limit, Remaining, Reset, RetryAfter, RetryAfterMs}
+
+// lower are the same names in lower case.
+var lower = func() (names [len(Names)]string) {
+	for i, name := range Names {
+		names[i] = strings.ToLower(name)
+	}
+	return names
+}()
 
 // LimitNames are the names of the headers that describe limits.
 var LimitNames = Names[:5]
@@ -48,12 +57,12 @@ func (f *fields) end(name int, text []byte) {
 	f.n++
 }
 
-// set sets the headers in h.
-func (f *fields) set(h map[string][]string, text string) {
+// set sets the headers in h, under their names there.
+func (f *fields) set(h map[string][]string, names *[len(Names)]string, text string) {
 	values, begin := make([]string, f.n), 0
 	for i, end := range f.ends[:f.n] {
 		values[i] = text[begin:end]
-		h[Names[f.names[i]]] = values[i : i+1 : i+1]
+		h[names[f.names[i]]] = values[i : i+1 : i+1]
 		begin = end
 	}
 }

@@ -38,10 +38,10 @@ func Problem(h map[string][]string) {
 // decide, with the body UnavailableBody.
 func Unavailable(h map[string][]string, wait time.Duration) {
 	Problem(h)
-	UnavailableFields(h, wait)
+	h[RetryAfter] = []string{strconv.FormatInt(ceilSeconds(wait), 10)}
 }
 
-// UnavailableFields sets the header with the wait of such a call.
-func UnavailableFields(h map[string][]string, wait time.Duration) {
-	h[RetryAfter] = []string{strconv.FormatInt(ceilSeconds(wait), 10)}
+// Unavailable sets the header with the wait of such a call.
+func (p *Reply) Unavailable(h map[string][]string, wait time.Duration) {
+	h[p.names[atRetryAfter]] = []string{strconv.FormatInt(ceilSeconds(wait), 10)}
 }

@@ -11,6 +11,7 @@ import (
 // A Reply writes the responses of one limiter. It keeps the text that the responses of a
 // policy have in common.
 type Reply struct {
+	names    *[len(Names)]string // of the headers in a map
 	reset    ResetForm
 	wordings wordings
 }
@@ -18,8 +19,12 @@ type Reply struct {
 // New returns a Reply. With period, X-Rate-Limit-Limit is the period of the limit, otherwise
 // its burst.
 func New(period bool, reset ResetForm) *Reply {
-	return &Reply{reset, wordings{period: period}}
+	return &Reply{&Names, reset, wordings{period: period}}
 }
+
+// NewLower returns a Reply whose maps of headers have names in lower case. It does not look at
+// the headers of an outer limiter.
+func NewLower() *Reply { return &Reply{names: &lower} }
 
 // Allowed sets the headers of an allowed call, unless h has the headers of an outer limiter
 // with as little remaining, or less. So a client gets one set of headers.
@@ -34,7 +39,7 @@ func (p *Reply) Allowed(h map[string][]string, r *ratelimit.Result) {
 	}
 	var space [128]byte
 	var f fields
-	f.set(h, string(p.headers(h, &f, space[:0], &s, nil)))
+	f.set(h, p.names, string(p.headers(h, &f, space[:0], &s, nil)))
 }
 
 // EachAllowed calls set for each header of an allowed call, with its place in Names. It is for a
@@ -51,8 +56,8 @@ func (p *Reply) EachAllowed(r *ratelimit.Result, space []byte, set func(name int
 // others to f, with their values appended to b. retry is the wait of the response in
 // seconds, as text, or nil if it has none.
 func (p *Reply) headers(h map[string][]string, f *fields, b []byte, s *state, retry []byte) []byte {
-	h[Policy] = s.words.policies
-	h[Limit] = s.words.counts[s.shown]
+	h[p.names[atPolicy]] = s.words.policies
+	h[p.names[atLimit]] = s.words.counts[s.shown]
 	return p.fields(f, b, s, retry)
 }
 

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/keyrate/keyrate/middleware/internal/gate"
 )
@@ -29,7 +30,7 @@ func (c *Call) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("*rpc.Call"))
 func (d *Door) Decide(c *Call) (served bool) {
 	c.limits = d.of(c.Method)
 	c.decided.Pattern = c.Method
-	c.limits.gate.Decide(context.WithoutCancel(c.Context), c, &c.decided)
+	c.limits.gate.Decide((*charged)(c), c, &c.decided)
 	c.key = c.decided.Key
 	return c.decided.Served
 }
@@ -60,7 +61,7 @@ func (c *Call) Begin() (ctx context.Context, holds bool) {
 }
 
 // Done ends what the call holds.
-func (c *Call) Done() { c.held.Held.Done(context.WithoutCancel(c.Context)) }
+func (c *Call) Done() { c.held.Held.Done((*charged)(c)) }
 
 // HasMessages reports whether messages are charged.
 func (c *Call) HasMessages() bool {
@@ -71,9 +72,22 @@ func (c *Call) HasMessages() bool {
 func (c *Call) Message(message any) *Denial {
 	part := &Call{Context: c.Context, Method: c.Method, Request: message, Peer: c.Peer, Source: c.Source, key: c.key, limits: c.limits}
 	part.decided.Pattern = c.Method
-	c.limits.messages.Decide(context.WithoutCancel(c.Context), part, &part.decided)
+	c.limits.messages.Decide((*charged)(c), part, &part.decided)
 	if part.decided.Served {
 		return nil
 	}
 	return part.Denial()
 }
+
+// A charged is the context of a Call for its decision, which does not end when the client
+// cancels the call: it is still charged. It is the Call itself under another type, which saves
+// the allocation of context.WithoutCancel.
+type charged Call
+
+func (c *charged) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (c *charged) Done() <-chan struct{}       { return nil }
+func (c *charged) Err() error                  { return nil }
+func (c *charged) Value(key any) any           { return c.Context.Value(key) }
+
+// Format prints the name of the type: the key may be a secret.
+func (c *charged) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("*rpc.charged")) }

@@ -54,7 +54,7 @@ func (c *Call) Denial() *Denial {
 	case gate.FailedClosed:
 		d := &Denial{Code: Unavailable, Message: "Rate limits cannot be checked at present; retry later.", Headers: map[string][]string{}}
 		d.setWait(call.Wait)
-		reply.UnavailableFields(d.Headers, call.Wait)
+		c.limits.reply.Unavailable(d.Headers, call.Wait)
 		return d
 	}
 	d := &Denial{Code: ResourceExhausted, Headers: make(map[string][]string, len(reply.Names)), Pushback: "-1"}

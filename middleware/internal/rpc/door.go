@@ -21,6 +21,7 @@ import (
 
 // Config configures a Door. The public packages document the fields that they have, too.
 type Config struct {
+	Lower   bool                                // names of headers are in lower case
 	Package string                              // of the door, for errors
 	Values  func(c *Call, name string) []string // returns the values of a request header
 	Address func(c *Call) string                // returns the address of the peer; nil: it is in the call
@@ -82,7 +83,7 @@ func New(limiter *ratelimit.Limiter, c Config, routes []middleware.Route) (*Door
 			fault(err)
 			continue
 		}
-		d.methods[r.Pattern] = d.own.with(of, r.Cost)
+		d.methods[r.Pattern] = c.with(d.own, of, r.Cost)
 		faults = append(faults, c.messageFaults(r.Limits)...)
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -186,13 +187,21 @@ func (c *Config) limits(limiter *ratelimit.Limiter, d *Door) *limits {
 		return isInfrastructure(of.Method) && d.methods[of.Method] == nil || c.Skip != nil && c.Skip(of.Context, of.Method)
 	}
 	calls.Cost, calls.Reserve, calls.Priced = costOf(c.Cost), costOf(c.Reserve), c.Reserve != nil
-	l := &limits{gate: gate.New(limiter, calls), reply: reply.New(false, reply.ResetOff), result: c.ResultInContext}
+	l := &limits{gate: gate.New(limiter, calls), reply: c.newReply(), result: c.ResultInContext}
 	if c.MessageCost != nil {
 		all.Key = func(of *Call) (string, error) { return of.key, nil }
 		all.Cost, all.Part = costOf(c.MessageCost), true
 		l.messages = gate.New(limiter, all)
 	}
 	return l
+}
+
+// newReply returns a Reply with an empty memory.
+func (c *Config) newReply() *reply.Reply {
+	if c.Lower {
+		return reply.NewLower()
+	}
+	return reply.New(false, reply.ResetOff)
 }
 
 func costOf(f func(context.Context, string, any) int) func(*Call) int {
@@ -208,8 +217,8 @@ func isInfrastructure(method string) bool {
 }
 
 // with returns limits like l for a route.
-func (l *limits) with(limiter *ratelimit.Limiter, cost int) *limits {
-	other := &limits{gate: l.gate.With(limiter, cost), reply: reply.New(false, reply.ResetOff), result: l.result}
+func (c *Config) with(l *limits, limiter *ratelimit.Limiter, cost int) *limits {
+	other := &limits{gate: l.gate.With(limiter, cost), reply: c.newReply(), result: l.result}
 	if l.messages != nil {
 		other.messages = l.messages.With(limiter, 0)
 	}
