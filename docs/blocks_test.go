@@ -3,6 +3,7 @@ package docs_test
 import (
 	"go/format"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -59,7 +60,7 @@ func sources(t *testing.T) source {
 		}
 		name := strings.ToLower(strings.ReplaceAll(strings.TrimSuffix(p.path[strings.LastIndex(p.path, "/")+1:], ".md"), "-", ""))
 		for i, b := range slices.DeleteFunc(p.blocks(), func(b block) bool { return b.language != "go" }) {
-			folder := name + string(rune('0'+i))
+			folder := name + strconv.Itoa(i)
 			first, _, _ := strings.Cut(b.text, "\n")
 			switch {
 			case first == "package main":
