@@ -41,6 +41,7 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -51,6 +52,7 @@ var (
 	secret  []byte
 	ctx     context.Context
 	mux     *http.ServeMux
+	operator func(*http.Request) bool
 	limiter *ratelimit.Limiter
 	planOf  func(context.Context, string) (*ratelimit.Policy, error)
 	store   contract.Store
