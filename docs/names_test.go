@@ -16,6 +16,7 @@ var packages = map[string]string{
 	"store": "store", "memstore": "store/memstore", "redisstore": "store/redisstore", "mirror": "store/mirror", "storetest": "store/storetest",
 	"middleware": "middleware", "admin": "middleware/admin", "transport": "middleware/transport", "usage": "middleware/usage",
 	"doorstest": "middleware/doorstest", "ginlimit": "middleware/ginlimit", "echolimit": "middleware/echolimit", "echov4limit": "middleware/echov4limit",
+	"grpclimit": "middleware/grpclimit", "connectlimit": "middleware/connectlimit", "connectv2limit": "middleware/connectv2limit",
 }
 
 // TestNamesExist looks up each name of an exported package, type, method or field that the text of
