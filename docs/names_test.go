@@ -15,7 +15,7 @@ var packages = map[string]string{
 	"ratelimit": "ratelimit", "gcra": "ratelimit/gcra", "plans": "ratelimit/plans", "file": "ratelimit/plans/file",
 	"store": "store", "memstore": "store/memstore", "redisstore": "store/redisstore", "mirror": "store/mirror", "storetest": "store/storetest",
 	"middleware": "middleware", "admin": "middleware/admin", "transport": "middleware/transport", "usage": "middleware/usage",
-	"doorstest": "middleware/doorstest", "ginlimit": "middleware/ginlimit", "echolimit": "middleware/echolimit", "echov4limit": "middleware/echov4limit",
+	"doorstest": "middleware/doorstest", "ginlimit": "middleware/ginlimit", "fiberlimit": "middleware/fiberlimit", "echolimit": "middleware/echolimit", "echov4limit": "middleware/echov4limit",
 	"grpclimit": "middleware/grpclimit", "connectlimit": "middleware/connectlimit", "connectv2limit": "middleware/connectv2limit",
 }
 
