@@ -25,7 +25,7 @@ func New(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (*Int
 		Cost: withRequest(c.Cost), Reserve: withRequest(c.Reserve), MessageCost: c.MessageCost, Skip: c.Skip,
 		FailClosed: c.FailClosed, Jitter: c.Jitter, DisableQueue: c.DisableQueue, ResultInContext: c.ResultInContext,
 		Observe: c.Observe, OnFault: c.OnFault, Logger: c.Logger,
-	}, routes)
+	}, routes...)
 	if err != nil {
 		return nil, err
 	}

@@ -169,7 +169,7 @@ func (g *Gate[C]) undecided(ctx context.Context, call *Call, err error) {
 	if !shadow && g.config.FailClosed {
 		call.Outcome, call.Wait = FailedClosed, g.jittered(time.Second)
 		g.limiter.Ended(metrics.UndecidedDenied)
-		g.Report(ctx, call.Class, "denied with 503")
+		g.Report(ctx, call.Class, "denied as unavailable")
 		return
 	}
 	call.Outcome, call.Served = FailedOpen, true

@@ -57,7 +57,7 @@ type limits struct {
 }
 
 // New returns a Door. The error joins all faults.
-func New(limiter *ratelimit.Limiter, c Config, routes []middleware.Route) (*Door, error) {
+func New(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (*Door, error) {
 	d := &Door{methods: make(map[string]*limits, len(routes))}
 	faults := c.faults(limiter)
 	usable := usable(limiter)
@@ -213,7 +213,12 @@ func costOf(f func(context.Context, string, any) int) func(*Call) int {
 
 // isInfrastructure reports whether a method belongs to health checks or to reflection.
 func isInfrastructure(method string) bool {
-	return strings.HasPrefix(method, "/grpc.health.") || strings.HasPrefix(method, "/grpc.reflection.")
+	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	switch service {
+	case "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection":
+		return true
+	}
+	return false
 }
 
 // with returns limits like l for a route.
