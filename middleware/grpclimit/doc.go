@@ -13,10 +13,11 @@
 // config retries RESOURCE_EXHAUSTED waits as long as it is asked to. If no wait helps, there is
 // no RetryInfo, and the trailer is -1: clients do not retry.
 //
-// Allowed calls have the fields ratelimit and ratelimit-policy, x-rate-limit-limit and
-// x-rate-limit-remaining in their response headers, denied ones in their trailers, beside
-// retry-after and retry-after-ms. They are those of package middleware, in lower case. A denial
-// consists of trailers only: otherwise clients would not retry it.
+// Calls that succeed have the fields ratelimit and ratelimit-policy, x-rate-limit-limit and
+// x-rate-limit-remaining in their header. All others have them in their trailer, denied ones
+// beside retry-after and retry-after-ms: a client does not retry a call that has a header. They
+// are those of package middleware, in lower case. Use one Interceptor for a server, with all
+// limits: two would send two sets of fields.
 //
 // The opening of a stream is a call. With Config.MessageCost, each message that the client
 // sends is charged as well. A limit on concurrent calls counts a stream until its handler
