@@ -2,6 +2,7 @@ package fiberlimit
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net"
 	"net/http"
 	"net/netip"
@@ -168,9 +169,9 @@ func peerOf(a net.Addr) (peer netip.Addr, unix bool) {
 // connection returns a string that is the same for requests on one connection.
 func connection(c fiber.Ctx) string {
 	peer := c.RequestCtx().RemoteAddr()
-	if a, ok := peer.(*net.TCPAddr); ok { // its String is slow
+	if a, ok := peer.(*net.TCPAddr); ok { // whose String takes long
 		var space [64]byte
-		return string(a.AddrPort().AppendTo(space[:0]))
+		return string(binary.BigEndian.AppendUint16(append(space[:0], a.IP...), uint16(a.Port))) //nolint:gosec // a port fits
 	}
 	return peer.String()
 }

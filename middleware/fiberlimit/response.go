@@ -26,7 +26,7 @@ var names = func() (names [len(reply.Names)][]byte) {
 // remaining, or less.
 func (d *door) allowed(c fiber.Ctx, result *ratelimit.Result) {
 	h := &c.Response().Header
-	if len(h.Peek(reply.Remaining)) > 0 {
+	if len(h.PeekCanonical(remaining)) > 0 {
 		d.allowedInside(h, result)
 		return
 	}
@@ -83,7 +83,7 @@ func (d *door) tooMany(ctx context.Context, c fiber.Ctx, call *gate.Call) error 
 	defer spaces.Put(space)
 	denial := d.reply.Denied(&call.Result, call.Wait)
 	set := func(name int, value []byte) { h.SetCanonical(names[name], value) }
-	if len(h.Peek(reply.Reset)) > 0 {
+	if len(h.PeekCanonical(reset)) > 0 {
 		h.Del(reply.Reset) // an outer limiter's
 	}
 	denial.EachField(space[:0], set)
@@ -120,12 +120,13 @@ func (d *door) denied(ctx context.Context, c fiber.Ctx, result *ratelimit.Result
 }
 
 var (
-	contentType  = []byte("application/problem+json")
-	noSniffName  = []byte(fiber.HeaderXContentTypeOptions)
-	noSniff      = []byte("nosniff")
-	noStoreName  = []byte(fiber.HeaderCacheControl)
-	noStore      = []byte("no-store")
-	encodingName = fiber.HeaderContentEncoding
+	remaining   = []byte(reply.Remaining)
+	reset       = []byte(reply.Reset)
+	contentType = []byte("application/problem+json")
+	noSniffName = []byte(fiber.HeaderXContentTypeOptions)
+	noSniff     = []byte("nosniff")
+	noStoreName = []byte(fiber.HeaderCacheControl)
+	noStore     = []byte("no-store")
 )
 
 // problem sets the headers that go with the body of a problem.
@@ -140,7 +141,9 @@ func problem(h *fasthttp.ResponseHeader) {
 func respond(c fiber.Ctx, status int, body []byte) {
 	r := c.Response()
 	problem(&r.Header)
-	r.Header.Del(encodingName) // of another body
+	if len(r.Header.ContentEncoding()) > 0 {
+		r.Header.SetContentEncodingBytes(nil) // of another body
+	}
 	r.SetStatusCode(status)
 	r.SetBody(body) // copies
 }
