@@ -4,6 +4,9 @@
 //	...
 //	http.ListenAndServe(":8080", limit(mux))
 //
+// For gin, echo, fiber, gRPC and Connect there are packages of their own, such as ginlimit, and
+// for any other framework there is a [Door].
+//
 // # The way of a request
 //
 // [RateLimit] finds the key of the request with a [Key], asks the

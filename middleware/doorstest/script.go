@@ -3,6 +3,7 @@ package doorstest
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
@@ -68,6 +69,19 @@ var parts = []part{
 		p.want(ambiguous, Call{Path: "/", Keys: []string{"alice", "bob"}})
 		p.want(ambiguous, Call{Path: "/", Keys: []string{"alice", "alice"}})
 		p.want(served, alice)
+	}},
+	{"SpellingsOfAKey", func(p *player) {
+		long := strings.Repeat("k", middleware.MaxKey)
+		p.open(Setup{}, ratelimit.Config{}, ratelimit.PerHour(2))
+		p.want(served, alice)
+		p.want(served, Call{Path: "/", Keys: []string{" alice "}})
+		p.want(denied, alice)
+		p.want(served, Call{Path: "/", Keys: []string{"Alice"}})
+		p.want(served, Call{Path: "/", Keys: []string{long + "1"}})
+		p.want(served, Call{Path: "/", Keys: []string{long + "2"}})
+		p.want(served, Call{Path: "/", Keys: []string{long + "1"}})
+		p.want(denied, Call{Path: "/", Keys: []string{long + "1"}})
+		p.want(served, Call{Path: "/", Keys: []string{long + "2"}})
 	}},
 	{"Reserve", func(p *player) {
 		p.open(Setup{Reserve: 3}, ratelimit.Config{}, ratelimit.PerHour(8))

@@ -183,6 +183,12 @@ func TestSettleBy(t *testing.T) {
 			var seen error
 			e.Use(echomiddleware.Recover(), func(next echo.HandlerFunc) echo.HandlerFunc {
 				return func(c echo.Context) error {
+					before := c.Response()
+					defer func() {
+						if c.Response() != before {
+							t.Errorf("the response is a %T afterwards", c.Response())
+						}
+					}()
 					seen = next(c)
 					return seen
 				}

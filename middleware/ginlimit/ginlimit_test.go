@@ -175,7 +175,15 @@ func TestSettleBy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			settled = nil
 			engine := gin.New()
-			engine.Use(gin.Recovery(), limited(t, ratelimit.PerHour(1), config))
+			engine.Use(gin.Recovery(), func(c *gin.Context) {
+				before := c.Writer
+				defer func() {
+					if c.Writer != before {
+						t.Errorf("the ResponseWriter is a %T afterwards", c.Writer)
+					}
+				}()
+				c.Next()
+			}, limited(t, ratelimit.PerHour(1), config))
 			engine.GET("/", test.handler)
 			w := get(t, engine, http.MethodGet, "/")
 			if w.Code != test.want || len(settled) != 1 || settled[0] != test.want {
