@@ -120,6 +120,24 @@ func TestNextTwice(t *testing.T) {
 	}
 }
 
+// TestChargedTwice: the same interceptor twice in a chain is reported, once.
+func TestChargedTwice(t *testing.T) {
+	var faults []string
+	limit := newLimit(t, ratelimit.PerHour(30), grpclimit.Config{
+		OnFault: func(_ context.Context, class string) { faults = append(faults, class) },
+		Logger:  slog.New(slog.DiscardHandler),
+	})
+	server := grpc.NewServer(grpc.ChainUnaryInterceptor(limit.Unary, limit.Unary))
+	echo.register(server)
+	conn := connect(t, server)
+	for range 3 {
+		_, _, _ = call(as(t, "alice"), conn, get)
+	}
+	if len(faults) != 1 || faults[0] != middleware.FaultChargedTwice {
+		t.Errorf("the faults are %q", faults)
+	}
+}
+
 // TestMessages: each message of a stream is charged, and the first that is denied ends it,
 // whatever its handler returns.
 func TestMessages(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/internal/gate"
 )
 
@@ -18,6 +19,7 @@ type Call struct {
 
 	key     string // once it is decided
 	limits  *limits
+	twice   *twice
 	decided gate.Call
 	held    gate.HeldContext
 }
@@ -32,6 +34,9 @@ func (d *Door) Decide(c *Call) (served bool) {
 	c.decided.Pattern = c.Method
 	c.limits.gate.Decide((*charged)(c), c, &c.decided)
 	c.key = c.decided.Key
+	if c.twice = &d.twice; c.decided.Served && c.twice.found(c) {
+		c.limits.gate.Report((*charged)(c), middleware.FaultChargedTwice, "charged by the same interceptor twice")
+	}
 	return c.decided.Served
 }
 
@@ -48,7 +53,7 @@ func (c *Call) HasHeaders() bool { return c.decided.Outcome == gate.Allowed }
 // Begin returns the context of the handler. If it reports that the call holds something, call
 // Done when the handler has returned or panicked.
 func (c *Call) Begin() (ctx context.Context, holds bool) {
-	ctx = c.Context
+	ctx = c.twice.mark(c)
 	if c.limits.result && c.key != "" {
 		ctx = gate.WithDecision(ctx, &c.decided)
 	}

@@ -46,6 +46,7 @@ type Config struct {
 type Door struct {
 	own     *limits
 	methods map[string]*limits // of routes
+	twice   twice
 }
 
 // limits are those of the methods without a route, or of one with it.

@@ -54,6 +54,10 @@ func TestDenial(t *testing.T) {
 			t.Fatal("the first call is denied")
 		}
 		call.SetHeaders(header)
+		ctx, _ := call.Begin()
+		if text := fmt.Sprintf("%v", ctx); strings.Count(text, "alice") > strings.Count(fmt.Sprintf("%v", call.Context), "alice") {
+			t.Errorf("the key is in %s", text)
+		}
 		call = newCall(t, method)
 		if door.Decide(call) {
 			t.Fatal("the second call is served")
