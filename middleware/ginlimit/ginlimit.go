@@ -33,18 +33,25 @@ func New(limiter *ratelimit.Limiter, c middleware.Config, routes ...middleware.R
 	}
 	found, settles := route.New(c.Observe != nil, patterns(routes)...), c.SettleBy != nil
 	return func(c *gin.Context) {
-		chain := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c.Request = r
-			if settles {
-				settle(c, w)
-				return
-			}
-			c.Next()
-		})
-		if !door.Serve(c.Writer, c.Request, found.Of(c.Request.Method, c.FullPath()), chain) {
+		var next http.Handler = (*chain)(c)
+		if settles {
+			next = (*settling)(c)
+		}
+		if !door.Serve(c.Writer, c.Request, found.Of(c.Request.Method, c.FullPath()), next) {
 			c.Abort()
 		}
 	}, nil
+}
+
+// A chain is what follows the middleware. It is the context itself under another type, which
+// saves an allocation.
+type chain gin.Context
+
+// ServeHTTP goes on with the request of the door.
+func (h *chain) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	c := (*gin.Context)(h)
+	c.Request = r
+	c.Next()
 }
 
 // CheckRoutes returns an error if engine has no route for the pattern of one of routes, whose

@@ -17,10 +17,14 @@ type writer struct {
 	door http.ResponseWriter // writes to the one of gin
 }
 
-// settle runs the handlers with a writer.
-func settle(c *gin.Context, door http.ResponseWriter) {
+// A settling is a chain with a writer.
+type settling gin.Context
+
+// ServeHTTP goes on with the request and the writer of the door.
+func (h *settling) ServeHTTP(door http.ResponseWriter, r *http.Request) {
+	c := (*gin.Context)(h)
 	w := &writer{c.Writer, door}
-	c.Writer = w
+	c.Request, c.Writer = r, w
 	defer func() { c.Writer = w.ResponseWriter }()
 	c.Next()
 	w.begin() // gin sends this status when all handlers have returned
