@@ -3,6 +3,7 @@ package echov4limit
 import (
 	"fmt"
 	"net/http"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -35,12 +36,19 @@ func New(limiter *ratelimit.Limiter, c middleware.Config, routes ...middleware.R
 	found, settles := route.New(c.Observe != nil, patterns(routes)...), c.SettleBy != nil
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			h := &chain{c: c, next: next, settles: settles}
+			h, _ := chains.Get().(*chain)
+			h.c, h.next, h.settles = c, next, settles
 			door.Serve(c.Response(), c.Request(), found.Of(c.Request().Method, c.Path()), h)
-			return h.err
+			err := h.err
+			*h = chain{}
+			chains.Put(h) // unless a handler panics
+			return err
 		}
 	}, nil
 }
+
+// chains saves the allocation of a chain.
+var chains = sync.Pool{New: func() any { return new(chain) }}
 
 // A chain is what follows the middleware, for one request.
 type chain struct {
