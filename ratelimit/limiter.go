@@ -92,6 +92,8 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 	var faults []error
 	if store.IsNil(s) {
 		faults = append(faults, errors.New("ratelimit: store is nil; pass one, such as memstore.New(memstore.Config{})"))
+	} else if err := validate(s); err != nil {
+		faults = append(faults, err)
 	} else if l.store = store.Guard(s); store.CanHold(l.store) {
 		l.holder, _ = l.store.(store.Holder)
 	}

@@ -50,10 +50,8 @@ func (l *Limiter) setLimits(limits Limits) (err error) {
 		limits = *pointer
 	}
 	l.limits = limits
-	if v, ok := limits.(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			return err
-		}
+	if err := validate(limits); err != nil {
+		return err
 	}
 	switch limits := limits.(type) {
 	case Limit:
@@ -136,4 +134,12 @@ func (l *Limiter) lookUp(ctx context.Context, key string) (p *Policy, err error)
 		return nil, err
 	}
 	return p, l.usable(p)
+}
+
+// validate returns what a store or Limits say of themselves.
+func validate(x any) error {
+	if v, ok := x.(interface{ Validate() error }); ok {
+		return v.Validate()
+	}
+	return nil
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // A Store keeps buckets and decides calls, atomically. Its methods are safe for
-// concurrent use.
+// concurrent use. If a Store has a method Validate() error, ratelimit.New returns its error.
 type Store interface {
 	// Take decides one call. If every limit admits it, Take charges the cost to all of
 	// them; otherwise it charges none. A cost of 0 charges nothing and only reads. A

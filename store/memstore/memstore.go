@@ -83,6 +83,14 @@ var (
 	errZero   = errors.New("memstore: this is the zero Store; make one with memstore.New")
 )
 
+// Validate returns an error for the zero Store.
+func (s *Store) Validate() error {
+	if len(s.shards) == 0 {
+		return errZero
+	}
+	return nil
+}
+
 // usable returns an error for what nothing can be decided with.
 func (s *Store) usable(p []store.Limit) error {
 	switch {

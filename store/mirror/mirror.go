@@ -74,6 +74,10 @@ func New(shared store.Store, c Config) (*Store, error) {
 	var faults []error
 	if store.IsNil(shared) {
 		faults = append(faults, errors.New("mirror: shared is nil; pass the store that the nodes share, such as one of redisstore.New"))
+	} else if v, ok := shared.(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			faults = append(faults, fmt.Errorf("mirror: shared: %w", err))
+		}
 	}
 	if c.Nodes < 0 {
 		faults = append(faults, fmt.Errorf("mirror: Config.Nodes %d must be the number of nodes that share the store; 0 means 1", c.Nodes))

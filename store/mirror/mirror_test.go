@@ -61,4 +61,10 @@ func TestZeroStore(t *testing.T) {
 	if one := settle(t, s, store.Settlement{Key: "key", Limits: five, Actual: 1}); one.Err == nil || s.Holds() {
 		t.Errorf("Settle: %+v", one)
 	}
+	if l, err := ratelimit.New(s, ratelimit.PerSecond(5), ratelimit.Config{}); l != nil || err == nil {
+		t.Error("ratelimit.New takes it")
+	}
+	if m, err := mirror.New(s, mirror.Config{}); m != nil || err == nil || !strings.Contains(err.Error(), "shared: mirror: this is the zero Store") {
+		t.Errorf("mirror.New takes it: %v", err)
+	}
 }

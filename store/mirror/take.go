@@ -236,6 +236,14 @@ func (s *Store) Reset(ctx context.Context, r store.Request) error {
 	return nil
 }
 
+// Validate returns an error for the zero Store.
+func (s *Store) Validate() error {
+	if s.memory == nil {
+		return errZero.Err
+	}
+	return nil
+}
+
 // usable returns an error if nothing can be decided.
 func (s *Store) usable(limits []store.Limit) error {
 	switch {

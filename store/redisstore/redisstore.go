@@ -39,8 +39,8 @@ type Config struct {
 
 const defaultPrefix = "keyrate"
 
-// A Store is a [store.Store] in Redis. Use [New]; the zero Store is not valid. A Store is
-// safe for concurrent use and has nothing to close: the caller owns the client.
+// A Store is a [store.Store] in Redis. Make one with [New]; the zero Store answers every
+// request with an error. A Store is safe for concurrent use and has nothing to close: the caller owns the client.
 type Store struct {
 	client    redis.UniversalClient
 	oneServer bool // all keys are on one server, so one script call may name several
@@ -72,6 +72,14 @@ func New(client redis.UniversalClient, c Config) (*Store, error) {
 	return s, nil
 }
 
+// Validate returns an error for the zero Store.
+func (s *Store) Validate() error {
+	if s.servers == nil {
+		return errZero.Err
+	}
+	return nil
+}
+
 // SelfTimed marks the store as one whose calls all end within their Timeout.
 func (s *Store) SelfTimed() {}
 
@@ -80,6 +88,9 @@ func (s *Store) SelfTimed() {}
 func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, error) {
 	if len(r.Limits) == 0 || len(r.Limits) > store.MaxLimits {
 		return store.Decision{}, errLimits
+	}
+	if s.servers == nil {
+		return store.Decision{}, errZero
 	}
 	if err := ctx.Err(); err != nil {
 		return store.Decision{}, failure(fmt.Errorf("%w: %w", errQueued, err))
@@ -131,6 +142,9 @@ const resetTimeout = time.Second
 func (s *Store) Reset(ctx context.Context, r store.Request) error {
 	if len(r.Limits) == 0 || len(r.Limits) > store.MaxLimits {
 		return errLimits
+	}
+	if s.servers == nil {
+		return errZero
 	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
