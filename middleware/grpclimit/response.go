@@ -71,11 +71,11 @@ func (r *response) denial(limits signals.Limits) (d signals.Denial) {
 	}
 	var pushback time.Duration
 	if values := r.trailer["grpc-retry-pushback-ms"]; len(values) > 0 {
-		ms, err := strconv.Atoi(values[0])
+		ms, err := strconv.ParseInt(values[0], 10, 64)
 		if err != nil || ms < 0 {
 			return signals.Denial{Final: true} // of this call alone: others need not wait
 		}
-		pushback = time.Duration(min(ms, int(signals.MaxTime/time.Millisecond))) * time.Millisecond
+		pushback = time.Duration(min(ms, signals.MaxTime.Milliseconds())) * time.Millisecond
 	}
 	d.Wait = min(cmp.Or(max(asked, 0), pushback, limits.RetryAfter), signals.MaxTime)
 	d.Denied = d.Wait > 0
