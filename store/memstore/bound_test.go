@@ -164,6 +164,7 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 	l := &limits[at]
 	bucket := newIdeal(l, 1_000_000_000)
 	offset := int64(0)             // of the store's clock
+	resetAt := int64(-1)           // by that clock, the last reset
 	var open, dropped []*openHold  // those that are never settled last until their slots end
 	var last []string              // steps
 	steps := random.IntN(4) == 0   // of the clock
@@ -194,7 +195,8 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 			n := 1 + random.IntN(l.Burst())
 			allowed, name := s.take(now, l, n, true)
 			if allowed {
-				open = append(open, &openHold{name: name, n: n, deadline: bucket.now + gcra.Short.Length()})
+				// A clock that was set back behind a reset makes a hold that seems to be from before it.
+				open = append(open, &openHold{name: name, n: n, deadline: bucket.now + gcra.Short.Length(), void: now <= resetAt})
 				held++
 			}
 			what = fmt.Sprintf("hold %d: %v", n, allowed)
@@ -259,6 +261,7 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 		case choice == 19 && resets && random.IntN(2) == 0:
 			s.reset(now, l)
 			bucket.reset()
+			resetAt = now
 			for _, h := range open {
 				h.late, h.void = 0, true
 			}
