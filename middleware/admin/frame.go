@@ -85,17 +85,13 @@ func (f *frame) count(before, after *metrics.Reading, since time.Duration) {
 	for _, p := range growth(before, after, metrics.Checks, since) {
 		f.Rates.Checks[p.Labels[0]] = p.Value
 	}
-	index := map[string]int{}
 	for _, p := range growth(before, after, metrics.Evaluations, since) {
 		limit, result, source := p.Labels[0], p.Labels[1], p.Labels[2]
 		f.Rates.Sources[source] = tenths(f.Rates.Sources[source] + p.Value)
-		i, ok := index[limit]
-		if !ok {
-			i = len(f.Rates.Limits)
-			index[limit] = i
+		if n := len(f.Rates.Limits); n == 0 || f.Rates.Limits[n-1].Limit != limit { // those of a limit follow each other
 			f.Rates.Limits = append(f.Rates.Limits, limitRates{Limit: limit})
 		}
-		of := &f.Rates.Limits[i]
+		of := &f.Rates.Limits[len(f.Rates.Limits)-1]
 		switch result {
 		case "admitted":
 			of.Admitted = tenths(of.Admitted + p.Value)
