@@ -33,7 +33,7 @@ func New(limiter *ratelimit.Limiter, c middleware.Config, routes ...middleware.R
 	if err != nil {
 		return nil, err
 	}
-	found, settles := route.New(c.Observe != nil, patterns(routes)...), c.SettleBy != nil
+	found, settles := route.New(c.Observe != nil, route.Written(routes)...), c.SettleBy != nil
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			h, _ := chains.Get().(*chain)
@@ -89,7 +89,7 @@ func CheckRoutes(e *echo.Echo, routes ...middleware.Route) error {
 	for _, router := range e.Routers() { // of hosts
 		registered = append(registered, router.Routes()...)
 	}
-	err := route.Check(patterns(routes), func(method, path string) bool {
+	err := route.Check(route.Written(routes), func(method, path string) bool {
 		for _, r := range registered {
 			if r.Path == path && (method == "" || r.Method == method) {
 				return true
@@ -101,12 +101,4 @@ func CheckRoutes(e *echo.Echo, routes ...middleware.Route) error {
 		return fmt.Errorf("echov4limit: %w", err)
 	}
 	return nil
-}
-
-func patterns(routes []middleware.Route) []string {
-	all := make([]string, len(routes))
-	for i, r := range routes {
-		all[i] = r.Pattern
-	}
-	return all
 }

@@ -31,7 +31,7 @@ func New(limiter *ratelimit.Limiter, c middleware.Config, routes ...middleware.R
 	if err != nil {
 		return nil, err
 	}
-	found, settles := route.New(c.Observe != nil, patterns(routes)...), c.SettleBy != nil
+	found, settles := route.New(c.Observe != nil, route.Written(routes)...), c.SettleBy != nil
 	return func(c *gin.Context) {
 		var next http.Handler = (*chain)(c)
 		if settles {
@@ -58,7 +58,7 @@ func (h *chain) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 // limits would then apply to no request. Call it when all routes of engine are registered.
 func CheckRoutes(engine *gin.Engine, routes ...middleware.Route) error {
 	registered := engine.Routes()
-	err := route.Check(patterns(routes), func(method, path string) bool {
+	err := route.Check(route.Written(routes), func(method, path string) bool {
 		for _, r := range registered {
 			if r.Path == path && (method == "" || r.Method == method) {
 				return true
@@ -70,12 +70,4 @@ func CheckRoutes(engine *gin.Engine, routes ...middleware.Route) error {
 		return fmt.Errorf("ginlimit: %w", err)
 	}
 	return nil
-}
-
-func patterns(routes []middleware.Route) []string {
-	all := make([]string, len(routes))
-	for i, r := range routes {
-		all[i] = r.Pattern
-	}
-	return all
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/keyrate/keyrate/middleware"
 )
 
 // Patterns are those of the routes that have limits or a cost of their own.
@@ -40,6 +42,15 @@ func (p Patterns) Of(method, path string) string {
 		return path
 	}
 	return pattern
+}
+
+// Written returns the patterns of routes.
+func Written(routes []middleware.Route) []string {
+	all := make([]string, len(routes))
+	for i, r := range routes {
+		all[i] = r.Pattern
+	}
+	return all
 }
 
 // Check returns an error that joins one for each of routes that matches none of those that has
