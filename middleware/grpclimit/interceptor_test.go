@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -135,6 +136,33 @@ func TestChargedTwice(t *testing.T) {
 	}
 	if len(faults) != 1 || faults[0] != middleware.FaultChargedTwice {
 		t.Errorf("the faults are %q", faults)
+	}
+}
+
+// TestHeaderOfHandler: a handler that sends the header itself does not lose the fields of its call:
+// they are in the trailer, once.
+func TestHeaderOfHandler(t *testing.T) {
+	send := func(ctx context.Context) error { return grpc.SendHeader(ctx, metadata.Pairs("own", "1")) }
+	conn := dial(t, service{
+		unary: func(ctx context.Context, request string) (string, error) { return request, send(ctx) },
+		stream: func(s grpc.ServerStream) error {
+			return errors.Join(send(s.Context()), s.SendMsg(wrapperspb.String("x")))
+		},
+	}, newLimit(t, ratelimit.PerHour(3), grpclimit.Config{}))
+	header, trailer, err := call(as(t, "alice"), conn, get)
+	if err != nil || len(header["own"]) != 1 || len(trailer["ratelimit"]) != 1 {
+		t.Errorf("unary: the header is %v, the trailer %v, %v", header, trailer, err)
+	}
+	s, err := conn.NewStream(as(t, "alice"), &grpc.StreamDesc{ServerStreams: true}, chat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		err = s.RecvMsg(new(wrapperspb.StringValue))
+	}
+	header, _ = s.Header()
+	if !errors.Is(err, io.EOF) || len(header["own"]) != 1 || len(s.Trailer()["ratelimit"]) != 1 {
+		t.Errorf("stream: the header is %v, the trailer %v, %v", header, s.Trailer(), err)
 	}
 }
 

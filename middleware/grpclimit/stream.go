@@ -16,7 +16,8 @@ type limitedStream struct {
 
 	ctx    context.Context //nolint:containedctx // what Context returns
 	call   *rpc.Call
-	begun  atomic.Bool           // the header has the fields of the call
+	begun  atomic.Bool           // the header has the fields of the call, or
+	late   atomic.Bool           // it was sent without them
 	denied atomic.Pointer[error] // once a message was denied, the status of the stream
 }
 
@@ -24,8 +25,8 @@ func (s *limitedStream) Context() context.Context { return s.ctx }
 
 // begin adds the fields of the call to the header, which is about to be sent.
 func (s *limitedStream) begin() {
-	if s.call.HasHeaders() && !s.begun.Swap(true) {
-		_ = s.ServerStream.SetHeader(fieldsOf(s.call)) // fails only if another interceptor has sent it
+	if s.call.HasHeaders() && !s.begun.Swap(true) && s.ServerStream.SetHeader(fieldsOf(s.call)) != nil {
+		s.late.Store(true) // grpc.SendHeader does not pass here
 	}
 }
 
@@ -37,7 +38,9 @@ func (s *limitedStream) end(err error) error {
 	if err == nil {
 		s.begin()
 	} else if s.call.HasHeaders() && !s.begun.Swap(true) {
-		// A client retries the error only if there is no header before it.
+		s.late.Store(true) // a client retries the error only if there is no header before it
+	}
+	if s.late.Load() {
 		s.SetTrailer(fieldsOf(s.call))
 	}
 	return err
