@@ -3,7 +3,6 @@ package fiberlimit
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/keyrate/keyrate/middleware/internal/address"
 	"github.com/keyrate/keyrate/middleware/internal/gate"
 	"github.com/keyrate/keyrate/middleware/internal/reply"
+	"github.com/keyrate/keyrate/middleware/internal/route"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -54,29 +54,30 @@ func Around(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (f
 	}, nil
 }
 
-// CheckRoutes returns an error that lists the patterns of routes that app does not have, and which
-// therefore limit nothing. Call it after all routes are registered.
+// CheckRoutes returns an error if app has no route for the pattern of one of routes, whose limits
+// would then apply to no request. Call it after all routes of app are registered, and those of the
+// apps that it mounts.
 func CheckRoutes(app *fiber.App, routes ...middleware.Route) error {
-	patterns := map[string]bool{}
-	for _, r := range app.GetRoutes(true) {
-		patterns[r.Method+" "+r.Path], patterns[r.Path] = true, true
-		if r.Method == fiber.MethodGet {
-			patterns[fiber.MethodHead+" "+r.Path] = true
+	_ = app.Handler() // adds the routes of mounted apps
+	registered := app.GetRoutes(true)
+	err := route.Check(route.Written(routes), func(method, path string) bool {
+		for _, r := range registered {
+			if r.Path == path && (method == "" || r.Method == method || method == fiber.MethodHead && r.Method == fiber.MethodGet) {
+				return true
+			}
 		}
+		return false
+	})
+	if err != nil {
+		return fmt.Errorf("fiberlimit: %w", err)
 	}
-	var faults []error
-	for i, r := range routes {
-		if !patterns[r.Pattern] {
-			faults = append(faults, fmt.Errorf("fiberlimit: CheckRoutes: routes[%d] %q: Route.Pattern must be the method and the path of a route of the app, such as %q", i, r.Pattern, "GET /export/:id"))
-		}
-	}
-	return errors.Join(faults...)
+	return nil
 }
 
 // doors are what decides, by route.
 type doors struct {
 	own    *door
-	routes map[route]*door
+	routes map[pattern]*door
 
 	marked  atomic.Int64 // requests that have a mark: see twice
 	charged atomic.Bool  // a request was charged twice, and that was reported
@@ -89,8 +90,8 @@ type door struct {
 	config *Config
 }
 
-// A route is a pattern of fiber.
-type route struct{ method, path string } // method "" is any
+// A pattern is that of a route of fiber.
+type pattern struct{ method, path string } // method "" is any
 
 func newDoors(limiter *ratelimit.Limiter, c Config, routes []middleware.Route) (*doors, error) {
 	if _, err := middleware.NewDoor(limiter, c.likeNetHTTP(), routes...); err != nil {
@@ -126,9 +127,9 @@ func newDoors(limiter *ratelimit.Limiter, c Config, routes []middleware.Route) (
 			method, path = "", r.Pattern
 		}
 		if d.routes == nil {
-			d.routes = map[route]*door{}
+			d.routes = map[pattern]*door{}
 		}
-		d.routes[route{method, path}] = &door{d.own.gate.With(of, r.Cost), c.newReply(), &c}
+		d.routes[pattern{method, path}] = &door{d.own.gate.With(of, r.Cost), c.newReply(), &c}
 	}
 	return d, nil
 }
@@ -175,15 +176,15 @@ func (d *doors) of(ctx context.Context, c fiber.Ctx) *door {
 		return d.own
 	}
 	path, method := c.Route().Path, c.Method()
-	if found := d.routes[route{method, path}]; found != nil {
+	if found := d.routes[pattern{method, path}]; found != nil {
 		return found
 	}
 	if method == fiber.MethodHead {
-		if found := d.routes[route{fiber.MethodGet, path}]; found != nil {
+		if found := d.routes[pattern{fiber.MethodGet, path}]; found != nil {
 			return found
 		}
 	}
-	if found := d.routes[route{"", path}]; found != nil {
+	if found := d.routes[pattern{"", path}]; found != nil {
 		return found
 	}
 	return d.own

@@ -266,6 +266,28 @@ func TestConfigFaults(t *testing.T) {
 	}
 }
 
+// TestMounted: CheckRoutes knows the routes of apps that are mounted, before the app serves.
+func TestMounted(t *testing.T) {
+	routes := []middleware.Route{{Pattern: "GET /api/v1/export/:id", Limits: []ratelimit.Limit{ratelimit.PerDay(1)}}}
+	limit, err := fiberlimit.New(newLimiter(t, ratelimit.PerHour(3)), fiberlimit.Config{Key: fiberlimit.Header("X-API-Key")}, routes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, api, v1 := fiber.New(), fiber.New(), fiber.New()
+	v1.Get("/export/:id", limit, hello)
+	api.Use("/v1", v1)
+	app.Use("/api", api)
+	if err := fiberlimit.CheckRoutes(app, routes...); err != nil {
+		t.Error(err)
+	}
+	if err := fiberlimit.CheckRoutes(app, middleware.Route{Pattern: "GET /v1/export/:id"}); err == nil {
+		t.Error("a pattern without a prefix is no error")
+	}
+	client := newClient(app)
+	client.want(t, 200, "/api/v1/export/1", "alice")
+	client.want(t, 429, "/api/v1/export/2", "alice")
+}
+
 // TestTwice: a middleware that is registered twice charges twice, and reports it once.
 func TestTwice(t *testing.T) {
 	var f faults
