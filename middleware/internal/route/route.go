@@ -12,16 +12,16 @@ import (
 
 // Patterns are those of the routes that have limits or a cost of their own.
 type Patterns struct {
-	known map[string]bool
-	every bool // name the pattern of every request
+	known map[string]string // each to itself, so that finding one allocates nothing
+	every bool              // name the pattern of every request
 }
 
 // New returns Patterns. With every, the pattern of every request has a name, and otherwise only
 // that of a known one.
 func New(every bool, known ...string) Patterns {
-	p := Patterns{make(map[string]bool, len(known)), every || len(known) > 0}
+	p := Patterns{make(map[string]string, len(known)), every}
 	for _, pattern := range known {
-		p.known[pattern] = true
+		p.known[pattern] = pattern
 	}
 	return p
 }
@@ -30,18 +30,30 @@ func New(every bool, known ...string) Patterns {
 // "" if it has matched none. A request with HEAD has the pattern of GET, and any the path alone,
 // if only that is known: HEAD avoids no limit.
 func (p Patterns) Of(method, path string) string {
-	if !p.every || path == "" {
+	if path == "" || len(p.known) == 0 && !p.every {
 		return ""
 	}
-	pattern := method + " " + path
-	switch {
-	case p.known[pattern]:
-	case method == "HEAD" && p.known["GET "+path]:
-		return "GET " + path
-	case p.known[path]:
-		return path
+	if found := p.find(method, path); found != "" || !p.every {
+		return found
 	}
-	return pattern
+	return method + " " + path
+}
+
+// find returns the known pattern of a request, or "".
+func (p Patterns) find(method, path string) string {
+	var space [128]byte
+	named := func(method string) string {
+		return p.known[string(append(append(append(space[:0], method...), ' '), path...))]
+	}
+	if found := named(method); found != "" {
+		return found
+	}
+	if method == "HEAD" {
+		if found := named("GET"); found != "" {
+			return found
+		}
+	}
+	return p.known[path]
 }
 
 // Written returns the patterns of routes.
