@@ -109,7 +109,9 @@ func TestObservePanics(t *testing.T) {
 }
 
 // TestAuthorization comes first: a client without it learns nothing and changes nothing.
-func TestAuthorization(t *testing.T) {
+func TestAuthorization(t *testing.T) { synctest.Test(t, testAuthorization) }
+
+func testAuthorization(t *testing.T) {
 	d := newDesk(t)
 	etag := d.ask(t, "HEAD", "/table", "").Header().Get("ETag")
 	for range 5 {
