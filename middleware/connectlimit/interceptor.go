@@ -21,7 +21,7 @@ type Interceptor struct {
 // That handlers have these procedures is not checked. The error joins all faults.
 func New(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (*Interceptor, error) {
 	door, err := rpc.New(limiter, rpc.Config{
-		Package: "connectlimit", Values: values,
+		Package: "connectlimit", Values: values, Violations: quotaFailure,
 		Key: c.Key.key, TrustedProxies: c.TrustedProxies, RequireKey: c.RequireKey,
 		Cost: c.Cost, Reserve: c.Reserve, MessageCost: c.MessageCost, Skip: c.Skip,
 		FailClosed: c.FailClosed, Jitter: c.Jitter, DisableQueue: c.DisableQueue, ResultInContext: c.ResultInContext,

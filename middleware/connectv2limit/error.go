@@ -4,7 +4,6 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectproto"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/keyrate/keyrate/middleware/internal/rpc"
@@ -28,22 +27,28 @@ func set(header *connect.Header, fields map[string][]string) {
 // errorOf returns the error of a call that is not served.
 func errorOf(d *rpc.Denial) *connect.Error {
 	err := connect.NewError(connect.Code(d.Code), d.Message)
-	add := func(m proto.Message) {
-		if detail, fault := connectproto.NewErrorDetail(m); fault == nil {
+	if d.Wait > 0 {
+		if detail, fault := connectproto.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: durationpb.New(d.Wait)}); fault == nil {
 			err = err.WithDetail(detail)
 		}
 	}
-	if d.Wait > 0 {
-		add(&errdetails.RetryInfo{RetryDelay: durationpb.New(d.Wait)})
-	}
-	if len(d.Violations) > 0 {
-		quota := &errdetails.QuotaFailure{}
-		for _, v := range d.Violations {
-			quota.Violations = append(quota.Violations, &errdetails.QuotaFailure_Violation{
-				Subject: v.Limit, QuotaId: v.Limit, QuotaValue: int64(v.Quota), Description: v.Description,
-			})
-		}
-		add(quota)
+	if detail, ok := d.Violations.(connect.ErrorDetail); ok {
+		err = err.WithDetail(&detail)
 	}
 	return err
+}
+
+// quotaFailure returns the detail of an error with the limits that deny a call.
+func quotaFailure(violations []rpc.Violation) any {
+	quota := &errdetails.QuotaFailure{}
+	for _, v := range violations {
+		quota.Violations = append(quota.Violations, &errdetails.QuotaFailure_Violation{
+			Subject: v.Limit, QuotaId: v.Limit, QuotaValue: int64(v.Quota), Description: v.Description,
+		})
+	}
+	detail, err := connectproto.NewErrorDetail(quota)
+	if err != nil { // a name that is no UTF-8, which no limit has
+		return nil
+	}
+	return *detail
 }

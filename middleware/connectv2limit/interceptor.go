@@ -20,7 +20,7 @@ type Interceptor struct {
 // That the server has these procedures is not checked. The error joins all faults.
 func New(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (*Interceptor, error) {
 	door, err := rpc.New(limiter, rpc.Config{
-		Package: "connectv2limit", Values: values,
+		Package: "connectv2limit", Values: values, Violations: quotaFailure,
 		Key: c.Key.key, TrustedProxies: c.TrustedProxies, RequireKey: c.RequireKey,
 		Cost: withRequest(c.Cost), Reserve: withRequest(c.Reserve), MessageCost: c.MessageCost, Skip: c.Skip,
 		FailClosed: c.FailClosed, Jitter: c.Jitter, DisableQueue: c.DisableQueue, ResultInContext: c.ResultInContext,

@@ -2,7 +2,6 @@ package fiberlimit
 
 import (
 	"bytes"
-	"encoding/binary"
 	"net"
 	"net/http"
 	"net/netip"
@@ -167,11 +166,4 @@ func peerOf(a net.Addr) (peer netip.Addr, unix bool) {
 }
 
 // connection returns a string that is the same for requests on one connection.
-func connection(c fiber.Ctx) string {
-	peer := c.RequestCtx().RemoteAddr()
-	if a, ok := peer.(*net.TCPAddr); ok { // whose String takes long
-		var space [64]byte
-		return string(binary.BigEndian.AppendUint16(append(space[:0], a.IP...), uint16(a.Port))) //nolint:gosec // a port fits
-	}
-	return peer.String()
-}
+func connection(c fiber.Ctx) string { return address.Connection(c.RequestCtx().RemoteAddr()) }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/keyrate/keyrate/middleware"
+	"github.com/keyrate/keyrate/middleware/internal/address"
 	"github.com/keyrate/keyrate/middleware/internal/rpc"
 	"github.com/keyrate/keyrate/ratelimit"
 )
@@ -26,8 +27,8 @@ func New(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (*Int
 		Values: func(call *rpc.Call, name string) []string {
 			return metadata.ValueFromIncomingContext(call.Context, name)
 		},
-		Address: address,
-		Key:     c.Key.key, TrustedProxies: c.TrustedProxies, RequireKey: c.RequireKey,
+		Address: remote, Connection: connection, Violations: quotaFailure,
+		Key: c.Key.key, TrustedProxies: c.TrustedProxies, RequireKey: c.RequireKey,
 		Cost: c.Cost, Reserve: c.Reserve, MessageCost: c.MessageCost, Skip: c.Skip,
 		FailClosed: c.FailClosed, Jitter: c.Jitter, DisableQueue: c.DisableQueue, ResultInContext: c.ResultInContext,
 		Observe: c.Observe, OnFault: c.OnFault, Logger: c.Logger,
@@ -38,10 +39,18 @@ func New(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (*Int
 	return &Interceptor{door}, nil
 }
 
-// address returns the address of the peer.
-func address(call *rpc.Call) string {
+// remote returns the address of the peer.
+func remote(call *rpc.Call) string {
 	if p, ok := peer.FromContext(call.Context); ok && p.Addr != nil {
 		return p.Addr.String()
+	}
+	return ""
+}
+
+// connection returns a string that is the same for calls on one connection.
+func connection(call *rpc.Call) string {
+	if p, ok := peer.FromContext(call.Context); ok && p.Addr != nil {
+		return address.Connection(p.Addr)
 	}
 	return ""
 }

@@ -82,6 +82,28 @@ func (d *Denial) Violated(f func(l ratelimit.Limit)) {
 	}
 }
 
+// Once returns what f has returned for the first denial by the same policy that violates the same
+// limits. Callers of one Reply call it with the same f, maybe concurrently.
+func (d *Denial) Once(f func() any) any {
+	violated := 1
+	for i := range d.words.limits {
+		if d.limits[i].violated {
+			violated |= 1 << i
+		}
+	}
+	at := &d.words.once[violated]
+	if found := at.Load(); found != nil {
+		return *found
+	}
+	made := f()
+	at.Store(&made)
+	return made
+}
+
+// Milliseconds returns the wait in milliseconds as text, "" if waiting does not help. Call
+// SetHeaders, SetFields or EachField before.
+func (d *Denial) Milliseconds() string { return d.ms }
+
 // AppendBody appends the body: constants, numbers and names of limits, which need no
 // escapes in JSON. Call SetHeaders or EachField before.
 func (d *Denial) AppendBody(b []byte) []byte {

@@ -20,6 +20,8 @@ type wording struct {
 	items    []string          // of limits in RateLimit, up to what remains
 	detail   string            // the beginning of the detail of a 429
 	objects  []string          // of limits in that body, up to what remains
+
+	once [1 << store.MaxLimits]atomic.Pointer[any] // by the limits that are violated: see Denial.Once
 }
 
 // maxWordings bounds the memory of a program that makes new policies all the time.
@@ -56,22 +58,19 @@ func (w *wordings) find(p *ratelimit.Policy) *worded {
 			return found
 		}
 	}
-	found := &worded{policy: p}
+	found := &worded{policy: p, texts: make([]wording, len(p.Limits()))}
 	for i, l := range p.Limits() {
 		limits := slices.Insert(slices.Delete(p.Limits(), i, i+1), 0, l)
 		rates := slices.Insert(slices.Delete(slices.Clone(p.Compiled()), i, i+1), 0, p.Compiled()[i])
-		words := wording{
-			limits:   limits,
-			rates:    rates,
-			policies: []string{string(appendPolicyField(nil, rates))},
-			detail:   string(appendDetail(nil, l)),
-		}
+		words := &found.texts[i]
+		words.limits, words.rates = limits, rates
+		words.policies = []string{string(appendPolicyField(nil, rates))}
+		words.detail = string(appendDetail(nil, l))
 		for _, l := range limits {
 			words.counts = append(words.counts, []string{w.limitHeader(l)})
 			words.items = append(words.items, string(appendItem(nil, l)))
 			words.objects = append(words.objects, string(appendObject(nil, l)))
 		}
-		found.texts = append(found.texts, words)
 	}
 	if w.count.Add(1) > maxWordings {
 		w.all.Clear()

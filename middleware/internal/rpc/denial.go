@@ -30,7 +30,7 @@ type Denial struct {
 	Message    string
 	Wait       time.Duration // in whole milliseconds; 0: a retry makes no sense
 	Pushback   string        // the value of that trailer; "" if a retry has nothing to do with limits
-	Violations []Violation
+	Violations any           // what Config.Violations has made of the limits that deny the call, or nil
 	Headers    map[string][]string
 }
 
@@ -60,17 +60,24 @@ func (c *Call) Denial() *Denial {
 	d := &Denial{Code: ResourceExhausted, Headers: make(map[string][]string, len(reply.Names)), Pushback: "-1"}
 	denied := c.limits.reply.Denied(&c.decided.Result, c.decided.Wait)
 	denied.SetFields(d.Headers)
-	d.Message = string(denied.AppendDetail(nil))
-	denied.Violated(func(l ratelimit.Limit) {
-		d.Violations = append(d.Violations, Violation{l.Name, l.Burst, l.String()})
+	var space [128]byte
+	d.Message = string(denied.AppendDetail(space[:0]))
+	d.Violations = denied.Once(func() any {
+		var all []Violation
+		denied.Violated(func(l ratelimit.Limit) { all = append(all, Violation{l.Name, l.Burst, l.String()}) })
+		return c.limits.violations(all)
 	})
 	if c.decided.Wait != gcra.Never {
-		d.setWait(c.decided.Wait)
+		d.Wait, d.Pushback = whole(c.decided.Wait), denied.Milliseconds()
 	}
 	return d
 }
 
 func (d *Denial) setWait(wait time.Duration) {
-	ms := reply.Milliseconds(wait)
-	d.Wait, d.Pushback = time.Duration(ms)*time.Millisecond, strconv.FormatInt(ms, 10)
+	d.Wait, d.Pushback = whole(wait), strconv.FormatInt(reply.Milliseconds(wait), 10)
+}
+
+// whole returns a wait in whole milliseconds.
+func whole(wait time.Duration) time.Duration {
+	return time.Duration(reply.Milliseconds(wait)) * time.Millisecond
 }

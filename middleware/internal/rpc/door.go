@@ -25,6 +25,10 @@ type Config struct {
 	Package string                              // of the door, for errors
 	Values  func(c *Call, name string) []string // returns the values of a request header
 	Address func(c *Call) string                // returns the address of the peer; nil: it is in the call
+	// Connection returns a string that is the same for calls on one connection; nil: Address
+	Connection func(c *Call) string
+	// Violations returns the detail of an error that lists limits. It must not change: denials share it.
+	Violations func([]Violation) any
 
 	Key             Key
 	TrustedProxies  []netip.Prefix
@@ -55,6 +59,8 @@ type limits struct {
 	messages *gate.Gate[*Call] // nil without a MessageCost
 	reply    *reply.Reply
 	result   bool // the context of the handler has it
+
+	violations func([]Violation) any
 }
 
 // New returns a Door. The error joins all faults.
@@ -169,12 +175,15 @@ func (c *Config) limits(limiter *ratelimit.Limiter, d *Door) *limits {
 		return address.Key(client), nil
 	}
 	all := gate.Config[*Call]{
-		Key: c.Key.Find, Address: from, Peer: peer,
+		Key: c.Key.Find, Address: from, Peer: c.Connection,
 		RequireKey: c.RequireKey, FailClosed: c.FailClosed, DisableQueue: c.DisableQueue, Jitter: c.Jitter,
 		OnFault: c.OnFault, Logger: c.Logger,
 	}
 	if all.Key == nil {
 		all.Key = from
+	}
+	if all.Peer == nil {
+		all.Peer = peer
 	}
 	if c.Observe != nil {
 		all.Observe = func(of *Call, g gate.Call) {
@@ -188,7 +197,7 @@ func (c *Config) limits(limiter *ratelimit.Limiter, d *Door) *limits {
 		return isInfrastructure(of.Method) && d.methods[of.Method] == nil || c.Skip != nil && c.Skip(of.Context, of.Method)
 	}
 	calls.Cost, calls.Reserve, calls.Priced = costOf(c.Cost), costOf(c.Reserve), c.Reserve != nil
-	l := &limits{gate: gate.New(limiter, calls), reply: c.newReply(), result: c.ResultInContext}
+	l := &limits{gate: gate.New(limiter, calls), reply: c.newReply(), result: c.ResultInContext, violations: c.Violations}
 	if c.MessageCost != nil {
 		all.Key = func(of *Call) (string, error) { return of.key, nil }
 		all.Cost, all.Part = costOf(c.MessageCost), true
@@ -224,7 +233,7 @@ func isInfrastructure(method string) bool {
 
 // with returns limits like l for a route.
 func (c *Config) with(l *limits, limiter *ratelimit.Limiter, cost int) *limits {
-	other := &limits{gate: l.gate.With(limiter, cost), reply: c.newReply(), result: l.result}
+	other := &limits{gate: l.gate.With(limiter, cost), reply: c.newReply(), result: l.result, violations: c.Violations}
 	if l.messages != nil {
 		other.messages = l.messages.With(limiter, 0)
 	}

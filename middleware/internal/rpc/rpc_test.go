@@ -28,6 +28,7 @@ func newDoor(t *testing.T, limits ratelimit.Limits, c rpc.Config, routes ...midd
 		key, _ := ctx.Value(keyOf{}).(string)
 		return key, nil
 	})
+	c.Violations = func(all []rpc.Violation) any { return &all }
 	door, err := rpc.New(limiter, c, routes...)
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +71,13 @@ func TestDenial(t *testing.T) {
 		if len(header[wait]) != 1 || len(d.Headers[name]) != 1 || d.Headers[name][0] != d.Pushback || fmt.Sprint(d.Wait.Milliseconds()) != d.Pushback {
 			t.Errorf("%v, then %+v", header, d)
 		}
-		if d.Code != rpc.ResourceExhausted || d.Wait < 23*time.Hour || len(d.Violations) != 2 || d.Violations[0].Limit != "daily" || d.Violations[1] != (rpc.Violation{Limit: "default", Quota: 1, Description: "1/h"}) {
+		all, _ := d.Violations.(*[]rpc.Violation)
+		if d.Code != rpc.ResourceExhausted || d.Wait < 23*time.Hour || all == nil || len(*all) != 2 || (*all)[0].Limit != "daily" || (*all)[1] != (rpc.Violation{Limit: "default", Quota: 1, Description: "1/h"}) {
 			t.Errorf("%+v", d)
+		}
+		call = newCall(t, method)
+		if door.Decide(call) || call.Denial().Violations != any(all) {
+			t.Error("the list of the limits is made again")
 		}
 		if text := fmt.Sprintf("%v %+v %+v", call, call, d); strings.Contains(text, "alice") {
 			t.Errorf("the key is in %s", text)
