@@ -6,8 +6,8 @@
 //	go run .                                 # the same with buckets in memory
 //	go run . -demo                           # call it as Envoy does, beside an HTTP API in Go
 //
-// table.go has the limits, service.go is what you would write in a program of your own, and envoy.yaml
-// how Envoy asks it. demo.go calls it.
+// table.go has the limits, service.go, rule.go and asked.go are what you would write in a program of
+// your own, and envoy.yaml how Envoy asks it. demo.go calls it.
 package main
 
 import (
