@@ -27,7 +27,7 @@ type Door struct {
 	// differ by 1%, and the text of a body about a time is not compared.
 	RealTime bool
 	// Brief is for a protocol other than HTTP: of an answer only Status, Limit, Remaining and
-	// Wait are compared.
+	// Wait are compared, and there are no preflights.
 	Brief bool
 	// Settle sets the price of the call with that context, as [middleware.Settle] does, which
 	// is the one if Settle is nil.
@@ -49,9 +49,10 @@ type Setup struct {
 
 // A Call is a request. Send it with GET, from an address that does not change.
 type Call struct {
-	Path   string   // "/" or "/export/7": a method of a service in another protocol
-	Keys   []string // the values of the header [KeyHeader]
-	Action string   // the value of the header [ActionHeader]
+	Path      string   // "/" or "/export/7": a method of a service in another protocol
+	Keys      []string // the values of the header [KeyHeader]
+	Action    string   // the value of the header [ActionHeader]
+	Preflight bool     // send it as a CORS preflight: with OPTIONS, Origin and Access-Control-Request-Method
 }
 
 // An Answer is the response to a Call.

@@ -86,6 +86,12 @@ func TestWrongDoors(t *testing.T) {
 				door.ServeHTTP(w, r)
 			})
 		},
+		"preflights are charged": func(_ Setup, door http.Handler, _ http.HandlerFunc) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				r.Header.Del("Origin")
+				door.ServeHTTP(w, r)
+			})
+		},
 		"a header is missing": func(_ Setup, door http.Handler, _ http.HandlerFunc) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				door.ServeHTTP(w, r)

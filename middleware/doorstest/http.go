@@ -30,6 +30,11 @@ func Request(ctx context.Context, c Call) *http.Request {
 		r.Header.Add(KeyHeader, key)
 	}
 	r.Header.Set(ActionHeader, c.Action)
+	if c.Preflight {
+		r.Method = http.MethodOptions
+		r.Header.Set("Origin", "https://app.example.com")
+		r.Header.Set("Access-Control-Request-Method", http.MethodGet)
+	}
 	return r
 }
 

@@ -163,6 +163,24 @@ func (p *player) wantFor(status int, c Call, work func(ctx context.Context)) {
 	p.note(status, c, got, ran, panicked)
 }
 
+// preflight sends a call as a CORS preflight, which passes, free and without headers. What the
+// framework makes of it is not compared: the routes are for GET.
+func (p *player) preflight(c Call) {
+	if p.door.Brief {
+		return
+	}
+	c.Preflight = true
+	got, _, panicked := p.try(context.Background(), c, nil)
+	limited := got.Header.Get(middleware.HeaderRateLimit) != "" || got.Header.Get(middleware.HeaderRemaining) != ""
+	switch got.Status {
+	case denied, noKey, ambiguous, down:
+		limited = true
+	}
+	if limited || panicked != nil {
+		p.fault("a preflight to %q with the keys %q is limited: the status is %d, the headers %v; panic: %v", c.Path, c.Keys, got.Status, got.Header, panicked)
+	}
+}
+
 // settling is the work of a handler that settles at a price.
 func (p *player) settling(price int) func(context.Context) {
 	settle := p.door.Settle

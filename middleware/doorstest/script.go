@@ -70,6 +70,15 @@ var parts = []part{
 		p.want(ambiguous, Call{Path: "/", Keys: []string{"alice", "alice"}})
 		p.want(served, alice)
 	}},
+	{"Preflight", func(p *player) {
+		p.open(Setup{RequireKey: true}, ratelimit.Config{}, ratelimit.PerHour(1))
+		p.preflight(anonymous)
+		p.preflight(alice)
+		p.preflight(alice)
+		p.want(served, alice)
+		p.want(denied, alice)
+		p.preflight(alice)
+	}},
 	{"SpellingsOfAKey", func(p *player) {
 		long := strings.Repeat("k", middleware.MaxKey)
 		p.open(Setup{}, ratelimit.Config{}, ratelimit.PerHour(2))

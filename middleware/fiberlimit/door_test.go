@@ -48,6 +48,7 @@ func open(t *testing.T, s doorstest.Setup, around bool) func(context.Context, do
 			t.Fatal(err)
 		}
 		app.Get("/", limited(handle))
+		app.Options("/", limited(handle))
 		app.Get("/export/:id", limited(handle))
 	} else {
 		limit, err := fiberlimit.New(s.Limiter, c, s.Routes...)
@@ -55,6 +56,7 @@ func open(t *testing.T, s doorstest.Setup, around bool) func(context.Context, do
 			t.Fatal(err)
 		}
 		app.Get("/", limit, handle)
+		app.Options("/", limit, handle)
 		app.Get("/export/:id", limit, handle)
 	}
 	h := app.Handler()
@@ -65,6 +67,11 @@ func open(t *testing.T, s doorstest.Setup, around bool) func(context.Context, do
 			r.Header.Add(doorstest.KeyHeader, key)
 		}
 		r.Header.Set(doorstest.ActionHeader, call.Action)
+		if call.Preflight {
+			r.Header.SetMethod(fiber.MethodOptions)
+			r.Header.Set(fiber.HeaderOrigin, "https://app.example.com")
+			r.Header.Set(fiber.HeaderAccessControlRequestMethod, fiber.MethodGet)
+		}
 		var ctx fasthttp.RequestCtx
 		ctx.Init(&r, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1234}, nil)
 		h(&ctx)
