@@ -188,6 +188,11 @@ func TestKeys(t *testing.T) {
 	if seen != "alice" {
 		t.Errorf("the key is %q", seen)
 	}
+	first := connectlimit.Config{Key: connectlimit.First(connectlimit.Header("X-API-Key"), connectlimit.Bearer())}
+	_ = call(t.Context(), handler(first), protocols["gRPC"], get, http.Header{"Authorization": {"Bearer abc"}})
+	if seen != "abc" {
+		t.Errorf("the key is %q", seen)
+	}
 	_ = call(t.Context(), handler(connectlimit.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}), protocols["gRPC"], get, http.Header{"X-Forwarded-For": {"198.51.100.7"}})
 	if want := middleware.AddressKey(netip.MustParseAddr("198.51.100.7")); seen != want {
 		t.Errorf("the key is %q, want %q", seen, want)

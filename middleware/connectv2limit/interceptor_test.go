@@ -173,6 +173,11 @@ func TestKeys(t *testing.T) {
 	if seen != "alice" {
 		t.Errorf("the key is %q", seen)
 	}
+	first := connectv2limit.Config{Key: connectv2limit.First(connectv2limit.Header("X-API-Key"), connectv2limit.Bearer())}
+	_, _ = call(t.Context(), handler(first), protocols["gRPC"], get, http.Header{"Authorization": {"Bearer abc"}})
+	if seen != "abc" {
+		t.Errorf("the key is %q", seen)
+	}
 	_, _ = call(t.Context(), handler(connectv2limit.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}), protocols["gRPC"], get, http.Header{"X-Forwarded-For": {"198.51.100.7"}})
 	if want := middleware.AddressKey(netip.MustParseAddr("198.51.100.7")); seen != want {
 		t.Errorf("the key is %q, want %q", seen, want)

@@ -29,6 +29,23 @@ func values(c *rpc.Call, name string) []string {
 	return header.Values(name)
 }
 
+// Bearer returns a Key that takes the token from an Authorization header, exactly in the form that
+// [middleware.Bearer] describes; any other value is no key. Calls with two of them get
+// connect.CodeInvalidArgument.
+func Bearer() Key {
+	return Key{rpc.Bearer(func(c *rpc.Call) []string { return values(c, "Authorization") })}
+}
+
+// First returns a Key that takes the first key that one of keys finds, or the first error: see
+// [middleware.First].
+func First(keys ...Key) Key {
+	all := make([]rpc.Key, len(keys))
+	for i, key := range keys {
+		all[i] = key.key
+	}
+	return Key{rpc.First(all, `First(Header("X-API-Key"), Bearer())`)}
+}
+
 // KeyFunc returns a Key that calls f with the context of each call, concurrently. f returns the
 // key, or "" if the call has none. The safest key is the identity that authentication in front
 // has verified and put into the context.

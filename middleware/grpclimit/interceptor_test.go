@@ -295,6 +295,44 @@ func TestKeyFunc(t *testing.T) {
 	}
 }
 
+// TestKeysOfMetadata: Bearer takes exactly one form, and First the first key there is.
+func TestKeysOfMetadata(t *testing.T) {
+	for _, test := range []struct {
+		key  grpclimit.Key
+		md   metadata.MD
+		want string
+		code codes.Code
+	}{
+		{grpclimit.Bearer(), metadata.Pairs("authorization", "bearer  abc"), "abc", codes.OK},
+		{grpclimit.Bearer(), metadata.Pairs("authorization", "Basic abc"), "", codes.Unauthenticated},
+		{grpclimit.Bearer(), metadata.Pairs("authorization", "Bearer a", "authorization", "Bearer a"), "", codes.InvalidArgument},
+		{grpclimit.First(grpclimit.Metadata("x-api-key"), grpclimit.Bearer()), metadata.Pairs("authorization", "Bearer abc"), "abc", codes.OK},
+		{grpclimit.First(grpclimit.Metadata("x-api-key"), grpclimit.Bearer()), metadata.Pairs("authorization", "Bearer abc", "x-api-key", "k"), "k", codes.OK},
+		{grpclimit.First(grpclimit.Metadata("x-api-key"), grpclimit.Bearer()), metadata.Pairs("x-api-key", "k", "x-api-key", "l"), "", codes.InvalidArgument},
+		{grpclimit.First(grpclimit.Bearer(), grpclimit.Key{}), nil, " ip unknown", codes.OK},
+	} {
+		limit, err := grpclimit.New(newLimiter(t, ratelimit.PerHour(10)), grpclimit.Config{Key: test.key, RequireKey: true, ResultInContext: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := ""
+		_, err = limit.Unary(metadata.NewIncomingContext(t.Context(), test.md), nil, &grpc.UnaryServerInfo{FullMethod: get}, func(ctx context.Context, _ any) (any, error) {
+			key, _ = middleware.KeyFrom(ctx)
+			return nil, nil
+		})
+		if key != test.want || status.Code(err) != test.code {
+			t.Errorf("%v: %q, %v; want %q, %v", test.md, key, err, test.want, test.code)
+		}
+	}
+	for want, key := range map[string]grpclimit.Key{
+		`First(Metadata("x-api-key"), Bearer())`: grpclimit.First(), `Metadata("a b")`: grpclimit.First(grpclimit.Bearer(), grpclimit.Metadata("a b")),
+	} {
+		if _, err := grpclimit.New(newLimiter(t, ratelimit.PerHour(1)), grpclimit.Config{Key: key}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %s", err, want)
+		}
+	}
+}
+
 type address string
 
 func (a address) Network() string { return "tcp" }

@@ -35,6 +35,23 @@ func isName(s string) bool {
 	return s != "" && !strings.HasPrefix(s, "grpc-")
 }
 
+// Bearer returns a Key that takes the token from the metadata authorization, exactly in the form that
+// [middleware.Bearer] describes; any other value is no key. Calls with two of them get
+// codes.InvalidArgument.
+func Bearer() Key {
+	return Key{rpc.Bearer(func(c *rpc.Call) []string { return metadata.ValueFromIncomingContext(c.Context, "authorization") })}
+}
+
+// First returns a Key that takes the first key that one of keys finds, or the first error: see
+// [middleware.First].
+func First(keys ...Key) Key {
+	all := make([]rpc.Key, len(keys))
+	for i, key := range keys {
+		all[i] = key.key
+	}
+	return Key{rpc.First(all, `First(Metadata("x-api-key"), Bearer())`)}
+}
+
 // KeyFunc returns a Key that calls f with the context of each call, concurrently. f returns the
 // key, or "" if the call has none. The safest key is the identity that an interceptor in front
 // has verified and put into the context.

@@ -175,12 +175,10 @@ func (c *Config) limits(limiter *ratelimit.Limiter, d *Door) *limits {
 		return address.Key(client), nil
 	}
 	all := gate.Config[*Call]{
-		Key: c.Key.Find, Address: from, Peer: c.Connection,
+		Key:     func(call *Call) (string, error) { return c.Key.of(call, from) },
+		Address: from, Peer: c.Connection,
 		RequireKey: c.RequireKey, FailClosed: c.FailClosed, DisableQueue: c.DisableQueue, Jitter: c.Jitter,
 		OnFault: c.OnFault, Logger: c.Logger,
-	}
-	if all.Key == nil {
-		all.Key = from
 	}
 	if all.Peer == nil {
 		all.Peer = peer
