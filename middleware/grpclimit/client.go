@@ -135,7 +135,9 @@ func (c *Client) Stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.C
 		return nil, err
 	}
 	opened = true
-	return &pacedStream{ClientStream: stream, pace: p, attempt: attempt}, nil
+	paced := &pacedStream{ClientStream: stream, pace: p, attempt: attempt}
+	paced.stop = context.AfterFunc(ctx, paced.abandoned)
+	return paced, nil
 }
 
 // acquire returns the pace of a call.

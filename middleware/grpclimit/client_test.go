@@ -101,6 +101,25 @@ func TestClientWaits(t *testing.T) {
 	})
 }
 
+// TestClientAbandonsStream: a stream whose context ends before its response delays no other call. The
+// first call goes alone, and others would wait a second for its response.
+func TestClientAbandonsStream(t *testing.T) {
+	client, err := grpclimit.NewClient(grpclimit.ClientConfig{MaxWait: 500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := dial(t, echo, newLimit(t, ratelimit.PerHour(10), grpclimit.Config{}),
+		grpc.WithChainUnaryInterceptor(client.Unary), grpc.WithChainStreamInterceptor(client.Stream))
+	ctx, cancel := context.WithCancel(as(t, "alice"))
+	if _, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, chat); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, _, err := call(as(t, "alice"), conn, get); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestClientFaults: errors that are no denials are returned as they are, at once.
 func TestClientFaults(t *testing.T) {
 	attempts := 0

@@ -17,6 +17,14 @@ type pacedStream struct {
 	pace    *pace.Pace
 	attempt pace.Attempt
 	learned atomic.Bool
+	stop    func() bool // the call of abandoned when the context ends
+}
+
+// abandoned is called when no one waits for the response any more.
+func (s *pacedStream) abandoned() {
+	if !s.learned.Swap(true) {
+		s.pace.Failed()
+	}
 }
 
 // RecvMsg receives a message. The first time, it learns from the response.
@@ -25,6 +33,7 @@ func (s *pacedStream) RecvMsg(m any) error {
 	if s.learned.Swap(true) {
 		return err
 	}
+	s.stop()
 	r := response{err: err}
 	r.header, _ = s.Header() // which has arrived, or never will
 	switch {
