@@ -55,8 +55,8 @@ func Around(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (f
 }
 
 // CheckRoutes returns an error if app has no route for the pattern of one of routes, whose limits
-// would then apply to no request. Call it after all routes of app are registered, and those of the
-// apps that it mounts.
+// would then apply to no request. Call it when all routes of app are registered, and those of the
+// apps that it mounts, and before app serves.
 func CheckRoutes(app *fiber.App, routes ...middleware.Route) error {
 	_ = app.Handler() // adds the routes of mounted apps
 	registered := app.GetRoutes(true)
