@@ -10,6 +10,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+//go:embed usual.lua
+var usualText string
+
 //go:embed bucket.lua
 var bucketText string
 
@@ -20,7 +23,7 @@ var takeText string
 var resetText string
 
 var (
-	takeScript  = newScript(bucketText + takeText)
+	takeScript  = newScript(usualText + bucketText + takeText)
 	resetScript = newScript(resetText)
 )
 

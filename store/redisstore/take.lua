@@ -31,6 +31,13 @@
 --
 -- Everything is read and decided before anything is written, so after an error from Redis nothing is written.
 
+do
+	local answer = usual()
+	if answer then
+		return answer
+	end
+end
+
 local match, format, call, KEYS, ARGV = string.match, string.format, redis.call, KEYS, ARGV
 
 local time = redis.call('TIME')
