@@ -57,6 +57,10 @@ type Request struct {
 	// Known, if not nil, is what the caller knows of the key's buckets. The store must
 	// not keep the pointer.
 	Known *Knowledge
+	// Release are settlements of the same home and key that are made in the same trip, before
+	// the call is decided, and whatever is decided. They need a [Holder]. Their results are
+	// set as [Holder.Settle] sets them; one that was not made has an Err that is NotCharged.
+	Release []Settlement
 }
 
 // A Hold is what one call holds: see package gcra for what becomes of it.
@@ -64,6 +68,13 @@ type Hold struct {
 	// Spend makes the call spend the cost under limits of a rate all the same. It then holds
 	// its tokens of loans alone: see [gcra.NewLoan].
 	Spend bool
+	// Lease is how many tokens an admitted call would like to hold beside the cost, which it
+	// spends: Spend must be set. It gets as many as all limits have, and no more of a bucket
+	// than what is held there in the class [gcra.Short] leaves of half the burst, rounded down.
+	// Under a loan it gets none.
+	Lease int
+	// Leased is set by the store: how many tokens of each bucket are held, from 0 to Lease.
+	Leased int
 	// Names are set by the store: the name of what is held in the bucket of each limit of the
 	// request, in its order, or 0 if nothing is.
 	Names [MaxLimits]int64
