@@ -118,6 +118,14 @@ func (b *Bucket) hold(c Class, n int, now int64) (name int64) {
 // hold: it ends with it.
 func (b *Bucket) Hold(n int, now int64) (name int64) { return b.hold(Short, n, now) }
 
+// Leasable returns how many tokens a lease can hold in the class [Short] when cost tokens more
+// are spent: what there is room for, and no more than the rest of half the burst, rounded down,
+// that this class does not hold already.
+func (b *Bucket) Leasable(r *Rate, spent Debt, cost int) int {
+	short := &b.Slots[Short]
+	return max(min(b.Room(r, spent)-cost, r.burst/2-sum(short.Newer, short.Older)), 0)
+}
+
 // Began returns when the slot of a name began: no hold of this name was made before.
 func Began(name int64) int64 { return lotOf(name).began() }
 

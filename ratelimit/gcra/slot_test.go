@@ -280,3 +280,40 @@ func TestRenew(t *testing.T) {
 		t.Errorf("settled: %d held; want 3", b.Held())
 	}
 }
+
+// TestLeasable: a lease gets what there is room for after the cost, up to the rest of half the
+// burst that the short class does not hold.
+func TestLeasable(t *testing.T) {
+	for _, test := range []struct {
+		burst, spent, short, older, long int
+		cost, want                       int
+	}{
+		{burst: 60, want: 30},
+		{burst: 61, want: 30},
+		{burst: 1, want: 0},
+		{burst: 60, cost: 40, want: 20},
+		{burst: 60, cost: 60, want: 0},
+		{burst: 60, cost: 61, want: 0},
+		{burst: 60, spent: 25, cost: 10, want: 25},
+		{burst: 60, short: 10, want: 20},
+		{burst: 60, short: 10, older: 15, want: 5},
+		{burst: 60, short: 20, older: 20, want: 0},
+		{burst: 60, long: 10, want: 30},
+		{burst: 60, long: 40, want: 20},
+		{burst: 60, spent: 20, long: 50, want: 0},
+	} {
+		rate := rateOf(t, ratelimit.PerMinute(60).WithBurst(test.burst))
+		var b gcra.Bucket
+		b.Hold(test.older, second)
+		spent, _, _ := b.Open(rate, 2*second)
+		b.Hold(test.short, 2*second)
+		b.Renew(0, test.long, 2*second)
+		spent, _ = b.Charge(rate, spent, test.spent, 2*second)
+		if n := b.Leasable(rate, spent, test.cost); n != test.want {
+			t.Errorf("%+v: %d tokens can be leased", test, n)
+		}
+	}
+	if n := new(gcra.Bucket).Leasable(rateOf(t, ratelimit.PerMinute(60)), gcra.Debt{}, math.MaxInt); n != 0 {
+		t.Errorf("beside the largest cost %d tokens can be leased", n)
+	}
+}

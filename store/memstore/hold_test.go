@@ -94,16 +94,18 @@ func TestHoldAllocs(t *testing.T) {
 		spend       bool
 		renew       bool
 		cost, least int
+		lease       int
 	}{
-		"one limit":   {rates[:1], false, false, 3, 0},
-		"two limits":  {rates, false, false, 3, 0},
-		"a loan":      {both[:1], false, false, 1, 0},
-		"all":         {both, true, false, 3, 0},
-		"least":       {rates, false, false, 3, 1},
-		"all renewed": {both, false, true, 3, 0},
+		"one limit":   {rates[:1], false, false, 3, 0, 0},
+		"two limits":  {rates, false, false, 3, 0, 0},
+		"a loan":      {both[:1], false, false, 1, 0, 0},
+		"all":         {both, true, false, 3, 0, 0},
+		"least":       {rates, false, false, 3, 1, 0},
+		"all renewed": {both, false, true, 3, 0, 0},
+		"a lease":     {rates, true, false, 3, 0, 3},
 	} {
 		call := func() {
-			hold.Spend = test.spend
+			hold.Spend, hold.Lease = test.spend, test.lease
 			d, err := s.Take(ctx, store.Request{Key: name, Limits: test.limits, Cost: test.cost, Least: test.least, Hold: &hold})
 			if err != nil || !d.Allowed {
 				t.Fatalf("%s: answered %+v, %v", name, d, err)
@@ -121,5 +123,46 @@ func TestHoldAllocs(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, call); n != 0 {
 			t.Errorf("%s: %v allocations for a hold and its settlement; want none", name, n)
 		}
+	}
+}
+
+// TestLeaseWithoutRoom: a key that has no bucket of its own gets no lease, under one limit and
+// under two of which one has a bucket. It spends as without.
+func TestLeaseWithoutRoom(t *testing.T) {
+	hourly := testkit.Limits(t, ratelimit.PerHour(100), ratelimit.PerHour(100).Named("b"))
+	for n := 1; n <= 2; n++ {
+		m := newManual(3)
+		for i := range 4 - n {
+			m.take("other "+strconv.Itoa(i), hourly[:1], 1)
+		}
+		hold := store.Hold{Spend: true, Lease: 10}
+		d, err := m.Take(t.Context(), store.Request{Key: "k", Limits: hourly[:n], Cost: 5, Hold: &hold})
+		if err != nil || !d.Allowed || !d.Overflow || hold.Leased != 0 || hold.Names[0] != 0 || d.Held[0] != 0 || hourly[0].Remaining(d.Debts[0]) != 95 {
+			t.Errorf("%d limits: answered %+v, %v, leased %d, names %d; want no lease, and 5 spent", n, d, err, hold.Leased, hold.Names)
+		}
+	}
+}
+
+// TestBucketsOfALeaseKeepTheirPlaces: in a full table, the bucket of one limit does not take the
+// place of that of another, which is full.
+func TestBucketsOfALeaseKeepTheirPlaces(t *testing.T) {
+	limits := testkit.Limits(t, ratelimit.PerHour(100), ratelimit.PerHour(100).Named("b"), ratelimit.PerHour(100).Named("c"))
+	for i := range 100 {
+		m, key := newManual(3), "k"+strconv.Itoa(i)
+		short := testkit.Limits(t, ratelimit.PerSecond(100), ratelimit.PerSecond(100).Named("b"))
+		m.take(key, short, 1)
+		m.take("other", limits[:1], 1)
+		m.now += 1_000_000 // two buckets of three are full
+		hold := store.Hold{Spend: true, Lease: 10}
+		d, err := m.Take(t.Context(), store.Request{Key: key, Limits: limits, Hold: &hold})
+		if err != nil || !d.Allowed || hold.Leased != 0 && d.Held != [store.MaxLimits]int{10, 10, 10} {
+			t.Fatalf("%s: answered %+v, %v, leased %d", key, d, err, hold.Leased)
+		}
+		hold.Leased = 0
+		d, err = m.Take(t.Context(), store.Request{Key: key, Limits: limits[:2], Hold: &hold})
+		if err != nil || hold.Leased != 10 || hold.Names[0] <= 0 || hold.Names[1] <= 0 || d.Held[0] != 10 || d.Held[1] != 10 {
+			t.Fatalf("%s: answered %+v, %v, leased %d, names %d; want 10 of both", key, d, err, hold.Leased, hold.Names)
+		}
+		m.count(t)
 	}
 }

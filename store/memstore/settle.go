@@ -13,7 +13,10 @@ func (s *Store) Holds() bool { return true }
 // Settle implements [store.Holder]. It heeds no context: it never waits.
 func (s *Store) Settle(_ context.Context, all []store.Settlement) {
 	for i := range all {
-		all[i].Err = s.settleOne(&all[i])
+		all[i].Err = nil
+		if err := s.settleOne(&all[i]); err != nil {
+			all[i].Err = &store.Error{Class: store.ClassOther, Err: err, NotCharged: true}
+		}
 	}
 }
 

@@ -9,8 +9,12 @@ import (
 
 // Take implements [store.Store]. It returns an error only for a request without limits, for
 // one that needs a Hold and has none, and for the zero Store. It heeds neither context nor
-// timeout: a caller that gave up is still charged.
-func (s *Store) Take(_ context.Context, r store.Request) (d store.Decision, err error) {
+// timeout: a caller that gave up is still charged. It makes the settlements of r.Release also if
+// it returns an error.
+func (s *Store) Take(ctx context.Context, r store.Request) (d store.Decision, err error) {
+	if len(r.Release) > 0 {
+		s.Settle(ctx, r.Release)
+	}
 	if err := s.usable(r.Limits); err != nil {
 		return d, err
 	}

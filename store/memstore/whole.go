@@ -124,7 +124,7 @@ func (s *Store) takeWhole(shard *shard, parts []part, r *store.Request, d *store
 	now := d.Now
 	several := len(parts) > 1
 	if r.Hold != nil {
-		r.Hold.Names = [store.MaxLimits]int64{}
+		r.Hold.Names, r.Hold.Leased = [store.MaxLimits]int64{}, 0
 	}
 	granted, free := r.Cost, true // of rates, and of loans
 	for i := range parts {
@@ -152,13 +152,18 @@ func (s *Store) takeWhole(shard *shard, parts []part, r *store.Request, d *store
 	if d.Allowed = free && r.Cost >= 0 && granted >= least; d.Allowed && r.Least > 0 {
 		d.Granted = granted
 	}
+	leased := 0
+	if d.Allowed && r.Hold != nil && r.Hold.Lease > 0 {
+		leased = s.lease(shard, parts, r.Hold, granted, now)
+		r.Hold.Leased = leased
+	}
 	for i := range parts {
 		p := &parts[i]
 		if several { // another bucket may have been inserted
 			p.slot = nil
 		}
 		switch {
-		case d.Allowed && granted > 0:
+		case d.Allowed && granted+leased > 0:
 			s.give(shard, p, granted, i, r.Hold, now)
 		case p.stale:
 			p.whole.Spend(&p.limit.Rate, p.spent, now)
@@ -170,12 +175,37 @@ func (s *Store) takeWhole(shard *shard, parts []part, r *store.Request, d *store
 	return nil
 }
 
-// claim makes sure that there is room for the bucket of a loan: there are no overflow buckets
-// for what is lent.
+// lease returns how many tokens a call that spends n holds beside them under all limits.
+func (s *Store) lease(shard *shard, parts []part, hold *store.Hold, n int, now int64) int {
+	if !hold.Spend {
+		return 0
+	}
+	leased := hold.Lease
+	for i := range parts {
+		p := &parts[i]
+		if p.limit.Loan() {
+			return 0
+		}
+		leased = min(leased, p.whole.Leasable(&p.limit.Rate, p.spent, n))
+	}
+	for i := range parts {
+		if leased == 0 || !s.claim(shard, &parts[i], now) {
+			return 0
+		}
+	}
+	return leased
+}
+
+// claim makes sure that there is room for the bucket of what is lent or leased: there are no
+// overflow buckets for that. Until now + 1, no other bucket takes its place.
 func (s *Store) claim(shard *shard, p *part, now int64) bool {
-	if shard.find(p.id) == nil && !s.insert(shard, p.id, gcra.TAT{Micros: now + 1}, 0, false, now) {
+	claimed := gcra.TAT{Micros: now + 1}
+	switch slot := shard.find(p.id); {
+	case slot == nil && !s.insert(shard, p.id, claimed, 0, false, now):
 		p.shared = true
 		return false
+	case slot != nil && slot.fullAt() <= now:
+		shard.set(slot, claimed, 0, false)
 	}
 	return true
 }
@@ -198,6 +228,9 @@ func (s *Store) give(shard *shard, p *part, n, i int, hold *store.Hold, now int6
 	cost, _ := l.Cost(n)
 	p.spent = l.Add(p.spent, cost)
 	p.whole.Spend(&l.Rate, p.spent, now)
+	if hold != nil && hold.Leased > 0 {
+		hold.Names[i] = p.whole.Hold(hold.Leased, now)
+	}
 	if !s.keep(shard, p, now) {
 		p.shared = true
 		s.overflow.charge(l, p.id, n, p.spent, now)
