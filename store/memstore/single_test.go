@@ -13,6 +13,8 @@ import (
 type singleHolder struct{ *memstore.Store }
 
 func (s singleHolder) Take(ctx context.Context, r store.Request) (d store.Decision, err error) {
+	s.Settle(ctx, r.Release)
+	r.Release = nil
 	if len(r.Limits) != 1 || r.Home != "" || r.Hold == nil || r.Hold.Spend || r.Known != nil || r.Least > 0 {
 		return s.Store.Take(ctx, r)
 	}

@@ -36,7 +36,9 @@ func newModelStore() *modelStore {
 	return &modelStore{m: NewModel(), clock: func() int64 { return int64(time.Since(start)/time.Microsecond) + 1 }}
 }
 
-func (s *modelStore) Take(_ context.Context, r store.Request) (store.Decision, error) {
+func (s *modelStore) Take(ctx context.Context, r store.Request) (store.Decision, error) {
+	s.Settle(ctx, r.Release)
+	r.Release = nil
 	if len(r.Limits) == 0 || len(r.Limits) > store.MaxLimits {
 		return s.without(r)
 	}
@@ -57,7 +59,7 @@ func (s *modelStore) Settle(_ context.Context, all []store.Settlement) {
 	for i := range all {
 		switch t := &all[i]; {
 		case len(t.Limits) == 0 || len(t.Limits) > store.MaxLimits:
-			t.Err = errors.New("no limits")
+			t.Err = errNoLimits
 		case s.settle != nil:
 			s.settle(s, s.clock(), t)
 		default:
@@ -88,8 +90,10 @@ func (s *modelStore) without(r store.Request) (store.Decision, error) {
 	if s.none != nil {
 		return s.none(r)
 	}
-	return store.Decision{}, errors.New("no limits")
+	return store.Decision{}, errNoLimits
 }
+
+var errNoLimits = &store.Error{Class: store.ClassOther, Err: errors.New("no limits"), NotCharged: true}
 
 // bucket returns the model's bucket of the first limit, or nil.
 func (s *modelStore) bucket(r store.Request) *modelBucket {
@@ -652,7 +656,7 @@ func controls() []control {
 // find at least one wrong store.
 func TestWrongStoresFail(t *testing.T) {
 	tested := map[string]bool{"ClockSetBack": true, "HoldsWhenTheClockIsSetBack": true} // by TestClockSetBack
-	for _, c := range append(controls(), holdControls()...) {
+	for _, c := range slices.Concat(controls(), holdControls(), leaseControls()) {
 		t.Run(c.name, func(t *testing.T) {
 			for name := range strings.FieldsSeq(c.clauses) {
 				tested[name] = true

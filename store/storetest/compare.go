@@ -88,8 +88,13 @@ func (f *Follower) Step(ctx context.Context, s store.Store, step Step) error {
 	}
 	mine, theirs := step.Request, step.Request
 	mine.Timeout, theirs.Timeout = answerTime, answerTime
-	if step.Request.Hold != nil {
-		mine.Hold, theirs.Hold = &store.Hold{Spend: step.Request.Hold.Spend}, &store.Hold{Spend: step.Request.Hold.Spend}
+	if hold := step.Request.Hold; hold != nil {
+		mine.Hold, theirs.Hold = &store.Hold{Spend: hold.Spend, Lease: hold.Lease}, &store.Hold{Spend: hold.Spend, Lease: hold.Lease}
+	}
+	mine.Release, theirs.Release = nil, nil
+	for i, t := range step.Request.Release {
+		m, o := f.named(t, step.Releases[i])
+		mine.Release, theirs.Release = append(mine.Release, m), append(theirs.Release, o)
 	}
 	got, err := s.Take(ctx, mine)
 	if err != nil {
@@ -99,8 +104,15 @@ func (f *Follower) Step(ctx context.Context, s store.Store, step Step) error {
 	if err := Compare(step.Request.Limits, got, want); err != nil {
 		return err
 	}
-	f.History.Saw(step, got)
-	if step.Request.Hold != nil {
+	for i, hold := range step.Releases {
+		if err := f.settled(hold, &mine.Release[i], &theirs.Release[i]); err != nil {
+			return fmt.Errorf("with the request it %w", err)
+		}
+	}
+	if hold := step.Request.Hold; hold != nil {
+		if hold.Leased = mine.Hold.Leased; hold.Leased != theirs.Hold.Leased {
+			return fmt.Errorf("leased %d; want %d", hold.Leased, theirs.Hold.Leased)
+		}
 		for i := range mine.Hold.Names {
 			if named := mine.Hold.Names[i] != 0; named != (theirs.Hold.Names[i] != 0) {
 				return fmt.Errorf("named its holds %d; want a name in place %d: %v", mine.Hold.Names, i, !named)
@@ -110,6 +122,7 @@ func (f *Follower) Step(ctx context.Context, s store.Store, step Step) error {
 	if step.Holds(got) {
 		f.names[step.Hold] = [2][store.MaxLimits]int64{mine.Hold.Names, theirs.Hold.Names}
 	}
+	f.History.Saw(step, got)
 	return nil
 }
 
@@ -118,24 +131,37 @@ func (f *Follower) settle(ctx context.Context, s store.Store, step Step) error {
 	if !ok {
 		return errors.New("the store is no Holder")
 	}
-	mine, theirs := *step.Settle, *step.Settle
-	names := f.names[step.Hold]
-	mine.Names, theirs.Names = names[0], names[1]
+	mine, theirs := f.named(*step.Settle, step.Hold)
 	all := []store.Settlement{mine}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	holder.Settle(ctx, all)
-	mine = all[0]
+	f.Model.Settle(all[0].Now, &theirs)
+	if err := f.settled(step.Hold, &all[0], &theirs); err != nil {
+		return err
+	}
+	f.History.Settled(step, all[0])
+	return nil
+}
+
+// named returns a settlement with the store's names of a hold, and with the model's.
+func (f *Follower) named(t store.Settlement, hold int) (mine, theirs store.Settlement) {
+	mine, theirs = t, t
+	names := f.names[hold]
+	mine.Names, theirs.Names = names[0], names[1]
+	return mine, theirs
+}
+
+// settled compares the results of a settlement, and keeps the names.
+func (f *Follower) settled(hold int, mine, theirs *store.Settlement) error {
 	if mine.Err != nil {
-		return fmt.Errorf("Settle returned an error: %w", mine.Err)
+		return fmt.Errorf("settled with an error: %w", mine.Err)
 	}
-	f.Model.Settle(mine.Now, &theirs)
-	if mine.Debts != theirs.Debts || mine.Lost != theirs.Lost {
-		return fmt.Errorf("settled with debts=%v lost=%d at %d; want debts=%v lost=%d",
-			mine.Debts, mine.Lost, mine.Now, theirs.Debts, theirs.Lost)
+	if mine.Debts != theirs.Debts || mine.Lost != theirs.Lost || mine.Now != theirs.Now {
+		return fmt.Errorf("settled with debts=%v lost=%d at %d; want debts=%v lost=%d at %d",
+			mine.Debts, mine.Lost, mine.Now, theirs.Debts, theirs.Lost, theirs.Now)
 	}
-	f.names[step.Hold] = [2][store.MaxLimits]int64{mine.Names, theirs.Names}
-	f.History.Settled(step, mine)
+	f.names[hold] = [2][store.MaxLimits]int64{mine.Names, theirs.Names}
 	return nil
 }
 

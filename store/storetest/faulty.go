@@ -23,7 +23,7 @@ type Faulty struct {
 	Delay  time.Duration   // ends early with the context, and then the call returns the context's error
 	Panic  any             // if not nil
 	Err    error           // if not nil
-	Answer *store.Decision // of Take, if not nil; with it Settle and Reset do nothing
+	Answer *store.Decision // of Take, if not nil; with it Settle and Reset do nothing, nor does Request.Release
 }
 
 // Take implements [store.Store].
@@ -31,9 +31,13 @@ func (f Faulty) Take(ctx context.Context, r store.Request) (store.Decision, erro
 	occurs, err := f.occur(ctx)
 	switch {
 	case err != nil:
+		fail(r.Release, err)
 		return store.Decision{}, err
 	case occurs && f.Answer != nil:
 		return *f.Answer, nil
+	case len(r.Release) > 0 && !f.Holds():
+		fail(r.Release, errNoHolder)
+		r.Release = nil
 	}
 	return f.Store.Take(ctx, r)
 }
@@ -59,6 +63,11 @@ func (f Faulty) Settle(ctx context.Context, all []store.Settlement) {
 	case err == nil:
 		err = errNoHolder
 	}
+	fail(all, err)
+}
+
+// fail sets the error of settlements that are not made.
+func fail(all []store.Settlement, err error) {
 	for i := range all {
 		all[i].Err = store.NewError(err, all[i].Key)
 	}
@@ -67,7 +76,7 @@ func (f Faulty) Settle(ctx context.Context, all []store.Settlement) {
 // Holds implements [store.Holder].
 func (f Faulty) Holds() bool { return f.Store == nil || store.CanHold(f.Store) }
 
-var errNoHolder = errors.New("the store of a Faulty cannot hold tokens")
+var errNoHolder = &store.Error{Class: store.ClassOther, Err: errors.New("the store of a Faulty cannot hold tokens"), NotCharged: true}
 
 // occur reports whether the fault occurs now, after its delay, panic or error.
 func (f Faulty) occur(ctx context.Context) (bool, error) {

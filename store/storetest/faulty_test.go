@@ -163,3 +163,26 @@ func TestFaultyHolds(t *testing.T) {
 		}
 	}
 }
+
+// TestFaultyReleases: settlements that come with a request meet the fault of the request, and are
+// made without one.
+func TestFaultyReleases(t *testing.T) {
+	errDown := errors.New("down")
+	limits := testkit.Limits(t, ratelimit.PerHour(10))
+	for name, test := range map[string]struct {
+		store storetest.Faulty
+		err   bool // of the settlement
+		left  int
+	}{
+		"no fault":    {storetest.Faulty{Store: memstore.New(memstore.Config{})}, false, 7},
+		"error":       {storetest.Faulty{Store: memstore.New(memstore.Config{}), Err: errDown}, true, 0},
+		"answer":      {storetest.Faulty{Answer: &store.Decision{Allowed: true}}, false, 10},
+		"cannot hold": {storetest.Faulty{Store: plainStore{memstore.New(memstore.Config{})}}, true, 10},
+	} {
+		all := []store.Settlement{{Key: "k", Limits: limits, Actual: 3}}
+		d, err := test.store.Take(t.Context(), store.Request{Key: "k", Limits: limits, Release: all, Timeout: time.Second})
+		if (all[0].Err != nil) != test.err || err == nil && limits[0].Remaining(d.Debts[0]) != test.left {
+			t.Errorf("%s: the settlement returns %v; Take %+v, %v", name, all[0].Err, d, err)
+		}
+	}
+}

@@ -38,11 +38,21 @@ type Step struct {
 	// Hold is the number of the hold that a decision makes, if it is admitted, or that is
 	// settled; 0 for a settlement of nothing that was held.
 	Hold int
+	// Releases are the numbers of the holds that the settlements of Request.Release settle.
+	Releases []int
 }
 
-// Holds reports whether the answer d to the step made a hold.
+// Holds reports whether the answer d to the step made a hold, of which Request.Hold has the
+// tokens that are leased.
 func (s Step) Holds(d store.Decision) bool {
-	return s.Request.Hold != nil && d.Allowed && s.Request.Cost > 0
+	switch hold := s.Request.Hold; {
+	case hold == nil || !d.Allowed:
+		return false
+	case hold.Spend && !s.Request.Limits[0].Loan():
+		return hold.Leased > 0
+	default:
+		return s.Request.Cost > 0
+	}
 }
 
 // String describes the step for the message of a failed test.
@@ -54,18 +64,26 @@ func (s Step) String() string {
 	switch {
 	case s.Reset:
 		what = "reset"
-	case s.Settle != nil && s.Settle.Renew:
-		what = fmt.Sprintf("renew hold %d of %d", s.Hold, s.Settle.Held)
 	case s.Settle != nil:
-		what = fmt.Sprintf("settle hold %d of %d with %d", s.Hold, s.Settle.Held, s.Settle.Actual)
+		what = settling(s.Settle, s.Hold)
 	case s.Request.Hold != nil:
-		what = fmt.Sprintf("hold %d as %d (spend %v)", s.Request.Cost, s.Hold, s.Request.Hold.Spend)
+		what = fmt.Sprintf("hold %d as %d (spend %v, lease %d)", s.Request.Cost, s.Hold, s.Request.Hold.Spend, s.Request.Hold.Lease)
+	}
+	for i, hold := range s.Releases {
+		what = settling(&s.Request.Release[i], hold) + ", " + what
 	}
 	text := fmt.Sprintf("after %v: %s of %q under %v", s.Wait, what, s.Request.Home+s.Request.Key, s.Request.Limits)
 	if s.Request.Known != nil {
 		text += fmt.Sprintf(", knowing %+v", s.Request.Known[:len(s.Request.Limits)])
 	}
 	return text
+}
+
+func settling(t *store.Settlement, hold int) string {
+	if t.Renew {
+		return fmt.Sprintf("renew hold %d of %d", hold, t.Held)
+	}
+	return fmt.Sprintf("settle hold %d of %d with %d", hold, t.Held, t.Actual)
 }
 
 // DeniedInPart reports whether the answer d denies the call of the step because of some of
@@ -91,8 +109,8 @@ type HistoryConfig struct {
 	SetBack bool
 	// Steady uses one limit for each name.
 	Steady bool
-	// Holds makes steps that hold tokens, settle them and renew them, and limits that are
-	// loans.
+	// Holds makes steps that hold tokens or lease them, settle them and renew them, and limits
+	// that are loans.
 	Holds bool
 	// Homes puts some keys into homes, whose buckets they share.
 	Homes bool
@@ -210,16 +228,28 @@ func (h *History) Next() Step {
 	return s
 }
 
-// settle makes s the settlement of an open hold, or a charge of what was never held.
+// settle makes s the settlement of an open hold, sometimes.
 func (h *History) settle(s *Step) bool {
 	if len(h.holds) == 0 || h.rand.IntN(3) > 0 {
 		return false
 	}
 	at := h.rand.IntN(len(h.holds))
-	held := h.holds[at]
+	s.Request = h.holds[at].Request
+	s.Settle, s.Hold = h.settlement(at)
+	return true
+}
+
+// settlement makes up the settlement of an open hold or of a part of it, a renewal, or a charge of
+// what was never held. It returns the number of the hold as well.
+func (h *History) settlement(at int) (t *store.Settlement, hold int) {
+	held := &h.holds[at]
 	r := &held.Request
-	t := &store.Settlement{Home: r.Home, Key: r.Key, Limits: r.Limits, Held: r.Cost}
+	t = &store.Settlement{Home: r.Home, Key: r.Key, Limits: r.Limits, Held: r.Cost}
 	b := &t.Limits[h.rand.IntN(len(t.Limits))]
+	part := t.Held > 1 && !t.Limits[0].Loan() && h.rand.IntN(3) == 0
+	if part {
+		t.Held = 1 + int(h.upTo(int64(t.Held)-2))
+	}
 	switch h.rand.IntN(8) {
 	case 0:
 	case 1:
@@ -233,19 +263,22 @@ func (h *History) settle(s *Step) bool {
 	default:
 		t.Actual = t.Held
 	}
-	s.Settle, s.Hold, s.Request = t, held.Hold, held.Request
+	hold = held.Hold
 	switch {
+	case part:
+		r.Cost -= t.Held
 	case h.rand.IntN(8) == 0:
-		s.Hold, t.Held = 0, 0 // a charge
+		hold, t.Held = 0, 0 // a charge
 	case h.rand.IntN(3) == 0:
 		t.Renew = true
 	default:
 		h.holds = append(h.holds[:at], h.holds[at+1:]...)
 	}
-	return true
+	return t, hold
 }
 
-// hold makes r hold its cost or accept less, sometimes.
+// hold makes r hold its cost or accept less, take a lease, and settle open holds of its key,
+// sometimes.
 func (h *History) hold(r *store.Request, s *Step) {
 	loan := r.Limits[0].Loan()
 	if h.rand.IntN(6) == 0 {
@@ -255,9 +288,35 @@ func (h *History) hold(r *store.Request, s *Step) {
 		}
 	}
 	if loan || h.rand.IntN(2) == 0 {
-		r.Hold = &store.Hold{Spend: h.rand.IntN(3) == 0}
+		r.Hold = &store.Hold{Spend: h.rand.IntN(2) == 0}
+		if h.rand.IntN(2) == 0 {
+			r.Hold.Lease = h.lease(&r.Limits[len(r.Limits)-1])
+			r.Cost *= h.rand.IntN(2)
+		}
 		h.count++
 		s.Hold = h.count
+	}
+	for at := len(h.holds) - 1; at >= 0 && len(r.Release) < 2; at-- {
+		held := &h.holds[at].Request
+		if held.Home != r.Home || held.Key != r.Key || h.rand.IntN(5) > 0 {
+			continue
+		}
+		t, hold := h.settlement(at)
+		r.Release, s.Releases = append(r.Release, *t), append(s.Releases, hold)
+	}
+}
+
+// lease makes up how many tokens to lease.
+func (h *History) lease(b *store.Limit) int {
+	switch h.rand.IntN(6) {
+	case 0:
+		return [...]int{-1, math.MinInt, math.MaxInt}[h.rand.IntN(3)]
+	case 1:
+		return b.Burst()/2 + h.rand.IntN(3) - 1
+	case 2, 3:
+		return 1 + h.rand.IntN(3)
+	default:
+		return int(h.upTo(int64(b.Burst())))
 	}
 }
 
@@ -266,19 +325,22 @@ func (h *History) Settled(s Step, t store.Settlement) {
 	h.last, h.now = store.Decision{Now: t.Now, Debts: t.Debts}, t.Now
 }
 
-// Saw informs the history of the answer to a step, at which it aims later steps.
+// Saw informs the history of the answer to a step, at which it aims later steps. Of a lease,
+// Request.Hold.Leased is a part of the answer.
 func (h *History) Saw(s Step, d store.Decision) {
 	h.last, h.now = d, d.Now
 	if s.Reset {
 		return
 	}
 	if s.Holds(d) && len(h.holds) < 8 {
-		if s.Request.Least > 0 {
-			s.Request.Cost = d.Granted
+		open := Step{Request: s.Request, Hold: s.Hold}
+		switch open.Request.Release = nil; {
+		case s.Request.Hold.Leased > 0:
+			open.Request.Cost = s.Request.Hold.Leased
+		case s.Request.Least > 0:
+			open.Request.Cost = d.Granted
 		}
-		if !s.Request.Hold.Spend || s.Request.Limits[0].Loan() {
-			h.holds = append(h.holds, s)
-		}
+		h.holds = append(h.holds, open)
 	}
 	for i := range len(s.Request.Limits) {
 		b := &s.Request.Limits[i]

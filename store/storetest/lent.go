@@ -16,6 +16,30 @@ type lent struct {
 	decision store.Decision
 }
 
+// leasing asks for a lease beside a cost. What it got is n.
+func (p *probe) leasing(key string, limits []store.Limit, cost, lease int) lent {
+	hold := store.Hold{Spend: true, Lease: lease, Leased: 99}
+	h := lent{key: key, limits: limits}
+	h.decision = p.request(store.Request{Key: key, Limits: limits, Cost: cost, Hold: &hold})
+	h.names, h.n = hold.Names, hold.Leased
+	return h
+}
+
+// lease asks for a lease and fails unless the call is admitted and gets as much as wanted.
+func (p *probe) lease(when, key string, limits []store.Limit, cost, lease, want int) lent {
+	h := p.leasing(key, limits, cost, lease)
+	if !h.decision.Allowed || h.n != want {
+		p.fail("%s, a call of cost %d got %d of a lease of %d, allowed=%v, with the debts %v and %v held; want %d",
+			when, cost, h.n, lease, h.decision.Allowed, debts(limits, h.decision), h.decision.Held, want)
+	}
+	return h
+}
+
+// settlement returns the settlement of n held tokens of which actual were spent.
+func (h lent) settlement(n, actual int) store.Settlement {
+	return store.Settlement{Key: h.key, Limits: h.limits, Names: h.names, Held: n, Actual: actual}
+}
+
 // holding asks for a hold.
 func (p *probe) holding(key string, limits []store.Limit, n int, spend bool) lent {
 	h := lent{key: key, limits: limits, n: n}
@@ -67,7 +91,7 @@ func (p *probe) settling(all ...store.Settlement) []store.Settlement {
 
 // settle ends a hold of which actual tokens were spent.
 func (p *probe) settle(h lent, actual int) store.Settlement {
-	return p.settleOne(store.Settlement{Key: h.key, Limits: h.limits, Names: h.names, Held: h.n, Actual: actual})
+	return p.settleOne(h.settlement(h.n, actual))
 }
 
 // renew renews a hold.

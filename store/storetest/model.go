@@ -22,6 +22,9 @@ import (
 //     larger than the bucket's own; if the call is charged, it is stored
 //   - if T has changed, the whole tokens of the debt and the part of the rest stay
 //   - a hold that is not settled becomes a debt when its slot of time ends for the second time
+//   - a lease holds what is left after the cost in every limit, up to half of each Burst with what
+//     is held in the short class already
+//   - settlements that come with a call are made before it
 //
 // A Model is not safe for concurrent use.
 type Model struct {
@@ -97,7 +100,12 @@ func (m *Model) Peek(now int64, r store.Request) store.Decision {
 func (m *Model) take(now int64, r store.Request, charge bool) store.Decision {
 	d := store.Decision{Now: now}
 	if r.Hold != nil {
-		r.Hold.Names = [store.MaxLimits]int64{}
+		r.Hold.Names, r.Hold.Leased = [store.MaxLimits]int64{}, 0
+	}
+	for i := range r.Release {
+		if charge {
+			m.Settle(now, &r.Release[i])
+		}
 	}
 	var all [store.MaxLimits]*opened
 	free, granted := true, int64(r.Cost)
@@ -124,11 +132,19 @@ func (m *Model) take(now int64, r store.Request, charge bool) store.Decision {
 	if d.Allowed && r.Least > 0 {
 		d.Granted = int(granted)
 	}
+	leased := int64(0)
+	if d.Allowed && charge && r.Hold != nil && r.Hold.Spend {
+		leased = max(int64(r.Hold.Lease), 0)
+		for _, o := range all[:len(r.Limits)] {
+			leased = min(leased, o.leasable(granted))
+		}
+		r.Hold.Leased = int(leased)
+	}
 	for i := range r.Limits {
 		o := all[i]
 		holds := r.Hold != nil && (o.loan() || !r.Hold.Spend)
 		switch {
-		case !d.Allowed || granted == 0 || !charge && holds:
+		case !d.Allowed || granted+leased == 0 || !charge && holds:
 			if o.stale {
 				o.write(o.spent)
 			}
@@ -140,6 +156,9 @@ func (m *Model) take(now int64, r store.Request, charge bool) store.Decision {
 			o.write(o.spent)
 		default:
 			o.spent = new(big.Rat).Add(o.spent, o.times(granted))
+			if leased > 0 {
+				r.Hold.Names[i] = o.b.hold(0, leased, now)
+			}
 			if charge {
 				o.write(o.spent)
 			}
@@ -380,6 +399,15 @@ func (o *opened) room() int64 {
 	}
 	left.Quo(left, o.token)
 	return new(big.Int).Quo(left.Num(), left.Denom()).Int64() - o.b.held()
+}
+
+// leasable returns how many tokens can be held beside a cost: none of a loan.
+func (o *opened) leasable(cost int64) int64 {
+	if o.loan() {
+		return 0
+	}
+	short := o.b.slots[0]
+	return max(min(o.room()-cost, o.burst/2-count(short.newer+short.older)), 0)
 }
 
 // charge adds to the debt, up to two capacities, and returns how many tokens it cut off.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,10 +259,22 @@ func TestHistoryOfHolds(t *testing.T) {
 			if err := f.Step(t.Context(), s, step); err != nil {
 				t.Fatalf("history %d: %v: %v", i, step, err)
 			}
+			for i, hold := range step.Releases {
+				switch t := step.Request.Release[i]; {
+				case t.Renew:
+					seen["renewed with a call"]++
+				case hold == 0:
+					seen["charged with a call"]++
+				default:
+					seen["settled with a call"]++
+				}
+			}
 			if settle := step.Settle; settle != nil {
 				switch {
 				case step.Hold == 0:
 					seen["charged"]++
+				case slices.ContainsFunc(f.History.holds, func(s Step) bool { return s.Hold == step.Hold }) && !settle.Renew:
+					seen["settled in part"]++
 				case !alive:
 					seen["late"]++
 				case settle.Renew:
@@ -275,6 +288,10 @@ func TestHistoryOfHolds(t *testing.T) {
 				switch {
 				case d.Allowed && r.Limits[0].Loan():
 					seen["lent"]++
+				case d.Allowed && r.Hold.Leased > 0 && r.Cost > 0:
+					seen["leased beside a cost"]++
+				case d.Allowed && r.Hold.Leased > 0:
+					seen["leased alone"]++
 				case d.Allowed && r.Hold.Spend:
 					seen["spent at once"]++
 				case d.Allowed && d.Granted > 0 && d.Granted < r.Cost:
@@ -287,7 +304,8 @@ func TestHistoryOfHolds(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"charged", "late", "renewed", "overrun", "freed", "beyond the capacity", "lent", "spent at once", "granted in part", "held", "denied beside a hold"} {
+	for _, what := range []string{"charged", "late", "renewed", "overrun", "freed", "beyond the capacity", "lent", "spent at once", "granted in part", "held", "denied beside a hold",
+		"leased beside a cost", "leased alone", "settled in part", "settled with a call", "renewed with a call", "charged with a call"} {
 		if seen[what]*1000 < seen["steps"] {
 			t.Errorf("%q occurred in %d of %d steps; want one in 1000", what, seen[what], seen["steps"])
 		}

@@ -71,7 +71,7 @@ func clauses() []clause {
 	var all []clause
 	for _, part := range [][]clause{
 		bucketClauses, costClauses, policyClauses, keyClauses, fractionClauses, changeClauses,
-		knownClauses, resetClauses, clockClauses, concurrentClauses, windowClauses, holdClauses, modelClauses,
+		knownClauses, resetClauses, clockClauses, concurrentClauses, windowClauses, holdClauses, leaseClauses, modelClauses,
 	} {
 		all = append(all, part...)
 	}

@@ -81,9 +81,7 @@ func checkCharge(p *probe) {
 
 func checkSettleEach(p *probe) {
 	a, b, c := p.hold("each a", fivePerSecond, 3), p.hold("each b", perMinute, 4), p.hold("each a", fivePerSecond, 1)
-	of := func(h lent, actual int) store.Settlement {
-		return store.Settlement{Key: h.key, Limits: h.limits, Names: h.names, Held: h.n, Actual: actual}
-	}
+	of := func(h lent, actual int) store.Settlement { return h.settlement(h.n, actual) }
 	wrong := store.Settlement{Key: "each a", Names: a.names, Held: 3, Actual: 3}
 	all := p.settling(of(a, 1), wrong, of(b, 4), of(c, 1))
 	if all[1].Err == nil {
