@@ -126,8 +126,8 @@ func TestHoldAllocs(t *testing.T) {
 	}
 }
 
-// TestLeaseWithoutRoom: a key that has no bucket of its own gets no lease, under one limit and
-// under two of which one has a bucket. It spends as without.
+// TestLeaseWithoutRoom: a key that has no bucket of its own gets no lease, under one limit or under
+// two, one with a bucket. It spends as without.
 func TestLeaseWithoutRoom(t *testing.T) {
 	hourly := testkit.Limits(t, ratelimit.PerHour(100), ratelimit.PerHour(100).Named("b"))
 	for n := 1; n <= 2; n++ {

@@ -12,6 +12,7 @@ import (
 // describes, and the way to read its answer.
 type batch struct {
 	calls []*call
+	parts []*call // the calls, each after its releases
 	keys  []any
 	args  []any
 }
@@ -58,8 +59,8 @@ func (k kind) is(o kind) bool {
 
 // newBatch returns a batch of calls.
 func newBatch(calls []*call) batch {
-	b := batch{calls: calls, keys: make([]any, 0, len(calls)), args: make([]any, 0, 8)}
-	kinds := kindsOf(calls)
+	b := batch{calls: calls, parts: withReleases(calls), keys: make([]any, 0, len(calls)), args: make([]any, 0, 8)}
+	kinds := kindsOf(b.parts)
 	mixed := 0
 	if mix(kinds) {
 		mixed = 1
@@ -68,8 +69,8 @@ func newBatch(calls []*call) batch {
 	for _, k := range kinds {
 		b.addKind(k)
 	}
-	alike := len(kinds) == 1 && kinds[0].mode < modeSettle && !slices.ContainsFunc(calls, func(c *call) bool { return c.request.Known != nil })
-	for _, c := range calls {
+	alike := len(kinds) == 1 && kinds[0].mode < modeLease && !slices.ContainsFunc(calls, func(c *call) bool { return c.request.Known != nil })
+	for _, c := range b.parts {
 		for i := range c.request.Limits {
 			b.keys = append(b.keys, c.buckets[i])
 		}
@@ -78,6 +79,18 @@ func newBatch(calls []*call) batch {
 		}
 	}
 	return b
+}
+
+// withReleases returns the calls, each after its releases.
+func withReleases(calls []*call) []*call {
+	if !slices.ContainsFunc(calls, func(c *call) bool { return len(c.releases) > 0 }) {
+		return calls
+	}
+	var parts []*call
+	for _, c := range calls {
+		parts = append(append(parts, c.releases...), c)
+	}
+	return parts
 }
 
 // kindsOf returns the kinds of calls, usually very few.
@@ -116,6 +129,7 @@ const (
 	modeNever            // the cost is negative or above a burst: always denied
 	modeHold             // holds the cost
 	modeHoldLoans        // charges rates and holds loans
+	modeLease            // charges, and holds a lease
 	modeSettle           // ends a hold, or only charges
 	modeRenew            // moves a hold to the long class
 )
@@ -124,10 +138,12 @@ const (
 // that the answer shows the debts.
 func modeOf(r *store.Request) int {
 	switch {
-	case r.Cost == 0:
+	case r.Cost == 0 && !leases(r):
 		return modePeek
 	case r.Cost < 0 || r.Least == 0 && neverFits(r.Limits, r.Cost):
 		return modeNever
+	case leases(r):
+		return modeLease
 	case r.Hold == nil:
 		return modeCharge
 	case r.Hold.Spend:
@@ -135,6 +151,11 @@ func modeOf(r *store.Request) int {
 	default:
 		return modeHold
 	}
+}
+
+// leases reports whether a request gets a lease if it is admitted and there is room.
+func leases(r *store.Request) bool {
+	return r.Hold != nil && r.Hold.Spend && r.Hold.Lease > 0 && !slices.ContainsFunc(r.Limits, func(l store.Limit) bool { return l.Loan() })
 }
 
 // neverFits reports whether a cost is above the burst of a limit.
@@ -187,11 +208,16 @@ func (b *batch) addRequest(c *call, n int) {
 		}
 		return
 	}
+	if c.request.Known != nil {
+		n = -n
+	}
+	b.args = append(b.args, n)
+	if c.mode == modeLease {
+		b.args = append(b.args, number(c.lease))
+	}
 	if c.request.Known == nil {
-		b.args = append(b.args, n)
 		return
 	}
-	b.args = append(b.args, -n)
 	for i := range c.request.Limits {
 		limit, known := &c.request.Limits[i], c.request.Known[i]
 		tat := known.TAT
@@ -227,7 +253,7 @@ func (b *batch) outcomes(a answer) (foreign int64, err error) {
 	if !ok || now <= 0 || foreign < 0 {
 		return 0, errAnswer
 	}
-	for _, c := range b.calls {
+	for _, c := range b.parts {
 		if !a.read(c) {
 			return 0, errAnswer
 		}
@@ -291,6 +317,13 @@ func (a *answer) readWhole(c *call) bool {
 		if d.Granted < c.request.Least || d.Granted > max(c.request.Cost, c.request.Least) {
 			return false
 		}
+	}
+	if c.mode == modeLease {
+		n, _ := a.next()
+		if n < 0 || n > number(c.lease) || n > 0 && !d.Allowed {
+			return false
+		}
+		c.leased = int(n)
 	}
 	for i := range c.request.Limits {
 		limit := &c.request.Limits[i]

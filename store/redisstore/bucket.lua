@@ -229,6 +229,11 @@ local function wholes(now)
 		return s.stop * 2 + class - 1
 	end
 
+	-- leasable returns how many tokens a lease can hold when cost tokens more are spent.
+	local function leasable(w, limit, cost)
+		return max(min(room(w, limit) - cost, math.floor(limit.burst / 2) - w[1].newer - w[1].older), 0)
+	end
+
 	local function release(w, name, n)
 		local class = fmod(name, 2) + 1
 		local stop, s = (name - class + 1) / 2, w[class]
@@ -325,6 +330,6 @@ local function wholes(now)
 		return w.over == 0 and w.fm == 0 and w.r == 0 and newest(w[1]) and newest(w[2])
 	end
 
-	return {open = open, spend = spend, room = room, held = held, hold = hold, settle = settle, renew = renew,
+	return {open = open, spend = spend, room = room, held = held, hold = hold, leasable = leasable, settle = settle, renew = renew,
 		full = full, plain = plain, times = muldiv, add = add}
 end

@@ -15,8 +15,11 @@ import (
 type call struct {
 	request  store.Request
 	mode     int
-	held     int // of a settlement
+	releases []*call // settlements that are sent with it, just before it
+	held     int     // of a settlement
 	actual   int
+	lease    int                     // how many tokens it asks for
+	leased   int                     // how many it has got
 	names    [store.MaxLimits]int64  // of what is held: before a settlement, and after the call
 	lost     int                     // what a settlement could not charge
 	known    store.Knowledge         // a copy of *request.Known
@@ -52,7 +55,10 @@ func newCall(ctx context.Context, pool *sync.Pool, r store.Request, o owner) *ca
 		c.timer.Stop()
 	}
 	c.request, c.tag, c.mode = r, o.slot(), modeOf(&r)
-	c.request.Hold = nil // the caller may give up, and reuse it
+	if r.Hold != nil {
+		c.lease = r.Hold.Lease
+	}
+	c.request.Hold, c.request.Release = nil, nil // the caller may give up, and reuse them
 	if r.Known != nil {
 		c.known = *r.Known // the caller may give up and change it before the call is sent
 		c.request.Known = &c.known
@@ -84,8 +90,13 @@ func (c *call) claim() bool { return c.state.CompareAndSwap(callWaiting, callSen
 // kind returns what the call may have in common with others.
 func (c *call) kind() kind { return kind{c.request.Limits, c.request.Cost, c.request.Least, c.mode} }
 
-// fail sets the outcome.
-func (c *call) fail(err error) { c.decision, c.err = store.Decision{}, err }
+// fail sets the outcome, and that of its releases.
+func (c *call) fail(err error) {
+	c.decision, c.leased, c.err = store.Decision{}, 0, err
+	for _, r := range c.releases {
+		r.fail(err)
+	}
+}
 
 // finish hands the outcome to a waiting caller. The sender must not use the call any more.
 func (c *call) finish() {
@@ -97,14 +108,27 @@ func (c *call) finish() {
 // An outcome is what became of a call.
 type outcome struct {
 	store.Decision
-	names [store.MaxLimits]int64
-	lost  int
-	err   error
+	names    [store.MaxLimits]int64
+	leased   int
+	lost     int
+	released []outcome // of the releases; nil if there is an error, which is theirs as well
+	err      error
+}
+
+// result returns the outcome of a finished call, and its releases to their pool.
+func (c *call) result() outcome {
+	o := outcome{Decision: c.decision, names: c.names, leased: c.leased, lost: c.lost, err: c.err}
+	for _, r := range c.releases {
+		if c.err == nil {
+			o.released = append(o.released, r.outcome())
+		}
+	}
+	return o
 }
 
 // outcome returns the outcome of a finished call, and the call to its pool.
 func (c *call) outcome() outcome {
-	o := outcome{c.decision, c.names, c.lost, c.err}
+	o := c.result()
 	*c = call{pool: c.pool, done: c.done, timer: c.timer}
 	c.pool.Put(c)
 	return o
@@ -119,7 +143,7 @@ func (c *call) wait(ctx context.Context) outcome {
 		if c.timer.Stop() {
 			return c.outcome()
 		}
-		return outcome{c.decision, c.names, c.lost, c.err} // its timer has fired: the call is not used again
+		return c.result() // its timer has fired: the call is not used again
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-c.timer.C:
@@ -131,7 +155,7 @@ func (c *call) wait(ctx context.Context) outcome {
 	}
 	select {
 	case <-c.done: // both came at once, and the outcome is worth more
-		return outcome{c.decision, c.names, c.lost, c.err}
+		return c.result()
 	default:
 		return outcome{err: failure(err)}
 	}

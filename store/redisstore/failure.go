@@ -31,9 +31,10 @@ const (
 )
 
 var (
-	errNoHold = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("redisstore: the request has a limit on concurrent calls, whose slot can only be held; set Request.Hold")}
-	errZero   = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("redisstore: this is the zero Store; make one with redisstore.New")}
-	errLimits = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("redisstore: a request must have 1 to 4 limits; is its policy ratelimit.Unlimited?")}
+	errNoHold   = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("redisstore: the request has a limit on concurrent calls, whose slot can only be held; set Request.Hold")}
+	errZero     = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("redisstore: this is the zero Store; make one with redisstore.New")}
+	errLimits   = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("redisstore: a request must have 1 to 4 limits; is its policy ratelimit.Unlimited?")}
+	errOtherKey = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("redisstore: Request.Release has a settlement of another home or key; pass it to Settle")}
 	// errPanic does not repeat the value of the panic, which may hold anything.
 	errPanic = &store.Error{Class: store.ClassPanic, Err: errors.New("redisstore: the Redis client panicked")}
 	// errQueued is the cause of a timeout before the call was sent.

@@ -84,16 +84,14 @@ func (s *Store) Validate() error {
 func (s *Store) SelfTimed() {}
 
 // Take implements [store.Store]. Its errors are [*store.Error]s. After an error the call may
-// have been charged, at most once.
+// have been charged, at most once. Settlements of r.Release are sent in the same script call;
+// they share its error.
 func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, error) {
-	if len(r.Limits) == 0 || len(r.Limits) > store.MaxLimits {
-		return store.Decision{}, errLimits
-	}
-	if s.servers == nil {
-		return store.Decision{}, errZero
-	}
-	if err := ctx.Err(); err != nil {
-		return store.Decision{}, failure(fmt.Errorf("%w: %w", errQueued, err))
+	if err := s.takes(ctx, &r); err != nil {
+		for i := range r.Release {
+			r.Release[i].Err = err
+		}
+		return store.Decision{}, err
 	}
 	if t := int64(budget(r.Timeout)); t > s.longest.Load() {
 		s.longest.Store(t)
@@ -101,19 +99,38 @@ func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, erro
 	return s.take(ctx, r)
 }
 
-func (s *Store) take(ctx context.Context, r store.Request) (store.Decision, error) {
+// takes returns an error for a request that is not sent.
+func (s *Store) takes(ctx context.Context, r *store.Request) error {
+	if len(r.Limits) == 0 || len(r.Limits) > store.MaxLimits {
+		return errLimits
+	}
+	if s.servers == nil {
+		return errZero
+	}
+	if err := ctx.Err(); err != nil {
+		return failure(fmt.Errorf("%w: %w", errQueued, err))
+	}
 	if r.Hold == nil && r.Cost > 0 {
 		for i := range r.Limits {
 			if r.Limits[i].Loan() {
-				return store.Decision{}, errNoHold
+				return errNoHold
 			}
 		}
 	}
+	return nil
+}
+
+func (s *Store) take(ctx context.Context, r store.Request) (store.Decision, error) {
 	c := newCall(ctx, &s.calls, r, s.names.owner(r.Home, r.Key))
+	var sent []*store.Settlement
+	if len(r.Release) > 0 {
+		sent = s.release(ctx, &r, c)
+	}
 	o := s.servers.batcher(ctx, c.tag).take(ctx, c)
 	if r.Hold != nil {
-		r.Hold.Names = o.names
+		r.Hold.Names, r.Hold.Leased = o.names, o.leased
 	}
+	released(sent, &o)
 	return o.Decision, o.err
 }
 

@@ -65,8 +65,9 @@ func (l ledger) open(now int64, name string, b *store.Limit) (e entry, spent gcr
 	return e, spent, stale, same
 }
 
-func (l ledger) take(now int64, o owner, r store.Request, mode int, names *[store.MaxLimits]int64) store.Decision {
+func (l ledger) take(now int64, o owner, r store.Request, mode int, hold *store.Hold) store.Decision {
 	d := store.Decision{Now: now}
+	names := &hold.Names
 	var opened [store.MaxLimits]entry
 	var stale [store.MaxLimits]bool
 	free, granted := true, r.Cost
@@ -93,10 +94,16 @@ func (l ledger) take(now int64, o owner, r store.Request, mode int, names *[stor
 	if d.Allowed = free && r.Cost >= 0 && granted >= least; d.Allowed && r.Least > 0 {
 		d.Granted = granted
 	}
+	if d.Allowed && mode == modeLease {
+		hold.Leased = r.Hold.Lease
+		for i := range r.Limits {
+			hold.Leased = min(hold.Leased, opened[i].Leasable(&r.Limits[i].Rate, d.Debts[i], granted))
+		}
+	}
 	for i := range r.Limits {
 		b, e := &r.Limits[i], &opened[i]
 		switch {
-		case d.Allowed && granted > 0:
+		case d.Allowed && granted+hold.Leased > 0:
 			e.Spend(&b.Rate, d.Debts[i], now)
 			if b.Loan() || mode == modeHold {
 				names[i] = e.Hold(b.Tokens(granted), now)
@@ -104,6 +111,9 @@ func (l ledger) take(now int64, o owner, r store.Request, mode int, names *[stor
 				cost, _ := b.Cost(granted)
 				d.Debts[i] = b.Add(d.Debts[i], cost)
 				e.Spend(&b.Rate, d.Debts[i], now)
+				if hold.Leased > 0 {
+					names[i] = e.Bucket.Hold(hold.Leased, now)
+				}
 			}
 		case stale[i]:
 			e.Spend(&b.Rate, d.Debts[i], now)
@@ -163,7 +173,7 @@ func TestScriptIsRate(t *testing.T) {
 				}
 			}
 			t.Log(seen)
-			for _, what := range []string{"allowed", "denied", "known", "planted", "several of a key in a batch", "reset", "clamped", "several limits", "denied by some of them"} {
+			for _, what := range []string{"allowed", "denied", "known", "planted", "several of a key in a batch", "reset", "clamped", "several limits", "denied by some of them", "held", "leased", "settled", "settled with a call"} {
 				if seen[what] < testkit.Count(5, 20) {
 					t.Errorf("%q occurred %d times; want it often", what, seen[what])
 				}
@@ -176,6 +186,15 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 	now := epoch
 	book := ledger{}
 	names := map[int][store.MaxLimits]int64{} // by the number of the hold
+	settled := func(c *call, want *store.Settlement, hold int, o owner) error {
+		if book.settle(now.UnixMicro(), o, want); c.decision.Debts != want.Debts || c.lost != want.Lost || want.Renew && c.names != want.Names {
+			return fmt.Errorf("debts %v, lost %d, names %v; want %+v", c.decision.Debts, c.lost, c.names, *want)
+		}
+		if names[hold] = want.Names; hold == 0 {
+			delete(names, 0)
+		}
+		return nil
+	}
 	for range 12 {
 		var calls []*call
 		var steps []storetest.Step
@@ -219,7 +238,12 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 				calls = append(calls, s.settling(t.Context(), step.Settle))
 				continue
 			}
-			calls = append(calls, newCall(t.Context(), &s.calls, step.Request, o))
+			for i, hold := range step.Releases {
+				step.Request.Release[i].Names = names[hold]
+			}
+			c := newCall(t.Context(), &s.calls, step.Request, o)
+			s.release(t.Context(), &step.Request, c)
+			calls = append(calls, c)
 		}
 		if len(calls) == 0 {
 			continue
@@ -231,24 +255,31 @@ func compareBatches(t *testing.T, redis bench, s *Store, h *storetest.History, r
 			}
 			if want := steps[i].Settle; want != nil {
 				seen["settled"]++
-				if book.settle(now.UnixMicro(), owners[i], want); c.decision.Debts != want.Debts || c.lost != want.Lost || want.Renew && c.names != want.Names {
-					return fmt.Errorf("place %d of %d in a batch: %v: debts %v, lost %d, names %v; want %+v", i, len(calls), steps[i], c.decision.Debts, c.lost, c.names, *want)
-				}
-				if names[steps[i].Hold] = want.Names; steps[i].Hold == 0 {
-					delete(names, 0)
+				if err := settled(c, want, steps[i].Hold, owners[i]); err != nil {
+					return fmt.Errorf("place %d of %d in a batch: %v: %w", i, len(calls), steps[i], err)
 				}
 				want.Now = now.UnixMicro()
 				h.Settled(steps[i], *want)
 				continue
 			}
-			var made [store.MaxLimits]int64
+			for j, hold := range steps[i].Releases {
+				seen["settled with a call"]++
+				if err := settled(c.releases[j], &steps[i].Request.Release[j], hold, owners[i]); err != nil {
+					return fmt.Errorf("place %d of %d in a batch, settlement %d of: %v: %w", i, len(calls), j, steps[i], err)
+				}
+			}
+			var made store.Hold
 			want := book.take(now.UnixMicro(), owners[i], steps[i].Request, c.mode, &made)
-			if want.Allowed && made != c.names {
-				return fmt.Errorf("place %d of %d in a batch: %v: names %v; want %v", i, len(calls), steps[i], c.names, made)
+			if want.Allowed && made.Names != c.names || made.Leased != c.leased {
+				return fmt.Errorf("place %d of %d in a batch: %v: leased %d, names %v; want %d, %v", i, len(calls), steps[i], c.leased, c.names, made.Leased, made.Names)
+			}
+			if made.Leased > 0 {
+				seen["leased"]++
+				steps[i].Request.Hold.Leased = made.Leased
 			}
 			if steps[i].Holds(want) {
 				seen["held"]++
-				names[steps[i].Hold] = made
+				names[steps[i].Hold] = made.Names
 			}
 			if err := storetest.Compare(steps[i].Request.Limits, c.decision, want); err != nil {
 				return fmt.Errorf("place %d of %d in a batch: %v: %w", i, len(calls), steps[i], err)

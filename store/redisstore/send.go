@@ -99,7 +99,7 @@ func (s *Store) conclude(b batch, cmd command, err error) {
 		}
 		return
 	}
-	for _, c := range b.calls {
+	for _, c := range b.parts {
 		c.err = nil
 	}
 	if foreign > 0 {

@@ -39,6 +39,31 @@ func (s *Store) Settle(ctx context.Context, all []store.Settlement) {
 	}
 }
 
+// release adds settlements to the call of a request of the same home and key. It returns those
+// that are sent.
+func (s *Store) release(ctx context.Context, r *store.Request, c *call) (sent []*store.Settlement) {
+	for i := range r.Release {
+		t := &r.Release[i]
+		if t.Home != r.Home || t.Key != r.Key {
+			t.Err = errOtherKey
+		} else if one := s.settling(ctx, t); one != nil {
+			c.releases, sent = append(c.releases, one), append(sent, t)
+		}
+	}
+	return sent
+}
+
+// released sets the results of settlements that were sent with a request.
+func released(sent []*store.Settlement, o *outcome) {
+	for i, t := range sent {
+		if o.err != nil {
+			t.Err = o.err
+		} else {
+			conclude(t, o.released[i])
+		}
+	}
+}
+
 // settling returns the call of a settlement; nil if t.Err says why there is none.
 func (s *Store) settling(ctx context.Context, t *store.Settlement) *call {
 	if n := len(t.Limits); n == 0 || n > store.MaxLimits {

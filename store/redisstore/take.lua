@@ -8,17 +8,17 @@
 --       Then, for each request: the number of its kind, negative if known debts follow; then for each limit: debt
 --       (microseconds, fraction), TAT (microseconds, fraction, 1; or three times 0), time of the observation. For a
 --       settlement: the number of its kind, how many tokens were held and how many were spent; then for each limit the
---       name of the hold, or 0.
+--       name of the hold, or 0. For a lease, how many tokens it asks for follow the number of its kind.
 --       If nothing follows the kinds, all requests are of the first kind, and nothing is known.
 --
 -- The modes: 0 returns the state, 1 spends the cost, 2 is always denied, 3 holds the cost, 4 spends it and holds loans,
--- 5 settles, 6 renews.
+-- 5 spends it and holds a lease, under no loan, 6 settles, 7 renews.
 --
 -- It returns the time, the number of foreign values, and for each request the debts of its limits, in microseconds, each
 -- followed by its fraction if the denominator is not 1. The first debt of a denied request is returned as -1 minus the
 -- debt. The answer to a request with a bucket that is more than a TAT, or of a mode from 3 on, is instead: -2^53, plus
--- 1 if it is admitted; the tokens that were granted, or that could not be charged; and for each limit debt,
--- fraction, tokens held and name.
+-- 1 if it is admitted; the tokens that were granted, or that could not be charged; of a lease, its tokens; and for each
+-- limit debt, fraction, tokens held and name.
 --
 -- A value is one of
 --
@@ -229,11 +229,14 @@ end
 local function decide(kind, known)
 	local n, mode = kind.n, kind.mode
 	B = B or wholes(now)
-	local opened, names, granted, free = {}, {}, kind.tokens, true
+	local opened, names, granted, free, lease = {}, {}, kind.tokens, true, 0
 	local kept, actual
-	if mode > 4 then
+	if mode > 5 then
 		kept, actual = ARGV[at + 1] + 0, ARGV[at + 2] + 0
 		at = at + 2
+	elseif mode == 5 then
+		lease = ARGV[at + 1] + 0
+		at = at + 1
 	end
 	for i = 1, n do
 		local limit, key = kind[i], KEYS[nkey + i]
@@ -245,27 +248,30 @@ local function decide(kind, known)
 			end
 			at = at + 6
 		end
-		if mode < 5 and limit.num == 0 then
+		if mode < 6 and limit.num == 0 then
 			free = free and (kind.tokens <= 0 or B.held(w) < limit.burst)
-		elseif mode < 5 then
+		elseif mode < 6 then
 			granted = math.min(granted, math.max(B.room(w, limit), 0))
 		end
 	end
 	local least = kind.least > 0 and kind.least or kind.tokens
-	local allowed = mode > 4 or free and granted >= least and kind.tokens >= 0 and mode ~= 2
+	local allowed = mode > 5 or free and granted >= least and kind.tokens >= 0 and mode ~= 2
+	for i = 1, lease > 0 and n or 0 do
+		lease = allowed and math.min(lease, B.leasable(opened[i], kind[i], granted)) or 0
+	end
 	local lost = 0
 	for i = 1, n do
 		local limit, key, w = kind[i], KEYS[nkey + i], opened[i]
-		if mode == 5 then
+		if mode == 6 then
 			lost = math.max(lost, B.settle(w, limit, ARGV[at + i] + 0, kept, actual))
 			keep(key, w, limit)
-		elseif mode == 6 then
+		elseif mode == 7 then
 			names[i] = ARGV[at + i] + 0
 			if names[i] ~= 0 then
 				names[i] = B.renew(w, limit, names[i], kept)
 			end
 			keep(key, w, limit)
-		elseif allowed and granted > 0 then
+		elseif allowed and granted + lease > 0 then
 			B.spend(w, limit)
 			if mode > 2 and (limit.num == 0 or mode == 3) then
 				names[i] = B.hold(w, 1, limit.num == 0 and 1 or granted)
@@ -273,6 +279,7 @@ local function decide(kind, known)
 				local m, f = B.times(granted, limit.num, limit.den)
 				w.pm, w.pf = B.add(w.pm, w.pf, m, f, limit.den)
 				B.spend(w, limit)
+				names[i] = lease > 0 and B.hold(w, 1, lease) or 0
 			end
 			keep(key, w, limit)
 		elseif w.stale then
@@ -280,12 +287,16 @@ local function decide(kind, known)
 			keep(key, w, limit)
 		end
 	end
-	if mode > 4 then
+	if mode > 5 then
 		at = at + n
 	end
 	answer[nanswer + 1] = -9007199254740992 + (allowed and 1 or 0)
-	answer[nanswer + 2] = mode > 4 and lost or granted
+	answer[nanswer + 2] = mode > 5 and lost or granted
 	nanswer = nanswer + 2
+	if mode == 5 then
+		nanswer = nanswer + 1
+		answer[nanswer] = lease
+	end
 	for i = 1, n do
 		local w = opened[i]
 		answer[nanswer + 1], answer[nanswer + 2], answer[nanswer + 3], answer[nanswer + 4] = w.pm, w.pf, B.held(w), names[i]
