@@ -2,9 +2,12 @@ package chaos_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,7 +33,7 @@ func TestEqualToMemory(t *testing.T) {
 	seed := seedOf(t)
 	server := chaos.StartServer(t)
 	next, decisions := atomic.Int64{}, atomic.Int64{}
-	var allowed, known, resets, several, inPart, holds, settled, renewed atomic.Int64
+	var allowed, known, resets, several, inPart, holds, settled, renewed, leased, released atomic.Int64
 	var workers sync.WaitGroup
 	for range 8 * runtime.GOMAXPROCS(0) {
 		clock, client := newClock(t), patientClient(t, server)
@@ -64,7 +67,11 @@ func TestEqualToMemory(t *testing.T) {
 						if s.Holds(s.want.Decision) {
 							holds.Add(1)
 						}
+						if got.leased > 0 {
+							leased.Add(1)
+						}
 					}
+					released.Add(int64(len(got.released)))
 					if s.Request.Known != nil {
 						known.Add(1)
 					}
@@ -80,11 +87,11 @@ func TestEqualToMemory(t *testing.T) {
 		})
 	}
 	workers.Wait()
-	t.Logf("%d histories, %d decisions (%d admitted, %d with knowledge, %d under several limits, %d denied by some of these), %d holds, %d settlements, %d renewals, %d resets: all equal",
-		histories, decisions.Load(), allowed.Load(), known.Load(), several.Load(), inPart.Load(), holds.Load(), settled.Load(), renewed.Load(), resets.Load())
+	t.Logf("%d histories, %d decisions (%d admitted, %d with knowledge, %d under several limits, %d denied by some of these), %d holds, %d leases, %d settlements, %d with a request, %d renewals, %d resets: all equal",
+		histories, decisions.Load(), allowed.Load(), known.Load(), several.Load(), inPart.Load(), holds.Load(), leased.Load(), settled.Load(), released.Load(), renewed.Load(), resets.Load())
 	// Histories without these steps would prove nothing.
 	all := decisions.Load()
-	if all < histories*steps*8/10 || holds.Load() < histories || settled.Load() < histories/4 || renewed.Load() < histories/16 || allowed.Load() < all/4 || allowed.Load() > all*3/4 || known.Load() < all/10 || several.Load() < all/5 || inPart.Load() < all/100 || resets.Load() < histories/4 {
+	if all < histories*steps*8/10 || holds.Load() < histories || leased.Load() < histories/8 || released.Load() < histories/4 || settled.Load() < histories/4 || renewed.Load() < histories/16 || allowed.Load() < all/4 || allowed.Load() > all*3/4 || known.Load() < all/10 || several.Load() < all/5 || inPart.Load() < all/100 || resets.Load() < histories/4 {
 		t.Error("the histories are too much alike")
 	}
 	if n := server.Calls("evalsha"); int64(n) < all {
@@ -130,15 +137,17 @@ const epoch = 1_767_225_600_000_000
 // An answered is a store's answer to a step.
 type answered struct {
 	store.Decision
-	lost  int                    // of a settlement
-	names [store.MaxLimits]int64 // after a hold or a settlement
+	lost     int                    // of a settlement
+	names    [store.MaxLimits]int64 // after a hold or a settlement
+	leased   int
+	released []answered // of the settlements that came with a request
 }
 
-// A rehearsed step was performed on the memory store, which answered want.
+// A rehearsed step was performed on the memory store, which answered want. Its settlements have the
+// names of what they settle.
 type rehearsed struct {
 	storetest.Step
-	names [store.MaxLimits]int64 // of what is settled
-	want  answered
+	want answered
 }
 
 // A rehearsal performs a history on a new memory store.
@@ -187,27 +196,29 @@ func (r *rehearsal) step(t *testing.T) rehearsed {
 		time.Sleep(time.Microsecond) // observations from now on are later than the Reset
 		r.history.Saw(s.Step, now)
 	case s.Settle != nil:
-		s.names = r.names[s.Hold]
-		if r.resets.disputed(s.Settle, s.names, now.Now) {
-			s.names = [store.MaxLimits]int64{}
-		}
-		settlement := *s.Settle
-		settlement.Names = s.names
-		all := []store.Settlement{settlement}
+		s.Settle.Names = r.named(s.Settle, s.Hold, now.Now)
+		all := []store.Settlement{*s.Settle}
 		if r.backend.Settle(t.Context(), all); all[0].Err != nil {
 			t.Error(all[0].Err)
 		}
 		s.want = answerOf(&all[0])
-		r.names[s.Hold] = s.want.names
-		if s.Hold == 0 {
-			delete(r.names, 0)
-		}
+		r.settled(s.Hold, s.want)
 		r.history.Settled(s.Step, all[0])
 	default:
 		s.Request.Known = r.resets.undisputed(&s.Step, now.Now)
+		for i, hold := range s.Releases {
+			one := &s.Request.Release[i]
+			one.Names = r.named(one, hold, now.Now)
+		}
 		var err error
 		if s.want, err = takeAs(t.Context(), r.backend, s.Request); err != nil {
 			t.Error(err)
+		}
+		for i, hold := range s.Releases {
+			r.settled(hold, s.want.released[i])
+		}
+		if s.Request.Hold != nil {
+			s.Request.Hold.Leased = s.want.leased
 		}
 		if s.Holds(s.want.Decision) {
 			r.names[s.Hold] = s.want.names
@@ -217,22 +228,42 @@ func (r *rehearsal) step(t *testing.T) rehearsed {
 	return s
 }
 
-// takeAs takes with a Hold of its own.
-func takeAs(ctx context.Context, backend store.Store, r store.Request) (answered, error) {
-	if r.Hold != nil {
-		r.Hold = &store.Hold{Spend: r.Hold.Spend}
+// named returns the names of a hold that is settled; none if the stores may differ about it.
+func (r *rehearsal) named(t *store.Settlement, hold int, now int64) [store.MaxLimits]int64 {
+	names := r.names[hold]
+	if r.resets.disputed(t, names, now) {
+		return [store.MaxLimits]int64{}
 	}
-	d, err := backend.Take(ctx, r)
-	a := answered{Decision: d}
+	return names
+}
+
+// settled keeps the names of a hold after a settlement.
+func (r *rehearsal) settled(hold int, a answered) {
+	if r.names[hold] = a.names; hold == 0 {
+		delete(r.names, 0)
+	}
+}
+
+// takeAs takes with a Hold and settlements of its own.
+func takeAs(ctx context.Context, backend store.Store, r store.Request) (a answered, err error) {
 	if r.Hold != nil {
-		a.names = r.Hold.Names
+		r.Hold = &store.Hold{Spend: r.Hold.Spend, Lease: r.Hold.Lease}
+	}
+	r.Release = slices.Clone(r.Release)
+	a.Decision, err = backend.Take(ctx, r)
+	if r.Hold != nil {
+		a.names, a.leased = r.Hold.Names, r.Hold.Leased
+	}
+	for i := range r.Release {
+		a.released = append(a.released, answerOf(&r.Release[i]))
+		err = errors.Join(err, r.Release[i].Err)
 	}
 	return a, err
 }
 
 // answerOf returns the answer to a settlement.
 func answerOf(t *store.Settlement) answered {
-	return answered{store.Decision{Now: t.Now, Debts: t.Debts}, t.Lost, t.Names}
+	return answered{Decision: store.Decision{Now: t.Now, Debts: t.Debts}, lost: t.Lost, names: t.Names}
 }
 
 // state reads the clock of the memory store, with a key that no step uses.
@@ -252,9 +283,7 @@ func (s *rehearsed) on(ctx context.Context, backend *redisstore.Store) (answered
 	case s.Reset:
 		return answered{}, backend.Reset(ctx, store.Request{Home: s.Request.Home, Key: s.Request.Key, Limits: s.Request.Limits})
 	case s.Settle != nil:
-		settlement := *s.Settle
-		settlement.Names = s.names
-		all := []store.Settlement{settlement}
+		all := []store.Settlement{*s.Settle}
 		backend.Settle(ctx, all)
 		return answerOf(&all[0]), all[0].Err
 	}
@@ -265,8 +294,12 @@ func (s *rehearsed) on(ctx context.Context, backend *redisstore.Store) (answered
 
 // compare returns an error if the answer of another store differs.
 func (s *rehearsed) compare(got answered) error {
-	if got.names != s.want.names || got.lost != s.want.lost {
-		return fmt.Errorf("lost %d, names %d, debts %v; want lost %d, names %d, debts %v", got.lost, got.names, got.Debts, s.want.lost, s.want.names, s.want.Debts)
+	if got.names != s.want.names || got.lost != s.want.lost || got.leased != s.want.leased {
+		return fmt.Errorf("lost %d, leased %d, names %d, debts %v; want lost %d, leased %d, names %d, debts %v",
+			got.lost, got.leased, got.names, got.Debts, s.want.lost, s.want.leased, s.want.names, s.want.Debts)
+	}
+	if !reflect.DeepEqual(got.released, s.want.released) {
+		return fmt.Errorf("settled with the request as %+v; want %+v", got.released, s.want.released)
 	}
 	return storetest.Compare(s.Request.Limits, got.Decision, s.want.Decision)
 }
