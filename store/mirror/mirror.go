@@ -123,6 +123,11 @@ func (p prompt) Take(ctx context.Context, r store.Request) (store.Decision, erro
 	d, err := p.Store.Take(ctx, r)
 	if err == nil && ctx.Err() != nil {
 		err = errLate
+		for i := range r.Release {
+			if r.Release[i].Err == nil {
+				r.Release[i].Err = errLate
+			}
+		}
 	}
 	return d, err
 }

@@ -87,11 +87,8 @@ func (s *Store) send(ctx context.Context, sent []store.Settlement, ways []way) {
 		t, w := &sent[i], &ways[i]
 		if t.Err == nil {
 			now := s.clock.Now()
-			w.answered = true
 			w.part.Succeeded(t.Now, asked, now)
-			s.memory.Settled(t, &w.sent, false, asked, now, &w.part.Clock)
-			s.memory.Moved(w.of, t)
-			w.of.Now, w.of.Debts, w.of.Lost = t.Now, t.Debts, t.Lost
+			s.answered(w, t, asked, now)
 			continue
 		}
 		failed := store.NewError(t.Err, t.Key)
@@ -101,6 +98,14 @@ func (s *Store) send(ctx context.Context, sent []store.Settlement, ways []way) {
 		}
 		s.unsettled(w, failed)
 	}
+}
+
+// answered takes in the answer t to a settlement, and sets the results of the caller's.
+func (s *Store) answered(w *way, t *store.Settlement, asked, now int64) {
+	w.answered = true
+	s.memory.Settled(t, &w.sent, false, asked, now, &w.part.Clock)
+	s.memory.Moved(w.of, t)
+	w.of.Now, w.of.Debts, w.of.Lost = t.Now, t.Debts, t.Lost
 }
 
 // unsettled ends a settlement that the shared store did not answer.

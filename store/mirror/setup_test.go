@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -54,6 +55,11 @@ func (f *faulty) Take(ctx context.Context, r store.Request) (store.Decision, err
 	if asked, ok := ctx.Value(askedKey{}).(*bool); ok {
 		*asked = true
 	}
+	release := r.Release
+	r.Release = slices.Clone(release)
+	for i := range r.Release {
+		r.Release[i].Key = f.key(r.Key)
+	}
 	if err := f.fail(ctx, r.Timeout); err != nil {
 		if f.late.Load() {
 			r.Key = f.key(r.Key)
@@ -69,6 +75,11 @@ func (f *faulty) Take(ctx context.Context, r store.Request) (store.Decision, err
 	d, err := backend.Take(ctx, r)
 	if !d.Allowed {
 		f.denied.Add(1)
+	}
+	for i := range release {
+		key := release[i].Key
+		release[i] = r.Release[i]
+		release[i].Key = key
 	}
 	if f.trip != nil {
 		time.Sleep(f.trip())

@@ -15,6 +15,7 @@ type attempt struct {
 	memory.Attempt
 	part  *breaker.Part
 	epoch uint64 // of the part's breaker
+	ways  []way  // of the request's settlements, while they are not made
 }
 
 // Take implements [store.Store]. What the shared store does not decide is decided here,
@@ -23,32 +24,50 @@ type attempt struct {
 //
 // Knowledge that the request brings, Request.Known, is handed to the shared store in place
 // of what the mirror knows.
+//
+// Settlements that the request brings, Request.Release, have the results that [Store.Settle] sets.
+// A lease is one of the shared store: this node's share leases nothing.
 func (s *Store) Take(ctx context.Context, r store.Request) (store.Decision, error) {
-	if err := s.usable(r.Limits); err != nil {
+	if err := s.takes(&r); err != nil {
+		for i := range r.Release {
+			r.Release[i].Err = err
+		}
 		return store.Decision{}, err
 	}
 	if r.Hold != nil {
 		return s.hold(ctx, r)
 	}
+	return s.take(ctx, &r)
+}
+
+// takes returns an error for a request that is not decided.
+func (s *Store) takes(r *store.Request) error {
+	if err := s.usable(r.Limits); err != nil {
+		return err
+	}
+	if r.Hold != nil {
+		if !s.Holds() {
+			return errNoHolder
+		}
+		return nil
+	}
 	for i := range r.Limits {
 		if r.Limits[i].Loan() && r.Cost > 0 {
-			return store.Decision{}, errNoHold
+			return errNoHold
 		}
 	}
-	return s.take(ctx, &r)
+	return nil
 }
 
 // hold is take for a request that holds tokens. The shared store gets a Hold of its own: it may
 // still write into it when the request is decided without it.
 func (s *Store) hold(ctx context.Context, r store.Request) (store.Decision, error) {
-	if !s.Holds() {
-		return store.Decision{}, errNoHolder
-	}
 	hold := r.Hold
-	r.Hold = &store.Hold{Spend: hold.Spend}
+	hold.Leased = 0
+	r.Hold = &store.Hold{Spend: hold.Spend, Lease: hold.Lease}
 	d, err := s.take(ctx, &r)
 	if err == nil {
-		hold.Names = r.Hold.Names
+		hold.Names, hold.Leased = r.Hold.Names, r.Hold.Leased
 	}
 	return d, err
 }
@@ -63,7 +82,13 @@ func (s *Store) take(ctx context.Context, r *store.Request) (store.Decision, err
 	}
 	a.part = s.breaker.Part(r.Home, r.Key)
 	s.memory.Begin(r, &a.Attempt, &a.part.Clock)
+	if len(r.Release) > 0 {
+		s.release(r, a)
+	}
 	d, err := s.decide(ctx, r, a)
+	if len(a.ways) > 0 {
+		s.unreleased(r, a, errUnsent)
+	}
 	s.attempts.Put(a)
 	return d, err
 }
@@ -96,6 +121,11 @@ func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d sto
 				return s.failed(ctx, r, a, err)
 			}
 			verdict = memory.Wait
+		case memory.Settle:
+			if err := s.settleFirst(ctx, r, a); err != nil {
+				return s.unsent(r, a, err)
+			}
+			verdict = memory.Wait
 		case memory.Owes:
 			s.memory.HandOver(r, &a.Attempt, func(t *store.Settlement, token int64) { s.keep(t, a.part, token) })
 		case memory.Ask:
@@ -110,6 +140,9 @@ func (s *Store) decide(ctx context.Context, r *store.Request, a *attempt) (d sto
 		if denial, denies := s.memory.ShareDenies(r); denies {
 			s.memory.Abandoned(r, &a.Attempt)
 			return denial, nil
+		}
+		if r.Hold != nil {
+			r.Hold.Lease = 0 // the share could not deny what is spent of it
 		}
 	}
 	if err = s.ask(ctx, r, a, &d); err != nil {
@@ -143,7 +176,7 @@ func (s *Store) settled(ctx context.Context, r *store.Request, part *breaker.Par
 func (s *Store) read(ctx context.Context, r *store.Request, a *attempt) error {
 	var d store.Decision
 	read := *r
-	read.Cost, read.Least, read.Hold = 0, 0, nil
+	read.Cost, read.Least, read.Hold, read.Release = 0, 0, nil, nil
 	s.memory.Before(&read, &a.Attempt, &d)
 	if err := s.ask(ctx, &read, a, &d); err != nil {
 		return err
@@ -174,10 +207,13 @@ func (s *Store) wait(ctx context.Context, r *store.Request, a *attempt) error {
 // the attempt would count as in flight for ever.
 func (s *Store) ask(ctx context.Context, r *store.Request, a *attempt, d *store.Decision) (err error) {
 	if p := store.Try(func() { *d, err = s.asked.Take(ctx, *r) }); p != nil {
-		return &store.Error{Class: store.ClassPanic, Err: p}
+		err = &store.Error{Class: store.ClassPanic, Err: p}
+	}
+	now := s.clock.Now()
+	if len(r.Release) > 0 {
+		s.released(r, a, err, now)
 	}
 	if err == nil {
-		now := s.clock.Now()
 		a.part.Succeeded(d.Now, a.Asked, now)
 		s.memory.Answered(r, &a.Attempt, d, now)
 	}
@@ -206,6 +242,9 @@ func (s *Store) failed(ctx context.Context, r *store.Request, a *attempt, err er
 
 // alone answers a request without the shared store, which failed.
 func (s *Store) alone(r *store.Request, a *attempt, failed *store.Error) (store.Decision, error) {
+	if len(a.ways) > 0 {
+		s.unreleased(r, a, failed)
+	}
 	if s.noShare {
 		s.memory.Abandoned(r, &a.Attempt)
 		return store.Decision{}, failed

@@ -12,7 +12,7 @@ func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at in
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	var spent, held int
-	if d.Allowed && r.Cost > 0 {
+	if d.Allowed {
 		spent, held = spends(r, d)
 	}
 	for i := range n {

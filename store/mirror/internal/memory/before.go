@@ -25,11 +25,12 @@ type Verdict int
 
 // The verdicts.
 const (
-	Ask  Verdict = iota // ask the shared store, with Request.Known
-	Deny                // deny it, as the shared store would
-	Wait                // wait for Attempt.Ended, then call Before again
-	Read                // ask the shared store for the debts alone, then call Before again
-	Owes                // call HandOver, send what it keeps, then call Before again
+	Ask    Verdict = iota // ask the shared store, with Request.Known
+	Deny                  // deny it, as the shared store would
+	Wait                  // wait for Attempt.Ended, then call Before again
+	Read                  // ask the shared store for the debts alone, then call Before again
+	Owes                  // call HandOver, send what it keeps, then call Before again
+	Settle                // send Request.Release by itself, then call Before again without
 )
 
 // Before says what to do with a request, and fills in r.Known with what is known of the
@@ -46,6 +47,10 @@ const (
 // What this node has to hand over is charged before a request hands over knowledge, of which it is
 // part: or it would count twice. A request that costs nothing stores no knowledge.
 //
+// Settlements that a request brings need a trip, so it asks. The shared store makes them before the
+// request hands over knowledge, and takes the larger of both debts. So they are sent first where that
+// has to be the sum, since the shared store has not stored what is known.
+//
 // What is held proves nothing, since it may be given back at any time: only debts deny. So loans
 // deny nothing here, and are not observed.
 //
@@ -60,10 +65,11 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 	var crowded *slot // whose attempts in flight leave no room
 	mustWait := false // however often it has waited
 	mustRead := false
+	mustSettle := false
 	sh := m.shard(&a.owners)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if r.Cost > 0 && sh.own.of(r, &a.owners) {
+	if stores(r) && sh.own.of(r, &a.owners) {
 		return Owes
 	}
 	need := least(r)
@@ -90,6 +96,7 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 		if slot.unreported && !(slot.shown && slot.of(b)) {
 			mustRead = mustRead || !b.Fits(b.Add(slot.atMost(b, a.Asked), cost))
 		}
+		mustSettle = mustSettle || slot.unreported || slot.echoed
 		switch {
 		case slot.inFlight == 0:
 		case slot.unreported:
@@ -104,7 +111,9 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 		}
 	}
 	switch {
-	case all && denied:
+	case mustSettle && len(r.Release) > 0:
+		return Settle
+	case all && denied && len(r.Release) == 0:
 		d.Source = store.FromKnowledge
 		return Deny
 	case crowded != nil && r.Cost > 0 && (mustWait || a.waits < maxWaits):
@@ -118,6 +127,9 @@ func (m *Memory) Before(r *store.Request, a *Attempt, d *store.Decision) Verdict
 	sh.start(r, a)
 	return Ask
 }
+
+// stores reports whether the shared store stores what a request hands over, if it admits it.
+func stores(r *store.Request) bool { return r.Cost > 0 || r.Hold != nil && r.Hold.Lease > 0 }
 
 // least returns how many tokens a request needs at least.
 func least(r *store.Request) int {
@@ -133,8 +145,12 @@ func spends(r *store.Request, d *store.Decision) (spent, held int) {
 	if r.Least > 0 {
 		n = d.Granted
 	}
-	if r.Hold != nil && !r.Hold.Spend {
+	switch {
+	case r.Hold == nil:
+		return n, 0
+	case r.Hold.Spend:
+		return n, r.Hold.Leased
+	default:
 		return 0, n
 	}
-	return n, 0
 }
