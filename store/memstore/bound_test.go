@@ -23,6 +23,7 @@ import (
 // A lender is a store with one key, whose clock the test sets.
 type lender interface {
 	take(now int64, l *store.Limit, n int, hold bool) (allowed bool, name int64)
+	lease(now int64, l *store.Limit, cost, n int) (allowed bool, leased int, name int64)
 	settle(now int64, l *store.Limit, name int64, n, actual int) (lost int)
 	renew(now int64, l *store.Limit, name int64, n int) int64
 	reset(now int64, l *store.Limit)
@@ -42,6 +43,13 @@ func (s memoryLender) take(now int64, l *store.Limit, n int, hold bool) (allowed
 		name = r.Hold.Names[0]
 	}
 	return d.Allowed, name
+}
+
+func (s memoryLender) lease(now int64, l *store.Limit, cost, n int) (allowed bool, leased int, name int64) {
+	s.m.now = now
+	hold := store.Hold{Spend: true, Lease: n}
+	d, _ := s.m.Take(context.Background(), store.Request{Key: "k", Limits: []store.Limit{*l}, Cost: cost, Hold: &hold})
+	return d.Allowed, hold.Leased, hold.Names[0]
 }
 
 func (s memoryLender) send(now int64, t store.Settlement) store.Settlement {
@@ -84,6 +92,17 @@ func (s *bucketLender) take(now int64, l *store.Limit, n int, hold bool) (allowe
 	return true, 0
 }
 
+func (s *bucketLender) lease(now int64, l *store.Limit, cost, n int) (allowed bool, leased int, name int64) {
+	if allowed, _ = s.take(now, l, cost, false); !allowed {
+		return false, 0, 0
+	}
+	spent, _, _ := s.b.Open(&l.Rate, now)
+	if leased = min(n, s.b.Leasable(&l.Rate, spent, 0)); leased == 0 {
+		return true, 0, 0
+	}
+	return true, leased, s.b.Hold(leased, now)
+}
+
 func (s *bucketLender) settle(now int64, l *store.Limit, name int64, n, actual int) (lost int) {
 	spent, _, _ := s.b.Open(&l.Rate, now)
 	if name == 0 {
@@ -108,6 +127,11 @@ type naiveLender struct{ bucketLender }
 func (s *naiveLender) take(now int64, l *store.Limit, n int, _ bool) (allowed bool, name int64) {
 	allowed, _ = s.bucketLender.take(now, l, n, false)
 	return allowed, 1
+}
+
+func (s *naiveLender) lease(now int64, l *store.Limit, cost, n int) (allowed bool, leased int, name int64) {
+	allowed, name = s.take(now, l, cost+n, true)
+	return allowed, n, name
 }
 
 func (s *naiveLender) settle(now int64, l *store.Limit, _ int64, n, actual int) (lost int) {
@@ -157,7 +181,7 @@ type openHold struct {
 }
 
 // followBound leads a store through a random history and checks the bound after each step.
-func followBound(random *rand.Rand, s lender) (held, late int, err error) {
+func followBound(random *rand.Rand, s lender) (held, late, leases int, err error) {
 	_, monotonic := s.(memoryLender) // its clock is never set back
 	limits := boundLimits(random)
 	at := 0
@@ -183,7 +207,7 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 			h = open[which]
 		}
 		what := ""
-		switch choice := random.IntN(20); {
+		switch choice := random.IntN(24); {
 		case choice < 4:
 			n := 1 + random.IntN(l.Burst())
 			allowed, _ := s.take(now, l, n, false)
@@ -200,8 +224,30 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 				held++
 			}
 			what = fmt.Sprintf("hold %d: %v", n, allowed)
-		case choice < 12 && h != nil: // spend
+		case choice >= 20 && choice < 22: // a lease
+			cost, n := random.IntN(3)*random.IntN(l.Burst()+1)/2, 1+random.IntN(l.Burst())
+			allowed, leased, name := s.lease(now, l, cost, n)
+			if allowed {
+				bucket.spend(cost)
+			}
+			if allowed && leased > 0 {
+				open = append(open, &openHold{name: name, n: leased, deadline: bucket.now + gcra.Short.Length(), void: now <= resetAt})
+				leases++
+			}
+			what = fmt.Sprintf("take %d and lease %d of %d: %v", cost, leased, n, allowed)
+		case choice >= 22 && h != nil && h.n > 0: // settle a part of what is held
 			n := 1 + random.IntN(h.n)
+			least, most := max(h.spent-(h.n-n), 0), min(h.spent, n)
+			actual := least + random.IntN(most-least+1)
+			lost := s.settle(now, l, h.name, n, actual)
+			bucket.report(0, lost)
+			h.n, h.spent = h.n-n, h.spent-actual
+			what = fmt.Sprintf("settle %d of %d, the rest is %+v: %d lost", actual, n, *h, lost)
+			if h.n == 0 && h.late == 0 {
+				open = append(open[:which], open[which+1:]...)
+			}
+		case choice < 12 && h != nil: // spend
+			n := 1 + random.IntN(max(h.n, 1))
 			inTime := !h.isLate && bucket.now < h.deadline && h.spent+n <= h.n
 			switch {
 			case !inTime && !overruns:
@@ -306,10 +352,10 @@ func followBound(random *rand.Rand, s lender) (held, late int, err error) {
 			last = last[1:]
 		}
 		if err := bucket.check(); err != nil {
-			return held, late, fmt.Errorf("step %d: %w, after\n%s", step, err, strings.Join(last, "\n"))
+			return held, late, leases, fmt.Errorf("step %d: %w, after\n%s", step, err, strings.Join(last, "\n"))
 		}
 	}
-	return held, late, nil
+	return held, late, leases, nil
 }
 
 // TestBound: what is really spent is never more than an ideal bucket allows, but for what
@@ -322,25 +368,25 @@ func TestBound(t *testing.T) {
 		"bucket": func() lender { return &bucketLender{} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			broken, held, late := everyBound(t, histories, newLender)
+			broken, held, late, leases := everyBound(t, histories, newLender)
 			if len(broken) > 0 {
 				t.Errorf("%d histories broke the bound, such as %v", len(broken), broken[0])
 			}
-			if held < histories || late < histories/4 {
-				t.Errorf("%d holds and %d late spends; want more", held, late)
+			if held < histories || late < histories/4 || leases < histories {
+				t.Errorf("%d holds, %d late spends and %d leases; want more", held, late, leases)
 			}
 		})
 	}
 	t.Run("naive", func(t *testing.T) { // the control
-		broken, _, _ := everyBound(t, 2000, func() lender { return &naiveLender{} })
-		if len(broken) < 200 {
-			t.Errorf("a store that refills what it has lent broke the bound in %d of 2000 histories; want 200 or more", len(broken))
+		broken, _, _, _ := everyBound(t, 2000, func() lender { return &naiveLender{} })
+		if len(broken) < 100 {
+			t.Errorf("a store that refills what it has lent broke the bound in %d of 2000 histories; want 100 or more", len(broken))
 		}
 	})
 }
 
 // everyBound runs histories on all processors.
-func everyBound(t *testing.T, histories int, newLender func() lender) (broken []error, held, late int) {
+func everyBound(t *testing.T, histories int, newLender func() lender) (broken []error, held, late, leases int) {
 	t.Helper()
 	seed, err := storetest.Seed()
 	if err != nil {
@@ -353,9 +399,9 @@ func everyBound(t *testing.T, histories int, newLender func() lender) (broken []
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(histories); i = next.Add(1) - 1 {
-				h, l, err := followBound(rand.New(rand.NewPCG(seed, uint64(i))), newLender())
+				h, l, n, err := followBound(rand.New(rand.NewPCG(seed, uint64(i))), newLender())
 				mu.Lock()
-				held, late = held+h, late+l
+				held, late, leases = held+h, late+l, leases+n
 				if err != nil {
 					broken = append(broken, fmt.Errorf("history %d: %w", i, err))
 				}
@@ -364,6 +410,6 @@ func everyBound(t *testing.T, histories int, newLender func() lender) (broken []
 		})
 	}
 	wg.Wait()
-	t.Logf("KEYRATE_SEED=%#x: %d histories, %d holds, %d late spends, %d broken; %.1f s", seed, histories, held, late, len(broken), time.Since(start).Seconds())
-	return broken, held, late
+	t.Logf("KEYRATE_SEED=%#x: %d histories, %d holds, %d late spends, %d leases, %d broken; %.1f s", seed, histories, held, late, leases, len(broken), time.Since(start).Seconds())
+	return broken, held, late, leases
 }
