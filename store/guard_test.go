@@ -65,10 +65,10 @@ func TestGuardOfReleases(t *testing.T) {
 		notCharged bool
 	}{
 		"made": {take: func(s *memstore.Store, r store.Request) (store.Decision, error) {
-			return s.Take(context.Background(), r)
+			return s.Take(t.Context(), r)
 		}},
 		"made, then an error": {take: func(s *memstore.Store, r store.Request) (store.Decision, error) {
-			s.Settle(context.Background(), r.Release)
+			s.Settle(t.Context(), r.Release)
 			return store.Decision{}, down
 		}},
 		"an error": {take: func(*memstore.Store, store.Request) (store.Decision, error) { return store.Decision{}, down },
@@ -76,15 +76,15 @@ func TestGuardOfReleases(t *testing.T) {
 		"a panic": {take: func(*memstore.Store, store.Request) (store.Decision, error) { panic("p") }, class: store.ClassPanic},
 		"ignored": {take: func(s *memstore.Store, r store.Request) (store.Decision, error) {
 			r.Release = nil
-			return s.Take(context.Background(), r)
+			return s.Take(t.Context(), r)
 		}, class: store.ClassWrong},
 		"wrong debts": {take: func(s *memstore.Store, r store.Request) (store.Decision, error) {
-			d, err := s.Take(context.Background(), r)
+			d, err := s.Take(t.Context(), r)
 			r.Release[0].Debts[0] = gcra.Debt{Micros: -1}
 			return d, err
 		}, class: store.ClassWrong},
 		"no limits": {take: func(s *memstore.Store, r store.Request) (store.Decision, error) {
-			return s.Take(context.Background(), r)
+			return s.Take(t.Context(), r)
 		},
 			limits: []store.Limit{}, class: store.ClassOther, notCharged: true},
 	} {

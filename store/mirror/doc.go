@@ -83,6 +83,10 @@
 // see [Store.Settle]. A settlement that crosses a request which hands over what was admitted
 // alone may let as much more through as it charges.
 //
+// Leases are of the shared store alone: the share leases nothing, and no node of several takes a
+// lease in the second after its return. Settlements that a request brings go along with it, so
+// knowledge does not deny that request; if the shared store is not asked, they are kept.
+//
 // # When a limit changes
 //
 // What a key has used stays used, as in the shared store. An observation belongs to the rate and

@@ -74,11 +74,11 @@ func TestReleaseGoesAlong(t *testing.T) {
 // TestReleaseIsMadeOnce, whatever becomes of its request: it is charged to the shared store once, and
 // counts in the share at once.
 func TestReleaseIsMadeOnce(t *testing.T) {
-	canceled, cancel := context.WithCancel(context.Background())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, c := range map[string]struct {
 		fails   func(t *testing.T, f *faulty, s *mirror.Store)
-		ctx     context.Context //nolint:containedctx // of one request
+		ctx     context.Context // of the request; nil: of the test
 		class   string          // of the settlement
 		alone   bool            // the share decides
 		noShare bool

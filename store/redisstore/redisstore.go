@@ -130,7 +130,9 @@ func (s *Store) take(ctx context.Context, r store.Request) (store.Decision, erro
 	if r.Hold != nil {
 		r.Hold.Names, r.Hold.Leased = o.names, o.leased
 	}
-	released(sent, &o)
+	if len(sent) > 0 {
+		released(sent, &o)
+	}
 	return o.Decision, o.err
 }
 

@@ -214,11 +214,10 @@ func leaseControls() []control {
 		})},
 		{"settles with calls alone that it admits", "ReleaseComesFirst Model", releases(func(s *modelStore, r store.Request) (store.Decision, error) {
 			s.mu.Lock()
-			d := store.Decision{Allowed: true}
 			if len(r.Release) > 0 && len(r.Limits) > 0 {
 				without := r
 				without.Release = nil
-				if d = s.m.Peek(s.clock(), without); !d.Allowed {
+				if d := s.m.Peek(s.clock(), without); !d.Allowed {
 					for i := range r.Release {
 						r.Release[i].Now, r.Release[i].Err = s.clock(), nil
 					}
