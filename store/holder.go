@@ -39,7 +39,9 @@ type Settlement struct {
 	Key    string
 	Limits []Limit          // those of the request, or some of them
 	Names  [MaxLimits]int64 // as [Hold.Names], for these limits; a renewal sets the new ones
-	Held   int              // how many tokens were held; of a loan it is always 1
+	// Held is how many tokens are held no more, or are renewed. It may be a part of what is held
+	// under the names: the rest stays held under the same names. Of a loan it is always 1.
+	Held int
 	// Actual is how many tokens were spent, whether there is room for them or not: from 0 to
 	// twice [gcra.MaxBurst], as which a larger number counts.
 	// A limit in whose bucket nothing is held is charged for them as well, so that a

@@ -59,7 +59,8 @@ type Request struct {
 	Known *Knowledge
 	// Release are settlements of the same home and key that are made in the same trip, before
 	// the call is decided, and whatever is decided. They need a [Holder]. Their results are
-	// set as [Holder.Settle] sets them; one that was not made has an Err that is NotCharged.
+	// set as [Holder.Settle] sets them; one that was not made has an Err that is NotCharged. The
+	// store must not keep the slice.
 	Release []Settlement
 }
 
@@ -69,9 +70,9 @@ type Hold struct {
 	// its tokens of loans alone: see [gcra.NewLoan].
 	Spend bool
 	// Lease is how many tokens an admitted call would like to hold beside the cost, which it
-	// spends: Spend must be set. It gets as many as all limits have, and no more of a bucket
-	// than what is held there in the class [gcra.Short] leaves of half the burst, rounded down.
-	// Under a loan it gets none.
+	// spends: Spend must be set. The cost may be 0. It gets as many as all limits have left, and
+	// no more of a bucket than what is held there in the class [gcra.Short] leaves of half the
+	// burst, rounded down. Under a loan it gets none.
 	Lease int
 	// Leased is set by the store: how many tokens of each bucket are held, from 0 to Lease.
 	Leased int
