@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"math"
 
 	"github.com/keyrate/keyrate/store"
 )
@@ -196,7 +197,7 @@ func leaseControls() []control {
 		{"frees the rest with a part", "SettlesInParts ReleaseComesFirst Model", settles(func(s *modelStore, now int64, t *store.Settlement) {
 			held := t.Held
 			if !t.Renew {
-				t.Held = 1 << 40
+				t.Held = math.MaxInt32
 			}
 			s.m.Settle(now, t)
 			t.Held = held
