@@ -12,7 +12,7 @@ const (
 	// maxSends is how many sends to one server are under way at once, and so how many
 	// connections and goroutines its decisions use.
 	maxSends = 4
-	// maxCalls is how many calls one send takes.
+	// maxCalls is about how many calls one send takes, with their releases.
 	maxCalls = 256
 )
 
@@ -104,7 +104,10 @@ func (b *batcher) handOver() {
 func (b *batcher) next() []*call {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := min(len(b.queue), maxCalls)
+	n := 0
+	for parts := 0; n < len(b.queue) && parts < maxCalls; n++ {
+		parts += 1 + len(b.queue[n].releases)
+	}
 	if n == 0 {
 		b.sends--
 		return nil

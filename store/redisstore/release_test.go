@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -179,4 +180,38 @@ func TestReleaseInASplitBatch(t *testing.T) {
 	if !s.slots.split.Load() {
 		t.Error("the batch was not split")
 	}
+}
+
+// TestReleasesCountInASend: calls with settlements take their room in a send.
+func TestReleasesCountInASend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec := newRecorder()
+		var wg sync.WaitGroup
+		rec.fill(t, &wg)
+		const callers, releases = 150, 3
+		for range callers {
+			wg.Go(func() {
+				newCall := func() *call {
+					return newCall(t.Context(), &rec.calls, store.Request{Limits: noLimits, Timeout: time.Minute}, noOwner)
+				}
+				c := newCall()
+				for range releases {
+					c.releases = append(c.releases, newCall())
+				}
+				if o := rec.batcher.take(t.Context(), c); o.err != nil || len(o.released) != releases {
+					t.Errorf("%+v", o)
+				}
+			})
+		}
+		synctest.Wait()
+		close(rec.end)
+		wg.Wait()
+		synctest.Wait()
+		for _, n := range rec.sizes()[maxSends:] {
+			if n > maxCalls/(1+releases) {
+				t.Errorf("a send took %d calls with %d settlements each; want %d at most", n, releases, maxCalls/(1+releases))
+			}
+		}
+		rec.idle(t)
+	})
 }
