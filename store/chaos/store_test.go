@@ -42,7 +42,7 @@ func storeAt(t testing.TB, at interface{ URL() string }) *redisstore.Store {
 // newClock returns a clock for the scripts of redisstore.
 func newClock(t testing.TB) *chaos.Clock {
 	t.Helper()
-	return chaos.NewClock(t, "../redisstore/bucket.lua+../redisstore/take.lua", "../redisstore/reset.lua")
+	return chaos.NewClock(t, "../redisstore/usual.lua+../redisstore/bucket.lua+../redisstore/take.lua", "../redisstore/reset.lua")
 }
 
 func policyOf(t testing.TB, limits ...ratelimit.Limit) []store.Limit {

@@ -194,7 +194,7 @@ func TestFormerValues(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := chaos.StartServer(t)
-			clock := chaos.NewClock(t, "../redisstore/bucket.lua+../redisstore/take.lua", "testdata/8386024/take.lua", "testdata/8386024/reset.lua")
+			clock := chaos.NewClock(t, "../redisstore/usual.lua+../redisstore/bucket.lua+../redisstore/take.lua", "testdata/8386024/take.lua", "testdata/8386024/reset.lua")
 			client := patientClient(t, server)
 			clock.Steer(client)
 			old := formerNode{client}

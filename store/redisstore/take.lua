@@ -31,17 +31,17 @@
 --
 -- Everything is read and decided before anything is written, so after an error from Redis nothing is written.
 
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+
 do
-	local answer = usual()
+	local answer = usual(now)
 	if answer then
 		return answer
 	end
 end
 
 local match, format, call, KEYS, ARGV = string.match, string.format, redis.call, KEYS, ARGV
-
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
 
 -- number returns a number below 2^53, or nothing.
 local function number(s)

@@ -1,14 +1,12 @@
 -- The short path of take.lua, which describes the arguments, the answer and the values: all requests spend the same cost
 -- under one limit whose tokens take whole microseconds, nothing is known of their buckets, and each bucket is a TAT.
 --
--- usual decides such a batch and returns the answer, or returns nothing and has written nothing.
-local function usual()
+-- usual decides such a batch at the time now and returns the answer, or returns nothing and has written nothing.
+local function usual(now)
 	local match, format, ceil, call, KEYS, ARGV = string.match, string.format, math.ceil, redis.call, KEYS, ARGV
 	if #ARGV ~= 14 or ARGV[1] ~= '0' or ARGV[3] ~= '1' or ARGV[5] ~= '0' or ARGV[8] ~= '1' or ARGV[7] == '0' then
 		return
 	end
-	local time = call('TIME')
-	local now = time[1] * 1000000 + time[2]
 	local tail, cap, cost = ':0:' .. ARGV[9], ARGV[11] + 0, ARGV[13] + 0
 	local pattern, n = '^1:(%d+)' .. tail .. '$', #KEYS
 	local values = n > 1 and redis.pcall('MGET', unpack(KEYS)) or {} -- without the right to MGET an error, which has no values

@@ -19,8 +19,8 @@ import (
 
 // TestUsual: the short path answers and writes what the rest of the script answers and writes, or nothing.
 func TestUsual(t *testing.T) {
-	short := redis.NewScript(usualText + "return usual() or {}")
-	long := redis.NewScript(bucketText + strings.Replace(takeText, "local answer = usual()", "local answer", 1))
+	short := redis.NewScript(usualText + "local time = redis.call('TIME'); return usual(time[1] * 1000000 + time[2]) or {}")
+	long := redis.NewScript(bucketText + strings.Replace(takeText, "local answer = usual(now)", "local answer", 1))
 	limits := [][]store.Limit{
 		policy(t, ratelimit.PerSecond(5)),
 		policy(t, ratelimit.PerSecond(5).WithBurst(2)),
