@@ -223,6 +223,19 @@ race() {
 # race_redis tests what uses a real Redis, where many goroutines meet.
 race_redis() { tests go test -race -shuffle=on -timeout=30m ./store/redisstore ./examples/redis ./examples/failover; }
 
+# valkey and redis8 test the store on other servers. Redis 8 is in a later Debian than this one, so it may not be to be had.
+valkey() {
+	local codename
+	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	[ "$codename" != bookworm ] || codename=bookworm-backports
+	run bash .ci/server debian "$codename" valkey-tools
+}
+
+redis8() {
+	run bash .ci/server debian trixie redis-tools -run '^(TestContractOnRedis|TestContractStandalone|TestScriptIsRate)$' ||
+		printf 'The store was not tested on Redis 8, or failed there. This is not a failure of CI.\n'
+}
+
 oracle() {
 	tests env GOGC=400 KEYRATE_ORACLE_HISTORIES="$oracle_histories" go test -count=1 -v -run Oracle -timeout=30m ./store/memstore
 }
