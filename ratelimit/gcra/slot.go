@@ -111,7 +111,11 @@ func (b *Bucket) hold(c Class, n int, now int64) (name int64) {
 		s.End = now + c.Length()
 	}
 	s.Newer = sum(s.Newer, n)
-	return s.End*Classes + int64(c)
+	name = s.End*Classes + int64(c)
+	if s.Newer == 0 && s.Older == 0 { // of nothing: the slot would never end
+		*s = Slot{}
+	}
+	return name
 }
 
 // Hold lends n tokens that there is room for. The name identifies the slot, not the single

@@ -317,3 +317,11 @@ func TestLeasable(t *testing.T) {
 		t.Errorf("beside the largest cost %d tokens can be leased", n)
 	}
 }
+
+// TestHoldOfNothing begins no slot.
+func TestHoldOfNothing(t *testing.T) {
+	var b gcra.Bucket
+	if name := b.Renew(b.Hold(0, second), 0, second); name != gcra.Classes*11*second+int64(gcra.Long) || !b.Plain() {
+		t.Errorf("named %d, in the slots %+v", name, b.Slots)
+	}
+}

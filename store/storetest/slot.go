@@ -133,6 +133,18 @@ func checkRenew(p *probe) {
 	h = lent{key: "renew nothing", limits: fivePerSecond, n: 3}
 	p.renew(&h)
 	p.held("after a renewal of nothing", "renew nothing", fivePerSecond, 0)
+
+	// Nor does a renewal of what was settled in parts. It begins no slot for later holds.
+	h = p.hold("renew the rest", fivePerSecond, 2)
+	p.settleOne(h.settlement(2, 2))
+	h.n = 0
+	p.renew(&h)
+	p.held("after a renewal of the rest", "renew the rest", fivePerSecond, 0)
+	p.advance(15 * time.Second)
+	h = p.hold("renew the rest", fivePerSecond, 3)
+	p.renew(&h)
+	p.advance(9 * time.Second)
+	p.held("9 s after a renewal of 3", "renew the rest", fivePerSecond, 3)
 }
 
 func checkResetHolds(p *probe) {
