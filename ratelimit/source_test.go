@@ -13,7 +13,7 @@ import (
 // says nothing decides itself.
 func TestSource(t *testing.T) {
 	for source, word := range map[store.Source]string{
-		store.FromStore: "store", store.FromKnowledge: "knowledge", store.FromShare: "share", 99: "none",
+		store.FromStore: "store", store.FromKnowledge: "knowledge", store.FromShare: "share", store.FromLease: "lease", 99: "none",
 	} {
 		s := newFaultyStore()
 		inner := s.take

@@ -40,10 +40,11 @@ const (
 	FromStore                   // the store's own buckets
 	FromKnowledge               // what this node knows of them: the store would have denied the call, and was not asked
 	FromShare                   // this node's share of the limit: the store was down, failed, or was too slow
+	FromLease                   // tokens that this node had taken from the store in advance
 )
 
-// String returns a constant word that is fit for a metric label: store, knowledge, share
-// or none.
+// String returns a constant word that is fit for a metric label: store, knowledge,
+// share, lease or none.
 func (s Source) String() string {
 	switch s {
 	case FromStore:
@@ -52,6 +53,8 @@ func (s Source) String() string {
 		return "knowledge"
 	case FromShare:
 		return "share"
+	case FromLease:
+		return "lease"
 	default:
 		return "none"
 	}
