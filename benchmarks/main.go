@@ -17,10 +17,11 @@ import (
 	"github.com/keyrate/keyrate/benchmarks/internal/outage"
 	"github.com/keyrate/keyrate/benchmarks/internal/redis"
 	"github.com/keyrate/keyrate/benchmarks/internal/report"
+	"github.com/keyrate/keyrate/benchmarks/internal/scale"
 )
 
 // suites is every suite, in the order in which they run.
-var suites = []report.Suite{memory.Suite, middleware.Suite, http.Suite, redis.Suite, outage.Suite}
+var suites = []report.Suite{memory.Suite, middleware.Suite, http.Suite, redis.Suite, outage.Suite, scale.Suite}
 
 func main() {
 	workers := child.Kinds{}

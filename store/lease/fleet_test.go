@@ -23,20 +23,6 @@ func perSecond(t *testing.T, rate, burst int) []store.Limit {
 	return testkit.Limits(t, ratelimit.Limit{Rate: rate, Period: time.Second, Burst: burst})
 }
 
-// sums adds up what is known of all keys.
-func sums(f *fleet.Fleet) (all fleet.Key) {
-	for _, k := range f.Keys {
-		all.Calls += k.Calls
-		all.Admitted += k.Admitted
-		all.Ideal += k.Ideal
-		all.Failed += k.Failed
-		all.Local += k.Local
-		all.Denied += k.Denied
-		all.False += k.False
-	}
-	return all
-}
-
 // TestTrips: what one hot key costs the shared store.
 func TestTrips(t *testing.T) {
 	for _, c := range []struct {
@@ -51,7 +37,7 @@ func TestTrips(t *testing.T) {
 	} {
 		f := newFleet(t, fleet.Config{Nodes: c.nodes, Limits: perSecond(t, 10_000, 10_000), RTT: time.Millisecond, Seed: 1})
 		f.Play(fleet.Load{Rate: 9000, Balancer: c.balancer}, 10*time.Second)
-		k := sums(f)
+		k := f.Sum()
 		t.Logf("%+v: %.1f decisions per trip", c, float64(k.Calls)/float64(f.Server.Trips))
 		if k.Calls < c.least*f.Server.Trips || k.Admitted != k.Ideal || f.Over() > 0 {
 			t.Errorf("%+v: %+v in %d trips, %d tokens over", c, k, f.Server.Trips, f.Over())

@@ -82,7 +82,7 @@ func play(t *testing.T, calls int, change func(*fleet.Config)) (all chaos) {
 				all.stranded++
 			}
 		}
-		k := sums(f)
+		k := f.Sum()
 		all.calls, all.local = all.calls+k.Calls, all.local+k.Local
 		all.out, all.twice = max(all.out, f.Server.MostOut), all.twice+f.Server.Twice
 		if over := f.Over(); over > all.over {
@@ -208,7 +208,7 @@ func TestP3Admits(t *testing.T) {
 	} {
 		f := newFleet(t, fleet.Config{Nodes: c.nodes, Limits: perSecond(t, c.rate, c.burst), RTT: time.Millisecond, Seed: 3})
 		f.Play(fleet.Load{Rate: float64(c.rate) * c.demand, Balancer: c.balancer}, 8*time.Second)
-		k := sums(f)
+		k := f.Sum()
 		part := float64(k.Admitted) / float64(k.Ideal)
 		t.Logf("%+v: %.4f of %d, 1/%.1f trips", c, part, k.Ideal, float64(k.Calls)/float64(f.Server.Trips))
 		if part < c.least {
@@ -222,7 +222,7 @@ func TestP3FindsHoarders(t *testing.T) {
 	f := newFleet(t, fleet.Config{Nodes: 50, Limits: perSecond(t, 1000, 1000), RTT: time.Millisecond, Seed: 3, Link: func(l fleet.Link) fleet.Link { return hoarder{l} }})
 	f.Server.Uncapped = true
 	f.Play(fleet.Load{Rate: 1000, Balancer: fleet.Hop}, 8*time.Second)
-	if k := sums(f); float64(k.Admitted) > 0.9*float64(k.Ideal) {
+	if k := f.Sum(); float64(k.Admitted) > 0.9*float64(k.Ideal) {
 		t.Errorf("%d of %d were admitted", k.Admitted, k.Ideal)
 	}
 }
@@ -278,7 +278,7 @@ func (g greedy) Take(ctx context.Context, r store.Request) (store.Decision, erro
 func TestP5LocalDenials(t *testing.T) {
 	f := newFleet(t, fleet.Config{Nodes: 10, Limits: perSecond(t, 1000, 1000), RTT: time.Millisecond, Seed: 5})
 	f.Play(fleet.Load{Rate: 1500}, 5*time.Second)
-	if k := sums(f); k.Denied > 0 || k.Local == 0 {
+	if k := f.Sum(); k.Denied > 0 || k.Local == 0 {
 		t.Errorf("%+v", k)
 	}
 }
@@ -287,7 +287,7 @@ func TestP5LocalDenials(t *testing.T) {
 func TestP5FindsDenials(t *testing.T) {
 	f := newFleet(t, fleet.Config{Nodes: 10, Limits: perSecond(t, 1000, 1000), RTT: time.Millisecond, Seed: 5, With: func(s store.Store) store.Store { return &denier{Store: s} }})
 	f.Play(fleet.Load{Rate: 900}, 5*time.Second)
-	if k := sums(f); k.Denied == 0 {
+	if k := f.Sum(); k.Denied == 0 {
 		t.Errorf("%+v", k)
 	}
 }
@@ -386,7 +386,7 @@ func TestP7SmallLimits(t *testing.T) {
 	for _, rate := range []float64{4, 50, 1000} {
 		f := newFleet(t, fleet.Config{Nodes: 50, Limits: perSecond(t, 5, 5), Seed: 7})
 		f.Play(fleet.Load{Rate: rate}, 20*time.Second)
-		if k := sums(f); k.Local > 0 || k.Admitted != k.Ideal || f.Server.Granted != k.Admitted || f.Server.Trips != k.Calls {
+		if k := f.Sum(); k.Local > 0 || k.Admitted != k.Ideal || f.Server.Granted != k.Admitted || f.Server.Trips != k.Calls {
 			t.Errorf("%v/s: %+v, %d granted in %d trips", rate, k, f.Server.Granted, f.Server.Trips)
 		}
 	}
@@ -396,7 +396,7 @@ func TestP7SmallLimits(t *testing.T) {
 func TestP7FindsLeases(t *testing.T) {
 	f := newFleet(t, fleet.Config{Nodes: 50, Limits: perSecond(t, 5000, 5000), Seed: 7})
 	f.Play(fleet.Load{Rate: 1000}, 20*time.Second)
-	if k := sums(f); k.Local == 0 || f.Server.Granted == k.Admitted {
+	if k := f.Sum(); k.Local == 0 || f.Server.Granted == k.Admitted {
 		t.Errorf("%+v", k)
 	}
 }
@@ -409,7 +409,7 @@ func TestP8WallClocks(t *testing.T) {
 		if f.Over() > 0 {
 			t.Errorf("%d tokens over", f.Over())
 		}
-		return sums(f), f.Server.Trips
+		return f.Sum(), f.Server.Trips
 	}
 	k, trips := run(0)
 	other, others := run(time.Hour)
@@ -448,7 +448,7 @@ func losses(t *testing.T, link func(fleet.Link) fleet.Link) (twice int) {
 	for seed := range uint64(5) {
 		f := newFleet(t, fleet.Config{Nodes: 2, Limits: perSecond(t, 1000, 5000), RTT: time.Millisecond, Seed: seed, Faults: 50, Link: link})
 		f.Play(fleet.Load{Rate: 900, Keys: 4, Balancer: fleet.Hop}, 10*time.Second)
-		if k := sums(f); k.Local < k.Calls/4 {
+		if k := f.Sum(); k.Local < k.Calls/4 {
 			t.Errorf("%+v: too few leases for a proof", k)
 		}
 		twice += f.Server.Twice
@@ -538,7 +538,7 @@ func several(t *testing.T, link func(fleet.Link) fleet.Link) (admitted, charged 
 	)
 	f := newFleet(t, fleet.Config{Nodes: 5, Limits: limits, RTT: time.Millisecond, Seed: 12, Link: link})
 	f.Play(fleet.Load{Rate: 1500}, 5*time.Second)
-	k := sums(f)
+	k := f.Sum()
 	if link == nil && k.Local == 0 || f.Server.Held("key 0", &limits[0], f.Now()/1000) != 0 {
 		t.Errorf("%+v: too few leases for a proof, or tokens that are held", k)
 	}

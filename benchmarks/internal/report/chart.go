@@ -74,7 +74,10 @@ func (c *chart) notes() []string {
 	if c.view.More {
 		better = "more"
 	}
-	first := better + " is better; beside each value its ratio to keyrate"
+	first := better + " is better"
+	if slices.ContainsFunc(c.columns(), func(c Column) bool { return !c.Plain }) {
+		first += "; beside each value its ratio to keyrate"
+	}
 	if c.view.Log {
 		first += "; logarithmic scale"
 	}

@@ -216,6 +216,20 @@ func (f *Fleet) Change(limits []store.Limit) {
 	}
 }
 
+// Sum adds up what is known of all keys.
+func (f *Fleet) Sum() (all Key) {
+	for _, k := range f.Keys {
+		all.Calls += k.Calls
+		all.Admitted += k.Admitted
+		all.Ideal += k.Ideal
+		all.Failed += k.Failed
+		all.Local += k.Local
+		all.Denied += k.Denied
+		all.False += k.False
+	}
+	return all
+}
+
 // Over returns by how many tokens a bucket was overdrawn at most.
 func (f *Fleet) Over() (over int64) {
 	for _, k := range f.Keys {
