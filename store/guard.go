@@ -46,6 +46,9 @@ func (g guarded) Take(ctx context.Context, r Request) (d Decision, err error) {
 func (g guarded) take(ctx context.Context, r Request) (d Decision, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
+	if r.Hold != nil {
+		r.Hold.Leased = 0
+	}
 	if p := Try(func() { d, err = g.store.Take(ctx, r) }); p != nil {
 		return d, &Error{Class: ClassPanic, Err: p}
 	}

@@ -39,9 +39,9 @@ func TestGuardOfLeases(t *testing.T) {
 		"not held":            {5, 4, false, store.ClassWrong},
 		"denied":              {5, 5, true, store.ClassWrong},
 	} {
-		hold := store.Hold{Spend: true, Lease: 10}
+		hold := store.Hold{Spend: true, Lease: 10, Leased: 99} // of a call before
 		s := store.Guard(foreign{memstore.New(memstore.Config{}), func(_ *memstore.Store, r store.Request) (store.Decision, error) {
-			r.Hold.Leased = test.leased
+			r.Hold.Leased += test.leased
 			d := store.Decision{Allowed: !test.denied, Now: 1, Held: [store.MaxLimits]int{test.held}}
 			d.Debts[0] = limits[0].Capacity()
 			return d, nil

@@ -152,7 +152,7 @@ func leaseControls() []control {
 			}
 			return s.m.Take(now, *r)
 		})},
-		{"counts holds of the present slot alone", "LeaseOfHalfTheBurst Model", beyond(func(o *opened, _ *store.Request) int64 {
+		{"counts holds of the present slot alone", "LeaseOfHalfTheBurst", beyond(func(o *opened, _ *store.Request) int64 {
 			return min(o.room(), o.b.slots[0].older)
 		})},
 		{"leases what each limit has", "LeaseIsTheSameInAllLimits Model", leases(func(s *modelStore, now int64, r *store.Request) store.Decision {
