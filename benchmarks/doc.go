@@ -1,7 +1,7 @@
 // Command benchmarks runs keyrate and other limiters on the same work, in one run, and
 // prints how they compare; or it compares keyrate with an older revision of itself:
 //
-//	go -C benchmarks run . memory|middleware|http|redis|outage ... [-quick] [-json FILE] [-plot DIR]
+//	go -C benchmarks run . memory|middleware|http|redis|outage|scale ... [-quick] [-json FILE] [-plot DIR]
 //	go -C benchmarks run . doors [-quick] [-json FILE]
 //	go -C benchmarks run . against REV [memory|middleware|http ...]
 //
