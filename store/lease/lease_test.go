@@ -549,22 +549,6 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// TestNoAllocations: a call that a lease decides, and one of a cold key, allocate nothing.
-func TestNoAllocations(t *testing.T) {
-	s := newStore(t, memstore.New(memstore.Config{}))
-	l := testkit.Limits(t, ratelimit.Limit{Rate: 1_000_000_000, Period: time.Second, Burst: 1_000_000_000})
-	for start := time.Now(); time.Since(start) < 50*time.Millisecond; {
-		take(t, s, l, 1)
-	}
-	if n := testing.AllocsPerRun(1000, func() { take(t, s, l, 1) }); n != 0 {
-		t.Errorf("%v allocations with a lease", n)
-	}
-	small := limits(t, 5, 5)
-	if n := testing.AllocsPerRun(1000, func() { take(t, s, small, 1) }); n != 0 {
-		t.Errorf("%v allocations without", n)
-	}
-}
-
 // TestForwards: health, metrics and parts are those of the shared store.
 func TestForwards(t *testing.T) {
 	inner := forwarded{newShared()}

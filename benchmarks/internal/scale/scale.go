@@ -108,8 +108,9 @@ func entries() (all []report.Entry) {
 }
 
 func views(*report.Session) []report.View {
-	view := func(name, title, note string, fair bool) report.View {
-		v := report.View{Title: title, Note: note, More: true, Log: true, Entries: entries(), Columns: []report.Column{
+	const simulated = "simulated, a round trip of 1 ms; each key has 10,000/s"
+	view := func(name, title string, fair bool) report.View {
+		v := report.View{Title: title, Note: simulated, More: true, Log: true, Entries: entries(), Columns: []report.Column{
 			{Label: "decisions per trip", Kase: name, Figure: "per_trip", Digits: 1, Plain: true},
 			{Label: "trips per second", Kase: name, Figure: "trips", Plain: true, Hidden: true},
 			{Label: "admitted of the ideal", Kase: name, Figure: "admitted", Unit: "%", Digits: 2, Plain: true, Hidden: true},
@@ -122,18 +123,17 @@ func views(*report.Session) []report.View {
 		}
 		return v
 	}
-	const simulated = "simulated, a round trip of 1 ms; each key has 10,000/s"
 	figure := func(label, name string) report.Column {
 		return report.Column{Label: label, Kase: name, Figure: "per_trip", Digits: 1, Plain: true}
 	}
 	return []report.View{
-		view("spread", "One key, 9,000/s, spread over the nodes", simulated, true),
-		view("sticky", "One key, 9,000/s, all on one node", simulated, false),
-		view("hop", "One key, 10,000/s, all on another node every 300 ms", simulated, false),
-		view("flood", "One key, 20,000/s, spread over the nodes", simulated, true),
-		view("zipf-hash", "10,000 keys, Zipf 1.1, 50,000/s, each key on one node", simulated, false),
-		view("zipf-spread", "10,000 keys, Zipf 1.1, 50,000/s, spread over the nodes", simulated, false),
-		view("uniform", "10,000 keys, called alike, 50,000/s, each key on one node", simulated, false),
+		view("spread", "One key, 9,000/s, spread over the nodes", true),
+		view("sticky", "One key, 9,000/s, all on one node", false),
+		view("hop", "One key, 10,000/s, all on another node every 300 ms", false),
+		view("flood", "One key, 20,000/s, spread over the nodes", true),
+		view("zipf-hash", "10,000 keys, Zipf 1.1, 50,000/s, each key on one node", false),
+		view("zipf-spread", "10,000 keys, Zipf 1.1, 50,000/s, spread over the nodes", false),
+		view("uniform", "10,000 keys, called alike, 50,000/s, each key on one node", false),
 		{
 			Name: "scale-trips", Title: "Decisions for each request to Redis, with leases", Note: simulated, More: true, Log: true, Entries: entries(),
 			Columns: []report.Column{
