@@ -1,0 +1,60 @@
+package lease_test
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyrate/keyrate/store"
+	"github.com/keyrate/keyrate/store/lease"
+	"github.com/keyrate/keyrate/store/memstore"
+	"github.com/keyrate/keyrate/store/mirror"
+	"github.com/keyrate/keyrate/store/storetest"
+)
+
+// TestMirror: in front of a mirror, leases are spent while the shared store is down, then its share
+// decides, and leases come back with the shared store. Close returns everything.
+func TestMirror(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		truth := memstore.New(memstore.Config{})
+		mirrored, err := mirror.New(storetest.Faulty{Store: truth, When: down.Load, Err: errors.New("down")}, mirror.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mirrored.Close() //nolint:errcheck // always nil
+		s, err := lease.New(mirrored, lease.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close() //nolint:errcheck // always nil
+		l := perSecond(t, 1000, 1000)
+		sources := func(span time.Duration) map[store.Source]int {
+			all := map[store.Source]int{}
+			for start := time.Now(); time.Since(start) < span; time.Sleep(2 * time.Millisecond) {
+				d, err := s.Take(t.Context(), store.Request{Key: "key", Limits: l, Cost: 1, Timeout: time.Second})
+				if err != nil || !d.Allowed {
+					t.Fatalf("%+v, %v", d, err)
+				}
+				all[d.Source]++
+			}
+			return all
+		}
+		up := sources(2 * time.Second)
+		down.Store(true)
+		first, then := sources(100*time.Millisecond), sources(3*time.Second)
+		down.Store(false)
+		time.Sleep(3 * time.Second)
+		again := sources(2 * time.Second)
+		if up[store.FromLease] < 800 || first[store.FromLease] < 10 || then[store.FromShare] < 1000 || again[store.FromLease] < 500 {
+			t.Errorf("up %v, down %v and %v, up again %v", up, first, then, again)
+		}
+		_ = s.Close()
+		d, err := truth.Take(t.Context(), store.Request{Key: "key", Limits: l})
+		if err != nil || d.Held[0] != 0 {
+			t.Errorf("%+v, %v", d, err)
+		}
+	})
+}
