@@ -13,9 +13,18 @@ import (
 // newFleet returns a fleet that ends with the test.
 func newFleet(t *testing.T, c fleet.Config) *fleet.Fleet {
 	t.Helper()
+	skipRaces(t)
 	f := fleet.New(c)
 	t.Cleanup(f.Close)
 	return f
+}
+
+// skipRaces skips a simulation, which runs on one thread, under the race detector.
+func skipRaces(t *testing.T) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("a simulation has no races, and takes minutes with the detector")
+	}
 }
 
 func perSecond(t *testing.T, rate, burst int) []store.Limit {

@@ -23,8 +23,8 @@ import (
 // A shared store is a memstore at the end of a way that takes time, and may fail.
 type shared struct {
 	*memstore.Store
-	delay time.Duration
-	fails error // of requests and settlements, if not nil
+	delay atomic.Int64 // in nanoseconds
+	fails error        // of requests and settlements, if not nil
 	takes []store.Request
 	sent  []store.Settlement
 	sync.Mutex
@@ -36,7 +36,7 @@ func newShared() *shared { return &shared{Store: memstore.New(memstore.Config{})
 func (s *shared) Self() store.Store { return s }
 
 func (s *shared) Take(ctx context.Context, r store.Request) (store.Decision, error) {
-	time.Sleep(s.delay)
+	time.Sleep(time.Duration(s.delay.Load()))
 	s.Lock()
 	defer s.Unlock()
 	s.takes = append(s.takes, r)
@@ -51,7 +51,7 @@ func (s *shared) Take(ctx context.Context, r store.Request) (store.Decision, err
 }
 
 func (s *shared) Settle(ctx context.Context, all []store.Settlement) {
-	time.Sleep(s.delay)
+	time.Sleep(time.Duration(s.delay.Load()))
 	s.Lock()
 	defer s.Unlock()
 	if s.fails != nil {
@@ -211,7 +211,7 @@ func TestStraight(t *testing.T) {
 func TestRemaining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := newShared()
-		inner.delay = 3 * time.Millisecond
+		inner.delay.Store(int64(3 * time.Millisecond))
 		s := newStore(t, inner)
 		l := testkit.Limits(t, ratelimit.Limit{Rate: 1000, Period: time.Second, Burst: 1500}, ratelimit.Limit{Name: "other", Rate: 3000, Period: 7 * time.Second, Burst: 700})
 		warm(t, s, l)
@@ -280,7 +280,7 @@ func TestIdle(t *testing.T) {
 func TestP14CloseReturnsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := newShared()
-		inner.delay = 2 * time.Millisecond
+		inner.delay.Store(int64(2 * time.Millisecond))
 		s := newStore(t, inner)
 		l := limits(t, 1000, 1000)
 		warm(t, s, l)
@@ -345,7 +345,7 @@ func TestReset(t *testing.T) {
 			t.Errorf("%d are held, and %v is owed", d.Held[0], d.Debts[0])
 		}
 		warm(t, s, l)
-		inner.delay = 20 * time.Millisecond
+		inner.delay.Store(int64(20 * time.Millisecond))
 		for s.out() > 0 {
 			take(t, s, l, 1)
 		}
@@ -419,7 +419,7 @@ func TestOutage(t *testing.T) {
 func TestWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := newShared()
-		inner.delay = 30 * time.Millisecond
+		inner.delay.Store(int64(30 * time.Millisecond))
 		s := newStore(t, inner)
 		l := limits(t, 2000, 5000)
 		var all sync.WaitGroup
@@ -450,15 +450,17 @@ func TestImpatient(t *testing.T) {
 		s := newStore(t, inner)
 		l := limits(t, 1000, 1000)
 		warm(t, s, l)
-		inner.delay = 100 * time.Millisecond
+		inner.delay.Store(int64(100 * time.Millisecond))
 		for s.out() > 0 {
 			take(t, s, l, 1)
 		}
 		synctest.Wait() // until the next lease is asked for
-		inner.delay = 0
+		inner.delay.Store(0)
 		start := time.Now()
 		d, err := s.Take(t.Context(), store.Request{Key: "key", Limits: l, Cost: 1, Timeout: 20 * time.Millisecond})
+		inner.Lock()
 		last := inner.takes[len(inner.takes)-1]
+		inner.Unlock()
 		if took := time.Since(start); err != nil || !d.Allowed || took != 10*time.Millisecond || last.Timeout != 10*time.Millisecond || last.Hold != nil {
 			t.Errorf("%+v, %v after %v; asked with %v", d, err, took, last.Timeout)
 		}
