@@ -24,12 +24,12 @@ func TestMirror(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer mirrored.Close() //nolint:errcheck // always nil
+		defer mirrored.Close()
 		s, err := lease.New(mirrored, lease.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Close() //nolint:errcheck // always nil
+		defer s.Close()
 		l := perSecond(t, 1000, 1000)
 		sources := func(span time.Duration) map[store.Source]int {
 			all := map[store.Source]int{}
