@@ -36,6 +36,9 @@ type sketch struct{ sets [1 << setBits]set }
 
 const setBits = 14
 
+// mostBack is by how much the clock reading of a call may be before that of one counted earlier.
+const mostBack = 1 << 10 // units of a way, a second
+
 // A set has the tallies of a few keys.
 type set struct {
 	mu   sync.Mutex
@@ -58,6 +61,9 @@ func (s *sketch) count(hash uint64, n tally, now int64, life time.Duration) tall
 	least, fewest := &set.ways[0], math.Inf(1)
 	for i := range set.ways {
 		w := &set.ways[i]
+		if w.at-at < mostBack { // a call whose clock reading is later was counted first
+			at = w.at
+		}
 		left := float64(tally(w.tally).after(int64(at-w.at)<<20, life))
 		if w.tag == tag {
 			w.at, w.tally = at, float32(left)+float32(n)
