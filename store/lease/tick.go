@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 const (
 	tickEvery = 25 * time.Millisecond
+	mostShare = 9      // times as long as a tick goes through the leases, it waits for the next
 	mostBatch = 256    // settlements that are sent at once
 	mostKept  = 10_000 // settlements that wait for the next tick
 )
@@ -51,18 +53,18 @@ func (t *ticks) start(s *Store) {
 		return
 	}
 	t.running.Store(true)
-	t.again(s)
+	t.again(s, tickEvery)
 }
 
-// again calls tick once more.
-func (t *ticks) again(s *Store) {
+// again calls tick once more, after a time.
+func (t *ticks) again(s *Store, after time.Duration) {
 	switch {
 	case s.clock.virtual != nil:
-		s.clock.virtual.After(tickEvery, func() { t.tick(s) })
+		s.clock.virtual.After(after, func() { t.tick(s) })
 	case t.timer == nil:
-		t.timer = time.AfterFunc(tickEvery, func() { t.tick(s) })
+		t.timer = time.AfterFunc(after, func() { t.tick(s) })
 	default:
-		t.timer.Reset(tickEvery)
+		t.timer.Reset(after)
 	}
 }
 
@@ -71,31 +73,24 @@ func (t *ticks) tick(s *Store) {
 		return
 	}
 	defer s.trips.Done()
-	t.giveBack(s, false)
+	after := max(tickEvery, mostShare*t.giveBack(s, false))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.running.Store(false) // before the entries are counted: see start
 	if !t.stopped && (s.table.used.Load() > 0 || len(t.kept) > 0) {
 		t.running.Store(true)
-		t.again(s)
+		t.again(s, after)
 	}
 }
 
-// giveBack settles what is not spent any more, or everything if this is the end.
-func (t *ticks) giveBack(s *Store, end bool) {
+// giveBack settles what is not spent any more, or everything if this is the end. It returns how
+// long it went through the leases.
+func (t *ticks) giveBack(s *Store, end bool) (took time.Duration) {
 	now := s.now()
 	t.mu.Lock()
 	all := t.kept
 	t.kept = nil
 	t.mu.Unlock()
-	n := 0
-	for _, one := range all {
-		if now < one.over {
-			all[n] = one
-			n++
-		}
-	}
-	all = all[:n]
 	var back []store.Settlement
 	s.table.each(func(e *entry) {
 		var over int64
@@ -108,11 +103,17 @@ func (t *ticks) giveBack(s *Store, end bool) {
 			s.rates.count(e.hash^e.limits[0].NameHash(), e.tally.after(now-e.at, e.life), now, e.life)
 		}
 	})
+	took = time.Duration(s.now() - now)
 	for len(all) > 0 {
 		batch := all[:min(len(all), mostBatch)]
 		all = all[len(batch):]
-		s.settle(batch)
+		now = s.now() // a batch may have to wait long for the ones before
+		batch = slices.DeleteFunc(batch, func(k kept) bool { return now >= k.over })
+		if len(batch) > 0 {
+			s.settle(batch)
+		}
 	}
+	return took
 }
 
 // settle sends a batch once.
