@@ -43,19 +43,23 @@ type entry struct {
 func (e *entry) asked() int64 { return e.others.Load() + e.spent + e.older.spent() + e.newer.spent() }
 
 // wants returns how many tokens a trip should lease: half of what callers ask for in the life of
-// a lease, but not many more than the last one brought. It returns 0 if a lease is of no use.
-func (e *entry) wants(now int64) int {
+// a lease, but not many more than the last one brought. It returns 0 if a lease is of no use to
+// calls of a cost.
+func (e *entry) wants(now int64, cost int) int {
 	n := e.asked()
 	e.tally = e.tally.add(n-e.counted, now-e.at, e.life)
 	e.counted, e.at = n, now
 	wants := min(e.tally.wants(), e.most)
-	if wants < leastWanted {
+	if !worth(wants, cost) {
 		return 0
 	}
 	return min(wants, 2*e.last+1)
 }
 
-// leastWanted is how many tokens are worth a lease.
+// worth reports whether a lease of n tokens is of use to calls of a cost: it covers two of them.
+func worth(n, cost int) bool { return cost <= n/leastWanted }
+
+// leastWanted is how many calls are worth a lease.
 const leastWanted = 2
 
 // giveBack closes a piece that leaves the entry, and adds its settlement to all.

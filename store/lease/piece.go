@@ -76,6 +76,14 @@ func (p *piece) rest() int64 {
 	return max(p.left.Load(), 0)
 }
 
+// live returns how many tokens can be spent now.
+func (p *piece) live(now int64) int64 {
+	if p == nil || now >= p.deadline {
+		return 0
+	}
+	return p.rest()
+}
+
 // close ends the spending.
 func (p *piece) close() {
 	if !p.closed {
@@ -121,6 +129,12 @@ type book struct {
 	out    int64                // what the pieces held
 	store  int64                // when that was on its clock, in microseconds
 	at     int64                // when the answer was here
+}
+
+// before reports whether the shared store has decided d certainly after what it reported last. If
+// a trip was away when it was asked, that may have brought tokens just after.
+func (b *book) before(d *store.Decision, away bool) bool {
+	return b == nil || d.Now > b.store || d.Now == b.store && !away && !d.Debts[0].Less(b.debts[0])
 }
 
 // spend decides a call of cost n by the lease, if it covers that, and returns what is left.

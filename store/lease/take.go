@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"hash/maphash"
+	"strings"
 	"time"
 
 	"github.com/keyrate/keyrate/store"
@@ -12,8 +13,11 @@ import (
 // or costs nothing goes to the shared store as it is, and so does one under a limit on concurrent
 // calls. Any other is decided by the lease of its key, if that covers the cost.
 func (s *Store) Take(ctx context.Context, r store.Request) (d store.Decision, err error) {
-	if r.Cost <= 0 || r.Hold != nil || r.Least != 0 || r.Known != nil || len(r.Release) != 0 || !s.open.Load() {
+	switch {
+	case r.Cost < 0 || r.Hold != nil || r.Least != 0 || r.Known != nil || len(r.Release) != 0 || !s.open.Load():
 		return s.straight(ctx, r)
+	case r.Cost == 0:
+		return s.look(ctx, r)
 	}
 	hash := s.hash(r.Home, r.Key)
 	now := s.now()
@@ -22,7 +26,7 @@ func (s *Store) Take(ctx context.Context, r store.Request) (d store.Decision, er
 		b := e.book.Load()
 		if left, ok := b.spend(e.limits, r.Cost, now, &d); ok {
 			if left <= b.low && e.quiet.Load() <= now {
-				s.sendAhead(e, now, r.Timeout)
+				s.sendAhead(e, now, &r)
 			}
 			return d, nil
 		}
@@ -31,6 +35,32 @@ func (s *Store) Take(ctx context.Context, r store.Request) (d store.Decision, er
 	}
 	e.others.Add(int64(r.Cost))
 	return s.takeWithout(ctx, r, e, now)
+}
+
+// look asks the shared store for the state of a key. What this node can spend is not held for
+// others.
+func (s *Store) look(ctx context.Context, r store.Request) (store.Decision, error) {
+	e := s.table.find(s.hash(r.Home, r.Key), r.Home, r.Key, r.Limits)
+	if e == nil {
+		return s.straight(ctx, r)
+	}
+	e.mu.Lock()
+	begun, away := e.begun, e.trip != nil
+	e.mu.Unlock()
+	d, err := s.straight(ctx, r)
+	if err != nil || away || d.Source != store.NoSource && d.Source != store.FromStore {
+		return d, err
+	}
+	now := s.now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.trip == nil && e.begun == begun {
+		rest := e.older.live(now) + e.newer.live(now)
+		for i := range r.Limits {
+			d.Held[i] = max(d.Held[i]-int(rest), 0)
+		}
+	}
+	return d, nil
 }
 
 // straight asks the shared store.
@@ -57,15 +87,15 @@ func (s *Store) begun(hash uint64, r *store.Request, now int64) *entry {
 		return nil
 	}
 	life, most := lifeOf(r.Limits)
-	if most < leastWanted {
+	if !worth(most, r.Cost) {
 		return nil
 	}
 	t := s.rates.count(hash^r.Limits[0].NameHash(), tally(r.Cost), now, life)
-	if t.wants() < leastWanted {
+	if !worth(min(t.wants(), most), r.Cost) || s.table.used.Load() >= s.table.most {
 		return nil
 	}
-	e := s.table.add(&entry{
-		hash: hash, home: r.Home, key: r.Key, limits: r.Limits, life: life, most: most,
+	e := s.table.add(&entry{ // the key may be a part of a larger string
+		hash: hash, home: strings.Clone(r.Home), key: strings.Clone(r.Key), limits: r.Limits, life: life, most: most,
 		tally: t - tally(r.Cost), at: now, seenAt: now,
 	})
 	if e != nil {
@@ -77,6 +107,9 @@ func (s *Store) begun(hash uint64, r *store.Request, now int64) *entry {
 // takeWithout decides a call that no lease covers: it asks for the next one, or waits for it, or
 // goes to the shared store as it is.
 func (s *Store) takeWithout(ctx context.Context, r store.Request, e *entry, now int64) (d store.Decision, err error) {
+	if r.Timeout <= 0 {
+		r.Timeout = store.DefaultTimeout
+	}
 	e.mu.Lock()
 	b := e.book.Load()
 	if _, ok := b.spend(e.limits, r.Cost, now, &d); ok { // a trip has ended meanwhile
@@ -100,8 +133,8 @@ func (s *Store) takeWithout(ctx context.Context, r store.Request, e *entry, now 
 		return s.beside(ctx, r, e, now)
 	}
 	asks := 0
-	if !e.gone && !b.alive(now) {
-		asks = e.wants(now)
+	if !e.gone && !b.alive(now) && ctx.Err() == nil {
+		asks = e.wants(now, r.Cost)
 	}
 	if asks == 0 || !s.begins() {
 		e.mu.Unlock()
@@ -116,7 +149,7 @@ func (s *Store) takeWithout(ctx context.Context, r store.Request, e *entry, now 
 // has leased, the node gives it back and asks once more.
 func (s *Store) beside(ctx context.Context, r store.Request, e *entry, now int64) (store.Decision, error) {
 	e.mu.Lock()
-	begun := e.begun
+	begun, away := e.begun, e.trip != nil
 	e.mu.Unlock()
 	d, err := s.straight(ctx, r)
 	if err != nil || d.Source != store.NoSource && d.Source != store.FromStore {
@@ -130,7 +163,9 @@ func (s *Store) beside(ctx context.Context, r store.Request, e *entry, now int64
 	}
 	r.Timeout -= time.Duration(after - now)
 	if d.Allowed || r.Timeout <= 0 || !e.lacks(&r, &d) || !s.begins() {
-		e.publish(&d, after)
+		if e.book.Load().before(&d, away) {
+			e.publish(&d, after)
+		}
 		e.mu.Unlock()
 		return d, nil
 	}
@@ -161,9 +196,7 @@ func (b *book) alive(now int64) bool {
 	}
 	n := int64(0)
 	for _, p := range [2]*piece{b.older, b.newer} {
-		if p != nil && now < p.deadline {
-			n += p.rest()
-		}
+		n += p.live(now)
 	}
 	return n > max(b.low, 0)
 }
@@ -171,9 +204,6 @@ func (b *book) alive(now int64) bool {
 // wait returns when a trip has ended, or after half of the time that the caller has: then it can
 // still ask the shared store itself. The time that it takes counts.
 func (s *Store) wait(ctx context.Context, r *store.Request, t *trip, now int64) int64 {
-	if r.Timeout <= 0 {
-		r.Timeout = store.DefaultTimeout
-	}
 	if s.clock.virtual != nil {
 		s.clock.virtual.Wait(t, r.Timeout/2)
 	} else {
@@ -186,6 +216,6 @@ func (s *Store) wait(ctx context.Context, r *store.Request, t *trip, now int64) 
 		timer.Stop()
 	}
 	after := s.now()
-	r.Timeout -= time.Duration(after - now)
+	r.Timeout = max(r.Timeout-time.Duration(after-now), 1) // 0 would be the default
 	return after
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -162,7 +163,7 @@ func (n *Node) call(key string, cost int) {
 	k.offer(cost, n.now)
 	n.Go(func() {
 		limits := n.Limits
-		d, err := n.Take(nil, store.Request{Key: key, Limits: limits, Cost: cost, Timeout: store.DefaultTimeout}) //nolint:staticcheck // nothing heeds it
+		d, err := n.Take(context.Background(), store.Request{Key: key, Limits: limits, Cost: cost, Timeout: store.DefaultTimeout})
 		if err != nil {
 			k.Failed++
 			return
