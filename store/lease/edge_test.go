@@ -221,3 +221,22 @@ func TestNoTimeout(t *testing.T) {
 		}
 	})
 }
+
+// TestEndedIsNotLeft: what a piece had left when its life was over neither remains nor delays the
+// next lease.
+func TestEndedIsNotLeft(t *testing.T) {
+	l := limits(t, 1000, 1000)
+	old, young := &piece{granted: 50, deadline: 100}, &piece{granted: 50, deadline: 1000}
+	old.left.Store(50)
+	young.left.Store(50)
+	e := &entry{limits: l, older: old, newer: young}
+	d := store.Decision{Now: 1, Allowed: true}
+	d.Held[0] = 100
+	e.publish(&d, 200)
+	if d.Held[0] != 50 {
+		t.Errorf("%d are held", d.Held[0])
+	}
+	if left, ok := e.book.Load().spend(l, 10, 200, &d); !ok || left != 40 || l[0].Remaining(d.Debts[0])-d.Held[0] > 940 {
+		t.Errorf("%d left, of %+v", left, d)
+	}
+}

@@ -143,9 +143,9 @@ func (b *book) spend(limits []store.Limit, n int, now int64, d *store.Decision) 
 		return 0, false
 	}
 	if left, ok = b.older.spend(n, now); ok {
-		left += b.newer.rest()
+		left += b.newer.live(now)
 	} else if left, ok = b.newer.spend(n, now); ok {
-		left += b.older.rest()
+		left += b.older.live(now)
 	} else {
 		return 0, false
 	}

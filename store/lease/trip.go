@@ -145,7 +145,7 @@ func (e *entry) publish(d *store.Decision, now int64) {
 	if e.last >= leastAhead {
 		b.low = int64(e.last / 4)
 	}
-	held, rest := e.older.held()+e.newer.held(), e.older.rest()+e.newer.rest()
+	held, rest := e.older.held()+e.newer.held(), e.older.live(now)+e.newer.live(now)
 	for _, p := range [2]*piece{e.older, e.newer} {
 		if p != nil && !p.closed {
 			b.out += int64(p.held())
