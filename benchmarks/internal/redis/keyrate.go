@@ -15,26 +15,28 @@ type Keyrate struct {
 	Limiter *ratelimit.Limiter
 }
 
-// openKeyrate uses the client that the package makes, with its few connections.
+// openKeyrate is the shared store alone.
 func openKeyrate(s Setting) (Limiter, error) {
+	backend, client, err := newShared(s)
+	if err != nil {
+		return nil, err
+	}
+	l, err := ratelimit.New(backend, ratelimit.Limit{Rate: s.Limit.Tokens, Period: s.Limit.Per}, ratelimit.Config{})
+	return Keyrate{client, l}, err
+}
+
+// newShared uses the client that redisstore makes, with its few connections.
+func newShared(s Setting) (*redisstore.Store, redis.UniversalClient, error) {
 	url := "redis://" + s.Address
 	if s.Network == "unix" {
 		url = "unix://" + s.Address
 	}
 	client, err := redisstore.NewClient(url)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	backend, err := redisstore.New(client, redisstore.Config{})
-	if err != nil {
-		return nil, err
-	}
-	policy, err := ratelimit.NewPolicy(ratelimit.Limit{Rate: s.Limit.Tokens, Period: s.Limit.Per})
-	if err != nil {
-		return nil, err
-	}
-	l, err := ratelimit.New(backend, policy, ratelimit.Config{})
-	return Keyrate{client, l}, err
+	shared, err := redisstore.New(client, redisstore.Config{})
+	return shared, client, err
 }
 
 // Allow takes one token.

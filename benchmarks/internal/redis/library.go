@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"runtime"
 	"slices"
 	"time"
 
@@ -23,7 +22,15 @@ type redisLibrary struct {
 	// Commands that a script calls, or that share a pipeline with one of these, are
 	// not among them.
 	trips []string
-	bare  bool // it only reads, and denies nothing
+	bare  bool // it denies nothing
+	// narrow is whether it is measured over TCP only, and not with the most callers.
+	narrow bool
+	// exact is whether it is a fault to admit more than the limit.
+	exact bool
+	// leases is whether keys that are called often get leases: that takes a few seconds.
+	leases bool
+	// exceeds is whether it takes part where nodes ask for more than the limit.
+	exceeds bool
 }
 
 // Variants have so much room that no caller waits for a connection.
@@ -31,6 +38,8 @@ const (
 	widePool     = " (wide pool)"
 	autoPipeline = "redis_rate (AutoPipeline)"
 	manyPipes    = "redis_rate (8 pipelines)"
+	withLeases   = library.Ours + " with leases"
+	loopName     = "loop alone"
 )
 
 // Scripts are the commands that run a script.
@@ -38,8 +47,9 @@ var Scripts = []string{"evalsha", "eval"}
 
 // redisLibraries is every library, in the order of the tables.
 var redisLibraries = []redisLibrary{
-	{name: library.Ours, open: openKeyrate, trips: Scripts},
-	{name: "redis_rate", open: OpenRate, trips: Scripts},
+	{name: library.Ours, open: openKeyrate, trips: Scripts, exact: true, exceeds: true},
+	{name: withLeases, open: openLeases, trips: Scripts, narrow: true, exact: true, leases: true, exceeds: true},
+	{name: "redis_rate", open: OpenRate, trips: Scripts, exceeds: true},
 	{name: "redis_rate" + widePool, base: "redis_rate", open: OpenRate, trips: Scripts},
 	{name: autoPipeline, open: openAutoPipeline(nil), trips: Scripts},
 	{name: manyPipes, base: autoPipeline, open: openAutoPipeline(&redis.AutoPipelineOptions{MaxConcurrentBatches: 8, Unordered: true}), trips: Scripts},
@@ -50,6 +60,10 @@ var redisLibraries = []redisLibrary{
 	{name: "ulule" + widePool, base: "ulule", open: OpenUlule, trips: Scripts},
 	{name: "bare GET", open: openBare, trips: []string{"get"}, bare: true},
 	{name: "bare GET" + widePool, base: "bare GET", open: openBare, trips: []string{"get"}, bare: true},
+	// Controls: limiters that admit too much, and one that is not there.
+	{name: "local counter (10 ms)", open: openLocal(10 * time.Millisecond), trips: Scripts, bare: true, narrow: true, exceeds: true},
+	{name: "local counter (50 ms)", open: openLocal(50 * time.Millisecond), trips: Scripts, bare: true, narrow: true, exceeds: true},
+	{name: loopName, open: openLoop, bare: true, narrow: true},
 }
 
 // A Limiter is a library's call on Redis, with a client of its own.
@@ -71,13 +85,11 @@ func (s Setting) options() *redis.Options {
 	return &redis.Options{Network: s.Network, Addr: s.Address, PoolSize: s.Pool}
 }
 
-// defaultPool is how many connections a client opens by default.
-func defaultPool() int { return 10 * runtime.GOMAXPROCS(0) }
-
 // The limits on Redis. Where all is allowed a bucket is never full again during a
-// run: a value that expires at once would make each call the first of its key.
+// run: a value that expires at once would make each call the first of its key. The burst is
+// enough for some millions of calls a second of one key, and a lease lives for 0.95 s.
 var (
-	redisPlenty = library.Limit{Tokens: 20_000_000, Per: 365 * 24 * time.Hour}
+	redisPlenty = library.Limit{Tokens: 1_000_000_000, Per: 365 * 24 * time.Hour}
 	redisOnce   = library.Limit{Tokens: 1, Per: 24 * time.Hour}
 )
 
@@ -103,7 +115,7 @@ func redisEntries() []report.Entry {
 	for _, l := range redisLibraries {
 		role := library.Rival
 		switch {
-		case l.name == library.Ours:
+		case l.name == library.Ours, l.leases:
 			role = library.Own
 		case l.bare:
 			role = library.Yardstick

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -59,6 +60,9 @@ func redisCases(denied, quick bool) []redisCase {
 		for _, callers := range []int{1, 16, 64, 256} {
 			cases = append(cases, redisCase{callers, redisKeys, denied, network})
 		}
+		if network == tcp {
+			cases = append(cases, redisCase{1, 1, denied, network}, redisCase{64, 1, denied, network})
+		}
 		if !quick || network == tcp {
 			cases = append(cases, redisCase{256, 1, denied, network})
 		}
@@ -73,12 +77,26 @@ func redisCases(denied, quick bool) []redisCase {
 }
 
 // takes reports whether a library is measured in a case. A variant is measured where it may
-// do better than the library itself.
-func (l redisLibrary) takes(c redisCase) bool {
-	if l.bare && c.denied {
+// do better than the library itself, whose client opens so many connections by default.
+func (l redisLibrary) takes(c redisCase, pool int) bool {
+	if l.bare && c.denied || l.narrow && (c.network != tcp || c.callers == manyCallers) {
 		return false
 	}
-	return l.base == "" || c.callers > defaultPool() && c.callers < manyCallers
+	return l.base == "" || c.callers > pool && c.callers < manyCallers
+}
+
+// spans returns how long a library is warmed up for a case, and how long it is measured. The rate
+// of a key with leases is averaged over four lives of at most 0.95 s, and all keys ask for their
+// next leases at about the same time at first: two lives are measured.
+func (l redisLibrary) spans(c redisCase, quick bool, span time.Duration) (warm, measured time.Duration) {
+	switch {
+	case !l.leases || c.denied || quick:
+		return 0, span
+	case c.keys == 1:
+		return time.Second, 2 * time.Second
+	default:
+		return 5 * time.Second, 2 * time.Second
+	}
 }
 
 func runRedis(ctx context.Context, s *report.Session) (err error) {
@@ -89,7 +107,13 @@ func runRedis(ctx context.Context, s *report.Session) (err error) {
 	chosen := slices.DeleteFunc(slices.Clone(redisLibraries), func(l redisLibrary) bool {
 		return s.Libraries != nil && !slices.Contains(s.Libraries, l.name) && !slices.Contains(s.Libraries, l.base)
 	})
-	server, err := Start(ctx)
+	cores, where := runtime.GOMAXPROCS(0), place()
+	s.Logf("redis: %s", where)
+	var server *Server
+	err = where.on(where.redis, func() error {
+		server, err = Start(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -107,15 +131,24 @@ func runRedis(ctx context.Context, s *report.Session) (err error) {
 			Networks: map[string]string{tcp: server.TCP, unixSocket: server.socket, longLink: long.address},
 		}})
 	}
-	c, err := child.Hire(ctx, "redis", posts)
-	if err != nil {
-		return err
-	}
+	var c child.Crew
 	defer func() { err = errors.Join(err, c.Dismiss()) }()
+	for _, p := range posts {
+		err := where.on(where.callers, func() error {
+			hired, err := child.Start(ctx, "redis", p.Name, p.Args)
+			if err == nil {
+				c = append(c, hired)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
 	for n := range rounds {
 		for _, denied := range []bool{false, true} {
 			s.Logf("redis: round %d of %d, %s", n+1, rounds, report.Verdicts[report.Verdict(denied)])
-			if err := redisRound(ctx, s, server, c, n, redisOrder{Denied: denied, Span: span}); err != nil {
+			if err := redisRound(ctx, s, server, c, n, where.pool(cores), redisOrder{Denied: denied, Span: span}); err != nil {
 				return err
 			}
 		}
@@ -125,15 +158,19 @@ func runRedis(ctx context.Context, s *report.Session) (err error) {
 
 // redisRound runs the cases of one verdict once, on a Redis that holds the keys of
 // all libraries and nothing else.
-func redisRound(ctx context.Context, s *report.Session, server *Server, c child.Crew, n int, o redisOrder) error {
+func redisRound(ctx context.Context, s *report.Session, server *Server, c child.Crew, n, pool int, o redisOrder) error {
 	cases := slices.DeleteFunc(redisCases(o.Denied, s.Quick), func(c redisCase) bool { return !s.Wants(c.String()) })
-	if len(cases) == 0 {
+	exceeds := !o.Denied && s.Wants(exceedKase)
+	if len(cases) == 0 && !exceeds {
 		return nil
 	}
 	if err := server.Admin.FlushAll(ctx).Err(); err != nil {
 		return err
 	}
 	for _, child := range c {
+		if len(cases) == 0 {
+			break
+		}
 		if l := redisLibraries[redisPlace(child.Name)]; l.bare && o.Denied {
 			continue
 		}
@@ -144,9 +181,11 @@ func redisRound(ctx context.Context, s *report.Session, server *Server, c child.
 	for i, kase := range cases {
 		err := c.Round(n+i, func(child *child.Child) error {
 			l := redisLibraries[redisPlace(child.Name)]
-			if !l.takes(kase) {
+			if !l.takes(kase, pool) {
 				return nil
 			}
+			o := o
+			o.Warm, o.Span = l.spans(kase, s.Quick, o.Span)
 			o.Callers, o.Keys, o.Network, o.Pool = kase.callers, kase.keys, kase.network, 0
 			if l.base != "" {
 				o.Pool = kase.callers
@@ -165,83 +204,24 @@ func redisRound(ctx context.Context, s *report.Session, server *Server, c child.
 			return err
 		}
 	}
-	return nil
-}
-
-func redisViews(*report.Session) []report.View {
-	var views []report.View
-	add := func(v report.View) {
-		v.Entries = redisEntries()
-		views = append(views, v)
+	if !exceeds {
+		return nil
 	}
-	sizes := func(denied bool, network string) []redisCase {
-		return []redisCase{
-			{1, redisKeys, denied, network},
-			{16, redisKeys, denied, network},
-			{64, redisKeys, denied, network},
-			{256, redisKeys, denied, network},
-			{256, 1, denied, network},
+	return c.Round(n, func(child *child.Child) error {
+		if !redisLibraries[redisPlace(child.Name)].exceeds {
+			return nil
 		}
-	}
-	for _, denied := range []bool{false, true} {
-		for _, network := range []string{tcp, unixSocket} {
-			where := fmt.Sprintf("%s, %s", report.Verdicts[report.Verdict(denied)], networkLabels[network])
-			name := fmt.Sprintf("redis-%s-%s", report.Verdict(denied), network)
-			rate := report.View{Name: name, Title: "Decisions per second on Redis, " + where, More: true}
-			p50 := report.View{Name: name + "-p50", Title: "Latency of a decision on Redis, median, " + where, Log: true}
-			p99 := report.View{Title: "Latency of a decision on Redis, 99th percentile, " + where}
-			for _, c := range sizes(denied, network) {
-				rate.Columns = append(rate.Columns, report.Column{Label: c.label(), Kase: c.String(), Figure: "per_second"})
-				p50.Columns = append(p50.Columns, report.Column{Label: c.label(), Kase: c.String(), Figure: "p50_us", Unit: report.Microsecond})
-				p99.Columns = append(p99.Columns, report.Column{Label: c.label(), Kase: c.String(), Figure: "p99_us", Unit: report.Microsecond})
-			}
-			add(rate)
-			add(p50)
-			add(p99)
+		o := redisOrder{Exceed: true, Network: tcp, Span: exceedSpan}
+		if s.Quick {
+			o.Span /= 4
 		}
-	}
-	for _, denied := range []bool{false, true} {
-		for _, callers := range []int{1, 64, 256} {
-			c := redisCase{callers, redisKeys, denied, tcp}
-			add(report.View{
-				Name:  fmt.Sprintf("redis-cost-%s-%d", report.Verdict(denied), callers),
-				Title: fmt.Sprintf("What a decision costs Redis, %s, %s, %s", c.label(), report.Verdicts[report.Verdict(denied)], networkLabels[tcp]),
-				Note:  "trips: script calls, or other commands that wait for an answer of their own; reads: how often Redis reads from a connection",
-				Columns: []report.Column{
-					{Label: "processor time", Kase: c.String(), Figure: "redis_cpu_us", Unit: report.Microsecond, Digits: 2},
-					{Label: "in scripts, by the clock", Kase: c.String(), Figure: "script_us", Unit: report.Microsecond, Digits: 2},
-					{Label: "trips", Kase: c.String(), Figure: "trips", Digits: 3, Plain: true},
-					{Label: "reads", Kase: c.String(), Figure: "reads", Digits: 3, Plain: true, Hidden: true},
-				},
-			})
+		var found report.Figures
+		if err := child.Do(o, &found); err != nil {
+			return fmt.Errorf("%s: %w", exceedKase, err)
 		}
-	}
-	for _, denied := range []bool{false, true} {
-		kase := redisCase{64, redisKeys, denied, longLink}.String()
-		add(report.View{
-			Name:  "redis-link-" + report.Verdict(denied),
-			Title: fmt.Sprintf("64 callers over a link of 1 ms, %s", report.Verdicts[report.Verdict(denied)]),
-			Columns: []report.Column{
-				{Label: "median", Kase: kase, Figure: "p50_us", Unit: report.Microsecond},
-				{Label: "99th percentile", Kase: kase, Figure: "p99_us", Unit: report.Microsecond},
-				{Label: "decisions/s", Kase: kase, Figure: "per_second", Hidden: true},
-				{Label: "no answer, of a million", Kase: kase, Figure: "failures_ppm", Plain: true, Hidden: true},
-			},
-		})
-	}
-	many := redisCase{manyCallers, redisKeys, false, tcp}.String()
-	add(report.View{
-		Title: fmt.Sprintf("%s callers", report.Count(manyCallers)),
-		Columns: []report.Column{
-			{Label: "goroutines beside the callers'", Kase: many, Figure: "goroutines", Plain: true},
-			{Label: "connections", Kase: many, Figure: "connections", Plain: true},
-			{Label: "decisions/s", Kase: many, Figure: "per_second"},
-			{Label: "median", Kase: many, Figure: "p50_us", Unit: report.Microsecond},
-			{Label: "99th percentile", Kase: many, Figure: "p99_us", Unit: report.Microsecond},
-			{Label: "no answer, of a million", Kase: many, Figure: "failures_ppm", Plain: true},
-		},
+		s.Add("redis", exceedKase, child.Name, found)
+		return ctx.Err()
 	})
-	return views
 }
 
 var networkLabels = map[string]string{tcp: "TCP", unixSocket: "unix socket", longLink: "a link of 1 ms"}
@@ -256,34 +236,4 @@ func (c redisCase) label() string {
 		text += ", 1 key"
 	}
 	return text
-}
-
-// keyratePool is how many connections redisstore.NewClient allows itself.
-const keyratePool = 20
-
-// redisGoals are those of the table, for each verdict and network that was measured.
-// redis_rate is the better of its two pools, figure by figure.
-func redisGoals(s *report.Session) []report.Goal {
-	var goals []report.Goal
-	add := func(what string, c redisCase, figure, unit string, factor float64, compare func(string, float64, report.Column, []string, string) []report.Goal) {
-		digits := 0
-		if figure == "redis_cpu_us" {
-			digits = 2
-		}
-		what = fmt.Sprintf("%s, %s, %s, %s", c.label(), what, report.Verdicts[report.Verdict(c.denied)], networkLabels[c.network])
-		goals = append(goals, compare(what, factor, report.Column{Kase: c.String(), Figure: figure, Unit: unit, Digits: digits}, redisNames("redis_rate"), "redis_rate")...)
-	}
-	for _, denied := range []bool{false, true} {
-		for _, network := range []string{tcp, unixSocket} {
-			add("decisions/s", redisCase{256, redisKeys, denied, network}, "per_second", "/s", 5, s.AtLeast)
-			add("decisions/s", redisCase{64, redisKeys, denied, network}, "per_second", "/s", 3, s.AtLeast)
-			add("median", redisCase{1, redisKeys, denied, network}, "p50_us", report.Microsecond, 1.1, s.AtMost)
-			add("Redis' processor time", redisCase{256, redisKeys, denied, network}, "redis_cpu_us", report.Microsecond, 0.3, s.AtMost)
-			add("decisions/s", redisCase{256, 1, denied, network}, "per_second", "/s", 5, s.AtLeast)
-		}
-		add("median", redisCase{64, redisKeys, denied, longLink}, "p50_us", report.Microsecond, 1.3, s.AtMost)
-	}
-	many := redisCase{manyCallers, redisKeys, false, tcp}
-	goals = append(goals, s.Below(many.label()+", connections", keyratePool, report.Column{Kase: many.String(), Figure: "connections"})...)
-	return append(goals, s.Below(many.label()+", goroutines beside theirs", keyratePool, report.Column{Kase: many.String(), Figure: "goroutines"})...)
 }

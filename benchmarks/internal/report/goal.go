@@ -5,8 +5,6 @@ import (
 	"io"
 	"math"
 	"slices"
-
-	"github.com/keyrate/keyrate/benchmarks/internal/library"
 )
 
 // A Goal is a figure that keyrate aims at, and what was measured.
@@ -50,7 +48,7 @@ func (s *Session) AtLeast(what string, factor float64, c Column, others []string
 
 // against is the goal that a figure of keyrate is, by sign, so many times another's.
 func (s *Session) against(what, sign string, factor float64, c Column, other *Measurement, called string) []Goal {
-	own := s.Find(c.Kase, library.Ours)
+	own := s.Find(c.Kase, c.own())
 	if own == nil || other == nil {
 		return nil
 	}
@@ -62,7 +60,7 @@ func (s *Session) against(what, sign string, factor float64, c Column, other *Me
 	return []Goal{{
 		What: what,
 		Want: fmt.Sprintf("%s %g x %s", sign, factor, called),
-		Got: fmt.Sprintf("%.2f x (%s, %s %s %s)", r, c.text(c.value(s, row{library: library.Ours})), other.Library,
+		Got: fmt.Sprintf("%.2f x (%s, %s %s %s)", r, c.text(c.value(s, row{library: c.own()})), other.Library,
 			c.text(c.value(s, row{library: other.Library})), c.Unit),
 		Met: met,
 	}}
@@ -70,7 +68,7 @@ func (s *Session) against(what, sign string, factor float64, c Column, other *Me
 
 // Below is the goal that a figure of keyrate is at most a bound.
 func (s *Session) Below(what string, bound float64, c Column) []Goal {
-	value := c.value(s, row{library: library.Ours})
+	value := c.value(s, row{library: c.own()})
 	if math.IsNaN(value) {
 		return nil
 	}

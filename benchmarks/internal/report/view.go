@@ -43,6 +43,15 @@ type Column struct {
 	Digits int     // behind the point
 	Plain  bool    // without a ratio to keyrate
 	Hidden bool    // in the table, not in the plot
+	Own    string  // whose figure a goal is about; "" is keyrate
+}
+
+// own returns whose figure a goal is about.
+func (c Column) own() string {
+	if c.Own != "" {
+		return c.Own
+	}
+	return library.Ours
 }
 
 // Microsecond is the unit of a microsecond as it is printed.
