@@ -20,12 +20,13 @@
 //
 // # Which keys have one
 //
-// A key has a lease if its callers on this node make four calls or more in the life of a lease, on
-// average over four lives. The lease is half of what they ask for in a life: at most a quarter
-// of the burst, and at most one more than twice the lease before. It is of no use to a call that
-// costs more than half of it. So a limit of less than 8 tokens is never leased, nor is a call of
-// more than an eighth of the burst, and for keys that are called rarely nothing changes. All leases
-// of a bucket together are at most half of its burst.
+// A lease costs the shared store what some three decisions cost, so it must be worth that. A key has
+// a lease if its callers on this node make eight calls or more in the life of a lease, on average
+// over four lives. The lease is half of what they ask for in a life: at most a quarter of the
+// burst, and at most one more than twice the lease before. It is of no use to a call that costs
+// more than a quarter of it. So a limit of less than 16 tokens is never leased, nor is a call of
+// more than a sixteenth of the burst, and for keys that are called rarely nothing changes. All
+// leases of a bucket together are at most half of its burst.
 //
 // The life is the time in which half of the bucket fills up, at most 0.95 s, from the moment when
 // the request is sent. A limit that fills up in less than 40 ms is not leased. Nor is a policy with

@@ -29,7 +29,7 @@ func TestSketchOutOfOrder(t *testing.T) {
 	}
 }
 
-// TestCostly: calls that a lease of their key would not cover twice make no lease, which holds
+// TestCostly: calls that a lease of their key would not cover often make no lease, which holds
 // tokens that others could spend.
 func TestCostly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -50,6 +50,7 @@ func TestCostly(t *testing.T) {
 		if len(inner.sent) > 0 || inner.count() != 1100 || s.table.used.Load() != 0 {
 			t.Errorf("%d requests, %d settlements and %d entries", inner.count(), len(inner.sent), s.table.used.Load())
 		}
+		l = limits(t, 1000, 1000)
 		warm(t, s, l)
 		for s.out() < 6 {
 			time.Sleep(5 * time.Millisecond)

@@ -56,11 +56,12 @@ func (e *entry) wants(now int64, cost int) int {
 	return min(wants, 2*e.last+1)
 }
 
-// worth reports whether a lease of n tokens is of use to calls of a cost: it covers two of them.
+// worth reports whether a lease of n tokens is of use to calls of a cost: it covers a few of them.
 func worth(n, cost int) bool { return cost <= n/leastWanted }
 
-// leastWanted is how many calls are worth a lease.
-const leastWanted = 2
+// leastWanted is how many calls are worth a lease. It costs the shared store what two to three
+// decisions cost: the long form of a value, and a settlement.
+const leastWanted = 4
 
 // giveBack closes a piece that leaves the entry, and adds its settlement to all.
 func (e *entry) giveBack(p *piece, all []store.Settlement) []store.Settlement {
