@@ -28,6 +28,9 @@
 // more than a sixteenth of the burst, and for keys that are called rarely nothing changes. All
 // leases of a bucket together are at most half of its burst.
 //
+// If a request for a lease brings nothing, the key is called beyond its limit. Then none is asked
+// for in four lives, so that no node is denied what another one holds and does not spend.
+//
 // The life is the time in which half of the bucket fills up, at most 0.95 s, from the moment when
 // the request is sent. A limit that fills up in less than 40 ms is not leased. Nor is a policy with
 // a limit on concurrent calls, a call that holds tokens, and one that takes what is there.

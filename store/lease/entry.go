@@ -31,6 +31,7 @@ type entry struct {
 	newer   *piece
 	last    int   // tokens that the last trip has leased
 	scarce  bool  // they were less than half of what it asked for
+	rests   int64 // until when no lease is asked for: the last trip brought none
 	spent   int64 // tokens of former pieces
 	tally   tally
 	counted int64 // tokens that are in the tally
@@ -50,7 +51,7 @@ func (e *entry) wants(now int64, cost int) int {
 	e.tally = e.tally.add(n-e.counted, now-e.at, e.life)
 	e.counted, e.at = n, now
 	wants := min(e.tally.wants(), e.most)
-	if !worth(wants, cost) {
+	if now < e.rests || !worth(wants, cost) {
 		return 0
 	}
 	return min(wants, 2*e.last+1)

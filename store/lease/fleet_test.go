@@ -53,3 +53,22 @@ func TestTrips(t *testing.T) {
 		}
 	}
 }
+
+// TestOverLimit: a key that is called beyond its limit is not leased, so that no node is denied what
+// another one holds and does not spend. It is leased again when it is called less.
+func TestOverLimit(t *testing.T) {
+	f := newFleet(t, fleet.Config{Nodes: 10, Limits: perSecond(t, 1000, 1000), RTT: time.Millisecond, Seed: 1})
+	f.Play(fleet.Load{Rate: 3000}, 10*time.Second)
+	before := f.Sum()
+	f.Play(fleet.Load{Rate: 3000}, 20*time.Second)
+	k := f.Sum()
+	t.Logf("%+v, then %+v", before, k)
+	if calls := k.Calls - before.Calls; k.False-before.False > calls/100 || k.Admitted-before.Admitted < (k.Ideal-before.Ideal)*97/100 || f.Over() > 0 {
+		t.Errorf("of %d calls, %d were denied early; %d were admitted, and %d are right", calls, k.False-before.False, k.Admitted-before.Admitted, k.Ideal-before.Ideal)
+	}
+	before = k
+	f.Play(fleet.Load{Rate: 500}, 20*time.Second)
+	if k = f.Sum(); k.Local-before.Local < (k.Calls-before.Calls)/2 {
+		t.Errorf("of %d calls, leases decided %d", k.Calls-before.Calls, k.Local-before.Local)
+	}
+}

@@ -58,3 +58,41 @@ func TestMirror(t *testing.T) {
 		}
 	})
 }
+
+// TestMirrorDenies: a mirror denies most calls of a key beyond its limit by what it knows, with
+// leases in front of it as well.
+func TestMirrorDenies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		truth := memstore.New(memstore.Config{})
+		var nodes []*lease.Store
+		for range 4 {
+			mirrored, err := mirror.New(truth, mirror.Config{Nodes: 4})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer mirrored.Close()
+			s, err := lease.New(mirrored, lease.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			nodes = append(nodes, s)
+		}
+		l := perSecond(t, 400, 400)
+		by := map[store.Source]int{}
+		for start := time.Now(); time.Since(start) < 8*time.Second; time.Sleep(time.Millisecond) {
+			for _, s := range nodes {
+				d, err := s.Take(t.Context(), store.Request{Key: "key", Limits: l, Cost: 1, Timeout: time.Second})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if time.Since(start) > 4*time.Second {
+					by[d.Source]++
+				}
+			}
+		}
+		if by[store.FromKnowledge] < by[store.FromStore] || by[store.FromLease] > 200 {
+			t.Errorf("%v", by)
+		}
+	})
+}

@@ -488,7 +488,7 @@ func TestP11ChangedLimits(t *testing.T) {
 // TestP11FindsNaiveLeases is the control.
 func TestP11FindsNaiveLeases(t *testing.T) {
 	worst := 0
-	for seed := range uint64(5) {
+	for seed := range uint64(20) {
 		worst = max(worst, changed(t, seed, true))
 	}
 	if worst <= 0 {

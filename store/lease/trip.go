@@ -117,6 +117,9 @@ func (s *Store) answered(e *entry, t *trip, hold *store.Hold, d *store.Decision,
 	}
 	if t.asks > 0 {
 		e.last, e.scarce = granted, 2*granted < t.asks
+		if granted == 0 && err == nil {
+			e.rests = now + lives*int64(e.life)
+		}
 	}
 	if err == nil && (d.Source == store.NoSource || d.Source == store.FromStore) {
 		e.publish(d, now)
