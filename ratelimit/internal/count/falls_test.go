@@ -49,7 +49,8 @@ func TestNothingFalls(t *testing.T) {
 	}
 	close(stop)
 	calls.Wait()
-	if reads < 10 || last["keyrate.cost falls"] == 0 {
+	// After tests with many limits, in this process, the limit has no label of its own.
+	if reads < 10 || last["keyrate.cost falls"]+last["keyrate.cost other"] == 0 {
 		t.Errorf("%d reads: %v", reads, last)
 	}
 }
