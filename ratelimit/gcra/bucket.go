@@ -48,7 +48,7 @@ func (b *Bucket) Open(r *Rate, now int64) (spent Debt, stale, same bool) {
 		b.Over = 0
 	}
 	ended, setBack := b.roll(own, now)
-	over += ended
+	over = sum(over, ended)
 	stale = setBack
 
 	spent = b.TAT.debt(now)

@@ -1,6 +1,7 @@
 package gcra_test
 
 import (
+	"math"
 	"math/big"
 	"math/rand/v2"
 	"testing"
@@ -409,5 +410,20 @@ func TestRescaleDrift(t *testing.T) {
 	t.Logf("%d flips add %s tokens at most", flips, worst.FloatString(6))
 	if worst.Sign() == 0 {
 		t.Error("nothing was ever rounded: the test shows nothing")
+	}
+}
+
+// TestOverAndEnded: what was owed beyond the capacity and what was held are more together than an
+// int of 32 bits.
+func TestOverAndEnded(t *testing.T) {
+	r, err := gcra.NewRate(1000, time.Second, math.MaxInt32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := gcra.Bucket{Over: math.MaxInt32 - 1, Slots: [gcra.Classes]gcra.Slot{{End: 10_000_000, Newer: math.MaxInt32, Older: math.MaxInt32}}}
+	b.TAT = r.TATAt(r.Capacity(), 9_500_000)
+	spent, stale, _ := b.Open(&r, 20_000_000)
+	if want := r.Add(r.Capacity(), r.Capacity()); spent != want || !stale {
+		t.Errorf("%v, %v; want %v, which is cut off", spent, stale, want)
 	}
 }
