@@ -451,6 +451,46 @@ func TestModelShortestWays(t *testing.T) {
 			r.end(second, nil)
 			r.call(true)
 		}},
+		{"an answer to a question that was sent before its node knew of what it had admitted alone", 1, func(r *replay) {
+			r.call(false)
+			r.call(false)
+			r.call(false)
+			r.end(r.inFlight[0], errNotAnswered)
+			first, second := r.inFlight[0], r.inFlight[1]
+			time.Sleep(r.token())
+			r.call(true)
+			r.exec(first, false)
+			r.end(first, nil)
+			denied := r.inFlight[1]
+			r.exec(denied, false)
+			r.end(denied, nil)
+			time.Sleep(r.token() / 2)
+			r.exec(second, false)
+			r.end(second, nil)
+			if len(r.inFlight) > 0 {
+				r.exec(r.inFlight[0], false)
+			}
+		}},
+		{"an answer that owes less than was handed over, since no more fits", 1, func(r *replay) {
+			r.hold(true, new(store.Hold))
+			r.hold(true, new(store.Hold))
+			r.release(0, 1, false)
+			r.call(false)
+			r.call(false)
+			first, second := r.inFlight[0], r.inFlight[1]
+			r.exec(second, false)
+			r.end(second, nil)
+			denied := r.inFlight[1]
+			r.exec(denied, false)
+			r.end(denied, nil)
+			r.exec(first, false)
+			time.Sleep(r.token())
+			r.call(true)
+			r.end(first, nil)
+			if len(r.inFlight) > 0 {
+				r.exec(r.inFlight[0], false)
+			}
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

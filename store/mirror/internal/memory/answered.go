@@ -48,6 +48,9 @@ func (m *Memory) Answered(r *store.Request, a *Attempt, d *store.Decision, at in
 		case found.unreported:
 			cost, _ := b.Cost(spent)
 			found.reconcile(b, answer, cost, a, i)
+		case found.echoed && answer.asked < found.answered: // its question knew less
+			cost, _ := b.Cost(spent)
+			found.settled(b, answer, cost, a.clock)
 		case answer.replaces(&found.observation):
 			found.replace(answer)
 		}
@@ -69,7 +72,7 @@ const minReset = 10_000
 // proves nothing if the shared store may have had the bucket under another interval: then it
 // ignored what it was handed, and is handed it again with the next request.
 func (s *slot) reconcile(b *store.Limit, answer observation, cost gcra.Debt, a *Attempt, i int) {
-	less := answer.less(&a.known[i])
+	less := answer.less(b, &a.known[i])
 	switch {
 	case !s.of(b): // the limit was changed, and no question has handed it over
 		s.add(b, cost, answer.answered)
@@ -98,12 +101,13 @@ func (s *slot) reconcile(b *store.Limit, answer observation, cost gcra.Debt, a *
 	}
 }
 
-// less reports whether an answer owes less than its question knew.
-func (o *observation) less(k *store.Known) bool {
+// less reports whether an answer owes less than its question knew, as far as the bucket has
+// room for that.
+func (o *observation) less(b *store.Limit, k *store.Known) bool {
 	if k.TAT.Den == 0 {
 		return o.micros+(o.answered-o.asked)/1000+minReset < k.Debt.Micros
 	}
-	return o.at+o.micros+minReset < k.TAT.Micros
+	return o.micros+minReset < min(k.TAT.Micros-o.at, b.Capacity().Micros)
 }
 
 // covers reports whether an answer owes as much as the slot and its attempts in flight.
