@@ -2,14 +2,16 @@
 -- integer for integer: every number here is an integer below 2^53, which a double holds exactly.
 --
 -- KEYS  the buckets of the requests, one for each limit, in order
--- ARGV  1 if two limits of one name have different intervals, or 0; the number of kinds, and each kind: its mode, its cost in tokens, the least that is accepted instead or 0, its
+-- ARGV  1 if two limits of one name have different intervals, 2 if known debts follow in brief, or 0; the number of kinds, and each kind: its mode, its cost in tokens, the least that is accepted instead or 0, its
 --       number of limits, and for each limit: num and den of its interval (a token takes num/den microseconds; 0/1 for
 --       a loan), the end of its values, burst, capacity and cost (each in microseconds and fraction).
 --       Then, for each request: the number of its kind, negative if known debts follow; then for each limit: debt
 --       (microseconds, fraction), TAT (microseconds, fraction, 1; or three times 0), time of the observation. For a
 --       settlement: the number of its kind, how many tokens were held and how many were spent; then for each limit the
 --       name of the hold, or 0. For a lease, how many tokens it asks for follow the number of its kind.
---       If nothing follows the kinds, all requests are of the first kind, and nothing is known.
+--       If nothing follows the kinds, all requests are of the first kind, and nothing is known. In brief, all requests are
+--       of the first kind, too, and for each limit follow: debt, TAT, or 2^53 - 1 for none, and time of the observation,
+--       in microseconds without a fraction; three times 0 if nothing is known.
 --
 -- The modes: 0 returns the state, 1 spends the cost, 2 is always denied, 3 holds the cost, 4 spends it and holds loans,
 -- 5 spends it and holds a lease, under no loan, 6 settles, 7 renews.
@@ -103,7 +105,7 @@ local function parse(value)
 	return w
 end
 
-local mixed = ARGV[1] == '1'
+local mixed, brief = ARGV[1] == '1', ARGV[1] == '2'
 local kinds, at = {}, 2
 for k = 1, ARGV[2] + 0 do
 	local kind = {mode = ARGV[at + 1] + 0, tokens = ARGV[at + 2] + 0, least = ARGV[at + 3] + 0, n = ARGV[at + 4] + 0}
@@ -121,7 +123,7 @@ for k = 1, ARGV[2] + 0 do
 	end
 	kinds[k] = kind
 end
-local alike, nkeys = at == #ARGV, #KEYS
+local alike, nkeys = brief or at == #ARGV, #KEYS
 
 -- The buckets, by key. Of one that is a TAT of the interval of its limit: TAT, and its fraction if it has one. The others,
 -- and all if the batch is mixed, are in odd. A bucket that has changed is in changed, with a limit of its interval.
@@ -198,9 +200,18 @@ local function keep(key, w, limit)
 	end
 end
 
--- merge returns the debt that the caller knows, at ARGV[at + 1] and on, if it counts and is larger than m and f.
-local function merge(limit, reset, m, f)
-	local km, kf, tm, tf, td, seen = ARGV[at + 1] + 0, ARGV[at + 2] + 0, ARGV[at + 3] + 0, ARGV[at + 4] + 0, ARGV[at + 5] + 0, ARGV[at + 6] + 0
+-- knowledge returns what the caller knows of a bucket, at ARGV[at + 1] and on, and goes behind it.
+local function knowledge()
+	if brief then
+		at = at + 3
+		return ARGV[at - 2] + 0, 0, ARGV[at - 1] + 0, 0, 1, ARGV[at] + 0
+	end
+	at = at + 6
+	return ARGV[at - 5] + 0, ARGV[at - 4] + 0, ARGV[at - 3] + 0, ARGV[at - 2] + 0, ARGV[at - 1] + 0, ARGV[at] + 0
+end
+
+-- merge returns the debt that the caller knows, if it counts and is larger than m and f.
+local function merge(limit, reset, m, f, km, kf, tm, tf, td, seen)
 	if seen ~= 0 and seen <= reset then
 		return m, f
 	end
@@ -243,10 +254,10 @@ local function decide(kind, known)
 		local w = open(nkey + i, key, limit)
 		opened[i], names[i] = w, 0
 		if known then
+			local m, f = merge(limit, w.r, w.pm, w.pf, knowledge())
 			if w.same and limit.num > 0 then
-				w.pm, w.pf = merge(limit, w.r, w.pm, w.pf)
+				w.pm, w.pf = m, f
 			end
-			at = at + 6
 		end
 		if mode < 6 and limit.num == 0 then
 			free = free and (kind.tokens <= 0 or B.held(w) < limit.burst)
@@ -305,7 +316,7 @@ local function decide(kind, known)
 end
 
 while nkey < nkeys do
-	local k, known = 1, false
+	local k, known = 1, brief
 	if not alike then
 		at = at + 1
 		k = ARGV[at] + 0
@@ -344,8 +355,7 @@ while nkey < nkeys do
 			m, f = cap, capf
 		end
 		if known then
-			m, f = merge(limit, 0, m, f)
-			at = at + 6
+			m, f = merge(limit, 0, m, f, knowledge())
 		end
 		local am, af = m + limit.cost, f + limit.costf
 		if af >= den then

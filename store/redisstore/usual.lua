@@ -1,14 +1,15 @@
 -- The short path of take.lua, which describes the arguments, the answer and the values: all requests spend the same cost
--- under one limit whose tokens take whole microseconds, nothing is known of their buckets, and each bucket is a TAT.
+-- under one limit whose tokens take whole microseconds, and each bucket is a TAT.
 --
 -- usual decides such a batch at the time now and returns the answer, or returns nothing and has written nothing.
 local function usual(now)
 	local match, format, ceil, call, KEYS, ARGV = string.match, string.format, math.ceil, redis.call, KEYS, ARGV
-	if #ARGV ~= 14 or ARGV[1] ~= '0' or ARGV[3] ~= '1' or ARGV[5] ~= '0' or ARGV[8] ~= '1' or ARGV[7] == '0' then
+	local n, brief = #KEYS, ARGV[1] == '2'
+	if #ARGV ~= (brief and 14 + 3 * n or 14) or ARGV[1] == '1' or ARGV[3] ~= '1' or ARGV[5] ~= '0' or ARGV[8] ~= '1' or ARGV[7] == '0' then
 		return
 	end
 	local tail, cap, cost = ':0:' .. ARGV[9], ARGV[11] + 0, ARGV[13] + 0
-	local pattern, n = '^1:(%d+)' .. tail .. '$', #KEYS
+	local pattern = '^1:(%d+)' .. tail .. '$'
 	local values = n > 1 and redis.pcall('MGET', unpack(KEYS)) or {} -- without the right to MGET an error, which has no values
 	local answer, tats = {now, 0}, {} -- tats has the buckets that change, by key
 	for i = 1, n do
@@ -32,6 +33,18 @@ local function usual(now)
 		elseif m > cap then
 			m = cap
 			tats[key] = now + m
+		end
+		if brief then -- a TAT has no marker of a reset, whatever the time of the observation
+			local debt, tat = ARGV[12 + 3 * i] + 0, ARGV[13 + 3 * i] - now
+			if tat < debt then
+				debt = tat
+			end
+			if debt > cap then
+				debt = cap
+			end
+			if debt > m then
+				m = debt
+			end
 		end
 		local after = m + cost
 		if after <= cap then

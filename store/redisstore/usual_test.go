@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func TestUsual(t *testing.T) {
 			for range testkit.Count(300, 1500) {
 				now = now.Add(time.Duration(random.Int64N(1 << random.IntN(38))))
 				b.set(t, now)
-				calls := usualCalls(t, s, limits, random)
+				calls := usualCalls(t, s, limits, now, random)
 				batch := newBatch(calls)
 				keys := make([]string, len(batch.keys))
 				for i, k := range batch.keys {
@@ -70,10 +71,22 @@ func TestUsual(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if batch.args[0] == formBrief && want[1] == 0 { // a foreign value is not restored
+					after := values(t, b.client, keys)
+					restore(t, b.client, before)
+					full, err := long.Run(t.Context(), b.client, keys, inFull(&batch)...).Int64Slice()
+					if wrote := values(t, b.client, keys); err != nil || !slices.Equal(full, want) || !maps.Equal(wrote, after) {
+						t.Fatalf("KEYRATE_SEED=%#x: at %d, keys %v, arguments %v, values %v: in brief\nanswered %v and wrote %v;\nin full  %v and       %v (%v)", seed, now.UnixMicro(), keys, batch.args, before, want, after, full, wrote, err)
+					}
+					seen["brief"]++
+				}
 				if len(got) == 0 {
 					continue
 				}
 				seen["short"]++
+				if batch.args[0] == formBrief {
+					seen["brief, short"]++
+				}
 				if len(keys) == 1 {
 					seen["alone"]++
 				}
@@ -85,7 +98,7 @@ func TestUsual(t *testing.T) {
 				}
 			}
 			t.Log(seen)
-			for _, what := range []string{"short", "alone", "left to the rest", "allowed", "denied"} {
+			for _, what := range []string{"short", "alone", "left to the rest", "allowed", "denied", "brief", "brief, short"} {
 				if seen[what] < testkit.Count(15, 70) {
 					t.Errorf("%q occurred %d times; want it often", what, seen[what])
 				}
@@ -94,9 +107,37 @@ func TestUsual(t *testing.T) {
 	}
 }
 
+// inFull returns the arguments of a brief batch in full.
+func inFull(b *batch) []any {
+	full := batch{args: []any{formFull, 1}}
+	full.addKind(b.calls[0].kind())
+	for _, c := range b.calls {
+		full.addRequest(c, 1)
+	}
+	return full.args
+}
+
+// knowledge returns what a request may know of buckets at an instant, be it true or not.
+func knowledge(limits []store.Limit, now time.Time, random *rand.Rand) *store.Knowledge {
+	var k store.Knowledge
+	for i := range limits {
+		l := &limits[i]
+		debt, _ := l.Cost(random.IntN(4))
+		at := now.UnixMicro() - random.Int64N(1<<random.IntN(30))
+		if random.IntN(4) > 0 {
+			k[i].Debt, k[i].Seen = debt, at*random.Int64N(2)
+		}
+		if random.IntN(4) > 0 {
+			k[i].TAT = l.TATAt(debt, at)
+		}
+	}
+	return &k
+}
+
 // usualCalls returns the calls of a batch that usually has the short path.
-func usualCalls(t *testing.T, s *Store, limits [][]store.Limit, random *rand.Rand) []*call {
+func usualCalls(t *testing.T, s *Store, limits [][]store.Limit, now time.Time, random *rand.Rand) []*call {
 	t.Helper()
+	known := random.IntN(2) == 0
 	p, cost := limits[random.IntN(3)], 1+random.IntN(2)
 	var calls []*call
 	for range 1 + random.IntN(8)*random.IntN(2) {
@@ -107,11 +148,12 @@ func usualCalls(t *testing.T, s *Store, limits [][]store.Limit, random *rand.Ran
 		case 1:
 			r.Cost = random.IntN(5) - 1
 		case 2:
-			r.Known = &store.Knowledge{}
-		case 3:
 			r.Least = 1
-		case 4:
+		case 3:
 			r.Hold = new(store.Hold)
+		}
+		if known && random.IntN(4) > 0 {
+			r.Known = knowledge(r.Limits, now, random)
 		}
 		calls = append(calls, newCall(t.Context(), &s.calls, r, s.names.owner("", r.Key)))
 	}
