@@ -471,6 +471,31 @@ func TestModelShortestWays(t *testing.T) {
 				r.exec(r.inFlight[0], false)
 			}
 		}},
+		{"an answer that crossed others, after one of these was counted beside what was known", 1, func(r *replay) {
+			r.call(true)
+			r.call(false)
+			first := r.inFlight[0]
+			r.exec(first, false)
+			r.call(false)
+			r.call(false)
+			second, third := r.inFlight[1], r.inFlight[2]
+			time.Sleep(r.token())
+			r.exec(second, false)
+			r.end(first, nil)
+			r.end(r.inFlight[2], errNotAnswered)
+			r.exec(third, false)
+			r.call(false)
+			fourth := r.inFlight[2]
+			r.end(third, nil)
+			r.exec(fourth, false)
+			r.end(fourth, nil)
+			r.end(second, nil)
+			time.Sleep(r.token() / 2)
+			r.call(true)
+			if len(r.inFlight) > 0 {
+				r.end(r.inFlight[0], errNotAnswered)
+			}
+		}},
 		{"an answer that owes less than was handed over, since no more fits", 1, func(r *replay) {
 			r.hold(true, new(store.Hold))
 			r.hold(true, new(store.Hold))

@@ -182,13 +182,14 @@ func (m *Memory) Settled(t, sent *store.Settlement, counted bool, asked, at int6
 
 // settled takes in the answer to a settlement of cost. The shared store may have charged less of
 // a hold that had ended before. And a settlement hands over nothing: an answer that owes less
-// than is known proves nothing, and one that owes more may lack what only this node knows.
+// than is known proves nothing, and one that owes more may lack what only this node knows. The
+// same holds for the answer to a request whose question was sent before an echo was answered.
 func (s *slot) settled(b *store.Limit, answer observation, cost gcra.Debt, c *clock.Shared) {
 	switch {
 	case s.unreported:
 		s.reconcile(b, answer, cost, &Attempt{clock: c}, 0)
 		return
-	case !s.of(b), s.repaidAt(c) <= answer.at, s.exceeds(b, answer.asked):
+	case !s.of(b), s.repaidAt(c) <= answer.at, !s.echoed && s.exceeds(b, answer.asked):
 		s.replace(answer)
 		return
 	case !answer.replaces(&s.observation):
