@@ -1,7 +1,6 @@
 package lease
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -9,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/keyrate/keyrate/store"
+	"github.com/keyrate/keyrate/store/internal/prompt"
 )
 
 // DefaultMaxKeys is the bound on leases when Config.MaxKeys is 0.
@@ -66,11 +66,7 @@ func New(shared store.Store, c Config) (*Store, error) {
 	if c.MaxKeys == 0 {
 		c.MaxKeys = DefaultMaxKeys
 	}
-	asked := store.Guard(shared)
-	if _, ok := asked.(store.SelfTimed); !ok {
-		asked = store.Guard(prompt{shared})
-	}
-	s := &Store{shared: shared, asked: asked, seed: maphash.MakeSeed(), rates: new(sketch)}
+	s := &Store{shared: shared, asked: prompt.Guard(shared), seed: maphash.MakeSeed(), rates: new(sketch)}
 	s.clock.begin(shared)
 	s.table.most = int64(c.MaxKeys)
 	s.open.Store(true)
@@ -119,32 +115,4 @@ func (s *Store) begins() bool {
 	return true
 }
 
-var (
-	errZero = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("lease: this is the zero Store; make one with lease.New")}
-	errLate = &store.Error{Class: store.ClassTimeout, Err: errors.New("lease: the shared store answered too late")}
-)
-
-// prompt makes an answer after the deadline an error: a store that does not heed its context
-// would make every call wait.
-type prompt struct{ store.Store }
-
-func (p prompt) Take(ctx context.Context, r store.Request) (store.Decision, error) {
-	d, err := p.Store.Take(ctx, r)
-	if err == nil && ctx.Err() != nil {
-		err = errLate
-	}
-	return d, err
-}
-
-// Settle implements [store.Holder].
-func (p prompt) Settle(ctx context.Context, all []store.Settlement) {
-	p.Store.(store.Holder).Settle(ctx, all) //nolint:errcheck // New has made sure of it
-	for i := range all {
-		if all[i].Err == nil && ctx.Err() != nil {
-			all[i].Err = errLate
-		}
-	}
-}
-
-// Holds implements [store.Holder].
-func (p prompt) Holds() bool { return store.CanHold(p.Store) }
+var errZero = &store.Error{Class: store.ClassOther, NotCharged: true, Err: errors.New("lease: this is the zero Store; make one with lease.New")}

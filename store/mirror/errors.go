@@ -20,7 +20,6 @@ var (
 	errNoHolder = failed(store.ClassOther, "the shared store cannot hold tokens; use one that is a store.Holder")
 	errOtherKey = failed(store.ClassOther, "Request.Release has a settlement of another home or key; pass it to Settle")
 	errIgnored  = &store.Error{Class: store.ClassWrong, Err: errors.New("mirror: the shared store ignored a settlement that came with a request")}
-	errLate     = &store.Error{Class: store.ClassTimeout, Err: errors.New("mirror: the shared store answered too late")}
 )
 
 func failed(class, text string) *store.Error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyrate/keyrate/store"
+	"github.com/keyrate/keyrate/store/internal/prompt"
 	"github.com/keyrate/keyrate/store/mirror/internal/breaker"
 	"github.com/keyrate/keyrate/store/mirror/internal/clock"
 	"github.com/keyrate/keyrate/store/mirror/internal/memory"
@@ -96,10 +97,7 @@ func New(shared store.Store, c Config) (*Store, error) {
 			c.OnChange(Change(t))
 		}
 	}
-	asked, node := store.Guard(shared), clock.Start()
-	if _, ok := asked.(store.SelfTimed); !ok {
-		asked = store.Guard(prompt{shared})
-	}
+	asked, node := prompt.Guard(shared), clock.Start()
 	s := &Store{
 		shared: shared, asked: asked, noShare: c.NoShare, clock: node, kept: newKeeper(),
 		memory: memory.New(c.MaxKeys, max(c.Nodes, 1), node, store.CanHold(shared)),
@@ -114,42 +112,6 @@ func (s *Store) back(ctx context.Context, part *breaker.Part) {
 	timeout := max(s.breaker.Timeout(), store.DefaultTimeout)
 	_ = s.flush(ctx, maxKept/maxBatch*timeout, func(one *kept) bool { return one.part == part })
 }
-
-// prompt makes an answer after the deadline an error: a store that does not heed its context
-// would make every request wait.
-type prompt struct{ store.Store }
-
-func (p prompt) Take(ctx context.Context, r store.Request) (store.Decision, error) {
-	d, err := p.Store.Take(ctx, r)
-	if err == nil && ctx.Err() != nil {
-		err = errLate
-		for i := range r.Release {
-			if r.Release[i].Err == nil {
-				r.Release[i].Err = errLate
-			}
-		}
-	}
-	return d, err
-}
-
-// Settle implements [store.Holder].
-func (p prompt) Settle(ctx context.Context, all []store.Settlement) {
-	holder, ok := p.Store.(store.Holder)
-	if ok {
-		holder.Settle(ctx, all)
-	}
-	for i := range all {
-		switch {
-		case !ok:
-			all[i].Err = errNoHolder
-		case all[i].Err == nil && ctx.Err() != nil:
-			all[i].Err = errLate
-		}
-	}
-}
-
-// Holds implements [store.Holder].
-func (p prompt) Holds() bool { return store.CanHold(p.Store) }
 
 // SelfTimed implements [store.SelfTimed]: every request ends within its Timeout, if the
 // shared store heeds its context or is SelfTimed itself.
