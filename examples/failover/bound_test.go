@@ -80,7 +80,7 @@ func TestVerdictFindsFaults(t *testing.T) {
 		}
 		h := &history{faults: []event{{phase: phase{"hung", hang, lasts}}}}
 		var out bytes.Buffer
-		err := verdict(calls, []row{rowOf(calls, 0, lasts, "hung", nil)}, h, &out)
+		err := judge(calls, []row{rowOf(calls, 0, lasts, "hung", nil)}, h, &out)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: error %v, want %q\n%s", c.name, err, c.want, &out)
 		}

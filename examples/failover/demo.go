@@ -91,7 +91,7 @@ func demo(ctx context.Context, p plan, file string, out io.Writer, logger *slog.
 			return err
 		}
 	}
-	return verdict(l.answered(p.lasts()), rows, seen, out)
+	return judge(l.answered(p.lasts()), rows, seen, out)
 }
 
 // watch runs the load and the faults, and prints a row for each step when the last

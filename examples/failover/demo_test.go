@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,7 +24,7 @@ func TestDemo(t *testing.T) {
 	for _, embed := range []bool{false, true} {
 		t.Run("embedded "+strconv.FormatBool(embed), func(t *testing.T) {
 			if !embed {
-				needRedis(t)
+				testkit.Redis(t)
 			}
 			t.Parallel()
 			p := planOf(600*time.Millisecond, 600*time.Millisecond, 900*time.Millisecond, 600*time.Millisecond, 2400*time.Millisecond)
@@ -94,20 +93,4 @@ func TestDemoEndsWhenInterrupted(t *testing.T) {
 	if took := time.Since(begin); took > p.lasts()/2 {
 		t.Errorf("it took %v", took)
 	}
-}
-
-// needRedis returns the path of redis-server. A test is skipped where there is none,
-// unless CI has promised one.
-func needRedis(t *testing.T) string {
-	t.Helper()
-	testkit.Long(t, "needs redis-server")
-	path, err := exec.LookPath("redis-server")
-	if err == nil && canStop {
-		return path
-	}
-	if os.Getenv("KEYRATE_REQUIRE_REDIS") == "1" {
-		t.Fatalf("KEYRATE_REQUIRE_REDIS=1, but redis-server cannot be used: %v", err)
-	}
-	t.Skipf("redis-server cannot be used: %v", err)
-	return ""
 }

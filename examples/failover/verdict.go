@@ -1,28 +1,19 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"github.com/keyrate/keyrate/examples/internal/verdict"
 	"github.com/keyrate/keyrate/store"
 )
 
-// verdict prints what held and what did not. It returns an error if a bound did not
+// judge prints what held and what did not. It returns an error if a bound did not
 // hold, a call was not decided, or the mirror did not take over or hand back: then
 // the bounds would have held for nothing.
-func verdict(calls []call, rows []row, seen *history, out io.Writer) error {
-	var broken []error
-	say := func(held bool, format string, args ...any) {
-		line := fmt.Sprintf(format, args...)
-		if held {
-			fmt.Fprintf(out, "held    %s\n", line)
-			return
-		}
-		fmt.Fprintf(out, "BROKEN  %s\n", line)
-		broken = append(broken, errors.New(line))
-	}
+func judge(calls []call, rows []row, seen *history, out io.Writer) error {
+	v := verdict.Verdict{Out: out}
 	fmt.Fprintln(out)
 
 	over, lost := -limit.Rate, 0
@@ -34,23 +25,23 @@ func verdict(calls []call, rows []row, seen *history, out io.Writer) error {
 		}
 	}
 	end := rows[len(rows)-1]
-	say(over <= 0, "%d calls were admitted, of at most %d: a burst of %d and %s for each of %d keys, and %d that were in flight when Redis was killed",
+	v.Say(over <= 0, "%d calls were admitted, of at most %d: a burst of %d and %s for each of %d keys, and %d that were in flight when Redis was killed",
 		end.admitted, end.bound, limit.Rate, limit, keyCount, lost)
-	say(over <= 0, "no key was admitted more than that in any window of time")
-	say(end.admitted*10 >= end.bound*9, "at least nine tenths of what the limits allow was admitted")
+	v.Say(over <= 0, "no key was admitted more than that in any window of time")
+	v.Say(end.admitted*10 >= end.bound*9, "at least nine tenths of what the limits allow was admitted")
 
 	failed := 0
 	for _, r := range rows {
 		failed += r.failed
 	}
-	say(failed == 0, "%d of %d calls were answered 200 or 429", len(calls)-failed, len(calls))
+	v.Say(failed == 0, "%d of %d calls were answered 200 or 429", len(calls)-failed, len(calls))
 
 	for i, e := range seen.faults {
 		switch e.phase.fault {
 		case hang, kill:
-			say(decidedBy(calls, store.FromShare, e) > 0, "Redis %s: this node decided%s", e.phase.redis, after(seen, i, true, "no call waited for Redis any more"))
+			v.Say(decidedBy(calls, store.FromShare, e) > 0, "Redis %s: this node decided%s", e.phase.redis, after(seen, i, true, "no call waited for Redis any more"))
 		case resume, restart:
-			say(decidedBy(calls, store.FromStore, e) > 0, "Redis %s: it decided again%s", e.phase.redis, after(seen, i, false, "all calls were its own again"))
+			v.Say(decidedBy(calls, store.FromStore, e) > 0, "Redis %s: it decided again%s", e.phase.redis, after(seen, i, false, "all calls were its own again"))
 		default:
 		}
 	}
@@ -60,7 +51,7 @@ func verdict(calls []call, rows []row, seen *history, out io.Writer) error {
 		slowest, late = max(slowest, calls[i].latency()), max(late, calls[i].sent-calls[i].due)
 	}
 	fmt.Fprintf(out, "\nThe slowest answer took %s, of which a decision may take %v; this machine was late by up to %s to make a call.\n", inMs(slowest), store.DefaultTimeout, inMs(late))
-	return errors.Join(broken...)
+	return v.Err()
 }
 
 // decidedBy counts the calls in a phase on which a source has decided.

@@ -50,7 +50,7 @@ func demo(ctx context.Context, p plan, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return verdict(p, without, with, out)
+	return judge(p, without, with, out)
 }
 
 const intro = `One key has a limit of %d per second, and a burst of %d. %d processes on one Redis call their limiters

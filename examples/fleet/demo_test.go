@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +13,7 @@ import (
 
 // TestDemo runs a short one.
 func TestDemo(t *testing.T) {
-	needRedis(t)
+	testkit.Redis(t)
 	p := standard
 	p.fewer = 2 // a machine that also runs other tests, with the race detector, is slow
 	p.below, p.above, p.dead, p.down, p.back = 2*time.Second, time.Second, time.Second, 500*time.Millisecond, time.Second
@@ -45,18 +44,10 @@ func TestNodeEndsWithItsParent(t *testing.T) {
 }
 
 func TestDemoEndsWhenInterrupted(t *testing.T) {
-	needRedis(t)
+	testkit.Redis(t)
 	ctx, stop := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer stop()
 	if err := demo(ctx, standard, new(process.Output)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the error is %v", err)
 	}
-}
-
-// needRedis skips a test where there is no redis-server, unless CI has promised one.
-func needRedis(t *testing.T) {
-	t.Helper()
-	testkit.Long(t, "needs redis-server, and real time")
-	_, err := exec.LookPath("redis-server")
-	testkit.Need(t, "KEYRATE_REQUIRE_REDIS", "redis-server (Debian: apt-get install redis-server)", err)
 }

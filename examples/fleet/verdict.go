@@ -1,53 +1,44 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"time"
 
+	"github.com/keyrate/keyrate/examples/internal/verdict"
 	"github.com/keyrate/keyrate/store"
 )
 
-// verdict prints the figures, what held and what did not, which is the error.
-func verdict(p plan, without, with *attempt, out io.Writer) error {
+// judge prints the figures, what held and what did not, which is the error.
+func judge(p plan, without, with *attempt, out io.Writer) error {
 	show(without, with, out)
-	var broken []error
-	say := func(held bool, format string, args ...any) {
-		line := fmt.Sprintf(format, args...)
-		if held {
-			fmt.Fprintf(out, "held    %s\n", line)
-			return
-		}
-		fmt.Fprintf(out, "BROKEN  %s\n", line)
-		broken = append(broken, errors.New(line))
-	}
+	v := verdict.Verdict{Out: out}
 	fmt.Fprintln(out)
-	say(with.below.trips()*p.fewer <= without.below.trips(), "below the limit, a decision takes 1/%.0f of the trips with leases", without.below.trips()/max(with.below.trips(), 1e-9))
+	v.Say(with.below.trips()*p.fewer <= without.below.trips(), "below the limit, a decision takes 1/%.0f of the trips with leases", without.below.trips()/max(with.below.trips(), 1e-9))
 	for _, a := range []struct {
 		name string
 		*attempt
 	}{{"without leases", without}, {"with leases", with}} {
 		end := a.end()
-		say(over(a.samples) <= 0, "%s: %d calls were admitted in %.1f s, of at most %d: a burst of %d and %d per second%s; checked %d times",
+		v.Say(over(a.samples) <= 0, "%s: %d calls were admitted in %.1f s, of at most %d: a burst of %d and %d per second%s; checked %d times",
 			a.name, end.admitted, end.at.Seconds(), bound(end.at, end.losses), burst, limit.Rate, lost(end.losses), len(a.samples))
-		say(end.admitted*4 >= 3*min(end.all.decisions(), bound(end.at, 0)), "%s: at least three quarters of what the limit allows was admitted", a.name)
-		v := a.visitors
-		say(end.all[failed] == 0 && len(v.other) == 0 && v.unclear == 0, "%s: %d of %d calls failed; over HTTP %d failed, %d got 200, and %d got 429",
-			a.name, end.all[failed], end.all.decisions()+end.all[failed], len(v.other)+v.unclear, v.admitted, v.denied)
+		v.Say(end.admitted*4 >= 3*min(end.all.decisions(), bound(end.at, 0)), "%s: at least three quarters of what the limit allows was admitted", a.name)
+		seen := a.visitors
+		v.Say(end.all[failed] == 0 && len(seen.other) == 0 && seen.unclear == 0, "%s: %d of %d calls failed; over HTTP %d failed, %d got 200, and %d got 429",
+			a.name, end.all[failed], end.all.decisions()+end.all[failed], len(seen.other)+seen.unclear, seen.admitted, seen.denied)
 	}
 	s := &with.faults
 	for _, p := range s.parts {
 		n := p.answers()
-		say(n.decisions() > 0, "%s: decisions went on, %d in %.1f s, %d of them admitted: %s", p.name, n.decisions(), p.lasts().Seconds(), n[admitted], basis(&n))
+		v.Say(n.decisions() > 0, "%s: decisions went on, %d in %.1f s, %d of them admitted: %s", p.name, n.decisions(), p.lasts().Seconds(), n[admitted], basis(&n))
 	}
-	say(s.held > 0 && s.free > 0 && s.still <= holdTime, "the killed process held %d tokens of a key of its own: some were last seen %.2f s after its end, and none at %.2f s; the limit is %v",
+	v.Say(s.held > 0 && s.free > 0 && s.still <= holdTime, "the killed process held %d tokens of a key of its own: some were last seen %.2f s after its end, and none at %.2f s; the limit is %v",
 		s.held, s.still.Seconds(), s.free.Seconds(), holdTime)
-	if v := with.visitors; v.denial != "" {
-		fmt.Fprintf(out, "\nA denial over HTTP: %s\n", v.denial)
+	if denial := with.visitors.denial; denial != "" {
+		fmt.Fprintf(out, "\nA denial over HTTP: %s\n", denial)
 	}
-	return errors.Join(broken...)
+	return v.Err()
 }
 
 // show prints the figures.

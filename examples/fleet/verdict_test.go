@@ -50,7 +50,7 @@ func TestVerdictFindsFaults(t *testing.T) {
 		without, with := attemptOf(1000), attemptOf(100)
 		c.change(without, with)
 		var out bytes.Buffer
-		err := verdict(standard, without, with, &out)
+		err := judge(standard, without, with, &out)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: error %v, want %q\n%s", c.name, err, c.want, &out)
 		}

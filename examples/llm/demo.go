@@ -59,7 +59,7 @@ func demo(ctx context.Context, p plan, out io.Writer) (err error) {
 	if err := errors.Join(err, looked); err != nil {
 		return err
 	}
-	return verdict(reserved, counted, out)
+	return judge(reserved, counted, out)
 }
 
 // An attempt is what came of one load.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,7 +19,7 @@ func TestDemo(t *testing.T) {
 	for _, embed := range []bool{false, true} {
 		t.Run("embedded "+strconv.FormatBool(embed), func(t *testing.T) {
 			if !embed {
-				needRedis(t)
+				testkit.Redis(t)
 			}
 			p := standard
 			p.atLeast, p.embed = 4*time.Second, embed
@@ -30,7 +28,7 @@ func TestDemo(t *testing.T) {
 				t.Errorf("%v\n%s", err, &out)
 			}
 			text := out.String()
-			if embed != strings.Contains(text, "stand-in") || strings.Contains(text, "BROKEN") || strings.Count(text, "true    ") != 3*len(organisations)+2 {
+			if embed != strings.Contains(text, "stand-in") || strings.Contains(text, "BROKEN") || strings.Count(text, "held    ") != 3*len(organisations)+2 {
 				t.Errorf("printed\n%s", text)
 			}
 		})
@@ -75,17 +73,4 @@ func TestDemoEndsWhenInterrupted(t *testing.T) {
 	if err := demo(ctx, p, new(process.Output)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the error is %v", err)
 	}
-}
-
-// needRedis skips a test where there is no redis-server, unless CI has promised one.
-func needRedis(t *testing.T) {
-	t.Helper()
-	_, err := exec.LookPath("redis-server")
-	if err == nil {
-		return
-	}
-	if os.Getenv("KEYRATE_REQUIRE_REDIS") == "1" {
-		t.Fatalf("KEYRATE_REQUIRE_REDIS=1, but redis-server cannot be used: %v", err)
-	}
-	t.Skipf("redis-server cannot be used: %v", err)
 }

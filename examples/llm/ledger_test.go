@@ -133,7 +133,7 @@ func TestVerdict(t *testing.T) {
 		reserved, counted := good()
 		c.spoil(&reserved, &counted)
 		var out bytes.Buffer
-		err := verdict(reserved, counted, &out)
+		err := judge(reserved, counted, &out)
 		broken := strings.Count(out.String(), "BROKEN")
 		if (err == nil) != (c.want == "") || !strings.Contains(out.String(), c.want) || broken > 1 || c.want != "" && broken == 0 {
 			t.Errorf("%s: %v\n%s", name, err, &out)

@@ -1,24 +1,16 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/keyrate/keyrate/examples/internal/verdict"
 )
 
-// verdict prints what became of both loads, what is true and what is not, which is the error.
-func verdict(reserved, counted attempt, out io.Writer) error {
-	var broken []error
-	say := func(is bool, format string, args ...any) {
-		line := fmt.Sprintf(format, args...)
-		if is {
-			fmt.Fprintf(out, "true    %s\n", line)
-			return
-		}
-		fmt.Fprintf(out, "BROKEN  %s\n", line)
-		broken = append(broken, errors.New(line))
-	}
+// judge prints what became of both loads, what held and what did not, which is the error.
+func judge(reserved, counted attempt, out io.Writer) error {
+	v := verdict.Verdict{Out: out}
 	fmt.Fprint(out, legend)
 	fmt.Fprint(out, "\nReserved: a request holds its estimate, and pays what it has used\n\n")
 	show(reserved.accounts, out)
@@ -27,21 +19,21 @@ func verdict(reserved, counted attempt, out io.Writer) error {
 	fmt.Fprintln(out)
 
 	for i, a := range reserved.accounts {
-		say(a.over() <= 0, "%s was never over its limit: it used at most %.0f tokens of %d at a time, and %d of %d in all", a.name, a.fullest, a.limit.Burst, a.used, a.bound)
+		v.Say(a.over() <= 0, "%s was never over its limit: it used at most %.0f tokens of %d at a time, and %d of %d in all", a.name, a.fullest, a.limit.Burst, a.used, a.bound)
 		open, explained := a.paid()
-		say(a.lost > 0 && explained, "%s has paid %d tokens: %d were settled, %d were the estimates of the killed gateway's streams, and %d those of failed calls; Redis has charged %.0f to %.0f",
+		v.Say(a.lost > 0 && explained, "%s has paid %d tokens: %d were settled, %d were the estimates of the killed gateway's streams, and %d those of failed calls; Redis has charged %.0f to %.0f",
 			a.name, a.settled+a.lost+open, a.settled, a.lost, open, a.least, a.most)
 		c := counted.accounts[i]
-		say(c.over() > 0, "%s was over its limit by %d tokens, counted after the fact", c.name, c.over())
+		v.Say(c.over() > 0, "%s was over its limit by %d tokens, counted after the fact", c.name, c.over())
 	}
-	say(each(func(i int) bool { return reserved.accounts[i].denied > 0 && counted.accounts[i].denied > 0 }), "each organisation wanted more than its limits")
+	v.Say(each(func(i int) bool { return reserved.accounts[i].denied > 0 && counted.accounts[i].denied > 0 }), "each organisation wanted more than its limits")
 	after := func(at time.Time) float64 { return at.Sub(reserved.killed).Seconds() }
 	last := "none was seen after the load"
 	if !reserved.still.IsZero() {
 		last = fmt.Sprintf("the last was seen %.1f s after the kill", after(reserved.still))
 	}
-	say(!reserved.free.IsZero() && !reserved.still.After(reserved.freeBy()), "what the killed gateway held has come to its end: %s, and none at %.1f s; it may last until %.1f s", last, after(reserved.free), after(reserved.freeBy()))
-	return errors.Join(broken...)
+	v.Say(!reserved.free.IsZero() && !reserved.still.After(reserved.freeBy()), "what the killed gateway held has come to its end: %s, and none at %.1f s; it may last until %.1f s", last, after(reserved.free), after(reserved.freeBy()))
+	return v.Err()
 }
 
 // legend explains the columns, which are in calls and in tokens.

@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/examples/internal/verdict"
 	"github.com/keyrate/keyrate/internal/testkit"
 )
 
@@ -19,7 +18,7 @@ func TestDemo(t *testing.T) {
 	for _, embed := range []bool{false, true} {
 		t.Run("embedded "+strconv.FormatBool(embed), func(t *testing.T) {
 			if !embed {
-				needRedis(t)
+				testkit.Redis(t)
 			}
 			var out output
 			if err := demo(t.Context(), plan{rules: rulesFolder, every: 400 * time.Millisecond, embed: embed}, &out); err != nil {
@@ -69,15 +68,16 @@ func TestDemoFindsFaults(t *testing.T) {
 			}
 		}
 	}
-	v := &verdict{}
+	var lines strings.Builder
+	v := &verdict.Verdict{Out: &lines}
 	if err := s.judgePanels(t.Context(), v); err != nil {
 		t.Fatal(err)
 	}
 	s.judgeAlerts(v)
-	text := v.lines.String()
+	text := lines.String()
 	for _, want := range []string{
-		`BROKEN  "Calls by outcome" has no data`, `true    "Store errors, by type" has no data`, "BROKEN  1 of ", `BROKEN  "Who decides" shows store`, "BROKEN  KeyrateManyDenied fired",
-		"BROKEN  KeyrateStoreDown fired in the phase outage", "BROKEN  KeyrateStoreDown ended", "true    KeyrateUndecided did not fire",
+		`BROKEN  "Calls by outcome" has no data`, `held    "Store errors, by type" has no data`, "BROKEN  1 of ", `BROKEN  "Who decides" shows store`, "BROKEN  KeyrateManyDenied fired",
+		"BROKEN  KeyrateStoreDown fired in the phase outage", "BROKEN  KeyrateStoreDown ended", "held    KeyrateUndecided did not fire",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
@@ -96,18 +96,4 @@ func TestDemoEndsWhenInterrupted(t *testing.T) {
 	if err := demo(ctx, plan{rules: rulesFolder, every: 100 * time.Millisecond, embed: true}, &output{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the error is %v", err)
 	}
-}
-
-// needRedis skips a test where there is no redis-server, unless CI has promised one.
-func needRedis(t *testing.T) {
-	t.Helper()
-	testkit.Long(t, "needs redis-server")
-	_, err := exec.LookPath("redis-server")
-	if err == nil {
-		return
-	}
-	if os.Getenv("KEYRATE_REQUIRE_REDIS") == "1" {
-		t.Fatalf("KEYRATE_REQUIRE_REDIS=1, but redis-server cannot be used: %v", err)
-	}
-	t.Skipf("redis-server cannot be used: %v", err)
 }

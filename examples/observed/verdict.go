@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyrate/keyrate/examples/internal/verdict"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -30,26 +31,11 @@ func (s *show) denied(ctx context.Context) ([]deniedKey, error) {
 	return report.Keys, err
 }
 
-// A verdict is what is true and what is not.
-type verdict struct {
-	lines  strings.Builder
-	broken []error
-}
-
-func (v *verdict) say(is bool, format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
-	if is {
-		fmt.Fprintf(&v.lines, "true    %s\n", line)
-		return
-	}
-	fmt.Fprintf(&v.lines, "BROKEN  %s\n", line)
-	v.broken = append(v.broken, errors.New(line))
-}
-
 // judge prints what dashboard, alerts, OpenTelemetry and the report of denials showed, what held and what
 // did not, which is the error.
 func (s *show) judge(ctx context.Context, top []deniedKey) error {
-	v := &verdict{}
+	var lines strings.Builder
+	v := &verdict.Verdict{Out: &lines}
 	if err := s.judgePanels(ctx, v); err != nil {
 		return err
 	}
@@ -61,17 +47,15 @@ func (s *show) judge(ctx context.Context, top []deniedKey) error {
 	for _, k := range top[:min(3, len(top))] {
 		fmt.Fprintf(s.out, "  %s  %s  %d\n", k.Key, k.Limit, k.Denied)
 	}
-	v.say(len(top) > 0 && top[0].Key == ratelimit.HashKey(flooder), "the first is the hash of the key that flooded")
+	v.Say(len(top) > 0 && top[0].Key == ratelimit.HashKey(flooder), "the first is the hash of the key that flooded")
 	err := s.load.unexpected()
-	v.say(err == nil, "each call got 200, 400, 401 or 429")
-	if err != nil {
-		v.broken = append(v.broken, err)
-	}
-	fmt.Fprintf(s.out, "\n%s", &v.lines)
-	if len(v.broken) == 0 {
+	v.Say(err == nil, "each call got 200, 400, 401 or 429")
+	err = errors.Join(v.Err(), err)
+	fmt.Fprintf(s.out, "\n%s", &lines)
+	if err == nil {
 		fmt.Fprintf(s.out, "\nThe dashboard and the alerts showed all that happened, in %v.\n", s.clock())
 	}
-	return errors.Join(v.broken...)
+	return err
 }
 
 // withoutData are panels that may stay empty, with the reason.
@@ -93,7 +77,7 @@ var seen = []struct{ panel, row, phase string }{
 }
 
 // judgePanels shows the panels.
-func (s *show) judgePanels(ctx context.Context, v *verdict) error {
+func (s *show) judgePanels(ctx context.Context, v *verdict.Verdict) error {
 	fmt.Fprint(s.out, "\nThe dashboard: the last number of each phase, rates per second of the demo\n\n")
 	drawn := 0
 	for _, p := range s.panels {
@@ -106,11 +90,11 @@ func (s *show) judgePanels(ctx context.Context, v *verdict) error {
 			continue
 		}
 		reason, may := withoutData[p.Title]
-		v.say(may, "%q has no data: %s", p.Title, cmp.Or(reason, "it should have"))
+		v.Say(may, "%q has no data: %s", p.Title, cmp.Or(reason, "it should have"))
 	}
-	v.say(drawn > 10, "%d of %d panels have data", drawn, len(s.panels))
+	v.Say(drawn > 10, "%d of %d panels have data", drawn, len(s.panels))
 	for _, c := range seen {
-		v.say(s.last(c.panel, c.row, c.phase) > 0, "%q shows %s at the end of the phase %s", c.panel, c.row, c.phase)
+		v.Say(s.last(c.panel, c.row, c.phase) > 0, "%q shows %s at the end of the phase %s", c.panel, c.row, c.phase)
 	}
 	return nil
 }
@@ -130,7 +114,7 @@ func (s *show) last(title, name, phase string) float64 {
 }
 
 // judgeAlerts shows the alerts.
-func (s *show) judgeAlerts(v *verdict) {
+func (s *show) judgeAlerts(v *verdict.Verdict) {
 	showAlerts(s.alerts, s.phases, s.out)
 	state := make(map[[2]string]bool)
 	for _, a := range s.alerts {
@@ -140,15 +124,15 @@ func (s *show) judgeAlerts(v *verdict) {
 		}
 	}
 	for _, m := range [][2]string{{"KeyrateManyDenied", "attack"}, {"KeyrateNoKey", "attack"}, {"KeyrateStoreDown", "outage"}, {"KeyrateDecidedByShare", "outage"}} {
-		v.say(state[m] && !(m[1] == "attack" && state[[2]string{m[0], "calm"}]), "%s fired in the phase %s", m[0], m[1])
+		v.Say(state[m] && !(m[1] == "attack" && state[[2]string{m[0], "calm"}]), "%s fired in the phase %s", m[0], m[1])
 	}
-	v.say(!s.fires("KeyrateStoreDown"), "KeyrateStoreDown ended when Redis was back")
-	v.say(state[[2]string{"KeyrateShadowWouldDeny", ""}], "KeyrateShadowWouldDeny fired: gold-1 calls more often than its shadow limit allows")
-	v.say(!state[[2]string{"KeyrateUndecided", ""}], "KeyrateUndecided did not fire: the node decided by its share")
+	v.Say(!s.fires("KeyrateStoreDown"), "KeyrateStoreDown ended when Redis was back")
+	v.Say(state[[2]string{"KeyrateShadowWouldDeny", ""}], "KeyrateShadowWouldDeny fired: gold-1 calls more often than its shadow limit allows")
+	v.Say(!state[[2]string{"KeyrateUndecided", ""}], "KeyrateUndecided did not fire: the node decided by its share")
 }
 
 // judgeOpenTelemetry compares what OpenTelemetry and Prometheus read now that there are no calls.
-func (s *show) judgeOpenTelemetry(ctx context.Context, v *verdict) error {
+func (s *show) judgeOpenTelemetry(ctx context.Context, v *verdict.Verdict) error {
 	var read map[string]float64
 	var missing []string
 	// The number of buckets in memory goes down by itself.
@@ -167,9 +151,9 @@ func (s *show) judgeOpenTelemetry(ctx context.Context, v *verdict) error {
 	}
 	fmt.Fprint(s.out, "\nWhat OpenTelemetry reads in the end\n")
 	showOpenTelemetry(read, s.out)
-	v.say(missing == nil && len(read) > 20, "OpenTelemetry reads the same %d numbers as Prometheus", len(read))
+	v.Say(missing == nil && len(read) > 20, "OpenTelemetry reads the same %d numbers as Prometheus", len(read))
 	for _, m := range missing {
-		v.say(false, "%s", m)
+		v.Say(false, "%s", m)
 	}
 	return nil
 }

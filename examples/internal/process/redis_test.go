@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -20,9 +19,7 @@ import (
 // TestRedisLeavesNothing: a redis-server comes back empty, and ends with the demo, even one that
 // stands still.
 func TestRedisLeavesNothing(t *testing.T) {
-	testkit.Long(t, "needs redis-server")
-	_, err := exec.LookPath("redis-server")
-	testkit.Need(t, "KEYRATE_REQUIRE_REDIS", "redis-server (Debian: apt-get install redis-server)", err)
+	testkit.Redis(t)
 	r, err := StartRedis(t.Context())
 	if err != nil {
 		t.Fatal(err)
