@@ -2,6 +2,7 @@ package interop_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -128,18 +129,11 @@ func from(t *testing.T, ip string) *http.Client {
 
 // call makes a request with header, "name: value", or none. It fails the test if there
 // is no answer.
-func call(t *testing.T, client *http.Client, address, header string, body io.Reader) (int, http.Header) {
+func call(t *testing.T, client *http.Client, address, header string) (int, http.Header) {
 	t.Helper()
-	method := http.MethodGet
-	if body != nil {
-		method = http.MethodPost
-	}
-	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, "http://"+address+"/", body)
+	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, "http://"+address+"/", nil)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if body != nil {
-		r.ContentLength = upload
 	}
 	if name, value, ok := strings.Cut(header, ": "); ok {
 		r.Header.Set(name, value)
@@ -148,6 +142,35 @@ func call(t *testing.T, client *http.Client, address, header string, body io.Rea
 	if err != nil {
 		t.Fatal(err)
 	}
+	return read(t, response)
+}
+
+// send makes an upload and returns the status of its answer. When an answer ends a connection
+// before the upload does, an [http.Transport] closes it, and returns the answer or the error of
+// the closed connection, whichever it finds first.
+func send(t *testing.T, client *http.Client, address string) int {
+	t.Helper()
+	for attempt := 1; ; attempt++ {
+		r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, "http://"+address+"/", io.LimitReader(zeros{}, upload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ContentLength = upload
+		r.Header.Set("X-API-Key", "k")
+		response, err := client.Do(r)
+		if err == nil {
+			status, _ := read(t, response)
+			return status
+		}
+		if !errors.Is(err, net.ErrClosed) || attempt == 10 {
+			t.Fatal(err)
+		}
+	}
+}
+
+// read reads an answer.
+func read(t *testing.T, response *http.Response) (int, http.Header) {
+	t.Helper()
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
@@ -169,7 +192,7 @@ func TestProxies(t *testing.T) {
 			client := from(t, "127.0.0.2")
 			for i, want := range []int{200, 200, 200, 200, 200, 429, 429} {
 				forged := fmt.Sprintf("X-Forwarded-For: 203.0.113.%d", i)
-				status, header := call(t, client, address, forged, nil)
+				status, header := call(t, client, address, forged)
 				if status != want {
 					t.Errorf("call %d from one address: status %d, want %d", i+1, status, want)
 				}
@@ -186,10 +209,10 @@ func TestProxies(t *testing.T) {
 					t.Errorf("call %d, %d: Retry-After %q", i+1, want, got)
 				}
 			}
-			if got, _ := call(t, from(t, "127.0.0.3"), address, "", nil); got != http.StatusOK {
+			if got, _ := call(t, from(t, "127.0.0.3"), address, ""); got != http.StatusOK {
 				t.Errorf("another address: status %d, want 200", got)
 			}
-			if got, _ := call(t, client, address, "X-API-Key: k", nil); got != http.StatusOK {
+			if got, _ := call(t, client, address, "X-API-Key: k"); got != http.StatusOK {
 				t.Errorf("the same address with a key: status %d, want 200", got)
 			}
 		})
@@ -203,12 +226,11 @@ func TestDeniedUploads(t *testing.T) {
 			address := p.start(t, startAPI(t))
 			client := from(t, "127.0.0.2")
 			for range 5 {
-				call(t, client, address, "X-API-Key: k", nil)
+				call(t, client, address, "X-API-Key: k")
 			}
 			answered := map[int]int{}
 			for range p.uploads {
-				status, _ := call(t, client, address, "X-API-Key: k", io.LimitReader(zeros{}, upload))
-				answered[status]++
+				answered[send(t, client, address)]++
 			}
 			if answered[http.StatusTooManyRequests] != p.uploads {
 				t.Errorf("%d uploads were answered with %v, want 429 for all", p.uploads, answered)
