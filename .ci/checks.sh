@@ -240,7 +240,7 @@ oracle() {
 	tests env GOGC=400 KEYRATE_ORACLE_HISTORIES="$oracle_histories" go test -count=1 -v -run Oracle -timeout=30m ./store/memstore
 }
 
-# nested_tests MODULE leaves out what has a step of its own: the table of faults is about time, of which the race detector
+# nested_tests MODULE leaves out what has a step of its own: the table of faults is about time, and the race detector
 # takes too much, and the comparison of the script is about its answers.
 nested_tests() {
 	in_module "$1" tests go test -race -shuffle=on -timeout=30m -skip '^(TestFault.*|TestEqualToMemory)$' ./...

@@ -10,7 +10,7 @@ import (
 	"github.com/keyrate/keyrate/internal/testkit"
 )
 
-// TestWayOfARequest compares the files that the page on design lists with those of which
+// TestWayOfARequest compares the files that the page on design lists with those in which
 // a request executes a statement. A table continues those before it: a file is listed where
 // it is first met.
 func TestWayOfARequest(t *testing.T) {

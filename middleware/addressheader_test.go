@@ -195,7 +195,7 @@ func TestHopsAreBounded(t *testing.T) {
 	}
 }
 
-// TestHopsTakeNoTime compares 1 MiB of hops with 16 KiB, of which as much is read: the
+// TestHopsTakeNoTime compares 1 MiB of hops with 16 KiB, and reads as much of both: the
 // fastest of many runs, so that a busy machine does not matter.
 func TestHopsTakeNoTime(t *testing.T) {
 	testkit.Long(t, "needs time to compare")

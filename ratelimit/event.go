@@ -73,7 +73,7 @@ func newStateJSON(s LimitState, shadow bool) stateJSON {
 type Event struct {
 	// Result is what was answered.
 	Result Result
-	// Err is the [store.Error] or [LimitError] because of which nothing could be
+	// Err is the [store.Error] or [LimitError] that says why nothing could be
 	// decided, else nil. [store.ErrorClass] gives the one class that it counts in.
 	Err error
 	// Took is how long the decision took.

@@ -148,7 +148,7 @@ func TestHeldTokensAreNoDebt(t *testing.T) {
 	if s := r.State(0); r.Allowed || r.RetryAfter() > 360*time.Millisecond || s.RetryAfter != r.RetryAfter() || r.Limit().Name != "default" {
 		t.Errorf("1000 of 10000 beside 9000 held and 1 spent: the wait is %v, by %q", r.RetryAfter(), r.Limit().Name)
 	}
-	r = hold(t, l, 1004).Result() // of which 5 do not fit: 1.8 s if the holds stay
+	r = hold(t, l, 1004).Result() // 5 of them do not fit: 1.8 s if the holds stay
 	if s := r.State(0); r.Allowed || r.RetryAfter() != time.Second || s.RetryAfter != time.Second {
 		t.Errorf("1004 beside 9000 held and 1 spent: the wait is %v", r.RetryAfter())
 	}

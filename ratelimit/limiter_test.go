@@ -162,8 +162,8 @@ func TestPeek(t *testing.T) {
 	})
 }
 
-// randomPolicy returns a policy of one to four limits of which a call each few
-// milliseconds is too much.
+// randomPolicy returns a policy of one to four limits. A call each few
+// milliseconds is too much for it.
 func randomPolicy(t testing.TB, rng *rand.Rand) *ratelimit.Policy {
 	t.Helper()
 	limits := make([]ratelimit.Limit, 1+rng.IntN(store.MaxLimits))

@@ -131,7 +131,7 @@ func TestNoGuess(t *testing.T) {
 	}
 }
 
-// TestOtherSpellingsByPart: limits of which one cannot be understood, each for itself.
+// TestOtherSpellingsByPart: limits with one part that cannot be understood, each part by itself.
 func TestOtherSpellingsByPart(t *testing.T) {
 	_, err := ratelimit.ParsePolicy("5/sec, 6/x, seven")
 	if all := ratelimit.Faults(err); len(all) != 3 || !strings.Contains(all[0].Want, `"5/s"`) || strings.Contains(all[1].Want+all[2].Want, "written") {

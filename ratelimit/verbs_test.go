@@ -213,7 +213,7 @@ func TestWaitInPartsEndsEarly(t *testing.T) {
 		defer cancel()
 		taken, err := l.WaitInParts(ctx, "k", 131)
 		if taken != 0 || !errors.Is(err, context.DeadlineExceeded) || remaining(t, l) != 30 {
-			t.Errorf("131 tokens, of which 101 must come in 100 s: %d, %v", taken, err)
+			t.Errorf("131 tokens, and 101 of them must come in 100 s: %d, %v", taken, err)
 		}
 		if taken, err := l.WaitInParts(ctx, "k", 130); taken != 130 || err != nil {
 			t.Errorf("130 tokens: %d, %v", taken, err)

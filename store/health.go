@@ -40,7 +40,7 @@ type Checker interface {
 }
 
 // Check returns the health of s: what its own Check says if it is a [Checker], and else
-// whether it passes a [Probe], each step of which takes at most timeout. If s panics, it
+// whether it passes a [Probe] whose steps take at most timeout each. If s panics, it
 // has failed.
 func Check(ctx context.Context, s Store, timeout time.Duration) (h Health) {
 	checker, ok := s.(Checker)

@@ -50,7 +50,7 @@ func judge(calls []call, rows []row, seen *history, out io.Writer) error {
 	for i := range calls {
 		slowest, late = max(slowest, calls[i].latency()), max(late, calls[i].sent-calls[i].due)
 	}
-	fmt.Fprintf(out, "\nThe slowest answer took %s, of which a decision may take %v; this machine was late by up to %s to make a call.\n", inMs(slowest), store.DefaultTimeout, inMs(late))
+	fmt.Fprintf(out, "\nThe slowest answer took %s, and its decision may take %v of that; this machine was late by up to %s to make a call.\n", inMs(slowest), store.DefaultTimeout, inMs(late))
 	return v.Err()
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// sampleAt returns a sample of calls of which so many were admitted by leases, and the rest denied.
+// sampleAt returns a sample of calls: so many were admitted by leases, and the rest denied.
 func sampleAt(at time.Duration, calls, allowed int) sample {
 	s := sample{at: at, admitted: allowed}
 	s.all[admitted], s.all[denied] = allowed, calls-allowed

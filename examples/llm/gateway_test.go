@@ -180,7 +180,7 @@ func (s *served) wantPrice(t *testing.T, price int) {
 				paid := l.Limit.Burst - l.Remaining
 				back := int(perSecond(l.Limit)*time.Since(s.start).Seconds()) + 1
 				if paid > price || paid < price-back {
-					t.Errorf("%d tokens were paid, want %d, of which up to %d have come back", paid, price, back)
+					t.Errorf("%d tokens were paid, want %d, less up to %d that have come back", paid, price, back)
 				}
 			}
 		}

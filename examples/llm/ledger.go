@@ -23,7 +23,7 @@ type account struct {
 	estimate int     // of the calls that were admitted
 	settled  int     // what those of them have paid that ended
 	lost     int     // the estimates of those that ended with their gateway
-	open     []int   // what was charged or not, of each call of which its caller cannot know
+	open     []int   // what was charged or not, of each call whose caller cannot know
 	used     int     // what the model has billed
 	bound    int     // what the limit allows in the time of the load
 	fullest  float64 // the most that a bucket of the limit had to hold of what was used

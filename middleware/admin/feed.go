@@ -22,7 +22,7 @@ type feed struct {
 	start   time.Time
 
 	mu    sync.Mutex
-	made  int64  // the second, counted from start, of which event is
+	made  int64  // the second, counted from start, that event is about
 	event []byte // as it is sent
 	last  *metrics.Reading
 	read  time.Time // when last was read

@@ -28,7 +28,7 @@ func (d Debt) Duration() time.Duration {
 // clock, at which the bucket will be full again. It carries the interval T of the rate that
 // it was made with, Num/Den microseconds in lowest terms, so that it keeps its meaning when
 // the limit changes. If Num is 0, that rate is not known: then the time until the bucket is
-// full stays. The zero TAT is not an instant: it stands for a bucket of which nothing is
+// full stays. The zero TAT is not an instant: it stands for a bucket about which nothing is
 // known.
 type TAT struct {
 	Micros int64

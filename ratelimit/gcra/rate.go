@@ -33,7 +33,7 @@ type Rate struct {
 	capacity Debt // burst*T
 }
 
-// NewRate compiles a bucket that holds burst tokens, of which rate come back in every
+// NewRate compiles a bucket that holds burst tokens; rate tokens come back in every
 // period. It returns an error if rate is not from 1 to [MaxRate], if period is not a
 // whole number of microseconds, less than one or more than [MaxRefill], if burst is not from
 // 1 to [MaxBurst], or if burst * period / rate is above [MaxRefill].

@@ -167,7 +167,7 @@ func (b *Bucket) release(l lot, n int) bool {
 	return true
 }
 
-// Settle ends a hold of n tokens of which actual were spent, and returns the debt after it
+// Settle ends a hold of n tokens when actual were spent, and returns the debt after it
 // and how many tokens were not charged: see [Bucket.Charge].
 //
 // If the slot of the hold has ended, its tokens have become debt then, and what of them has

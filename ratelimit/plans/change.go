@@ -14,7 +14,7 @@ type Change struct {
 	Version int64     // how often the table had been replaced then; 1 is its first content
 	At      time.Time // when
 	// What lists the differences: the default, the plans and the number of keys, such as
-	// "plan gold: 50/s -> 60/s". It has 20 lines at most, of which each is short, and is empty
+	// "plan gold: 50/s -> 60/s". It has 20 short lines at most, and is empty
 	// for the first content and if only keys were exchanged.
 	What []string
 }
@@ -49,7 +49,7 @@ func (t *Table) changed(old, content *tableContent) {
 }
 
 // differences returns what an operator sees of the difference between two contents. There may be
-// 100,000 organisations, few of which have changed.
+// 100,000 organisations if few have changed.
 func differences(old, content *tableContent) (lines []string) {
 	more := 0
 	add := func(what, before, after string) {

@@ -32,8 +32,8 @@ func TestFaultBadLineInFours(t *testing.T) {
 	})
 }
 
-// mixed returns the number of groups of requests sent together of which Redis decided some
-// and the node others.
+// mixed returns the number of groups of requests sent together that were decided in part
+// by Redis and in part by the node.
 func (b *bout) mixed() (n int) {
 	all := b.fire.all()
 	for at := 0; at+b.fire.together <= len(all); at += b.fire.together {

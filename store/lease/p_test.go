@@ -21,7 +21,7 @@ type chaos struct {
 	over         int64 // tokens by which a bucket was overdrawn at most
 	excess       int   // tokens handed out and not returned, beyond B + r t, at most
 	out          int   // tokens out at once beyond half of a burst, at most
-	stranded     int   // buckets of which something is held two seconds after the last node died
+	stranded     int   // buckets with something held two seconds after the last node died
 	twice        int
 }
 

@@ -19,7 +19,7 @@ type trip struct {
 
 	release []store.Settlement
 	over    []int64 // of pieces that are given back: when the shared store has charged them
-	part    *piece  // of which the last of release settles what was spent until then; or nil
+	part    *piece  // its spent tokens are settled by the last of release; or nil
 }
 
 // begin makes a trip that is to be sent now. It gives back the lease, all of it or what cannot be

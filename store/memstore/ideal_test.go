@@ -64,7 +64,7 @@ func (i *ideal) advance(micros int64, lent bool) {
 
 func (i *ideal) spend(n int) { i.level = new(big.Rat).Sub(i.level, tokens(n)) }
 
-// report moves n tokens from unknown to known, of which some were lost.
+// report moves n tokens from unknown to known; some of them were lost.
 func (i *ideal) report(n, lost int) {
 	i.unknown = new(big.Rat).Sub(i.unknown, tokens(n))
 	i.known = new(big.Rat).Add(i.known, tokens(n))

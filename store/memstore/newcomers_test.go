@@ -17,7 +17,7 @@ func TestNewcomersInAFullStore(t *testing.T) {
 		limit          ratelimit.Limit
 		admitted       int // of 1000 newcomers, at least
 	}{
-		{51_200, 64 * 1000, ratelimit.PerDay(1000), 1000}, // 256 buckets of 1000 tokens, a quarter of which is spent
+		{51_200, 64 * 1000, ratelimit.PerDay(1000), 1000}, // 256 buckets of 1000 tokens, a quarter of them spent
 		{51_200, 64 * 100, ratelimit.PerDay(100), 1000},
 		{102_400, 64 * 10 * 2, ratelimit.PerHour(10), 950}, // 512 buckets
 	} {

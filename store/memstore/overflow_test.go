@@ -578,7 +578,7 @@ func TestRecycleOfAnotherShard(t *testing.T) {
 	g.count(t)
 }
 
-// TestRecycle: the room of full buckets goes to newcomers, of whichever shard.
+// TestRecycle: the room of full buckets goes to newcomers of any shard.
 func TestRecycle(t *testing.T) {
 	const n = 20_000
 	short, hourly := testkit.Limits(t, ratelimit.PerSecond(1)), testkit.Limits(t, ratelimit.PerHour(1))

@@ -241,7 +241,7 @@ func TestFullAt(t *testing.T) {
 }
 
 // TestIDs: a key and a limit have a hash of 128 bits, keyed by secrets of the
-// store, of which the half that finds the place is the key's alone.
+// store; the half that finds the place is the key's alone.
 func TestIDs(t *testing.T) {
 	if size := unsafe.Sizeof(id{}); size != 16 {
 		t.Errorf("an id has %d bytes; want 16", size)

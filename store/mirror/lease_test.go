@@ -12,7 +12,7 @@ import (
 	"github.com/keyrate/keyrate/store/mirror"
 )
 
-// lease takes a lease of n tokens, and returns its settlement of which actual tokens were spent.
+// lease takes a lease of n tokens, and returns its settlement, after actual tokens were spent.
 func lease(t *testing.T, s *mirror.Store, p []store.Limit, n, actual int) store.Settlement {
 	t.Helper()
 	hold := store.Hold{Spend: true, Lease: n}

@@ -49,7 +49,7 @@ type Config struct {
 type Change struct {
 	Down  bool          // requests are decided without the shared store from now on; false: by it again
 	Part  string        // of a store that is [store.Partitioned], such as one primary of a Cluster; "" is all of it
-	Class string        // of the failure because of which it is down, or was: see [store.Error]
+	Class string        // of the failure that took it down: see [store.Error]
 	At    time.Time     // when it happened
 	Took  time.Duration // how long it was down; 0 if Down
 }

@@ -267,7 +267,7 @@ local function wholes(now)
 		return lost
 	end
 
-	-- settle ends a hold of n tokens of which actual were spent. With the name 0 it only charges them.
+	-- settle ends a hold of n tokens when actual were spent. With the name 0 it only charges them.
 	local function settle(w, limit, name, n, actual)
 		if limit.num == 0 then
 			n, actual = 1, 0

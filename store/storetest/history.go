@@ -42,8 +42,8 @@ type Step struct {
 	Releases []int
 }
 
-// Holds reports whether the answer d to the step made a hold, of which Request.Hold has the
-// tokens that are leased.
+// Holds reports whether the answer d to the step made a hold. Request.Hold has
+// the tokens that are leased.
 func (s Step) Holds(d store.Decision) bool {
 	switch hold := s.Request.Hold; {
 	case hold == nil || !d.Allowed:

@@ -35,7 +35,7 @@ func (p *probe) lease(when, key string, limits []store.Limit, cost, lease, want 
 	return h
 }
 
-// settlement returns the settlement of n held tokens of which actual were spent.
+// settlement returns the settlement of n held tokens when actual were spent.
 func (h lent) settlement(n, actual int) store.Settlement {
 	return store.Settlement{Key: h.key, Limits: h.limits, Names: h.names, Held: n, Actual: actual}
 }
@@ -89,7 +89,7 @@ func (p *probe) settling(all ...store.Settlement) []store.Settlement {
 	return all
 }
 
-// settle ends a hold of which actual tokens were spent.
+// settle ends a hold when actual tokens were spent.
 func (p *probe) settle(h lent, actual int) store.Settlement {
 	return p.settleOne(h.settlement(h.n, actual))
 }

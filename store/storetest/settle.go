@@ -28,7 +28,7 @@ func checkSettle(p *probe) {
 	p.held("after a settlement", "settle two", both, 0, 0)
 	h = p.hold("settle two", both[:1], 1)
 	h.limits, h.names[1] = both, 0
-	p.settled("of which the second limit held nothing", p.settle(h, 1), of(1_000_000, 0), micros(180_000_000))
+	p.settled("and the second limit held nothing", p.settle(h, 1), of(1_000_000, 0), micros(180_000_000))
 }
 
 func checkOverrun(p *probe) {
@@ -50,10 +50,10 @@ func checkOverrun(p *probe) {
 	h = p.hold("lost", fivePerSecond, 5)
 	p.settledWith("of 12 of 5", p.settle(h, 12), 2, micros(2_000_000))
 	p.advance(time.Second)
-	p.settledWith("of 9, of which 4 are too many", p.charge("lost", fivePerSecond, 9), 4, micros(2_000_000))
+	p.settledWith("of 9, and 4 are too many", p.charge("lost", fivePerSecond, 9), 4, micros(2_000_000))
 	p.settledWith("of 1000", p.charge("lost", fivePerSecond, 1000), 1000, micros(2_000_000))
 	p.advance(time.Second + 100*time.Millisecond)
-	p.settledWith("of one more, half of which is too much", p.charge("lost", fivePerSecond, 6), 1, micros(2_000_000))
+	p.settledWith("of one more, and half of it is too much", p.charge("lost", fivePerSecond, 6), 1, micros(2_000_000))
 
 	// The largest loss of all limits counts.
 	both := policy(ratelimit.PerMinute(60).WithBurst(10), ratelimit.PerHour(60).WithBurst(3).Named("hourly"))
@@ -89,7 +89,7 @@ func checkSettleEach(p *probe) {
 	}
 	for i, want := range map[int]int64{0: 200_000, 2: 4_000_000, 3: 400_000} {
 		if all[i].Err != nil || all[i].Debts[0] != micros(want) {
-			p.fail("settlement %d of four, of which the second is wrong, has the debt %v and the error %v; want %d µs", i, all[i].Debts[0], all[i].Err, want)
+			p.fail("settlement %d of four, the second being wrong, has the debt %v and the error %v; want %d µs", i, all[i].Debts[0], all[i].Err, want)
 		}
 	}
 	p.held("after the settlements", "each a", fivePerSecond, 0)

@@ -19,7 +19,7 @@
 //   - lines: the lines of the Go files of each folder, tests not included.
 //   - readme: the words of README.md, as wc -w counts, its lines, and the line of its
 //     first "package main".
-//   - request: the files of which the last of some identical requests executes a
+//   - request: the files in which the last of some identical requests executes a
 //     statement, in memory, with a mirror in front of Redis, and after Redis went down;
 //     tools/figures/request is the program that sends them.
 package main

@@ -61,7 +61,7 @@ func (p *pkg) pairs() (both []pair, loops int) {
 	return both, p.loops(calls)
 }
 
-// loops returns the number of pairs of files of which each reaches the other.
+// loops returns the number of pairs of files that reach each other.
 func (p *pkg) loops(calls map[[2]string]string) int {
 	reaches := map[[2]string]bool{}
 	for way := range calls {

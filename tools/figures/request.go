@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// request prints the files of which the second of two identical requests executes a
+// request prints the files in which the second of two identical requests executes a
 // statement.
 func request(ctx context.Context, root string, out io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "figures-")

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// probePackages are the packages of which the measuring program consists, in the tree. They
+// probePackages make up the measuring program, in the tree. They
 // import keyrate and the standard library only.
 var probePackages = []string{"benchmarks/internal/against/probe", "benchmarks/internal/child", "benchmarks/internal/load"}
 

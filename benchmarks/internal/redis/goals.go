@@ -78,7 +78,7 @@ func decisionGoal(s *report.Session) []report.Goal {
 	return []report.Goal{{
 		What: c.label() + " with leases, a decision",
 		Want: fmt.Sprintf("<= %d ns", bound),
-		Got:  fmt.Sprintf("%.0f ns (%.0f, of which the loop takes %.0f)", all-loop, all, loop),
+		Got:  fmt.Sprintf("%.0f ns (%.0f, less %.0f for the loop)", all-loop, all, loop),
 		Met:  all-loop <= bound,
 	}}
 }

@@ -14,7 +14,7 @@ import (
 // A redisLibrary is one of the libraries that are compared on Redis.
 type redisLibrary struct {
 	name string
-	// base is the library of which this is a variant, with more connections than its
+	// base is the library that this is a variant of, with more connections than its
 	// documentation gives it; "" if it is none.
 	base string
 	open func(Setting) (Limiter, error)

@@ -91,7 +91,7 @@ func (a *api) of(key string) []answer {
 	return slices.SortedFunc(slices.Values(a.answers[key]), func(x, y answer) int { return x.begin.Compare(y.begin) })
 }
 
-// held counts the answers to a key, of which there may be none but 200 and 429, and
+// held counts the answers to a key, which may only be 200 and 429, and
 // checks that in no window of time more was admitted than burst + rate * t. That is
 // the only time which is asserted, and it is the server's own.
 func (a *api) held(t *testing.T, key string) (admitted, denied int) {

@@ -46,7 +46,7 @@ var facts = []fact{
 		s.redis.die()
 		return six(func(int) call { return call{key: "alice"} })(s)
 	}},
-	{name: "6, the answer of Redis to the first of which is lost", redis: true, outcome: func(s *running) string {
+	{name: "6, and Redis' answer to the first is lost", redis: true, outcome: func(s *running) string {
 		s.do(call{key: "bob"})
 		s.redis.loseOne()
 		return six(func(int) call { return call{key: "alice"} })(s)

@@ -123,7 +123,7 @@ func (p *page) cell(table, name string, column int, want string) {
 		}
 	}
 	if !*update {
-		p.t.Errorf("%s has no row %q, column %d of which is %q", p.path, name, column, want)
+		p.t.Errorf("%s has no row %q whose column %d is %q", p.path, name, column, want)
 		return
 	}
 	empty := slices.Repeat([]string{absent}, strings.Count(table, "|"))

@@ -44,7 +44,7 @@ const (
 // interval, and rescales it. So a request that does not fit an unreported debt asks for the
 // debts first, once, unless the shared store is known to have the bucket under this interval.
 //
-// What this node has to hand over is charged before a request hands over knowledge, of which it is
+// What this node has to hand over is charged before a request hands over knowledge, since it is
 // part: or it would count twice. A request that costs nothing stores no knowledge.
 //
 // Settlements that a request brings need a trip, so it asks. The shared store makes them before the
