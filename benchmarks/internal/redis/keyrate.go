@@ -2,12 +2,17 @@ package redis
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
+
+// patience is how long a decision may take: as long as the other libraries wait, so that a machine
+// that is late makes no errors.
+const patience = 3 * time.Second
 
 // Keyrate is keyrate on Redis.
 type Keyrate struct {
@@ -21,7 +26,7 @@ func openKeyrate(s Setting) (Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := ratelimit.New(backend, ratelimit.Limit{Rate: s.Limit.Tokens, Period: s.Limit.Per}, ratelimit.Config{})
+	l, err := ratelimit.New(backend, ratelimit.Limit{Rate: s.Limit.Tokens, Period: s.Limit.Per}, ratelimit.Config{Timeout: patience})
 	return Keyrate{client, l}, err
 }
 
@@ -31,7 +36,7 @@ func newShared(s Setting) (*redisstore.Store, redis.UniversalClient, error) {
 	if s.Network == "unix" {
 		url = "unix://" + s.Address
 	}
-	client, err := redisstore.NewClient(url)
+	client, err := redisstore.NewClient(url + "?timeout=" + patience.String())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -24,7 +24,7 @@ func openLeases(s Setting) (Limiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := ratelimit.New(leases, ratelimit.Limit{Rate: s.Limit.Tokens, Period: s.Limit.Per}, ratelimit.Config{})
+	l, err := ratelimit.New(leases, ratelimit.Limit{Rate: s.Limit.Tokens, Period: s.Limit.Per}, ratelimit.Config{Timeout: patience})
 	return keyrateLeases{Keyrate{client, l}, leases}, err
 }
 
