@@ -1,0 +1,62 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
+)
+
+// buckets are those of one key under a policy. They decide in the steps that package gcra
+// documents for a store.
+type buckets struct {
+	rates []gcra.Rate
+	tats  []gcra.TAT
+	after []gcra.Debt // of the request that is being decided
+}
+
+func newBuckets(ctx context.Context, p *ratelimit.Policy) (*buckets, error) {
+	if p == nil {
+		return nil, errors.New("there is no policy: use ratelimit.Unlimited to exempt a key")
+	}
+	if _, err := p.PolicyFor(ctx, ""); err != nil { // not made by NewPolicy
+		return nil, err
+	}
+	b := new(buckets)
+	compiled := p.Compiled()
+	for i, limit := range p.Limits() {
+		switch {
+		case limit.Concurrent:
+			return nil, fmt.Errorf("limit %q is on calls at a time: a log does not have when calls end, so leave it out", limit.Name)
+		case limit.Shared:
+			return nil, fmt.Errorf("limit %q is shared: each key is decided on its own, so leave it out", limit.Name)
+		}
+		b.rates = append(b.rates, compiled[i].Rate)
+	}
+	b.tats = make([]gcra.TAT, len(b.rates))
+	b.after = make([]gcra.Debt, len(b.rates))
+	return b, nil
+}
+
+// fill makes the buckets full, for another key.
+func (b *buckets) fill() { clear(b.tats) }
+
+// admit decides a request at an instant that is not before the last one, and charges it if all
+// limits admit it.
+func (b *buckets) admit(now int64, cost int) bool {
+	for i := range b.rates {
+		rate := &b.rates[i]
+		debt, _ := rate.DebtAt(b.tats[i], now)
+		own, ok := rate.Cost(cost)
+		b.after[i] = rate.Add(debt, own)
+		if !ok || !rate.Fits(b.after[i]) {
+			return false
+		}
+	}
+	for i := range b.rates {
+		b.tats[i] = b.rates[i].TATAt(b.after[i], now)
+	}
+	return true
+}

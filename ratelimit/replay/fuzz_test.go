@@ -1,0 +1,119 @@
+package replay
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// FuzzCommon: whatever a line is, its parts are parts of it, and a fault is one of the known ones.
+func FuzzCommon(f *testing.F) {
+	for _, line := range []string{
+		`192.0.2.1 - alice [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326 "-" "a \"quoted\\" 10`,
+		`a [`, `"`, `\`, `"\" `, `[]`, "a\x00 b  c [29/Feb/2024:23:59:60 +2359] x", `::1 - - [10/Oct/2000:13:55:36 -0700] "" - 7`,
+	} {
+		f.Add(line)
+	}
+	p, err := newCommonParser(fields{"host", "time", "7", "user"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		checkParser(t, p, text)
+	})
+}
+
+// FuzzJSON: as FuzzCommon.
+func FuzzJSON(f *testing.F) {
+	for _, line := range []string{
+		`{"time":971211336.25,"a":{"key":["alice"]},"cost":3,"plan":"gold"}`, `{"time":"2000-10-10T13:55:36Z","a.key":"k"}`,
+		`{"a":null}`, `{"a":{"key":{}}}`, `[`, `null`, `{"time":1e3}`, `{"a":{"key":[]},"time":"\u0031"}`,
+	} {
+		f.Add(line)
+	}
+	p := newJSONParser(fields{"a.key", "time", "cost", "plan"})
+	f.Fuzz(func(t *testing.T, text string) {
+		checkParser(t, p, text)
+	})
+}
+
+func checkParser(t *testing.T, p parser, text string) {
+	t.Helper()
+	line, _, _ := strings.Cut(text, "\n")
+	if line == "" {
+		return
+	}
+	var e entry
+	err := p.parse([]byte(line), &e)
+	for _, known := range []error{errNoTime, errTime, errCost, errQuote, errJSON, errValue} {
+		if err != nil && errors.Is(err, known) && err.Error() == known.Error() {
+			return
+		}
+	}
+	if err != nil {
+		t.Fatalf("%q: the fault %q may show a secret", line, err)
+	}
+	if e.at < 0 || e.at > lastInstant || e.cost > 1<<31-1 || len(e.key) > 3*len(line) || e.key != nil && len(e.key) == 0 {
+		t.Fatalf("%q: %+v", line, e)
+	}
+}
+
+// FuzzCSV: what encoding/csv reads from one line is read, and alike.
+func FuzzCSV(f *testing.F) {
+	for _, line := range []string{`a,"b ""c"" d",,e`, `"`, `""`, `"a"b`, `a"b`, `,`, `"a",`, `,"b,c"`, "a\rb"} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if line == "" || strings.ContainsAny(line, "\r\n") {
+			return
+		}
+		want, wantErr := csv.NewReader(strings.NewReader(line)).Read()
+		var p csvParser
+		if err := p.split([]byte(line)); err != nil {
+			if wantErr == nil {
+				t.Fatalf("%q: %v, want %q", line, err, want)
+			}
+			return
+		}
+		if errors.Is(wantErr, csv.ErrBareQuote) { // inside of a value without quotes it may stand for itself
+			return
+		}
+		got := make([]string, len(p.values))
+		for i, v := range p.values {
+			got[i] = string(v)
+		}
+		if wantErr != nil || strings.Join(got, "\x00") != strings.Join(want, "\x00") {
+			t.Fatalf("%q: %q, want %q, %v", line, got, want, wantErr)
+		}
+	})
+}
+
+// FuzzInstant compares the quick reading of times with package time.
+func FuzzInstant(f *testing.F) {
+	for _, text := range []string{
+		"10/Oct/2000:13:55:36 -0700", "29/Feb/2024:23:59:59 +0530", "29/Feb/2023:00:00:00 +0000", "31/Dec/9999:23:59:59 +0000", "01/Jan/1970:00:00:00 +0001",
+		"29/Feb/2000:00:00:00 +0000", "29/Feb/2100:00:00:00 +0000", "1/Jan/2000:00:00:00 +0000", "10/oct/2000:13:55:36 -0700", "10/Oct/2000:24:00:00 -0700",
+		"2000-10-10T13:55:36.123456789-07:00", "2000-10-10 13:55:36", "2000-10-10T13:55:36", "0000-01-01T00:00:00Z", "971211336.25", "971211336250", "971211336250000", "971211336250000123", "1.", ".1", "1e9", "-1", "99999999999999999999",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		micros, ok := instant([]byte(text))
+		if ok && (micros < 0 || micros > lastInstant) {
+			t.Fatalf("%q is %d", text, micros)
+		}
+		if len(text) < 3 || text[2] != '/' {
+			return
+		}
+		want, err := time.Parse(commonLayout, text)
+		leap := len(text) > 20 && text[18:20] == "60" // which package time does not have
+		inRange := err == nil && want.UnixMicro() >= 0 && want.UnixMicro() <= lastInstant
+		zone := len(text) == len(commonLayout) && bytes.ContainsAny([]byte(text[21:22]), "+-")
+		if ok && !leap && (err != nil || micros != want.UnixMicro()) || !ok && inRange && zone && text[3:6] == want.Format("Jan") {
+			t.Fatalf("%q is %d, %t; want %d, %v", text, micros, ok, want.UnixMicro(), err)
+		}
+	})
+}

@@ -1,0 +1,170 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/keyrate/keyrate/ratelimit/plans"
+)
+
+// A Reader reads access logs. Make one with [NewReader], call Add for each file, and then Log. It
+// must not be used from several goroutines at once.
+type Reader struct {
+	config  Config
+	summary Summary
+	keys    map[string]uint32 // numbers from 0
+	names   []string          // of keys, by number
+	planOf  []uint32          // by the number of the key
+	plans   map[string]uint32 // numbers from 0, which is "": no plan
+	events  [][]event         // in blocks
+}
+
+// An event is one request.
+type event struct {
+	at   int64
+	key  uint32
+	cost uint32
+}
+
+// blockLength is the number of events in a block, of 1 MiB.
+const blockLength = 1 << 16
+
+// NewReader returns a reader, or an error that joins all faults of c.
+func NewReader(c Config) (*Reader, error) {
+	if faults := c.check(); len(faults) > 0 {
+		return nil, fmt.Errorf("replay: %w", errors.Join(faults...))
+	}
+	return &Reader{config: c, keys: map[string]uint32{}, plans: map[string]uint32{"": 0}}, nil
+}
+
+// Add reads a file up to its end. It unpacks what gzip has packed. The name appears in [Broken].
+// Empty lines do not count.
+//
+// Add returns the error of r, that of an archive that is broken, and an error for a CSV file without
+// the columns that the Config names. What it has read until then stays. A line that cannot be read
+// is no error: [Summary] counts it.
+func (r *Reader) Add(name string, file io.Reader) error {
+	in, err := newLines(file)
+	if err == nil {
+		err = r.add(name, in)
+	}
+	if err != nil {
+		return fmt.Errorf("replay: %s: %w", name, err)
+	}
+	return nil
+}
+
+func (r *Reader) add(name string, in *lines) error {
+	var p parser
+	for {
+		line, err := in.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, errLong):
+			r.summary.broke(name, in.number, errLong, nil)
+			continue
+		case err != nil:
+			return err
+		case len(line) == 0:
+			continue
+		case p == nil:
+			if p, err = r.config.parser(line); err != nil {
+				return err
+			}
+		}
+		r.line(name, in.number, p, line)
+	}
+}
+
+func (r *Reader) line(name string, number int64, p parser, line []byte) {
+	var e entry
+	if err := p.parse(line, &e); err != nil {
+		if !errors.Is(err, errHeading) {
+			r.summary.broke(name, number, err, line)
+		}
+		return
+	}
+	r.summary.Lines++
+	if e.key == nil {
+		r.summary.Keyless++
+		return
+	}
+	key := r.key(e.key)
+	if e.plan != nil {
+		r.planOf[key] = r.plan(string(e.plan))
+	}
+	n := len(r.events)
+	if n == 0 || len(r.events[n-1]) == blockLength {
+		r.events = append(r.events, make([]event, 0, blockLength))
+		n++
+	}
+	r.events[n-1] = append(r.events[n-1], event{e.at, key, e.cost})
+}
+
+// key returns the number of a key.
+func (r *Reader) key(text []byte) uint32 {
+	if n, ok := r.keys[string(text)]; ok {
+		return n
+	}
+	n, key := uint32(len(r.names)), string(text)
+	r.keys[key] = n
+	r.names = append(r.names, key)
+	r.planOf = append(r.planOf, r.planInTable(key))
+	return n
+}
+
+// ownLimits stands for the plan of a key that the table gives limits of its own.
+const ownLimits = ^uint32(0)
+
+func (r *Reader) planInTable(key string) uint32 {
+	table := r.config.Table
+	if table == nil {
+		return 0
+	}
+	if plan, ok := table.PlanOf(key); ok {
+		return r.plan(plan)
+	}
+	if policy, err := table.PolicyFor(context.Background(), key); err != nil || policy != table.Default() {
+		return ownLimits
+	}
+	return 0
+}
+
+// plan returns the number of a plan.
+func (r *Reader) plan(name string) uint32 {
+	n, ok := r.plans[name]
+	if !ok {
+		n = uint32(len(r.plans))
+		r.plans[name] = n
+	}
+	return n
+}
+
+// Log ends the reading and returns what was read. It returns an error if no line has a key and a
+// time. The Reader must not be used any more.
+func (r *Reader) Log() (*Log, error) {
+	s := &r.summary
+	switch {
+	case len(r.names) > 0:
+	case s.Keyless > 0:
+		return nil, fmt.Errorf("replay: none of the %d lines has a key: Config.Key must name the field that has it", s.Lines)
+	case len(s.Broken) > 0:
+		return nil, fmt.Errorf("replay: none of the %d lines could be read: %v", s.BrokenLines, s.Broken[0])
+	default:
+		return nil, errors.New("replay: there are no lines")
+	}
+	l := newLog(r)
+	*r = Reader{}
+	return l, nil
+}
+
+// tableConfig returns the content of the table, or of none.
+func (c Config) tableConfig() plans.TableConfig {
+	if c.Table == nil {
+		return plans.TableConfig{}
+	}
+	return c.Table.Config()
+}

@@ -1,0 +1,235 @@
+package replay_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/keyrate/keyrate/internal/testkit"
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/ratelimit/replay"
+)
+
+// TestFormats reads one request of "alice" in each way to write it.
+func TestFormats(t *testing.T) {
+	second := time.Date(2000, 10, 10, 20, 55, 36, 0, time.UTC)
+	milli := second.Add(250 * time.Millisecond)
+	for _, c := range []struct {
+		name   string
+		config replay.Config
+		file   string
+		want   time.Time
+	}{
+		{"common", replay.Config{}, `alice - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326`, second},
+		{"combined, by user", replay.Config{Key: "user"}, `192.0.2.1 - alice [10/Oct/2000:20:55:36 +0000] "GET / HTTP/1.0" 200 2326 "-" "a \"quoted\" agent"`, second},
+		{"more fields", replay.Config{Key: "10", Time: "11"}, `192.0.2.1 - - [-] "GET / HTTP/1.0" 200 2326 "-" "a\\" "alice" 971211336.250`, milli},
+		{"a request with an escaped quote", replay.Config{Key: "referer"}, `1 - - [10/Oct/2000:13:55:36 -0700] "GET /\"] HTTP/1.0" 200 - "alice" "-"`, second},
+		{"spaces", replay.Config{Key: "3"}, `192.0.2.1  -  alice [10/Oct/2000:13:55:36 -0700]`, second},
+		{"the end of the line is missing", replay.Config{Format: replay.Common}, `alice - - [10/Oct/2000:13:55:36 -0700] "GET /`, second},
+		{"json", replay.Config{}, `{"time":"2000-10-10T13:55:36-07:00","key":"alice"}`, second},
+		{"json, names", replay.Config{Key: "request.headers.X-Api-Key", Time: "ts"}, `{"ts":971211336.25,"request":{"headers":{"X-Api-Key":["alice"]}}}`, milli},
+		{"json, a name with dots", replay.Config{Key: "a.b"}, `{"a":{"b":"bob"},"a.b":"\u0061lice","time":971211336250}`, milli},
+		{"json, the last of two", replay.Config{Format: replay.JSON}, ` {"key":"bob","key":"alice","time":971211336250000}`, milli},
+		{"csv", replay.Config{Format: replay.CSV}, "\ufefftime,key\n2000-10-10 20:55:36.25,alice\n", milli},
+		{"csv, quotes", replay.Config{Format: replay.CSV, Key: "the \"key\"", Time: "the time"}, "\"the time\",\"the \"\"key\"\"\"\r\n\"2000-10-10T20:55:36Z\",\"alice\"\r\n", second},
+		{"csv without heading", replay.Config{Format: replay.CSV, Key: "2", Time: "1"}, "971211336250000000,alice", milli},
+	} {
+		log := read(t, c.config, c.file)
+		s := log.Summary()
+		if s.Lines != 1 || s.Requests != 1 || s.Keys != 1 || s.BrokenLines != 0 || !s.First.Equal(c.want) || !s.Last.Equal(c.want) {
+			t.Errorf("%s: %+v, want one request at %v", c.name, s, c.want)
+		}
+		if key := keyOf(t, log); key != ratelimit.HashKey("alice") {
+			t.Errorf("%s: the key is another", c.name)
+		}
+	}
+}
+
+// keyOf returns the hash of the only key of a log, which no limit could deny otherwise.
+func keyOf(t *testing.T, log *replay.Log) (hash string) {
+	t.Helper()
+	_, err := log.Replay(t.Context(), ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) {
+		hash = ratelimit.HashKey(key)
+		return ratelimit.Unlimited, nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
+// TestBrokenLines: each is counted and described, and the others are read.
+func TestBrokenLines(t *testing.T) {
+	good := common("192.0.2.1", day)
+	for _, c := range []struct {
+		config replay.Config
+		line   string
+		want   string // "" for a line that is good, but has no key
+	}{
+		{replay.Config{}, "192.0.2.1 - - [29/Nov/2026:00:00:00 +0000", "quote"},
+		{replay.Config{}, "192.0.2.1 - -", "no field for the time"},
+		{replay.Config{}, "192.0.2.1 - - [31/Nov/2026:00:00:00 +0000]", "time in another form"},
+		{replay.Config{}, "192.0.2.1 - - - - - -", "time in another form"},
+		{replay.Config{}, "- - - [29/Nov/2026:00:00:00 +0000]", ""},
+		{replay.Config{Cost: "7"}, `192.0.2.1 - - [29/Nov/2026:00:00:00 +0000] "GET /" 200 1.5`, "cost"},
+		{replay.Config{Cost: "7"}, `192.0.2.1 - - [29/Nov/2026:00:00:00 +0000] "GET /" 200 -1`, "cost"},
+		{replay.Config{Cost: "7"}, `192.0.2.1 - - [29/Nov/2026:00:00:00 +0000] "GET /" 200 2147483648`, "cost"},
+		{replay.Config{Cost: "7"}, `192.0.2.1 - - [29/Nov/2026:00:00:00 +0000] "GET /" 200`, "cost"},
+		{replay.Config{Format: replay.Common}, `{"time":"2026-11-29T00:00:00Z"}`, "no field for the time"},
+		{replay.Config{}, strings.Repeat("x", 300<<10), "longer than 256 KiB"},
+		{replay.Config{}, "\x00\x01\xff", "no field for the time"},
+	} {
+		log := read(t, c.config, good, c.line+"\n"+good+"\n\n"+good)
+		s := log.Summary()
+		switch {
+		case s.Requests != 3 || s.Keys != 1:
+			t.Errorf("%.60q: %+v", c.line, s)
+		case c.want == "" && (s.BrokenLines != 0 || s.Lines != 4 || s.Keyless != 1):
+			t.Errorf("%.60q: %+v", c.line, s)
+		case c.want != "" && (s.BrokenLines != 1 || s.Lines != 3 || len(s.Broken) != 1 || s.Broken[0].File != "file1" || s.Broken[0].Line != 1 || !strings.Contains(s.Broken[0].Fault, c.want)):
+			t.Errorf("%.60q: %+v, want a fault with %q", c.line, s, c.want)
+		}
+	}
+	for _, c := range []struct{ line, want string }{
+		{`{"key":"k"}`, "no field for the time"},
+		{`{"key":{"k":"k"},"time":1}`, "object or an array"},
+		{`{"key":["k",[]],"time":true}`, "time in another form"},
+		{`[]`, "not a JSON object"},
+		{`null`, "not a JSON object"},
+		{`{"key":"k","time":1}}`, "not a JSON object"},
+		{`{"key":["k"`, "not a JSON object"},
+	} {
+		s := read(t, replay.Config{}, `{"key":"k","time":1e0,"x":{}}`+"\n"+`{"key":"k","time":1}`+"\n"+c.line).Summary()
+		if s.Requests != 1 || s.BrokenLines != 2 || !strings.Contains(s.Broken[1].Fault, c.want) {
+			t.Errorf("%s: %+v, want a fault with %q", c.line, s, c.want)
+		}
+	}
+}
+
+// TestNoSecretIsShown: neither broken lines nor errors nor the worst keys have a letter or digit of a key.
+func TestNoSecretIsShown(t *testing.T) {
+	const secret = "Sk3cretKey"
+	log := read(t, replay.Config{Format: replay.CSV, Key: "key", Time: "time"}, "time,key,"+secret+"\n"+
+		strings.Repeat(secret+"\n", 7)+"2026-11-29T00:00:00Z,"+secret+"\n"+"2026-11-29T00:00:00Z,"+secret+"\n")
+	outcomes, err := log.Replay(t.Context(), ratelimit.PerSecond(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := log.Summary()
+	shown := fmt.Sprintf("%+v %+v %v", s, outcomes, s.Broken)
+	if strings.Contains(shown, secret) || !strings.Contains(shown, ratelimit.HashKey(secret)) || s.BrokenLines != 7 || len(s.Broken) != 5 || s.Broken[0].Shape != "aa9aaaaaaa" || s.Broken[4].Line != 6 {
+		t.Error(shown)
+	}
+	if want := "file0:2: the line has no field for the time: aa9aaaaaaa"; s.Broken[0].String() != want && !strings.HasSuffix(s.Broken[0].String(), "aa9aaaaaaa") {
+		t.Errorf("got %q, want %q", s.Broken[0], want)
+	}
+	for _, c := range []replay.Config{{Format: replay.CSV}, {}, {Key: "user"}} {
+		r, err := replay.NewReader(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = r.Add("file", strings.NewReader(secret+","+secret+"\n"+secret))
+		_, none := r.Log()
+		if none == nil || strings.Contains(fmt.Sprint(err, none), secret) {
+			t.Errorf("%+v: %v, %v", c, err, none)
+		}
+	}
+}
+
+func TestPacked(t *testing.T) {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	for range 3 { // as cat of two files makes, too
+		if _, err := io.WriteString(w, common("192.0.2.1", day)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.Reset(&packed)
+	}
+	if s := read(t, replay.Config{}, packed.String(), common("192.0.2.1", day)).Summary(); s.Requests != 4 || s.Keys != 1 {
+		t.Errorf("%+v", s)
+	}
+	r, err := replay.NewReader(replay.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Add("cut.gz", strings.NewReader(packed.String()[:packed.Len()-3])); err == nil || !strings.Contains(err.Error(), "cut.gz") {
+		t.Errorf("an archive that is cut off: %v", err)
+	}
+	if l, err := r.Log(); err != nil || l.Summary().Requests == 0 {
+		t.Errorf("what was read before is gone: %v", err)
+	}
+}
+
+func TestErrorsOfReaders(t *testing.T) {
+	r, err := replay.NewReader(replay.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fault := errors.New("the disk is gone")
+	if err := r.Add("access.log", io.MultiReader(strings.NewReader(common("192.0.2.1", day)), iotest.ErrReader(fault))); !errors.Is(err, fault) || !strings.Contains(err.Error(), "access.log") {
+		t.Error(err)
+	}
+}
+
+func TestLogWithoutRequests(t *testing.T) {
+	for _, c := range []struct {
+		config     replay.Config
+		file, want string
+	}{
+		{replay.Config{}, "", "no lines"},
+		{replay.Config{}, "\n\r\n", "no lines"},
+		{replay.Config{}, "x\ny\n", "none of the 2 lines could be read: file:1: the line has no field for the time"},
+		{replay.Config{Key: "user"}, strings.ReplaceAll(common("192.0.2.1", day), "alice", "-"), "none of the 1 lines has a key: Config.Key"},
+	} {
+		r, err := replay.NewReader(c.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Add("file", strings.NewReader(c.file)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Log(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v, want %q", c.file, err, c.want)
+		}
+	}
+}
+
+func TestBadConfig(t *testing.T) {
+	table, err := plans.NewTable(plans.TableConfig{Default: testkit.Policy(t, ratelimit.PerSecond(1))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		config replay.Config
+		want   []string
+	}{
+		{replay.Config{Format: "xml", Plan: "plan", Table: table}, []string{"Config.Format", `"common"`, "Config.Plan", "Config.Table"}},
+		{replay.Config{Table: new(plans.Table)}, []string{"Config.Table", "plans.NewTable"}},
+		{replay.Config{Format: replay.Common, Key: "key", Time: "0", Cost: "-1", Plan: "256"}, []string{`Config.Key is "key"`, "from 1 to 255", `"host"`}},
+	} {
+		_, err := replay.NewReader(c.config)
+		for _, want := range c.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%+v: %v, want %q", c.config, err, want)
+			}
+		}
+	}
+	r, err := replay.NewReader(replay.Config{Format: replay.CSV, Cost: "tokens"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Add("a.csv", strings.NewReader("time,key\n")); err == nil || !strings.Contains(err.Error(), `a.csv`) || !strings.Contains(err.Error(), `Config.Cost is "tokens"`) {
+		t.Error(err)
+	}
+}
