@@ -12,7 +12,7 @@ import (
 
 // packages are the folders of the packages that pages name.
 var packages = map[string]string{
-	"ratelimit": "ratelimit", "gcra": "ratelimit/gcra", "plans": "ratelimit/plans", "file": "ratelimit/plans/file",
+	"ratelimit": "ratelimit", "gcra": "ratelimit/gcra", "plans": "ratelimit/plans", "file": "ratelimit/plans/file", "replay": "ratelimit/replay",
 	"store": "store", "memstore": "store/memstore", "redisstore": "store/redisstore", "mirror": "store/mirror", "storetest": "store/storetest",
 	"middleware": "middleware", "admin": "middleware/admin", "transport": "middleware/transport", "usage": "middleware/usage",
 	"doorstest": "middleware/doorstest", "ginlimit": "middleware/ginlimit", "fiberlimit": "middleware/fiberlimit", "echolimit": "middleware/echolimit", "echov4limit": "middleware/echov4limit",

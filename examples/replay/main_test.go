@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/keyrate/keyrate/ratelimit"
+)
+
+// printed returns what the program prints to stdout.
+func printed(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if status := run(t.Context(), args, strings.NewReader(stdin), &out, &errs); status != 0 || errs.Len() > 0 {
+		t.Fatalf("%q: status %d\n%s", args, status, &errs)
+	}
+	return out.String()
+}
+
+// TestDemo also looks for the lines of the page in what is printed, in their order.
+func TestDemo(t *testing.T) {
+	folder := t.TempDir()
+	svg, picture := filepath.Join(folder, "replay.svg"), filepath.Join(folder, "replay.png")
+	got := printed(t, "", "-demo", "-svg", svg, "-png", picture)
+	if held := strings.Count(got, "\nheld  "); held != 5 || strings.Contains(got, "BROKEN") {
+		t.Errorf("%d lines held:\n%s", held, got)
+	}
+	checkSVG(t, svg)
+	file, err := os.Open(picture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if image, err := png.Decode(file); err != nil || image.Bounds().Dx() != 2*pictureWidth {
+		t.Errorf("the picture is %v, %v", image, err)
+	}
+	page, err := os.ReadFile("../../docs/choosing-a-limit.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, found := strings.Cut(string(page), "```console\n$ go -C examples/replay run . -demo\n")
+	block, _, ended := strings.Cut(block, "```")
+	if !found || !ended {
+		t.Fatal("the page does not show the demo")
+	}
+	rest := got
+	for line := range strings.Lines(block) {
+		if line == "[...]\n" || line == "\n" {
+			continue
+		}
+		if _, after, found := strings.Cut(rest, line); found {
+			rest = after
+			continue
+		}
+		t.Errorf("the demo does not print this line of the page, or earlier: %s", line)
+	}
+	shown, err := os.ReadFile("../../docs/choosing-a-limit.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if drawn, err := os.ReadFile(svg); err != nil || !bytes.Equal(drawn, shown) {
+		t.Error("docs/choosing-a-limit.svg is not what is drawn: go -C examples/replay run . -demo -svg ../../docs/choosing-a-limit.svg")
+	}
+}
+
+// checkSVG parses a picture, and looks for what it has to say.
+func checkSVG(t *testing.T, name string) {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := xml.NewDecoder(bytes.NewReader(text))
+	for {
+		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	for _, want := range []string{">5/s<", "denies 17.31 % of requests", ">per day<", "Arial"} {
+		if !bytes.Contains(text, []byte(want)) {
+			t.Errorf("%s does not show %q", name, want)
+		}
+	}
+}
+
+const apiLog = `{"ts":1000.5,"who":"alice","plan":"gold","tokens":3}
+{"ts":1000.5,"who":"alice","plan":"gold","tokens":4}
+{"ts":1000.5,"who":"bob","tokens":1}
+oops
+{"ts":1000.6,"tokens":1}
+`
+
+func TestStandardInputAndSuggestion(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "limits.json")
+	args := []string{"-key", "who", "-time", "ts", "-plan", "plan", "-cost", "tokens"}
+	got := printed(t, apiLog, append(args, "-limit", "5/s", "-burst", "2/s", "-suggest", file, "-period", "1h", "-share", "100", "-")...)
+	for _, want := range []string{
+		"3 requests of 2 keys, from 1970-01-01 00:16:40 to 1970-01-01 00:16:40 UTC\nlines without a key, which are left out: 1\nbroken lines: 1; ",
+		"standard input:4: the line is not a JSON object: aaaa\n",
+		"5/s    1                33.33 %  1            50.00 %  1 of 3 within 1s from 1970-01-01 00:16:40\n",
+		"\n1       2   1970-01-01 00:16:40  1970-01-01 00:16:40  gold  " + ratelimit.HashKey("alice") + "\n",
+		"\ngold     1     7/m           7/m\n",
+		"\ngold     1     2/s;burst=7   2/s;burst=7\n",
+		"\ngold     7/h;shadow  0 of 1  0.00 %\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "alice") {
+		t.Errorf("a key is shown:\n%s", got)
+	}
+	again := printed(t, apiLog, append(args[:4:4], "-cost", "tokens", "-plans", file, "-limits", file, "-")...)
+	for _, want := range []string{"\n" + file + "  0                0.00 %  0            0.00 %  -\n", "\ngold     1     7/d           7/d\n"} {
+		if !strings.Contains(again, want) {
+			t.Errorf("%q is missing in\n%s", want, again)
+		}
+	}
+	var out, errs bytes.Buffer
+	if status := run(t.Context(), append(args, "-suggest", file, "-"), strings.NewReader(apiLog), &out, &errs); status != 1 || !strings.Contains(errs.String(), "exists") {
+		t.Errorf("limits that may be in force were overwritten: status %d, %s", status, &errs)
+	}
+}
+
+func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
+	for _, c := range []struct {
+		args   string
+		status int
+		want   []string // in what is printed
+	}{
+		{"", 2, []string{"name a file", "- for standard input", "-demo"}},
+		{"-demo access.log", 2, []string{"-demo", "leave out"}},
+		{"-demo -limit 5/s", 2, []string{"-demo", "leave out"}},
+		{"-limit 5/fortnight access.log", 2, []string{"-limit", "5/s"}},
+		{"-burst 5/s;burst=3 access.log", 2, []string{"-burst", "a rate alone"}},
+		{"-suggest x -period 1w access.log", 2, []string{"-period", "1s, 1m, 1h or 1d"}},
+		{"-suggest x -share 99.95 access.log", 2, []string{"-share", "99.9"}},
+		{"-suggest x -share 0 access.log", 2, []string{"-share", "0.1 to 100"}},
+		{"-share 99 access.log", 2, []string{"-share", "-suggest"}},
+		{"-plan p -plans f access.log", 2, []string{"-plan", "-plans", "leave one out"}},
+		{"-format xml access.log", 2, []string{`"xml"`, `"common"`}},
+		{"nowhere.log", 1, []string{"nowhere.log"}},
+		{"-limits nowhere.json -", 1, []string{"nowhere.json"}},
+		{"-plans main.go -", 1, []string{"main.go:"}},
+		{"-", 1, []string{"no lines"}},
+		{"main.go", 1, []string{"none of the", "could be read", "main.go:1"}},
+		{"-h", 0, []string{"usage: replay", "-format", "-suggest"}},
+	} {
+		var out, errs bytes.Buffer
+		if status := run(t.Context(), strings.Fields(c.args), strings.NewReader(""), &out, &errs); status != c.status {
+			t.Errorf("%s: status %d, want %d", c.args, status, c.status)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(errs.String(), want) {
+				t.Errorf("%s: %q is missing in\n%s", c.args, want, &errs)
+			}
+		}
+		if out.Len() > 0 {
+			t.Errorf("%s: printed to stdout:\n%s", c.args, &out)
+		}
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var shown bytes.Buffer
+	p := &progress{ctx: t.Context(), shown: &shown}
+	if _, err := io.Copy(io.Discard, p.of("access.log", strings.NewReader(strings.Repeat("x", 3e6)), 6e6)); err != nil {
+		t.Fatal(err)
+	}
+	p.end()
+	if got := shown.String(); !strings.HasPrefix(got, "\raccess.log: 0 MB of 6, 0 %") || !strings.HasSuffix(got, "\r\x1b[K") {
+		t.Errorf("%q", got)
+	}
+	if terminal(&shown) != nil {
+		t.Error("a buffer is a terminal")
+	}
+}
+
+func TestWords(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{grouped(0), "0"}, {grouped(999), "999"}, {grouped(1000), "1,000"}, {grouped(1234567), "1,234,567"},
+		{share(0, 0), "0 %"}, {share(0, 3), "0.00 %"}, {share(1, 100_000), "< 0.01 %"}, {share(1, 3), "33.33 %"}, {share(99_999, 100_000), "99.99 %"},
+		{span(90e9), "1m30s"}, {span(7200e9), "2h"}, {span(48 * 3600e9), "2d"},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %q, want %q", c.got, c.want)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/replay"
+)
+
+// readLog reads all files.
+func readLog(ctx context.Context, c replay.Config, files []string, stdin io.Reader, stderr io.Writer) (*replay.Log, error) {
+	reader, err := replay.NewReader(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &progress{ctx: ctx, shown: terminal(stderr), began: time.Now()}
+	defer p.end()
+	for _, name := range files {
+		if err := addFile(reader, name, stdin, p); err != nil {
+			return nil, err
+		}
+	}
+	return reader.Log()
+}
+
+func addFile(reader *replay.Reader, name string, stdin io.Reader, p *progress) error {
+	if name == "-" {
+		return reader.Add("standard input", p.of("standard input", stdin, 0))
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	size := int64(0)
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	return reader.Add(name, p.of(name, file, size))
+}
+
+// terminal returns the writer if it is a terminal, or nil.
+func terminal(w io.Writer) io.Writer {
+	if file, ok := w.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			return w
+		}
+	}
+	return nil
+}
+
+// A progress shows how much of a file has been read, a few times a second. It ends the reading when
+// its context ends.
+type progress struct {
+	ctx         context.Context //nolint:containedctx // of one call of run
+	shown       io.Writer       // nil shows nothing
+	file        io.Reader
+	name        string
+	size, done  int64 // in bytes; a size of 0 is not known
+	began, last time.Time
+}
+
+// of returns the reader of one file.
+func (p *progress) of(name string, file io.Reader, size int64) io.Reader {
+	p.name, p.file, p.size, p.done = name, file, size, 0
+	return p
+}
+
+// Read reads the file.
+func (p *progress) Read(b []byte) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := p.file.Read(b)
+	p.done += int64(n)
+	if now := time.Now(); p.shown != nil && now.Sub(p.last) > 200*time.Millisecond {
+		p.last = now
+		text := fmt.Sprintf("%s: %d MB", p.name, p.done/1e6)
+		if p.size > 0 {
+			text += fmt.Sprintf(" of %d, %d %%", p.size/1e6, 100*p.done/p.size)
+		}
+		fmt.Fprintf(p.shown, "\r%s\x1b[K", text)
+	}
+	return n, err
+}
+
+// end removes what is shown.
+func (p *progress) end() {
+	if p.shown != nil && !p.last.IsZero() {
+		fmt.Fprint(p.shown, "\r\x1b[K")
+	}
+}
