@@ -37,6 +37,7 @@ import (
 	keyrateprometheus "github.com/keyrate/keyrate/ratelimit/metrics/prometheus"
 	"github.com/keyrate/keyrate/ratelimit/plans"
 	contract "github.com/keyrate/keyrate/store"
+	"github.com/keyrate/keyrate/store/lease"
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
