@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyrate/keyrate/examples/internal/verdict"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -82,28 +83,17 @@ func (s *synthetic) files(folder string) (names []string, err error) {
 
 // verdict prints what held. First has the limits for people and for crawlers, again the suggested ones.
 func (s *synthetic) verdict(first, again *session, stdout io.Writer) error {
-	broken := 0
-	check := func(holds bool, format string, args ...any) {
-		word := "held  "
-		if !holds {
-			word = "BROKEN"
-			broken++
-		}
-		fmt.Fprintf(stdout, "%s %s\n", word, fmt.Sprintf(format, args...))
-	}
+	v := verdict.Verdict{Out: stdout}
 	summary := first.log.Summary()
-	check(summary.Requests == int64(len(s.requests)) && summary.BrokenLines == brokenLines && summary.Keys == clients,
+	v.Say(summary.Requests == int64(len(s.requests)) && summary.BrokenLines == brokenLines && summary.Keys == clients,
 		"the log was read: %s requests of %s keys in two files, and %d broken lines", grouped(summary.Requests), grouped(int64(summary.Keys)), summary.BrokenLines)
 	most, _ := first.rates[0].plans[0].Smallest(allowedPeople)
 	more, _ := first.rates[0].plans[0].Smallest(allowedWithCrawlers)
-	check(most == perPerson && more == perCrawler, "99 %% of keys need %d/s and 99.9 %% need %d/s, as the log was made", most, more)
-	check(first.candidates[0].KeysDenied == crawlers+1 && first.candidates[1].KeysDenied == 1, "%s denies the crawlers and the script, %s the script", first.candidates[0].name, first.candidates[1].name)
+	v.Say(most == perPerson && more == perCrawler, "99 %% of keys need %d/s and 99.9 %% need %d/s, as the log was made", most, more)
+	v.Say(first.candidates[0].KeysDenied == crawlers+1 && first.candidates[1].KeysDenied == 1, "%s denies the crawlers and the script, %s the script", first.candidates[0].name, first.candidates[1].name)
 	// Of 100 in each of 60 seconds, a bucket of 20 admits those that come back in it.
-	check(first.candidates[1].Denied == 60*(perScript-perCrawler), "%s denies %s of its 6,000 requests", first.candidates[1].name, grouped(first.candidates[1].Denied))
+	v.Say(first.candidates[1].Denied == 60*(perScript-perCrawler), "%s denies %s of its 6,000 requests", first.candidates[1].name, grouped(first.candidates[1].Denied))
 	promised := first.rates[0].plans[0].Denied(perCrawler)
-	check(again.candidates[0].KeysDenied == promised, "the suggested limits, enforced on the same log, deny %d of 1,000 keys, as promised", again.candidates[0].KeysDenied)
-	if broken > 0 {
-		return fmt.Errorf("%d of the lines above are BROKEN", broken)
-	}
-	return nil
+	v.Say(again.candidates[0].KeysDenied == promised, "the suggested limits, enforced on the same log, deny %d of 1,000 keys, as promised", again.candidates[0].KeysDenied)
+	return v.Err()
 }

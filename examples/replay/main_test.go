@@ -29,7 +29,7 @@ func TestDemo(t *testing.T) {
 	folder := t.TempDir()
 	svg, picture := filepath.Join(folder, "replay.svg"), filepath.Join(folder, "replay.png")
 	got := printed(t, "", "-demo", "-svg", svg, "-png", picture)
-	if held := strings.Count(got, "\nheld  "); held != 5 || strings.Contains(got, "BROKEN") {
+	if held := strings.Count(got, "\nheld    "); held != 5 || strings.Contains(got, "BROKEN") {
 		t.Errorf("%d lines held:\n%s", held, got)
 	}
 	checkSVG(t, svg)
