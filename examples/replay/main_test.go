@@ -6,11 +6,13 @@ import (
 	"errors"
 	"image/png"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
@@ -166,6 +168,17 @@ func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
 		}
 		if out.Len() > 0 {
 			t.Errorf("%s: printed to stdout:\n%s", c.args, &out)
+		}
+	}
+}
+
+// TestAddressesCountAsMiddlewareCountsThem: IPv6 by /64, and by the key that a limiter gets.
+func TestAddressesCountAsMiddlewareCountsThem(t *testing.T) {
+	line := ` - - [29/Nov/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 1` + "\n"
+	got := printed(t, "2001:db8::1"+line+"2001:db8::2"+line+"192.0.2.1"+line+"192.0.2.1:4711"+line, "-limit", "1/s", "-")
+	for _, address := range []string{"2001:db8::7", "192.0.2.1"} {
+		if want := "1       2   2026-11-29 00:00:00  2026-11-29 00:00:00  -     " + ratelimit.HashKey(middleware.AddressKey(netip.MustParseAddr(address))); !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
 		}
 	}
 }

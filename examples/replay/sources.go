@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"time"
 
+	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit/replay"
 )
 
 // readLog reads all files.
 func readLog(ctx context.Context, c replay.Config, files []string, stdin io.Reader, stderr io.Writer) (*replay.Log, error) {
+	c.BucketKey = bucketKey
 	reader, err := replay.NewReader(c)
 	if err != nil {
 		return nil, err
@@ -24,6 +27,18 @@ func readLog(ctx context.Context, c replay.Config, files []string, stdin io.Read
 		}
 	}
 	return reader.Log()
+}
+
+// bucketKey returns the key that a limiter behind package middleware gets for an address or an API
+// key: so IPv6 addresses count by their /64, and hashes are those that the operator sees elsewhere.
+func bucketKey(text string) string {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return middleware.AddressKey(addr)
+	}
+	if addr, err := netip.ParseAddrPort(text); err == nil {
+		return middleware.AddressKey(addr.Addr())
+	}
+	return middleware.BucketKey(text)
 }
 
 func addFile(reader *replay.Reader, name string, stdin io.Reader, p *progress) error {

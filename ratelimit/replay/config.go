@@ -37,6 +37,10 @@ type Config struct {
 	// Key is the field that names the key. "" means "host" with [Common], otherwise "key". A line
 	// whose field is missing, empty or "-" has no key, and is left out.
 	Key string
+	// BucketKey returns the key that a limiter gets for the text of that field: behind package
+	// middleware, middleware.BucketKey does, and middleware.AddressKey for addresses. It is
+	// called once for each text. nil takes the text as it is.
+	BucketKey func(text string) string
 	// Time is the field of the time; "" means "time". A time is written as in [Common], as in RFC
 	// 3339, where a space may stand for the T and UTC is meant without a zone, or as a number
 	// since 1970: of seconds below 10^11, of milliseconds below 10^14, of microseconds below

@@ -13,10 +13,9 @@
 //
 // # Times
 //
-// Servers write a line when a request ends, so lines are out of order. The whole log is held in
-// memory, 12 to 28 bytes for each request, and the requests of a key are put in order: no line
-// comes too late, in whichever order files are added. Requests of one instant stay in the order of
-// their lines.
+// Servers write a line when a request ends, so lines are out of order. All requests are held in
+// memory, in 28 bytes each at most, and those of a key are put in order: no line comes too late, in
+// whichever order files are added. Requests of one instant stay in the order of their lines.
 //
 // Times count in whole microseconds. Many logs have whole seconds only: then the requests of a
 // second come at one instant. That is stricter than if they had come evenly, which Config.Spread

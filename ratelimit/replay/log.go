@@ -27,7 +27,7 @@ func (l *Log) Summary() Summary { return l.summary }
 // newLog sorts what a reader has read, and takes it away from there.
 func newLog(r *Reader) *Log {
 	l := &Log{config: r.config, summary: r.summary, names: r.names, planOf: r.planOf}
-	r.keys = nil
+	r.texts, r.keys = nil, nil
 	l.plans = make([]string, len(r.plans))
 	for name, n := range r.plans {
 		l.plans[n] = name

@@ -14,7 +14,8 @@ import (
 type Reader struct {
 	config  Config
 	summary Summary
-	keys    map[string]uint32 // numbers from 0
+	texts   map[string]uint32 // the numbers of their keys
+	keys    map[string]uint32 // numbers from 0; texts itself, if each is its own key
 	names   []string          // of keys, by number
 	planOf  []uint32          // by the number of the key
 	plans   map[string]uint32 // numbers from 0, which is "": no plan
@@ -36,7 +37,12 @@ func NewReader(c Config) (*Reader, error) {
 	if faults := c.check(); len(faults) > 0 {
 		return nil, fmt.Errorf("replay: %w", errors.Join(faults...))
 	}
-	return &Reader{config: c, keys: map[string]uint32{}, plans: map[string]uint32{"": 0}}, nil
+	r := &Reader{config: c, keys: map[string]uint32{}, plans: map[string]uint32{"": 0}}
+	r.texts = r.keys
+	if c.BucketKey != nil {
+		r.texts = map[string]uint32{}
+	}
+	return r, nil
 }
 
 // Add reads a file up to its end. It unpacks what gzip has packed. The name appears in [Broken].
@@ -92,7 +98,7 @@ func (r *Reader) line(name string, number int64, p parser, line []byte) {
 		r.summary.Keyless++
 		return
 	}
-	key := r.key(e.key)
+	key := r.text(e.key)
 	if e.plan != nil {
 		r.planOf[key] = r.plan(string(e.plan))
 	}
@@ -104,12 +110,26 @@ func (r *Reader) line(name string, number int64, p parser, line []byte) {
 	r.events[n-1] = append(r.events[n-1], event{e.at, key, e.cost})
 }
 
-// key returns the number of a key.
-func (r *Reader) key(text []byte) uint32 {
-	if n, ok := r.keys[string(text)]; ok {
+// text returns the number of the key that a text means.
+func (r *Reader) text(b []byte) uint32 {
+	if n, ok := r.texts[string(b)]; ok {
 		return n
 	}
-	n, key := uint32(len(r.names)), string(text)
+	text := string(b)
+	if r.config.BucketKey == nil {
+		return r.key(text)
+	}
+	n := r.key(r.config.BucketKey(text))
+	r.texts[text] = n
+	return n
+}
+
+// key returns the number of a key.
+func (r *Reader) key(key string) uint32 {
+	if n, ok := r.keys[key]; ok {
+		return n
+	}
+	n := uint32(len(r.names))
 	r.keys[key] = n
 	r.names = append(r.names, key)
 	r.planOf = append(r.planOf, r.planInTable(key))

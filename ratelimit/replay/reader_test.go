@@ -128,7 +128,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	if strings.Contains(shown, secret) || !strings.Contains(shown, ratelimit.HashKey(secret)) || s.BrokenLines != 7 || len(s.Broken) != 5 || s.Broken[0].Shape != "aa9aaaaaaa" || s.Broken[4].Line != 6 {
 		t.Error(shown)
 	}
-	if want := "file0:2: the line has no field for the time: aa9aaaaaaa"; s.Broken[0].String() != want && !strings.HasSuffix(s.Broken[0].String(), "aa9aaaaaaa") {
+	if want := "file0:2: the line has a time in another form than Config.Time says: aa9aaaaaaa"; s.Broken[0].String() != want {
 		t.Errorf("got %q, want %q", s.Broken[0], want)
 	}
 	for _, c := range []replay.Config{{Format: replay.CSV}, {}, {Key: "user"}} {
@@ -141,6 +141,27 @@ func TestNoSecretIsShown(t *testing.T) {
 		if none == nil || strings.Contains(fmt.Sprint(err, none), secret) {
 			t.Errorf("%+v: %v, %v", c, err, none)
 		}
+	}
+}
+
+// TestBucketKey: texts of one key count together, and the table is asked for the key.
+func TestBucketKey(t *testing.T) {
+	table, err := plans.NewTable(plans.TableConfig{
+		Default: testkit.Policy(t, ratelimit.PerSecond(1)),
+		Plans:   map[string]*ratelimit.Policy{"gold": testkit.Policy(t, ratelimit.PerSecond(9))},
+		Members: map[string]string{"alice": "gold"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	log := read(t, replay.Config{Table: table, BucketKey: func(text string) string {
+		calls++
+		return strings.ToLower(text)
+	}}, common("Alice", day), common("ALICE", day), common("alice", day), common("Alice", day))
+	demands, err := log.Rates(time.Second)
+	if err != nil || log.Summary().Keys != 1 || calls != 3 || len(demands) != 1 || demands[0].Plan != "gold" || demands[0].Denied(3) != 1 || keyOf(t, log) != ratelimit.HashKey("alice") {
+		t.Errorf("%d calls, %+v, %+v, %v", calls, log.Summary(), demands, err)
 	}
 }
 

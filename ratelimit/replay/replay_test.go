@@ -208,6 +208,43 @@ func TestSpread(t *testing.T) {
 	}
 }
 
+// TestSpreadNeverNeedsMore: what comes at once needs no smaller limit than what comes evenly.
+func TestSpreadNeverNeedsMore(t *testing.T) {
+	less := 0
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 21))
+		var requests []request
+		at := day
+		for range 1 + rng.IntN(60) {
+			if rng.IntN(3) == 0 {
+				at = at.Add(time.Duration(rng.IntN(4)) * time.Second)
+			}
+			requests = append(requests, request{at, "k", 1})
+		}
+		evenly := csvConfig
+		evenly.Spread = true
+		for _, period := range []time.Duration{300 * time.Millisecond, time.Second, 3 * time.Second, time.Minute} {
+			var needs [2]int
+			for i, c := range []replay.Config{csvConfig, evenly} {
+				demands, err := read(t, c, csvOf(requests)).Rates(period)
+				if err != nil {
+					t.Fatal(err)
+				}
+				needs[i], _ = demands[0].Smallest(1000)
+			}
+			if needs[1] > needs[0] {
+				t.Errorf("seed %d: evenly %d per %v, at once %d", seed, needs[1], period, needs[0])
+			}
+			if needs[1] < needs[0] {
+				less++
+			}
+		}
+	}
+	if less == 0 {
+		t.Error("no log needs less if requests come evenly")
+	}
+}
+
 func TestCandidatesThatALogCannotDecide(t *testing.T) {
 	log := read(t, replay.Config{}, common("192.0.2.1", day))
 	missing := ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { return nil, nil })
