@@ -16,7 +16,7 @@ func TestDemandIsTheSmallest(t *testing.T) {
 	periods := []time.Duration{time.Microsecond, 7 * time.Millisecond, time.Second, 1900 * time.Millisecond, time.Minute, time.Hour, 24 * time.Hour, gcra.MaxRefill}
 	limits := []ratelimit.Limit{ratelimit.PerSecond(1), ratelimit.PerSecond(7), ratelimit.PerMinute(13), {Rate: 3, Period: 7 * time.Microsecond}, {Rate: 1, Period: gcra.MaxRefill}}
 	none := 0
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 18))
 		log := read(t, csvConfig, csvOf(randomRequests(rng, 1+rng.IntN(300), 1+rng.IntN(5))))
 		for _, period := range periods {
@@ -77,6 +77,28 @@ func deniedOf(t *testing.T, log *replay.Log, plan string, l ratelimit.Limit) int
 		t.Fatal(err)
 	}
 	return outcomes[0].KeysDenied
+}
+
+// TestDemandOfNothing: a limit has a rate and a burst of at least 1.
+func TestDemandOfNothing(t *testing.T) {
+	log := read(t, csvConfig, csvOf([]request{{day, "k", 0}, {day, "k", 0}}))
+	rates, err := log.Rates(time.Hour)
+	if n, ok := rates[0].Smallest(1000); err != nil || n != 1 || !ok {
+		t.Errorf("a rate of %d, %t, %v", n, ok, err)
+	}
+	bursts, err := log.Bursts(5, time.Hour)
+	if n, ok := bursts[0].Smallest(1000); err != nil || n != 1 || !ok {
+		t.Errorf("a burst of %d, %t, %v", n, ok, err)
+	}
+}
+
+// TestDemandJustBeyondAnyLimit: all requests need the largest rate, and the first two one more.
+func TestDemandJustBeyondAnyLimit(t *testing.T) {
+	log := read(t, csvConfig, csvOf([]request{{day, "k", 1<<31 - 1}, {day, "k", 2}, {day.Add(2 * time.Microsecond), "k", 0}}))
+	rates, err := log.Rates(time.Hour)
+	if n, ok := rates[0].Smallest(1000); err != nil || ok {
+		t.Errorf("a rate of %d, %t, %v", n, ok, err)
+	}
 }
 
 func TestDemandBeyondAnyLimit(t *testing.T) {

@@ -59,16 +59,9 @@ func peak(times []int64, costs []uint32, rate, period uint64) (highest window) {
 // the worst window is admitted (Dinkelbach: On Nonlinear Fractional Programming, Management Science
 // 13, 1967).
 func rateNeeded(times []int64, costs []uint32, period, most uint64) uint64 {
-	total, largest := uint64(len(times)), uint64(1)
-	if costs != nil {
-		total = 0
-		for _, c := range costs {
-			total, largest = total+uint64(c), max(largest, uint64(c))
-		}
-	}
-	// A rate that is too low even if all requests came evenly. With it, no debt exceeds span + period.
+	// The bound of the window of all requests. With that rate, no debt exceeds span + period.
 	span := uint64(times[len(times)-1] - times[0])
-	rate := max(largest, dividedUp(total, period, period+span))
+	rate := max(1, dividedUp(total(times, costs), period, period+span))
 	for rate <= most {
 		w := peak(times, costs, rate, period)
 		needed := dividedUp(w.cost, period, period+w.gap)
@@ -83,20 +76,25 @@ func rateNeeded(times []int64, costs []uint32, period, most uint64) uint64 {
 // burstNeeded returns the smallest burst at which no request of a key is denied, or a burst above
 // most, which fills up in a few years.
 func burstNeeded(times []int64, costs []uint32, rate, period, most uint64) uint64 {
-	total := uint64(len(times))
-	if costs != nil {
-		total = 0
-		for _, c := range costs {
-			total += uint64(c)
-		}
-	}
-	if hi, lo := bits.Mul64(total, period); hi >= rate || quotient(hi, lo, rate) >= 1<<62 {
+	if hi, lo := bits.Mul64(total(times, costs), period); hi >= rate || quotient(hi, lo, rate) >= 1<<62 {
 		return most + 1 // more than all the years that a log can last
 	}
 	w := peak(times, costs, rate, period)
 	hi, lo := bits.Mul64(w.gap, rate)
 	back := quotient(hi, lo, period) // tokens, below those that were taken
 	return max(1, w.cost-back)
+}
+
+// total returns the cost of all requests.
+func total(times []int64, costs []uint32) uint64 {
+	if costs == nil {
+		return uint64(len(times))
+	}
+	sum := uint64(0)
+	for _, c := range costs {
+		sum += uint64(c)
+	}
+	return sum
 }
 
 // dividedUp returns a*b/c, rounded up, which must fit.

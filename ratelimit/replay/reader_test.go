@@ -40,6 +40,8 @@ func TestFormats(t *testing.T) {
 		{"json, the last of two", replay.Config{Format: replay.JSON}, ` {"key":"bob","key":"alice","time":971211336250000}`, milli},
 		{"csv", replay.Config{Format: replay.CSV}, "\ufefftime,key\n2000-10-10 20:55:36.25,alice\n", milli},
 		{"csv, quotes", replay.Config{Format: replay.CSV, Key: "the \"key\"", Time: "the time"}, "\"the time\",\"the \"\"key\"\"\"\r\n\"2000-10-10T20:55:36Z\",\"alice\"\r\n", second},
+		{"common, an empty field before", replay.Config{Key: "agent"}, `1 - - [10/Oct/2000:13:55:36 -0700] "" 200 - "" "alice"`, second},
+		{"csv, a cost in front", replay.Config{Format: replay.CSV, Cost: "cost"}, "cost,key,time\n7,alice,971211336\n", second},
 		{"csv without heading", replay.Config{Format: replay.CSV, Key: "2", Time: "1"}, "971211336250000000,alice", milli},
 	} {
 		log := read(t, c.config, c.file)
@@ -49,6 +51,13 @@ func TestFormats(t *testing.T) {
 		}
 		if key := keyOf(t, log); key != ratelimit.HashKey("alice") {
 			t.Errorf("%s: the key is another", c.name)
+		}
+		cost := 1
+		if c.config.Cost != "" {
+			cost = 7
+		}
+		if demands, err := log.Rates(time.Second); err != nil || demands[0].Denied(cost) != 0 || demands[0].Denied(cost-1) != 1 {
+			t.Errorf("%s: the cost is not %d: %v, %v", c.name, cost, demands, err)
 		}
 	}
 }

@@ -181,11 +181,41 @@ func TestOrderOfLinesDoesNotMatter(t *testing.T) {
 
 // TestRequestsOfOneInstantKeepTheirOrder: 3 and then 2 of 4 tokens are not 2 and then 3.
 func TestRequestsOfOneInstantKeepTheirOrder(t *testing.T) {
-	later := day.Add(time.Hour)
-	log := read(t, csvConfig, csvOf([]request{{later, "k", 2}, {day, "k", 3}, {day, "k", 2}, {day, "k", 1}}))
-	outcomes, err := log.Replay(t.Context(), ratelimit.PerHour(4))
-	if err != nil || outcomes[0].Denied != 1 || outcomes[0].Worst[0].First != day {
-		t.Errorf("%+v, %v; want the second one of the day denied", outcomes, err)
+	requests := []request{{day.Add(time.Hour), "k", 1}}
+	for i := range 50 { // 2, 1, 2, 1, ...: the first 33 take 50 tokens
+		requests = append(requests, request{day, "k", 2 - i%2})
+	}
+	requests = append(requests, request{day, "k", 1})
+	log := read(t, csvConfig, csvOf(requests))
+	outcomes, err := log.Replay(t.Context(), ratelimit.PerHour(50))
+	if err != nil || outcomes[0].Denied != 51-33 {
+		t.Errorf("%+v, %v; want %d denied", outcomes, err, 51-33)
+	}
+}
+
+func TestStepsOfAnOutcome(t *testing.T) {
+	for _, c := range []struct {
+		span, every time.Duration
+		steps       int
+	}{
+		{0, time.Second, 1},
+		{119 * time.Second, time.Second, 120},
+		{120 * time.Second, 2 * time.Second, 61},
+		{24 * time.Hour, 30 * time.Minute, 49},
+		{119 * 24 * time.Hour, 24 * time.Hour, 120},
+		{120 * 24 * time.Hour, 48 * time.Hour, 61},
+		{300 * 24 * time.Hour, 96 * time.Hour, 76},
+	} {
+		requests := []request{{day, "k", 1}, {day.Add(c.span), "k", 1}}
+		outcomes, err := read(t, csvConfig, csvOf(requests)).Replay(t.Context(), ratelimit.Unlimited)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := outcomes[0]
+		last := o.Steps[len(o.Steps)-1]
+		if o.Every != c.every || len(o.Steps) != c.steps || o.Steps[0].From.After(day) || last.From.After(day.Add(c.span)) || last.Requests == 0 {
+			t.Errorf("%v: %d steps of %v, the last is %+v; want %d of %v", c.span, len(o.Steps), o.Every, last, c.steps, c.every)
+		}
 	}
 }
 
@@ -198,7 +228,11 @@ func TestSpread(t *testing.T) {
 		spread bool
 		want   int
 	}{{false, 4}, {true, 3}} { // 4 within 750 ms: 3 and 2 more
-		demands, err := read(t, replay.Config{Spread: c.spread}, lines).Rates(time.Second)
+		log := read(t, replay.Config{Spread: c.spread}, lines)
+		if last := log.Summary().Last; c.spread != last.Equal(day.Add(750*time.Millisecond)) {
+			t.Errorf("spread %t: the last comes at %v", c.spread, last)
+		}
+		demands, err := log.Rates(time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +245,7 @@ func TestSpread(t *testing.T) {
 // TestSpreadNeverNeedsMore: what comes at once needs no smaller limit than what comes evenly.
 func TestSpreadNeverNeedsMore(t *testing.T) {
 	less := 0
-	for seed := range uint64(200) {
+	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 21))
 		var requests []request
 		at := day
@@ -242,6 +276,16 @@ func TestSpreadNeverNeedsMore(t *testing.T) {
 	}
 	if less == 0 {
 		t.Error("no log needs less if requests come evenly")
+	}
+}
+
+// TestSpreadLeavesPartsOfASecond: a log with them has the true times.
+func TestSpreadLeavesPartsOfASecond(t *testing.T) {
+	config := csvConfig
+	config.Spread = true
+	at := day.Add(time.Millisecond)
+	if last := read(t, config, csvOf([]request{{at, "k", 1}, {at, "k", 1}})).Summary().Last; !last.Equal(at) {
+		t.Errorf("the last comes at %v, want %v", last, at)
 	}
 }
 
@@ -287,5 +331,22 @@ func TestWorstKeysAreTheWorst(t *testing.T) {
 	}
 	if len(worst) != 10 {
 		t.Errorf("%d keys, want 10", len(worst))
+	}
+}
+
+// TestWorstOfEquals: those that come first in the log.
+func TestWorstOfEquals(t *testing.T) {
+	var requests []request
+	for key := range 15 {
+		requests = append(requests, request{day, fmt.Sprint("key", key), 1}, request{day, fmt.Sprint("key", key), 1})
+	}
+	outcomes, err := read(t, csvConfig, csvOf(requests)).Replay(t.Context(), ratelimit.PerSecond(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range outcomes[0].Worst {
+		if w.Key != ratelimit.HashKey(fmt.Sprint("key", i)) {
+			t.Errorf("number %d is another", i)
+		}
 	}
 }

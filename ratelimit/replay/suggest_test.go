@@ -66,6 +66,14 @@ func written(t *testing.T, c plans.TableConfig) *plans.Table {
 	return table
 }
 
+func TestPlanOfTheLastLine(t *testing.T) {
+	log := read(t, replay.Config{Format: replay.CSV, Plan: "plan"}, "time,key,plan\n2,k,free\n3,k,-\n1,k,gold\n3,k,\n")
+	demands, err := log.Rates(time.Second)
+	if err != nil || len(demands) != 1 || demands[0].Plan != "gold" || demands[0].Keys() != 1 {
+		t.Errorf("%+v, %v", demands, err)
+	}
+}
+
 func TestSuggestWithoutTable(t *testing.T) {
 	var requests []request
 	for key := range 10 {
@@ -127,6 +135,20 @@ func TestSuggestBesideATable(t *testing.T) {
 	want.Plans["gold"] = testkit.Policy(t, ratelimit.PerSecond(50), watched(20))
 	if wanted, err := want.MarshalJSON(); err != nil || !bytes.Equal(got, wanted) {
 		t.Errorf("got\n%s\nwant\n%s, %v", got, wanted, err)
+	}
+	// No key of this log is held to the default, which stays.
+	all, err := plans.NewTable(plans.TableConfig{Default: ratelimit.Unlimited, Plans: map[string]*ratelimit.Policy{"gold": testkit.Policy(t, ratelimit.PerSecond(1))}, Members: map[string]string{"gold1": "gold"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := replay.Config{Format: replay.CSV, Table: all}
+	c, promises, err = read(t, config, csvOf(requests[:10])).Suggest(time.Minute, 1000)
+	if err != nil || c.Default != ratelimit.Unlimited || len(promises) != 1 {
+		t.Errorf("%v, %+v, %v", c.Default, promises, err)
+	}
+	c, _, err = read(t, config, csvOf(requests)).Suggest(time.Minute, 1000)
+	if err != nil || c.Default.String() != "60/m;shadow" {
+		t.Errorf("%v, %v", c.Default, err)
 	}
 	full, err := plans.NewTable(plans.TableConfig{Default: testkit.Policy(t, ratelimit.PerSecond(1), ratelimit.PerMinute(1).Named("2"), ratelimit.PerHour(1).Named("3"), ratelimit.PerDay(1).Named("4"))})
 	if err != nil {
