@@ -26,7 +26,7 @@ func demo(ctx context.Context, o options, stdout io.Writer) (err error) {
 	if o.files, err = made.files(folder); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "The log: %d clients of which %d make up to %d requests in a second, %d make %d, and one makes %d.\n\n", clients, people, perPerson, crawlers, perCrawler, perScript)
+	fmt.Fprintf(stdout, "In the log %d clients make up to %d requests in a second, %d make %d, and one makes %d.\n\n", people, perPerson, crawlers, perCrawler, perScript)
 	suggested := filepath.Join(folder, "limits.json")
 	o.period, o.perMille, o.suggest = time.Second, allowedWithCrawlers, suggested
 	for _, n := range []int{perPerson, perCrawler} {

@@ -24,6 +24,9 @@ func newBuckets(ctx context.Context, p *ratelimit.Policy) (*buckets, error) {
 	if _, err := p.PolicyFor(ctx, ""); err != nil { // not made by NewPolicy
 		return nil, err
 	}
+	if p != ratelimit.Unlimited && !plain(p) {
+		return nil, fmt.Errorf("policy %q is more than limits: give limits alone, or ratelimit.Unlimited", p)
+	}
 	b := new(buckets)
 	compiled := p.Compiled()
 	for i, limit := range p.Limits() {
@@ -32,12 +35,25 @@ func newBuckets(ctx context.Context, p *ratelimit.Policy) (*buckets, error) {
 			return nil, fmt.Errorf("limit %q is on calls at a time: a log does not have when calls end, so leave it out", limit.Name)
 		case limit.Shared:
 			return nil, fmt.Errorf("limit %q is shared: each key is decided on its own, so leave it out", limit.Name)
+		case limit != known(limit):
+			return nil, fmt.Errorf("limit %q does more than a bucket, which no log can decide: leave that out", limit)
 		}
 		b.rates = append(b.rates, compiled[i].Rate)
 	}
 	b.tats = make([]gcra.TAT, len(b.rates))
 	b.after = make([]gcra.Debt, len(b.rates))
 	return b, nil
+}
+
+// plain reports whether a policy is one to four limits and nothing else.
+func plain(p *ratelimit.Policy) bool {
+	same, err := ratelimit.NewPolicy(p.Limits()...)
+	return err == nil && same.String() == p.String()
+}
+
+// known returns what buckets keep of a limit, and what does not matter to them.
+func known(l ratelimit.Limit) ratelimit.Limit {
+	return ratelimit.Limit{Name: l.Name, Rate: l.Rate, Period: l.Period, Burst: l.Burst, Shadow: l.Shadow, EnforceFrom: l.EnforceFrom}
 }
 
 // fill makes the buckets full, for another key.

@@ -1,11 +1,12 @@
 // Package replay shows what a limit would have done to the requests in a log, and which limit
 // suits them.
 //
-//	reader, err := replay.NewReader(replay.Config{})    // Common or Combined, or JSON lines
-//	err = reader.Add("access.log", file)                // any number of files; gzip is recognised
+//	reader, err := replay.NewReader(replay.Config{}) // Common, Combined or JSON lines
+//	err = reader.Add("access.log", file)             // any number of files; gzip is recognised
 //	log, err := reader.Log()
 //	outcomes, err := log.Replay(ctx, ratelimit.PerSecond(5), ratelimit.PerMinute(100))
-//	rate, ok := log.Rates(time.Minute)[0].Smallest(999) // 99.9 % of keys are never denied
+//	demands, err := log.Rates(time.Minute)
+//	rate, ok := demands[0].Smallest(999)             // denies nothing to 99.9 % of keys
 //
 // [Log.Replay] decides each request at its own time with the arithmetic of package gcra, as a
 // limiter on an exact store decides. [Log.Rates] and [Log.Bursts] compute what each key needs.

@@ -3,6 +3,7 @@ package replay
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
@@ -25,70 +26,79 @@ const suggestedName = "suggested"
 // rate. All are shadow limits: they are watched and deny nothing until you change that.
 //
 // If Config.Table is set, the result is that table with a limit named "suggested" beside those that
-// a plan and the default have. A plan that is unlimited stays so, and so does a key with limits of
-// its own. Otherwise the members of plans are hashes of keys: see [ratelimit.HashKey].
+// a plan and the default have. A plan that is unlimited stays so, and so do keys with limits of
+// their own. Otherwise the members of plans are hashes of keys: see [ratelimit.HashKey].
 //
 // If the log has no key without a plan, the default of the table stays or, without one, is what all
-// keys together need. Suggest returns an error if no limit is large enough, if there is no place for one more, or for what [Log.Rates]
-// rejects. It panics if perMille is not from 1 to 1000.
+// keys together need. Suggest returns an error if no limit is large enough, if there is no place for
+// one more, or for what [Log.Rates] rejects. It panics if perMille is not from 1 to 1000.
 func (l *Log) Suggest(period time.Duration, perMille int) (plans.TableConfig, []Promise, error) {
+	fail := func(err error) (plans.TableConfig, []Promise, error) {
+		return plans.TableConfig{}, nil, fmt.Errorf("replay: %w", err)
+	}
 	demands, err := l.Rates(period)
 	if err != nil {
 		return plans.TableConfig{}, nil, err
 	}
-	if l.config.Table == nil && demands[0].Plan != "" {
-		demands = append([]Demand{all(demands)}, demands...)
-	}
 	c := l.config.tableConfig()
 	c.Plans = maps.Clone(c.Plans)
+	if c.Plans == nil {
+		c.Plans = map[string]*ratelimit.Policy{}
+	}
+	if l.config.Table == nil {
+		c.Members = l.members()
+		if demands[0].Plan != "" {
+			demands = append([]Demand{all(demands)}, demands...)
+		}
+	}
 	var promises []Promise
 	for _, d := range demands {
-		given := c.Default
-		if d.Plan != "" {
-			if given = c.Plans[d.Plan]; given == ratelimit.Unlimited {
-				continue
-			}
+		beside, ok := limitsOf(c, d.Plan)
+		if !ok {
+			continue
 		}
 		rate, ok := d.Smallest(perMille)
 		if !ok {
-			return plans.TableConfig{}, nil, fmt.Errorf("replay: plan %q: %d of 1000 keys need more than the %d per %v that a limit can have", d.Plan, perMille, d.most, period)
+			return fail(fmt.Errorf("plan %q: %d of 1000 keys need more than the %d per %v that a limit can have", d.Plan, perMille, d.most, period))
 		}
-		limit, policy, err := watched(given, ratelimit.Limit{Rate: rate, Period: period})
+		limit, policy, err := watched(beside, ratelimit.Limit{Rate: rate, Period: period})
 		if err != nil {
-			return plans.TableConfig{}, nil, fmt.Errorf("replay: plan %q: %w", d.Plan, err)
+			return fail(fmt.Errorf("plan %q: %w", d.Plan, err))
 		}
 		promises = append(promises, Promise{d.Plan, limit, d.Keys(), d.Denied(rate)})
 		if d.Plan == "" {
 			c.Default = policy
-			continue
+		} else {
+			c.Plans[d.Plan] = policy
 		}
-		if c.Plans == nil {
-			c.Plans = map[string]*ratelimit.Policy{}
-		}
-		c.Plans[d.Plan] = policy
-	}
-	if l.config.Table == nil {
-		c.Members = l.members()
 	}
 	if _, err := plans.NewTable(c); err != nil {
-		return plans.TableConfig{}, nil, fmt.Errorf("replay: %w", err)
+		return fail(err)
 	}
 	return c, promises, nil
 }
 
-// watched returns a limit as a shadow limit beside those of a policy, if there are any.
-func watched(beside *ratelimit.Policy, limit ratelimit.Limit) (ratelimit.Limit, *ratelimit.Policy, error) {
-	limit = limit.Shadowed()
-	var limits []ratelimit.Limit
-	if beside != nil && beside != ratelimit.Unlimited {
-		limit = limit.Named(suggestedName)
-		for _, given := range beside.Limits() {
-			if given.Name != suggestedName {
-				limits = append(limits, given)
-			}
-		}
+// limitsOf returns the limits of a plan, or of the default. ok is false if it must stay what it is:
+// unlimited, or more than limits.
+func limitsOf(c plans.TableConfig, plan string) (limits []ratelimit.Limit, ok bool) {
+	given := c.Default
+	if plan != "" {
+		given = c.Plans[plan]
 	}
-	policy, err := ratelimit.NewPolicy(append(limits, limit)...)
+	if given == nil || plan == "" && given == ratelimit.Unlimited {
+		return nil, true
+	}
+	return given.Limits(), plain(given)
+}
+
+// watched returns a limit as a shadow limit, and the policy of it beside others.
+func watched(beside []ratelimit.Limit, limit ratelimit.Limit) (ratelimit.Limit, *ratelimit.Policy, error) {
+	limit = limit.Shadowed()
+	if len(beside) > 0 {
+		limit = limit.Named(suggestedName)
+		beside = slices.DeleteFunc(beside, func(l ratelimit.Limit) bool { return l.Name == suggestedName })
+	}
+	policy, err := ratelimit.NewPolicy(append(beside, limit)...)
 	return limit, policy, err
 }
 
