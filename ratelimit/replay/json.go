@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// A jsonParser reads JSON objects, of which it takes a few values and passes over the rest, without
-// a look at what encoding/json checks in that: it is ten times as fast.
+// A jsonParser reads a few values of JSON objects. It passes over the rest and does not check that as
+// encoding/json does, which makes it ten times as fast.
 type jsonParser struct{ time, key, plan, cost jsonField }
 
 // A jsonField is a field of the Config.
