@@ -23,7 +23,7 @@ func instant(b []byte) (micros int64, ok bool) {
 // commonLayout is the time of the Common format.
 const commonLayout = "02/Jan/2006:15:04:05 -0700"
 
-// commonInstant reads commonLayout, ten times as fast as time.Parse.
+// commonInstant reads commonLayout, as time.Parse does but faster.
 func commonInstant(b []byte) (int64, bool) {
 	if len(b) != len(commonLayout) || b[6] != '/' || b[11] != ':' || b[14] != ':' || b[17] != ':' || b[20] != ' ' {
 		return 0, false
