@@ -11,8 +11,11 @@ import (
 
 // A Change is one replacement of the content of a [Table], for operators. It names no key.
 type Change struct {
-	Version int64     // how often the table had been replaced then; 1 is its first content
+	// Version is how often the table had been replaced then; 1 is its first content. A table
+	// that a fleet shares has other ones, which also grow.
+	Version int64
 	At      time.Time // when
+	Who     string    // who made it, in a table that a fleet shares
 	// What lists the differences: the default, the plans and the number of keys, such as
 	// "plan gold: 50/s -> 60/s". It has 20 short lines at most, and is empty
 	// for the first content and if only keys were exchanged.

@@ -19,14 +19,12 @@ func (t *Table) Require(fits func(*ratelimit.Policy) error) error {
 	return nil
 }
 
-// meets returns an error for each policy that does not fit. Its callers hold Table.mu.
+// meets returns an error for each policy that does not fit.
 func (c *tableContent) meets(required []func(*ratelimit.Policy) error) error {
 	if len(required) == 0 {
 		return nil
 	}
-	if c.different == nil {
-		c.different = c.policies()
-	}
+	c.listed.Do(func() { c.different = c.policies() })
 	for _, p := range c.different {
 		for _, fits := range required {
 			if fits(p) != nil {

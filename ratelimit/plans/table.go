@@ -61,6 +61,7 @@ type tableContent struct {
 	byKey         map[string]*assignment
 	byHash        map[[sha256.Size]byte]*assignment
 
+	listed    sync.Once
 	different []*ratelimit.Policy // of all keys, each once; made when they are first needed
 
 	summed sync.Once
@@ -132,17 +133,22 @@ func (t *Table) replace(c TableConfig, look func(old *tableContent) error) (*tab
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := content.meets(t.required); err != nil {
+	if err := look(t.current.Load()); err != nil {
 		return nil, err
+	}
+	return content, t.put(content)
+}
+
+// put puts a content in force. The caller holds t.mu.
+func (t *Table) put(content *tableContent) error {
+	if err := content.meets(t.required); err != nil {
+		return err
 	}
 	old := t.current.Load()
-	if err := look(old); err != nil {
-		return nil, err
-	}
 	t.current.Store(content)
 	t.version.Add(1)
 	t.changed(old, content)
-	return content, nil
+	return nil
 }
 
 // Default returns the policy of keys that are not in the table; nil for the zero Table.
@@ -181,6 +187,11 @@ func (t *Table) Config() TableConfig {
 	if c == nil {
 		return TableConfig{}
 	}
+	return c.config()
+}
+
+// config returns a copy of c.
+func (c *tableContent) config() TableConfig {
 	config := TableConfig{Default: c.fallback, Plans: maps.Clone(c.plans)}
 	organisations := make(map[*organisation]*Organisation, len(c.organisations))
 	for _, is := range c.organisations {

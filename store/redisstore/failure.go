@@ -127,3 +127,7 @@ func hasNoServer(err error) bool {
 		strings.HasPrefix(text, "redis: all ring shards are down") ||
 		strings.HasPrefix(text, "redis: cluster has no nodes")
 }
+
+// Failure returns an error of a Redis client as a [*store.Error] of one of the classes, for other
+// packages that use the client of a store. err must not be nil.
+func Failure(err error) error { return failure(err) }

@@ -1,0 +1,92 @@
+package plans
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
+)
+
+// Use puts the content of s in force, as Replace does with that of a [TableConfig]. It costs
+// nothing: t and the table of s share the content.
+func (t *Table) Use(s Snapshot) error {
+	if s.content == nil {
+		return errZeroTable
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.put(s.content)
+}
+
+// Fits returns an error if [Table.Use] would: see [Table.Require].
+func (t *Table) Fits(s Snapshot) error {
+	if s.content == nil {
+		return errZeroTable
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return s.content.meets(t.required)
+}
+
+// Config returns a copy of the content of s: see [Table.Config].
+func (s Snapshot) Config() TableConfig { return s.content.config() }
+
+// Since returns how s differs from an older snapshot, as [Change].What lists it, and names the
+// keys that were added, removed or changed by the first digits of their hashes. It is empty if
+// both have the same effect.
+func (s Snapshot) Since(old Snapshot) []string {
+	if s.content == old.content || old.content == nil {
+		return nil
+	}
+	lines := differences(old.content, s.content)
+	before, after := old.byHash(), s.byHash()
+	var changed [][sha256.Size]byte
+	for hash, a := range after {
+		if before[hash].text() != a.text() {
+			changed = append(changed, hash)
+		}
+	}
+	for hash := range before {
+		if after[hash] == nil {
+			changed = append(changed, hash)
+		}
+	}
+	slices.SortFunc(changed, func(a, b [sha256.Size]byte) int { return bytes.Compare(a[:], b[:]) })
+	for i, hash := range changed {
+		if len(lines) >= mostLines-1 && i < len(changed)-1 {
+			return append(lines, fmt.Sprintf("and %d more keys", len(changed)-i))
+		}
+		lines = append(lines, cut(fmt.Sprintf("key %.19s…: %s -> %s", keyhash.Text(hash), before[hash].text(), after[hash].text())))
+	}
+	return lines
+}
+
+// byHash returns the assignments of all keys by their hashes.
+func (s Snapshot) byHash() map[[sha256.Size]byte]*assignment {
+	if len(s.content.byKey) == 0 {
+		return s.content.byHash
+	}
+	all := maps.Clone(s.content.byHash)
+	for key, a := range s.content.byKey {
+		all[keyhash.Of(key)] = a
+	}
+	return all
+}
+
+// text returns what a key is held to, as a table has it, or "none".
+func (a *assignment) text() string {
+	switch {
+	case a == nil:
+		return "none"
+	case a.of != nil && a.isMember():
+		return "organisation " + a.of.name
+	case a.of != nil:
+		return text(a.given()) + " in organisation " + a.of.name
+	case a.member:
+		return "plan " + a.plan
+	}
+	return text(a.policy)
+}

@@ -1,0 +1,229 @@
+package table
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/plans"
+)
+
+const (
+	changeTime  = 10 * time.Second // for a change without a deadline
+	mostWho     = 200              // bytes
+	mostChanged = 20               // attempts, when others change the table meanwhile
+)
+
+// Replace puts c in force on all nodes, unless the table is no longer that of s: then it returns
+// [plans.ErrChanged]. The audit trail has who, which must hold no secret. Replace returns a
+// snapshot of c. Other errors join the faults of c, or are those of Redis, as [*store.Error]s;
+// after one of these, c may still come into force. Without a deadline it takes 10 s at most.
+func (t *Table) Replace(ctx context.Context, who string, s plans.Snapshot, c plans.TableConfig) (plans.Snapshot, error) {
+	next, err := snapshotOf(c)
+	if err != nil {
+		return plans.Snapshot{}, err
+	}
+	err = t.change(ctx, who, func(d document) (document, []string, error) {
+		if d.base != s && d.base.Sum() != s.Sum() {
+			return d, nil, plans.ErrChanged
+		}
+		return document{d.overrides, next}, nil, nil
+	})
+	return next, err
+}
+
+// Change makes edit change a copy of the table, in which hashes stand for keys, and puts the result
+// in force on all nodes. If somebody else changes the table meanwhile, edit is called again. An
+// error of edit is returned. Otherwise it is as [Table.Replace].
+func (t *Table) Change(ctx context.Context, who string, edit func(*plans.TableConfig) error) error {
+	return t.change(ctx, who, func(d document) (document, []string, error) {
+		c := d.base.Config()
+		if err := edit(&c); err != nil {
+			return d, nil, err
+		}
+		base, err := snapshotOf(c)
+		return document{d.overrides, base}, nil, err
+	})
+}
+
+// Override holds a key or a plan to other limits until o.Until, in place of another override of
+// it. It is as [Table.Replace] otherwise; the audit trail shows its beginning and its end.
+func (t *Table) Override(ctx context.Context, who string, o Override) error {
+	return t.change(ctx, who, func(d document) (document, []string, error) {
+		c := d.base.Config()
+		o, err := o.normal(t.now(), &c)
+		if err != nil {
+			return d, nil, err
+		}
+		next := document{base: d.base}
+		for _, other := range d.overrides {
+			if !other.same(o) {
+				next.overrides = append(next.overrides, other)
+			}
+		}
+		next.overrides = append(next.overrides, o)
+		return next, []string{o.what()}, nil
+	})
+}
+
+// EndOverride ends the override of a key or its hash, or of a plan, before its time. Without one
+// it does nothing.
+func (t *Table) EndOverride(ctx context.Context, who, key, plan string) error {
+	of := Override{Plan: plan}
+	if key != "" {
+		of.Key = hashed(key)
+	}
+	return t.change(ctx, who, func(d document) (document, []string, error) {
+		return d.without(of.same)
+	})
+}
+
+// without returns a document without some overrides, and lines about those for the trail.
+func (d document) without(ends func(Override) bool) (document, []string, error) {
+	next := document{base: d.base}
+	var what []string
+	for _, o := range d.overrides {
+		if ends(o) {
+			what = append(what, fmt.Sprintf("override of %s ended", o.subject()))
+		} else {
+			next.overrides = append(next.overrides, o)
+		}
+	}
+	return next, what, nil
+}
+
+// RollBack puts a version of [Table.Changes] in force again, or the one before the oldest, with
+// those of its overrides that have not ended. That is a change, too. It returns [ErrNoVersion] if
+// the version is not kept.
+func (t *Table) RollBack(ctx context.Context, who string, version int64) error {
+	return t.change(ctx, who, func(d document) (document, []string, error) {
+		own := t.current()
+		text, err := inflate(own.body)
+		if err != nil {
+			return d, nil, err
+		}
+		t.mu.Lock()
+		all := t.trail
+		t.mu.Unlock()
+		old, err := all.textOf(version, own.version, string(text))
+		if err != nil {
+			return d, nil, err
+		}
+		next, err := parse(old)
+		next.overrides, _ = active(next.overrides, t.now())
+		return next, []string{fmt.Sprintf("rolled back to %d", version)}, err
+	})
+}
+
+// change makes a change of the version of this node, and retries while others change the table.
+func (t *Table) change(ctx context.Context, who string, edit func(document) (document, []string, error)) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, changeTime)
+		defer cancel()
+	}
+	if len(who) > mostWho {
+		who = who[:mostWho]
+	}
+	who = strings.ToValidUTF8(who, "")
+	for range mostChanged {
+		wait, again, err := t.tryChange(ctx, who, edit)
+		if err != nil || !again {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return plans.ErrChanged
+}
+
+// tryChange makes one attempt. If again is true there must be another one, after a wait.
+func (t *Table) tryChange(ctx context.Context, who string, edit func(document) (document, []string, error)) (wait time.Duration, again bool, err error) {
+	if err := t.take(ctx); err != nil {
+		return 0, false, err
+	}
+	defer t.give()
+	own := t.current()
+	d, next, n, err := t.draft(own, who, edit)
+	if err != nil || d.sum == own.sum {
+		return 0, false, err
+	}
+	if err := t.fits(next); err != nil {
+		return 0, false, err
+	}
+	outcome, value, err := t.server.commit(ctx, d)
+	if err != nil { // it may have been executed
+		if t.follow(ctx) == nil && t.made(n.ID) {
+			return 0, false, nil
+		}
+		return 0, false, err
+	}
+	switch outcome {
+	case "done":
+		n.version, n.previous = value, own.version
+		return 0, false, t.changed(ctx, d, n)
+	case "settling":
+		return time.Duration(value)*time.Microsecond + time.Millisecond, true, nil
+	case "changed", "unstaged":
+		return 0, true, t.follow(ctx)
+	}
+	return 0, false, errReply
+}
+
+// draft makes the version that edit makes of own.
+func (t *Table) draft(own *copied, who string, edit func(document) (document, []string, error)) (d draft, next document, n note, err error) {
+	next, what, err := edit(own.document)
+	if err != nil {
+		return d, next, n, err
+	}
+	text := next.text()
+	if d.sum = sumOf(text); d.sum == own.sum {
+		return d, next, n, nil
+	}
+	old, err := inflate(own.body)
+	if err != nil {
+		return d, next, n, err
+	}
+	n = note{Who: who, What: append(what, next.base.Since(own.base)...), Sum: d.sum, Previous: own.sum, ID: rand.Text()}
+	n.undo = deflate(string(diff(text, string(old))))
+	d.replaces, d.body, d.undo, d.note, d.settle = own.version, deflate(text), n.undo, n.encode(), settles*t.config.Poll
+	return d, next, n, nil
+}
+
+// fits returns an error if a document cannot be put in force, which every node would find.
+func (t *Table) fits(d document) error {
+	s, _, err := t.effective(d)
+	if err != nil {
+		return err
+	}
+	return t.force.Fits(s)
+}
+
+// changed puts a version in force here that Redis has just accepted from this node.
+func (t *Table) changed(ctx context.Context, d draft, n note) error {
+	c, err := openBody(n.version, d.sum, d.body)
+	if err != nil {
+		return err
+	}
+	if err := t.putInForce(c); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.trail = append(trail{n}, t.trail[:min(len(t.trail), mostChanges-1)]...)
+	t.mu.Unlock()
+	t.writeFile()
+	t.report(nil)
+	return nil
+}
+
+// made reports whether the trail has the change of an ID.
+func (t *Table) made(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.trail.has(id)
+}

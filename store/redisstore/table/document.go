@@ -1,0 +1,131 @@
+package table
+
+import (
+	"bytes"
+	"compress/flate"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/keyrate/keyrate/ratelimit/plans"
+)
+
+// A document is one version of the table: what operators edit, and the overrides. Its text is
+//
+//	keyrate table 1
+//	[{"key":"sha256:…","factor":10,"until":"2026-12-04T18:00:00Z"}]
+//	{ "default": … }
+//
+// with the table as [plans.Snapshot.WriteTo] writes it: one entry on a line, and hashes for keys.
+// Equal documents have equal texts. Redis and the file have it compressed (RFC 1951).
+type document struct {
+	overrides []Override
+	base      plans.Snapshot
+}
+
+const textBegins = "keyrate table 1\n"
+
+// maxText is in bytes: a million keys take about 90 MB.
+const maxText = 128 << 20
+
+var errForeign = errors.New("table: the value in Redis is not a table that this version of keyrate can read; the table that was in force stays")
+
+// text returns the text of a document.
+func (d document) text() string {
+	var b strings.Builder
+	b.WriteString(textBegins)
+	overrides, _ := json.Marshal(d.overrides) // texts cause no error
+	if len(d.overrides) == 0 {
+		overrides = []byte("[]")
+	}
+	b.Write(overrides)
+	b.WriteByte('\n')
+	_, _ = d.base.WriteTo(&b) // a builder and the content of a table cause no error
+	return b.String()
+}
+
+// parse reads a text. The keys in the document are hashes.
+func parse(text string) (d document, err error) {
+	rest, ok := strings.CutPrefix(text, textBegins)
+	overrides, table, cut := strings.Cut(rest, "\n")
+	if !ok || !cut {
+		return d, errForeign
+	}
+	if err := json.Unmarshal([]byte(overrides), &d.overrides); err != nil {
+		return d, errForeign
+	}
+	config, err := plans.ReadTableConfig(strings.NewReader(table))
+	if err != nil {
+		return d, errors.Join(errForeign, err)
+	}
+	d.base, err = snapshotOf(config)
+	return d, err
+}
+
+// snapshotOf returns the snapshot of a table that is not in force. The error joins the faults of c.
+func snapshotOf(c plans.TableConfig) (plans.Snapshot, error) {
+	t, err := plans.NewTable(c)
+	if err != nil {
+		return plans.Snapshot{}, err
+	}
+	return t.Snapshot(), nil
+}
+
+// sumOf returns the SHA-256 of a text in hexadecimal digits.
+func sumOf(text string) string {
+	h := sha256.New()
+	_, _ = io.WriteString(h, text)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// deflate compresses. Most of a large table is hashes, which a better level makes no smaller.
+func deflate(data string) []byte {
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(&b, flate.BestSpeed) // the level is valid
+	_, _ = io.WriteString(w, data)               // a buffer causes no error
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// inflate is the reverse of deflate, for at most maxText bytes.
+func inflate(data []byte) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data)), maxText+1))
+	if err != nil || len(text) > maxText {
+		return nil, errForeign
+	}
+	return text, nil
+}
+
+// A copied is a version as a node keeps it.
+type copied struct {
+	document
+	version int64
+	sum     string // of the text
+	body    []byte // the text, compressed
+}
+
+// firstVersion is that of the table of Config.Initial: any that was changed wins over it.
+const firstVersion = 1
+
+// open makes a version of its body, and checks its sum.
+func openBody(version int64, sum string, body []byte) (*copied, error) {
+	text, err := inflate(body)
+	if err != nil {
+		return nil, err
+	}
+	if sumOf(string(text)) != sum {
+		return nil, errSum
+	}
+	d, err := parse(string(text))
+	if err != nil {
+		return nil, err
+	}
+	return &copied{document: d, version: version, sum: sum, body: body}, nil
+}
+
+// errSum means that a body is not the one of its head: it was replaced while it was read, or
+// somebody else wrote it.
+var errSum = errors.Join(errForeign, errors.New("table: its SHA-256 is not the one that was written beside it"))

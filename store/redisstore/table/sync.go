@@ -1,0 +1,152 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// Load puts the table of Redis in force. If Redis does not answer before ctx ends, it puts the copy
+// in Config.File in force, if there is one, and returns the error of Redis. Run does the same. A
+// program that must not serve with the initial table calls it first.
+func (t *Table) Load(ctx context.Context) error {
+	if err := t.take(ctx); err != nil {
+		return err
+	}
+	defer t.give()
+	t.readFile()
+	return t.follow(ctx)
+}
+
+// follow makes one attempt to have the version that Redis has, or to put back what it has lost.
+// The caller has the turn.
+func (t *Table) follow(ctx context.Context) error {
+	before := t.current()
+	err := t.attempt(ctx)
+	if ctx.Err() != nil && err != nil { // the program ends
+		return err
+	}
+	changed := t.current() != before
+	if changed {
+		t.writeFile()
+	}
+	t.mu.Lock()
+	t.status.set(err)
+	t.mu.Unlock()
+	if err != nil || changed {
+		t.report(err)
+	}
+	return err
+}
+
+func (t *Table) attempt(ctx context.Context) error {
+	h, err := t.beat(ctx)
+	if err != nil {
+		return err
+	}
+	switch own := t.current(); {
+	case h.version < own.version, h.version == own.version && h.sum == own.sum && !h.whole:
+		return t.putBack(ctx)
+	case h.version > own.version || h.sum != own.sum:
+		if err := t.fetch(ctx, h); err != nil {
+			return err
+		}
+	}
+	return t.catchUp(ctx, h)
+}
+
+// beat shows that this node is alive, and learns what Redis has.
+func (t *Table) beat(ctx context.Context) (head, error) {
+	began := time.Now()
+	h, err := t.server.beat(ctx, t.id, lasts*t.config.Poll, false)
+	if err != nil {
+		return h, err
+	}
+	took := time.Since(began)
+	t.offset.Store(int64(h.now.Sub(began.Add(took / 2))))
+	t.counted(h)
+	return h, nil
+}
+
+// badPolls is how many polls pass until a body that cannot be used is read again.
+const badPolls = 10
+
+// fetch reads the version of the head, and puts it in force.
+func (t *Table) fetch(ctx context.Context, h head) error {
+	if h.sum == t.seen.bad && t.seen.again > 0 {
+		t.seen.again--
+		return errForeign
+	}
+	c, err := t.read(ctx, h)
+	if err == nil {
+		err = t.putInForce(c)
+		if err != nil {
+			err = errors.Join(errForeign, err)
+		}
+	}
+	if errors.Is(err, errForeign) {
+		t.seen.bad, t.seen.again = h.sum, badPolls
+	} else if err == nil {
+		t.seen.bad = ""
+	}
+	return err
+}
+
+// read reads the version of the head. If that was replaced meanwhile, so is h.
+func (t *Table) read(ctx context.Context, h head) (*copied, error) {
+	for tries := 0; ; tries++ {
+		body, err := t.server.read(ctx, t.server.key("body"), "", h.parts)
+		if err != nil {
+			return nil, err
+		}
+		c, err := openBody(h.version, h.sum, body)
+		if err == nil || tries == 3 {
+			return c, err
+		}
+		next, err2 := t.beat(ctx)
+		if err2 != nil {
+			return nil, err2
+		}
+		if next.version == h.version && next.sum == h.sum && next.whole {
+			return nil, err // it is the one of the head
+		}
+		h = next
+	}
+}
+
+// putBack gives Redis the version of this node: it has none, or an older one.
+func (t *Table) putBack(ctx context.Context) error {
+	own := t.current()
+	_, _, err := t.server.commit(ctx, draft{replaces: own.version, back: true, sum: own.sum, body: own.body})
+	if err != nil {
+		return err
+	}
+	h, err := t.beat(ctx) // another node may have been first
+	if err != nil {
+		return err
+	}
+	if h.version != own.version || h.sum != own.sum {
+		return nil // the next attempt, at once for a message
+	}
+	return t.catchUp(ctx, h)
+}
+
+// catchUp makes the trail of this node that of Redis, or gives Redis what it has lost.
+func (t *Table) catchUp(ctx context.Context, h head) error {
+	if t.seen.version == h.version && t.seen.restored == h.restored && t.seen.noted == h.noted {
+		return nil
+	}
+	t.mu.Lock()
+	mine := slices.Clone(t.trail)
+	t.mu.Unlock()
+	all, err := t.server.catchUp(ctx, mine, t.seen.restored != h.restored)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.trail = all
+	t.mu.Unlock()
+	t.seen.version, t.seen.restored, t.seen.noted = h.version, h.restored, h.noted
+	return nil
+}

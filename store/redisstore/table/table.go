@@ -1,0 +1,175 @@
+package table
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
+)
+
+// A Table is a table of limits that nodes share through Redis: the [ratelimit.Limits] of their
+// limiters. Make one with [New]. Its methods are safe for concurrent use. It has nothing to close.
+type Table struct {
+	server server
+	config Config
+	id     string // of this node
+	force  *plans.Table
+
+	turn chan struct{} // holds a token; whoever has it reads or writes the table in Redis
+	seen seen          // guarded by turn
+
+	forcing sync.Mutex // held to replace own and what is in force together; never while Redis is asked
+
+	mu     sync.Mutex
+	own    *copied // never nil
+	trail  trail
+	ends   time.Time // when the first override in force ends; zero if there is none
+	status Status
+
+	endsChanged chan struct{} // wakes the goroutine that waits for ends
+
+	offset  atomic.Int64 // of Redis' clock, in nanoseconds
+	running atomic.Int32
+	nodes   nodes
+}
+
+// seen is what a node has noticed in Redis.
+type seen struct {
+	version, restored, noted int64 // of the head when the trail was read
+
+	bad   string // the sum of a body that cannot be used
+	again int    // attempts until that is read once more
+}
+
+func newTable(client redis.UniversalClient, base plans.Snapshot, c Config) (*Table, error) {
+	t := &Table{server: server{client, c.Prefix}, config: c, id: rand.Text(), force: new(plans.Table), turn: make(chan struct{}, 1), endsChanged: make(chan struct{}, 1)}
+	t.turn <- struct{}{}
+	text := document{base: base}.text()
+	own, err := openBody(firstVersion, sumOf(text), deflate(text))
+	if err != nil {
+		return nil, err
+	}
+	t.own, t.status.Version = own, firstVersion
+	t.nodes.count.Store(int64(max(c.Nodes, 1)))
+	return t, t.force.Use(own.base)
+}
+
+// PolicyFor returns the policy of the key in the table that is in force.
+func (t *Table) PolicyFor(ctx context.Context, key string) (*ratelimit.Policy, error) {
+	return t.force.PolicyFor(ctx, key)
+}
+
+// Default returns the policy of keys that are not in the table.
+func (t *Table) Default() *ratelimit.Policy { return t.force.Default() }
+
+// Require makes the table reject versions with a policy for which fits returns an error: see
+// [plans.Table.Require].
+func (t *Table) Require(fits func(*ratelimit.Policy) error) error { return t.force.Require(fits) }
+
+// SelfTimed marks a table as Limits that never wait.
+func (t *Table) SelfTimed() {}
+
+// Table returns the table in force on this node, with overrides: always the same one. Its
+// own Replace would change this node alone.
+func (t *Table) Table() *plans.Table { return t.force }
+
+// Snapshot returns the table without overrides, which operators edit.
+func (t *Table) Snapshot() plans.Snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.own.base
+}
+
+// Changes returns the audit trail: the last changes, at most 100, the newest first. It has fewer
+// if what is kept to undo them exceeds 32 MiB, compressed. A Version is the time of the change by
+// Redis' clock, in milliseconds since 1970, or one more than that of the change before.
+func (t *Table) Changes() []plans.Change {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	changes := make([]plans.Change, 0, len(t.trail))
+	for i := range t.trail {
+		changes = append(changes, t.trail[i].change())
+	}
+	return changes
+}
+
+// Overrides returns the overrides that have not ended, with hashes for keys.
+func (t *Table) Overrides() []Override {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	left, _ := active(t.own.overrides, t.now())
+	return left
+}
+
+// now returns Redis' clock, or this node's while nothing is known of that.
+func (t *Table) now() time.Time { return time.Now().Add(time.Duration(t.offset.Load())) }
+
+// take waits for the turn to read or write the table in Redis.
+func (t *Table) take(ctx context.Context) error {
+	select {
+	case <-t.turn:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *Table) give() { t.turn <- struct{}{} }
+
+// putInForce puts a version in force on this node, or leaves the old one and returns an error.
+func (t *Table) putInForce(c *copied) error {
+	t.forcing.Lock()
+	defer t.forcing.Unlock()
+	s, end, err := t.effective(c.document)
+	if err == nil {
+		err = t.force.Use(s)
+	}
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.own, t.ends, t.status.Version = c, end, c.version
+	t.mu.Unlock()
+	select {
+	case t.endsChanged <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// effective returns the table of a document with those of its overrides that have not ended, and
+// when the first of these ends.
+func (t *Table) effective(d document) (plans.Snapshot, time.Time, error) {
+	left, end := active(d.overrides, t.now())
+	if len(left) == 0 {
+		return d.base, end, nil
+	}
+	c, err := applied(d.base, left)
+	if err != nil {
+		return d.base, end, err
+	}
+	s, err := snapshotOf(c)
+	return s, end, err
+}
+
+// current returns the version of this node.
+func (t *Table) current() *copied {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.own
+}
+
+// report calls the hook.
+func (t *Table) report(err error) {
+	if t.config.OnEvent == nil {
+		return
+	}
+	_ = store.Try(func() { t.config.OnEvent(Event{Version: t.current().version, Err: err}) })
+}
