@@ -13,7 +13,8 @@ import (
 // Check makes real decisions through the store and checks their outcome: a store that
 // admits everything, denies everything, or merely answers a ping, fails. Each decision
 // takes at most Config.Timeout. It also warns of limits that clash, look-ups that fail or find
-// a policy that cannot be used, and observers that panic. The handler for it is in package middleware.
+// a policy that cannot be used, and observers that panic, and shows what a method
+// Warnings() []string of the Limits returns. The handler for it is in package middleware.
 func (l *Limiter) Check(ctx context.Context) store.Health {
 	if l.record == nil {
 		return store.Health{Status: store.StatusFailed, Warnings: []string{errZeroLimiter.Error()}}
@@ -31,6 +32,11 @@ func (l *Limiter) Check(ctx context.Context) store.Health {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("the look-up of limits failed %d times in a row", n))
 		if h.Status == store.StatusOK {
 			h.Status = store.StatusDegraded
+		}
+	}
+	if of, ok := l.limits.(interface{ Warnings() []string }); ok {
+		if store.Try(func() { h.Warnings = append(h.Warnings, of.Warnings()...) }) != nil {
+			h.Warnings = append(h.Warnings, "Warnings of the limits panicked")
 		}
 	}
 	return h

@@ -20,7 +20,8 @@ const DefaultMaxKeys = 1_000_000
 // Config configures [New]. The zero value is ready for use by one node.
 type Config struct {
 	// Nodes is how many nodes share the store. While the store is down, each grants this
-	// part of every limit. 0 means 1: the whole limit.
+	// part of every limit. 0 means 1: the whole limit. For a number that changes, see
+	// [Store.SetNodes].
 	Nodes int
 	// NoShare returns the shared store's error instead of deciding by this node's
 	// share of the limits. The request is then served or, with FailClosed of package
@@ -66,6 +67,7 @@ type Store struct {
 	breaker  *breaker.Breaker
 	kept     *keeper
 	attempts sync.Pool
+	nodes    nodes
 }
 
 // New returns a store in front of shared, which stays the caller's. It does no I/O and

@@ -76,6 +76,9 @@ func (s *Store) take(ctx context.Context, r *store.Request) (store.Decision, err
 	if r.Timeout <= 0 {
 		r.Timeout = store.DefaultTimeout
 	}
+	if s.nodes.wanted.Load() != 0 {
+		s.setNodes()
+	}
 	a, ok := s.attempts.Get().(*attempt)
 	if !ok {
 		a = new(attempt)

@@ -23,6 +23,9 @@ type Breaker struct {
 	clock     clock.Node
 	longest   atomic.Int64 // the longest timeout of any request so far, in nanoseconds
 
+	down     atomic.Int64 // parts
+	lastBack atomic.Int64 // when one last came back, on this node's clock; 0: none was down
+
 	hooks  Hooks
 	panics atomic.Int64 // of the user's functions
 
@@ -134,6 +137,12 @@ func (b *Breaker) call(f func()) {
 	if store.Try(f) != nil {
 		b.panics.Add(1)
 	}
+}
+
+// Steady reports whether no part is down, or came back less than a second ago.
+func (b *Breaker) Steady() bool {
+	back := b.lastBack.Load()
+	return b.down.Load() == 0 && (back == 0 || b.clock.Now()-back >= int64(justBack))
 }
 
 // Timeout returns how long the most patient request waits for an answer.

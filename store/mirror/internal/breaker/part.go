@@ -102,6 +102,7 @@ func (p *Part) open(epoch uint64, class string) (o outage, opened bool) {
 	o = outage{Transition{Down: true, Part: p.Name, Class: class, At: now}, p.probes, p.done, done}
 	p.since, p.class, p.done = now, class, done
 	p.epoch.Add(1)
+	b.down.Add(1)
 	b.probing.Add(1)
 	return o, true
 }
@@ -115,15 +116,21 @@ func (p *Part) shut() Transition {
 	p.since, p.class = now, ""
 	p.failures.Store(0)
 	p.unanswered.Store(0)
-	p.back.Store(p.breaker.clock.Now())
+	back := p.breaker.clock.Now()
+	p.back.Store(back)
+	p.breaker.lastBack.Store(back)
 	p.epoch.Add(1)
+	p.breaker.down.Add(-1)
 	return t
 }
+
+// justBack is for how long others may have to charge yet what they admitted alone.
+const justBack = time.Second
 
 // JustBack reports whether the part came back less than a second ago.
 func (p *Part) JustBack() bool {
 	back := p.back.Load()
-	return back != 0 && p.breaker.clock.Now()-back < int64(time.Second)
+	return back != 0 && p.breaker.clock.Now()-back < int64(justBack)
 }
 
 // State reports whether the part is down, since when it is as it is, and the class of the

@@ -33,7 +33,7 @@ func (m *Memory) Alone(r *store.Request, a *Attempt, charged bool) store.Decisio
 			}
 		}
 	}
-	if m.shares.nodes > 1 {
+	if &share[0] != &r.Limits[0] {
 		translate(r, share, &d)
 	}
 	return d

@@ -12,6 +12,7 @@ package memory
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/memstore"
@@ -25,16 +26,27 @@ type Memory struct {
 	local  *memstore.Store // the buckets of this node's shares
 	shares shares
 
-	charges bool // what is admitted alone is charged to the shared store
+	canCharge bool        // the shared store can be charged afterwards
+	charges   atomic.Bool // what is admitted alone is charged to it: there are other nodes, or were
 }
 
 // New returns a memory of about maxKeys buckets, for one of some nodes. What is admitted alone is
 // charged if charge is set, and other nodes may have admitted something as well.
 func New(maxKeys, nodes int, clock clock.Node, charge bool) *Memory {
-	return &Memory{
-		charges: charge && nodes > 1,
-		table:   newTable(maxKeys), clock: clock,
-		local: memstore.New(memstore.Config{MaxKeys: maxKeys}), shares: shares{nodes: nodes},
+	m := &Memory{
+		canCharge: charge, table: newTable(maxKeys), clock: clock, local: memstore.New(memstore.Config{MaxKeys: maxKeys}),
+	}
+	m.SetNodes(nodes)
+	return m
+}
+
+// SetNodes makes this node's share that of one of some nodes. What the share has admitted stays
+// spent, as when a limit changes. With one node, what it admits is charged all the same if there
+// were others: that charges nothing twice, as the known debt contains it.
+func (m *Memory) SetNodes(nodes int) {
+	m.shares.set(nodes)
+	if m.canCharge && nodes > 1 {
+		m.charges.Store(true)
 	}
 }
 

@@ -18,7 +18,7 @@ type own struct {
 // may have charged them. A shard that has too many own tokens hands over knowledge alone.
 func (m *Memory) spendAlone(sh *shard, id id, b *store.Limit, n int, now int64, charged bool) {
 	sh.spend(id, b, n, now)
-	if n == 0 || b.Loan() || charged || !m.charges {
+	if n == 0 || b.Loan() || charged || !m.charges.Load() {
 		return
 	}
 	if sh.own == nil || len(sh.own) >= sh.most {
@@ -73,7 +73,7 @@ func (m *Memory) HandOver(r *store.Request, a *Attempt, keep func(t *store.Settl
 
 // ShareDenies reports whether this node's share has no room for a request, and returns its denial.
 func (m *Memory) ShareDenies(r *store.Request) (d store.Decision, denies bool) {
-	if !m.charges || r.Cost <= 0 {
+	if !m.charges.Load() || r.Cost <= 0 {
 		return d, false
 	}
 	share := m.shares.of(r.Limits)
@@ -89,7 +89,7 @@ func (m *Memory) ShareDenies(r *store.Request) (d store.Decision, denies bool) {
 
 // ShareSpends charges this node's share what the shared store admitted.
 func (m *Memory) ShareSpends(r *store.Request, d *store.Decision) {
-	if spent, _ := spends(r, d); m.charges && d.Allowed && spent > 0 {
+	if spent, _ := spends(r, d); m.charges.Load() && d.Allowed && spent > 0 {
 		m.local.Settle(context.Background(), []store.Settlement{{Home: r.Home, Key: r.Key, Limits: m.shares.of(r.Limits), Actual: spent}})
 	}
 }
