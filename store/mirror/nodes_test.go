@@ -102,12 +102,12 @@ func TestNodesAtAnyTime(t *testing.T) {
 	defer working.Wait()
 	for i := range 4 {
 		working.Go(func() {
-			for n := range 500 {
+			for n := range 100 {
 				s.SetNodes(1 + (i+n)%5)
 				take(t, s, "key", p, 1)
-				if i == 0 && n%50 == 0 {
+				if i == 0 && n%20 == 0 {
 					shared.down()
-				} else if i == 0 && n%50 == 25 {
+				} else if i == 0 && n%20 == 10 {
 					shared.up()
 				}
 			}

@@ -50,43 +50,39 @@ func (t *Table) Change(ctx context.Context, who string, edit func(*plans.TableCo
 
 // Override holds a key or a plan to other limits until o.Until, in place of another override of
 // it. It is as [Table.Replace] otherwise; the audit trail shows its beginning and its end.
-func (t *Table) Override(ctx context.Context, who string, o Override) error {
+func (t *Table) Override(ctx context.Context, who string, o plans.Override) error {
 	return t.change(ctx, who, func(d document) (document, []string, error) {
-		c := d.base.Config()
-		o, err := o.normal(t.now(), &c)
+		o, err := o.Normal(t.now(), d.base)
 		if err != nil {
 			return d, nil, err
 		}
 		next := document{base: d.base}
 		for _, other := range d.overrides {
-			if !other.same(o) {
+			if !other.Same(o) {
 				next.overrides = append(next.overrides, other)
 			}
 		}
 		next.overrides = append(next.overrides, o)
-		return next, []string{o.what()}, nil
+		return next, []string{o.String()}, nil
 	})
 }
 
 // EndOverride ends the override of a key or its hash, or of a plan, before its time. Without one
 // it does nothing.
 func (t *Table) EndOverride(ctx context.Context, who, key, plan string) error {
-	of := Override{Plan: plan}
-	if key != "" {
-		of.Key = hashed(key)
-	}
+	of := plans.Override{Key: key, Plan: plan}
 	return t.change(ctx, who, func(d document) (document, []string, error) {
-		return d.without(of.same)
+		return d.without(of.Same)
 	})
 }
 
 // without returns a document without some overrides, and lines about those for the trail.
-func (d document) without(ends func(Override) bool) (document, []string, error) {
+func (d document) without(ends func(plans.Override) bool) (document, []string, error) {
 	next := document{base: d.base}
 	var what []string
 	for _, o := range d.overrides {
 		if ends(o) {
-			what = append(what, fmt.Sprintf("override of %s ended", o.subject()))
+			what = append(what, fmt.Sprintf("override of %s ended", o.Subject()))
 		} else {
 			next.overrides = append(next.overrides, o)
 		}

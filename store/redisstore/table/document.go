@@ -22,7 +22,7 @@ import (
 // with the table as [plans.Snapshot.WriteTo] writes it: one entry on a line, and hashes for keys.
 // Equal documents have equal texts. Redis and the file have it compressed (RFC 1951).
 type document struct {
-	overrides []Override
+	overrides []plans.Override
 	base      plans.Snapshot
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/keyrate/keyrate/ratelimit/plans"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -122,7 +123,7 @@ func (t *Table) endDue() error {
 
 // noteEnds makes the end of overrides a change. One node succeeds with that.
 func (t *Table) noteEnds(ctx context.Context) {
-	ended := func(o Override) bool { return !t.now().Before(o.Until) }
+	ended := func(o plans.Override) bool { return !t.now().Before(o.Until) }
 	due := false
 	for _, o := range t.current().overrides {
 		due = due || ended(o)

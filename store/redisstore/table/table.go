@@ -101,7 +101,7 @@ func (t *Table) Changes() []plans.Change {
 }
 
 // Overrides returns the overrides that have not ended, with hashes for keys.
-func (t *Table) Overrides() []Override {
+func (t *Table) Overrides() []plans.Override {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	left, _ := active(t.own.overrides, t.now())
@@ -151,11 +151,7 @@ func (t *Table) effective(d document) (plans.Snapshot, time.Time, error) {
 	if len(left) == 0 {
 		return d.base, end, nil
 	}
-	c, err := applied(d.base, left)
-	if err != nil {
-		return d.base, end, err
-	}
-	s, err := snapshotOf(c)
+	s, err := d.base.With(left)
 	return s, end, err
 }
 

@@ -80,7 +80,7 @@ func TestOverrideEnds(t *testing.T) {
 	m := startRedis(t)
 	a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
 	set(t, a, "bob", "8/s")
-	if err := a.Override(t.Context(), "operator", Override{Key: "bob", Factor: 10, Until: time.Now().Add(700 * time.Millisecond)}); err != nil {
+	if err := a.Override(t.Context(), "operator", plans.Override{Key: "bob", Factor: 10, Until: time.Now().Add(700 * time.Millisecond)}); err != nil {
 		t.Fatal(err)
 	}
 	wantLimit(t, "bob", "80/s", a, b)
