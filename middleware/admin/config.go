@@ -16,6 +16,14 @@ type Config struct {
 	// by. With nil, requests about the table get 404. The plan of a key is looked up in this
 	// table, even if a LimitsFunc in front of it holds the key to other limits.
 	Table *plans.Table
+	// Fleet, if not nil, keeps the table that several nodes share. Then it is shown and replaced,
+	// on all nodes, and Table must be the one by which this node goes, such as the Table method
+	// of Fleet returns it.
+	Fleet Fleet
+	// Operator returns the name of the operator who sent a request that was authorized, for the
+	// audit trail of Fleet. It is called concurrently. With nil, or for "", the name is that of
+	// Basic credentials, or else the address of the client. It must be no secret.
+	Operator func(*http.Request) string
 	// TrustedOrigins are other origins whose web pages may send requests, such as
 	// "https://ops.example.com", in the form of
 	// [http.CrossOriginProtection.AddTrustedOrigin]. Empty means none. The browser sends a
@@ -60,6 +68,9 @@ const (
 	ActionTable       Action = "table"        // GET /table
 	ActionReplace     Action = "replace"      // PUT /table
 	ActionSummary     Action = "summary"      // GET /table/summary
+	ActionChanges     Action = "changes"      // GET /table/changes
+	ActionRollBack    Action = "rollback"     // POST /table/rollback
+	ActionOverride    Action = "override"     // POST /table/override
 	ActionShadow      Action = "shadow"       // GET /shadow
 	ActionDenied      Action = "denied"       // GET /denied
 	ActionDescribe    Action = "describe"     // GET /openapi.json
@@ -107,6 +118,9 @@ func New(limiter *ratelimit.Limiter, authorize func(*http.Request) bool, c Confi
 	}
 	if c.Table != nil && limiter != nil && !mayGoBy(limiter.Limits(), c.Table) {
 		faults = append(faults, errors.New("admin: Config.Table is not the table of limiter, so what is put there would never be in force; make the limiter with ratelimit.New(store, table, ...)"))
+	}
+	if c.Fleet != nil && c.Table == nil {
+		faults = append(faults, errors.New("admin: Config.Table is nil, but Config.Fleet is not; set it to the table in force on this node, such as fleet.Table()"))
 	}
 	for i, origin := range c.TrustedOrigins {
 		if err := h.origins.AddTrustedOrigin(origin); err != nil {

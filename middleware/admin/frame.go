@@ -54,6 +54,7 @@ type tableNews struct {
 type tableChange struct {
 	Version int64     `json:"version"`
 	At      time.Time `json:"at"`
+	Who     string    `json:"who,omitempty"`
 	What    []string  `json:"what"`
 }
 
@@ -69,10 +70,10 @@ func (h *handler) state(now time.Time) *frame {
 	}
 	if h.config.Table != nil {
 		f.Table = &tableNews{Changes: []tableChange{}}
-		for _, change := range h.config.Table.Changes() {
+		for _, change := range h.changes() {
 			f.Table.Version = max(f.Table.Version, change.Version)
 			if len(f.Table.Changes) < mostShown {
-				f.Table.Changes = append(f.Table.Changes, tableChange{change.Version, change.At.UTC(), append([]string{}, change.What...)})
+				f.Table.Changes = append(f.Table.Changes, tableChange{change.Version, change.At.UTC(), change.Who, append([]string{}, change.What...)})
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans"
+	"github.com/keyrate/keyrate/store"
 )
 
 // snapshot returns the content of the table. If there is no table, it responds and returns
@@ -21,7 +23,7 @@ func (c *call) snapshot() (s plans.Snapshot, ok bool) {
 		c.problem(http.StatusNotFound, "The program has no table to show: none was given as admin.Config.Table.")
 		return s, false
 	}
-	return c.config.Table.Snapshot(), true
+	return c.edited(), true
 }
 
 // etag returns the SHA-256 of the body of GET /table, in quotes.
@@ -117,7 +119,7 @@ func (c *call) replace() {
 	}
 	if err == nil {
 		var replaced plans.Snapshot
-		if replaced, err = s.Replace(table); err == nil {
+		if replaced, err = c.put(s, table); err == nil {
 			c.event.ETag = etag(replaced)
 			c.w.Header().Set("ETag", c.event.ETag)
 			c.begin(http.StatusNoContent, "")
@@ -129,6 +131,8 @@ func (c *call) replace() {
 		c.problem(http.StatusPreconditionFailed, changed)
 	case len(faults) > 0:
 		c.answerProblem(problem{Status: http.StatusUnprocessableEntity, Detail: "The table cannot be used; the one that is in force stays.", Errors: faults})
+	case errors.As(err, new(*store.Error)), errors.Is(err, context.DeadlineExceeded) && c.config.Fleet != nil:
+		c.fleetFailed(err)
 	default:
 		c.bodyFailed(err)
 	}

@@ -81,20 +81,23 @@ func hashed(key string) string {
 // Normal returns o with a hash for its key, or the faults that it has at an instant for a table.
 func (o Override) Normal(now time.Time, s Snapshot) (Override, error) {
 	var faults []error
+	fault := func(field string, value any, want string) {
+		faults = append(faults, &ratelimit.LimitError{Field: "Override." + field, Value: value, Want: want})
+	}
 	if (o.Key == "") == (o.Plan == "") {
-		faults = append(faults, errors.New("plans: Override must have either a Key or a Plan"))
+		fault("Key", "not one of Key and Plan", "must be set, or Plan, but not both")
 	}
 	if (o.Policy == nil) == (o.Factor == 0) {
-		faults = append(faults, errors.New("plans: Override must have either a Policy or a Factor"))
+		fault("Policy", "not one of Policy and Factor", "must be set, or Factor, but not both")
 	}
 	if o.Factor < 0 {
-		faults = append(faults, fmt.Errorf("plans: Override.Factor %d must be at least 1, such as 10", o.Factor))
+		fault("Factor", o.Factor, "must be at least 1, such as 10")
 	}
 	if !o.Until.After(now) {
-		faults = append(faults, fmt.Errorf("plans: Override.Until %v must be in the future; the clock shows %v", o.Until.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
+		fault("Until", o.Until.UTC().Format(time.RFC3339), "must be in the future; the clock shows "+now.UTC().Format(time.RFC3339))
 	}
 	if o.Plan != "" && !s.HasPlan(o.Plan) {
-		faults = append(faults, errors.New("plans: Override.Plan is not the name of a plan of the table"))
+		fault("Plan", "unknown", "must be the name of a plan of the table")
 	}
 	if o.Key != "" {
 		o.Key = hashed(o.Key)
@@ -217,7 +220,7 @@ func (o Override) policy(p *ratelimit.Policy) (*ratelimit.Policy, error) {
 			continue
 		}
 		if l.Rate > maxScaled/o.Factor || l.Burst > maxScaled/o.Factor {
-			return nil, fmt.Errorf("plans: Override.Factor %d is too large for %s", o.Factor, l)
+			return nil, &ratelimit.LimitError{Limit: l.Name, Field: "Override.Factor", Value: o.Factor, Want: "must be smaller: times the limit, it is too large"}
 		}
 		l.Rate *= o.Factor
 		if l.Burst *= o.Factor; l.Concurrent {

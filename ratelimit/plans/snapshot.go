@@ -28,6 +28,9 @@ type Snapshot struct {
 // ErrChanged is returned if a table was replaced since the snapshot was taken.
 var ErrChanged = errors.New("plans: the table was replaced since the snapshot was taken")
 
+// ErrNoVersion is returned for a version of a table that is not kept.
+var ErrNoVersion = errors.New("plans: there is no such version of the table, or it is no longer kept")
+
 // Snapshot returns the content of t, which must not be the zero Table.
 func (t *Table) Snapshot() Snapshot { return Snapshot{t, t.current.Load()} }
 

@@ -91,7 +91,7 @@ func (d document) without(ends func(plans.Override) bool) (document, []string, e
 }
 
 // RollBack puts a version of [Table.Changes] in force again, or the one before the oldest, with
-// those of its overrides that have not ended. That is a change, too. It returns [ErrNoVersion] if
+// those of its overrides that have not ended. That is a change, too. It returns [plans.ErrNoVersion] if
 // the version is not kept.
 func (t *Table) RollBack(ctx context.Context, who string, version int64) error {
 	return t.change(ctx, who, func(d document) (document, []string, error) {

@@ -77,9 +77,6 @@ func (t trail) has(id string) bool {
 	return slices.ContainsFunc(t, func(n note) bool { return n.ID == id })
 }
 
-// ErrNoVersion is returned by [Table.RollBack] for a version that is not kept.
-var ErrNoVersion = errors.New("table: there is no such version, or it is no longer kept; Changes lists those that are")
-
 // textOf returns the text of a version. text is that of the current one.
 func (t trail) textOf(version, current int64, text string) (string, error) {
 	for _, n := range t {
@@ -87,7 +84,7 @@ func (t trail) textOf(version, current int64, text string) (string, error) {
 			break
 		}
 		if n.version != current {
-			return "", ErrNoVersion
+			return "", plans.ErrNoVersion
 		}
 		undo, err := inflate(n.undo)
 		if err != nil {
@@ -99,7 +96,7 @@ func (t trail) textOf(version, current int64, text string) (string, error) {
 		current = n.previous
 	}
 	if version != current {
-		return "", ErrNoVersion
+		return "", plans.ErrNoVersion
 	}
 	return text, nil
 }
