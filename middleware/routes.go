@@ -135,7 +135,7 @@ func (r Route) neverAdmitted(own ratelimit.Limits) (faults []error) {
 		if burst == 0 {
 			burst = l.Rate // as Limit.Burst says
 		}
-		if _, err := ratelimit.NewPolicy(l); err == nil && r.Cost > burst && !l.Concurrent && (!l.Shadow || l.EnforceFrom != 0) {
+		if _, err := ratelimit.NewPolicy(l); err == nil && r.Cost > burst && !l.Concurrent && (!l.Shadow || l.EnforceFrom != 0 || l.EnforceFor != 0) {
 			faults = append(faults, fmt.Errorf("Route.Cost %d must be at most %d, the burst of the limit %v, or no request is ever admitted", r.Cost, burst, l))
 		}
 	}

@@ -46,6 +46,6 @@ func clash(a, b *store.Limit) bool { return a.Name == b.Name && a.Rate != b.Rate
 
 // numbers returns the text of l without its name and shadow.
 func (l Limit) numbers() string {
-	l.Name, l.Shadow, l.EnforceFrom = "", false, 0
+	l.Name, l.Shadow, l.EnforceFrom, l.EnforceFor = "", false, 0, 0
 	return l.String()
 }

@@ -48,6 +48,11 @@ type Limit struct {
 	// machine's clock: from then on the limit is enforced, and what it has seen until then
 	// counts. A node whose clock is set back to before the date still enforces it. It needs Shadow; [Limit.EnforcedFrom] sets both.
 	EnforceFrom int64
+	// EnforceFor, if not 0, is for what percentage of the keys, 1 to 99, the limit is enforced
+	// although it is Shadow. A hash of the key and of the name of the limit selects them, or of
+	// the home for a Shared limit: the same on all nodes, others for each name, and a larger
+	// percentage only adds some. It needs Shadow; [Limit.EnforcedFor] sets both.
+	EnforceFor int
 }
 
 // The names of limits that were given none. They differ, so that a rate and a limit on
@@ -100,7 +105,13 @@ func (l Limit) Named(name string) Limit {
 
 // Shadowed returns l with Shadow set: it denies no call.
 func (l Limit) Shadowed() Limit {
-	l.Shadow, l.EnforceFrom = true, 0
+	l.Shadow, l.EnforceFrom, l.EnforceFor = true, 0, 0
+	return l
+}
+
+// EnforcedFor returns l as a shadow limit that is enforced for a percentage of the keys, 1 to 99.
+func (l Limit) EnforcedFor(percent int) Limit {
+	l.Shadow, l.EnforceFor = true, percent
 	return l
 }
 
@@ -144,6 +155,12 @@ func (l Limit) check() error {
 		fault("EnforceFrom", l.EnforceFrom, "must be in seconds since 1970 and before the year 10000, as Limit.EnforcedFrom sets it; 0 means that no date ends Shadow")
 	case l.EnforceFrom != 0 && !l.Shadow:
 		fault("EnforceFrom", l.EnforceFrom, "must come with Shadow, which it ends; Limit.EnforcedFrom sets both")
+	}
+	switch {
+	case l.EnforceFor < 0 || l.EnforceFor > 99:
+		fault("EnforceFor", l.EnforceFor, "must be a percentage from 1 to 99, or 0 for none; to enforce the limit for all keys, leave Shadow out")
+	case l.EnforceFor != 0 && !l.Shadow:
+		fault("EnforceFor", l.EnforceFor, "must come with Shadow, which holds for the other keys; Limit.EnforcedFor sets both")
 	}
 	return errors.Join(faults...)
 }

@@ -245,7 +245,7 @@ func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, a *ask, r
 		return l.fault(r, needsHolderTo("to hold tokens"), shadow)
 	}
 	if p.phases != nil {
-		ph := p.phases.now()
+		ph := p.phases.of(key, p.home).now()
 		p, shadow = ph.policy, ph.shadow || shadow
 	}
 	if a.cost < 0 {

@@ -241,7 +241,7 @@ func addZeros(r *metrics.Reading, l Limit) {
 	if l.Shadow {
 		add("would_deny")
 	}
-	if !l.Shadow || l.EnforceFrom != 0 {
+	if !l.Shadow || l.EnforceFrom != 0 || l.EnforceFor != 0 {
 		add("denied")
 	}
 }

@@ -55,7 +55,7 @@ func NewPolicy(limits ...Limit) (*Policy, error) {
 	}
 	p := newPolicy(limits)
 	if slices.ContainsFunc(limits, func(l Limit) bool { return l.Shadow }) {
-		p.phases = &phases{all: p}
+		p.phases = &phases{all: p, rollOut: slices.ContainsFunc(limits, func(l Limit) bool { return l.EnforceFor != 0 })}
 	}
 	return p, nil
 }

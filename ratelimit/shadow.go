@@ -19,6 +19,9 @@ func (l *Limiter) Shadow() bool { return l.shadow }
 type phases struct {
 	all     *Policy
 	current atomic.Pointer[phase]
+
+	rollOut bool                                         // some limits have EnforceFor
+	chosen  [1 << store.MaxLimits]atomic.Pointer[phases] // of the keys for which some limits are enforced, a bit for each
 }
 
 // A phase is how such a policy is decided for some time.
@@ -64,7 +67,7 @@ func (ps *phases) at(now int64) *phase {
 			}
 			continue
 		}
-		l.Shadow, l.EnforceFrom = false, 0
+		l.Shadow, l.EnforceFrom, l.EnforceFor = false, 0, 0
 		enforced = append(enforced, l)
 	}
 	if len(enforced) == 0 {

@@ -14,13 +14,13 @@ import (
 
 // ParseLimit reads the text form of a limit: RATE/PERIOD, and optionally ;burst=N,
 // ;name=NAME, ;shared, and ;shadow or ;enforce-from=DATE, a day (UTC) or an RFC 3339 time in
-// whole seconds. A limit on concurrent calls is N at a time, with the same options but
+// whole seconds, or ;enforce-for=N%, a percentage of the keys. A limit on concurrent calls is N at a time, with the same options but
 // ;burst. The period is a Go duration ("1m", "1.9s", "500ms"),
 // as [time.ParseDuration] reads it, down to nanoseconds, a number of days ("7d"),
 // or one of s, m, h, d for one of the unit:
 //
 //	5/s    100/1m    1000/24h;burst=50    1000/d;name=daily
-//	1000/h;shadow    1000/h;enforce-from=2027-01-31    10 at a time
+//	1000/h;shadow    1000/h;enforce-from=2027-01-31    1000/h;enforce-for=10%    10 at a time
 //
 // The error is a [LimitError] that says what was found and what would be right,
 // or several of them, joined; the limit of a nil error is valid. The error for a
@@ -85,9 +85,15 @@ func ParseLimit(s string) (Limit, error) {
 				return fail(`must have a day or an RFC 3339 time in whole seconds as enforce-from, such as "1000/h;enforce-from=2027-01-31" or "1000/h;enforce-from=2027-01-31T09:00:00Z"`)
 			}
 			l.Shadow = true
+		case name == "enforce-for":
+			digits, percent := strings.CutSuffix(value, "%")
+			if l.EnforceFor, err = text.ParseCount(digits); err != nil || !percent || l.EnforceFor < 1 || l.EnforceFor > 99 {
+				return fail(`must have a percentage of the keys from 1% to 99% as enforce-for, such as "1000/h;enforce-for=10%"`)
+			}
+			l.Shadow = true
 		default:
 			// By its number: the text may be a key in a wrong place, which only Value may hold.
-			return fail(fmt.Sprintf(`may be followed only by ;burst=N, ;name=NAME, ;shared, ;shadow and ;enforce-from=DATE, such as "1000/24h;burst=50", and its part %d is none of them`, len(seen)+2))
+			return fail(fmt.Sprintf(`may be followed only by ;burst=N, ;name=NAME, ;shared, ;shadow, ;enforce-from=DATE and ;enforce-for=N%%, such as "1000/24h;burst=50", and its part %d is none of them`, len(seen)+2))
 		}
 		seen[name] = true
 	}
@@ -129,11 +135,16 @@ func (l Limit) String() string {
 	if l.Shared {
 		b.WriteString(";shared")
 	}
-	switch {
-	case l.EnforceFrom != 0:
+	if l.EnforceFrom != 0 {
 		b.WriteString(";enforce-from=")
 		b.WriteString(text.FormatDate(l.EnforceFrom))
-	case l.Shadow:
+	}
+	if l.EnforceFor != 0 {
+		b.WriteString(";enforce-for=")
+		b.WriteString(strconv.Itoa(l.EnforceFor))
+		b.WriteByte('%')
+	}
+	if l.Shadow && l.EnforceFrom == 0 && l.EnforceFor == 0 {
 		b.WriteString(";shadow")
 	}
 	return b.String()

@@ -26,6 +26,7 @@ type Limit struct {
 	Shared      bool
 	Shadow      bool
 	EnforceFrom int64
+	EnforceFor  int
 }
 
 // A Reading is what a text can mean. It holds nothing of the text but numbers and usual

@@ -122,10 +122,10 @@ var someLimits = []string{
 	"5/s", "100/1m", "1000/24h;burst=50", "1000/d;name=daily", "1000/h;shadow", "1000/h;enforce-from=2027-01-31", "1/h;enforce-from=2027-01-31T09:00:00Z", "1/h;enforce-from=2027-01-31T09:00:00.000+02:00",
 	"1/1.5s", "1/7d", "1/1h30m", "1/+5s", "1/.5s", "1/5.s", "1/500us", "1/50µs", "1/50μs", "007/s", "5/007d", "1/s;name=a b", "1/s;name=" + strings.Repeat("n", 64), "2147483648/s", "1/s;burst=2;name=x;shadow", "1000/m;burst=5;name=org;shared;shadow", "10 at a time;name=calls;shared", "5/s;shared;shared", "5/s;Shared",
 	"1/s;name=a!#$%&'()*+-./:<=>?@[]^_`{|}~",
-	"10 at a time", "10 at a time;name=calls;shadow", "5/s, 10 at a time", "007 at a time;enforce-from=2027-01-31", "5/s;shared", "10 at a time;shared;name=org",
+	"10 at a time", "10 at a time;name=calls;shadow", "1000/h;enforce-for=10%", "5/s;enforce-for=1%;enforce-from=2027-01-31", "5/s, 10 at a time", "007 at a time;enforce-from=2027-01-31", "5/s;shared", "10 at a time;shared;name=org",
 	"0 at a time", "10 at a time;burst=10", "5/s;shared=1", "10  at a time", "10 At a time", "10 at a time/s", " at a time", "10 at a time;", "5/s;burst=2, 10 at a time;burst=5",
 	"", " ", "5", "/s", "5/", "5/x", "0/s", "-1/s", "+1/s", "5/s;", "5/s;burst=0", "5/s;burst=x", "5/s;burst", "5/s;name=", "5/s;name= a", "5/s;name=a\"", "5/s;name=é", "5/s;shadow=1", "5/s;Shadow", "5/s;other=1", "5 /s", "5/ s", "5/S", "5/0d", "5/0s", "5/-5s", "5/1ns",
-	"5/s;name=" + strings.Repeat("n", 65), "99999999999/s", "2147483649/s", "1/4000d", "5/s;burst=2;burst=3", "5/s;enforce-from=2027-02-30", "5/s;enforce-from=27-01-01", "5/s;enforce-from=2027-01-31T09:00:00.5Z", "5/s;enforce-from=1970-01-01", "5/s\u00a0", "５/s",
+	"5/s;name=" + strings.Repeat("n", 65), "99999999999/s", "5/s;enforce-for=100%", "5/s;enforce-for=0%", "5/s;enforce-for=7", "2147483649/s", "1/4000d", "5/s;burst=2;burst=3", "5/s;enforce-from=2027-02-30", "5/s;enforce-from=27-01-01", "5/s;enforce-from=2027-01-31T09:00:00.5Z", "5/s;enforce-from=1970-01-01", "5/s\u00a0", "５/s",
 	"unlimited", "Unlimited", " unlimited\n", "unlimited, 5/s", "5/s,", ",5/s", "5/s, 6/h;name=h", "5/s,6/h;name=h , 7/d;name=d,\t8/7d;name=w", "5/s, 6/s", "1/s, 2/s;name=a, 3/s;name=b, 4/s;name=c, 5/s;name=d", "5/s;name=a , 6/s", "1e3", "5/s\n6/s",
 }
 

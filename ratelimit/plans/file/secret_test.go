@@ -42,7 +42,7 @@ func TestKeysAreNotShown(t *testing.T) {
 	for _, secret := range []string{"sk-canary-987", "sk_live_0123456789abcdef", "canary+/DEF=="} {
 		for _, limit := range []string{
 			secret, "5/s;" + secret, "5/s;shadow;" + secret, "5/s;" + secret + "=1", "5/s;burst=" + secret, "5/s;name=a;name=" + secret, "0/s;name=" + secret,
-			"5/s;enforce-from=" + secret, "5/" + secret, secret + "/s", "5/s, " + secret, "5 per " + secret, "unlimited;" + secret,
+			"5/s;enforce-from=" + secret, "5/s;enforce-for=" + secret, "5/" + secret, secret + "/s", "5/s, " + secret, "5 per " + secret, "unlimited;" + secret,
 		} {
 			for name, text := range map[string]string{
 				"a.yaml": "default: 1/s\nkeys:\n  alice: " + limit + "\n",
