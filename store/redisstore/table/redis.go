@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -34,6 +35,8 @@ const partSize = 128 << 10
 type server struct {
 	client redis.UniversalClient
 	prefix string
+
+	reloaded atomic.Int64 // when the topology of a Cluster was last asked for, in Unix nanoseconds
 }
 
 func (s *server) key(name string) string { return s.prefix + ":{table}:" + name }
@@ -83,9 +86,24 @@ func (s *server) run(ctx context.Context, script string, keys []string, args ...
 		err = panicked
 	}
 	if err != nil {
-		return nil, redisstore.Failure(err)
+		return nil, s.failed(err)
 	}
 	return reply, nil
+}
+
+// reloadEvery is the shortest time between two requests for the topology of a Cluster.
+const reloadEvery = 250 * time.Millisecond
+
+// failed returns the error of a client with its class. The client of a Cluster asks for the
+// topology once a minute, and not after a refused connection: here it does so after any error.
+func (s *server) failed(err error) error {
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		now, last := time.Now().UnixNano(), s.reloaded.Load()
+		if now-last >= int64(reloadEvery) && s.reloaded.CompareAndSwap(last, now) {
+			cluster.ReloadState(context.Background()) // on a goroutine of the client
+		}
+	}
+	return redisstore.Failure(err)
 }
 
 // beat counts the node as alive, or no more, and returns the head.
@@ -176,7 +194,7 @@ func (s *server) write(ctx context.Context, key string, data []byte) error {
 			err = panicked
 		}
 		if err != nil {
-			return redisstore.Failure(err)
+			return s.failed(err)
 		}
 		i++
 	}
@@ -205,7 +223,7 @@ func (s *server) get(ctx context.Context, key, field string) (value []byte, err 
 		err = panicked
 	}
 	if err != nil && err != redis.Nil { //nolint:errorlint // it is never wrapped
-		return nil, redisstore.Failure(err)
+		return nil, s.failed(err)
 	}
 	return value, nil
 }
@@ -217,7 +235,7 @@ func (s *server) versions(ctx context.Context) (all []int64, err error) {
 		err = panicked
 	}
 	if err != nil {
-		return nil, redisstore.Failure(err)
+		return nil, s.failed(err)
 	}
 	for _, name := range names {
 		if version, err := strconv.ParseInt(name, 10, 64); err == nil {

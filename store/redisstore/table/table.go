@@ -49,7 +49,7 @@ type seen struct {
 }
 
 func newTable(client redis.UniversalClient, base plans.Snapshot, c Config) (*Table, error) {
-	t := &Table{server: server{client, c.Prefix}, config: c, id: rand.Text(), force: new(plans.Table), turn: make(chan struct{}, 1), endsChanged: make(chan struct{}, 1)}
+	t := &Table{server: server{client: client, prefix: c.Prefix}, config: c, id: rand.Text(), force: new(plans.Table), turn: make(chan struct{}, 1), endsChanged: make(chan struct{}, 1)}
 	t.turn <- struct{}{}
 	text := document{base: base}.text()
 	own, err := openBody(firstVersion, sumOf(text), deflate(text))
