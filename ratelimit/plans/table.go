@@ -204,7 +204,7 @@ func (c *tableContent) config() TableConfig {
 		}
 		if a.member {
 			if config.Members == nil {
-				config.Members = make(map[string]string)
+				config.Members = make(map[string]string, c.len())
 			}
 			config.Members[key] = a.plan
 			return

@@ -21,7 +21,7 @@ const (
 // snapshot of c. Other errors join the faults of c, or are those of Redis, as [*store.Error]s;
 // after one of these, c may still come into force. Without a deadline it takes 10 s at most.
 func (t *Table) Replace(ctx context.Context, who string, s plans.Snapshot, c plans.TableConfig) (plans.Snapshot, error) {
-	next, err := snapshotOf(c)
+	next, err := snapshotOf(c.Hashed())
 	if err != nil {
 		return plans.Snapshot{}, err
 	}
@@ -43,7 +43,7 @@ func (t *Table) Change(ctx context.Context, who string, edit func(*plans.TableCo
 		if err := edit(&c); err != nil {
 			return d, nil, err
 		}
-		base, err := snapshotOf(c)
+		base, err := snapshotOf(c.Hashed())
 		return document{d.overrides, base}, nil, err
 	})
 }
@@ -96,14 +96,14 @@ func (d document) without(ends func(plans.Override) bool) (document, []string, e
 func (t *Table) RollBack(ctx context.Context, who string, version int64) error {
 	return t.change(ctx, who, func(d document) (document, []string, error) {
 		own := t.current()
-		text, err := inflate(own.body)
+		text, err := unpack(own.body)
 		if err != nil {
 			return d, nil, err
 		}
 		t.mu.Lock()
 		all := t.trail
 		t.mu.Unlock()
-		old, err := all.textOf(version, own.version, string(text))
+		old, err := all.textOf(version, own.version, text)
 		if err != nil {
 			return d, nil, err
 		}
@@ -162,7 +162,7 @@ func (t *Table) tryChange(ctx context.Context, who string, edit func(document) (
 	switch outcome {
 	case "done":
 		n.version, n.previous = value, own.version
-		return 0, false, t.changed(ctx, d, n)
+		return 0, false, t.changed(&copied{document: next, version: n.version, sum: d.sum, body: d.body}, n)
 	case "settling":
 		return time.Duration(value)*time.Microsecond + time.Millisecond, true, nil
 	case "changed", "unstaged":
@@ -181,13 +181,13 @@ func (t *Table) draft(own *copied, who string, edit func(document) (document, []
 	if d.sum = sumOf(text); d.sum == own.sum {
 		return d, next, n, nil
 	}
-	old, err := inflate(own.body)
+	old, err := unpack(own.body)
 	if err != nil {
 		return d, next, n, err
 	}
 	n = note{Who: who, What: append(what, next.base.Since(own.base)...), Sum: d.sum, Previous: own.sum, ID: rand.Text()}
-	n.undo = deflate(string(diff(text, string(old))))
-	d.replaces, d.body, d.undo, d.note, d.settle = own.version, deflate(text), n.undo, n.encode(), settles*t.config.Poll
+	n.undo = diff(text, old)
+	d.replaces, d.body, d.undo, d.note, d.settle = own.version, pack(text), n.undo, n.encode(), settles*t.config.Poll
 	return d, next, n, nil
 }
 
@@ -201,11 +201,7 @@ func (t *Table) fits(d document) error {
 }
 
 // changed puts a version in force here that Redis has just accepted from this node.
-func (t *Table) changed(ctx context.Context, d draft, n note) error {
-	c, err := openBody(n.version, d.sum, d.body)
-	if err != nil {
-		return err
-	}
+func (t *Table) changed(c *copied, n note) error {
 	if err := t.putInForce(c); err != nil {
 		return err
 	}

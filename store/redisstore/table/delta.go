@@ -7,8 +7,8 @@ import (
 )
 
 // A delta makes one text of another: it copies runs of lines and adds others. It is a sequence of
-// operations, each a uvarint: n<<1 is followed by n new bytes, n<<1|1 by the offset of n bytes in
-// the old text, as a uvarint.
+// operations, each a uvarint: n<<1 is followed by n bytes, which are new text, packed; n<<1|1 by the
+// offset of n bytes in the old text, as a uvarint.
 
 // diff returns a delta from old to text. Lines may move and repeat.
 func diff(old, text string) []byte {
@@ -24,8 +24,9 @@ func diff(old, text string) []byte {
 	added, from, to := 0, 0, 0 // where new bytes begin, and the run of old ones
 	flush := func(end int) {
 		if added < end {
-			d = binary.AppendUvarint(d, uint64(end-added)<<1)
-			d = append(d, text[added:end]...)
+			fresh := pack(text[added:end])
+			d = binary.AppendUvarint(d, uint64(len(fresh))<<1)
+			d = append(d, fresh...)
 		}
 	}
 	copied := func() {
@@ -80,7 +81,11 @@ func patch(old string, d []byte) (string, error) {
 			if size > uint64(len(d)) {
 				return "", errDelta
 			}
-			b.Write(d[:size])
+			fresh, err := unpack(d[:size])
+			if err != nil {
+				return "", errDelta
+			}
+			b.WriteString(fresh)
 			d = d[size:]
 			continue
 		}

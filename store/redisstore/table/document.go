@@ -1,8 +1,6 @@
 package table
 
 import (
-	"bytes"
-	"compress/flate"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -20,7 +18,7 @@ import (
 //	{ "default": … }
 //
 // with the table as [plans.Snapshot.WriteTo] writes it: one entry on a line, and hashes for keys.
-// Equal documents have equal texts. Redis and the file have it compressed (RFC 1951).
+// Equal documents have equal texts. Redis and the file have it packed: see pack.
 type document struct {
 	overrides []plans.Override
 	base      plans.Snapshot
@@ -81,45 +79,27 @@ func sumOf(text string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// deflate compresses. Most of a large table is hashes, which a better level makes no smaller.
-func deflate(data string) []byte {
-	var b bytes.Buffer
-	w, _ := flate.NewWriter(&b, flate.BestSpeed) // the level is valid
-	_, _ = io.WriteString(w, data)               // a buffer causes no error
-	_ = w.Close()
-	return b.Bytes()
-}
-
-// inflate is the reverse of deflate, for at most maxText bytes.
-func inflate(data []byte) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data)), maxText+1))
-	if err != nil || len(text) > maxText {
-		return nil, errForeign
-	}
-	return text, nil
-}
-
 // A copied is a version as a node keeps it.
 type copied struct {
 	document
 	version int64
 	sum     string // of the text
-	body    []byte // the text, compressed
+	body    []byte // the text, packed
 }
 
 // firstVersion is that of the table of Config.Initial: any that was changed wins over it.
 const firstVersion = 1
 
-// open makes a version of its body, and checks its sum.
+// openBody makes a version of its body, and checks its sum.
 func openBody(version int64, sum string, body []byte) (*copied, error) {
-	text, err := inflate(body)
+	text, err := unpack(body)
 	if err != nil {
 		return nil, err
 	}
-	if sumOf(string(text)) != sum {
+	if sumOf(text) != sum {
 		return nil, errSum
 	}
-	d, err := parse(string(text))
+	d, err := parse(text)
 	if err != nil {
 		return nil, err
 	}

@@ -51,14 +51,11 @@ type seen struct {
 func newTable(client redis.UniversalClient, base plans.Snapshot, c Config) (*Table, error) {
 	t := &Table{server: server{client: client, prefix: c.Prefix}, config: c, id: rand.Text(), force: new(plans.Table), turn: make(chan struct{}, 1), endsChanged: make(chan struct{}, 1)}
 	t.turn <- struct{}{}
-	text := document{base: base}.text()
-	own, err := openBody(firstVersion, sumOf(text), deflate(text))
-	if err != nil {
-		return nil, err
-	}
-	t.own, t.status.Version = own, firstVersion
+	d := document{base: base}
+	text := d.text()
+	t.own, t.status.Version = &copied{document: d, version: firstVersion, sum: sumOf(text), body: pack(text)}, firstVersion
 	t.nodes.count.Store(int64(max(c.Nodes, 1)))
-	return t, t.force.Use(own.base)
+	return t, t.force.Use(base)
 }
 
 // PolicyFor returns the policy of the key in the table that is in force.
@@ -88,7 +85,7 @@ func (t *Table) Snapshot() plans.Snapshot {
 }
 
 // Changes returns the audit trail: the last changes, at most 100, the newest first. It has fewer
-// if what is kept to undo them exceeds 32 MiB, compressed. A Version is the time of the change by
+// if what is kept to undo them exceeds 32 MiB. A Version is the time of the change by
 // Redis' clock, in milliseconds since 1970, or one more than that of the change before.
 func (t *Table) Changes() []plans.Change {
 	t.mu.Lock()

@@ -16,13 +16,13 @@ import (
 
 const (
 	mostChanges = 100
-	mostUndo    = 32 << 20 // bytes of undo, compressed: eight exchanges of 100,000 keys
+	mostUndo    = 32 << 20 // bytes of undo: six exchanges of 100,000 keys
 )
 
 // A note is a change in the audit trail.
 type note struct {
 	version, previous int64
-	undo              []byte // a delta from the text of version to that of previous, compressed
+	undo              []byte // a delta from the text of version to that of previous
 
 	Who      string   `json:"who"`
 	What     []string `json:"what"`
@@ -86,11 +86,8 @@ func (t trail) textOf(version, current int64, text string) (string, error) {
 		if n.version != current {
 			return "", plans.ErrNoVersion
 		}
-		undo, err := inflate(n.undo)
-		if err != nil {
-			return "", errDelta
-		}
-		if text, err = patch(text, undo); err != nil || sumOf(text) != n.Previous {
+		var err error
+		if text, err = patch(text, n.undo); err != nil || sumOf(text) != n.Previous {
 			return "", errDelta
 		}
 		current = n.previous
