@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -143,8 +144,8 @@ func hello(w http.ResponseWriter, _ *http.Request) {
 func (a *api) close() error {
 	a.end()
 	var err error
-	for i := len(a.closers) - 1; i >= 0; i-- {
-		err = errors.Join(err, a.closers[i].Close())
+	for _, c := range slices.Backward(a.closers) {
+		err = errors.Join(err, c.Close())
 	}
 	return err
 }

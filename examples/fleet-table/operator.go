@@ -130,27 +130,27 @@ func (a *anna) limitOf(ctx context.Context, n *node, key string) (string, error)
 	return strings.Join(limits, ", "), nil
 }
 
-// everywhere waits until all processes hold a key to limits, and returns how long that took.
-func (a *anna) everywhere(ctx context.Context, key, limits string) (time.Duration, error) {
+// everywhere waits until all processes hold a key to limits.
+func (a *anna) everywhere(ctx context.Context, key, limits string) error {
 	began := time.Now()
 	for _, n := range a.nodes {
 		for {
 			got, err := a.limitOf(ctx, n, key)
 			if err != nil {
-				return 0, err
+				return err
 			}
 			if got == limits {
 				break
 			}
 			if time.Since(began) > patience {
-				return 0, fmt.Errorf("a process holds %s to %s, not to %s", key, got, limits)
+				return fmt.Errorf("a process holds %s to %s, not to %s", key, got, limits)
 			}
 			if err := pause(ctx, 2*time.Millisecond); err != nil {
-				return 0, err
+				return err
 			}
 		}
 	}
-	return time.Since(began), nil
+	return nil
 }
 
 // A change is one of the audit trail.

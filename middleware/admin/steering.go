@@ -109,7 +109,7 @@ func (c *call) steering(v any, form string) (s Steering, ok bool) {
 	c.bodyRead()
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.DisallowUnknownFields()
-	if err := in.Decode(v); err != nil || in.Decode(new(any)) != io.EOF { //nolint:errorlint // it is never wrapped
+	if err := in.Decode(v); err != nil || in.Decode(new(any)) != io.EOF {
 		c.problem(http.StatusBadRequest, form)
 		return nil, false
 	}

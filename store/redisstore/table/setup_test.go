@@ -76,18 +76,6 @@ type testNode struct {
 	counts []int
 }
 
-// failures returns the errors that were reported.
-func (n *testNode) failures() (all []error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, e := range n.events {
-		if e.Err != nil {
-			all = append(all, e.Err)
-		}
-	}
-	return all
-}
-
 // newNode makes a node on Redis at an address, which does not run.
 func newNode(tb testing.TB, addr string, c Config) *testNode {
 	tb.Helper()
@@ -118,7 +106,7 @@ func newNode(tb testing.TB, addr string, c Config) *testNode {
 
 // run runs a node until stop or the end of the test.
 func (n *testNode) run(tb testing.TB) *testNode {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // stop ends it
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
