@@ -16,6 +16,10 @@ const (
 	mostChanged = 20               // attempts, when others change the table meanwhile
 )
 
+// An edit makes a document of another one, and says what an operator should know of it beside the
+// differences.
+type edit func(document) (next document, what []string, err error)
+
 // Replace puts c in force on all nodes, unless the table is no longer that of s: then it returns
 // [plans.ErrChanged]. The audit trail has who, which must hold no secret. Replace returns a
 // snapshot of c. Other errors join the faults of c, or are those of Redis, as [*store.Error]s;
@@ -25,7 +29,7 @@ func (t *Table) Replace(ctx context.Context, who string, s plans.Snapshot, c pla
 	if err != nil {
 		return plans.Snapshot{}, err
 	}
-	err = t.change(ctx, who, func(d document) (document, []string, error) {
+	err = t.change(ctx, who, false, func(d document) (document, []string, error) {
 		if d.base != s && d.base.Sum() != s.Sum() {
 			return d, nil, plans.ErrChanged
 		}
@@ -38,7 +42,7 @@ func (t *Table) Replace(ctx context.Context, who string, s plans.Snapshot, c pla
 // in force on all nodes. If somebody else changes the table meanwhile, edit is called again. An
 // error of edit is returned. Otherwise it is as [Table.Replace].
 func (t *Table) Change(ctx context.Context, who string, edit func(*plans.TableConfig) error) error {
-	return t.change(ctx, who, func(d document) (document, []string, error) {
+	return t.change(ctx, who, false, func(d document) (document, []string, error) {
 		c := d.base.Config()
 		if err := edit(&c); err != nil {
 			return d, nil, err
@@ -51,7 +55,7 @@ func (t *Table) Change(ctx context.Context, who string, edit func(*plans.TableCo
 // Override holds a key or a plan to other limits until o.Until, in place of another override of
 // it. It is as [Table.Replace] otherwise; the audit trail shows its beginning and its end.
 func (t *Table) Override(ctx context.Context, who string, o plans.Override) error {
-	return t.change(ctx, who, func(d document) (document, []string, error) {
+	return t.change(ctx, who, false, func(d document) (document, []string, error) {
 		o, err := o.Normal(t.now(), d.base)
 		if err != nil {
 			return d, nil, err
@@ -71,7 +75,7 @@ func (t *Table) Override(ctx context.Context, who string, o plans.Override) erro
 // it does nothing.
 func (t *Table) EndOverride(ctx context.Context, who, key, plan string) error {
 	of := plans.Override{Key: key, Plan: plan}
-	return t.change(ctx, who, func(d document) (document, []string, error) {
+	return t.change(ctx, who, false, func(d document) (document, []string, error) {
 		return d.without(of.Same)
 	})
 }
@@ -91,10 +95,11 @@ func (d document) without(ends func(plans.Override) bool) (document, []string, e
 }
 
 // RollBack puts a version of [Table.Changes] in force again, or the one before the oldest, with
-// those of its overrides that have not ended. That is a change, too. It returns [plans.ErrNoVersion] if
-// the version is not kept.
+// those of its overrides that have not ended. That is a change, too, and the only one that also
+// replaces a version in Redis that this node cannot read. It returns [plans.ErrNoVersion] if the
+// version is not kept.
 func (t *Table) RollBack(ctx context.Context, who string, version int64) error {
-	return t.change(ctx, who, func(d document) (document, []string, error) {
+	return t.change(ctx, who, true, func(d document) (document, []string, error) {
 		own := t.current()
 		text, err := unpack(own.body)
 		if err != nil {
@@ -113,8 +118,9 @@ func (t *Table) RollBack(ctx context.Context, who string, version int64) error {
 	})
 }
 
-// change makes a change of the version of this node, and retries while others change the table.
-func (t *Table) change(ctx context.Context, who string, edit func(document) (document, []string, error)) error {
+// change makes a change of the version of this node, and retries while others change the table. With
+// repair it also replaces a version that this node cannot read.
+func (t *Table) change(ctx context.Context, who string, repair bool, edit edit) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, changeTime)
@@ -125,7 +131,7 @@ func (t *Table) change(ctx context.Context, who string, edit func(document) (doc
 	}
 	who = strings.ToValidUTF8(who, "")
 	for range mostChanged {
-		wait, again, err := t.tryChange(ctx, who, edit)
+		wait, again, err := t.tryChange(ctx, who, repair, edit)
 		if err != nil || !again {
 			return err
 		}
@@ -139,15 +145,19 @@ func (t *Table) change(ctx context.Context, who string, edit func(document) (doc
 }
 
 // tryChange makes one attempt. If again is true there must be another one, after a wait.
-func (t *Table) tryChange(ctx context.Context, who string, edit func(document) (document, []string, error)) (wait time.Duration, again bool, err error) {
+func (t *Table) tryChange(ctx context.Context, who string, repair bool, edit edit) (wait time.Duration, again bool, err error) {
 	if err := t.take(ctx); err != nil {
 		return 0, false, err
 	}
 	defer t.give()
 	own := t.current()
 	d, next, n, err := t.draft(own, who, edit)
-	if err != nil || d.sum == own.sum {
+	repair = repair && t.seen.bad != ""
+	if err != nil || d.sum == own.sum && !repair {
 		return 0, false, err
+	}
+	if repair {
+		d.replaces = t.seen.badVersion
 	}
 	if err := t.fits(next); err != nil {
 		return 0, false, err
@@ -162,6 +172,7 @@ func (t *Table) tryChange(ctx context.Context, who string, edit func(document) (
 	switch outcome {
 	case "done":
 		n.version, n.previous = value, own.version
+		t.seen.bad = ""
 		return 0, false, t.changed(&copied{document: next, version: n.version, sum: d.sum, body: d.body}, n)
 	case "settling":
 		return time.Duration(value)*time.Microsecond + time.Millisecond, true, nil
@@ -172,22 +183,20 @@ func (t *Table) tryChange(ctx context.Context, who string, edit func(document) (
 }
 
 // draft makes the version that edit makes of own.
-func (t *Table) draft(own *copied, who string, edit func(document) (document, []string, error)) (d draft, next document, n note, err error) {
+func (t *Table) draft(own *copied, who string, edit edit) (d draft, next document, n note, err error) {
 	next, what, err := edit(own.document)
 	if err != nil {
 		return d, next, n, err
 	}
 	text := next.text()
-	if d.sum = sumOf(text); d.sum == own.sum {
-		return d, next, n, nil
-	}
+	d.sum = sumOf(text)
 	old, err := unpack(own.body)
 	if err != nil {
 		return d, next, n, err
 	}
 	n = note{Who: who, What: append(what, next.base.Since(own.base)...), Sum: d.sum, Previous: own.sum, ID: rand.Text()}
 	n.undo = diff(text, old)
-	d.replaces, d.body, d.undo, d.note, d.settle = own.version, pack(text), n.undo, n.encode(), settles*t.config.Poll
+	d.replaces, d.previous, d.body, d.undo, d.note, d.settle = own.version, own.version, pack(text), n.undo, n.encode(), settles*t.config.Poll
 	return d, next, n, nil
 }
 

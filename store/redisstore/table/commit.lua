@@ -2,7 +2,7 @@
 -- KEYS: head, body, trail, undo, the staged body, the staged undo.
 -- ARGV: the version that is replaced or, if 1 comes last, that is put back; the sum and parts of the new body; the parts of
 -- the undo; the note for the trail; the channel; how many changes and bytes of undo are kept; for how long, in microseconds,
--- nothing changes after a version was put back; 1 to put back.
+-- nothing changes after a version was put back; 1 to put back; the version that the undo leads to.
 -- Returns what came of it, and the version or a time in microseconds.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -55,7 +55,7 @@ if not back then
 		redis.call('HSET', KEYS[4], name .. ':' .. i, redis.call('HGET', KEYS[6], i))
 	end
 	redis.call('DEL', KEYS[6])
-	redis.call('HSET', KEYS[3], name, string.format('%.0f', version) .. ' ' .. ARGV[4] .. ' ' .. ARGV[5])
+	redis.call('HSET', KEYS[3], name, ARGV[11] .. ' ' .. ARGV[4] .. ' ' .. ARGV[5])
 
 	local all = redis.call('HKEYS', KEYS[3])
 	table.sort(all, function(a, b) return (tonumber(a) or 0) > (tonumber(b) or 0) end)

@@ -129,7 +129,7 @@ func (t *Table) noteEnds(ctx context.Context) {
 		due = due || ended(o)
 	}
 	if due {
-		_ = t.change(ctx, "", func(d document) (document, []string, error) { return d.without(ended) }) // the next look tries again
+		_ = t.change(ctx, "", false, func(d document) (document, []string, error) { return d.without(ended) }) // the next look tries again
 	}
 }
 

@@ -86,7 +86,7 @@ func (t *Table) fetch(ctx context.Context, h head) error {
 		}
 	}
 	if errors.Is(err, errForeign) {
-		t.seen.bad, t.seen.again = h.sum, badPolls
+		t.seen.bad, t.seen.badVersion, t.seen.again = h.sum, h.version, badPolls
 	} else if err == nil {
 		t.seen.bad = ""
 	}

@@ -44,8 +44,9 @@ type Table struct {
 type seen struct {
 	version, restored, noted int64 // of the head when the trail was read
 
-	bad   string // the sum of a body that cannot be used
-	again int    // attempts until that is read once more
+	bad        string // the sum of a body that cannot be used; "" if there is none
+	badVersion int64
+	again      int // attempts until that is read once more
 }
 
 func newTable(client redis.UniversalClient, base plans.Snapshot, c Config) (*Table, error) {

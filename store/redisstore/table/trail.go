@@ -79,18 +79,16 @@ func (t trail) has(id string) bool {
 
 // textOf returns the text of a version. text is that of the current one.
 func (t trail) textOf(version, current int64, text string) (string, error) {
-	for _, n := range t {
-		if version == current {
+	for range t {
+		i := t.find(current)
+		if version == current || i < 0 {
 			break
 		}
-		if n.version != current {
-			return "", plans.ErrNoVersion
-		}
 		var err error
-		if text, err = patch(text, n.undo); err != nil || sumOf(text) != n.Previous {
+		if text, err = patch(text, t[i].undo); err != nil || sumOf(text) != t[i].Previous {
 			return "", errDelta
 		}
-		current = n.previous
+		current = t[i].previous
 	}
 	if version != current {
 		return "", plans.ErrNoVersion
