@@ -27,6 +27,7 @@ const headKey, bodyKey = "keyrate:{table}:head", "keyrate:{table}:body"
 // TestStartsWithoutRedis: a node that starts while Redis is down has the copy in its file, in
 // which hashes stand for keys, and which no other user can read.
 func TestStartsWithoutRedis(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	addr := m.Addr()
 	file := filepath.Join(t.TempDir(), "limits")
@@ -63,6 +64,7 @@ func TestStartsWithoutRedis(t *testing.T) {
 
 // TestBrokenFile: a copy that is not whole is not used, and reported.
 func TestBrokenFile(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	addr := m.Addr()
 	file := filepath.Join(t.TempDir(), "limits")
@@ -96,6 +98,7 @@ func TestBrokenFile(t *testing.T) {
 // TestForeignValues: whatever somebody else writes, the old table stays in force, and the nodes
 // report and repair what they can.
 func TestForeignValues(t *testing.T) {
+	t.Parallel()
 	const newer = "99999999999999"
 	for name, c := range map[string]struct {
 		write  func(set func(args ...any))
@@ -133,6 +136,7 @@ func TestForeignValues(t *testing.T) {
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			m := startRedis(t)
 			a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
 			set(t, a, "bob", "9/s")
@@ -194,6 +198,7 @@ func (l *lossy) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 // TestLostAnswer: a change whose answer was lost is made once, and reported as made.
 func TestLostAnswer(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	a := newNode(t, m.Addr(), Config{}).run(t)
 	set(t, a, "bob", "8/s")
@@ -208,6 +213,7 @@ func TestLostAnswer(t *testing.T) {
 
 // TestNoChangeIsLost: nodes that change the table at once retry until each change is made.
 func TestNoChangeIsLost(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	var nodes []*testNode
 	for range 4 {
@@ -243,6 +249,7 @@ func TestNoChangeIsLost(t *testing.T) {
 
 // TestUnreachable: without Redis a change fails, and the table stays in force.
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	a := newNode(t, m.Addr(), Config{}).run(t)
 	set(t, a, "bob", "9/s")
@@ -264,6 +271,7 @@ func TestUnreachable(t *testing.T) {
 
 // TestHealth: the limiter's health shows what is wrong.
 func TestHealth(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	n := newNode(t, m.Addr(), Config{})
 	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), n, ratelimit.Config{})
@@ -282,6 +290,7 @@ func TestHealth(t *testing.T) {
 
 // TestPartsFit: a version that a part of a limiter cannot use is rejected before it is written.
 func TestPartsFit(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	a := newNode(t, m.Addr(), Config{}).run(t)
 	limiter, err := ratelimit.New(memstore.New(memstore.Config{}), a, ratelimit.Config{})
@@ -302,6 +311,7 @@ func TestPartsFit(t *testing.T) {
 
 // TestHooksPanic without effect.
 func TestHooksPanic(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	client, err := redisstore.NewClient("redis://" + m.Addr() + "?timeout=5s")
 	if err != nil {

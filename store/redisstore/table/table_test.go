@@ -11,6 +11,7 @@ import (
 
 // TestChangeHoldsEverywhere: a limit changed at one node holds on all, and is in the trail of all.
 func TestChangeHoldsEverywhere(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	a, b, c := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
 	wantLimit(t, "bob", "7/s", a, b, c)
@@ -29,6 +30,7 @@ func TestChangeHoldsEverywhere(t *testing.T) {
 
 // TestConflict: of two operators that edit one version, one gets ErrChanged.
 func TestConflict(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
 	set(t, a, "bob", "8/s")
@@ -53,6 +55,7 @@ func TestConflict(t *testing.T) {
 
 // TestEmptied: a Redis that comes back empty gets the table and the trail back.
 func TestEmptied(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
 	for _, limit := range []string{"8/s", "9/s", "10/s"} {
@@ -77,6 +80,7 @@ func TestEmptied(t *testing.T) {
 
 // TestOverrideEnds: an override holds everywhere and ends everywhere, and the trail has both.
 func TestOverrideEnds(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
 	set(t, a, "bob", "8/s")

@@ -1,0 +1,147 @@
+package table
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyrate/keyrate/ratelimit/plans"
+)
+
+// TestOverrides: each holds what it says, the rest of the table stays, and what operators edit does
+// not contain it.
+func TestOverrides(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
+	hour := time.Now().Add(time.Hour)
+	for _, c := range []struct {
+		o         plans.Override
+		key, want string
+	}{
+		{plans.Override{Key: "bob", Factor: 10, Until: hour}, "bob", "70/s"},
+		{plans.Override{Key: "bob", Policy: policy(t, "1/m"), Until: hour}, "bob", "1/m"},
+		{plans.Override{Key: "unlisted", Factor: 2, Until: hour}, "unlisted", "10/s"},
+		{plans.Override{Plan: "gold", Factor: 3, Until: hour}, "alice", "150/s"},
+		{plans.Override{Key: "alice", Factor: 2, Until: hour}, "alice", "300/s"}, // of what the plan has
+		{plans.Override{Key: "carol", Factor: 4, Until: hour}, "carol", "40/s, 100/m;name=org;shared"},
+		{plans.Override{Plan: "team", Factor: 5, Until: hour}, "carol", "200/s, 100/m;name=org;shared"},
+	} {
+		if err := a.Override(t.Context(), "operator", c.o); err != nil {
+			t.Fatalf("%v: %v", c.o, err)
+		}
+		wantLimit(t, c.key, c.want, a, b)
+	}
+	if n := len(b.Overrides()); n != 6 {
+		t.Errorf("%d overrides", n)
+	}
+	if b.Snapshot().Plans()["gold"].String() != "50/s" {
+		t.Error("an operator would make an override permanent")
+	}
+	set(t, b, "dave", "4/s") // overrides survive a change of the table
+	wantLimit(t, "dave", "4/s", a, b)
+	wantLimit(t, "alice", "300/s", a, b)
+	if err := b.EndOverride(t.Context(), "operator", "alice", ""); err != nil {
+		t.Fatal(err)
+	}
+	wantLimit(t, "alice", "150/s", a, b)
+	if err := b.EndOverride(t.Context(), "operator", "", "gold"); err != nil {
+		t.Fatal(err)
+	}
+	wantLimit(t, "alice", "50/s", a, b)
+	changes := len(a.Changes())
+	if err := a.EndOverride(t.Context(), "operator", "", "gold"); err != nil || len(a.Changes()) != changes {
+		t.Errorf("ended twice: %v", err)
+	}
+	// A version with an override has it again after a roll back.
+	first := a.Changes()[len(a.Changes())-1].Version
+	if err := a.RollBack(t.Context(), "operator", first); err != nil {
+		t.Fatal(err)
+	}
+	wantLimit(t, "bob", "70/s", a, b)
+	wantLimit(t, "carol", "10/s, 100/m;name=org;shared", a, b)
+	if strings.Contains(m.Dump(), "bob") || strings.Contains(trailOf(a), "bob") {
+		t.Error("a key is shown")
+	}
+}
+
+// TestOverrideFaults: what cannot be an override is rejected, with all of its faults.
+func TestOverrideFaults(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a := newNode(t, m.Addr(), Config{}).run(t)
+	hour := time.Now().Add(time.Hour)
+	for want, o := range map[string]plans.Override{
+		"Override.Key":                  {Factor: 2, Until: hour},
+		"but not both":                  {Key: "bob", Plan: "gold", Factor: 2, Until: hour},
+		"Override.Policy":               {Key: "bob", Until: hour},
+		"Override.Factor -1":            {Key: "bob", Factor: -1, Until: hour},
+		"must be in the future":         {Key: "bob", Factor: 2},
+		"the name of a plan":            {Plan: "silver", Factor: 2, Until: hour},
+		"too large":                     {Key: "bob", Factor: 1 << 30, Until: hour},
+		"sha256:":                       {Key: "sha256:12", Factor: 2, Until: hour},
+		"must not be shared":            {Key: "bob", Policy: policy(t, "1/s;shared"), Until: hour},
+		"the organisation has under th": {Key: "carol", Policy: policy(t, "1/s, 7/m;name=org;shared"), Until: hour},
+	} {
+		err := a.Override(t.Context(), "operator", o)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "bob") {
+			t.Errorf("%v: error %v; want %q", o, err, want)
+		}
+	}
+	if len(a.Changes()) != 0 {
+		t.Error("the table was changed")
+	}
+}
+
+// TestOverrideEndsWithoutRedis: it ends at its time, whether Redis is there or not, and its end gets
+// into the trail when Redis is back.
+func TestOverrideEndsWithoutRedis(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
+	set(t, a, "bob", "9/s")
+	until := time.Now().Add(time.Second)
+	if err := a.Override(t.Context(), "operator", plans.Override{Key: "bob", Factor: 2, Until: until}); err != nil {
+		t.Fatal(err)
+	}
+	wantLimit(t, "bob", "18/s", a, b)
+	m.Close()
+	wantLimit(t, "bob", "9/s", a, b)
+	if early := time.Until(until); early > 100*time.Millisecond {
+		t.Errorf("it ended %v early", early)
+	}
+	if err := m.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	wantTrail(t, "… ended", a, b)
+}
+
+// TestOverrideOfAPlanThatIsGone has no effect, and keeps no change from being made.
+func TestOverrideOfAPlanThatIsGone(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
+	if err := a.Override(t.Context(), "operator", plans.Override{Plan: "gold", Factor: 2, Until: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	err := b.Change(t.Context(), "operator", func(c *plans.TableConfig) error {
+		delete(c.Plans, "gold")
+		c.Members = nil
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLimit(t, "alice", "5/s", a, b)
+}
+
+// wantTrail waits until the last change of all nodes says something.
+func wantTrail(t *testing.T, what string, nodes ...*testNode) {
+	t.Helper()
+	for _, n := range nodes {
+		until(t, "the trail says "+what, func() bool {
+			all := n.Changes()
+			return len(all) > 0 && strings.Contains(strings.Join(all[0].What, "; "), what)
+		})
+	}
+}
