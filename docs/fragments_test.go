@@ -41,6 +41,7 @@ import (
 	"github.com/keyrate/keyrate/store/memstore"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
+	fleettable "github.com/keyrate/keyrate/store/redisstore/table"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"

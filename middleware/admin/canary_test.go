@@ -61,7 +61,7 @@ func TestCanary(t *testing.T) {
 			_ = response.Write(&shown)
 			return response.Header.Get("ETag")
 		}
-		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/shadow", "/denied", "/table", "/table/summary", "/openapi.json", "/", "/nothing"} {
+		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/shadow", "/denied", "/table", "/table/summary", "/table/changes", "/table/rollback", "/table/override", "/openapi.json", "/", "/nothing"} {
 			etag := ask("GET", "/table", "", "")
 			for _, method := range []string{"GET", "POST", "PUT"} {
 				for _, body := range []string{

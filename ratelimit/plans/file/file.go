@@ -18,6 +18,10 @@ type Config struct {
 	// has changed, one call at a time. It must not call Reload. Status counts its panics, which
 	// have no other effect.
 	OnReload func(Event)
+	// Replace, if not nil, is called with the limits of a changed file in place of replacing the
+	// table of [File.Table], such as to give them to all nodes of a fleet. After an error, which
+	// OnReload and Status report, Watch tries again. A panic is an error.
+	Replace func(plans.TableConfig) error
 	// Settle is how long the file must stay unchanged before Watch reads it, so that Watch does
 	// not read a half-written file. 0 means 100 ms. A program that writes more slowly must write
 	// a file of another name and rename it. While a file keeps changing, the old limits stay in
@@ -147,7 +151,7 @@ func (f *File) put(s snapshot, err error, begun time.Time) error {
 		c, err = Parse(f.path, s.data)
 	}
 	if err == nil {
-		err = f.table.Replace(c)
+		err = f.replace(c)
 	}
 	f.mu.Lock()
 	if err == nil {
@@ -163,6 +167,21 @@ func (f *File) put(s snapshot, err error, begun time.Time) error {
 	e := Event{Err: err, InForce: f.status.Version, Took: time.Since(begun)}
 	f.mu.Unlock()
 	f.report(e)
+	return err
+}
+
+// replace puts limits in force. If they were given to Config.Replace in vain, the file counts as
+// one that has changed since.
+func (f *File) replace(c plans.TableConfig) (err error) {
+	if f.config.Replace == nil {
+		return f.table.Replace(c)
+	}
+	if panicked := store.Try(func() { err = f.config.Replace(c) }); panicked != nil {
+		err = panicked
+	}
+	if err != nil {
+		f.seen, f.outcome = look{}, ""
+	}
 	return err
 }
 

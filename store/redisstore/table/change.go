@@ -38,6 +38,17 @@ func (t *Table) Replace(ctx context.Context, who string, s plans.Snapshot, c pla
 	return next, err
 }
 
+// Put puts c in force on all nodes, whatever was. It is as [Table.Replace] otherwise.
+func (t *Table) Put(ctx context.Context, who string, c plans.TableConfig) error {
+	next, err := snapshotOf(c.Hashed())
+	if err != nil {
+		return err
+	}
+	return t.change(ctx, who, false, func(d document) (document, []string, error) {
+		return document{d.overrides, next}, nil, nil
+	})
+}
+
 // Change makes edit change a copy of the table, in which hashes stand for keys, and puts the result
 // in force on all nodes. If somebody else changes the table meanwhile, edit is called again. An
 // error of edit is returned. Otherwise it is as [Table.Replace].

@@ -203,7 +203,7 @@ const showTable = async news => {
 	tableShown = newest;
 	$("changes-heading").hidden = false;
 	$("changes").replaceChildren(...news.changes.map(c => {
-		const item = make("li", `${day(c.at)}, version ${c.version}`);
+		const item = make("li", `${day(c.at)}, version ${c.version}${c.who ? ", " + c.who : ""}`);
 		const lines = c.what.length > 0 ? c.what : [c.version === 1 ? "the table with which the program has begun" : "no difference but in keys"];
 		const list = make("ul");
 		list.append(...lines.map(line => make("li", line)));
