@@ -32,7 +32,7 @@ func TestDeltaIsSmall(t *testing.T) {
 // FuzzDelta: what diff makes, patch reads; and no delta makes patch panic or take a lot of memory.
 func FuzzDelta(f *testing.F) {
 	f.Add("", "", []byte{})
-	f.Add("a\nb\nc\n", "a\nc\nb\nb\n\n", []byte{2, 'x'})
+	f.Add("a\nb\nc\n", "a\nc\nb\nd\nb\n", []byte{2, 'x'})
 	f.Add("a\nb", "b\na\n"+hash, []byte{7, 0})
 	f.Add(hash+"\n", "x"+hash+"\nsha256:12", []byte{0x82, 0, 0})
 	f.Fuzz(func(t *testing.T, old, text string, d []byte) {

@@ -51,7 +51,7 @@ func TestNodesAreCounted(t *testing.T) {
 	}
 	until(t, "all know of 4", all(4))
 	until(t, "all know of 3", all(3))
-	// A clock that was set back leaves nobody there for ever.
+	// A clock that was set back leaves no node there for ever.
 	if _, err := m.ZAdd("keyrate:{table}:nodes", float64(time.Now().Add(time.Hour).UnixMicro()), "ahead"); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestNodesAreCounted(t *testing.T) {
 	for i, n := range nodes {
 		n.mu.Lock()
 		if len(n.counts) == 0 || slices.Contains(n.counts, 0) {
-			t.Errorf("node %d was told %v", i, n.counts)
+			t.Errorf("node %d: OnNodes got %v", i, n.counts)
 		}
 		n.mu.Unlock()
 	}

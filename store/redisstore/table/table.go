@@ -22,7 +22,7 @@ type Table struct {
 	id     string // of this node
 	force  *plans.Table
 
-	turn chan struct{} // holds a token; whoever has it reads or writes the table in Redis
+	turn chan struct{} // holds a token: one goroutine at a time reads or writes the table in Redis
 	seen seen          // guarded by turn
 
 	forcing sync.Mutex // held to replace own and what is in force together; never while Redis is asked

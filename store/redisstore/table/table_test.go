@@ -46,11 +46,11 @@ func TestConflict(t *testing.T) {
 	if _, err := b.Replace(t.Context(), "b", atB, theirs); !errors.Is(err, plans.ErrChanged) {
 		t.Errorf("error %v", err)
 	}
-	wantLimit(t, "nobody", "6/s", a, b)
+	wantLimit(t, "unlisted", "6/s", a, b)
 	if _, err := b.Replace(t.Context(), "b", b.Snapshot(), theirs); err != nil {
 		t.Error(err)
 	}
-	wantLimit(t, "nobody", "4/s", a, b)
+	wantLimit(t, "unlisted", "4/s", a, b)
 }
 
 // TestEmptied: a Redis that comes back empty gets the table and the trail back.
