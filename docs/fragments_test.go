@@ -55,11 +55,16 @@ var (
 	ctx     context.Context
 	mux     *http.ServeMux
 	operator func(*http.Request) bool
+	fleet   *fleettable.Table
+	free, gold *ratelimit.Policy
+	friday  time.Time
 	limiter *ratelimit.Limiter
+	mirrored *mirror.Store
 	planOf  func(context.Context, string) (*ratelimit.Policy, error)
 	store   contract.Store
 	table   *plans.Table
 	upstream *url.URL
+	version int64
 	work    func(context.Context) int
 )
 `)

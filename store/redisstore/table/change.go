@@ -229,7 +229,7 @@ func (t *Table) changed(c *copied, n note) error {
 	t.trail = append(trail{n}, t.trail[:min(len(t.trail), mostChanges-1)]...)
 	t.mu.Unlock()
 	t.writeFile()
-	t.report(nil)
+	t.report(Event{})
 	return nil
 }
 

@@ -45,6 +45,8 @@ type Event struct {
 	// Err is why another version could not be put in force, or why Redis could not be asked; nil
 	// if Version has just been put in force.
 	Err error
+	// PutBack reports that Redis had no table, or an older one, and got Version from this node.
+	PutBack bool
 }
 
 const (

@@ -52,7 +52,9 @@ func (t *Table) readFile() {
 	c, count, err := readCopy(t.config.File)
 	if err == nil && c.version > t.current().version {
 		if err = t.putInForce(c); err == nil && t.config.Nodes == 0 && count > t.Nodes() {
+			t.nodes.mu.Lock()
 			t.setNodes(count)
+			t.nodes.mu.Unlock()
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {

@@ -23,9 +23,10 @@ func (t *Table) Run(ctx context.Context) error {
 	t.give()
 	t.running.Add(1)
 	defer t.running.Add(-1)
-	var ending sync.WaitGroup
-	defer ending.Wait()
-	ending.Go(func() { t.endOverrides(ctx) })
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { t.endOverrides(ctx) })
+	beside.Go(func() { t.beatOn(ctx) })
 	defer t.leave(ctx)
 	news, stop := t.subscribe(ctx)
 	defer stop()
@@ -45,9 +46,12 @@ func (t *Table) Run(ctx context.Context) error {
 	}
 }
 
+// lookTime is enough for a table of a million keys. A Redis that hangs ends a look much earlier.
+const lookTime = time.Minute
+
 // look follows Redis once, and makes the end of overrides a change.
 func (t *Table) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, changeTime)
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	if t.take(ctx) != nil {
 		return
@@ -94,7 +98,7 @@ func (t *Table) endOverrides(ctx context.Context) {
 			continue
 		}
 		if err := t.endDue(); err != nil {
-			t.report(err)
+			t.report(Event{Err: err})
 			select { // the old one stays, until the next version
 			case <-ctx.Done():
 				return
@@ -121,14 +125,14 @@ func (t *Table) endDue() error {
 	return nil
 }
 
-// noteEnds makes the end of overrides a change. One node succeeds with that.
+// noteEnds makes the end of overrides a change. One node suffices: on average, one tries at each poll.
 func (t *Table) noteEnds(ctx context.Context) {
 	ended := func(o plans.Override) bool { return !t.now().Before(o.Until) }
 	due := false
 	for _, o := range t.current().overrides {
 		due = due || ended(o)
 	}
-	if due {
+	if due && rand.N(t.Nodes()) == 0 {
 		_ = t.change(ctx, "", false, func(d document) (document, []string, error) { return d.without(ended) }) // the next look tries again
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 )
 
 // Load puts the table of Redis in force. If Redis does not answer before ctx ends, it puts the copy
@@ -35,7 +34,7 @@ func (t *Table) follow(ctx context.Context) error {
 	t.status.set(err)
 	t.mu.Unlock()
 	if err != nil || changed {
-		t.report(err)
+		t.report(Event{Err: err})
 	}
 	return err
 }
@@ -44,6 +43,9 @@ func (t *Table) attempt(ctx context.Context) error {
 	h, err := t.beat(ctx)
 	if err != nil {
 		return err
+	}
+	if h.sum != t.seen.bad {
+		t.seen.bad = ""
 	}
 	switch own := t.current(); {
 	case h.version < own.version, h.version == own.version && h.sum == own.sum && !h.whole:
@@ -54,19 +56,6 @@ func (t *Table) attempt(ctx context.Context) error {
 		}
 	}
 	return t.catchUp(ctx, h)
-}
-
-// beat shows that this node is alive, and learns what Redis has.
-func (t *Table) beat(ctx context.Context) (head, error) {
-	began := time.Now()
-	h, err := t.server.beat(ctx, t.id, lasts*t.config.Poll, false)
-	if err != nil {
-		return h, err
-	}
-	took := time.Since(began)
-	t.offset.Store(int64(h.now.Sub(began.Add(took / 2))))
-	t.counted(h)
-	return h, nil
 }
 
 // badPolls is how many polls pass until a body that cannot be used is read again.
@@ -118,7 +107,7 @@ func (t *Table) read(ctx context.Context, h head) (*copied, error) {
 // putBack gives Redis the version of this node: it has none, or an older one.
 func (t *Table) putBack(ctx context.Context) error {
 	own := t.current()
-	_, _, err := t.server.commit(ctx, draft{replaces: own.version, back: true, sum: own.sum, body: own.body})
+	outcome, _, err := t.server.commit(ctx, draft{replaces: own.version, back: true, sum: own.sum, body: own.body})
 	if err != nil {
 		return err
 	}
@@ -128,6 +117,9 @@ func (t *Table) putBack(ctx context.Context) error {
 	}
 	if h.version != own.version || h.sum != own.sum {
 		return nil // the next attempt, at once for a message
+	}
+	if outcome == "done" {
+		t.report(Event{PutBack: true})
 	}
 	return t.catchUp(ctx, h)
 }

@@ -33,6 +33,8 @@ type Table struct {
 	ends   time.Time // when the first override in force ends; zero if there is none
 	status Status
 
+	reporting sync.Mutex // one call of Config.OnEvent at a time
+
 	endsChanged chan struct{} // wakes the goroutine that waits for ends
 
 	offset  atomic.Int64 // of Redis' clock, in nanoseconds
@@ -161,9 +163,12 @@ func (t *Table) current() *copied {
 }
 
 // report calls the hook.
-func (t *Table) report(err error) {
+func (t *Table) report(e Event) {
 	if t.config.OnEvent == nil {
 		return
 	}
-	_ = store.Try(func() { t.config.OnEvent(Event{Version: t.current().version, Err: err}) })
+	t.reporting.Lock()
+	defer t.reporting.Unlock()
+	e.Version = t.current().version
+	_ = store.Try(func() { t.config.OnEvent(e) })
 }
