@@ -16,6 +16,9 @@
 //	POST /key/reset-shared  as for the state: fills the buckets that the key shares with its organisation
 //	GET /table              the table, with hashes for keys: edit it and send it back
 //	PUT /table              replaces the table, all or nothing; If-Match names the replaced one
+//	GET /table/changes      the last changes of the table: when, what and, in a fleet, who
+//	POST /table/rollback    {"version": 1796062232090}: puts that in force again, in a fleet
+//	POST /table/override    {"key": "...", "factor": 10, "until": "2026-12-04T18:00:00Z"}: other limits for a time, in a fleet
 //	GET /table/summary      the plans, the organisations and their numbers of keys
 //	GET /shadow             the keys that shadow limits would have denied
 //	GET /denied             the keys that were denied most, with [ratelimit.Config].Metrics
@@ -62,8 +65,9 @@
 // operator or by the program itself. So no operator overwrites a table unseen. A decision
 // goes by the old table or by the new one, never by parts of both, and does not wait.
 //
-// A new table is in force on this node until it is replaced again or the program ends. To
-// keep it, a program uses [Config.Observe] and [plans.Table.Config]. A program that
+// With [Config.Fleet], a table is put on all nodes, and kept. Otherwise a new table is in force on
+// this node until it is replaced again or the program ends; to keep it, a program uses
+// [Config.Observe] and [plans.Table.Config]. A program that
 // loads its table from a file should not replace it here as well.
 //
 // # What it costs
