@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
-	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
 )
 
@@ -36,54 +34,16 @@ func (t *Table) Fits(s Snapshot) error {
 // Config returns a copy of the content of s: see [Table.Config].
 func (s Snapshot) Config() TableConfig { return s.content.config() }
 
-// Hashed returns c with the hashes of all keys in place of these. It is c itself if they are hashes
-// already. A key that is there both in plain text and as its hash has what the plain text has.
-func (c TableConfig) Hashed() TableConfig {
-	c.Members, c.Keys = hashedKeys(c.Members), hashedKeys(c.Keys)
-	var organisations map[string]Organisation
-	for name, o := range c.Organisations {
-		plain := slices.ContainsFunc(o.Members, isPlain)
-		keys := hashedKeys(o.Keys)
-		if plain {
-			o.Members = slices.Clone(o.Members)
-			for i, key := range o.Members {
-				o.Members[i] = hashed(key)
-			}
-		}
-		if o.Keys = keys; organisations == nil {
-			organisations = maps.Clone(c.Organisations)
-		}
-		organisations[name] = o
+// Hashed returns s with the hashes of all keys in place of these: the same table, without a
+// secret. It is s itself if all keys are hashes already.
+func (s Snapshot) Hashed() Snapshot {
+	if len(s.content.byKey) == 0 {
+		return s
 	}
-	c.Organisations = organisations
-	return c
-}
-
-func isPlain(key string) bool { return !strings.HasPrefix(key, keyhash.Prefix) }
-
-// hashedKeys returns a map with the hashes of its keys.
-func hashedKeys[V any](m map[string]V) map[string]V {
-	plain := false
-	for key := range m {
-		if plain = isPlain(key); plain {
-			break
-		}
-	}
-	if !plain {
-		return m
-	}
-	all := make(map[string]V, len(m))
-	for key, v := range m {
-		if !isPlain(key) {
-			all[strings.ToLower(key)] = v
-		}
-	}
-	for key, v := range m {
-		if isPlain(key) {
-			all[ratelimit.HashKey(key)] = v
-		}
-	}
-	return all
+	c := &tableContent{fallback: s.content.fallback, plans: s.content.plans, organisations: s.content.organisations, byHash: s.byHash()}
+	t := new(Table)
+	t.current.Store(c)
+	return Snapshot{t, c}
 }
 
 // Since returns how s differs from an older snapshot, as [Change].What lists it, and names the
@@ -121,7 +81,10 @@ func sameAssignment(a, b *assignment) bool {
 	if a == nil || b == nil || a.home() != b.home() || a.isMember() != b.isMember() {
 		return a == b
 	}
-	return a.isMember() && a.plan == b.plan && (a.of == nil || a.plan != "") || samePolicy(a.given(), b.given())
+	if a.isMember() { // what the plan or the organisation has is another line
+		return a.plan == b.plan
+	}
+	return samePolicy(a.given(), b.given())
 }
 
 // byHash returns the assignments of all keys by their hashes.

@@ -25,7 +25,7 @@ type edit func(document) (next document, what []string, err error)
 // snapshot of c. Other errors join the faults of c, or are those of Redis, as [*store.Error]s;
 // after one of these, c may still come into force. Without a deadline it takes 10 s at most.
 func (t *Table) Replace(ctx context.Context, who string, s plans.Snapshot, c plans.TableConfig) (plans.Snapshot, error) {
-	next, err := snapshotOf(c.Hashed())
+	next, err := snapshotOf(c)
 	if err != nil {
 		return plans.Snapshot{}, err
 	}
@@ -40,7 +40,7 @@ func (t *Table) Replace(ctx context.Context, who string, s plans.Snapshot, c pla
 
 // Put puts c in force on all nodes, whatever was. It is as [Table.Replace] otherwise.
 func (t *Table) Put(ctx context.Context, who string, c plans.TableConfig) error {
-	next, err := snapshotOf(c.Hashed())
+	next, err := snapshotOf(c)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (t *Table) Change(ctx context.Context, who string, edit func(*plans.TableCo
 		if err := edit(&c); err != nil {
 			return d, nil, err
 		}
-		base, err := snapshotOf(c.Hashed())
+		base, err := snapshotOf(c)
 		return document{d.overrides, base}, nil, err
 	})
 }

@@ -71,7 +71,7 @@ func New(client redis.UniversalClient, initial plans.TableConfig, c Config) (*Ta
 	if c.Nodes < 0 {
 		faults = append(faults, fmt.Errorf("table: Config.Nodes %d must be the number of nodes; 0 means 1", c.Nodes))
 	}
-	base, err := snapshotOf(initial.Hashed())
+	base, err := snapshotOf(initial)
 	if err != nil {
 		faults = append(faults, err)
 	}

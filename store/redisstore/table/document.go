@@ -63,13 +63,14 @@ func parse(text string) (d document, err error) {
 	return d, err
 }
 
-// snapshotOf returns the snapshot of a table that is not in force. The error joins the faults of c.
+// snapshotOf returns the snapshot of a table that is not in force, with hashes for keys. The error
+// joins the faults of c.
 func snapshotOf(c plans.TableConfig) (plans.Snapshot, error) {
 	t, err := plans.NewTable(c)
 	if err != nil {
 		return plans.Snapshot{}, err
 	}
-	return t.Snapshot(), nil
+	return t.Snapshot().Hashed(), nil
 }
 
 // sumOf returns the SHA-256 of a text in hexadecimal digits.
