@@ -14,6 +14,7 @@ type resultJSON struct {
 	Shadow    bool        `json:"shadow,omitempty"`
 	WouldDeny bool        `json:"would_deny,omitempty"`
 	Exempt    bool        `json:"exempt,omitempty"`
+	Blocked   bool        `json:"blocked,omitempty"`
 	Source    string      `json:"source"`
 	Cost      int         `json:"cost"`
 	Limits    []stateJSON `json:"limits"`
@@ -39,7 +40,7 @@ type stateJSON struct {
 //	 {"name":"default","limit":"5/s","remaining":0,"violated":true,"retry_after_ms":200,"reset_after_ms":1000}]}
 func (r Result) MarshalJSON() ([]byte, error) {
 	out := resultJSON{
-		Allowed: r.Allowed, Shadow: r.shadow, WouldDeny: r.WouldDeny(), Exempt: r.policy == Unlimited,
+		Allowed: r.Allowed, Shadow: r.shadow, WouldDeny: r.WouldDeny(), Exempt: r.policy == Unlimited, Blocked: r.Blocked(),
 		Source: r.source.String(), Cost: r.cost, Limits: []stateJSON{},
 	}
 	for i := range r.Len() {

@@ -90,7 +90,7 @@ func ExampleParseLimit_incorrect() {
 	// Output:
 	// ratelimit: text "5" must be RATE/PERIOD, such as "5/s", "100/1m" or "1000/24h;burst=50", or N at a time, such as "10 at a time"
 	// ratelimit: text "5/60" must have a period of s, m, h, d, a number of days or a Go duration behind the slash, such as "5/s" or "100/1.5s"
-	// ratelimit: limit "default": Rate 0 must be from 1 to 2147483648, such as 5/s or ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited
+	// ratelimit: limit "default": Rate 0 must be from 1 to 2147483648, such as 5/s or ratelimit.PerSecond(5); to stop a key, use ratelimit.Blocked; to exempt one, use ratelimit.Unlimited
 	// ratelimit: limit "default": Period 1.0000001s must be a whole number of microseconds, from 1µs to 87600h0m0s, such as 1s or time.Second
 }
 

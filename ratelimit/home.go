@@ -26,6 +26,11 @@ func (p *Policy) In(home string) *Policy {
 	}
 	q := *base
 	q.home, q.base = home, base
+	if q.block != nil && q.block.then != nil {
+		in := *q.block
+		in.then = in.then.In(home)
+		q.block = &in
+	}
 	return &q
 }
 
@@ -53,7 +58,7 @@ func (p *Policy) needsHome() *LimitError {
 // [Limiter.Reset].
 func (l *Limiter) ResetShared(ctx context.Context, key string) error {
 	own, err := l.ownPolicy(ctx, key)
-	if err != nil || own == Unlimited || own.home == "" {
+	if err != nil || own.exempt() || own.home == "" {
 		return err
 	}
 	if err := l.reset(ctx, own.home, key, own.of(true)); err != nil {

@@ -143,7 +143,7 @@ func (l Limit) check() error {
 		if l.Concurrent {
 			such = "10 at a time or ratelimit.AtOnce(10)"
 		}
-		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as %s; to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited", int64(gcra.MaxRate), such))
+		fault("Rate", l.Rate, fmt.Sprintf("must be from 1 to %d, such as %s; to stop a key, use ratelimit.Blocked; to exempt one, use ratelimit.Unlimited", int64(gcra.MaxRate), such))
 	}
 	if l.Concurrent {
 		l.checkConcurrent(fault)

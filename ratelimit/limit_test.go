@@ -142,7 +142,7 @@ func TestInvalidLimitsNearMaxRate(t *testing.T) {
 
 func TestLimitErrorNamesLimitFieldValueAndFix(t *testing.T) {
 	_, err := ratelimit.NewPolicy(ratelimit.Limit{Name: "daily", Rate: -7, Period: 1500, Burst: -3})
-	want := `ratelimit: limit "daily": Rate -7 must be from 1 to 2147483648, such as 5/s or ratelimit.PerSecond(5); to let nothing through, do not serve the route; to exempt a key, use ratelimit.Unlimited
+	want := `ratelimit: limit "daily": Rate -7 must be from 1 to 2147483648, such as 5/s or ratelimit.PerSecond(5); to stop a key, use ratelimit.Blocked; to exempt one, use ratelimit.Unlimited
 ratelimit: limit "daily": Period 1.5µs must be a whole number of microseconds, from 1µs to 87600h0m0s, such as 1s or time.Second
 ratelimit: limit "daily": Burst -3 must be from 1 to 4503599627370496, or 0 for the same as Rate`
 	if err == nil || err.Error() != want {

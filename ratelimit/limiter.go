@@ -18,7 +18,7 @@ type Config struct {
 	Timeout time.Duration
 	// Shadow makes the limiter decide, charge and report as usual, but admit every call: see
 	// [Result.Shadow]. Use it to watch limits before they are enforced; for single limits
-	// there is [Limit.Shadow].
+	// there is [Limit.Shadow]. A key that is blocked stays so: a [Block] is no limit.
 	Shadow bool
 	// ShadowKeys is how many keys [Limiter.ShadowReport] reports, at most
 	// 100,000. 0 means 100. A key counts once for each limit that
@@ -150,7 +150,7 @@ func (l *Limiter) plan() {
 	unseen := l.selfTimed && l.observe == nil
 	l.plain = unseen && l.counts == nil
 	p := l.policy
-	one := unseen && l.single != nil && !l.shadow && p != nil && len(p.limits) == 1 && p.phases == nil && !p.shared && p.home == ""
+	one := unseen && l.single != nil && !l.shadow && p != nil && len(p.limits) == 1 && p.block == nil && p.phases == nil && !p.shared && p.home == ""
 	l.short, l.shortHold = l.plain && one && !p.loans, l.plain && one && l.held != nil
 	if l.counted = !l.plain && one && !p.loans; l.counted {
 		l.series = l.counts.Of(p.names)
@@ -240,6 +240,13 @@ func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, a *ask, r
 	shadow := l.shadow
 	if a.home = p.home; a.homeTo != nil {
 		*a.homeTo = p.home
+	}
+	if p.block != nil {
+		if wait := p.block.wait(); wait > 0 {
+			r.stop(p.block, wait, a)
+			return nil
+		}
+		p = p.block.then
 	}
 	if l.holder == nil && a.hold != nil && !a.hold.Spend && p != Unlimited {
 		return l.fault(r, needsHolderTo("to hold tokens"), shadow)

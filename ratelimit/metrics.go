@@ -87,6 +87,12 @@ func (l *Limiter) count(w watch, key string, a *ask, r *Result, err error, took 
 			l.counts.Took(metrics.Exempt, took)
 		}
 		return
+	case r.Blocked():
+		l.counts.Ended(w.pick, metrics.Blocked)
+		if timed {
+			l.counts.Took(metrics.Blocked, took)
+		}
+		return
 	}
 	d := count.Decision{Names: r.policy.names, Source: r.source, Lacked: r.lacked(), Tokens: r.cost}
 	if r.shadow {

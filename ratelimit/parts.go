@@ -33,11 +33,14 @@ func (l *Limiter) eachPart(own *Policy, f func(part *Limiter, limits *Policy) er
 // and charges nothing: one Result for each limiter that was made from l with With or
 // Instead and is still in use, and for those made from these, in the order in which they
 // were made. A Result holds the limits of the part alone, not the key's own: those are in
-// the Result of Peek. There are none for an exempt key. It takes one decision for each part.
+// the Result of Peek. There are none for a key that is exempt or blocked. It takes one decision for each part.
 func (l *Limiter) PeekParts(ctx context.Context, key string) ([]Result, error) {
 	own, err := l.ownPolicy(ctx, key)
-	if err != nil || own == Unlimited {
+	if err != nil {
 		return nil, err
+	}
+	if own = own.present(); own.exempt() {
+		return nil, nil
 	}
 	var results []Result
 	err = l.eachPart(own, func(part *Limiter, limits *Policy) error {

@@ -23,6 +23,7 @@ type Policy struct {
 	loans   bool      // some are limits on concurrent calls
 	shared  bool      // some are Shared
 	phases  *phases   // how it is decided, if it has shadow limits
+	block   *blocking // that is in front of it; nil if there is none
 	beside  []*Policy // of a phase's policy: the limits that are watched, one each
 
 	onlyLoans []store.Limit // those on concurrent calls, if there are others as well
@@ -88,7 +89,8 @@ func (p *Policy) MarshalText() ([]byte, error) {
 	return []byte(p.String()), nil
 }
 
-// Limits returns the limits of p with their defaults filled in; [Unlimited] has none.
+// Limits returns the limits of p with their defaults filled in; [Unlimited] and [Blocked] have
+// none. Of a policy of [NewBlocked], they are those from the end of the block on.
 func (p *Policy) Limits() []Limit { return slices.Clone(p.written) }
 
 // Compiled returns the limits of p as a [store.Request] takes them. The caller must not
@@ -96,7 +98,7 @@ func (p *Policy) Limits() []Limit { return slices.Clone(p.written) }
 func (p *Policy) Compiled() []store.Limit { return p.limits }
 
 // PolicyFor makes a Policy usable as [Limits]: every key is held to it. It returns a
-// [LimitError] if p is neither made by [NewPolicy] nor [Unlimited].
+// [LimitError] if p is neither made by [NewPolicy] or [NewBlocked] nor [Unlimited].
 func (p *Policy) PolicyFor(context.Context, string) (*Policy, error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -104,11 +106,12 @@ func (p *Policy) PolicyFor(context.Context, string) (*Policy, error) {
 	return p, nil
 }
 
-// check returns a [LimitError] if p is neither a policy of [NewPolicy] nor [Unlimited].
+// check returns a [LimitError] if p is neither a policy of [NewPolicy] or [NewBlocked] nor
+// [Unlimited].
 func (p *Policy) check() error {
 	found := "nil"
 	switch {
-	case p == Unlimited || p != nil && len(p.limits) > 0:
+	case p == Unlimited || p != nil && (len(p.limits) > 0 || p.block != nil):
 		return nil
 	case p != nil:
 		found = "zero value"

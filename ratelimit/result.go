@@ -91,8 +91,8 @@ type LimitState struct {
 	Undecided bool
 }
 
-// Limit returns the limit that decides, its defaults filled in: the zero Limit for an
-// exempt key and after an error.
+// Limit returns the limit that decides, its defaults filled in: the zero Limit for a key that
+// is exempt or blocked, and after an error.
 func (r *Result) Limit() Limit {
 	if r.Len() == 0 {
 		return Limit{}
@@ -103,10 +103,10 @@ func (r *Result) Limit() Limit {
 // Remaining returns how many tokens are left, rounded down; [math.MaxInt] for an exempt
 // key.
 func (r *Result) Remaining() int {
-	switch r.policy {
-	case Unlimited:
+	switch {
+	case r.policy == Unlimited:
 		return math.MaxInt
-	case nil:
+	case r.Len() == 0:
 		return 0
 	}
 	return r.states[r.deciding].remaining(&r.policy.limits[r.deciding])
@@ -116,11 +116,15 @@ func (r *Result) Remaining() int {
 // long and has no competitor is admitted next; it is a whole number of microseconds,
 // rounded up, or [gcra.Never]. When held tokens come back is not known: while the limit has
 // some, RetryAfter is Config.RetryHint, but at least until what was spent leaves room, and at
-// most until the call fits beside all that is held. If Shadow and WouldDeny report true, it is
+// most until the call fits beside all that is held. For a blocked key it is the time until the
+// end of the block, or [gcra.Never]. If Shadow and WouldDeny report true, it is
 // the wait that would have been enforced.
 func (r *Result) RetryAfter() time.Duration {
-	if !r.denied {
+	switch {
+	case !r.denied:
 		return 0
+	case r.Len() == 0: // the key is blocked
+		return r.wait
 	}
 	i := int(r.deciding)
 	return max(r.states[i].retryAfter(&r.policy.limits[i], r.cost, r.hint()), r.least())
@@ -164,9 +168,13 @@ func (r *Result) Granted() int {
 	return r.cost
 }
 
-// Source returns what the answer is based on: [store.NoSource] after an error and for an
-// exempt key.
+// Source returns what the answer is based on: [store.NoSource] after an error and for a key
+// that is exempt or blocked.
 func (r *Result) Source() store.Source { return r.source }
+
+// Blocked reports that the call was denied because its key is blocked: Policy().Block returns
+// why and until when. No store was asked, and there are no limits to report.
+func (r *Result) Blocked() bool { return r.policy != nil && r.policy.block != nil }
 
 // Shadow reports that nothing is enforced, because of Config.Shadow or because all limits
 // of the key are shadow: Allowed is true whatever was decided, and the client should not
@@ -179,12 +187,12 @@ func (r *Result) WouldDeny() bool {
 	return r.Allowed && (r.denied || r.beside&(besideDenied*(1<<store.MaxLimits-1)) != 0)
 }
 
-// Policy returns the policy that was applied: [Unlimited] for an exempt key, nil after an
-// error. If the key has shadow limits beside enforced ones, Policy returns a policy of the
+// Policy returns the policy that was applied: [Unlimited] for an exempt key, one without limits
+// for a blocked key, nil after an error. If the key has shadow limits beside enforced ones, Policy returns a policy of the
 // enforced ones.
 func (r *Result) Policy() *Policy { return r.policy }
 
-// Len returns how many limits were decided together: 0 for an exempt key.
+// Len returns how many limits were decided together: 0 for a key that is exempt or blocked.
 func (r *Result) Len() int {
 	if r.policy == nil {
 		return 0

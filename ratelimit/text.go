@@ -34,6 +34,9 @@ func ParseLimit(s string) (Limit, error) {
 		return Limit{}, &LimitError{Field: "text", Value: s, Want: want}
 	}
 	head, options, _ := strings.Cut(s, ";")
+	if isBlock(s) {
+		return fail(`must be a limit: "blocked" is no limit but a policy, and stands in front of the limits from its end on, as in "blocked;until=2026-12-04T18:00:00Z, 5/s"`)
+	}
 	var l Limit
 	var err error
 	var rate, period string
@@ -173,14 +176,19 @@ func (l *Limit) UnmarshalText(b []byte) error {
 const unlimitedText = "unlimited"
 
 // ParsePolicy reads the text form of a policy: "unlimited", or one to four limits, as
-// [ParseLimit] reads them, with commas between:
+// [ParseLimit] reads them, with commas between; or "blocked", as [ParseBlock] reads it, and
+// behind it, if the block has an end, the policy from then on:
 //
 //	5/s    10/s, 1000/h;name=hourly    unlimited
+//	blocked    blocked;until=2026-12-04T18:00:00Z;reason=chargeback, 5/s
 //
 // Spaces around a limit do not matter. The error joins a [LimitError] for each fault.
 func ParsePolicy(s string) (*Policy, error) {
 	if strings.TrimSpace(s) == unlimitedText {
 		return Unlimited, nil
+	}
+	if head, rest, more := strings.Cut(s, ","); isBlock(head) {
+		return parseBlocked(head, rest, more)
 	}
 	var limits []Limit
 	var faults []error
@@ -195,6 +203,10 @@ func ParsePolicy(s string) (*Policy, error) {
 		text = strings.TrimSpace(text)
 		if text == unlimitedText {
 			faults = append(faults, &LimitError{Field: "text", Value: s, Want: `must be limits or "unlimited", not both`})
+			continue
+		}
+		if isBlock(text) {
+			faults = append(faults, &LimitError{Field: "text", Value: s, Want: `must have "blocked" once, in front of the limits`})
 			continue
 		}
 		l, err := ParseLimit(text)
@@ -221,6 +233,12 @@ func (p *Policy) String() string {
 		return unlimitedText
 	case nil:
 		return "no policy"
+	}
+	if p.block != nil {
+		if p.block.then == nil {
+			return p.block.String()
+		}
+		return p.block.String() + ", " + p.block.then.String()
 	}
 	texts := make([]string, len(p.written))
 	for i := range p.written {

@@ -31,7 +31,7 @@ func (l *Limiter) AllowUpTo(ctx context.Context, key string, n int) (r Result, e
 // Charge charges n tokens to all limits of the key, of the shadow ones too, whether they fit
 // or not: a penalty, or a price that became known late. Later calls wait until the debt has
 // drained. No limit owes more than twice its burst: charged is how many tokens the limit took
-// that took the fewest. It is 0 for an exempt key, and for one that has only limits on
+// that took the fewest. It is 0 for a key that is exempt or blocked, and for one that has only limits on
 // concurrent calls. The error is as for [Limiter.AllowN]; then the tokens may have been
 // charged. The store must be a [store.Holder]. Charge is not a decision, and not observed.
 func (l *Limiter) Charge(ctx context.Context, key string, n int) (charged int, err error) {
@@ -43,7 +43,7 @@ func (l *Limiter) Charge(ctx context.Context, key string, n int) (charged int, e
 		return 0, err
 	case n < 0:
 		return 0, &LimitError{Field: "n", Value: n, Want: "must be at least 0"}
-	case p == Unlimited || p.loans && p.onlyLoans == nil || n == 0:
+	case p.present().exempt() || p.loans && p.onlyLoans == nil || n == 0:
 		return 0, nil
 	case l.holder == nil:
 		return 0, needsHolderTo("to charge tokens whether they fit or not")

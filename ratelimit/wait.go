@@ -18,7 +18,8 @@ func (l *Limiter) Wait(ctx context.Context, key string) error { return l.WaitN(c
 // early with an error when ctx ends, when its deadline comes before the tokens do (it does
 // not wait for that in vain), or when nothing could be decided. Tokens that others hold may come
 // back at any time: while they alone are in the way, it asks again after Config.RetryHint, and a
-// last time at the deadline. Tokens that come before the
+// last time at the deadline. For a key that is blocked, or becomes so, the error is [ErrBlocked]. Tokens
+// that come before the
 // deadline are taken, even if this machine is so busy that the deadline has passed by then.
 // Callers that wait for one key are not served in a fixed order.
 //
@@ -114,6 +115,9 @@ func (l *Limiter) wait(ctx context.Context, key string, a *ask) (r Result, err e
 		}
 		if err != nil {
 			return r, err
+		}
+		if b, ok := r.policy.Block(); ok {
+			return r, b.denies()
 		}
 		if err := ctx.Err(); err != nil {
 			return r, gaveUp(err)

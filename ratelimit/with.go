@@ -13,7 +13,7 @@ import (
 // With returns a limiter that holds each key to further limits beside its own, all of
 // them decided together: for a part of what l guards, such as a route. It shares the
 // store, and so the buckets of l, its Config, its shadow report and its health. An exempt
-// key stays exempt. The names of the limits must differ from those of the keys' own, and
+// key stays exempt, and a blocked one blocked. The names of the limits must differ from those of the keys' own, and
 // no key may have more than [store.MaxLimits] together. A Shared limit needs a home for every
 // key that is not exempt. The error joins all
 // faults that the limits have beside the policy of l or those of its plans.Table, which
@@ -27,7 +27,7 @@ import (
 func (l *Limiter) With(limits ...Limit) (*Limiter, error) { return l.derive(false, limits) }
 
 // Instead returns a limiter that holds each key to the given limits in place of its own;
-// but an exempt key stays exempt. All else is as with [Limiter.With]: the names must differ
+// but an exempt key stays exempt, and a blocked one blocked. All else is as with [Limiter.With]: the names must differ
 // here, too, for limits of one name share a bucket.
 func (l *Limiter) Instead(limits ...Limit) (*Limiter, error) { return l.derive(true, limits) }
 
@@ -93,10 +93,20 @@ func (d *derived) make(own *Policy) (*Policy, error) {
 	if own == Unlimited {
 		return Unlimited, nil
 	}
+	if own.block != nil && own.block.then == nil {
+		return own, nil
+	}
 	if known, ok := d.made.Load(own); ok {
 		if p, ok := known.(*Policy); ok {
 			return p, nil
 		}
+	}
+	if own.block != nil {
+		then, err := d.make(own.block.then)
+		if err != nil {
+			return nil, err
+		}
+		return d.keep(own, blocked(own.block.Block, then)), nil
 	}
 	if own.base != nil {
 		p, err := d.make(own.base)
@@ -131,7 +141,7 @@ func (d *derived) keep(own, made *Policy) *Policy {
 // fits returns nil if something can be made of a policy.
 func (d *derived) fits(own *Policy) error {
 	var faults []error
-	if n := len(own.limits) + len(d.part.limits); n > store.MaxLimits && !d.instead && own != Unlimited {
+	if n := len(own.limits) + len(d.part.limits); n > store.MaxLimits && !d.instead && !own.exempt() {
 		faults = append(faults, wrongCount(n))
 	}
 	for i := range d.part.limits {
@@ -152,7 +162,7 @@ func (d *derived) fitsOrigin(p *Policy) error {
 			return nil
 		}
 	}
-	if d.part.shared && p.home == "" && p != Unlimited {
+	if d.part.shared && p.home == "" && !p.exempt() {
 		return d.part.needsHome()
 	}
 	return d.fits(p)

@@ -12,7 +12,7 @@ import (
 
 // The attributes that Span sets.
 const (
-	OutcomeKey   = attribute.Key("keyrate.outcome")   // allowed, denied, exempt or undecided
+	OutcomeKey   = attribute.Key("keyrate.outcome")   // allowed, denied, blocked, exempt or undecided
 	LimitKey     = attribute.Key("keyrate.limit")     // the name of the limit that decides
 	RemainingKey = attribute.Key("keyrate.remaining") // the tokens that are left of it
 	SourceKey    = attribute.Key("keyrate.source")    // what the decision is based on
@@ -34,6 +34,9 @@ func Span(ctx context.Context, e ratelimit.Event) {
 	switch {
 	case e.Result.Policy() == ratelimit.Unlimited:
 		span.SetAttributes(OutcomeKey.String("exempt"))
+		return
+	case e.Result.Blocked():
+		span.SetAttributes(OutcomeKey.String("blocked"))
 		return
 	case e.Result.Allowed:
 		outcome = "allowed"

@@ -140,7 +140,7 @@ func (b *builder) limitFaults(n node, place func() string, err error, secret boo
 
 // forOperators replaces terms of programs by those of files.
 var forOperators = strings.NewReplacer(
-	" or ratelimit.PerSecond(5)", "", " or ratelimit.AtOnce(10)", "", "use ratelimit.Unlimited", "write unlimited", `ratelimit.PerDay(1000).Named("daily")`, "1000/d;name=daily", " or time.Second", "", "ratelimit.ParsePolicy reads several, written", "several are written",
+	" or ratelimit.PerSecond(5)", "", " or ratelimit.AtOnce(10)", "", "use ratelimit.Unlimited", "write unlimited", "use ratelimit.Blocked", "write blocked", `ratelimit.PerDay(1000).Named("daily")`, "1000/d;name=daily", " or time.Second", "", "ratelimit.ParsePolicy reads several, written", "several are written",
 )
 
 // wantLimits returns the advice for a node that is not the text of a limit; "" for one that is.
