@@ -84,8 +84,13 @@ type Config struct {
 	// Skip reports whether a request is exempt: it takes nothing and gets no headers. If
 	// Skip panics, the request is not exempt.
 	Skip func(*http.Request) bool
-	// Denied, if not nil, responds in place of the 429 problem and chooses the status. The
-	// rate-limit headers and Retry-After are set before. If it panics or returns without
+	// BlockedStatus is the status of the response to a key that is blocked: 403 or 429. 0
+	// means 403: most clients repeat a request after a 429, and a block is lifted by people. The
+	// response has Retry-After only if the block has an end, and no rate-limit headers.
+	BlockedStatus int
+	// Denied, if not nil, responds in place of the 429 problem and chooses the status, also to
+	// a key that is blocked: see [ratelimit.Result.Blocked]. The rate-limit headers and
+	// Retry-After are set before. If it panics or returns without
 	// having written anything, the problem is sent. Its ResponseWriter has only the usual
 	// three methods; http.ResponseController finds the others.
 	Denied func(http.ResponseWriter, *http.Request, ratelimit.Result)
@@ -158,6 +163,9 @@ func (c *Config) faults() (faults []error) {
 	}
 	if c.ResetHeader < ResetOff || c.ResetHeader > ResetAsTime {
 		fault("ResetHeader", int(c.ResetHeader), "must be ResetOff, ResetAsDelta, ResetAsEpoch or ResetAsTime")
+	}
+	if c.BlockedStatus != 0 && c.BlockedStatus != http.StatusForbidden && c.BlockedStatus != http.StatusTooManyRequests {
+		fault("BlockedStatus", c.BlockedStatus, "must be 403 or 429; 0 means 403")
 	}
 	if c.Jitter < 0 || c.Jitter > MaxJitter {
 		fault("Jitter", c.Jitter, fmt.Sprintf("must be from 0 to %v", MaxJitter))

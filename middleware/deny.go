@@ -29,9 +29,28 @@ func (h *handler) deny(w http.ResponseWriter, r *http.Request, call *gate.Call) 
 	case gate.FailedClosed:
 		reply.Unavailable(dst, call.Wait)
 		respond(w, r, http.StatusServiceUnavailable, []byte(reply.UnavailableBody))
+	case gate.Blocked:
+		h.blocked(w, r, call)
 	default:
 		h.tooMany(w, r, call)
 	}
+}
+
+// blocked answers a request whose key is blocked.
+func (h *handler) blocked(w http.ResponseWriter, r *http.Request, call *gate.Call) {
+	dst := w.Header()
+	reply.Blocked(dst, call.Wait)
+	if h.config.Denied != nil {
+		linger(w, r)
+		if h.denied(w, r, &call.Result) {
+			return
+		}
+		reply.Blocked(dst, call.Wait) // Denied may have changed them
+		delete(dst, "Content-Encoding")
+		delete(dst, "Transfer-Encoding")
+	}
+	var space [256]byte
+	respond(w, r, h.config.BlockedStatus, reply.AppendBlocked(space[:0], h.config.BlockedStatus, call.Wait))
 }
 
 // tooMany answers 429. Nothing is shared or locked while it writes: the reader may be

@@ -40,6 +40,7 @@ const (
 	OutcomePreflight    = Outcome(gate.Preflight)    // of CORS, which is free
 	OutcomeNoKey        = Outcome(gate.NoKey)        // 401, with Config.RequireKey
 	OutcomeAmbiguous    = Outcome(gate.Ambiguous)    // 400: two keys, or two addresses
+	OutcomeBlocked      = Outcome(gate.Blocked)      // 403 or 429, as Config.BlockedStatus says: the key is blocked
 	OutcomeFailedOpen   = Outcome(gate.FailedOpen)   // the limiter could not decide; the handler was run
 	OutcomeFailedClosed = Outcome(gate.FailedClosed) // the limiter could not decide; 503
 )

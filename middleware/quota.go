@@ -18,8 +18,8 @@ import (
 type QuotaConfig struct {
 	// Config is that of the middleware whose limits are shown, so that both find the same key.
 	// Quota uses Key, TrustedProxies, TrustUnixSocket, AddressHeader, RequireKey and Challenge,
-	// the forms of headers, Jitter, DisableQueue and Denied for its own 429, OnFault and
-	// Logger. It ignores the others, FailClosed and Skip among them: a Skip that exempts the
+	// the forms of headers, Jitter, DisableQueue, BlockedStatus, Denied for its own 429, OnFault
+	// and Logger. It ignores the others, FailClosed and Skip among them: a Skip that exempts the
 	// path of the quota must not make its callers look exempt.
 	Config Config
 	// Limit is how often a key may ask, by a bucket of its own on this node. It is a rate that
@@ -47,7 +47,8 @@ type QuotaConfig struct {
 // machine's clock. A limit on concurrent requests has no times; while
 // tokens are held, times are lower bounds. Fields may be added.
 //
-// A key without limits that are enforced gets "unlimited":true: an exempt key, and every key
+// A key that is blocked gets what the middleware responds to it. A key without limits that
+// are enforced gets "unlimited":true: an exempt key, and every key
 // in shadow mode. Limits that are only watched are not shown.
 //
 // The response has the headers of a request that [RateLimit] serves, and must not be stored. A
@@ -62,7 +63,7 @@ func Quota(limiter *ratelimit.Limiter, c QuotaConfig) (http.Handler, error) {
 	asked := Config{
 		Key: c.Config.Key, TrustedProxies: c.Config.TrustedProxies, TrustUnixSocket: c.Config.TrustUnixSocket, AddressHeader: c.Config.AddressHeader,
 		RequireKey: c.Config.RequireKey, Challenge: c.Config.Challenge, Denied: c.Config.Denied, FailClosed: true,
-		LimitHeader: c.Config.LimitHeader, ResetHeader: c.Config.ResetHeader, Jitter: c.Config.Jitter, DisableQueue: c.Config.DisableQueue,
+		BlockedStatus: c.Config.BlockedStatus, LimitHeader: c.Config.LimitHeader, ResetHeader: c.Config.ResetHeader, Jitter: c.Config.Jitter, DisableQueue: c.Config.DisableQueue,
 		OnFault: c.Config.OnFault, Logger: c.Config.Logger,
 	}
 	own, wrong := c.limiter()
@@ -125,6 +126,11 @@ func (q *quota) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			q.door.gate.Report((*decisionContext)(r), store.ErrorClass(err), "quota answered with 503")
 			reply.Unavailable(h, time.Second)
 			respond(w, r, http.StatusServiceUnavailable, []byte(reply.UnavailableBody))
+			return
+		}
+		if own.Blocked() {
+			call.Outcome, call.Result, call.Wait = gate.Blocked, own, q.door.gate.Wait(r, call.Key, &own)
+			q.door.deny(w, r, &call)
 			return
 		}
 		if shown.add(&own, parts); len(shown.Limits) > 0 {

@@ -85,7 +85,7 @@ func newHandler(limiter *ratelimit.Limiter, c Config) (*handler, error) {
 	if err := errors.Join(append(c.faults(), c.limiterFault(limiter))...); err != nil {
 		return nil, err
 	}
-	c.Challenge = cmp.Or(c.Challenge, "ApiKey")
+	c.Challenge, c.BlockedStatus = cmp.Or(c.Challenge, "ApiKey"), cmp.Or(c.BlockedStatus, http.StatusForbidden)
 	trusted := address.NewProxies(c.TrustedProxies, c.TrustUnixSocket, http.CanonicalHeaderKey(c.AddressHeader))
 	passing := gate.Config[*http.Request]{
 		Key:     func(r *http.Request) (string, error) { return c.Key.of(r, &trusted) },

@@ -40,6 +40,9 @@ type Config struct {
 	MessageCost func(ctx context.Context, procedure string, message any) int
 	// Skip reports whether a call is exempt, as health checks and reflection are.
 	Skip func(ctx context.Context, procedure string) bool
+	// BlockedAsExhausted returns connect.CodeResourceExhausted for a key that is blocked, in place of
+	// connect.CodePermissionDenied: see [middleware.Config].BlockedStatus.
+	BlockedAsExhausted bool
 	// FailClosed returns connect.CodeUnavailable when the limiter cannot decide. Otherwise the
 	// handler runs, without a limit.
 	FailClosed bool

@@ -22,6 +22,7 @@ var deciding = regexp.MustCompile(`^"([^"]*)";r=(\d+)`)
 var statusOf = map[connect.Code]int{
 	connect.CodeInvalidArgument:   http.StatusBadRequest,
 	connect.CodeUnauthenticated:   http.StatusUnauthorized,
+	connect.CodePermissionDenied:  http.StatusForbidden,
 	connect.CodeResourceExhausted: http.StatusTooManyRequests,
 	connect.CodeUnavailable:       http.StatusServiceUnavailable,
 }
@@ -63,7 +64,7 @@ func TestConformance(t *testing.T) {
 func door(protocol connect.ClientOption, root string) doorstest.Door {
 	return doorstest.Door{Pattern: export, Brief: true, Open: func(t *testing.T, s doorstest.Setup) func(context.Context, doorstest.Call) doorstest.Answer {
 		c := connectlimit.Config{
-			Key: connectlimit.Header(doorstest.KeyHeader), RequireKey: s.RequireKey, FailClosed: s.FailClosed,
+			Key: connectlimit.Header(doorstest.KeyHeader), RequireKey: s.RequireKey, BlockedAsExhausted: s.BlockedAs429, FailClosed: s.FailClosed,
 			Logger: slog.New(slog.DiscardHandler),
 		}
 		if s.Reserve > 0 {

@@ -36,11 +36,12 @@ type Door struct {
 
 // A Setup is what a door is opened with.
 type Setup struct {
-	Limiter    *ratelimit.Limiter
-	RequireKey bool
-	FailClosed bool
-	Reserve    int                // what Config.Reserve returns; if 0, there is no Config.Reserve
-	Routes     []middleware.Route // with the pattern of the Door
+	Limiter      *ratelimit.Limiter
+	RequireKey   bool
+	FailClosed   bool
+	BlockedAs429 bool               // Config.BlockedStatus is 429, or Config.BlockedAsExhausted is set
+	Reserve      int                // what Config.Reserve returns; if 0, there is no Config.Reserve
+	Routes       []middleware.Route // with the pattern of the Door
 
 	// Handle must be called by the handler of both routes, with the context of the request and
 	// Call.Action. It may panic. The handler then responds with 200, [ContentType] and [Body].
@@ -57,7 +58,7 @@ type Call struct {
 
 // An Answer is the response to a Call.
 type Answer struct {
-	// Status is the status of HTTP: 200 of a served request, or else 400, 401, 429 or 503. A
+	// Status is the status of HTTP: 200 of a served request, or else 400, 401, 403, 429 or 503. A
 	// door to another protocol translates its own.
 	Status int
 	// Header and Body are the rest of the response.

@@ -17,6 +17,9 @@ func (s Setup) Config() middleware.Config {
 		Key: middleware.Header(KeyHeader), RequireKey: s.RequireKey, FailClosed: s.FailClosed,
 		Logger: slog.New(slog.DiscardHandler),
 	}
+	if s.BlockedAs429 {
+		c.BlockedStatus = http.StatusTooManyRequests
+	}
 	if s.Reserve > 0 {
 		c.Reserve = func(*http.Request) int { return s.Reserve }
 	}

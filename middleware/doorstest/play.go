@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -82,9 +83,18 @@ func (p *player) open(s Setup, c ratelimit.Config, limits ...ratelimit.Limit) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	hour, err := ratelimit.NewBlocked(ratelimit.Block{Until: time.Now().Add(time.Hour), Reason: secretReason}, policy)
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	p.openOn(memstore.New(memstore.Config{}), s, c, ratelimit.LimitsFunc(func(_ context.Context, key string) (*ratelimit.Policy, error) {
-		if key == "exempt" {
+		switch key {
+		case "exempt":
 			return ratelimit.Unlimited, nil
+		case "blocked":
+			return ratelimit.Blocked, nil
+		case "blocked-for-an-hour":
+			return hour, nil
 		}
 		return policy, nil
 	}))
@@ -135,6 +145,9 @@ func (p *player) try(ctx context.Context, c Call, work func(ctx context.Context)
 	return answered, a.ran, panicked
 }
 
+// secretReason is why a key is blocked, which no answer shows.
+const secretReason = "a reason for operators"
+
 // note checks an answer by itself, and keeps it to be compared.
 func (p *player) note(status int, c Call, got Answer, ran int, panicked any) {
 	a := answer{got, fmt.Sprintf("call %d, of %q with the keys %q", len(p.answers)+1, c.Path, c.Keys)}
@@ -148,6 +161,9 @@ func (p *player) note(status int, c Call, got Answer, ran int, panicked any) {
 	}
 	if got.Status != status {
 		p.fault("%s: the status is %d, want %d", a.to, got.Status, status)
+	}
+	if strings.Contains(string(got.Body), secretReason) {
+		p.fault("%s: the body shows the reason of a block", a.to)
 	}
 	if ran != runs {
 		p.fault("%s: the handler ran %d times, want %d", a.to, ran, runs)
@@ -173,7 +189,7 @@ func (p *player) preflight(c Call) {
 	got, _, panicked := p.try(context.Background(), c, nil)
 	limited := got.Header.Get(middleware.HeaderRateLimit) != "" || got.Header.Get(middleware.HeaderRemaining) != ""
 	switch got.Status {
-	case denied, noKey, ambiguous, down:
+	case denied, noKey, ambiguous, down, forbidden:
 		limited = true
 	}
 	if limited || panicked != nil {

@@ -16,6 +16,7 @@ const (
 	noKey     = http.StatusUnauthorized
 	ambiguous = http.StatusBadRequest
 	down      = http.StatusServiceUnavailable
+	forbidden = http.StatusForbidden
 )
 
 var (
@@ -51,6 +52,24 @@ var parts = []part{
 		p.want(served, exempt)
 		p.want(served, alice)
 		p.want(denied, alice)
+	}},
+	{"Blocked", func(p *player) {
+		p.open(Setup{Routes: []middleware.Route{{Limits: []ratelimit.Limit{ratelimit.PerDay(1).Named("route")}}}}, ratelimit.Config{}, ratelimit.PerHour(1))
+		for _, path := range []string{"/", "/export/7"} {
+			p.want(forbidden, Call{Path: path, Keys: []string{"blocked"}})
+			p.want(forbidden, Call{Path: path, Keys: []string{"blocked-for-an-hour"}})
+		}
+		p.want(served, alice)
+	}},
+	{"BlockedInShadowMode", func(p *player) {
+		p.open(Setup{Reserve: 3}, ratelimit.Config{Shadow: true}, ratelimit.PerHour(1))
+		p.want(forbidden, Call{Path: "/", Keys: []string{"blocked"}})
+		p.want(served, alice)
+	}},
+	{"BlockedAs429", func(p *player) {
+		p.open(Setup{BlockedAs429: true}, ratelimit.Config{}, ratelimit.PerHour(1))
+		p.want(denied, Call{Path: "/", Keys: []string{"blocked"}})
+		p.want(denied, Call{Path: "/", Keys: []string{"blocked-for-an-hour"}})
 	}},
 	{"NoKey", func(p *player) {
 		p.open(Setup{}, ratelimit.Config{}, ratelimit.PerHour(1))

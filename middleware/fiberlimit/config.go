@@ -54,11 +54,14 @@ type Config struct {
 	SettleBy func(status int, c fiber.Ctx) int
 	// Skip reports whether a request is exempt: it takes nothing and gets no headers.
 	Skip func(fiber.Ctx) bool
-	// Denied, if not nil, responds in place of the 429 problem and chooses the status. The
-	// rate-limit headers and Retry-After are set before. An error that it returns is passed on, so
+	// Denied, if not nil, responds in place of the 429 problem and chooses the status, also to a
+	// key that is blocked. The rate-limit headers and Retry-After are set before. An error that it returns is passed on, so
 	// that the ErrorHandler of the app responds. If it panics, or returns nil without having set a
 	// status or a body, the problem is sent.
 	Denied func(fiber.Ctx, ratelimit.Result) error
+	// BlockedStatus is the status of the response to a key that is blocked, 403 or 429: see
+	// [middleware.Config].
+	BlockedStatus int
 	// FailClosed responds with 503 when the limiter cannot decide. Otherwise the handler runs,
 	// without a limit and without headers.
 	FailClosed bool
@@ -95,7 +98,7 @@ const FaultNoRoute = "no-route"
 func (c *Config) likeNetHTTP() middleware.Config {
 	like := middleware.Config{
 		Key: c.Key.like, TrustedProxies: c.TrustedProxies, TrustUnixSocket: c.TrustUnixSocket, AddressHeader: c.AddressHeader,
-		RequireKey: c.RequireKey, Challenge: c.Challenge, LimitHeader: c.LimitHeader, ResetHeader: c.ResetHeader, Jitter: c.Jitter,
+		RequireKey: c.RequireKey, Challenge: c.Challenge, BlockedStatus: c.BlockedStatus, LimitHeader: c.LimitHeader, ResetHeader: c.ResetHeader, Jitter: c.Jitter,
 	}
 	if c.Cost != nil {
 		like.Cost = func(*http.Request) int { return 1 }

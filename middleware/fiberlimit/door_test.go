@@ -33,6 +33,9 @@ func open(t *testing.T, s doorstest.Setup, around bool) func(context.Context, do
 		Key: fiberlimit.Header(doorstest.KeyHeader), RequireKey: s.RequireKey, FailClosed: s.FailClosed,
 		Logger: slog.New(slog.DiscardHandler),
 	}
+	if s.BlockedAs429 {
+		c.BlockedStatus = fiber.StatusTooManyRequests
+	}
 	if s.Reserve > 0 {
 		c.Reserve = func(fiber.Ctx) int { return s.Reserve }
 	}

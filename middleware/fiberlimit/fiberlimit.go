@@ -97,7 +97,7 @@ func newDoors(limiter *ratelimit.Limiter, c Config, routes []middleware.Route) (
 	if _, err := middleware.NewDoor(limiter, c.likeNetHTTP(), routes...); err != nil {
 		return nil, err
 	}
-	c.Challenge = cmp.Or(c.Challenge, "ApiKey")
+	c.Challenge, c.BlockedStatus = cmp.Or(c.Challenge, "ApiKey"), cmp.Or(c.BlockedStatus, fiber.StatusForbidden)
 	trusted := address.NewProxies(c.TrustedProxies, c.TrustUnixSocket, http.CanonicalHeaderKey(c.AddressHeader))
 	passing := gate.Config[fiber.Ctx]{
 		Key:     func(ctx fiber.Ctx) (string, error) { return c.Key.of(ctx, &trusted) },

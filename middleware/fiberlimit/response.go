@@ -70,9 +70,33 @@ func (d *door) deny(ctx context.Context, c fiber.Ctx, call *gate.Call) error {
 		reply.Unavailable(header, call.Wait)
 		c.Response().Header.Set(reply.RetryAfter, header[reply.RetryAfter][0])
 		respond(c, fiber.StatusServiceUnavailable, []byte(reply.UnavailableBody))
+	case gate.Blocked:
+		return d.blocked(ctx, c, call)
 	default:
 		return d.tooMany(ctx, c, call)
 	}
+	return nil
+}
+
+// blocked responds to a request whose key is blocked.
+func (d *door) blocked(ctx context.Context, c fiber.Ctx, call *gate.Call) error {
+	setWait := func() {
+		header := map[string][]string{}
+		reply.Blocked(header, call.Wait)
+		for _, name := range []string{reply.RetryAfter, reply.RetryAfterMs} {
+			if value := header[name]; value != nil {
+				c.Response().Header.Set(name, value[0])
+			}
+		}
+	}
+	setWait()
+	if d.config.Denied != nil {
+		if responded, err := d.denied(ctx, c, &call.Result); responded {
+			return err
+		}
+		setWait() // Denied may have changed them
+	}
+	respond(c, d.config.BlockedStatus, reply.AppendBlocked(nil, d.config.BlockedStatus, call.Wait))
 	return nil
 }
 

@@ -40,6 +40,9 @@ type Config struct {
 	MessageCost func(ctx context.Context, method string, message any) int
 	// Skip reports whether a call is exempt, as health checks and reflection are.
 	Skip func(ctx context.Context, method string) bool
+	// BlockedAsExhausted returns codes.ResourceExhausted for a key that is blocked, in place of
+	// codes.PermissionDenied: see [middleware.Config].BlockedStatus.
+	BlockedAsExhausted bool
 	// FailClosed returns codes.Unavailable when the limiter cannot decide. Otherwise the
 	// handler runs, without a limit.
 	FailClosed bool

@@ -26,6 +26,7 @@ var statusOf = map[codes.Code]int{
 	codes.OK:                http.StatusOK,
 	codes.InvalidArgument:   http.StatusBadRequest,
 	codes.Unauthenticated:   http.StatusUnauthorized,
+	codes.PermissionDenied:  http.StatusForbidden,
 	codes.ResourceExhausted: http.StatusTooManyRequests,
 	codes.Unavailable:       http.StatusServiceUnavailable,
 }
@@ -52,7 +53,7 @@ func answerOf(header, trailer metadata.MD, err error) doorstest.Answer {
 func open(send func(ctx context.Context, conn *grpc.ClientConn, method string) doorstest.Answer) func(*testing.T, doorstest.Setup) func(context.Context, doorstest.Call) doorstest.Answer {
 	return func(t *testing.T, s doorstest.Setup) func(context.Context, doorstest.Call) doorstest.Answer {
 		c := grpclimit.Config{
-			Key: grpclimit.Metadata(doorstest.KeyHeader), RequireKey: s.RequireKey, FailClosed: s.FailClosed,
+			Key: grpclimit.Metadata(doorstest.KeyHeader), RequireKey: s.RequireKey, BlockedAsExhausted: s.BlockedAs429, FailClosed: s.FailClosed,
 			Logger: slog.New(slog.DiscardHandler),
 		}
 		if s.Reserve > 0 {

@@ -30,7 +30,7 @@ func New(limiter *ratelimit.Limiter, c Config, routes ...middleware.Route) (*Int
 		Address: remote, Connection: connection, Violations: quotaFailure,
 		Key: c.Key.key, TrustedProxies: c.TrustedProxies, RequireKey: c.RequireKey,
 		Cost: c.Cost, Reserve: c.Reserve, MessageCost: c.MessageCost, Skip: c.Skip,
-		FailClosed: c.FailClosed, Jitter: c.Jitter, DisableQueue: c.DisableQueue, ResultInContext: c.ResultInContext,
+		BlockedAsExhausted: c.BlockedAsExhausted, FailClosed: c.FailClosed, Jitter: c.Jitter, DisableQueue: c.DisableQueue, ResultInContext: c.ResultInContext,
 		Observe: c.Observe, OnFault: c.OnFault, Logger: c.Logger,
 	}, routes...)
 	if err != nil {

@@ -60,7 +60,11 @@ type Call struct {
 
 // Decided reports whether the limiter made a decision.
 func (c *Call) Decided() bool {
-	return c.Outcome == Allowed || c.Outcome == Denied || c.Outcome == Shadow || c.Outcome == Exempt
+	switch c.Outcome {
+	case Allowed, Denied, Shadow, Exempt, Blocked:
+		return true
+	}
+	return false
 }
 
 // Decide decides about a call and sets all fields of call but Pattern. The context should
@@ -106,7 +110,7 @@ func (g *Gate[C]) decide(ctx context.Context, of C, call *Call) {
 	}
 	call.Outcome, call.Served = outcomeOf(&call.Result), call.Result.Allowed
 	if !call.Served {
-		call.Wait = g.wait(of, call.Key, &call.Result)
+		call.Wait = g.Wait(of, call.Key, &call.Result)
 	}
 	if !call.Served || call.Outcome == Exempt || call.Result.Cost() == 0 {
 		call.Hold = nil

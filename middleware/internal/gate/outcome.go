@@ -15,6 +15,7 @@ const (
 	Preflight    Outcome = "preflight" // free by the protocol
 	NoKey        Outcome = "no-key"
 	Ambiguous    Outcome = "ambiguous"
+	Blocked      Outcome = "blocked" // its key was stopped
 	FailedOpen   Outcome = "failed-open"
 	FailedClosed Outcome = "failed-closed"
 )
@@ -24,6 +25,8 @@ func outcomeOf(r *ratelimit.Result) Outcome {
 	switch {
 	case r.Policy() == ratelimit.Unlimited:
 		return Exempt
+	case r.Blocked():
+		return Blocked
 	case r.Shadow():
 		return Shadow
 	case r.Allowed:

@@ -12,13 +12,13 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// wait returns how long a denied call must wait.
-func (g *Gate[C]) wait(of C, key string, result *ratelimit.Result) time.Duration {
+// Wait returns how long a denied call must wait: gcra.Never if waiting does not help.
+func (g *Gate[C]) Wait(of C, key string, result *ratelimit.Result) time.Duration {
 	wait := result.RetryAfter()
 	if wait == gcra.Never {
 		return wait
 	}
-	if g.places != nil {
+	if g.places != nil && !result.Blocked() {
 		limits := result.Policy().Compiled()
 		l := &limits[0]
 		if len(limits) > 1 {

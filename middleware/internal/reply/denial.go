@@ -70,7 +70,7 @@ func (d *Denial) AppendDetail(b []byte) []byte {
 	if d.wait == gcra.Never {
 		return append(b, neverDetail...)
 	}
-	return append(d.appendWait(append(b, d.words.detail...)), '.')
+	return append(appendWait(append(b, d.words.detail...), d.ms, d.wait), '.')
 }
 
 // Violated calls f for each limit that the call violates, the deciding one first.
@@ -143,13 +143,13 @@ func (d *Denial) AppendBody(b []byte) []byte {
 	return append(b, "}\n"...)
 }
 
-// appendWait appends the wait for people: "200 ms" below a second, or else rounded up to a
+// appendWait appends a wait, ms in milliseconds, for people: "200 ms" below a second, or else rounded up to a
 // second, like Retry-After, and written as "1d2h3m4s".
-func (d *Denial) appendWait(b []byte) []byte {
-	if len(d.ms) < len("1000") {
-		return append(append(b, d.ms...), " ms"...)
+func appendWait(b []byte, ms string, wait time.Duration) []byte {
+	if len(ms) < len("1000") {
+		return append(append(b, ms...), " ms"...)
 	}
-	seconds := ceilSeconds(d.wait)
+	seconds := ceilSeconds(wait)
 	for _, unit := range []struct {
 		size int64
 		name byte

@@ -16,6 +16,7 @@ type Code uint32
 // The codes.
 const (
 	InvalidArgument   Code = 3  // several keys
+	PermissionDenied  Code = 7  // the key is blocked
 	ResourceExhausted Code = 8  // over the limit
 	Unavailable       Code = 14 // the limiter cannot decide
 	Unauthenticated   Code = 16 // no key
@@ -55,6 +56,12 @@ func (c *Call) Denial() *Denial {
 		d := &Denial{Code: Unavailable, Message: "Rate limits cannot be checked at present; retry later.", Headers: map[string][]string{}}
 		d.setWait(call.Wait)
 		c.limits.reply.Unavailable(d.Headers, call.Wait)
+		return d
+	case gate.Blocked:
+		d := &Denial{Code: c.limits.blocked, Message: string(reply.AppendBlockedDetail(nil, call.Wait)), Headers: map[string][]string{}, Pushback: "-1"}
+		if c.limits.reply.Blocked(d.Headers, call.Wait); call.Wait != gcra.Never {
+			d.setWait(call.Wait)
+		}
 		return d
 	}
 	d := &Denial{Code: ResourceExhausted, Headers: make(map[string][]string, len(reply.Names)), Pushback: "-1"}

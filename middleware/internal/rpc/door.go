@@ -30,20 +30,21 @@ type Config struct {
 	// Violations returns the detail of an error that lists limits. It must not change: denials share it.
 	Violations func([]Violation) any
 
-	Key             Key
-	TrustedProxies  []netip.Prefix
-	RequireKey      bool
-	Cost            func(ctx context.Context, method string, request any) int
-	Reserve         func(ctx context.Context, method string, request any) int
-	MessageCost     func(ctx context.Context, method string, message any) int
-	Skip            func(ctx context.Context, method string) bool
-	FailClosed      bool
-	Jitter          time.Duration
-	DisableQueue    bool
-	ResultInContext bool
-	Observe         func(context.Context, middleware.Event)
-	OnFault         func(ctx context.Context, class string)
-	Logger          *slog.Logger
+	Key                Key
+	TrustedProxies     []netip.Prefix
+	RequireKey         bool
+	Cost               func(ctx context.Context, method string, request any) int
+	Reserve            func(ctx context.Context, method string, request any) int
+	MessageCost        func(ctx context.Context, method string, message any) int
+	Skip               func(ctx context.Context, method string) bool
+	BlockedAsExhausted bool
+	FailClosed         bool
+	Jitter             time.Duration
+	DisableQueue       bool
+	ResultInContext    bool
+	Observe            func(context.Context, middleware.Event)
+	OnFault            func(ctx context.Context, class string)
+	Logger             *slog.Logger
 }
 
 // A Door decides about calls.
@@ -59,6 +60,7 @@ type limits struct {
 	messages *gate.Gate[*Call] // nil without a MessageCost
 	reply    *reply.Reply
 	result   bool // the context of the handler has it
+	blocked  Code // of a call whose key is blocked
 
 	violations func([]Violation) any
 }
@@ -195,7 +197,10 @@ func (c *Config) limits(limiter *ratelimit.Limiter, d *Door) *limits {
 		return isInfrastructure(of.Method) && d.methods[of.Method] == nil || c.Skip != nil && c.Skip(of.Context, of.Method)
 	}
 	calls.Cost, calls.Reserve, calls.Priced = costOf(c.Cost), costOf(c.Reserve), c.Reserve != nil
-	l := &limits{gate: gate.New(limiter, calls), reply: c.newReply(), result: c.ResultInContext, violations: c.Violations}
+	l := &limits{gate: gate.New(limiter, calls), reply: c.newReply(), result: c.ResultInContext, blocked: PermissionDenied, violations: c.Violations}
+	if c.BlockedAsExhausted {
+		l.blocked = ResourceExhausted
+	}
 	if c.MessageCost != nil {
 		all.Key = func(of *Call) (string, error) { return of.key, nil }
 		all.Cost, all.Part = costOf(c.MessageCost), true
@@ -231,7 +236,7 @@ func isInfrastructure(method string) bool {
 
 // with returns limits like l for a route.
 func (c *Config) with(l *limits, limiter *ratelimit.Limiter, cost int) *limits {
-	other := &limits{gate: l.gate.With(limiter, cost), reply: c.newReply(), result: l.result, violations: c.Violations}
+	other := &limits{gate: l.gate.With(limiter, cost), reply: c.newReply(), result: l.result, blocked: l.blocked, violations: c.Violations}
 	if l.messages != nil {
 		other.messages = l.messages.With(limiter, 0)
 	}
