@@ -27,6 +27,7 @@ func TestConfigFaults(t *testing.T) {
 		{TrustUnixSocket: true, AddressHeader: "x-real-ip"},
 		{TrustedProxies: prefixes("10.0.0.0/8", "fc00::/7", "::ffff:10.0.0.0/104", "fe80::/10", "64:ff9b::/96"), AddressHeader: "CF-Connecting-IP"},
 		{TrustedProxies: prefixes("10.0.0.0/8"), ResetHeader: middleware.ResetAsDelta, Jitter: 1},
+		{BlockedStatus: 403}, {BlockedStatus: 429},
 		{Reserve: estimate(1)}, {Reserve: estimate(1), SettleBy: refunding(1)}, {Cost: estimate(1), SettleBy: refunding(1)},
 	} {
 		if _, err := middleware.RateLimit(limiter, c); err != nil {
@@ -39,6 +40,7 @@ func TestConfigFaults(t *testing.T) {
 	}{
 		{middleware.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), {}}},
 			`middleware: Config.TrustedProxies[1] invalid Prefix must be a prefix, such as netip.MustParsePrefix("10.0.0.0/8")`},
+		{middleware.Config{BlockedStatus: 200}, `middleware: Config.BlockedStatus 200 must be 403 or 429; 0 means 403`},
 		{middleware.Config{TrustedProxies: prefixes("0.0.0.0/0")}, `middleware: Config.TrustedProxies[0] 0.0.0.0/0 ` + wide},
 		{middleware.Config{TrustedProxies: prefixes("10.0.0.0/8", "::/0")}, `middleware: Config.TrustedProxies[1] ::/0 ` + wide},
 		{middleware.Config{TrustedProxies: prefixes("::ffff:0:0/96")}, `middleware: Config.TrustedProxies[0] ::ffff:0.0.0.0/96 ` + wide},

@@ -32,6 +32,15 @@ func TestGolden(t *testing.T) {
 	down := func(t *testing.T) *ratelimit.Limiter {
 		return limiterOn(t, brokenStore{err: errDown}, five, ratelimit.Config{})
 	}
+	blocked := func(text string) func(*testing.T) *ratelimit.Limiter {
+		return func(t *testing.T) *ratelimit.Limiter {
+			p, err := ratelimit.ParsePolicy(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return newLimiter(t, p, ratelimit.Config{})
+		}
+	}
 	for _, g := range []struct {
 		name    string
 		limits  []ratelimit.Limit // none: 5/s
@@ -87,6 +96,15 @@ func TestGolden(t *testing.T) {
 		{name: "shadow_limit_beside_allowed", before: 1, limits: []ratelimit.Limit{five, ratelimit.PerHour(1).Named("new").Shadowed()}},
 		{name: "shadow_limit_beside_denied", before: 5, limits: []ratelimit.Limit{five, ratelimit.PerHour(1).Named("new").Shadowed()}},
 		{name: "exempt", limiter: func(t *testing.T) *ratelimit.Limiter { return newLimiter(t, ratelimit.Unlimited, ratelimit.Config{}) }},
+		{name: "blocked", limiter: blocked("blocked;reason=chargeback")},
+		{name: "blocked_until", limiter: blocked("blocked;until=2000-01-01T00:10:00Z, 5/s")},
+		{name: "blocked_until_head", limiter: blocked("blocked;until=2000-01-01T00:10:00Z, 5/s"), call: call{method: "HEAD"}},
+		{name: "blocked_429", limiter: blocked("blocked"), config: middleware.Config{BlockedStatus: 429}},
+		{name: "blocked_custom", limiter: blocked("blocked;until=2000-01-01T00:10:00Z, 5/s"), config: middleware.Config{Denied: func(w http.ResponseWriter, _ *http.Request, r ratelimit.Result) {
+			w.Header().Set("Content-Type", "text/plain")
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintf(w, "blocked: %v\n", r.Blocked())
+		}}},
 		{name: "nested_inner_tighter", outer: new(ratelimit.PerMinute(60).Named("outer"))},
 		{name: "nested_outer_tighter", outer: new(ratelimit.PerMinute(3).Named("outer"))},
 		{name: "nested_inner_denied", before: 5, outer: new(ratelimit.PerMinute(60).Named("outer"))},
