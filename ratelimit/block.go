@@ -33,18 +33,15 @@ var Blocked = blocked(Block{}, nil)
 var ErrBlocked = errors.New("ratelimit: the key is blocked")
 
 // NewBlocked returns the policy of a key that is blocked by b and, from b.Until on, held to
-// then, which may be [Unlimited]. For a block without an end, then may be nil. All nodes whose
+// then, which may be [Unlimited], or blocked, too. For a block without an end, then may be nil. All nodes whose
 // clocks agree end the block at the same time. The error joins a [LimitError] for each fault.
 func NewBlocked(b Block, then *Policy) (*Policy, error) {
 	faults := b.faults()
 	switch {
 	case then == nil && !b.Until.IsZero():
 		faults = append(faults, &LimitError{Field: "then", Value: "nil", Want: `must be the policy of the key after the block ends, as in "blocked;until=2026-12-04T18:00:00Z, 5/s"`})
-	case then == nil:
-	case then.check() != nil:
+	case then != nil && then.check() != nil:
 		faults = append(faults, then.check())
-	case then.block != nil:
-		faults = append(faults, &LimitError{Field: "then", Value: then.String(), Want: "must not be blocked, too"})
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
@@ -168,7 +165,7 @@ func (p *Policy) present() *Policy {
 	case p.block == nil:
 		return p
 	case p.block.wait() == 0:
-		return p.block.then
+		return p.block.then.present()
 	}
 	return p.block.stop
 }

@@ -131,7 +131,7 @@ func TestBlockEnds(t *testing.T) {
 			t.Fatal(r, err)
 		}
 		time.Sleep(300 * time.Millisecond)
-		policy := blockedFor(t, 9500*time.Millisecond, then) // which ends at a whole second
+		policy := blockedFor(t, 9500*time.Millisecond, blockedFor(t, time.Second, then)) // which end at whole seconds
 		l := newLimiterOn(t, s, policy, ratelimit.Config{})
 		part := with(t, l, ratelimit.PerHour(9).Named("part"))
 		r, _, err = part.Enter(t.Context(), "k", 1)
@@ -191,6 +191,7 @@ func TestBlockText(t *testing.T) {
 	for _, text := range []string{
 		"blocked", "blocked;reason=chargeback 4711", "blocked;until=2026-12-04, 5/s", "blocked;until=2026-12-04T18:00:00Z;reason=x, unlimited",
 		"blocked;until=2026-12-04T18:00:00Z, 5/s, 1000/d;name=daily", "blocked;reason=x, 5/s",
+		"blocked;until=2026-12-04, blocked;until=2026-12-05, 5/s",
 	} {
 		p := parsed(t, text)
 		if p.String() != text {
@@ -218,7 +219,6 @@ func TestBlockTextRefuses(t *testing.T) {
 		{"blocked;5/s", "its part 2 is neither"},
 		{"blocked;", "its part 2 is neither"},
 		{"blocked, 5/x", "must have a period"},
-		{"blocked, blocked", "must not be blocked, too"},
 		{"5/s, blocked", `must have "blocked" once, in front of the limits`},
 		{"0/s", "to stop a key, use ratelimit.Blocked"},
 	} {

@@ -241,7 +241,7 @@ func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, a *ask, r
 	if a.home = p.home; a.homeTo != nil {
 		*a.homeTo = p.home
 	}
-	if p.block != nil {
+	for p.block != nil {
 		if wait := p.block.wait(); wait > 0 {
 			r.stop(p.block, wait, a)
 			return nil

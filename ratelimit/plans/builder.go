@@ -75,6 +75,9 @@ func compileTable(c TableConfig) (*tableContent, error) {
 	for _, name := range slices.Sorted(maps.Keys(c.Organisations)) {
 		b.organisation(name, c.Organisations[name], plans, c.Plans)
 	}
+	for key, block := range c.Blocked {
+		b.block(key, block)
+	}
 	return b.content, b.join()
 }
 
@@ -122,12 +125,27 @@ func (b *tableBuilder) put(in, key string, a *assignment) {
 	}
 	h, ok := parseHash(key)
 	if !ok {
-		b.fault(place(in, key), "not a hash", `must be "sha256:" and 64 hexadecimal digits, as ratelimit.HashKey returns them`)
+		b.fault(place(in, key), "not a hash", wantHash)
 		return
 	}
 	before := len(c.byHash)
 	if c.byHash[h] = a; len(c.byHash) == before {
 		b.fault(place(in, key), "there twice", wantOnce)
+	}
+}
+
+// block enters the block of one key.
+func (b *tableBuilder) block(key string, block ratelimit.Block) {
+	if address.Is(key) {
+		b.fault(place("Blocked", key), "an address", address.Want)
+		return
+	}
+	for _, fault := range ratelimit.Faults(b.content.blocks.add(key, block, false)) {
+		field := place("Blocked", key)
+		if fault.Field != "key" {
+			field += "." + fault.Field
+		}
+		b.fault(field, fault.Value, fault.Want)
 	}
 }
 

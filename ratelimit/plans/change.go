@@ -16,7 +16,7 @@ type Change struct {
 	Version int64
 	At      time.Time // when
 	Who     string    // who made it, in a table that a fleet shares
-	// What lists the differences: the default, the plans and the number of keys, such as
+	// What lists the differences: the default, the plans and the numbers of keys and blocks, such as
 	// "plan gold: 50/s -> 60/s". It has 20 short lines at most, and is empty
 	// for the first content and if only keys were exchanged.
 	What []string
@@ -72,6 +72,7 @@ func differences(old, content *tableContent) (lines []string) {
 		add("organisation "+name, old.organisations[name].text(), content.organisations[name].text())
 	}
 	add("keys", fmt.Sprint(old.len()), fmt.Sprint(content.len()))
+	add("blocked", fmt.Sprint(old.blocks.len()), fmt.Sprint(content.blocks.len()))
 	if more > 0 {
 		lines = append(lines[:mostLines-1], fmt.Sprintf("and %d more", more+1))
 	}

@@ -24,7 +24,7 @@ func (c *tableContent) meets(required []func(*ratelimit.Policy) error) error {
 	if len(required) == 0 {
 		return nil
 	}
-	c.listed.Do(func() { c.different = c.policies() })
+	c.gathered.Do(func() { c.different = c.policies() })
 	for _, p := range c.different {
 		for _, fits := range required {
 			if fits(p) != nil {

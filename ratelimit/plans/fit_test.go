@@ -37,7 +37,7 @@ func TestTableLooksUnderItsLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	during = "the last look"
-	if _, err := table.replace(TableConfig{Default: policy}, func(*tableContent) error { locked(); return nil }); err != nil {
+	if _, err := table.replace(TableConfig{Default: policy}, func(_, _ *tableContent) error { locked(); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if looked["With"] != 1 || looked["Replace"] != 1 || looked["the last look"] != 2 {

@@ -24,7 +24,8 @@ import (
 //	  "organisations": {
 //	    "acme": {"plan": "team", "members": ["customer-21", "customer-22"], "keys": {"customer-23": "1/s"}},
 //	    "initech": {"limits": ["9/s", "100/m;name=org;shared"], "members": ["customer-24"]}
-//	  }
+//	  },
+//	  "blocked": {"customer-17": "blocked;until=2026-12-04T18:00:00Z;reason=chargeback"}
 //	}
 //
 // It writes keys in plain text, secret or not; only a key that is not UTF-8 is written as its
@@ -39,6 +40,7 @@ func (c TableConfig) MarshalJSON() ([]byte, error) {
 		o := c.Organisations[name]
 		t.organisation(name, o.Plan, o.Limits, inOrder(o.Members), byName(o.Keys))
 	}
+	t.blocked(c.Blocked)
 	if err := t.finish(); err != nil {
 		return nil, err
 	}
@@ -128,7 +130,7 @@ func (t *tableWriter) part(indent, part, in string, policies iter.Seq2[string, *
 	t.end(indent, first)
 }
 
-// organisation writes an organisation. They are the last part.
+// organisation writes an organisation. They are the last part but for blocked.
 func (t *tableWriter) organisation(name, plan string, limits *ratelimit.Policy, members iter.Seq[string], keys iter.Seq2[string, *ratelimit.Policy]) {
 	in, first := organisationIn(name), !t.some
 	if fault := organisationFault(name, plan, limits); fault != nil && t.err == nil {
@@ -160,9 +162,24 @@ func (t *tableWriter) organisation(name, plan string, limits *ratelimit.Policy, 
 	t.write("\n    }")
 }
 
+// blocked writes the blocks, which are the last part.
+func (t *tableWriter) blocked(blocks map[string]ratelimit.Block) {
+	t.end("  ", !t.some) // the organisations
+	first := true
+	for key, b := range byName(blocks) {
+		text, err := b.MarshalText()
+		if err != nil && t.err == nil {
+			t.err = err
+		}
+		t.entry("  ", "blocked", key, &first)
+		t.string(string(text))
+		t.flush()
+	}
+	t.end("  ", first)
+}
+
 // finish ends the table.
 func (t *tableWriter) finish() error {
-	t.end("  ", !t.some)
 	t.write("\n}\n")
 	return cmp.Or(t.err, t.w.Flush())
 }
@@ -242,7 +259,7 @@ const mostTexts = 10_000
 // policyJSON returns the text of a policy, or a list of texts if it has several limits.
 func policyJSON(p *ratelimit.Policy) []byte {
 	var text []byte
-	if limits := p.Limits(); len(limits) > 1 {
+	if limits := p.Limits(); len(limits) > 1 && !strings.HasPrefix(p.String(), "blocked") { // as no limit begins
 		text, _ = json.Marshal(limits)
 	} else {
 		text, _ = json.Marshal(p.String())

@@ -198,7 +198,7 @@ func TestTableJSONRejects(t *testing.T) {
 		{`{"default":"1/s",}`, "TableConfig", `line 1, column 18: ratelimit: TableConfig "something else" must be one more entry behind the comma`},
 		{`{"default":"1/s"}{}`, "TableConfig", `line 1, column 18: ratelimit: TableConfig "more behind the end of the document" must be one JSON document`},
 		{`{"default":"1/s"} canary`, "TableConfig", `line 1, column 19: ratelimit: TableConfig "more behind the end of the document" must be one JSON document`},
-		{`{"default":"1/s","canary":{"a":[1,{}]},"keys":{"b":1}}`, "TableConfig TableConfig.Keys[sha256:3e23e8160039…]", `line 1, column 18: ratelimit: TableConfig "unknown name" must be one of default, plans, members, keys and organisations`},
+		{`{"default":"1/s","canary":{"a":[1,{}]},"keys":{"b":1}}`, "TableConfig TableConfig.Keys[sha256:3e23e8160039…]", `line 1, column 18: ratelimit: TableConfig "unknown name" must be one of default, plans, members, keys, organisations and blocked`},
 		{`{"default":"1/s","Keys":{}}`, "TableConfig.Keys", `line 1, column 18: ratelimit: TableConfig.Keys "unknown name Keys" must be spelt "keys"`},
 		{`{"default":"1/s","plan":{"canary":[1]}}`, "TableConfig.Plans", `TableConfig.Plans "unknown name plan" must be spelt "plans"`},
 		{`{"default":"1/s","default":{}}`, "TableConfig.Default", `TableConfig.Default "there twice" must not be there twice`},

@@ -12,7 +12,7 @@ import (
 )
 
 // ReadTableConfig reads the JSON form of a [TableConfig], and nothing else, up to the end
-// of r: an object with a "default" and optionally "plans", "members", "keys" and "organisations", as
+// of r: an object with a "default" and optionally "plans", "members", "keys", "organisations" and "blocked", as
 // [TableConfig.MarshalJSON] writes it. A policy is a text for [ratelimit.ParsePolicy] or an
 // array of texts for [ratelimit.ParseLimit]. Unknown names, names that occur twice and names
 // that are not UTF-8 are faults; a key that is not UTF-8 can be written as its hash.
@@ -78,10 +78,10 @@ func (t *tableReader) part(at jsontext.Position, name string) error {
 	}
 	twice := t.names[name]
 	switch name {
-	case "default", "plans", "members", "keys", "organisations":
+	case "default", "plans", "members", "keys", "organisations", "blocked":
 		t.names[name] = true
 	default:
-		t.unknown(at, "TableConfig", name, []string{"default", "plans", "members", "keys", "organisations"})
+		t.unknown(at, "TableConfig", name, []string{"default", "plans", "members", "keys", "organisations", "blocked"})
 		return t.in.Skip(v)
 	}
 	field := fieldOf("TableConfig", name)
@@ -99,6 +99,8 @@ func (t *tableReader) part(at jsontext.Position, name string) error {
 		return t.in.Entries(t.member)
 	case name == "organisations":
 		return t.in.Entries(t.organisation)
+	case name == "blocked":
+		return t.in.Entries(t.block)
 	default:
 		return t.in.Entries(t.entry("Keys", &t.config.Keys))
 	}
@@ -162,6 +164,29 @@ func (t *tableReader) member(at jsontext.Position, key string) error {
 	}
 	if ok {
 		put(&t.config.Members, key, t.plan(v.Text))
+	}
+	return t.in.Skip(v)
+}
+
+// block reads the block of one key.
+func (t *tableReader) block(at jsontext.Position, key string) error {
+	v, err := t.in.Value()
+	if err != nil {
+		return err
+	}
+	_, twice := t.config.Blocked[key]
+	ok := t.usable(at, "Blocked", key, twice)
+	var b ratelimit.Block
+	if v.Kind == jsontext.Text {
+		b, err = ratelimit.ParseBlock(strings.Clone(v.Text))
+		for _, fault := range ratelimit.Faults(err) {
+			t.fault(v.Position, place("Blocked", key), nil, fault.Want) // without the text: it may be the key
+		}
+	} else {
+		t.fault(v.Position, place("Blocked", key), kindOf(v), `must be a text such as "blocked" or "blocked;until=2026-12-04T18:00:00Z"`)
+	}
+	if ok {
+		put(&t.config.Blocked, key, b)
 	}
 	return t.in.Skip(v)
 }

@@ -110,6 +110,7 @@ func (s Snapshot) WriteTo(w io.Writer) (int64, error) {
 		of, inHomes = cutHome(inHomes, name)
 		t.organisation(name, is.plan, is.limits, keysOf(of), those(of, false, (*assignment).given))
 	}
+	t.blocked(s.content.blocks.hashed())
 	err := t.finish()
 	return counted.n, err
 }
@@ -137,7 +138,7 @@ func (s Snapshot) Sum() [sha256.Size]byte {
 // Replace is [Table.Replace] if the table still has the content of s. Otherwise it returns
 // [ErrChanged]. It returns a snapshot of c.
 func (s Snapshot) Replace(c TableConfig) (Snapshot, error) {
-	content, err := s.table.replace(c, func(old *tableContent) error {
+	content, err := s.table.replace(c, func(old, _ *tableContent) error {
 		if old != s.content {
 			return ErrChanged
 		}
@@ -147,6 +148,16 @@ func (s Snapshot) Replace(c TableConfig) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	return Snapshot{s.table, content}, nil
+}
+
+// Blocked returns how many keys are blocked, without those whose block has ended.
+func (s Snapshot) Blocked() (n int) {
+	for _, b := range s.content.blocks.all() {
+		if b.holds() {
+			n++
+		}
+	}
+	return n
 }
 
 // An entry is a key of a table.

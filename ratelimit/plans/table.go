@@ -31,7 +31,7 @@ type Table struct {
 
 // TableConfig is the content of a [Table]. A key is in one place of it.
 //
-// In Members and Keys, also those of organisations, a key may be written as its hash, which [ratelimit.HashKey] returns:
+// In Members, Keys and Blocked, also those of organisations, a key may be written as its hash, which [ratelimit.HashKey] returns:
 // "sha256:" and 64 hexadecimal digits. Then no secret needs to be in a file. A look-up in a
 // table with such keys hashes the key, which takes some 100 ns.
 //
@@ -51,6 +51,10 @@ type TableConfig struct {
 	// is 1 to 64 printable ASCII characters without " \ ; or , and without a space at either
 	// end.
 	Organisations map[string]Organisation
+	// Blocked are the keys that are blocked, whatever else the table says of them: when its block
+	// ends, a key is held to that again. To block a plan, an organisation or the default, give it
+	// a policy that is blocked.
+	Blocked map[string]ratelimit.Block
 }
 
 // tableContent is a TableConfig compiled for look-ups.
@@ -60,8 +64,9 @@ type tableContent struct {
 	organisations map[string]*organisation
 	byKey         map[string]*assignment
 	byHash        map[[sha256.Size]byte]*assignment
+	blocks        blocks
 
-	listed    sync.Once
+	gathered  sync.Once
 	different []*ratelimit.Policy // of all keys, each once; made when they are first needed
 
 	summed sync.Once
@@ -98,6 +103,16 @@ func (a *assignment) given() *ratelimit.Policy { return a.policy.In("") }
 
 // find returns the assignment of the key, or nil for the default.
 func (c *tableContent) find(key string) *assignment {
+	if c.blocks.len() > 0 {
+		if b := c.blocks.find(key); b != nil {
+			return b.is
+		}
+	}
+	return c.listed(key)
+}
+
+// listed is find without blocks.
+func (c *tableContent) listed(key string) *assignment {
 	if a := c.byKey[key]; a != nil {
 		return a
 	}
@@ -119,21 +134,31 @@ func NewTable(c TableConfig) (*Table, error) {
 // Replace puts c in force for all decisions that begin from now on. On an error, which
 // joins the faults of c with their places, the old content stays in force. A policy without
 // room for the limits that [ratelimit.Limiter.With] adds is a fault, too. The table keeps no
-// map of c. Concurrent look-ups do not wait, however large c is.
+// map of c, and keeps the blocks that [Table.Block] has set. Concurrent look-ups do not wait,
+// however large c is.
 func (t *Table) Replace(c TableConfig) error {
-	_, err := t.replace(c, func(*tableContent) error { return nil })
+	_, err := t.replace(c, func(old, content *tableContent) error {
+		if old != nil {
+			content.blocks.keep(&old.blocks)
+		}
+		return nil
+	})
 	return err
 }
 
-// replace is Replace, unless look returns an error for the old content.
-func (t *Table) replace(c TableConfig, look func(old *tableContent) error) (*tableContent, error) {
+// replace puts c in force, unless look returns an error for the old content. look may add blocks
+// to the new one.
+func (t *Table) replace(c TableConfig, look func(old, content *tableContent) error) (*tableContent, error) {
 	content, err := compileTable(c)
 	if err != nil {
 		return nil, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := look(t.current.Load()); err != nil {
+	if err := look(t.current.Load(), content); err != nil {
+		return nil, err
+	}
+	if err := content.setBlocks(); err != nil {
 		return nil, err
 	}
 	return content, t.put(content)
@@ -222,6 +247,15 @@ func (c *tableContent) config() TableConfig {
 	}
 	if len(organisations) > 0 {
 		config.Organisations = make(map[string]Organisation, len(organisations))
+	}
+	if c.blocks.len() > 0 {
+		config.Blocked = make(map[string]ratelimit.Block, c.blocks.len())
+	}
+	for key, b := range c.blocks.byKey {
+		config.Blocked[key] = b.Block
+	}
+	for hash, b := range c.blocks.byHash {
+		config.Blocked[keyhash.Text(hash)] = b.Block
 	}
 	for is, o := range organisations {
 		slices.Sort(o.Members)

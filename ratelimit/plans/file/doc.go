@@ -9,6 +9,7 @@
 //	    - 100000/d;name=daily
 //	  trial: 1/s, 1000/d;name=daily;enforce-from=2027-01-31
 //	  staff: unlimited
+//	  suspended: blocked
 //	members:                    # keys that belong to a plan
 //	  customer-17: gold
 //	  sha256:86de594f7827c0bb6c7eb12b9785936d7d101c6b6143285da524a8654cae77ab: gold
@@ -20,8 +21,10 @@
 //	    members: [customer-21, customer-22]
 //	    keys:                   # keys with limits of their own
 //	      customer-23: 10/s, 10000/m;name=org;shared
+//	blocked:                    # keys that are stopped, whatever is said of them above
+//	  customer-17: blocked;until=2026-12-04T18:00:00Z;reason=chargeback
 //
-// Only default is required. The texts of limits are those of [ratelimit.ParsePolicy], a
+// Only default is required. The texts of limits are those of [ratelimit.ParsePolicy] and [ratelimit.ParseBlock], a
 // hashed key is that of [ratelimit.HashKey], and a file whose name ends in .json has the
 // same shape in JSON. A key is the text as it is written: 12345, 1e3, true and null are
 // keys of that many characters, in quotes or not. An address or a prefix is no key: see

@@ -79,7 +79,10 @@ func parsePolicy(s string) (*ratelimit.Policy, error) {
 }
 
 func parseLimit(s string) (ratelimit.Limit, error) {
-	if strings.TrimSpace(s) == "unlimited" {
+	switch word, _, _ := strings.Cut(strings.TrimSpace(s), ";"); word {
+	case "blocked":
+		return ratelimit.Limit{}, &ratelimit.LimitError{Field: "text", Value: s, Want: `must be a limit: blocked cannot be one of a list, and stands in one text with the limits from its end on, as in "blocked;until=2026-12-04T18:00:00Z, 5/s"`}
+	case "unlimited":
 		return ratelimit.Limit{}, &ratelimit.LimitError{Field: "text", Value: s, Want: "must be a limit: unlimited cannot be one of a list, and stands alone, as in staff: unlimited"}
 	}
 	if err := checkLimitText(s); err != nil {
@@ -151,5 +154,5 @@ func wantLimits(n node) string {
 	case n.kind == kindNumber, n.kind == kindText && n.text != "":
 		return `must be a limit with its period, such as "5/s" or "100/1m"`
 	}
-	return `must be a limit such as "5/s", a list of limits that hold together, or "unlimited"`
+	return `must be a limit such as "5/s", a list of limits that hold together, "unlimited" or "blocked"`
 }

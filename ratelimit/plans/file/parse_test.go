@@ -40,6 +40,10 @@ const sampleJSON = `{
 		},
 		"12": {"limits": "9/s;shared", "members": ["twelve-1", "true-2"]},
 		"idle": {"plan": "gold", "keys": {}}
+	},
+	"blocked": {
+		"acme-9": "blocked;until=9999-12-04T18:00:00Z;reason=chargeback 4711", "4712": "blocked;reason=x",
+		"sha256:9105D00C26D2FFA2B0379F8A346A671423F19908941A1A8D5E8F1DEE2023DF92": "blocked"
 	}
 }`
 
@@ -75,6 +79,11 @@ func TestParse(t *testing.T) {
 		} {
 			if p, err := table.PolicyFor(t.Context(), key); err != nil || p.String() != want[1] || p.Home() != want[0] {
 				t.Errorf("%s: %q has %v in %q, %v; want %v", name, key, p, p.Home(), err, want)
+			}
+		}
+		for key, want := range map[string]string{"acme-9": "blocked;until=9999-12-04T18:00:00Z;reason=chargeback 4711", "stopped-2": "blocked", "4712": "blocked;reason=x"} {
+			if b, ok := table.BlockOf(key); !ok || b.String() != want {
+				t.Errorf("%s: %q has %v, %v; want %s", name, key, b, ok, want)
 			}
 		}
 		if table.Snapshot().Organisations()["idle"].Plan != "gold" {

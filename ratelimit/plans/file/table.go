@@ -30,9 +30,9 @@ type section struct {
 }
 
 // fieldNames are the fields of a file, in the order in which they are read.
-var fieldNames = []string{"default", "plans", "members", "keys", "organisations"}
+var fieldNames = []string{"default", "plans", "members", "keys", "organisations", "blocked"}
 
-const wantShape = "must be a map with default and, if need be, plans, members, keys and organisations"
+const wantShape = "must be a map with default and, if need be, plans, members, keys, organisations and blocked"
 
 // table reads the whole file.
 func (b *builder) table(root node) plans.TableConfig {
@@ -71,6 +71,7 @@ func (b *builder) table(root node) plans.TableConfig {
 	b.readKeys(keys)
 	b.readOrganisations(b.entries(fields["organisations"]))
 	b.findTwins()
+	b.readBlocked(b.entries(fields["blocked"]))
 	return b.config
 }
 
@@ -81,7 +82,7 @@ func (b *builder) unknown(e entry) {
 		b.add(e.at, name, fmt.Sprintf("the unknown field %q", e.key), fmt.Sprintf("must be spelt %q", name))
 		return
 	}
-	b.add(e.at, keyPlace("", e.key), "a field that is not known", "must be default, plans, members, keys or organisations; what belongs to one of these is indented under it, with spaces")
+	b.add(e.at, keyPlace("", e.key), "a field that is not known", "must be default, plans, members, keys, organisations or blocked; what belongs to one of these is indented under it, with spaces")
 }
 
 // entries returns the entries of a field, which must be a map or empty.
@@ -96,7 +97,7 @@ func (b *builder) entries(field entry) []entry {
 		}
 		fallthrough
 	default:
-		want := map[string]string{"plans": "names of plans, each with its limits", "members": "keys, each with the name of its plan", "keys": "keys, each with its limits", "organisations": "names of organisations, each with its plan and keys"}[field.key]
+		want := map[string]string{"plans": "names of plans, each with its limits", "members": "keys, each with the name of its plan", "keys": "keys, each with its limits", "organisations": "names of organisations, each with its plan and keys", "blocked": "keys, each with its block"}[field.key]
 		b.add(field.value.at, field.key, field.value.kind.String(), "must be a map: "+want+"; or be left out")
 	}
 	return nil
