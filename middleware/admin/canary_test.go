@@ -61,7 +61,7 @@ func TestCanary(t *testing.T) {
 			_ = response.Write(&shown)
 			return response.Header.Get("ETag")
 		}
-		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/shadow", "/denied", "/table", "/table/summary", "/table/changes", "/table/rollback", "/table/override", "/openapi.json", "/", "/nothing"} {
+		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/key/block", "/key/unblock", "/shadow", "/denied", "/table", "/table/summary", "/table/changes", "/table/rollback", "/table/override", "/openapi.json", "/", "/nothing"} {
 			etag := ask("GET", "/table", "", "")
 			for _, method := range []string{"GET", "POST", "PUT"} {
 				for _, body := range []string{
@@ -161,7 +161,7 @@ func TestEchoes(t *testing.T) {
 				t.Errorf("%s: %d: %s", text, w.Code, w.Body)
 			}
 		}
-		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/table", "/" + "x"} {
+		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/key/block", "/key/unblock", "/table", "/" + "x"} {
 			for _, body := range []string{`{"key":` + string(quoted) + `}`, `{"address":` + string(quoted) + `}`, string(quoted), `{` + string(quoted) + `:1}`, `{"key":"a",` + string(quoted) + `:"b"}`, secret} {
 				ask("POST", path, body)
 				ask("PUT", path, body, "If-Match: "+secret)

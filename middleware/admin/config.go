@@ -53,6 +53,9 @@ type Event struct {
 	// Limit is the name of the limit that was reset, "" if several limits of the key were reset
 	// or none was.
 	Limit string
+	// Block is the block that was put in force, as [ratelimit.ParseBlock] reads it, "" if none
+	// was.
+	Block string
 	// ETag is the ETag of the table that was put in force, "" if none was.
 	ETag string
 }
@@ -65,6 +68,8 @@ const (
 	ActionState       Action = "state"        // POST /key/state
 	ActionReset       Action = "reset"        // POST /key/reset
 	ActionResetShared Action = "reset-shared" // POST /key/reset-shared
+	ActionBlock       Action = "block"        // POST /key/block
+	ActionUnblock     Action = "unblock"      // POST /key/unblock
 	ActionTable       Action = "table"        // GET /table
 	ActionReplace     Action = "replace"      // PUT /table
 	ActionSummary     Action = "summary"      // GET /table/summary

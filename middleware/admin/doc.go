@@ -14,6 +14,8 @@
 //	POST /key/state         {"key": "..."} or {"address": "192.0.2.1"}: the decision that a call would get
 //	POST /key/reset         the same: fills the key's own buckets, or with "limit": "NAME" that of one limit
 //	POST /key/reset-shared  as for the state: fills the buckets that the key shares with its organisation
+//	POST /key/block         the same: blocks the key in the table, optionally with "until": "2026-12-04T18:00:00Z" and "reason"
+//	POST /key/unblock       the same: lifts that block
 //	GET /table              the table, with hashes for keys: edit it and send it back
 //	PUT /table              replaces the table, all or nothing; If-Match names the replaced one
 //	GET /table/changes      the last changes of the table: when, what and, in a fleet, who
@@ -34,6 +36,10 @@
 // knows neither key nor hash. Its parts are the limits of routes, and of other
 // limiters made with [ratelimit.Limiter.With]; a reset fills these, too. A table with a
 // key that no client can have, with spaces around it or of over 256 bytes, is rejected.
+//
+// A block is in force at once, on this node, until it ends, /key/unblock lifts it, or a table that
+// leaves it out is put. It outlasts a file of limits that is reloaded. A response 409 means that
+// the program's limits do not look the key up in the table: see [ratelimit.LimitsFunc].
 //
 // A reset of a key does not fill what the keys of its organisation share, unless it names a
 // shared limit. /key/reset-shared fills all of that, for all keys of the organisation. A

@@ -41,6 +41,8 @@ var operations = map[string]map[string]operation{
 	"/key/state":        {http.MethodPost: {ActionState, (*call).state}},
 	"/key/reset":        {http.MethodPost: {ActionReset, (*call).reset}},
 	"/key/reset-shared": {http.MethodPost: {ActionResetShared, (*call).resetShared}},
+	"/key/block":        {http.MethodPost: {ActionBlock, (*call).block}},
+	"/key/unblock":      {http.MethodPost: {ActionUnblock, (*call).unblock}},
 	"/table":            {http.MethodGet: {ActionTable, (*call).table}, http.MethodPut: {ActionReplace, (*call).replace}},
 	"/table/summary":    {http.MethodGet: {ActionSummary, (*call).summary}},
 	"/table/changes":    {http.MethodGet: {ActionChanges, (*call).trail}},

@@ -19,7 +19,7 @@ import (
 // TestPathsAndMethods: each path has its methods, HEAD goes where GET does, and there is nothing else.
 func TestPathsAndMethods(t *testing.T) {
 	d := newDesk(t)
-	paths := map[string]string{"/key/state": "POST", "/key/reset": "POST", "/key/reset-shared": "POST", "/table": "GET, HEAD, PUT", "/table/summary": "GET, HEAD", "/table/changes": "GET, HEAD", "/table/rollback": "POST", "/table/override": "POST", "/shadow": "GET, HEAD", "/denied": "GET, HEAD", "/openapi.json": "GET, HEAD", "/": "GET, HEAD"}
+	paths := map[string]string{"/key/state": "POST", "/key/reset": "POST", "/key/reset-shared": "POST", "/key/block": "POST", "/key/unblock": "POST", "/table": "GET, HEAD, PUT", "/table/summary": "GET, HEAD", "/table/changes": "GET, HEAD", "/table/rollback": "POST", "/table/override": "POST", "/shadow": "GET, HEAD", "/denied": "GET, HEAD", "/openapi.json": "GET, HEAD", "/": "GET, HEAD"}
 	for path, methods := range paths {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "get"} {
 			w := d.ask(t, method, path, "")
@@ -122,7 +122,7 @@ func testAuthorization(t *testing.T) {
 		return 0, io.EOF
 	})
 	for credential, status := range map[string]int{"": 401, "Bearer stranger": 403} {
-		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/table", "/table/summary", "/table/changes", "/table/rollback", "/table/override", "/shadow", "/denied", "/openapi.json", "/", "/live", "/nothing"} {
+		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/key/block", "/key/unblock", "/table", "/table/summary", "/table/changes", "/table/rollback", "/table/override", "/shadow", "/denied", "/openapi.json", "/", "/live", "/nothing"} {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} {
 				w := d.askReader(t, method, path, read, "Authorization: "+credential, "If-Match: "+etag)
 				if method == "HEAD" {

@@ -17,6 +17,7 @@ type keyState struct {
 	Exempt       bool         `json:"exempt"`
 	Plan         *string      `json:"plan,omitempty"`
 	Organisation *string      `json:"organisation,omitempty"`
+	Block        *blockState  `json:"block,omitempty"`
 	Allowed      bool         `json:"allowed"`
 	WouldDeny    bool         `json:"would_deny"`
 	RetryAfterMS int64        `json:"retry_after_ms"`
@@ -46,7 +47,7 @@ type bucketState struct {
 // state responds with the decision that a call with the key would get now, and with the
 // state of the limits of parts, such as routes. It charges nothing.
 func (c *call) state() {
-	key, _, ok := c.subject(false)
+	key, _, ok := c.subject()
 	if !ok {
 		return
 	}
@@ -65,7 +66,10 @@ func (c *call) state() {
 	}
 	state := keyState{
 		Key: c.event.Key, Exempt: r.Policy() == ratelimit.Unlimited, Allowed: r.Allowed, WouldDeny: r.WouldDeny(),
-		RetryAfterMS: ceilMS(r.RetryAfter()), Source: r.Source().String(), Limits: []limitState{},
+		Block: c.blockOf(key, &r), RetryAfterMS: ceilMS(r.RetryAfter()), Source: r.Source().String(), Limits: []limitState{},
+	}
+	if state.Block != nil && state.Block.Until == nil {
+		state.RetryAfterMS = 0 // no wait helps
 	}
 	if t := c.config.Table; t != nil {
 		if plan, ok := t.PlanOf(key); ok {
@@ -120,10 +124,11 @@ func ceilMS(d time.Duration) int64 {
 
 // reset fills a key's own buckets, those of parts included, or the bucket of one limit.
 func (c *call) reset() {
-	key, limit, ok := c.subject(true)
+	key, given, ok := c.subject("limit")
 	if !ok {
 		return
 	}
+	limit := given["limit"]
 	found := true
 	err := guarded(func() (err error) {
 		if limit != "" {
@@ -146,7 +151,7 @@ func (c *call) reset() {
 // resetShared fills the buckets that the key shares with its organisation, those of parts
 // included.
 func (c *call) resetShared() {
-	key, _, ok := c.subject(false)
+	key, _, ok := c.subject()
 	if !ok {
 		return
 	}

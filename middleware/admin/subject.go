@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -16,26 +17,26 @@ import (
 	"github.com/keyrate/keyrate/ratelimit"
 )
 
-// subject reads the key and, where limits is set, the limit that a request is about. If
-// the body has none, it responds and returns false.
-func (c *call) subject(limits bool) (key, limit string, ok bool) {
+// subject reads the key that a request is about, and what is given beside it, of the names in
+// more. If the body has no key, it responds and returns false.
+func (c *call) subject(more ...string) (key string, given map[string]string, ok bool) {
 	body := c.body(MaxKeyBody, keyBodyTime)
 	if body == nil {
-		return "", "", false
+		return "", nil, false
 	}
 	text, err := io.ReadAll(body)
 	if err != nil {
 		c.bodyFailed(err)
-		return "", "", false
+		return "", nil, false
 	}
 	c.bodyRead()
-	key, limit, detail := parseSubject(text, limits)
+	key, given, detail := parseSubject(text, more)
 	if detail != "" {
 		c.problem(http.StatusBadRequest, detail)
-		return "", "", false
+		return "", nil, false
 	}
 	c.event.Key = ratelimit.HashKey(key)
-	return key, limit, true
+	return key, given, true
 }
 
 // What a body about a key must look like.
@@ -43,51 +44,59 @@ const (
 	formOfKey   = `The body must be a JSON object with one text: {"key": "..."}, the key as a caller sends it, or {"address": "192.0.2.1"}, that of a caller without a key.`
 	hashOfKey   = `The hash of a key is not enough: the buckets are found by the key itself. The state of a key has its hash, to compare; a table accepts the hash.`
 	formOfReset = formOfKey + ` {"key": "...", "limit": "GET /export"} names one of its limits, too.`
+	formOfBlock = formOfKey + ` {"key": "...", "until": "2026-12-04T18:00:00Z", "reason": "chargeback"} has an end and a reason, too.`
 )
 
-// parseSubject returns the key, as the limiter gets it, and the name of the limit in a
-// body, or what is wrong with it.
-func parseSubject(text []byte, limits bool) (key, limit, detail string) {
+// parseSubject returns the key, as the limiter gets it, and the texts beside it in a body, or
+// what is wrong with it.
+func parseSubject(text []byte, more []string) (key string, texts map[string]string, detail string) {
 	form := formOfKey
-	if limits {
+	switch {
+	case slices.Contains(more, "limit"):
 		form = formOfReset
+	case slices.Contains(more, "until"):
+		form = formOfBlock
 	}
-	texts, ok := parseTexts(text, 2)
+	texts, ok := parseTexts(text, 1+len(more))
 	for name, value := range texts {
 		// The parser has replaced what is not UTF-8: it would be another key.
 		if strings.ContainsRune(value, utf8.RuneError) {
-			return "", "", "The " + map[bool]string{true: "limit", false: "key"}[name == "limit"] + " must be text in UTF-8, without U+FFFD."
+			of := "key"
+			if slices.Contains(more, name) {
+				of = name
+			}
+			return "", nil, "The " + of + " must be text in UTF-8, without U+FFFD."
 		}
 	}
 	key, isKey := texts["key"]
 	address, isAddress := texts["address"]
-	limit, isLimit := texts["limit"]
 	known := 0
-	for _, given := range []bool{isKey, isAddress, isLimit} {
-		if given {
+	for _, name := range append([]string{"key", "address"}, more...) {
+		if value, given := texts[name]; given {
 			known++
+			ok = ok && (value != "" || !slices.Contains(more, name))
 		}
 	}
 	if _, isHash := texts["hash"]; isHash {
-		return "", "", hashOfKey
+		return "", nil, hashOfKey
 	}
-	if !ok || isKey == isAddress || isLimit && (!limits || limit == "") || known < len(texts) {
-		return "", "", form
+	if !ok || isKey == isAddress || known < len(texts) {
+		return "", nil, form
 	}
 	if isAddress {
 		a, err := netip.ParseAddr(address)
 		if err != nil {
-			return "", "", `The address must be one of IPv4 or IPv6, such as "192.0.2.1" or "2001:db8::1".`
+			return "", nil, `The address must be one of IPv4 or IPv6, such as "192.0.2.1" or "2001:db8::1".`
 		}
-		return middleware.AddressKey(a), limit, ""
+		return middleware.AddressKey(a), texts, ""
 	}
 	if isHash(key) {
-		return "", "", hashOfKey
+		return "", nil, hashOfKey
 	}
 	if key = middleware.BucketKey(key); key == "" {
-		return "", "", `The key is empty; for a caller without a key, send {"address": "192.0.2.1"}.`
+		return "", nil, `The key is empty; for a caller without a key, send {"address": "192.0.2.1"}.`
 	}
-	return key, limit, ""
+	return key, texts, ""
 }
 
 // isHash reports whether a text is the hash of a key, as a report shows it.

@@ -37,7 +37,7 @@ func TestKeyBodies(t *testing.T) {
 		strings.Repeat("[", 60_000):      form,
 		strings.Repeat(`{"key":`, 9_000): form,
 	} {
-		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared"} {
+		for _, path := range []string{"/key/state", "/key/reset", "/key/reset-shared", "/key/block", "/key/unblock"} {
 			w := d.ask(t, "POST", path, body)
 			wantProblem(t, w, 400, want)
 			if strings.Contains(w.Body.String(), "canary") || d.last().Key != "" {

@@ -51,6 +51,7 @@ type tableSummary struct {
 	Default       *ratelimit.Policy              `json:"default"`
 	Plans         map[string]planSummary         `json:"plans"`
 	Keys          int                            `json:"keys"`
+	Blocked       int                            `json:"blocked,omitempty"`
 	Organisations map[string]organisationSummary `json:"organisations,omitempty"`
 }
 
@@ -73,7 +74,7 @@ func (c *call) summary() {
 		return
 	}
 	members, keys := s.Count()
-	summary := tableSummary{Default: s.Default(), Plans: map[string]planSummary{}, Keys: keys}
+	summary := tableSummary{Default: s.Default(), Plans: map[string]planSummary{}, Keys: keys, Blocked: s.Blocked()}
 	for name, p := range s.Plans() {
 		summary.Plans[name] = planSummary{p, members[name]}
 	}
@@ -158,6 +159,9 @@ func checkKeys(t plans.TableConfig) error {
 	}
 	for key := range t.Keys {
 		check("Keys", key)
+	}
+	for key := range t.Blocked {
+		check("Blocked", key)
 	}
 	for name, o := range t.Organisations {
 		in := fmt.Sprintf("Organisations[%q]", name)

@@ -93,7 +93,7 @@ func TestReplaceRejects(t *testing.T) {
 		{422, `{"place":"table, line 1, column 1","detail":"must be a value of JSON, such as`, "", match},
 		{422, `{"place":"table, line 1, column 2","detail":"must be a name in double quotes`, "{canary", match},
 		{422, `{"place":"table, line 1, column 18","detail":"must be one JSON document"}`, `{"default":"1/s"}canary`, match},
-		{422, `{"place":"default, line 1, column 1","detail":"must be there, such as \"default\": \"5/s\""},{"place":"table, line 1, column 2","detail":"must be one of default, plans, members, keys and organisations"}`, `{"canary":1}`, match},
+		{422, `{"place":"default, line 1, column 1","detail":"must be there, such as \"default\": \"5/s\""},{"place":"table, line 1, column 2","detail":"must be one of default, plans, members, keys, organisations and blocked"}`, `{"canary":1}`, match},
 		{422, `{"place":"default, line 1, column 18","detail":"must not be there twice"}`, `{"default":"1/s","default":"canary"}`, match},
 		{422, `[{"place":"default, line 1, column 12","detail":"must be RATE/PERIOD`, `{"default":"canary"}`, match},
 		{422, `{"place":"keys[` + hash + `], line 2, column 18","detail":"must be RATE`, `{"default":"1/s",` + "\n" + `"keys":{"canary":"canary"}}`, match},

@@ -70,6 +70,22 @@ func TestConsole(t *testing.T) {
 	}
 	await(page, t, `document.querySelector("#buckets td")?.textContent === "10 of 10"`)
 
+	// The key is blocked, with an end and a reason, and free again.
+	if err := chromedp.Do(page, chromedp.SetValue("#block-for", "900"), chromedp.SendKeys("#block-reason", "chargeback 4711")); err != nil {
+		t.Fatal(err)
+	}
+	click(page, t, "#block button[type=submit]")
+	await(page, t, `/^denied: it is blocked until .* UTC, chargeback 4711$/.test(document.getElementById("verdict").textContent)`)
+	if served := p.call(t, "alice-s3cr3t", 3); served != 0 {
+		t.Error("the key is served although it is blocked")
+	}
+	await(page, t, `document.getElementById("changes").textContent.includes("blocked: 0 -> 1")`)
+	click(page, t, "#unblock")
+	await(page, t, `document.getElementById("verdict").textContent.startsWith("admitted")`)
+	if served := p.call(t, "alice-s3cr3t", 1); served != 1 {
+		t.Error("the key is denied after the block is lifted")
+	}
+
 	// Another key fills up before the operator's eyes, with the focus on its button.
 	look(page, t, "ada-s3cr3t")
 	await(page, t, `document.getElementById("plan").textContent.startsWith("fast")`)
@@ -185,7 +201,7 @@ func (s *seen) want(t *testing.T, p *program, but string) {
 			t.Errorf("the page asks %s", url)
 		}
 	}
-	for _, path := range []string{"", "live", "key/state", "key/reset", "table/summary"} {
+	for _, path := range []string{"", "live", "key/state", "key/reset", "key/block", "key/unblock", "table/summary"} {
 		if !asked[path] {
 			t.Errorf("the page has not asked %q", path)
 		}

@@ -197,6 +197,7 @@ const showReports = frame => {
 
 let tableShown;
 const showTable = async news => {
+	$("block").hidden = !news;
 	if (!news) return;
 	const newest = news.version + " " + (news.changes[0] || {}).at; // another program begins with version 1, too
 	if (newest === tableShown) return;
@@ -216,7 +217,7 @@ const showTable = async news => {
 		return;
 	}
 	const t = await response.json(), policy = p => typeof p === "string" ? p : p.map(l => typeof l === "string" ? l : JSON.stringify(l)).join(", ");
-	put($("table-message"), `Every key that the table does not list: ${policy(t.default)}. ${count(t.keys)} keys have limits of their own. A table that was put here is in force on this node until the program ends.`);
+	put($("table-message"), `Every key that the table does not list: ${policy(t.default)}. ${count(t.keys)} keys have limits of their own.${t.blocked ? ` ${count(t.blocked)} are blocked.` : ""} A table that was put here is in force on this node until the program ends.`);
 	rows("plans", [
 		...Object.entries(t.plans).map(([name, p]) => [name, policy(p.policy), count(p.members)]),
 		...Object.entries(t.organisations || {}).map(([name, o]) => [name + " (organisation)", o.plan === undefined ? policy(o.policy) : "plan " + o.plan, count(o.keys)]),
@@ -330,10 +331,12 @@ const showKey = s => {
 	$("found").classList.remove("stale");
 	put($("hash"), s.key);
 	put($("plan"), [s.exempt ? "exempt from limits" : s.plan === undefined ? "the default, or limits of its own" : s.plan, s.organisation === undefined ? "" : "organisation " + s.organisation].filter(Boolean).join(", "));
-	const verdict = s.exempt ? "admitted, without a limit" : s.allowed ? "admitted" + (s.would_deny ? ", though a shadow limit would deny it" : "") : "denied, for " + span(s.retry_after_ms);
-	put($("verdict"), verdict + (s.exempt ? "" : `; decided by ${sourceText(s.source)}`) + (s.source === "share" ? ", at which its buckets are full" : ""));
+	const blocked = s.block ? (s.block.own ? "denied: it is blocked" : "denied: its plan, its organisation or the default is blocked") + (s.block.until ? " until " + day(s.block.until) : "") + (s.block.reason ? ", " + s.block.reason : "") : "";
+	const verdict = blocked || (s.exempt ? "admitted, without a limit" : s.allowed ? "admitted" + (s.would_deny ? ", though a shadow limit would deny it" : "") : "denied, for " + span(s.retry_after_ms));
+	put($("verdict"), verdict + (s.exempt || s.block ? "" : `; decided by ${sourceText(s.source)}`) + (s.source === "share" ? ", at which its buckets are full" : ""));
 	$("verdict").className = s.allowed ? "good" : "bad";
 	$("reset-shared").hidden = s.organisation === undefined;
+	$("unblock").hidden = !s.block || !s.block.own;
 	rows("buckets", [...s.limits, ...(s.parts || [])], l => {
 		const name = make("span", l.name + " "), left = make("span"), reset = make("button", "Reset");
 		name.append(make("code", l.limit), l.shadow ? " (shadow)" : "");
@@ -408,6 +411,14 @@ $("forget").addEventListener("click", () => {
 	$("subject").focus();
 });
 $("reset").addEventListener("click", () => refill("key/reset", subject, "All of its buckets were filled"));
+$("block").addEventListener("submit", async e => {
+	e.preventDefault();
+	const length = $("block-for").value, reason = $("block-reason").value.trim(), block = {};
+	if (length !== "") block.until = new Date(Date.now() + 1000 * length).toISOString().slice(0, 19) + "Z";
+	if (reason !== "") block.reason = reason;
+	await refill("key/block", {...subject, ...block}, "It was blocked");
+});
+$("unblock").addEventListener("click", () => refill("key/unblock", subject, "Its block was lifted"));
 $("reset-shared").addEventListener("click", () => refill("key/reset-shared", subject, "What its organisation shares was filled"));
 
 legend();
