@@ -40,7 +40,7 @@ func (d *desk) state(t *testing.T, subject string) (state struct {
 func TestBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
-		for _, subject := range []string{`"key":"customer-17"`, `"key":"customer-19"`, `"key":"nobody's"`, `"key":"monitoring"`, `"address":"192.0.2.1"`} {
+		for _, subject := range []string{`"key":"customer-17"`, `"key":"customer-19"`, `"key":"unknown"`, `"key":"monitoring"`, `"address":"192.0.2.1"`} {
 			before := d.state(t, `{`+subject+`}`)
 			if w := d.ask(t, "POST", "/key/block", `{`+subject+`,"until":"2000-01-01T01:00:00Z","reason":"chargeback 4711"}`); w.Code != 204 {
 				t.Fatalf("%d %s", w.Code, w.Body)

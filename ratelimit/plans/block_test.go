@@ -111,8 +111,8 @@ func TestBlocked(t *testing.T) {
 	})
 }
 
-// TestTableBlock: a block of a running table holds at once, outlasts a Replace, whoever wrote the
-// key how, and is lifted by Unblock, by its end, and by a Replace of the snapshot that has it.
+// TestTableBlock: a block of a running table holds at once, outlasts a Replace, however the
+// key is written, and is lifted by Unblock, by its end, and by a Replace of the snapshot that has it.
 func TestTableBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := configOf(t, `{"default": "1/s", "plans": {"gold": "2/s"}, "members": {"alice": "gold", "`+ratelimit.HashKey("bob")+`": "gold"}}`)
