@@ -50,3 +50,22 @@ func TestBlockedEvent(t *testing.T) {
 		t.Errorf("%v, %v", b, ok)
 	}
 }
+
+// TestLockedOut: a client that goes on is told the end of its lock-out, which stays the same.
+func TestLockedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := middleware.Must(middleware.RateLimit(newLimiter(t, five.LockedOut(3, time.Minute, 10*time.Minute), ratelimit.Config{}), middleware.Config{}))(hello)
+		for i, want := range []int{200, 200, 200, 200, 200, 429, 429, 403, 403} {
+			a := (call{}).to(h)
+			if a.Code != want || want == 403 && a.Header().Get("Retry-After") != "600" {
+				t.Errorf("call %d: %d, %v, want %d", i+1, a.Code, a.Header(), want)
+			}
+		}
+		time.Sleep(10*time.Minute - time.Millisecond)
+		if a := wantStatus(t, h, call{}, 403); a.Header().Get("Retry-After-Ms") != "1" {
+			t.Errorf("%v", a.Header())
+		}
+		time.Sleep(time.Millisecond)
+		wantStatus(t, h, call{}, 200)
+	})
+}

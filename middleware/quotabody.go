@@ -73,6 +73,7 @@ func quotaLimits(r *ratelimit.Result, now time.Time) []quotaLimit {
 func quotaOf(s *ratelimit.LimitState, now time.Time) quotaLimit {
 	text := s.Limit
 	text.Name, text.Shared = "", false // which are fields of their own
+	text.Lockout = ratelimit.Lockout{} // which is for operators
 	q := quotaLimit{
 		Name: s.Limit.Name, Text: text.String(), Unit: "requests", Limit: s.Limit.Burst,
 		Remaining: s.Remaining, Held: s.Held, Shared: s.Limit.Shared,

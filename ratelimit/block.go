@@ -175,7 +175,7 @@ func (p *Policy) exempt() bool { return len(p.limits) == 0 }
 
 // stop makes r the answer to a call of a key that is blocked.
 func (r *Result) stop(b *blocking, wait time.Duration, a *ask) {
-	r.denied, r.policy, r.wait, r.cost = true, b.stop, wait, a.cost
+	*r = Result{denied: true, policy: b.stop, wait: wait, cost: a.cost}
 	if a.least > 0 {
 		r.cost = a.least
 	}

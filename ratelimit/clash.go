@@ -44,8 +44,8 @@ func (l *Limiter) clashes() (warnings []string) {
 // clash reports whether a and b would share a bucket that means something else to each.
 func clash(a, b *store.Limit) bool { return a.Name == b.Name && a.Rate != b.Rate }
 
-// numbers returns the text of l without its name and shadow.
+// numbers returns the text of l without its name, shadow and lock-out.
 func (l Limit) numbers() string {
-	l.Name, l.Shadow, l.EnforceFrom, l.EnforceFor = "", false, 0, 0
+	l.Name, l.Shadow, l.EnforceFrom, l.EnforceFor, l.Lockout = "", false, 0, 0, Lockout{}
 	return l.String()
 }

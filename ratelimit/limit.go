@@ -53,6 +53,9 @@ type Limit struct {
 	// the home for a Shared limit: the same on all nodes, others for each name, and a larger
 	// percentage only adds some. It needs Shadow; [Limit.EnforcedFor] sets both.
 	EnforceFor int
+	// Lockout blocks a key that goes on calling although the limit denies it. The zero Lockout
+	// does not.
+	Lockout Lockout
 }
 
 // The names of limits that were given none. They differ, so that a rate and a limit on
@@ -149,6 +152,9 @@ func (l Limit) check() error {
 		l.checkConcurrent(fault)
 	} else {
 		l.checkBucket(rateOK, burstGiven, fault)
+	}
+	if !l.Lockout.valid() {
+		fault("Lockout", l.Lockout.String(), wantLockout)
 	}
 	switch {
 	case l.EnforceFrom < 0 || l.EnforceFrom > text.MaxDate:

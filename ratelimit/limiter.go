@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync/atomic"
 	"time"
 
@@ -78,6 +79,7 @@ type record struct {
 	denials denials
 
 	renewals renewals // of holds
+	lockouts lockouts
 }
 
 var errZeroLimiter = &LimitError{Field: "Limiter", Value: "zero value", Want: "must be made with ratelimit.New, whose error says what is wrong"}
@@ -125,6 +127,7 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 		l.denials.top.Max = deniedKeys
 	}
 	l.report.since = time.Now()
+	l.lockouts.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	if l.report.denials.Max = c.ShadowKeys; c.ShadowKeys == 0 {
 		l.report.denials.Max = defaultShadowKeys
 	}
@@ -150,7 +153,7 @@ func (l *Limiter) plan() {
 	unseen := l.selfTimed && l.observe == nil
 	l.plain = unseen && l.counts == nil
 	p := l.policy
-	one := unseen && l.single != nil && !l.shadow && p != nil && len(p.limits) == 1 && p.block == nil && p.phases == nil && !p.shared && p.home == ""
+	one := unseen && l.single != nil && !l.shadow && p != nil && len(p.limits) == 1 && p.block == nil && !p.locking && p.phases == nil && !p.shared && p.home == ""
 	l.short, l.shortHold = l.plain && one && !p.loans, l.plain && one && l.held != nil
 	if l.counted = !l.plain && one && !p.loans; l.counted {
 		l.series = l.counts.Of(p.names)
@@ -216,6 +219,7 @@ type ask struct {
 	hold   *store.Hold // see store.Request
 	home   string      // of the key
 	homeTo *string     // where the home is noted, if not nil
+	waits  bool        // the caller waits after a denial
 }
 
 // plain reports whether a takes the cost and nothing else, of a key without a home.
@@ -261,16 +265,26 @@ func (l *Limiter) decideBy(ctx context.Context, p *Policy, key string, a *ask, r
 	if p.loans && a.hold == nil && a.charge > 0 {
 		return l.fault(r, p.needsHold(), shadow)
 	}
+	if p.locking && !shadow {
+		if b := l.lockouts.of(key, p); b != nil {
+			r.stop(b, b.wait(), a)
+			return nil
+		}
+	}
 	r.policy, r.cost = p, a.cost
 	if p == Unlimited {
 		r.Allowed, r.shadow = true, shadow
 		return nil
 	}
 	if shadow || p.beside != nil {
-		return l.watch(ctx, key, a, shadow, r)
-	}
-	if err := l.take(ctx, key, a, r); err != nil {
+		if err := l.watch(ctx, key, a, shadow, r); err != nil {
+			return err
+		}
+	} else if err := l.take(ctx, key, a, r); err != nil {
 		return l.fault(r, err, false)
+	}
+	if p.locking {
+		l.lockOut(key, p, a, r)
 	}
 	return nil
 }

@@ -121,6 +121,7 @@ func (l *Limiter) reset(ctx context.Context, home, key string, limits []store.Li
 	if len(limits) == 0 {
 		return nil
 	}
+	l.lockouts.forget(key, limits)
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	if err := l.store.Reset(ctx, store.Request{Home: home, Key: key, Limits: limits}); err != nil {

@@ -22,6 +22,7 @@ type Policy struct {
 	base    *Policy   // on which In was called; nil if there is no home
 	loans   bool      // some are limits on concurrent calls
 	shared  bool      // some are Shared
+	locking bool      // some have a Lockout
 	phases  *phases   // how it is decided, if it has shadow limits
 	block   *blocking // that is in front of it; nil if there is none
 	beside  []*Policy // of a phase's policy: the limits that are watched, one each
@@ -68,6 +69,7 @@ func newPolicy(limits []Limit) *Policy {
 		p.limits[i] = l.compiled()
 		p.written[i] = l.withDefaults()
 		p.loans, p.shared = p.loans || l.Concurrent, p.shared || l.Shared
+		p.locking = p.locking || l.Lockout != Lockout{}
 		if l.Concurrent {
 			p.onlyLoans = append(p.onlyLoans, p.limits[i])
 		}

@@ -14,13 +14,15 @@ import (
 
 // ParseLimit reads the text form of a limit: RATE/PERIOD, and optionally ;burst=N,
 // ;name=NAME, ;shared, and ;shadow or ;enforce-from=DATE, a day (UTC) or an RFC 3339 time in
-// whole seconds, or ;enforce-for=N%, a percentage of the keys. A limit on concurrent calls is N at a time, with the same options but
+// whole seconds, or ;enforce-for=N%, a percentage of the keys, and ;lockout=N/PERIOD:PERIOD, a [Lockout].
+// A limit on concurrent calls is N at a time, with the same options but
 // ;burst. The period is a Go duration ("1m", "1.9s", "500ms"),
 // as [time.ParseDuration] reads it, down to nanoseconds, a number of days ("7d"),
 // or one of s, m, h, d for one of the unit:
 //
 //	5/s    100/1m    1000/24h;burst=50    1000/d;name=daily
 //	1000/h;shadow    1000/h;enforce-from=2027-01-31    1000/h;enforce-for=10%    10 at a time
+//	5/s;lockout=20/1m:10m
 //
 // The error is a [LimitError] that says what was found and what would be right,
 // or several of them, joined; the limit of a nil error is valid. The error for a
@@ -94,9 +96,14 @@ func ParseLimit(s string) (Limit, error) {
 				return fail(`must have a percentage of the keys from 1% to 99% as enforce-for, such as "1000/h;enforce-for=10%"`)
 			}
 			l.Shadow = true
+		case name == "lockout":
+			var ok bool
+			if l.Lockout, ok = parseLockout(value); !ok {
+				return fail(wantLockout)
+			}
 		default:
 			// By its number: the text may be a key in a wrong place, which only Value may hold.
-			return fail(fmt.Sprintf(`may be followed only by ;burst=N, ;name=NAME, ;shared, ;shadow, ;enforce-from=DATE and ;enforce-for=N%%, such as "1000/24h;burst=50", and its part %d is none of them`, len(seen)+2))
+			return fail(fmt.Sprintf(`may be followed only by ;burst=N, ;name=NAME, ;shared, ;shadow, ;enforce-from=DATE, ;enforce-for=N%% and ;lockout=N/PERIOD:PERIOD, such as "1000/24h;burst=50", and its part %d is none of them`, len(seen)+2))
 		}
 		seen[name] = true
 	}
@@ -149,6 +156,9 @@ func (l Limit) String() string {
 	}
 	if l.Shadow && l.EnforceFrom == 0 && l.EnforceFor == 0 {
 		b.WriteString(";shadow")
+	}
+	if l.Lockout != (Lockout{}) {
+		b.WriteString(";lockout=" + l.Lockout.String())
 	}
 	return b.String()
 }
@@ -271,7 +281,9 @@ func meantBy(s string) (p *Policy) {
 		if !reading.Unlimited {
 			var limits []Limit
 			for _, l := range reading.Limits {
-				limits = append(limits, Limit(l))
+				limits = append(limits, Limit{
+					Name: l.Name, Rate: l.Rate, Period: l.Period, Burst: l.Burst, Concurrent: l.Concurrent, Shared: l.Shared, Shadow: l.Shadow, EnforceFrom: l.EnforceFrom,
+				})
 			}
 			if q, _ = NewPolicy(limits...); q == nil {
 				continue

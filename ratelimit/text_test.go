@@ -86,7 +86,7 @@ func TestParseLimitRefuses(t *testing.T) {
 		number  = "must begin with a whole number, from 1 to 2147483648"
 		period  = "must have a period of s, m, h, d, a number of days or a Go duration behind the slash"
 		burst   = "must have a whole number of at least 1 as its burst"
-		options = "may be followed only by ;burst=N, ;name=NAME, ;shared, ;shadow, ;enforce-from=DATE and ;enforce-for=N%"
+		options = "may be followed only by ;burst=N, ;name=NAME, ;shared, ;shadow, ;enforce-from=DATE, ;enforce-for=N% and ;lockout=N/PERIOD:PERIOD"
 		name    = "must have a name behind name="
 		date    = "must have a day or an RFC 3339 time in whole seconds as enforce-from"
 		micros  = "must be a whole number of microseconds, from 1µs to 87600h0m0s, such as 1s or time.Second"

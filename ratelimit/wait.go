@@ -107,6 +107,7 @@ func (l *Limiter) wait(ctx context.Context, key string, a *ask) (r Result, err e
 	if err := ctx.Err(); err != nil {
 		return r, gaveUp(err)
 	}
+	a.waits = true
 	for asks := ctx; ; {
 		r = Result{}
 		err := l.decideObserved(asks, key, a, &r)

@@ -41,6 +41,9 @@
 // leaves it out is put. It outlasts a file of limits that is reloaded. A response 409 means that
 // the program's limits do not look the key up in the table: see [ratelimit.LimitsFunc].
 //
+// A lock-out of a key ([ratelimit.Lockout]) is a block that its node has set: its state shows it,
+// and a reset ends it.
+//
 // A reset of a key does not fill what the keys of its organisation share, unless it names a
 // shared limit. /key/reset-shared fills all of that, for all keys of the organisation. A
 // response about a key shows its organisation, but no other key of it.

@@ -2,7 +2,6 @@ package plans_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -18,7 +17,7 @@ import (
 // textOf returns the text of the policy of a key as it is now: "blocked" if it is.
 func textOf(t testing.TB, table *plans.Table, key string) string {
 	t.Helper()
-	p, err := table.PolicyFor(context.Background(), key)
+	p, err := table.PolicyFor(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}

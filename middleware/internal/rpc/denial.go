@@ -71,7 +71,10 @@ func (c *Call) Denial() *Denial {
 	d.Message = string(denied.AppendDetail(space[:0]))
 	d.Violations = denied.Once(func() any {
 		var all []Violation
-		denied.Violated(func(l ratelimit.Limit) { all = append(all, Violation{l.Name, l.Burst, l.String()}) })
+		denied.Violated(func(l ratelimit.Limit) {
+			l.Lockout = ratelimit.Lockout{} // which is for operators
+			all = append(all, Violation{l.Name, l.Burst, l.String()})
+		})
 		return c.limits.violations(all)
 	})
 	if c.decided.Wait != gcra.Never {

@@ -65,6 +65,7 @@ func instance(n node) any {
 var unsaid = []string{
 	"a second time", "a plan that is not under plans", "must differ from the other limits", "must not give", "from 1 to 2147483648", "must refill within",
 	"must be a whole number of microseconds", "must have a whole number of at least 1 as its burst", "a Go duration behind the slash", "as enforce-from",
+	"two times of a whole number of microseconds", "must be followed by the limits from the end of the block", "as until",
 	"an address; must be an API key", "a shared limit", "a plan with a shared limit", "must be the shared limit that the organisation has",
 }
 
@@ -123,6 +124,8 @@ var someLimits = []string{
 	"1/1.5s", "1/7d", "1/1h30m", "1/+5s", "1/.5s", "1/5.s", "1/500us", "1/50µs", "1/50μs", "007/s", "5/007d", "1/s;name=a b", "1/s;name=" + strings.Repeat("n", 64), "2147483648/s", "1/s;burst=2;name=x;shadow", "1000/m;burst=5;name=org;shared;shadow", "10 at a time;name=calls;shared", "5/s;shared;shared", "5/s;Shared",
 	"1/s;name=a!#$%&'()*+-./:<=>?@[]^_`{|}~",
 	"10 at a time", "10 at a time;name=calls;shadow", "1000/h;enforce-for=10%", "5/s;enforce-for=1%;enforce-from=2027-01-31", "5/s, 10 at a time", "007 at a time;enforce-from=2027-01-31", "5/s;shared", "10 at a time;shared;name=org",
+	"5/s;lockout=20/1m:10m", "5/s;lockout=020/1.5s:7d;burst=2", "10 at a time;lockout=1/s:h", "5/s;lockout=0/1m:10m", "5/s;lockout=20/1m", "5/s;lockout=20/:m", "5/s;lockout=20:1m/10m",
+	"blocked", "blocked;until=2026-12-04, 5/s", "blocked;reason=chargeback 4711, 5/s", "blocked;until=2026-12-04T18:00:00Z;reason=x, blocked;until=2026-12-05, unlimited", "blocked;", "blocked;reason=", "blocked;5/s", "blocked; 5/s",
 	"0 at a time", "10 at a time;burst=10", "5/s;shared=1", "10  at a time", "10 At a time", "10 at a time/s", " at a time", "10 at a time;", "5/s;burst=2, 10 at a time;burst=5",
 	"", " ", "5", "/s", "5/", "5/x", "0/s", "-1/s", "+1/s", "5/s;", "5/s;burst=0", "5/s;burst=x", "5/s;burst", "5/s;name=", "5/s;name= a", "5/s;name=a\"", "5/s;name=é", "5/s;shadow=1", "5/s;Shadow", "5/s;other=1", "5 /s", "5/ s", "5/S", "5/0d", "5/0s", "5/-5s", "5/1ns",
 	"5/s;name=" + strings.Repeat("n", 65), "99999999999/s", "5/s;enforce-for=100%", "5/s;enforce-for=0%", "5/s;enforce-for=7", "2147483649/s", "1/4000d", "5/s;burst=2;burst=3", "5/s;enforce-from=2027-02-30", "5/s;enforce-from=27-01-01", "5/s;enforce-from=2027-01-31T09:00:00.5Z", "5/s;enforce-from=1970-01-01", "5/s\u00a0", "５/s",

@@ -331,7 +331,7 @@ const showKey = s => {
 	$("found").classList.remove("stale");
 	put($("hash"), s.key);
 	put($("plan"), [s.exempt ? "exempt from limits" : s.plan === undefined ? "the default, or limits of its own" : s.plan, s.organisation === undefined ? "" : "organisation " + s.organisation].filter(Boolean).join(", "));
-	const blocked = s.block ? (s.block.own ? "denied: it is blocked" : "denied: its plan, its organisation or the default is blocked") + (s.block.until ? " until " + day(s.block.until) : "") + (s.block.reason ? ", " + s.block.reason : "") : "";
+	const blocked = s.block ? (s.block.own ? "denied: it is blocked" : "denied: blocked by its plan, its organisation, the default or a lock-out") + (s.block.until ? " until " + day(s.block.until) : "") + (s.block.reason ? ", " + s.block.reason : "") : "";
 	const verdict = blocked || (s.exempt ? "admitted, without a limit" : s.allowed ? "admitted" + (s.would_deny ? ", though a shadow limit would deny it" : "") : "denied, for " + span(s.retry_after_ms));
 	put($("verdict"), verdict + (s.exempt || s.block ? "" : `; decided by ${sourceText(s.source)}`) + (s.source === "share" ? ", at which its buckets are full" : ""));
 	$("verdict").className = s.allowed ? "good" : "bad";

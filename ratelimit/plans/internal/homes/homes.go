@@ -42,7 +42,7 @@ func (s Shared) Differs(p *ratelimit.Policy) string {
 			continue
 		}
 		name := l.Name
-		l.Name, l.Shadow, l.EnforceFrom, l.EnforceFor = "", false, 0, 0
+		l.Name, l.Shadow, l.EnforceFrom, l.EnforceFor, l.Lockout = "", false, 0, 0, ratelimit.Lockout{}
 		if other, there := s[name]; there && other != l {
 			return fmt.Sprintf("%v beside %v", l, other)
 		}
