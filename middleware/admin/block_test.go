@@ -125,3 +125,42 @@ func TestBlockWithoutEffect(t *testing.T) {
 	wantProblem(t, without.ask(t, "POST", "/key/block", `{"key":"a"}`), 404, "no table")
 	wantProblem(t, without.ask(t, "POST", "/key/unblock", `{"key":"a"}`), 404, "no table")
 }
+
+// TestBlockPrefix: a prefix of addresses is blocked like an address. An API key that looks like
+// one is blocked as the key that it is.
+func TestBlockPrefix(t *testing.T) {
+	d := newDesk(t)
+	if w := d.ask(t, "POST", "/key/block", `{"address":"192.0.2.0/24","reason":"flood"}`); w.Code != 204 || d.last().Key != ratelimit.HashKey("192.0.2.0/24") {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if s := d.state(t, `{"address":"192.0.2.9"}`); s.Allowed || s.Block == nil || s.Block.Reason != "flood" || s.Block.Own {
+		t.Errorf("%+v", s)
+	}
+	if s := d.state(t, `{"key":"192.0.2.9"}`); !s.Allowed {
+		t.Errorf("%+v", s)
+	}
+	if table := d.ask(t, "GET", "/table", "").Body.String(); !strings.Contains(table, `"192.0.2.0/24": "blocked;reason=flood"`) {
+		t.Error(table)
+	}
+	if w := d.ask(t, "POST", "/key/unblock", `{"address":"192.0.2.0/24"}`); w.Code != 204 || !d.state(t, `{"address":"192.0.2.9"}`).Allowed {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for _, key := range []string{"192.0.2.9", "192.0.2.0/24", "2001:db8::9", "192.0.2.*"} {
+		subject := `{"key":"` + key + `"}`
+		if w := d.ask(t, "POST", "/key/block", subject); w.Code != 204 {
+			t.Fatalf("%s: %d %s", key, w.Code, w.Body)
+		}
+		if s := d.state(t, subject); s.Allowed || s.Block == nil || !s.Block.Own || !d.state(t, `{"address":"192.0.2.9"}`).Allowed || !d.state(t, `{"address":"2001:db8::9"}`).Allowed {
+			t.Errorf("%s: %+v", key, s)
+		}
+		if w := d.ask(t, "POST", "/key/unblock", subject); w.Code != 204 || !d.state(t, subject).Allowed {
+			t.Errorf("%s: %d %s", key, w.Code, w.Body)
+		}
+	}
+	for _, body := range []string{`{"address":"192.0.2.1/24"}`, `{"address":"192.0.2.*"}`, `{"address":"2001:db8::/96"}`} {
+		if w := d.ask(t, "POST", "/key/block", body); w.Code != 400 {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
+		}
+	}
+	wantProblem(t, d.ask(t, "POST", "/key/state", `{"address":"192.0.2.0/24"}`), 400, "must be one of IPv4 or IPv6")
+}

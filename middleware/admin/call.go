@@ -9,10 +9,11 @@ import (
 // A call is a request on its way to a response.
 type call struct {
 	*handler
-	w     http.ResponseWriter
-	r     *http.Request
-	event Event
-	stop  <-chan struct{} // closed when the server shuts down; for a stream
+	w      http.ResponseWriter
+	r      *http.Request
+	event  Event
+	prefix bool            // the request is about a prefix of addresses
+	stop   <-chan struct{} // closed when the server shuts down; for a stream
 }
 
 // A problem is the body of an error, RFC 9457. It contains constants, classes and the

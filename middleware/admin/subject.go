@@ -30,11 +30,13 @@ func (c *call) subject(more ...string) (key string, given map[string]string, ok 
 		return "", nil, false
 	}
 	c.bodyRead()
-	key, given, detail := parseSubject(text, more)
+	key, given, detail := parseSubject(text, more, c.event.Action == ActionBlock || c.event.Action == ActionUnblock)
 	if detail != "" {
 		c.problem(http.StatusBadRequest, detail)
 		return "", nil, false
 	}
+	_, isAddress := given["address"]
+	c.prefix = isAddress && !middleware.IsAddressKey(key)
 	c.event.Key = ratelimit.HashKey(key)
 	return key, given, true
 }
@@ -48,8 +50,8 @@ const (
 )
 
 // parseSubject returns the key, as the limiter gets it, and the texts beside it in a body, or
-// what is wrong with it.
-func parseSubject(text []byte, more []string) (key string, texts map[string]string, detail string) {
+// what is wrong with it. With prefixes, an address may be a prefix.
+func parseSubject(text []byte, more []string, prefixes bool) (key string, texts map[string]string, detail string) {
 	form := formOfKey
 	switch {
 	case slices.Contains(more, "limit"):
@@ -84,6 +86,9 @@ func parseSubject(text []byte, more []string) (key string, texts map[string]stri
 		return "", nil, form
 	}
 	if isAddress {
+		if p, err := netip.ParsePrefix(address); prefixes && err == nil && p.Masked() == p {
+			return address, texts, ""
+		}
 		a, err := netip.ParseAddr(address)
 		if err != nil {
 			return "", nil, `The address must be one of IPv4 or IPv6, such as "192.0.2.1" or "2001:db8::1".`

@@ -5,14 +5,16 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/address"
 )
 
 // Block blocks a key, whatever else the table says of it, and replaces a block that it has. The
-// key may be written as its hash. The table keeps the block until it ends, [Table.Unblock] lifts
+// key may be written as its hash, and be an address or a prefix: see [TableConfig]. The table keeps the block until it ends, [Table.Unblock] lifts
 // it, or [Snapshot.Replace], whose caller has seen it, leaves it out; [Table.Replace] keeps it.
 // Block takes as long for a large table as for a small one, but for a hashed key. The error joins
 // a [ratelimit.LimitError] for each fault.
@@ -54,7 +56,7 @@ func (t *Table) edit(change func(*blocks) error) error {
 	}
 	c := &tableContent{
 		fallback: old.fallback, plans: old.plans, organisations: old.organisations, different: old.different,
-		byKey: old.byKey, byHash: old.byHash, blocks: blocks{byKey: maps.Clone(old.blocks.byKey), byHash: maps.Clone(old.blocks.byHash)},
+		byKey: old.byKey, byHash: old.byHash, byPrefix: old.byPrefix, blocks: *old.blocks.clone(),
 	}
 	if err := change(&c.blocks); err != nil {
 		return err
@@ -86,38 +88,59 @@ func (b *block) holds() bool {
 type blocks struct {
 	byKey  map[string]*block
 	byHash map[[sha256.Size]byte]*block
+
+	byPrefix address.Map[*block]
 }
 
-func (bs *blocks) len() int { return len(bs.byKey) + len(bs.byHash) }
+func (bs *blocks) len() int { return len(bs.byKey) + len(bs.byHash) + bs.byPrefix.Len() }
 
 // add enters a block.
 func (bs *blocks) add(key string, b ratelimit.Block, set bool) error {
 	if _, err := ratelimit.NewBlocked(b, ratelimit.Unlimited); err != nil {
 		return err
 	}
-	if hash, ok := parseHash(key); ok {
+	made := &block{Block: b, set: set}
+	key = canonical(key)
+	hash, hashed := parseHash(key)
+	p, prefix := address.ParsePrefix(key)
+	switch {
+	case hashed:
 		if bs.byHash == nil {
 			bs.byHash = make(map[[sha256.Size]byte]*block)
 		}
-		bs.byHash[hash] = &block{Block: b, set: set}
-		return nil
-	}
-	if strings.HasPrefix(key, keyhash.Prefix) {
+		bs.byHash[hash] = made
+	case strings.HasPrefix(key, keyhash.Prefix):
 		return &ratelimit.LimitError{Field: "key", Value: "not a hash", Want: wantHash}
+	case prefix:
+		bs.byPrefix.Set(p, made)
+	case address.Is(key):
+		return &ratelimit.LimitError{Field: "key", Value: "an address", Want: address.Want}
+	default:
+		if bs.byKey == nil {
+			bs.byKey = make(map[string]*block)
+		}
+		bs.byKey[strings.Clone(key)] = made
 	}
-	if bs.byKey == nil {
-		bs.byKey = make(map[string]*block)
-	}
-	bs.byKey[strings.Clone(key)] = &block{Block: b, set: set}
 	return nil
+}
+
+// canonical returns the key that a table has for one that is written as an address, or key.
+func canonical(key string) string {
+	if of, ok := address.Canonical(key); ok {
+		return of
+	}
+	return key
 }
 
 // remove removes the blocks of a key, in plain text or hashed.
 func (bs *blocks) remove(key string) (found bool) {
 	before := bs.len()
+	key = canonical(key)
 	if hash, ok := parseHash(key); ok {
 		delete(bs.byHash, hash)
 		maps.DeleteFunc(bs.byKey, func(key string, _ *block) bool { return keyhash.Of(key) == hash })
+	} else if p, ok := address.ParsePrefix(key); ok {
+		bs.byPrefix.Delete(p)
 	} else {
 		delete(bs.byKey, key)
 		delete(bs.byHash, keyhash.Of(key))
@@ -127,6 +150,7 @@ func (bs *blocks) remove(key string) (found bool) {
 
 // of returns the block of a key, which may be written as its hash; nil if there is none.
 func (bs *blocks) of(key string) *block {
+	key = canonical(key)
 	if hash, ok := parseHash(key); ok {
 		for plain, b := range bs.byKey {
 			if keyhash.Of(plain) == hash {
@@ -135,10 +159,14 @@ func (bs *blocks) of(key string) *block {
 		}
 		return bs.byHash[hash]
 	}
+	if p, ok := address.ParsePrefix(key); ok {
+		b, _ := bs.byPrefix.Get(p)
+		return b
+	}
 	return bs.find(key)
 }
 
-// find returns the block of a key.
+// find returns the block of exactly the key.
 func (bs *blocks) find(key string) *block {
 	if b := bs.byKey[key]; b != nil || len(bs.byHash) == 0 {
 		return b
@@ -148,18 +176,60 @@ func (bs *blocks) find(key string) *block {
 
 // keep adds the blocks of an old content that Table.Block has set and that have not ended.
 func (bs *blocks) keep(old *blocks) {
-	for key, b := range old.byKey {
+	for key, b := range old.all() {
 		if b.set && b.holds() {
 			bs.remove(key)
-			_ = bs.add(key, b.Block, true)
+			_ = bs.add(key, b.Block, true) // it was added before
 		}
 	}
-	for hash, b := range old.byHash {
-		if b.set && b.holds() {
-			bs.remove(keyhash.Text(hash))
-			_ = bs.add(keyhash.Text(hash), b.Block, true)
+}
+
+// clone returns a copy with blocks of its own.
+func (bs *blocks) clone() *blocks {
+	made := new(blocks)
+	for key, b := range bs.all() {
+		_ = made.add(key, b.Block, b.set)
+	}
+	return made
+}
+
+// all yields the blocks, each with its key as a table has it.
+func (bs *blocks) all() iter.Seq2[string, *block] {
+	return func(yield func(string, *block) bool) {
+		for key, b := range bs.byKey {
+			if !yield(key, b) {
+				return
+			}
+		}
+		for hash, b := range bs.byHash {
+			if !yield(keyhash.Text(hash), b) {
+				return
+			}
+		}
+		for p, b := range bs.byPrefix.All() {
+			if !yield(p.String(), b) {
+				return
+			}
 		}
 	}
+}
+
+// hashed returns the blocks with hashes for the keys.
+func (bs *blocks) hashed() map[string]ratelimit.Block {
+	all := make(map[string]ratelimit.Block, bs.len())
+	for _, hashed := range []bool{true, false} { // the plain one counts, as in find
+		for key, b := range bs.all() {
+			_, prefix := address.ParsePrefix(key)
+			switch _, isHash := parseHash(key); {
+			case isHash != hashed:
+				continue
+			case !isHash && !prefix:
+				key = ratelimit.HashKey(key)
+			}
+			all[key] = b.Block
+		}
+	}
+	return all
 }
 
 // setBlocks sets what each block makes of what the table says of its key otherwise.
@@ -173,58 +243,43 @@ func (c *tableContent) setBlocks() (err error) {
 		is.policy, fault = ratelimit.NewBlocked(b.Block, is.policy)
 		b.is, err = &is, errors.Join(err, fault)
 	}
-	var plain map[[sha256.Size]byte]*assignment // of blocked hashes
-	for key := range c.byKey {
-		if len(c.blocks.byHash) == 0 {
-			break
-		}
-		if hash := keyhash.Of(key); c.blocks.byHash[hash] != nil {
-			if plain == nil {
-				plain = make(map[[sha256.Size]byte]*assignment)
-			}
-			plain[hash] = c.byKey[key]
-		}
+	prefixes := make([]address.Prefix, 0, c.blocks.byPrefix.Len())
+	for p := range c.blocks.byPrefix.All() {
+		prefixes = append(prefixes, p)
+	}
+	slices.SortFunc(prefixes, func(a, b address.Prefix) int { return a.Bits() - b.Bits() })
+	for _, p := range prefixes { // a shorter one may be behind a longer one
+		b, _ := c.blocks.byPrefix.Get(p)
+		c.blocks.byPrefix.Delete(p)
+		behind(b, c.around(p))
+		c.blocks.byPrefix.Set(p, b)
 	}
 	for key, b := range c.blocks.byKey {
-		copied := *b // of the old content: others read it
-		behind(&copied, c.listed(key))
-		c.blocks.byKey[key] = &copied
+		behind(b, c.without(key))
 	}
+	plain := c.plainOf(c.blocks.byHash)
 	for hash, b := range c.blocks.byHash {
-		a := plain[hash]
-		if a == nil {
-			a = c.byHash[hash]
+		if a := plain[hash]; a != nil {
+			behind(b, a)
+		} else {
+			behind(b, c.byHash[hash])
 		}
-		copied := *b
-		behind(&copied, a)
-		c.blocks.byHash[hash] = &copied
 	}
 	return err
 }
 
+// plainOf returns the assignments of keys that are listed in plain text and have a blocked hash.
+func (c *tableContent) plainOf(blocked map[[sha256.Size]byte]*block) map[[sha256.Size]byte]*assignment {
+	plain := make(map[[sha256.Size]byte]*assignment)
+	if len(blocked) == 0 {
+		return plain
+	}
+	for key, a := range c.byKey {
+		if hash := keyhash.Of(key); blocked[hash] != nil {
+			plain[hash] = a
+		}
+	}
+	return plain
+}
+
 const wantHash = `must be "sha256:" and 64 hexadecimal digits, as ratelimit.HashKey returns them`
-
-// all yields the blocks, each by the text of its key's hash.
-func (bs *blocks) all() iter.Seq2[string, *block] {
-	return func(yield func(string, *block) bool) {
-		for hash, b := range bs.byHash {
-			if !yield(keyhash.Text(hash), b) {
-				return
-			}
-		}
-		for key, b := range bs.byKey {
-			if !yield(keyhash.Text(keyhash.Of(key)), b) {
-				return
-			}
-		}
-	}
-}
-
-// hashed returns the blocks by the texts of hashes.
-func (bs *blocks) hashed() map[string]ratelimit.Block {
-	all := make(map[string]ratelimit.Block, bs.len())
-	for key, b := range bs.all() {
-		all[key] = b.Block
-	}
-	return all
-}

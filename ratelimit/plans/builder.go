@@ -111,6 +111,16 @@ func (b *tableBuilder) policy(field string, p *ratelimit.Policy) bool {
 // put enters one key. A key given both in plain text and as its hash gets two entries.
 func (b *tableBuilder) put(in, key string, a *assignment) {
 	c := b.content
+	if canonical, ok := address.Canonical(key); ok {
+		if p, ok := address.ParsePrefix(canonical); ok {
+			if _, twice := c.byPrefix.Get(p); twice {
+				b.fault(place(in, key), "there twice", wantOnce)
+			}
+			c.byPrefix.Set(p, a)
+			return
+		}
+		key = canonical
+	}
 	if !strings.HasPrefix(key, keyhash.Prefix) {
 		if address.Is(key) {
 			b.fault(place(in, key), "an address", address.Want)
@@ -136,10 +146,6 @@ func (b *tableBuilder) put(in, key string, a *assignment) {
 
 // block enters the block of one key.
 func (b *tableBuilder) block(key string, block ratelimit.Block) {
-	if address.Is(key) {
-		b.fault(place("Blocked", key), "an address", address.Want)
-		return
-	}
 	for _, fault := range ratelimit.Faults(b.content.blocks.add(key, block, false)) {
 		field := place("Blocked", key)
 		if fault.Field != "key" {

@@ -131,4 +131,4 @@ func (o *organisation) text() string {
 }
 
 // len returns how many keys a content lists.
-func (c *tableContent) len() int { return len(c.byKey) + len(c.byHash) }
+func (c *tableContent) len() int { return len(c.byKey) + len(c.byHash) + c.byPrefix.Len() }

@@ -62,6 +62,9 @@ func (c *tableContent) policies() []*ratelimit.Policy {
 	for _, a := range c.byHash {
 		addKey(a)
 	}
+	for _, a := range c.byPrefix.All() {
+		addKey(a)
+	}
 	for _, is := range c.organisations {
 		inHomes = append(inHomes, is.members.policy)
 	}
@@ -129,6 +132,9 @@ func (c *tableContent) misfits(required []func(*ratelimit.Policy) error) error {
 	}
 	for hash, a := range c.byHash {
 		lookKey(a, func() string { return keyhash.Text(hash) })
+	}
+	for p, a := range c.byPrefix.All() {
+		lookKey(a, func() string { return p.String() })
 	}
 	return faults.join()
 }

@@ -214,8 +214,8 @@ func TestOrganisationsMisfits(t *testing.T) {
 			c.Keys = map[string]*ratelimit.Policy{ratelimit.HashKey("canary"): c.Default}
 		}, `TableConfig.Organisations["x"].Members` + canary, "there twice"},
 		"an address": {func(c *plans.TableConfig) {
-			c.Organisations["x"] = plans.Organisation{Plan: "gold", Members: []string{"192.0.2.1"}}
-		}, `TableConfig.Organisations["x"].Members[sha256:37fcff24bf62…]`, "an address"},
+			c.Organisations["x"] = plans.Organisation{Plan: "gold", Members: []string{"192.0.2.*"}}
+		}, `TableConfig.Organisations["x"].Members[sha256:256ebb052939…]`, "an address"},
 		"no hash": {func(c *plans.TableConfig) {
 			c.Organisations["x"] = plans.Organisation{Plan: "gold", Members: []string{"sha256:canary"}}
 		}, `TableConfig.Organisations["x"].Members[sha256:f55a1f5f9b25…]`, "not a hash"},

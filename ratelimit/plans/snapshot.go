@@ -91,8 +91,9 @@ func (s Snapshot) Organisations() map[string]OrganisationSummary {
 	return summaries
 }
 
-// WriteTo writes the content as [ReadTableConfig] reads it, with hashes in place of the keys,
-// in the order of the hashes: the text has the same effect and shows no key. WriteTo allocates
+// WriteTo writes the content as [ReadTableConfig] reads it, with hashes in place of the keys and
+// addresses, in the order of the hashes: the text has the same effect and shows no key. Prefixes
+// of addresses, which have no hash to look up, are written as they are. WriteTo allocates
 // 40 bytes per key, not a second table.
 func (s Snapshot) WriteTo(w io.Writer) (int64, error) {
 	entries := s.entries()
@@ -164,6 +165,7 @@ func (s Snapshot) Blocked() (n int) {
 type entry struct {
 	hash [sha256.Size]byte
 	is   *assignment
+	name string // of a prefix, which is written as it is
 }
 
 // entries returns each key once. A key given both in plain text and as its hash has the
@@ -177,12 +179,16 @@ func (s Snapshot) entries() []entry {
 		if c.byHash[hash] != nil {
 			plain[hash] = true
 		}
-		entries = append(entries, entry{hash, a})
+		entries = append(entries, entry{hash: hash, is: a})
 	}
 	for hash, a := range c.byHash {
 		if !plain[hash] {
-			entries = append(entries, entry{hash, a})
+			entries = append(entries, entry{hash: hash, is: a})
 		}
+	}
+	for p, a := range c.byPrefix.All() {
+		name := p.String()
+		entries = append(entries, entry{keyhash.Of(name), a, name})
 	}
 	return entries
 }
@@ -197,7 +203,11 @@ func those[V any](entries []entry, members bool, of func(*assignment) V) iter.Se
 				continue
 			}
 			hex.Encode(name[len(keyhash.Prefix):], e.hash[:])
-			if !yield(string(name[:]), of(e.is)) {
+			text := string(name[:])
+			if e.name != "" {
+				text = e.name
+			}
+			if !yield(text, of(e.is)) {
 				return
 			}
 		}

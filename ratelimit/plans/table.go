@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/address"
 )
 
 // A Table holds policies by key, and one for all other keys. It can be replaced as a whole
@@ -35,8 +36,10 @@ type Table struct {
 // "sha256:" and 64 hexadecimal digits. Then no secret needs to be in a file. A look-up in a
 // table with such keys hashes the key, which takes some 100 ns.
 //
-// An address or a prefix is a fault, since no caller has it as its key. The key of a client
-// without one is what middleware.AddressKey returns; for prefixes, use a [ratelimit.LimitsFunc].
+// A key may be an address or a prefix, such as "192.0.2.1" or "2001:db8::/48": that of clients
+// without a key, whose keys are what middleware.AddressKey returns. An IPv6 address counts by its
+// /64. The longest prefix counts that an address is in and, of the same, the one in Blocked. An
+// API key that looks like an address must be written as its hash.
 type TableConfig struct {
 	// Default is the policy of every key that is not listed. Required. It has no shared limit.
 	Default *ratelimit.Policy
@@ -64,6 +67,7 @@ type tableContent struct {
 	organisations map[string]*organisation
 	byKey         map[string]*assignment
 	byHash        map[[sha256.Size]byte]*assignment
+	byPrefix      address.Map[*assignment]
 	blocks        blocks
 
 	gathered  sync.Once
@@ -108,10 +112,33 @@ func (c *tableContent) find(key string) *assignment {
 			return b.is
 		}
 	}
-	return c.listed(key)
+	return c.without(key)
 }
 
-// listed is find without blocks.
+// without is find without a block of the key itself.
+func (c *tableContent) without(key string) *assignment {
+	if a := c.listed(key); a != nil {
+		return a
+	}
+	if c.byPrefix.Len()+c.blocks.byPrefix.Len() == 0 {
+		return nil
+	}
+	if p, ok := address.ParseKey(key); ok {
+		return c.around(p)
+	}
+	return nil
+}
+
+// around returns the assignment of the longest prefix that p is in.
+func (c *tableContent) around(p address.Prefix) *assignment {
+	a, n, _ := c.byPrefix.Longest(p)
+	if b, blocked, ok := c.blocks.byPrefix.Longest(p); ok && blocked >= n {
+		return b.is
+	}
+	return a
+}
+
+// listed returns the assignment of exactly the key, without its block.
 func (c *tableContent) listed(key string) *assignment {
 	if a := c.byKey[key]; a != nil {
 		return a
@@ -205,8 +232,8 @@ func (t *Table) PolicyFor(_ context.Context, key string) (*ratelimit.Policy, err
 }
 
 // Config returns a copy of the content of t, which takes time for many keys: about a second
-// for a million. Keys are as they were written, hashes in lower case, and members of an
-// organisation in order; policies are shared with t. The zero Table returns the zero TableConfig.
+// for a million. Keys are as they were written, hashes in lower case, addresses as
+// middleware.AddressKey writes them, and members of an organisation in order; policies are shared with t. The zero Table returns the zero TableConfig.
 func (t *Table) Config() TableConfig {
 	c := t.current.Load()
 	if c == nil {
@@ -245,6 +272,9 @@ func (c *tableContent) config() TableConfig {
 	for hash, a := range c.byHash {
 		add(keyhash.Text(hash), a)
 	}
+	for p, a := range c.byPrefix.All() {
+		add(p.String(), a)
+	}
 	if len(organisations) > 0 {
 		config.Organisations = make(map[string]Organisation, len(organisations))
 	}
@@ -256,6 +286,9 @@ func (c *tableContent) config() TableConfig {
 	}
 	for hash, b := range c.blocks.byHash {
 		config.Blocked[keyhash.Text(hash)] = b.Block
+	}
+	for p, b := range c.blocks.byPrefix.All() {
+		config.Blocked[p.String()] = b.Block
 	}
 	for is, o := range organisations {
 		slices.Sort(o.Members)

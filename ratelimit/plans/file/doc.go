@@ -15,6 +15,7 @@
 //	  sha256:86de594f7827c0bb6c7eb12b9785936d7d101c6b6143285da524a8654cae77ab: gold
 //	keys:                       # keys with limits of their own
 //	  customer-19: 7/s
+//	  192.0.2.0/24: 20/s        # clients without a key, by their addresses
 //	organisations:              # keys that share the limits with ;shared
 //	  acme:
 //	    limits: 100/s, 10000/m;name=org;shared    # or plan, with the name of one
@@ -27,8 +28,8 @@
 // Only default is required. The texts of limits are those of [ratelimit.ParsePolicy] and [ratelimit.ParseBlock], a
 // hashed key is that of [ratelimit.HashKey], and a file whose name ends in .json has the
 // same shape in JSON. A key is the text as it is written: 12345, 1e3, true and null are
-// keys of that many characters, in quotes or not. An address or a prefix is no key: see
-// [plans.TableConfig]. [Schema] is a JSON Schema of the format,
+// keys of that many characters, in quotes or not. An address or a
+// prefix, such as 192.0.2.0/24, stands for clients without a key: see [plans.TableConfig]. [Schema] is a JSON Schema of the format,
 // for editors.
 //
 // Features of YAML that a list of limits does not need are rejected, so that a file means what

@@ -23,6 +23,9 @@ func (b *builder) key(in string, e entry) (string, bool) {
 	}
 	digits, hashed := strings.CutPrefix(e.key, hashPrefix)
 	if !hashed {
+		if canonical, ok := address.Canonical(e.key); ok {
+			return canonical, true
+		}
 		if address.Is(e.key) {
 			b.add(e.at, keyPlace(in, e.key), "an address", address.Want)
 			return "", false

@@ -1,5 +1,5 @@
-// Package address recognizes addresses, prefixes and ranges that are written where an API key
-// belongs. Tables and files reject them.
+// Package address reads addresses and prefixes that are written where an API key belongs, and
+// recognizes others, such as ranges, which tables and files reject.
 package address
 
 import (
@@ -7,17 +7,16 @@ import (
 	"strings"
 )
 
-// Want is the advice for a key that is an address or a prefix. Its two texts are those of
-// middleware.AddressKey.
-const Want = `must be an API key: an address or a prefix is not looked up; a client without a key is known as " ip 192.0.2.1" or " ip 2001:db8::/64" (middleware.AddressKey), in quotes and with the first space; ` +
-	`prefixes need a LimitsFunc; an API key that looks like an address must be written as its sha256: hash`
+// Want is the advice for a key that is meant as an address and is none that can be looked up.
+const Want = `must be an API key, an address such as 192.0.2.1 or 2001:db8::1, or a prefix such as 192.0.2.0/24 or 2001:db8::/48, of IPv6 at most a /64, without a zone or a port and with zeros behind its length; ` +
+	`an API key that looks like an address must be written as its sha256: hash`
 
 // addressBytes are the bytes of addresses, prefixes and ranges, and of the "ip" before one.
 const addressBytes = "0123456789abcdefABCDEFip.:/*-[] \t"
 
 // Is reports whether a key of a table is an address, a prefix or a range of addresses.
-// No caller has such a key: the author of the table expects it to match addresses. A text that
-// middleware.AddressKey returns is not an address.
+// No caller has such a key: the author of the table expects it to match addresses. Those for which
+// Canonical returns a key match. A text that middleware.AddressKey returns is not an address.
 func Is(key string) bool {
 	if !strings.ContainsAny(key, ".:") || len(key) > 100 { // most keys
 		return false
