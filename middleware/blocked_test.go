@@ -51,7 +51,7 @@ func TestBlockedEvent(t *testing.T) {
 	}
 }
 
-// TestLockedOut: a client that goes on is told the end of its lock-out, which stays the same.
+// TestLockedOut: the responses to a client that goes on report the end of its lock-out, which stays the same.
 func TestLockedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := middleware.Must(middleware.RateLimit(newLimiter(t, five.LockedOut(3, time.Minute, 10*time.Minute), ratelimit.Config{}), middleware.Config{}))(hello)

@@ -37,7 +37,7 @@ func (c *call) blockOf(key string, r *ratelimit.Result) *blockState {
 const (
 	wantUntil   = `The end of the block must be in the future, a day (UTC) or an RFC 3339 time in whole seconds, such as "2026-12-04T18:00:00Z"; without "until" it has none.`
 	wantReason  = `The reason must be at most 128 printable ASCII characters without " \ ; or , and without a space at either end.`
-	wantPrefix  = "A prefix of IPv6 must have at most 64 bits, by which clients are told apart."
+	wantPrefix  = "A prefix of IPv6 must have at most 64 bits, by which clients differ."
 	notLookedUp = "The program's limits do not look this key up in the table, so a block there has no effect. Nothing was changed."
 )
 

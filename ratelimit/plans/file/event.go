@@ -8,6 +8,8 @@ type Event struct {
 	Err error
 	// InForce is the version in force after the attempt. A failed attempt does not change it.
 	InForce Version
+	// Warnings are what [plans.TableConfig.Warnings] returns of the content that is in force.
+	Warnings []string
 	// Took is how long reading, checking and replacing took.
 	Took time.Duration
 }
@@ -32,6 +34,8 @@ type Status struct {
 	Err error
 	// ErrSince is when Err became non-nil; zero if it is nil.
 	ErrSince time.Time
+	// Warnings are what [plans.TableConfig.Warnings] returns of the content that is in force.
+	Warnings []string
 	// Watching reports whether [File.Watch] runs.
 	Watching bool
 	// Polling is the reason why Watch gets no events of the file system and only looks every

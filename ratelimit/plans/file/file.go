@@ -90,7 +90,7 @@ func Open(path string, c Config) (*File, error) {
 		return nil, &Error{File: path, Found: "limits that cannot be used", Err: err}
 	}
 	f.seen, f.outcome = s.look, s.outcome(stale)
-	f.status.Version = versionOf(s, tableConfig)
+	f.status.Version, f.status.Warnings = versionOf(s, tableConfig), tableConfig.Warnings()
 	f.status.fail(stale)
 	return f, nil
 }
@@ -157,14 +157,14 @@ func (f *File) put(s snapshot, err error, begun time.Time) error {
 	if err == nil {
 		err = stale
 		if f.status.Hash != s.hash {
-			f.status.Version = versionOf(s, c)
+			f.status.Version, f.status.Warnings = versionOf(s, c), c.Warnings()
 		}
 	}
 	f.status.fail(err)
 	if err != nil {
 		f.failures.Add(1)
 	}
-	e := Event{Err: err, InForce: f.status.Version, Took: time.Since(begun)}
+	e := Event{Err: err, InForce: f.status.Version, Warnings: f.status.Warnings, Took: time.Since(begun)}
 	f.mu.Unlock()
 	f.report(e)
 	return err

@@ -8,7 +8,7 @@ import (
 // keyPrefix is what middleware.AddressKey begins with. A client's key never begins with a space.
 const keyPrefix = " ip "
 
-// widest is the longest prefix by which IPv6 clients are told apart.
+// widest is the longest prefix by which IPv6 clients differ.
 const widest = 64
 
 // Canonical returns what a table has in place of a key that is an address or a prefix: the text of
