@@ -472,7 +472,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("%+v", first)
 	}
 	must(t, file.Reload())
-	if file.Status() != first {
+	if file.Status().Version != first.Version {
 		t.Errorf("%+v, and before %+v", file.Status(), first)
 	}
 	put(t, path, "default: x\n")
