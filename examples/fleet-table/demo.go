@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyrate/keyrate/examples/internal/process"
+	"github.com/keyrate/keyrate/examples/internal/verdict"
 	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
@@ -57,6 +58,7 @@ func demo(ctx context.Context, p plan, out io.Writer) (err error) {
 	transport := &http.Transport{MaxIdleConnsPerHost: 10}
 	defer transport.CloseIdleConnections()
 	s := &stage{redis: r, folder: folder, out: out, plan: p}
+	s.Out = &s.lines
 	s.anna.client = &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	defer func() {
 		for _, n := range s.anna.nodes {
@@ -69,11 +71,12 @@ func demo(ctx context.Context, p plan, out io.Writer) (err error) {
 
 // A stage is what the demo acts with.
 type stage struct {
-	verdict
+	verdict.Verdict // Out is lines
 
 	redis  *process.Redis
 	folder string
 	out    io.Writer
+	lines  strings.Builder // printed in the end
 	plan   plan
 	anna   anna
 	load   load
@@ -103,13 +106,13 @@ func (s *stage) play(ctx context.Context) error {
 	for i, n := range s.anna.nodes {
 		callers.Go(func() { s.load.run(calling, n, i) })
 	}
-	for _, act := range []func(context.Context) error{s.change, s.stop, s.override, s.lose, s.restore} {
+	for _, act := range []func(context.Context) error{s.change, s.block, s.override, s.lose, s.restore} {
 		if err := act(ctx); err != nil {
 			return err
 		}
 	}
 	end()
-	s.say(len(s.load.faults) == 0 && s.load.calls > 1000, "none of %d calls failed, and none of %d looks at a table found a mixed or an empty one%s", s.load.calls, s.load.looks, list(s.load.faults))
+	s.Say(len(s.load.faults) == 0 && s.load.calls > 1000, "none of %d calls failed, and none of %d looks at a table found a mixed or an empty one%s", s.load.calls, s.load.looks, list(s.load.faults))
 	if err := s.copy(ctx); err != nil {
 		return err
 	}
@@ -119,7 +122,8 @@ func (s *stage) play(ctx context.Context) error {
 	if err := s.inside(ctx); err != nil {
 		return err
 	}
-	return s.print(s.out)
+	fmt.Fprint(s.out, &s.lines)
+	return s.Err()
 }
 
 // join starts a process.
@@ -148,19 +152,19 @@ func (s *stage) change(ctx context.Context) error {
 	return nil
 }
 
-// stop stops a key, and rolls that back.
-func (s *stage) stop(ctx context.Context) error {
+// block blocks a key, and rolls that back.
+func (s *stage) block(ctx context.Context) error {
 	key, began := customer(0), time.Now()
-	if err := s.anna.set(ctx, key, stopped); err != nil {
+	if err := s.anna.post(ctx, "/key/block", map[string]any{"key": key, "reason": "a demo"}); err != nil {
 		return err
 	}
 	for _, n := range s.anna.nodes {
-		if err := s.until(ctx, n, key, http.StatusTooManyRequests); err != nil {
+		if err := s.until(ctx, n, key, http.StatusForbidden); err != nil {
 			return err
 		}
 	}
 	took := time.Since(began)
-	s.say(took < time.Second*time.Duration(s.plan.slower), "a key was stopped everywhere after %v", round(took))
+	s.Say(took < time.Second*time.Duration(s.plan.slower), "a key was blocked everywhere after %v", round(took))
 	changes, err := s.anna.trail(ctx, s.anna.nodes[0])
 	if err != nil || len(changes) < 2 {
 		return errors.Join(err, errors.New("there is no change to roll back"))
@@ -174,7 +178,7 @@ func (s *stage) stop(ctx context.Context) error {
 			return err
 		}
 	}
-	s.say(true, "it was served everywhere %v after that was rolled back", round(time.Since(began)))
+	s.Say(true, "it was served everywhere %v after that was rolled back", round(time.Since(began)))
 	return nil
 }
 
@@ -211,7 +215,7 @@ func (s *stage) override(ctx context.Context) error {
 	if err := s.noted(ctx, "ended"); err != nil {
 		return err
 	}
-	s.say(late > -50*time.Millisecond && late < time.Second*time.Duration(s.plan.slower), "an override, 10 times the limit of a key until %s, ended by itself everywhere within %v", until.UTC().Format("15:04:05.000"), round(late))
+	s.Say(late > -50*time.Millisecond && late < time.Second*time.Duration(s.plan.slower), "an override, 10 times the limit of a key until %s, ended by itself everywhere within %v", until.UTC().Format("15:04:05.000"), round(late))
 	return nil
 }
 
@@ -252,7 +256,7 @@ func (s *stage) lose(ctx context.Context) error {
 		return err
 	}
 	err := s.anna.everywhere(ctx, customer(3), limit)
-	s.say(err == nil, "without Redis the table stayed in force; Redis came back empty, got the table, and the next change held everywhere %v later", round(time.Since(began)))
+	s.Say(err == nil, "without Redis the table stayed in force; Redis came back empty, got the table, and the next change held everywhere %v later", round(time.Since(began)))
 	return err
 }
 
@@ -281,7 +285,7 @@ func (s *stage) restore(ctx context.Context) error {
 	if err == nil {
 		err = s.anna.everywhere(ctx, customer(5), "888/s")
 	}
-	s.say(err == nil, "Redis was restored from a dump with an older table, got the newer one, and the next change held everywhere %v later", round(time.Since(began)))
+	s.Say(err == nil, "Redis was restored from a dump with an older table, got the newer one, and the next change held everywhere %v later", round(time.Since(began)))
 	return err
 }
 
@@ -295,20 +299,25 @@ func (s *stage) copy(ctx context.Context) error {
 	}
 	s.anna.nodes[0] = n
 	err = s.anna.everywhere(ctx, customer(6), "999/s")
-	s.say(err == nil, "a process that started while Redis was down had the last table, from its file")
+	s.Say(err == nil, "a process that started while Redis was down had the last table, from its file")
 	return errors.Join(err, s.redis.Again(ctx))
 }
 
 // trail looks for all of it in the audit trail, at the process that was away.
 func (s *stage) trail(ctx context.Context) error {
-	if err := s.noted(ctx, "999/s"); err != nil {
-		return err
+	for end := time.Now().Add(patience); ; { // the other processes give it back to Redis, one change after the other
+		changes, err := s.anna.trail(ctx, s.anna.nodes[0])
+		if err != nil {
+			return err
+		}
+		if missing := missing(changes); len(missing) == 0 || time.Now().After(end) {
+			s.audit(changes, missing)
+			return nil
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
 	}
-	changes, err := s.anna.trail(ctx, s.anna.nodes[0])
-	if err == nil {
-		s.audit(changes)
-	}
-	return err
 }
 
 // inside measures many nodes, and a large table.

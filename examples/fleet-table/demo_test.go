@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +28,7 @@ func TestMain(m *testing.M) {
 
 // TestDemo runs a short one.
 func TestDemo(t *testing.T) {
-	needRedis(t)
+	testkit.Redis(t)
 	p := standard
 	p.inside, p.nodes, p.large, p.slower = 3, 10, 10_000, 10 // a machine that also runs other tests is slow
 	p.bonus = 5 * time.Second
@@ -46,9 +45,11 @@ func TestDemo(t *testing.T) {
 func TestVerdictFindsFaults(t *testing.T) {
 	var out bytes.Buffer
 	s := &stage{out: &out, plan: plan{slower: 1}}
+	s.Out = &out
 	s.quick([]time.Duration{2 * time.Second}, time.Second, "slow")
-	s.audit([]change{{Who: "eve", What: []string{"key sha256:0…: 5/s -> 777/s"}}})
-	err := s.print(&out)
+	changes := []change{{Who: "eve", What: []string{"key sha256:0…: 5/s -> 777/s"}}}
+	s.audit(changes, missing(changes))
+	err := s.Err()
 	if err == nil || strings.Count(out.String(), "BROKEN") != 2 || !strings.Contains(err.Error(), "but: operator; 888/s") {
 		t.Errorf("%v\n%s", err, &out)
 	}
@@ -93,7 +94,7 @@ func TestNodeEndsWithItsParent(t *testing.T) {
 }
 
 func TestDemoEndsWhenInterrupted(t *testing.T) {
-	needRedis(t)
+	testkit.Redis(t)
 	ctx, stop := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer stop()
 	if err := demo(ctx, standard, new(process.Output)); !errors.Is(err, context.DeadlineExceeded) {
@@ -113,6 +114,8 @@ func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
 		{"-redis localhost", 1, []string{"-redis", "redis://"}},
 		{"-redis redis://localhost -addr 8080", 2, []string{"-addr", `"8080"`}},
 		{"-demo -file x", 2, []string{"-demo", "-file", "leave them out"}},
+		{"-demo -slower 0", 2, []string{"-slower", "from 1 to 100"}},
+		{"-redis redis://localhost -slower 2", 2, []string{"-slower goes with -demo"}},
 		{"-h", 0, []string{"-redis", "-addr", "-file", "-demo"}},
 	} {
 		var errs bytes.Buffer
@@ -130,12 +133,4 @@ func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
 	if status := run(t.Context(), []string{"-redis", "redis://localhost"}, nil, io.Discard, &errs); status != 2 || !strings.Contains(errs.String(), envSecret) {
 		t.Errorf("without a secret: status %d\n%s", status, &errs)
 	}
-}
-
-// needRedis skips a test where there is no redis-server, unless CI has promised one.
-func needRedis(t *testing.T) {
-	t.Helper()
-	testkit.Long(t, "needs redis-server, and real time")
-	_, err := exec.LookPath("redis-server")
-	testkit.Need(t, "KEYRATE_REQUIRE_REDIS", "redis-server (Debian: apt-get install redis-server)", err)
 }

@@ -19,9 +19,6 @@ const keys = 1000
 
 func customer(i int) string { return "customer-" + strconv.Itoa(i) }
 
-// stopped is the limit of a key that is to get nothing.
-const stopped = "1/d"
-
 // marked gives all parts of a table one mark, so that a mixture of two versions shows.
 func marked(c *plans.TableConfig, mark int) {
 	c.Default = must(strconv.Itoa(1000+mark) + "/s")
@@ -65,7 +62,7 @@ func (l *load) run(ctx context.Context, n *node, i int) {
 			l.look(ctx, n)
 			continue
 		}
-		status, err := get(ctx, l.client, n, customer(1+i%(keys-1))) // not the first one, which is stopped
+		status, err := get(ctx, l.client, n, customer(1+i%(keys-1))) // not the first one, which is blocked
 		switch {
 		case ctx.Err() != nil:
 			return

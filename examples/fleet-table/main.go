@@ -19,6 +19,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -34,7 +35,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	o, err := parse(args, stderr)
 	return serve.Run(ctx, "fleet-table", stderr, err, func(ctx context.Context) error {
 		if o.demo {
-			return demo(ctx, standard, stdout)
+			p := standard
+			p.slower = o.slower
+			p.bonus *= time.Duration(min(o.slower, 3))
+			return demo(ctx, p, stdout)
 		}
 		return serveAPI(ctx, o, stdin, stdout, slog.New(slog.NewTextHandler(stderr, nil)))
 	})
@@ -50,6 +54,7 @@ type options struct {
 	addr   string
 	file   string // for the last good copy of the table
 	demo   bool
+	slower int  // times the promised time
 	child  bool // the demo has started this process, which ends with its standard input
 }
 
@@ -67,10 +72,13 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.StringVar(&o.addr, "addr", "localhost:8080", "`address` to listen on")
 	flags.StringVar(&o.file, "file", "", "the `file` for the last good copy of the table; without it there is none")
 	flags.BoolVar(&o.demo, "demo", false, "start a Redis and three processes, change their table, lose Redis, and print what held; less than a minute")
+	flags.IntVar(&o.slower, "slower", 1, "with -demo, judge times as if each promise was `N` times as long, for a machine that is busy with other things")
 	err = flags.Parse(args, func() error {
 		switch {
 		case o.demo && flags.Given("redis", "addr", "file"):
 			return errors.New("flags -redis, -addr and -file do not go with -demo, which starts all of them itself: leave them out")
+		case flags.Given("slower") && (!o.demo || o.slower < 1 || o.slower > 100):
+			return errors.New("flag -slower goes with -demo, and is from 1 to 100")
 		case o.demo:
 			return nil
 		}

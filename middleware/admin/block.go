@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
 // blockState is the block of a key.
@@ -62,12 +64,15 @@ func (c *call) block() {
 	table := c.config.Table
 	listed, asked := c.listed(key)
 	before, had := table.BlockOf(listed)
-	err := table.Block(listed, b)
+	err := c.setBlock(listed, b)
 	if isKeyFault(err) && !c.prefix { // an API key that looks like a range of addresses
 		listed = ratelimit.HashKey(key)
-		err = table.Block(listed, b)
+		err = c.setBlock(listed, b)
 	}
 	switch {
+	case err != nil && c.config.Fleet != nil && len(ratelimit.Faults(err)) == 0:
+		c.fleetFailed(err)
+		return
 	case isKeyFault(err):
 		c.problem(http.StatusBadRequest, wantPrefix)
 		return
@@ -79,8 +84,10 @@ func (c *call) block() {
 	_, inTable := p.Block()
 	var r ratelimit.Result
 	if err := guarded(func() (err error) { r, err = c.limiter.Peek(c.r.Context(), asked); return err }); err == nil && inTable && !r.Blocked() {
-		if _, err := table.Unblock(listed); err == nil && had {
-			_ = table.Block(listed, before)
+		if had {
+			_ = c.setBlock(listed, before)
+		} else {
+			_, _ = c.liftBlock(listed)
 		}
 		c.problem(http.StatusConflict, notLookedUp)
 		return
@@ -88,6 +95,75 @@ func (c *call) block() {
 	c.event.Block = b.String()
 	c.begin(http.StatusNoContent, "")
 }
+
+// setBlock blocks a key, on all nodes if a fleet shares the table.
+func (c *call) setBlock(listed string, b ratelimit.Block) error {
+	if c.config.Fleet == nil {
+		return c.config.Table.Block(listed, b)
+	}
+	name, err := nameInFleet(listed, b)
+	if err != nil {
+		return err
+	}
+	return c.change(func(t *plans.TableConfig) bool {
+		if t.Blocked == nil {
+			t.Blocked = make(map[string]ratelimit.Block, 1)
+		}
+		t.Blocked[name] = b
+		return true
+	})
+}
+
+// liftBlock lifts the block of a key, on all nodes if a fleet shares the table.
+func (c *call) liftBlock(listed string) (found bool, err error) {
+	if c.config.Fleet == nil {
+		return c.config.Table.Unblock(listed)
+	}
+	name, err := nameInFleet(listed, ratelimit.Block{})
+	if err != nil {
+		return false, err
+	}
+	err = c.change(func(t *plans.TableConfig) bool {
+		_, found = t.Blocked[name]
+		delete(t.Blocked, name)
+		return found
+	})
+	return found, err
+}
+
+// nameInFleet returns what the table of a fleet has for a blocked key: a hash, or a prefix of
+// addresses. It returns the faults that plans.Table.Block finds.
+func nameInFleet(listed string, b ratelimit.Block) (name string, err error) {
+	t, err := plans.NewTable(plans.TableConfig{Default: ratelimit.Unlimited})
+	if err == nil {
+		err = t.Block(listed, b)
+	}
+	if err != nil {
+		return "", err
+	}
+	for name = range t.Snapshot().Hashed().Config().Blocked {
+	}
+	return name, nil
+}
+
+// change makes edit change the table of the fleet, again while others change it meanwhile. If edit
+// returns false, nothing is changed.
+func (c *call) change(edit func(*plans.TableConfig) bool) (err error) {
+	for range mostChanged {
+		s := c.config.Fleet.Snapshot()
+		t := s.Config()
+		if !edit(&t) {
+			return nil
+		}
+		if _, err = c.put(s, t); !errors.Is(err, plans.ErrChanged) {
+			return err
+		}
+	}
+	return err
+}
+
+// mostChanged is how often a change is tried while others change the table.
+const mostChanged = 20
 
 // isKeyFault reports whether a table has rejected the key of a block.
 func isKeyFault(err error) bool {
@@ -119,7 +195,9 @@ func (c *call) unblock() {
 		return
 	}
 	listed, _ := c.listed(key)
-	switch found, err := c.config.Table.Unblock(listed); {
+	switch found, err := c.liftBlock(listed); {
+	case err != nil && c.config.Fleet != nil:
+		c.fleetFailed(err)
 	case err != nil:
 		c.unavailable(err)
 	case !found:

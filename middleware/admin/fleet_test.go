@@ -216,3 +216,37 @@ func TestOperatorIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestFleetBlocks: a block goes through the fleet, with the name of the operator, again while others
+// change the table, and is lifted so.
+func TestFleetBlocks(t *testing.T) {
+	d, f := newFleetDesk(t, admin.Config{})
+	basic := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("anna:operator"))
+	for _, subject := range []string{`"key":"customer-17"`, `"key":"unknown"`, `"address":"192.0.2.9"`, `"key":"203.0.113.0/24"`} {
+		if w := d.ask(t, "POST", "/key/block", `{`+subject+`,"reason":"chargeback 4711"}`, basic); w.Code != 204 {
+			t.Fatalf("%s: %d %s", subject, w.Code, w.Body)
+		}
+		if s := d.state(t, `{`+subject+`}`); s.Allowed || s.Block == nil || s.Block.Reason != "chargeback 4711" || !s.Block.Own {
+			t.Errorf("%s: %+v", subject, s)
+		}
+		if changes := f.Changes(); changes[0].Who != "anna" || !strings.Contains(strings.Join(changes[0].What, "; "), "none -> blocked;reason=chargeback 4711") || strings.Contains(strings.Join(changes[0].What, "; "), "customer") {
+			t.Errorf("%s: %+v", subject, changes[0])
+		}
+		if w := d.ask(t, "POST", "/key/unblock", `{`+subject+`}`, basic); w.Code != 204 {
+			t.Errorf("%s: %d %s", subject, w.Code, w.Body)
+		}
+		if s := d.state(t, `{`+subject+`}`); !s.Allowed || s.Block != nil {
+			t.Errorf("%s: %+v", subject, s)
+		}
+		wantProblem(t, d.ask(t, "POST", "/key/unblock", `{`+subject+`}`), 404, "no block of its own")
+	}
+	before := len(f.Changes())
+	wantProblem(t, d.ask(t, "POST", "/key/block", `{"key":"a","reason":"é"}`), 400, "reason must be")
+	f.fails = &store.Error{Class: "connect"}
+	wantProblem(t, d.ask(t, "POST", "/key/block", `{"key":"a"}`), 503, `"class":"connect"`)
+	f.fails = plans.ErrChanged
+	wantProblem(t, d.ask(t, "POST", "/key/block", `{"key":"a"}`), 503, "cannot be changed now")
+	if n := len(f.Changes()); n != before {
+		t.Errorf("%d changes, want %d", n, before)
+	}
+}

@@ -55,7 +55,7 @@ func (t *Table) edit(change func(*blocks) error) error {
 		return errZeroTable
 	}
 	c := &tableContent{
-		fallback: old.fallback, plans: old.plans, organisations: old.organisations, different: old.different,
+		fallback: old.fallback, plans: old.plans, organisations: old.organisations,
 		byKey: old.byKey, byHash: old.byHash, byPrefix: old.byPrefix, blocks: *old.blocks.clone(),
 	}
 	if err := change(&c.blocks); err != nil {

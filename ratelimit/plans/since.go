@@ -2,10 +2,12 @@ package plans
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit/internal/keyhash"
 )
@@ -37,10 +39,15 @@ func (s Snapshot) Config() TableConfig { return s.content.config() }
 // Hashed returns s with the hashes of all keys in place of these: the same table, without a
 // secret. It is s itself if all keys are hashes already.
 func (s Snapshot) Hashed() Snapshot {
-	if len(s.content.byKey) == 0 {
+	old := s.content
+	if len(old.byKey)+len(old.blocks.byKey) == 0 {
 		return s
 	}
-	c := &tableContent{fallback: s.content.fallback, plans: s.content.plans, organisations: s.content.organisations, byHash: s.byHash()}
+	c := &tableContent{fallback: old.fallback, plans: old.plans, organisations: old.organisations, byHash: s.byHash(), byPrefix: old.byPrefix}
+	for key, b := range old.blocks.hashed() {
+		_ = c.blocks.add(key, b, false) // the keys and blocks of a table cause no error
+	}
+	_ = c.setBlocks()
 	t := new(Table)
 	t.current.Store(c)
 	return Snapshot{t, c}
@@ -53,7 +60,7 @@ func (s Snapshot) Since(old Snapshot) []string {
 	if s.content == old.content || old.content == nil {
 		return nil
 	}
-	lines := differences(old.content, s.content)
+	lines := append(differences(old.content, s.content), s.blocksSince(old)...)
 	before, after := old.byHash(), s.byHash()
 	var changed [][sha256.Size]byte
 	for hash, a := range after {
@@ -68,12 +75,49 @@ func (s Snapshot) Since(old Snapshot) []string {
 	}
 	slices.SortFunc(changed, func(a, b [sha256.Size]byte) int { return bytes.Compare(a[:], b[:]) })
 	for i, hash := range changed {
-		if len(lines) >= mostLines-1 && i < len(changed)-1 {
-			return append(lines, fmt.Sprintf("and %d more keys", len(changed)-i))
+		if left := len(changed) - i; len(lines) >= mostLines-1 && left > 1 {
+			return append(lines, fmt.Sprintf("and %d more keys", left))
 		}
 		lines = append(lines, cut(fmt.Sprintf("key %.19s…: %s -> %s", keyhash.Text(hash), before[hash].text(), after[hash].text())))
 	}
 	return lines
+}
+
+// blocksSince returns how the blocks of s, and the prefixes of addresses, differ from those of an
+// older snapshot, at most half of what a change lists.
+func (s Snapshot) blocksSince(old Snapshot) (lines []string) {
+	before, after := old.aside(), s.aside()
+	all := maps.Clone(before)
+	maps.Copy(all, after)
+	left := 0
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		switch was, is := cmp.Or(before[name], "none"), cmp.Or(after[name], "none"); {
+		case was == is:
+		case len(lines) < mostLines/2:
+			lines = append(lines, cut(fmt.Sprintf("%s: %s -> %s", name, was, is)))
+		default:
+			left++
+		}
+	}
+	if left > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more blocks and addresses", left))
+	}
+	return lines
+}
+
+// aside returns the texts of what a table has beside keys, by what they are about.
+func (s Snapshot) aside() map[string]string {
+	all := make(map[string]string)
+	for key, b := range s.content.blocks.hashed() {
+		if strings.HasPrefix(key, keyhash.Prefix) {
+			key = fmt.Sprintf("%.19s…", key)
+		}
+		all["block of "+key] = b.String()
+	}
+	for p, a := range s.content.byPrefix.All() {
+		all["addresses "+p.String()] = a.text()
+	}
+	return all
 }
 
 // sameAssignment reports whether two keys are held to the same.

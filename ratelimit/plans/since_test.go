@@ -32,15 +32,17 @@ func TestSince(t *testing.T) {
 	key := func(name string) string { return "key " + ratelimit.HashKey(name)[:19] + "…: " }
 	for text, want := range map[string]string{
 		oldTable: "",
-		strings.Replace(oldTable, `"alice"`, `"`+ratelimit.HashKey("alice")+`"`, 1): "",
-		strings.Replace(oldTable, `"5/s"`, `"6/s"`, 1):                              "default: 5/s -> 6/s",
-		strings.Replace(oldTable, `"50/s"`, `"60/s"`, 1):                            "plan gold: 50/s -> 60/s",
-		strings.Replace(oldTable, `"7/s"`, `"8/s"`, 1):                              key("carol") + "7/s -> 8/s",
-		strings.Replace(oldTable, `"carol":"7/s"`, ``, 1):                           "keys: 6 -> 5; " + key("carol") + "7/s -> none",
-		strings.Replace(oldTable, `"bob":"gold"`, `"zoe":"gold"`, 1):                key("zoe") + "none -> plan gold; " + key("bob") + "plan gold -> none",
-		strings.Replace(oldTable, `"1/s"`, `"2/s"`, 1):                              key("erin") + "1/s in organisation acme -> 2/s in organisation acme",
-		strings.Replace(oldTable, `["dave"]`, `["grace"]`, 1):                       key("dave") + "organisation acme -> none; " + key("grace") + "none -> organisation acme",
-		strings.Replace(oldTable, `"3/s"`, `"4/s"`, 1):                              "organisation initech: 3/s -> 4/s",
+		strings.Replace(oldTable, `"alice"`, `"`+ratelimit.HashKey("alice")+`"`, 1):                                              "",
+		strings.Replace(oldTable, `"5/s"`, `"6/s"`, 1):                                                                           "default: 5/s -> 6/s",
+		strings.Replace(oldTable, `"50/s"`, `"60/s"`, 1):                                                                         "plan gold: 50/s -> 60/s",
+		strings.Replace(oldTable, `"7/s"`, `"8/s"`, 1):                                                                           key("carol") + "7/s -> 8/s",
+		strings.Replace(oldTable, `"carol":"7/s"`, ``, 1):                                                                        "keys: 6 -> 5; " + key("carol") + "7/s -> none",
+		strings.Replace(oldTable, `"bob":"gold"`, `"zoe":"gold"`, 1):                                                             key("zoe") + "none -> plan gold; " + key("bob") + "plan gold -> none",
+		strings.Replace(oldTable, `"1/s"`, `"2/s"`, 1):                                                                           key("erin") + "1/s in organisation acme -> 2/s in organisation acme",
+		strings.Replace(oldTable, `["dave"]`, `["grace"]`, 1):                                                                    key("dave") + "organisation acme -> none; " + key("grace") + "none -> organisation acme",
+		strings.Replace(oldTable, `"3/s"`, `"4/s"`, 1):                                                                           "organisation initech: 3/s -> 4/s",
+		strings.Replace(oldTable, `"default"`, `"blocked":{"bob":"blocked;reason=abuse","192.0.2.0/24":"blocked"},"default"`, 1): "blocked: 0 -> 2; block of " + ratelimit.HashKey("bob")[:19] + "…: none -> blocked;reason=abuse; block of 192.0.2.0/24: none -> blocked",
+		strings.Replace(oldTable, `"carol":"7/s"`, `"carol":"7/s","192.0.2.0/24":"1/s"`, 1):                                      "keys: 6 -> 7; addresses 192.0.2.0/24: none -> 1/s",
 	} {
 		got := strings.Join(snapshot(t, text).Since(old), "; ")
 		if want == "" && got != "" || len(want) > 0 && !sameParts(got, want) {

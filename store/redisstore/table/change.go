@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
@@ -38,15 +39,38 @@ func (t *Table) Replace(ctx context.Context, who string, s plans.Snapshot, c pla
 	return next, err
 }
 
-// Put puts c in force on all nodes, whatever was. It is as [Table.Replace] otherwise.
+// Put puts c in force on all nodes, whatever was, and keeps the blocks that have not ended: a file
+// that knows nothing of a block does not lift it. It is as [Table.Replace] otherwise.
 func (t *Table) Put(ctx context.Context, who string, c plans.TableConfig) error {
 	next, err := snapshotOf(c)
 	if err != nil {
 		return err
 	}
 	return t.change(ctx, who, false, func(d document) (document, []string, error) {
-		return document{d.overrides, next}, nil, nil
+		kept, err := withBlocks(next, d.base)
+		return document{d.overrides, kept}, nil, err
 	})
+}
+
+// withBlocks returns next with the blocks of old that have not ended and that it has not.
+func withBlocks(next, old plans.Snapshot) (plans.Snapshot, error) {
+	if old.Blocked() == 0 {
+		return next, nil
+	}
+	c, added := next.Config(), false
+	for key, b := range old.Config().Blocked {
+		if _, ok := c.Blocked[key]; ok || !b.Until.IsZero() && !time.Now().Before(b.Until) {
+			continue
+		}
+		if c.Blocked == nil {
+			c.Blocked = make(map[string]ratelimit.Block)
+		}
+		c.Blocked[key], added = b, true
+	}
+	if !added {
+		return next, nil
+	}
+	return snapshotOf(c)
 }
 
 // Change makes edit change a copy of the table, in which hashes stand for keys, and puts the result
