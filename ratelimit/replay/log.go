@@ -11,7 +11,7 @@ import (
 type Log struct {
 	config  Config
 	summary Summary
-	names   []string // of keys
+	keys    numbering
 	planOf  []uint32 // by key
 	plans   []string // by number; the first is "", no plan
 	from    []int    // where the requests of a key begin; one more is their end
@@ -26,15 +26,15 @@ func (l *Log) Summary() Summary { return l.summary }
 
 // newLog sorts what a reader has read, and takes it away from there.
 func newLog(r *Reader) *Log {
-	l := &Log{config: r.config, summary: r.summary, names: r.names, planOf: r.planOf}
-	r.texts, r.keys = nil, nil
+	l := &Log{config: r.config, summary: r.summary, keys: r.keys, planOf: r.planOf}
+	l.keys.slots, r.keys, r.texts, r.keyOf = nil, numbering{}, numbering{}, nil // may be collected
 	l.plans = make([]string, len(r.plans))
 	for name, n := range r.plans {
 		l.plans[n] = name
 	}
 	l.group(r.events)
 	l.first, l.last = lastInstant, 0
-	for key := range l.names {
+	for key := range l.keys.len() {
 		times, costs := l.requests(key)
 		if costs == nil {
 			sortTimes(times)
@@ -46,14 +46,14 @@ func newLog(r *Reader) *Log {
 		}
 		l.first, l.last = min(l.first, times[0]), max(l.last, times[len(times)-1])
 	}
-	l.summary.Requests, l.summary.Keys = int64(len(l.times)), len(l.names)
+	l.summary.Requests, l.summary.Keys = int64(len(l.times)), l.keys.len()
 	l.summary.First, l.summary.Last = time.UnixMicro(l.first).UTC(), time.UnixMicro(l.last).UTC()
 	return l
 }
 
 // group puts the requests of each key together, in the order of the lines.
 func (l *Log) group(blocks [][]event) {
-	l.from = make([]int, len(l.names)+1)
+	l.from = make([]int, l.keys.len()+1)
 	for _, block := range blocks {
 		for i := range block {
 			l.from[block[i].key]++
@@ -89,6 +89,9 @@ func (l *Log) requests(key int) (times []int64, costs []uint32) {
 	}
 	return l.times[from:to], costs
 }
+
+// key returns the key of a number.
+func (l *Log) key(number int) string { return string(l.keys.text(uint32(number))) }
 
 // planName returns the name of the plan of a key, "" if it has none.
 func (l *Log) planName(key int) string {

@@ -70,7 +70,7 @@ func (o *Outcome) step(at int64) *Step { return &o.Steps[(at-o.first)/o.Every.Mi
 func (o *Outcome) finish(l *Log) {
 	for _, w := range o.worst.sorted() {
 		o.Worst = append(o.Worst, Offender{
-			Key: hashOf(l.names[w.key]), Plan: l.planName(w.key), Requests: w.requests, Denied: w.denied,
+			Key: hashOf(l.key(w.key)), Plan: l.planName(w.key), Requests: w.requests, Denied: w.denied,
 			First: time.UnixMicro(w.first).UTC(), Last: time.UnixMicro(w.last).UTC(),
 		})
 	}

@@ -14,12 +14,14 @@ import (
 type Reader struct {
 	config  Config
 	summary Summary
-	texts   map[string]uint32 // the numbers of their keys
-	keys    map[string]uint32 // numbers from 0; texts itself, if each is its own key
-	names   []string          // of keys, by number
+	keys    numbering
 	planOf  []uint32          // by the number of the key
 	plans   map[string]uint32 // numbers from 0, which is "": no plan
 	events  [][]event         // in blocks
+
+	// With Config.BucketKey: the texts of the field, and the number of the key of each.
+	texts numbering
+	keyOf []uint32
 }
 
 // An event is one request.
@@ -37,12 +39,7 @@ func NewReader(c Config) (*Reader, error) {
 	if faults := c.check(); len(faults) > 0 {
 		return nil, fmt.Errorf("replay: %w", errors.Join(faults...))
 	}
-	r := &Reader{config: c, keys: map[string]uint32{}, plans: map[string]uint32{"": 0}}
-	r.texts = r.keys
-	if c.BucketKey != nil {
-		r.texts = map[string]uint32{}
-	}
-	return r, nil
+	return &Reader{config: c, plans: map[string]uint32{"": 0}}, nil
 }
 
 // Add reads a file up to its end. It unpacks what gzip has packed. The name appears in [Broken].
@@ -98,7 +95,7 @@ func (r *Reader) line(name string, number int64, p parser, line []byte) {
 		r.summary.Keyless++
 		return
 	}
-	key := r.text(e.key)
+	key := r.key(e.key)
 	if e.plan != nil {
 		r.planOf[key] = r.plan(string(e.plan))
 	}
@@ -110,29 +107,24 @@ func (r *Reader) line(name string, number int64, p parser, line []byte) {
 	r.events[n-1] = append(r.events[n-1], event{e.at, key, e.cost})
 }
 
-// text returns the number of the key that a text means.
-func (r *Reader) text(b []byte) uint32 {
-	if n, ok := r.texts[string(b)]; ok {
-		return n
-	}
-	text := string(b)
+// key returns the number of the key that a text means.
+func (r *Reader) key(text []byte) uint32 {
 	if r.config.BucketKey == nil {
-		return r.key(text)
+		return r.bucketKey(text)
 	}
-	n := r.key(r.config.BucketKey(text))
-	r.texts[text] = n
-	return n
+	n, fresh := r.texts.number(text)
+	if fresh {
+		r.keyOf = append(r.keyOf, r.bucketKey([]byte(r.config.BucketKey(string(text)))))
+	}
+	return r.keyOf[n]
 }
 
-// key returns the number of a key.
-func (r *Reader) key(key string) uint32 {
-	if n, ok := r.keys[key]; ok {
-		return n
+// bucketKey returns the number of a key.
+func (r *Reader) bucketKey(key []byte) uint32 {
+	n, fresh := r.keys.number(key)
+	if fresh {
+		r.planOf = append(r.planOf, r.planInTable(string(key)))
 	}
-	n := uint32(len(r.names))
-	r.keys[key] = n
-	r.names = append(r.names, key)
-	r.planOf = append(r.planOf, r.planInTable(key))
 	return n
 }
 
@@ -168,7 +160,7 @@ func (r *Reader) plan(name string) uint32 {
 func (r *Reader) Log() (*Log, error) {
 	s := &r.summary
 	switch {
-	case len(r.names) > 0:
+	case r.keys.len() > 0:
 	case s.Keyless > 0:
 		return nil, fmt.Errorf("replay: none of the %d lines has a key: Config.Key must name the field that has it", s.Lines)
 	case len(s.Broken) > 0:

@@ -28,14 +28,14 @@ func (l *Log) Replay(ctx context.Context, candidates ...ratelimit.Limits) ([]Out
 		contestants[i].limits = c
 		outcomes[i] = l.newOutcome()
 	}
-	for key := range l.names {
+	for key := range l.keys.len() {
 		if key%1024 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		for i := range contestants {
-			b, err := contestants[i].bucketsOf(ctx, l.names[key])
+			b, err := contestants[i].bucketsOf(ctx, l.key(key))
 			if err != nil {
-				return nil, fmt.Errorf("replay: candidate %d, key %.19s…: %w", i+1, ratelimit.HashKey(l.names[key]), err)
+				return nil, fmt.Errorf("replay: candidate %d, key %.19s…: %w", i+1, ratelimit.HashKey(l.key(key)), err)
 			}
 			l.replayKey(key, b, &outcomes[i])
 		}

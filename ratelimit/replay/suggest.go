@@ -105,9 +105,9 @@ func watched(beside []ratelimit.Limit, limit ratelimit.Limit) (ratelimit.Limit, 
 // members returns the plan of each key that has one.
 func (l *Log) members() map[string]string {
 	members := map[string]string{}
-	for key, name := range l.names {
+	for key := range l.keys.len() {
 		if plan := l.planName(key); plan != "" {
-			members[hashOf(name)] = plan
+			members[hashOf(l.key(key))] = plan
 		}
 	}
 	return members
