@@ -47,5 +47,8 @@ func (l *lines) next() ([]byte, error) {
 	if l.ended = errors.Is(err, io.EOF); err != nil && !l.ended {
 		return nil, err
 	}
-	return bytes.TrimRight(line, "\r\n"), long
+	if long != nil {
+		return nil, long
+	}
+	return bytes.TrimRight(line, "\r\n"), nil
 }

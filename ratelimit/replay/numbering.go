@@ -14,12 +14,22 @@ type numbering struct {
 // A slot has the number of a text, plus 1, and a part of its hash.
 type slot struct{ number, hash uint32 }
 
-// number returns the number of a text; fresh is true if it had none.
-func (n *numbering) number(text []byte) (number uint32, fresh bool) {
+// hash returns the hash of a text.
+func (n *numbering) hash(text []byte) uint32 {
+	if n.slots == nil {
+		n.grow()
+	}
+	return uint32(maphash.Bytes(n.seed, text))
+}
+
+// guess returns the slot in which a text with this hash is, in most cases.
+func (n *numbering) guess(hash uint32) slot { return n.slots[hash&uint32(len(n.slots)-1)] }
+
+// number returns the number of a text with this hash; fresh is true if it had none.
+func (n *numbering) number(text []byte, hash uint32) (number uint32, fresh bool) {
 	if len(n.slots) <= n.len()*3/2 {
 		n.grow()
 	}
-	hash := uint32(maphash.Bytes(n.seed, text))
 	at := n.find(hash, text)
 	if found := n.slots[at].number; found > 0 {
 		return found - 1, false

@@ -42,8 +42,8 @@ func NewReader(c Config) (*Reader, error) {
 	return &Reader{config: c, plans: map[string]uint32{"": 0}}, nil
 }
 
-// Add reads a file up to its end. It unpacks what gzip has packed. The name appears in [Broken].
-// Empty lines do not count.
+// Add reads a file up to its end, in another goroutine that ends before Add does. It unpacks what
+// gzip has packed. The name appears in [Broken]. Empty lines do not count.
 //
 // Add returns the error of r, that of an archive that is broken, and an error for a CSV file without
 // the columns that the Config names. What it has read until then stays. A line that cannot be read
@@ -59,69 +59,93 @@ func (r *Reader) Add(name string, file io.Reader) error {
 	return nil
 }
 
+// add counts the requests of lines, which a goroutine parses.
 func (r *Reader) add(name string, in *lines) error {
+	batches, ended := make(chan *batch, 2), make(chan error, 1)
+	go func() {
+		defer close(batches)
+		ended <- r.parse(name, in, batches)
+	}()
+	defer func() { // if a BucketKey panics
+		for range batches {
+		}
+	}()
+	for b := range batches {
+		r.take(b)
+	}
+	return <-ended
+}
+
+// parse sends the entries of all lines. It uses nothing of r that take uses.
+func (r *Reader) parse(name string, in *lines, to chan<- *batch) error {
 	var p parser
+	b := newBatch()
+	defer func() { to <- b }()
 	for {
 		line, err := in.next()
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.Is(err, errLong):
-			r.summary.broke(name, in.number, errLong, nil)
-			continue
-		case err != nil:
+		case err != nil && !errors.Is(err, errLong):
 			return err
-		case len(line) == 0:
+		case err == nil && len(line) == 0:
 			continue
-		case p == nil:
+		case err == nil && p == nil:
 			if p, err = r.config.parser(line); err != nil {
 				return err
 			}
 		}
-		r.line(name, in.number, p, line)
+		var e entry
+		if err == nil {
+			err = p.parse(line, &e)
+		}
+		if r.summary.line(name, in.number, line, e, err); err != nil || e.key == nil {
+			continue
+		}
+		if b.add(e); b.full() {
+			to <- b
+			b = newBatch()
+		}
 	}
 }
 
-func (r *Reader) line(name string, number int64, p parser, line []byte) {
-	var e entry
-	if err := p.parse(line, &e); err != nil {
-		if !errors.Is(err, errHeading) {
-			r.summary.broke(name, number, err, line)
+// take counts the requests of a batch.
+func (r *Reader) take(b *batch) {
+	first := &r.keys
+	if r.config.BucketKey != nil {
+		first = &r.texts
+	}
+	for i, hash := range b.look(first) {
+		e := &b.items[i]
+		key := r.key(b.key(e), hash)
+		if e.plan < e.end {
+			r.planOf[key] = r.plan(string(b.texts[e.plan:e.end]))
 		}
-		return
+		n := len(r.events)
+		if n == 0 || len(r.events[n-1]) == blockLength {
+			r.events = append(r.events, make([]event, 0, blockLength))
+			n++
+		}
+		r.events[n-1] = append(r.events[n-1], event{e.at, key, e.cost})
 	}
-	r.summary.Lines++
-	if e.key == nil {
-		r.summary.Keyless++
-		return
-	}
-	key := r.key(e.key)
-	if e.plan != nil {
-		r.planOf[key] = r.plan(string(e.plan))
-	}
-	n := len(r.events)
-	if n == 0 || len(r.events[n-1]) == blockLength {
-		r.events = append(r.events, make([]event, 0, blockLength))
-		n++
-	}
-	r.events[n-1] = append(r.events[n-1], event{e.at, key, e.cost})
 }
 
 // key returns the number of the key that a text means.
-func (r *Reader) key(text []byte) uint32 {
+func (r *Reader) key(text []byte, hash uint32) uint32 {
 	if r.config.BucketKey == nil {
-		return r.bucketKey(text)
+		return r.bucketKey(text, hash)
 	}
-	n, fresh := r.texts.number(text)
+	n, fresh := r.texts.number(text, hash)
 	if fresh {
-		r.keyOf = append(r.keyOf, r.bucketKey([]byte(r.config.BucketKey(string(text)))))
+		key := []byte(r.config.BucketKey(string(text)))
+		r.keyOf = append(r.keyOf, r.bucketKey(key, r.keys.hash(key)))
 	}
 	return r.keyOf[n]
 }
 
 // bucketKey returns the number of a key.
-func (r *Reader) bucketKey(key []byte) uint32 {
-	n, fresh := r.keys.number(key)
+func (r *Reader) bucketKey(key []byte, hash uint32) uint32 {
+	n, fresh := r.keys.number(key, hash)
 	if fresh {
 		r.planOf = append(r.planOf, r.planInTable(string(key)))
 	}

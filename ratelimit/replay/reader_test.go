@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/keyrate/keyrate/internal/testkit"
@@ -172,6 +173,22 @@ func TestBucketKey(t *testing.T) {
 	if err != nil || log.Summary().Keys != 1 || calls != 3 || len(demands) != 1 || demands[0].Plan != "gold" || demands[0].Denied(3) != 1 || keyOf(t, log) != ratelimit.HashKey("alice") {
 		t.Errorf("%d calls, %+v, %+v, %v", calls, log.Summary(), demands, err)
 	}
+}
+
+// TestBucketKeyThatPanics: the goroutine that parses ends all the same, or the bubble would not.
+func TestBucketKeyThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := replay.NewReader(replay.Config{BucketKey: func(string) string { panic("no") }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if recover() != "no" {
+				t.Error("the panic was lost")
+			}
+		}()
+		_ = r.Add("file", strings.NewReader(strings.Repeat(common("192.0.2.1", day), 5000)))
+	})
 }
 
 func TestPacked(t *testing.T) {

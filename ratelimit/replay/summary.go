@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -39,10 +40,19 @@ func (b Broken) String() string {
 	return text
 }
 
-func (s *Summary) broke(file string, line int64, fault error, text []byte) {
-	s.BrokenLines++
-	if len(s.Broken) < shownBroken {
-		s.Broken = append(s.Broken, Broken{file, line, fault.Error(), shape(text)})
+// line counts a line that was read as an entry, or why it was not.
+func (s *Summary) line(file string, number int64, text []byte, e entry, fault error) {
+	switch {
+	case fault == nil:
+		s.Lines++
+		if e.key == nil {
+			s.Keyless++
+		}
+	case !errors.Is(fault, errHeading):
+		s.BrokenLines++
+		if len(s.Broken) < shownBroken {
+			s.Broken = append(s.Broken, Broken{file, number, fault.Error(), shape(text)})
+		}
 	}
 }
 
