@@ -23,7 +23,7 @@ func instant(b []byte) (micros int64, ok bool) {
 // commonLayout is the time of the Common format.
 const commonLayout = "02/Jan/2006:15:04:05 -0700"
 
-// commonInstant reads commonLayout, as time.Parse does but faster.
+// commonInstant reads commonLayout as time.Parse does, but faster, and the 60th second of a leap second.
 func commonInstant(b []byte) (int64, bool) {
 	if len(b) != len(commonLayout) || b[6] != '/' || b[11] != ':' || b[14] != ':' || b[17] != ':' || b[20] != ' ' {
 		return 0, false
@@ -37,7 +37,7 @@ func commonInstant(b []byte) (int64, bool) {
 	second, ok6 := twoDigits(b[18:])
 	zoneHour, ok7 := twoDigits(b[22:])
 	zoneMinute, ok8 := twoDigits(b[24:])
-	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7 && ok8) || month == 0 || hour > 23 || minute > 59 || second > 60 || zoneHour > 23 || zoneMinute > 59 {
+	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7 && ok8) || month == 0 || hour > 23 || minute > 59 || second > 60 || zoneHour > 24 || zoneMinute > 60 {
 		return 0, false
 	}
 	year += 100 * century
