@@ -22,7 +22,8 @@ type Config struct {
 	File string
 	// Poll is how often a node asks Redis for a new version, and shows that it is alive. It is
 	// varied by a quarter, so that nodes do not ask together. 0 means 1 s. A node without a
-	// sign of life for four times as long does not count as one.
+	// sign of life for four times as long does not count as one. It should be the same on all
+	// nodes: after a loss, changes wait for three polls.
 	Poll time.Duration
 	// Nodes is how many nodes there are, until Redis has said so. 0 means 1.
 	Nodes int

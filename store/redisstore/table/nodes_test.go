@@ -10,6 +10,7 @@ import (
 // because Redis has lost it.
 func TestNodesAreCounted(t *testing.T) {
 	t.Parallel()
+	const poll = 400 * time.Millisecond // or a busy machine would miss four of them
 	m := startRedis(t)
 	var nodes []*testNode
 	all := func(n int) func() bool {
@@ -18,7 +19,7 @@ func TestNodesAreCounted(t *testing.T) {
 		}
 	}
 	for range 4 {
-		nodes = append(nodes, newNode(t, m.Addr(), Config{}).run(t))
+		nodes = append(nodes, newNode(t, m.Addr(), Config{Poll: poll}).run(t))
 	}
 	until(t, "all know of 4", all(4))
 	nodes[3].stop()
@@ -29,14 +30,14 @@ func TestNodesAreCounted(t *testing.T) {
 		if !all(3)() {
 			t.Fatal("the number has changed because Redis was emptied")
 		}
-		time.Sleep(poll / 4)
+		time.Sleep(poll / 80)
 	}
 	m.Close()
 	for range 20 {
 		if !all(3)() {
 			t.Fatal("the number has changed because Redis was down")
 		}
-		time.Sleep(poll / 2)
+		time.Sleep(poll / 8)
 	}
 	if err := m.Restart(); err != nil {
 		t.Fatal(err)
