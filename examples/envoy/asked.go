@@ -73,7 +73,9 @@ func (a *asked) status() *ratelimitv3.RateLimitResponse_DescriptorStatus {
 		return s
 	}
 	s.LimitRemaining = uint32(min(r.Remaining(), math.MaxInt32)) //nolint:gosec // it fits
-	s.CurrentLimit = limitOf(r.Limit())
+	if r.Len() > 0 {                                             // or the key is exempt or blocked
+		s.CurrentLimit = limitOf(r.Limit())
+	}
 	switch {
 	case !a.over():
 		s.DurationUntilReset = durationpb.New(r.ResetAfter())

@@ -37,10 +37,16 @@ type rig struct {
 }
 
 const table = `{"default":"5/s;shadow","plans":{"gold":["50/d","100/h;name=hourly;shadow"],"staff":"unlimited"},"members":{"alice":"gold","ops":"staff"},"keys":{"bob":"7/s"},` +
-	`"organisations":{"acme":{"plan":"gold","members":["carol"],"keys":{"dave":["9/s","99/h;name=org;shared"]}},"initech":{"limits":"3/s;shared","members":["erin"]}}}`
+	`"organisations":{"acme":{"plan":"gold","members":["carol"],"keys":{"dave":["9/s","99/h;name=org;shared"]}},"initech":{"limits":"3/s;shared","members":["erin"]}},"blocked":{"frank":"blocked;until=2999-01-01;reason=chargeback","198.51.100.0/24":"blocked"}}`
 
 // newRig returns a handler on a store. If text is empty it has no table, and counts nothing.
 func newRig(t *testing.T, backend store.Store, text string) *rig {
+	t.Helper()
+	return newRigOf(t, backend, text, false)
+}
+
+// newRigOf is newRig with limits that look no key up in the table, or with the table.
+func newRigOf(t *testing.T, backend store.Store, text string, elsewhere bool) *rig {
 	t.Helper()
 	limits, config := ratelimit.Limits(ratelimit.PerSecond(5)), admin.Config{}
 	if text != "" {
@@ -51,7 +57,9 @@ func newRig(t *testing.T, backend store.Store, text string) *rig {
 		if config.Table, err = plans.NewTable(c); err != nil {
 			t.Fatal(err)
 		}
-		limits = config.Table
+		if limits = config.Table; elsewhere {
+			limits = ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { return ratelimit.Unlimited, nil })
+		}
 	}
 	limiter, err := ratelimit.New(backend, limits, ratelimit.Config{Metrics: text != ""})
 	if err != nil {
@@ -180,7 +188,7 @@ func cases(etag string) map[string][]call {
 			all["GET "+get+" 404 no table"] = []call{{}}
 		}
 	}
-	for _, body := range []string{`{"key":"alice"}`, `{"key":"ops"}`, `{"key":"bob"}`, `{"key":"carol"}`, `{"key":"dave"}`, `{"key":"eve"}`, `{"address":"2001:db8::1"}`} {
+	for _, body := range []string{`{"key":"alice"}`, `{"key":"ops"}`, `{"key":"bob"}`, `{"key":"carol"}`, `{"key":"dave"}`, `{"key":"eve"}`, `{"key":"frank"}`, `{"address":"198.51.100.7"}`, `{"address":"2001:db8::1"}`} {
 		all["POST /key/state 200"] = append(all["POST /key/state 200"], call{body: body})
 		all["POST /key/reset 204"] = append(all["POST /key/reset 204"], call{body: body})
 		all["POST /key/reset-shared 204"] = append(all["POST /key/reset-shared 204"], call{body: body})
@@ -189,14 +197,25 @@ func cases(etag string) map[string][]call {
 		all["POST /key/reset 204"] = append(all["POST /key/reset 204"], call{body: body})
 	}
 	all["POST /key/reset 404"] = []call{{body: `{"key":"eve","limit":"none"}`}, {body: `{"address":"192.0.2.1","limit":"hourly"}`}}
-	for _, post := range []string{"POST /key/state", "POST /key/reset", "POST /key/reset-shared"} {
+	for _, body := range []string{`{"key":"eve"}`, `{"address":"192.0.2.0/24"}`} {
+		all["POST /key/block 204"] = append(all["POST /key/block 204"], call{body: body})
+		all["POST /key/unblock 204"] = append(all["POST /key/unblock 204"], call{body: body})
+	}
+	all["POST /key/block 204"] = append(all["POST /key/block 204"], call{body: `{"key":"eve","until":"2999-12-04T18:00:00Z","reason":"chargeback 4711"}`})
+	all["POST /key/block 404 no table"] = []call{{body: `{"key":"eve"}`}}
+	all["POST /key/block 409 elsewhere"] = []call{{body: `{"key":"eve"}`}}
+	all["POST /key/unblock 404"] = []call{{body: `{"key":"eve"}`}}
+	all["POST /key/unblock 404 no table"] = []call{{body: `{"key":"eve"}`}}
+	for _, post := range []string{"POST /key/state", "POST /key/reset", "POST /key/reset-shared", "POST /key/block", "POST /key/unblock"} {
 		all[post+" 400"] = []call{{body: `{"key":""}`}, {}, {body: `{`, read: io.ErrClosedPipe}}
 		all[post+" 401"] = []call{{body: `{"key":"a"}`, headers: []string{"Authorization: "}}}
 		all[post+" 403"] = []call{{body: `{"key":"a"}`, headers: []string{"Authorization: Bearer stranger"}}, {headers: []string{"Origin: https://evil.example"}}}
 		all[post+" 408"] = []call{{read: os.ErrDeadlineExceeded}}
 		all[post+" 413"] = []call{{body: strings.Repeat(" ", admin.MaxKeyBody+1)}, {size: admin.MaxKeyBody + 1}}
 		all[post+" 415"] = []call{{body: `{"key":"a"}`, headers: []string{"Content-Type: "}}}
-		all[post+" 503 down"] = []call{{body: `{"key":"dave"}`}}
+		if !strings.HasSuffix(post, "block") { // which ask no store
+			all[post+" 503 down"] = []call{{body: `{"key":"dave"}`}}
+		}
 	}
 	return all
 }
@@ -213,7 +232,7 @@ func manyFaults() string {
 // the description. Every operation and status of the description must occur.
 func TestDescription(t *testing.T) {
 	main := newRig(t, memstore.New(memstore.Config{}), table)
-	rigs := map[string]*rig{"": main, "no table": newRig(t, memstore.New(memstore.Config{}), ""), "down": newRig(t, down{}, table), "busy": newRig(t, memstore.New(memstore.Config{}), table)}
+	rigs := map[string]*rig{"": main, "no table": newRig(t, memstore.New(memstore.Config{}), ""), "down": newRig(t, down{}, table), "busy": newRig(t, memstore.New(memstore.Config{}), table), "elsewhere": newRigOf(t, memstore.New(memstore.Config{}), table, true)}
 	defer rigs["busy"].keepBusy(t)()
 	for range 6 { // one of them denied, for the report and the states
 		_, _ = main.limiter.Allow(t.Context(), "eve")

@@ -79,6 +79,7 @@ func TestQuota(t *testing.T) {
 		{"limited", limited, []string{"alice"}, 1, 200, `"remaining":0`},
 		{"unlimited", quota(memstore.New(memstore.Config{}), "unlimited"), []string{"alice"}, 1, 200, `"unlimited":true`},
 		{"at a time", quota(memstore.New(memstore.Config{}), "2 at a time"), []string{"alice"}, 1, 200, `"concurrent-requests"`},
+		{"blocked", quota(memstore.New(memstore.Config{}), "blocked;until=2999-01-01, 5/s"), []string{"alice"}, 1, 403, "Access is blocked"},
 		{"no key", limited, nil, 1, 401, ""},
 		{"two keys", limited, []string{"a", "b"}, 1, 400, ""},
 		{"too often", limited, []string{"bob"}, 11, 429, ""},
