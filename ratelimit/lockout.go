@@ -216,6 +216,7 @@ func (l *Limiter) lockOut(key string, p *Policy, a *ask, r *Result) {
 		}
 		if b := l.lockouts.denied(key, &p.written[i]); b != nil {
 			r.stop(b, b.wait(), a)
+			return
 		}
 	}
 }
