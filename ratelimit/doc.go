@@ -29,6 +29,8 @@
 //     calls may run at a time.
 //   - A [Policy] is one to four limits that are decided together: all of them
 //     admit a call, or none is charged.
+//   - A [Block] stops a key: none of its calls is admitted, and no store is asked. A [Lockout]
+//     is a block that a limiter sets by itself.
 //   - A table, of package plans, gives keys policies of their own. Package plans/file
 //     reads one from a file.
 //   - A shadow limit is decided and reported, but denies no call: use one to watch a
