@@ -39,7 +39,6 @@ import (
 	contract "github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/lease"
 	"github.com/keyrate/keyrate/store/memstore"
-	"github.com/keyrate/keyrate/store/lease"
 	"github.com/keyrate/keyrate/store/mirror"
 	"github.com/keyrate/keyrate/store/redisstore"
 	fleettable "github.com/keyrate/keyrate/store/redisstore/table"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
@@ -12,6 +13,8 @@ import (
 // buckets are those of one key under a policy. They decide in the steps that package gcra
 // documents for a store.
 type buckets struct {
+	blocked bool // every request is denied
+
 	rates []gcra.Rate
 	tats  []gcra.TAT
 	after []gcra.Debt // of the request that is being decided
@@ -24,7 +27,10 @@ func newBuckets(ctx context.Context, p *ratelimit.Policy) (*buckets, error) {
 	if _, err := p.PolicyFor(ctx, ""); err != nil { // not made by NewPolicy
 		return nil, err
 	}
-	if p != ratelimit.Unlimited && !plain(p) {
+	if _, ok := p.Block(); ok {
+		return &buckets{blocked: true}, nil
+	}
+	if p != ratelimit.Unlimited && !plain(p) && !strings.HasPrefix(p.String(), "blocked;") { // a block that has ended
 		return nil, fmt.Errorf("policy %q is more than limits: give limits alone, or ratelimit.Unlimited", p)
 	}
 	b := new(buckets)
@@ -53,7 +59,7 @@ func plain(p *ratelimit.Policy) bool {
 
 // known returns what buckets keep of a limit, and what does not matter to them.
 func known(l ratelimit.Limit) ratelimit.Limit {
-	return ratelimit.Limit{Name: l.Name, Rate: l.Rate, Period: l.Period, Burst: l.Burst, Shadow: l.Shadow, EnforceFrom: l.EnforceFrom}
+	return ratelimit.Limit{Name: l.Name, Rate: l.Rate, Period: l.Period, Burst: l.Burst, Shadow: l.Shadow, EnforceFrom: l.EnforceFrom, EnforceFor: l.EnforceFor}
 }
 
 // fill makes the buckets full, for another key.
@@ -62,6 +68,9 @@ func (b *buckets) fill() { clear(b.tats) }
 // admit decides a request at an instant that is not before the last one, and charges it if all
 // limits admit it.
 func (b *buckets) admit(now int64, cost int) bool {
+	if b.blocked {
+		return false
+	}
 	for i := range b.rates {
 		rate := &b.rates[i]
 		debt, _ := rate.DebtAt(b.tats[i], now)

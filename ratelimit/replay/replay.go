@@ -9,10 +9,10 @@ import (
 
 // Replay decides the requests of the log under each candidate, from full buckets. A candidate is
 // what [ratelimit.New] takes: a limit, a policy, or a table with a policy for each key. Its
-// shadow limits count as if they were enforced.
+// shadow limits count as if they were enforced. All requests of a key that is blocked now are denied.
 //
 // It returns an error if a policy cannot be looked up, or has a limit that the log cannot decide:
-// one on calls at a time, or one that is shared. The context is that of the look-ups, and ends the
+// one on calls at a time, one that is shared, or one that locks keys out. The context is that of the look-ups, and ends the
 // replay.
 func (l *Log) Replay(ctx context.Context, candidates ...ratelimit.Limits) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(candidates))
