@@ -19,7 +19,7 @@ type blockState struct {
 	Own    bool       `json:"own"`
 }
 
-// blockOf returns the block because of which a call was denied, or nil.
+// blockOf returns the block that denied a call, or nil.
 func (c *call) blockOf(key string, r *ratelimit.Result) *blockState {
 	b, ok := r.Policy().Block()
 	if !ok {

@@ -96,7 +96,7 @@ func TestHashed(t *testing.T) {
 	}
 }
 
-// TestUse: a content is shared by tables, of which each keeps its conditions.
+// TestUse: tables share a content, and each keeps its conditions.
 func TestUse(t *testing.T) {
 	s := snapshot(t, oldTable)
 	a, b := new(plans.Table), new(plans.Table)
