@@ -193,6 +193,13 @@ func TestSharedTableSurvives(t *testing.T) {
 		using.Wait()
 	})
 	defer end()
+	defer func() {
+		for i, m := range nodes {
+			if t.Failed() {
+				t.Logf("node %d has change %d: %+v", i, m.current.Load(), m.table.Status())
+			}
+		}
+	}()
 	began, slowest := time.Now(), time.Duration(0)
 	for i := 1; i <= 100; i++ {
 		switch i {
@@ -261,11 +268,7 @@ func TestSharedTableQuickly(t *testing.T) {
 	}{
 		{1_000, full(20, 50), full(20, 100), time.Second},
 		{full(20_000, 100_000), 3, full(3, 20), 10 * time.Second},
-		{100_000, full(0, 50), full(0, 5), time.Minute}, // all in this process: half a second of CPU for each
 	} {
-		if c.nodes == 0 {
-			continue
-		}
 		t.Run(fmt.Sprintf("%d keys on %d nodes", c.keys, c.nodes), func(t *testing.T) {
 			server := chaos.StartServer(t)
 			var nodes []*member

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"github.com/keyrate/keyrate/store"
+	"github.com/keyrate/keyrate/store/redisstore"
 )
 
 // Load puts the table of Redis in force. If Redis does not answer before ctx ends, it puts the copy
@@ -23,17 +26,17 @@ func (t *Table) Load(ctx context.Context) error {
 func (t *Table) follow(ctx context.Context) error {
 	before := t.current()
 	err := t.attempt(ctx)
+	if t.current() != before {
+		t.writeFile()
+		t.report(Event{})
+	}
 	if ctx.Err() != nil && err != nil { // the program ends
 		return err
-	}
-	changed := t.current() != before
-	if changed {
-		t.writeFile()
 	}
 	t.mu.Lock()
 	t.status.set(err)
 	t.mu.Unlock()
-	if err != nil || changed {
+	if err != nil {
 		t.report(Event{Err: err})
 	}
 	return err
@@ -82,7 +85,11 @@ func (t *Table) fetch(ctx context.Context, h head) error {
 	return err
 }
 
-// read reads the version of the head. If that was replaced meanwhile, so is h.
+// errReplaced means that Redis lost the version of the head while that was read. The next attempt
+// puts back what it has lost.
+var errReplaced = &store.Error{Class: redisstore.ClassLost, Err: errors.New("table: Redis lost the version while it was read")}
+
+// read reads the version of the head. If a later one replaces it meanwhile, it reads that.
 func (t *Table) read(ctx context.Context, h head) (*copied, error) {
 	for tries := 0; ; tries++ {
 		body, err := t.server.read(ctx, t.server.key("body"), "", h.parts)
@@ -99,6 +106,9 @@ func (t *Table) read(ctx context.Context, h head) (*copied, error) {
 		}
 		if next.version == h.version && next.sum == h.sum && next.whole {
 			return nil, err // it is the one of the head
+		}
+		if next.version < h.version {
+			return nil, errReplaced
 		}
 		h = next
 	}
