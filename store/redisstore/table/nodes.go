@@ -14,13 +14,13 @@ type nodes struct {
 	count atomic.Int64
 
 	mu      sync.Mutex
-	shrinks time.Time // before, the number may be too small: Redis has lost it
+	shrinks time.Time // before, the number may be too small: Redis has lost it, or was unavailable
 	beat    time.Time // when this node last showed that it is alive
 	clock   time.Time // when Redis' clock was last read in a short time
 }
 
-// Nodes returns how many nodes share the table. While Redis is unavailable, and until all nodes can
-// have shown themselves again to a Redis that was emptied, the number does not shrink.
+// Nodes returns how many nodes share the table. While Redis is unavailable the number holds, and after
+// that, or after Redis was emptied, it does not shrink until all nodes can have shown themselves.
 func (t *Table) Nodes() int { return int(t.nodes.count.Load()) }
 
 // quickly is how long an answer may take by which the clock is set. Its error is half of that.
@@ -37,12 +37,13 @@ func (t *Table) beat(ctx context.Context) (head, error) {
 	n := &t.nodes
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	gap := now.Sub(n.beat)
 	n.beat = now
 	if took := now.Sub(began); took < quickly || now.Sub(n.clock) > time.Minute {
 		t.offset.Store(int64(h.now.Sub(began.Add(took / 2))))
 		n.clock = now
 	}
-	if !h.known {
+	if !h.known || gap > 2*t.config.Poll { // others, too, may have had no answer
 		n.shrinks = now.Add(lasts * t.config.Poll)
 	}
 	if before := t.Nodes(); h.nodes > before || h.nodes < before && !now.Before(n.shrinks) {
