@@ -109,6 +109,7 @@ func (c *call) setBlock(listed string, b ratelimit.Block) error {
 		if t.Blocked == nil {
 			t.Blocked = make(map[string]ratelimit.Block, 1)
 		}
+		delete(t.Blocked, listed) // of a fleet that has keys in plain text
 		t.Blocked[name] = b
 		return true
 	})
@@ -124,8 +125,10 @@ func (c *call) liftBlock(listed string) (found bool, err error) {
 		return false, err
 	}
 	err = c.change(func(t *plans.TableConfig) bool {
-		_, found = t.Blocked[name]
+		before := len(t.Blocked)
+		delete(t.Blocked, listed)
 		delete(t.Blocked, name)
+		found = len(t.Blocked) < before
 		return found
 	})
 	return found, err

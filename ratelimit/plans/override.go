@@ -23,7 +23,7 @@ type Override struct {
 	// Policy is what the key or the plan is held to. Either Policy or Factor is set.
 	Policy *ratelimit.Policy
 	// Factor multiplies the rate and the burst of each limit, but of none that keys share: 10
-	// makes "5/s" "50/s".
+	// makes "5/s" "50/s". A policy that is blocked stays so, as does a key in TableConfig.Blocked.
 	Factor int
 	// Until is when it ends, cut off to a whole millisecond.
 	Until time.Time
@@ -209,6 +209,9 @@ func (o Override) apply(c *TableConfig) error {
 func (o Override) policy(p *ratelimit.Policy) (*ratelimit.Policy, error) {
 	if o.Policy != nil {
 		return o.Policy, nil
+	}
+	if _, ok := p.Block(); ok {
+		return p, nil // a factor lifts no block
 	}
 	limits := p.Limits()
 	if len(limits) == 0 {

@@ -42,11 +42,17 @@ const table = `{"default":"5/s;shadow","plans":{"gold":["50/d","100/h;name=hourl
 // newRig returns a handler on a store. If text is empty it has no table, and counts nothing.
 func newRig(t *testing.T, backend store.Store, text string) *rig {
 	t.Helper()
-	return newRigOf(t, backend, text, false)
+	return newRigOf(t, backend, text, false, func(*admin.Config) {})
+}
+
+// newFleetRig returns a handler of a fleet that fails, if fails is not nil.
+func newFleetRig(t *testing.T, fails error) *rig {
+	t.Helper()
+	return newRigOf(t, memstore.New(memstore.Config{}), table, false, func(c *admin.Config) { c.Fleet = fleet{c.Table, fails} })
 }
 
 // newRigOf is newRig with limits that look no key up in the table, or with the table.
-func newRigOf(t *testing.T, backend store.Store, text string, elsewhere bool) *rig {
+func newRigOf(t *testing.T, backend store.Store, text string, elsewhere bool, configure func(*admin.Config)) *rig {
 	t.Helper()
 	limits, config := ratelimit.Limits(ratelimit.PerSecond(5)), admin.Config{}
 	if text != "" {
@@ -61,6 +67,7 @@ func newRigOf(t *testing.T, backend store.Store, text string, elsewhere bool) *r
 			limits = ratelimit.LimitsFunc(func(context.Context, string) (*ratelimit.Policy, error) { return ratelimit.Unlimited, nil })
 		}
 	}
+	configure(&config)
 	limiter, err := ratelimit.New(backend, limits, ratelimit.Config{Metrics: text != ""})
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +185,7 @@ func cases(etag string) map[string][]call {
 		"PUT /table 403":             {{headers: []string{"Authorization: Bearer stranger"}}, {headers: []string{"Sec-Fetch-Site: cross-site"}}},
 		"PUT /table 404 no table":    {{body: table, headers: []string{match}}},
 	}
-	for _, get := range []string{"/table", "/table/summary", "/shadow", "/denied", "/openapi.json", "/", "/live"} {
+	for _, get := range []string{"/table", "/table/summary", "/table/changes", "/shadow", "/denied", "/openapi.json", "/", "/live"} {
 		all["GET "+get+" 401"] = []call{{headers: []string{"Authorization: "}}}
 		all["GET "+get+" 403"] = []call{{headers: []string{"Authorization: Bearer stranger"}}}
 		if get == "/live" {
@@ -217,6 +224,7 @@ func cases(etag string) map[string][]call {
 			all[post+" 503 down"] = []call{{body: `{"key":"dave"}`}}
 		}
 	}
+	fleetCases(all, match)
 	return all
 }
 
@@ -232,7 +240,9 @@ func manyFaults() string {
 // the description. Every operation and status of the description must occur.
 func TestDescription(t *testing.T) {
 	main := newRig(t, memstore.New(memstore.Config{}), table)
-	rigs := map[string]*rig{"": main, "no table": newRig(t, memstore.New(memstore.Config{}), ""), "down": newRig(t, down{}, table), "busy": newRig(t, memstore.New(memstore.Config{}), table), "elsewhere": newRigOf(t, memstore.New(memstore.Config{}), table, true)}
+	rigs := map[string]*rig{"": main, "no table": newRig(t, memstore.New(memstore.Config{}), ""), "down": newRig(t, down{}, table), "busy": newRig(t, memstore.New(memstore.Config{}), table),
+		"elsewhere": newRigOf(t, memstore.New(memstore.Config{}), table, true, func(*admin.Config) {}),
+		"fleet":     newFleetRig(t, nil), "lost": newFleetRig(t, &store.Error{Class: "lost"}), "raced": newFleetRig(t, plans.ErrChanged)}
 	defer rigs["busy"].keepBusy(t)()
 	for range 6 { // one of them denied, for the report and the states
 		_, _ = main.limiter.Allow(t.Context(), "eve")
