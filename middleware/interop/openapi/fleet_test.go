@@ -30,10 +30,10 @@ func (fleet) Changes() []plans.Change {
 }
 
 func (f fleet) RollBack(_ context.Context, _ string, version int64) error {
-	switch {
-	case version == 404:
+	switch version {
+	case 404:
 		return plans.ErrNoVersion
-	case version == 422:
+	case 422:
 		return &ratelimit.LimitError{Field: "TableConfig.Default", Want: "must fit"}
 	}
 	return f.fails
