@@ -146,3 +146,22 @@ func TestOverrideText(t *testing.T) {
 		}
 	}
 }
+
+// TestOverrideLiftsNoBlock: a factor leaves a blocked key blocked.
+func TestOverrideLiftsNoBlock(t *testing.T) {
+	s := snapshot(t, `{"default":"5/s","keys":{"alice":"blocked"},"blocked":{"bob":"blocked"}}`).Hashed()
+	until := time.Now().Add(time.Hour)
+	s, err := s.With([]plans.Override{{Key: ratelimit.HashKey("alice"), Factor: 10, Until: until}, {Key: ratelimit.HashKey("bob"), Factor: 10, Until: until}, {Key: ratelimit.HashKey("carol"), Factor: 10, Until: until}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := new(plans.Table)
+	if err := table.Use(s); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"alice": "blocked", "bob": "blocked", "carol": "50/s"} {
+		if got := textOf(t, table, key); got != want {
+			t.Errorf("%s: %s, want %s", key, got, want)
+		}
+	}
+}
