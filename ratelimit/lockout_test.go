@@ -110,6 +110,26 @@ func TestLockoutOfRoutes(t *testing.T) {
 	}
 }
 
+// TestLockoutOfASharedLimit: a lock-out is the key's alone, so that Reset ends it, too.
+func TestLockoutOfASharedLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := ratelimit.ParsePolicy("100/s, 1/h;name=org;shared;lockout=1/1m:10m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newLimiter(t, p.In("acme"), ratelimit.Config{})
+		admitted(t, l, "k", 2)
+		time.Sleep(time.Minute)
+		if r := allow(t, l, "k", 1); !r.Blocked() || r.RetryAfter() != 9*time.Minute {
+			t.Fatalf("the key is not locked out: %v", r)
+		}
+		err = l.Reset(t.Context(), "k")
+		if r := allow(t, l, "k", 1); err != nil || r.RetryAfter() != 10*time.Minute { // it is denied, and locked out anew
+			t.Errorf("Reset does not end the lock-out: %v, %v", err, r)
+		}
+	})
+}
+
 // TestLockoutMemory: more keys than there is room for are denied and not locked out; those that
 // are, stay so.
 func TestLockoutMemory(t *testing.T) {

@@ -103,10 +103,14 @@ func (l *Limiter) Reset(ctx context.Context, key string) error {
 	if err != nil || own == Unlimited {
 		return err
 	}
+	l.lockouts.forget(key, own.limits) // those of shared limits, too: a lock-out is the key's alone
 	if err := l.reset(first, own.home, key, own.of(false)); err != nil {
 		return err
 	}
-	return l.eachPart(own, func(_ *Limiter, limits *Policy) error { return l.reset(ctx, own.home, key, limits.of(false)) })
+	return l.eachPart(own, func(_ *Limiter, limits *Policy) error {
+		l.lockouts.forget(key, limits.limits)
+		return l.reset(ctx, own.home, key, limits.of(false))
+	})
 }
 
 // ownPolicy looks the key's policy up within Config.Timeout.
