@@ -33,13 +33,15 @@ var Blocked = blocked(Block{}, nil)
 var ErrBlocked = errors.New("ratelimit: the key is blocked")
 
 // NewBlocked returns the policy of a key that is blocked by b and, from b.Until on, held to
-// then, which may be [Unlimited], or blocked, too. For a block without an end, then may be nil. All nodes whose
+// then, which may be [Unlimited], or blocked, too; at most 8 blocks stand behind one another. For a block without an end, then may be nil. All nodes whose
 // clocks agree end the block at the same time. The error joins a [LimitError] for each fault.
 func NewBlocked(b Block, then *Policy) (*Policy, error) {
 	faults := b.faults()
 	switch {
 	case then == nil && !b.Until.IsZero():
 		faults = append(faults, &LimitError{Field: "then", Value: "nil", Want: `must be the policy of the key after the block ends, as in "blocked;until=2026-12-04T18:00:00Z, 5/s"`})
+	case then.blocks() >= mostBlocks:
+		faults = append(faults, tooManyBlocks)
 	case then != nil && then.check() != nil:
 		faults = append(faults, then.check())
 	}
@@ -150,12 +152,29 @@ func (b *blocking) wait() time.Duration {
 	return (wait + time.Microsecond - 1).Truncate(time.Microsecond)
 }
 
-// Block returns the block of p, and reports whether there is one that has not ended.
+// Block returns the block of p that denies calls now, and reports whether there is one: the first
+// that has not ended.
 func (p *Policy) Block() (b Block, ok bool) {
-	if p == nil || p.block == nil || p.block.wait() == 0 {
-		return Block{}, false
+	for ; p != nil && p.block != nil; p = p.block.then {
+		if p.block.wait() > 0 {
+			return p.block.Block, true
+		}
 	}
-	return p.block.Block, true
+	return Block{}, false
+}
+
+// mostBlocks is how many blocks may stand behind one another.
+const mostBlocks = 8
+
+// tooManyBlocks is the fault of a policy with more.
+var tooManyBlocks = &LimitError{Field: "then", Value: "too many blocks", Want: fmt.Sprintf("must have at most %d blocks, one behind the other", mostBlocks)}
+
+// blocks returns how many blocks stand behind one another in p.
+func (p *Policy) blocks() (n int) {
+	for ; p != nil && p.block != nil; p = p.block.then {
+		n++
+	}
+	return n
 }
 
 // present returns what p is now: p itself, unless it has a block that has ended. Of one that

@@ -284,3 +284,35 @@ func TestBlockedAllocates(t *testing.T) {
 		}
 	}
 }
+
+// TestBlocksBehindBlocks: the first block that has not ended counts, and a chain is short, however long a
+// text is.
+func TestBlocksBehindBlocks(t *testing.T) {
+	p, err := ratelimit.ParsePolicy("blocked;until=2001-01-01, blocked;reason=abuse, 5/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, ok := p.Block(); !ok || b.Reason != "abuse" {
+		t.Errorf("block %v, %v", b, ok)
+	}
+	const one = "blocked;until=2999-01-01, "
+	if _, err := ratelimit.ParsePolicy(strings.Repeat(one, 8) + "5/s"); err != nil {
+		t.Error(err)
+	}
+	for _, n := range []int{9, 100_000} {
+		if _, err := ratelimit.ParsePolicy(strings.Repeat(one, n) + "5/s"); err == nil || !strings.Contains(err.Error(), "at most 8 blocks") {
+			t.Errorf("%d blocks: %v", n, err)
+		}
+	}
+	then := ratelimit.Unlimited
+	for i := 0; ; i++ {
+		next, err := ratelimit.NewBlocked(ratelimit.Block{Until: time.Now().Add(time.Hour)}, then)
+		if err != nil {
+			if i != 8 {
+				t.Errorf("block %d: %v", i+1, err)
+			}
+			break
+		}
+		then = next
+	}
+}

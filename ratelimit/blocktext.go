@@ -59,6 +59,16 @@ func ParseBlock(s string) (Block, error) {
 // parseBlocked reads a policy that begins with a block. more reports whether there is a comma
 // behind that.
 func parseBlocked(head, rest string, more bool) (*Policy, error) {
+	for ahead, i := rest, 1; ; i++ { // before it goes into each of them
+		next, behind, _ := strings.Cut(ahead, ",")
+		if !isBlock(next) {
+			break
+		}
+		if i == mostBlocks {
+			return nil, tooManyBlocks
+		}
+		ahead = behind
+	}
 	b, err := ParseBlock(head)
 	if err != nil {
 		return nil, err
