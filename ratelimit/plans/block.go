@@ -19,7 +19,10 @@ import (
 // Block takes as long for a large table as for a small one, but for a hashed key. The error joins
 // a [ratelimit.LimitError] for each fault.
 func (t *Table) Block(key string, b ratelimit.Block) error {
-	return t.edit(func(blocks *blocks) error { return blocks.add(key, b, true) })
+	return t.edit(func(blocks *blocks) error {
+		blocks.remove(key)
+		return blocks.add(key, b, true)
+	})
 }
 
 // Unblock lifts the block of a key, which may be written as its hash. found reports whether it
@@ -153,7 +156,7 @@ func (bs *blocks) of(key string) *block {
 	key = canonical(key)
 	if hash, ok := parseHash(key); ok {
 		for plain, b := range bs.byKey {
-			if keyhash.Of(plain) == hash {
+			if keyhash.Of(plain) == hash && (b.holds() || bs.byHash[hash] == nil) {
 				return b
 			}
 		}
@@ -166,12 +169,16 @@ func (bs *blocks) of(key string) *block {
 	return bs.find(key)
 }
 
-// find returns the block of exactly the key.
+// find returns the block of exactly the key. If it has two, the one counts that has not ended.
 func (bs *blocks) find(key string) *block {
-	if b := bs.byKey[key]; b != nil || len(bs.byHash) == 0 {
+	b := bs.byKey[key]
+	if len(bs.byHash) == 0 || b != nil && b.holds() {
 		return b
 	}
-	return bs.byHash[keyhash.Of(key)]
+	if hashed := bs.byHash[keyhash.Of(key)]; hashed != nil {
+		return hashed
+	}
+	return b
 }
 
 // keep adds the blocks of an old content that Table.Block has set and that have not ended.

@@ -146,7 +146,12 @@ func (b *tableBuilder) put(in, key string, a *assignment) {
 
 // block enters the block of one key.
 func (b *tableBuilder) block(key string, block ratelimit.Block) {
-	for _, fault := range ratelimit.Faults(b.content.blocks.add(key, block, false)) {
+	before := b.content.blocks.len()
+	faults := ratelimit.Faults(b.content.blocks.add(key, block, false))
+	if len(faults) == 0 && b.content.blocks.len() == before { // two spellings of one address
+		b.fault(place("Blocked", key), "there twice", wantOnce)
+	}
+	for _, fault := range faults {
 		field := place("Blocked", key)
 		if fault.Field != "key" {
 			field += "." + fault.Field

@@ -108,7 +108,8 @@ func (a *assignment) given() *ratelimit.Policy { return a.policy.In("") }
 // find returns the assignment of the key, or nil for the default.
 func (c *tableContent) find(key string) *assignment {
 	if c.blocks.len() > 0 {
-		if b := c.blocks.find(key); b != nil {
+		// Behind its end, the prefix of an address counts, which a hash does not show.
+		if b := c.blocks.find(key); b != nil && b.holds() {
 			return b.is
 		}
 	}
