@@ -125,7 +125,7 @@ var someLimits = []string{
 	"1/s;name=a!#$%&'()*+-./:<=>?@[]^_`{|}~",
 	"10 at a time", "10 at a time;name=calls;shadow", "1000/h;enforce-for=10%", "5/s;enforce-for=1%;enforce-from=2027-01-31", "5/s, 10 at a time", "007 at a time;enforce-from=2027-01-31", "5/s;shared", "10 at a time;shared;name=org",
 	"5/s;lockout=20/1m:10m", "5/s;lockout=020/1.5s:7d;burst=2", "10 at a time;lockout=1/s:h", "5/s;lockout=0/1m:10m", "5/s;lockout=20/1m", "5/s;lockout=20/:m", "5/s;lockout=20:1m/10m",
-	"blocked", "blocked;until=2026-12-04, 5/s", "blocked;reason=chargeback 4711, 5/s", "blocked;until=2026-12-04T18:00:00Z;reason=x, blocked;until=2026-12-05, unlimited", "blocked;", "blocked;reason=", "blocked;5/s", "blocked; 5/s",
+	"blocked", "blocked;until=2026-12-04, 5/s", "blocked;reason=chargeback 4711, 5/s", "blocked;until=2026-12-04T18:00:00Z;reason=x, blocked;until=2026-12-05, unlimited", strings.Repeat("blocked;until=2026-12-04, ", 8) + "5/s", "blocked;", "blocked;reason=", "blocked;5/s", "blocked; 5/s",
 	"0 at a time", "10 at a time;burst=10", "5/s;shared=1", "10  at a time", "10 At a time", "10 at a time/s", " at a time", "10 at a time;", "5/s;burst=2, 10 at a time;burst=5",
 	"", " ", "5", "/s", "5/", "5/x", "0/s", "-1/s", "+1/s", "5/s;", "5/s;burst=0", "5/s;burst=x", "5/s;burst", "5/s;name=", "5/s;name= a", "5/s;name=a\"", "5/s;name=é", "5/s;shadow=1", "5/s;Shadow", "5/s;other=1", "5 /s", "5/ s", "5/S", "5/0d", "5/0s", "5/-5s", "5/1ns",
 	"5/s;name=" + strings.Repeat("n", 65), "99999999999/s", "5/s;enforce-for=100%", "5/s;enforce-for=0%", "5/s;enforce-for=7", "2147483649/s", "1/4000d", "5/s;burst=2;burst=3", "5/s;enforce-from=2027-02-30", "5/s;enforce-from=27-01-01", "5/s;enforce-from=2027-01-31T09:00:00.5Z", "5/s;enforce-from=1970-01-01", "5/s\u00a0", "５/s",
