@@ -25,7 +25,7 @@ type Override struct {
 	// Factor multiplies the rate and the burst of each limit, but of none that keys share: 10
 	// makes "5/s" "50/s". A policy that is blocked stays so, as does a key in TableConfig.Blocked.
 	Factor int
-	// Until is when it ends, cut off to a whole millisecond.
+	// Until is when it ends, cut off to a whole millisecond. Its year in UTC is at most 9999.
 	Until time.Time
 }
 
@@ -95,6 +95,9 @@ func (o Override) Normal(now time.Time, s Snapshot) (Override, error) {
 	}
 	if !o.Until.After(now) {
 		fault("Until", o.Until.UTC().Format(time.RFC3339), "must be in the future; the clock shows "+now.UTC().Format(time.RFC3339))
+	}
+	if o.Until.UTC().Year() > 9999 { // RFC 3339 cannot write it
+		fault("Until", "after the year 9999 in UTC", "must be in the year 9999 or before")
 	}
 	if o.Plan != "" && !s.HasPlan(o.Plan) {
 		fault("Plan", "unknown", "must be the name of a plan of the table")

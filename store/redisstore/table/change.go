@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -223,15 +224,23 @@ func (t *Table) draft(own *copied, who string, edit edit) (d draft, next documen
 	if err != nil {
 		return d, next, n, err
 	}
-	text := next.text()
-	d.sum = sumOf(text)
+	text, err := next.text()
+	if err != nil {
+		return d, next, n, err
+	}
+	d.sum, d.body = sumOf(text), pack(text)
+	if d.sum != own.sum {
+		if _, err := openBody(own.version, d.sum, d.body); err != nil { // a text that is in Redis stays there
+			return d, next, n, errors.Join(errUnreadable, err)
+		}
+	}
 	old, err := unpack(own.body)
 	if err != nil {
 		return d, next, n, err
 	}
 	n = note{Who: who, What: append(what, next.base.Since(own.base)...), Sum: d.sum, Previous: own.sum, ID: rand.Text()}
 	n.undo = diff(text, old)
-	d.replaces, d.previous, d.body, d.undo, d.note, d.settle = own.version, own.version, pack(text), n.undo, n.encode(), settles*t.config.Poll
+	d.replaces, d.previous, d.undo, d.note, d.settle = own.version, own.version, n.undo, n.encode(), settles*t.config.Poll
 	return d, next, n, nil
 }
 

@@ -31,19 +31,25 @@ const maxText = 128 << 20
 
 var errForeign = errors.New("table: the value in Redis is not a table that this version of keyrate can read; the table that was in force stays")
 
-// text returns the text of a document.
-func (d document) text() string {
+// text returns the text of a document, or an error if an override has no text.
+func (d document) text() (string, error) {
 	var b strings.Builder
 	b.WriteString(textBegins)
-	overrides, _ := json.Marshal(d.overrides) // texts cause no error
+	overrides, err := json.Marshal(d.overrides)
+	if err != nil {
+		return "", errors.Join(errUnreadable, err)
+	}
 	if len(d.overrides) == 0 {
 		overrides = []byte("[]")
 	}
 	b.Write(overrides)
 	b.WriteByte('\n')
 	_, _ = d.base.WriteTo(&b) // a builder and the content of a table cause no error
-	return b.String()
+	return b.String(), nil
 }
+
+// errUnreadable means that a change would have a text that no node can read.
+var errUnreadable = errors.New("table: no node could read the changed table, so it was not written; the table that was in force stays")
 
 // parse reads a text. The keys in the document are hashes.
 func parse(text string) (d document, err error) {

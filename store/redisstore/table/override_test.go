@@ -1,6 +1,8 @@
 package table
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +78,7 @@ func TestOverrideFaults(t *testing.T) {
 		"but not both":                  {Key: "bob", Plan: "gold", Factor: 2, Until: hour},
 		"Override.Policy":               {Key: "bob", Until: hour},
 		"Override.Factor -1":            {Key: "bob", Factor: -1, Until: hour},
+		"must be in the year 9999":      {Key: "bob", Factor: 2, Until: time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600))},
 		"must be in the future":         {Key: "bob", Factor: 2},
 		"the name of a plan":            {Plan: "silver", Factor: 2, Until: hour},
 		"too large":                     {Key: "bob", Factor: 1 << 30, Until: hour},
@@ -91,6 +94,28 @@ func TestOverrideFaults(t *testing.T) {
 	if len(a.Changes()) != 0 {
 		t.Error("the table was changed")
 	}
+}
+
+// TestUnreadableIsNotWritten: a change whose text cannot be read back stays on the node that tried it.
+func TestUnreadableIsNotWritten(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a := newNode(t, m.Addr(), Config{}).run(t)
+	set(t, a, "bob", "9/s")
+	version := a.Status().Version
+	for _, o := range []plans.Override{
+		{Key: "bob", Factor: 2, Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{Key: "bob", Until: time.Now().Add(time.Hour)}, // neither a policy nor a factor
+	} {
+		err := a.change(t.Context(), "operator", false, func(d document) (document, []string, error) {
+			return document{[]plans.Override{o}, d.base}, nil, nil
+		})
+		if !errors.Is(err, errUnreadable) || a.Status().Version != version || m.HGet(headKey, "version") != fmt.Sprint(version) {
+			t.Errorf("%v: error %v, version %d", o.Until, err, a.Status().Version)
+		}
+	}
+	set(t, a, "bob", "10/s")
+	wantLimit(t, "bob", "10/s", a)
 }
 
 // TestOverrideEndsWithoutRedis: it ends at its time, whether Redis is there or not, and its end gets

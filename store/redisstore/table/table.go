@@ -55,7 +55,10 @@ func newTable(client redis.UniversalClient, base plans.Snapshot, c Config) (*Tab
 	t := &Table{server: server{client: client, prefix: c.Prefix}, config: c, id: rand.Text(), force: new(plans.Table), turn: make(chan struct{}, 1), endsChanged: make(chan struct{}, 1)}
 	t.turn <- struct{}{}
 	d := document{base: base}
-	text := d.text()
+	text, err := d.text()
+	if err != nil {
+		return nil, err
+	}
 	t.own, t.status.Version = &copied{document: d, version: firstVersion, sum: sumOf(text), body: pack(text)}, firstVersion
 	t.nodes.count.Store(int64(max(c.Nodes, 1)))
 	return t, t.force.Use(base)
