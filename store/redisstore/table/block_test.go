@@ -70,3 +70,37 @@ func TestBlock(t *testing.T) {
 	}
 	until(t, "bob is still blocked", func() bool { return blocked(t, b, "bob") })
 }
+
+// TestPutLiftsNoBlock: of the block of an operator and that of a file, the one that lasts longer is in
+// force.
+func TestPutLiftsNoBlock(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a := newNode(t, m.Addr(), Config{}).run(t)
+	at := func(d time.Duration) time.Time { return time.Now().Add(d).Truncate(time.Second) }
+	soon, late, never := at(time.Hour), at(2*time.Hour), time.Time{}
+	for name, c := range map[string]struct{ operator, file, want time.Time }{
+		"the file's has ended":     {never, at(-time.Hour), never},
+		"the file's ends":          {never, soon, never},
+		"the file's ends earlier":  {late, soon, late},
+		"the file's ends later":    {soon, late, late},
+		"the file's ends never":    {soon, never, never},
+		"the operator's has ended": {at(-2 * time.Hour), at(-time.Hour), at(-time.Hour)},
+	} {
+		err := a.Change(t.Context(), "anna", func(c2 *plans.TableConfig) error {
+			c2.Blocked = map[string]ratelimit.Block{ratelimit.HashKey("bob"): {Until: c.operator}}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fromFile := initial(t)
+		fromFile.Blocked = map[string]ratelimit.Block{"bob": {Until: c.file}}
+		if err := a.Put(t.Context(), "limits.yaml", fromFile); err != nil {
+			t.Fatal(err)
+		}
+		if got := a.Snapshot().Config().Blocked[ratelimit.HashKey("bob")].Until; !got.Equal(c.want) {
+			t.Errorf("%s: the block ends %v, want %v", name, got, c.want)
+		}
+	}
+}

@@ -40,8 +40,9 @@ func (t *Table) Replace(ctx context.Context, who string, s plans.Snapshot, c pla
 	return next, err
 }
 
-// Put puts c in force on all nodes, whatever was, and keeps the blocks that have not ended: a file
-// that knows nothing of a block does not lift it. It is as [Table.Replace] otherwise.
+// Put puts c in force on all nodes, whatever was, and keeps the blocks that have not ended, unless
+// c has one of the key that lasts as long: a file lifts and shortens no block. It is as
+// [Table.Replace] otherwise.
 func (t *Table) Put(ctx context.Context, who string, c plans.TableConfig) error {
 	next, err := snapshotOf(c)
 	if err != nil {
@@ -53,14 +54,18 @@ func (t *Table) Put(ctx context.Context, who string, c plans.TableConfig) error 
 	})
 }
 
-// withBlocks returns next with the blocks of old that have not ended and that it has not.
+// withBlocks returns next with the blocks of old that have not ended. A block that next has of the
+// same key stays if it lasts as long.
 func withBlocks(next, old plans.Snapshot) (plans.Snapshot, error) {
 	if old.Blocked() == 0 {
 		return next, nil
 	}
 	c, added := next.Config(), false
 	for key, b := range old.Config().Blocked {
-		if _, ok := c.Blocked[key]; ok || !b.Until.IsZero() && !time.Now().Before(b.Until) {
+		if !b.Until.IsZero() && !time.Now().Before(b.Until) {
+			continue
+		}
+		if other, ok := c.Blocked[key]; ok && (other.Until.IsZero() || !b.Until.IsZero() && !other.Until.Before(b.Until)) {
 			continue
 		}
 		if c.Blocked == nil {
