@@ -65,19 +65,23 @@ func (c *call) block() {
 	listed, asked := c.listed(key)
 	before, had := table.BlockOf(listed)
 	err := c.setBlock(listed, b)
-	if isKeyFault(err) && !c.prefix { // an API key that looks like a range of addresses
-		listed = ratelimit.HashKey(key)
-		err = c.setBlock(listed, b)
-	}
 	switch {
 	case err != nil && c.config.Fleet != nil && len(ratelimit.Faults(err)) == 0:
 		c.fleetFailed(err)
+		return
+	case isKeyFault(err) && !c.prefix:
+		c.problem(http.StatusBadRequest, ofAddress)
 		return
 	case isKeyFault(err):
 		c.problem(http.StatusBadRequest, wantPrefix)
 		return
 	case err != nil:
 		c.problem(http.StatusBadRequest, wantReason)
+		return
+	}
+	if c.hash { // the limiter cannot be asked about it
+		c.event.Block = b.String()
+		c.begin(http.StatusNoContent, "")
 		return
 	}
 	p, _ := table.PolicyFor(c.r.Context(), asked) // of a prefix, an address in it may be listed by itself
@@ -174,15 +178,15 @@ func isKeyFault(err error) bool {
 	return len(faults) > 0 && faults[0].Field == "key"
 }
 
-// listed returns the key as the table has it, and a key that the limiter may get for it: they
-// differ for a prefix, and for an API key that looks like an address, which is listed as its hash.
+// listed returns the key as the table has it, and a key that the limiter may get for it. They
+// differ for a prefix, and for an API key that looks like an address or like a hash, which is
+// listed as its hash.
 func (c *call) listed(key string) (listed, asked string) {
-	p, err := netip.ParsePrefix(key)
-	_, err2 := netip.ParseAddr(key)
 	switch {
 	case c.prefix:
+		p, _ := netip.ParsePrefix(key) // it is one
 		return key, middleware.AddressKey(p.Addr())
-	case err == nil, err2 == nil:
+	case !c.hash && (looksLikeAddress(key) || strings.HasPrefix(key, "sha256:")):
 		return ratelimit.HashKey(key), key
 	}
 	return key, key
@@ -199,6 +203,10 @@ func (c *call) unblock() {
 	}
 	listed, _ := c.listed(key)
 	switch found, err := c.liftBlock(listed); {
+	case isKeyFault(err) && c.prefix:
+		c.problem(http.StatusBadRequest, wantPrefix)
+	case isKeyFault(err):
+		c.problem(http.StatusBadRequest, ofAddress)
 	case err != nil && c.config.Fleet != nil:
 		c.fleetFailed(err)
 	case err != nil:

@@ -87,15 +87,19 @@ func TestBlock(t *testing.T) {
 func TestBlockRefuses(t *testing.T) {
 	d := newDesk(t)
 	for body, want := range map[string]string{
-		`{"key":"canary","until":"2000-01-01T01:00:00Z"}`:                                   "must be in the future",
-		`{"key":"canary","until":"tomorrow"}`:                                               "must be in the future",
-		`{"key":"canary","until":"2999-01-01;reason=x"}`:                                    "must be in the future",
-		`{"key":"canary","until":""}`:                                                       "with one text",
-		`{"key":"canary","reason":"a;b"}`:                                                   "The reason must be",
-		`{"key":"canary","reason":"` + strings.Repeat("r", 129) + `"}`:                      "The reason must be",
-		`{"key":"canary","limit":"default"}`:                                                "with one text",
-		`{"key":"canary","reason":"\ud800"}`:                                                "The reason must be text",
-		`{"key":"sha256:86de594f7827c0bb6c7eb12b9785936d7d101c6b6143285da524a8654cae77ab"}`: "The hash of a key is not enough",
+		`{"key":"canary","until":"2000-01-01T01:00:00Z"}`:                                    "must be in the future",
+		`{"key":"canary","until":"tomorrow"}`:                                                "must be in the future",
+		`{"key":"canary","until":"2999-01-01;reason=x"}`:                                     "must be in the future",
+		`{"key":"canary","until":""}`:                                                        "with one text",
+		`{"key":"canary","reason":"a;b"}`:                                                    "The reason must be",
+		`{"key":"canary","reason":"` + strings.Repeat("r", 129) + `"}`:                       "The reason must be",
+		`{"key":"canary","limit":"default"}`:                                                 "with one text",
+		`{"key":"canary","reason":"\ud800"}`:                                                 "The reason must be text",
+		`{"key":"203.0.113.0/24"}`:                                                           `looks like an address`,
+		`{"key":"203.0.113.7"}`:                                                              `looks like an address`,
+		`{"key":"203.0.113.*"}`:                                                              `looks like an address`,
+		`{"key":"2001:db8::/48"}`:                                                            `looks like an address`,
+		`{"hash":"sha256:86de594f7827c0bb6c7eb12b9785936d7d101c6b6143285da524a8654cae77ab"}`: "The key may be its hash",
 	} {
 		w := d.ask(t, "POST", "/key/block", body)
 		if wantProblem(t, w, 400, want); strings.Contains(w.Body.String(), "canary") || d.table.Snapshot().Blocked() != 0 {
@@ -126,8 +130,29 @@ func TestBlockWithoutEffect(t *testing.T) {
 	wantProblem(t, without.ask(t, "POST", "/key/unblock", `{"key":"a"}`), 404, "no table")
 }
 
+// TestBlockHash: a report shows the hash of a key or of an address, by which it can be blocked.
+func TestBlockHash(t *testing.T) {
+	d := newDesk(t)
+	for who, key := range map[string]string{`{"key":"customer-17"}`: "customer-17", `{"address":"192.0.2.1"}`: " ip 192.0.2.1"} {
+		hash := ratelimit.HashKey(key)
+		if w := d.ask(t, "POST", "/key/block", `{"key":" `+strings.ToUpper(hash[7:])+`"}`); w.Code != 204 || d.last().Key == hash {
+			t.Errorf("a key of 64 digits: %d %s", w.Code, w.Body)
+		}
+		if w := d.ask(t, "POST", "/key/block", `{"key":" `+hash[:7]+strings.ToUpper(hash[7:])+`","reason":"abuse"}`); w.Code != 204 || d.last().Key != hash || d.last().Block != "blocked;reason=abuse" {
+			t.Errorf("%d %s, %+v", w.Code, w.Body, d.last())
+		}
+		if s := d.state(t, who); s.Allowed || s.Block == nil || !s.Block.Own || s.Block.Reason != "abuse" {
+			t.Errorf("%s: %+v", who, s)
+		}
+		if w := d.ask(t, "POST", "/key/unblock", `{"key":"`+hash+`"}`); w.Code != 204 || !d.state(t, who).Allowed {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		wantProblem(t, d.ask(t, "POST", "/key/unblock", `{"key":"`+hash+`"}`), 404, "no block of its own")
+	}
+}
+
 // TestBlockPrefix: a prefix of addresses is blocked like an address. An API key that looks like
-// one is blocked as the key that it is.
+// one is blocked by its hash.
 func TestBlockPrefix(t *testing.T) {
 	d := newDesk(t)
 	if w := d.ask(t, "POST", "/key/block", `{"address":"192.0.2.0/24","reason":"flood"}`); w.Code != 204 || d.last().Key != ratelimit.HashKey("192.0.2.0/24") {
@@ -146,14 +171,15 @@ func TestBlockPrefix(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	for _, key := range []string{"192.0.2.9", "192.0.2.0/24", "2001:db8::9", "192.0.2.*"} {
-		subject := `{"key":"` + key + `"}`
+		wantProblem(t, d.ask(t, "POST", "/key/block", `{"key":"`+key+`"}`), 400, `looks like an address`)
+		subject := `{"key":"` + ratelimit.HashKey(key) + `"}`
 		if w := d.ask(t, "POST", "/key/block", subject); w.Code != 204 {
 			t.Fatalf("%s: %d %s", key, w.Code, w.Body)
 		}
-		if s := d.state(t, subject); s.Allowed || s.Block == nil || !s.Block.Own || !d.state(t, `{"address":"192.0.2.9"}`).Allowed || !d.state(t, `{"address":"2001:db8::9"}`).Allowed {
+		if s := d.state(t, `{"key":"`+key+`"}`); s.Allowed || s.Block == nil || !s.Block.Own || !d.state(t, `{"address":"192.0.2.9"}`).Allowed || !d.state(t, `{"address":"2001:db8::9"}`).Allowed {
 			t.Errorf("%s: %+v", key, s)
 		}
-		if w := d.ask(t, "POST", "/key/unblock", subject); w.Code != 204 || !d.state(t, subject).Allowed {
+		if w := d.ask(t, "POST", "/key/unblock", subject); w.Code != 204 || !d.state(t, `{"key":"`+key+`"}`).Allowed {
 			t.Errorf("%s: %d %s", key, w.Code, w.Body)
 		}
 	}

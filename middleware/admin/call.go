@@ -13,6 +13,7 @@ type call struct {
 	r      *http.Request
 	event  Event
 	prefix bool            // the request is about a prefix of addresses
+	hash   bool            // it is about the hash of a key
 	stop   <-chan struct{} // closed when the server shuts down; for a stream
 }
 

@@ -15,7 +15,7 @@
 //	POST /key/reset         the same: fills the key's own buckets, or with "limit": "NAME" that of one limit
 //	POST /key/reset-shared  as for the state: fills the buckets that the key shares with its organisation
 //	POST /key/block         the same: blocks the key in the table, optionally with "until": "2026-12-04T18:00:00Z" and "reason"
-//	POST /key/unblock       the same: lifts that block. For both, the address may be a prefix, such as 192.0.2.0/24
+//	POST /key/unblock       the same: lifts that block. For both, the address may be a prefix, such as 192.0.2.0/24, and the key its hash
 //	GET /table              the table, with hashes for keys: edit it and send it back
 //	PUT /table              replaces the table, all or nothing; If-Match names the replaced one
 //	GET /table/changes      the last changes of the table: when, what and, in a fleet, who

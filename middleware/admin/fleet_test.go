@@ -222,7 +222,7 @@ func TestOperatorIsNamed(t *testing.T) {
 func TestFleetBlocks(t *testing.T) {
 	d, f := newFleetDesk(t, admin.Config{})
 	basic := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("anna:operator"))
-	for _, subject := range []string{`"key":"customer-17"`, `"key":"unknown"`, `"address":"192.0.2.9"`, `"key":"203.0.113.0/24"`} {
+	for _, subject := range []string{`"key":"customer-17"`, `"key":"unknown"`, `"address":"192.0.2.9"`} {
 		if w := d.ask(t, "POST", "/key/block", `{`+subject+`,"reason":"chargeback 4711"}`, basic); w.Code != 204 {
 			t.Fatalf("%s: %d %s", subject, w.Code, w.Body)
 		}
@@ -240,7 +240,18 @@ func TestFleetBlocks(t *testing.T) {
 		}
 		wantProblem(t, d.ask(t, "POST", "/key/unblock", `{`+subject+`}`), 404, "no block of its own")
 	}
+	hash := `{"key":"` + ratelimit.HashKey("customer-17") + `"}`
+	if w := d.ask(t, "POST", "/key/block", hash); w.Code != 204 || d.state(t, `{"key":"customer-17"}`).Allowed {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := d.ask(t, "POST", "/key/unblock", hash); w.Code != 204 || !d.state(t, `{"key":"customer-17"}`).Allowed {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 	before := len(f.Changes())
+	for _, path := range []string{"/key/block", "/key/unblock"} {
+		wantProblem(t, d.ask(t, "POST", path, `{"key":"203.0.113.0/24"}`), 400, "looks like an address")
+		wantProblem(t, d.ask(t, "POST", path, `{"key":"203.0.113.*"}`), 400, "looks like an address")
+	}
 	wantProblem(t, d.ask(t, "POST", "/key/block", `{"key":"a","reason":"é"}`), 400, "reason must be")
 	f.fails = &store.Error{Class: "connect"}
 	wantProblem(t, d.ask(t, "POST", "/key/block", `{"key":"a"}`), 503, `"class":"connect"`)

@@ -37,7 +37,11 @@ func (c *call) subject(more ...string) (key string, given map[string]string, ok 
 	}
 	_, isAddress := given["address"]
 	c.prefix = isAddress && !middleware.IsAddressKey(key)
-	c.event.Key = ratelimit.HashKey(key)
+	if c.hash = isHash(key) && !isAddress; c.hash {
+		c.event.Key = key
+	} else {
+		c.event.Key = ratelimit.HashKey(key)
+	}
 	return key, given, true
 }
 
@@ -46,12 +50,14 @@ const (
 	formOfKey   = `The body must be a JSON object with one text: {"key": "..."}, the key as a caller sends it, or {"address": "192.0.2.1"}, that of a caller without a key.`
 	hashOfKey   = `The hash of a key is not enough: the buckets are found by the key itself. The state of a key has its hash, to compare; a table accepts the hash.`
 	formOfReset = formOfKey + ` {"key": "...", "limit": "GET /export"} names one of its limits, too.`
-	formOfBlock = formOfKey + ` {"key": "...", "until": "2026-12-04T18:00:00Z", "reason": "chargeback"} has an end and a reason, too.`
+	ofAddress   = `A key that looks like an address or a prefix blocks no address: send {"address": "203.0.113.0/24"}. If callers do send it as their key, send its hash as the key: "sha256:" and the 64 hexadecimal digits of its SHA-256.`
+	formOfBlock = formOfKey + ` The key may be its hash. {"key": "...", "until": "2026-12-04T18:00:00Z", "reason": "chargeback"} has an end and a reason, too.`
 )
 
 // parseSubject returns the key, as the limiter gets it, and the texts beside it in a body, or
-// what is wrong with it. With prefixes, an address may be a prefix.
-func parseSubject(text []byte, more []string, prefixes bool) (key string, texts map[string]string, detail string) {
+// what is wrong with it. With blocks, an address may be a prefix, a key may be its hash, and it must
+// not look like an address.
+func parseSubject(text []byte, more []string, blocks bool) (key string, texts map[string]string, detail string) {
 	form := formOfKey
 	switch {
 	case slices.Contains(more, "limit"):
@@ -79,14 +85,14 @@ func parseSubject(text []byte, more []string, prefixes bool) (key string, texts 
 			ok = ok && (value != "" || !slices.Contains(more, name))
 		}
 	}
-	if _, isHash := texts["hash"]; isHash {
+	if _, isHash := texts["hash"]; isHash && !blocks {
 		return "", nil, hashOfKey
 	}
 	if !ok || isKey == isAddress || known < len(texts) {
 		return "", nil, form
 	}
 	if isAddress {
-		if p, err := netip.ParsePrefix(address); prefixes && err == nil && p.Masked() == p {
+		if p, err := netip.ParsePrefix(address); blocks && err == nil && p.Masked() == p {
 			return address, texts, ""
 		}
 		a, err := netip.ParseAddr(address)
@@ -96,12 +102,26 @@ func parseSubject(text []byte, more []string, prefixes bool) (key string, texts 
 		return middleware.AddressKey(a), texts, ""
 	}
 	if isHash(key) {
+		if blocks {
+			return strings.ToLower(strings.TrimSpace(key)), texts, ""
+		}
 		return "", nil, hashOfKey
 	}
 	if key = middleware.BucketKey(key); key == "" {
 		return "", nil, `The key is empty; for a caller without a key, send {"address": "192.0.2.1"}.`
 	}
+	if blocks && looksLikeAddress(key) {
+		return "", nil, ofAddress
+	}
 	return key, texts, ""
+}
+
+// looksLikeAddress reports whether a table could have a key as an address, a prefix, or nearly one.
+func looksLikeAddress(key string) bool {
+	key = strings.TrimPrefix(key, "ip ")
+	_, err := netip.ParsePrefix(key)
+	_, err2 := netip.ParseAddr(key)
+	return err == nil || err2 == nil
 }
 
 // isHash reports whether a text is the hash of a key, as a report shows it.

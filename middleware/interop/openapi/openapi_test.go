@@ -204,7 +204,7 @@ func cases(etag string) map[string][]call {
 		all["POST /key/reset 204"] = append(all["POST /key/reset 204"], call{body: body})
 	}
 	all["POST /key/reset 404"] = []call{{body: `{"key":"eve","limit":"none"}`}, {body: `{"address":"192.0.2.1","limit":"hourly"}`}}
-	for _, body := range []string{`{"key":"eve"}`, `{"address":"192.0.2.0/24"}`} {
+	for _, body := range []string{`{"key":"eve"}`, `{"key":"sha256:` + strings.Repeat("0", 64) + `"}`, `{"address":"192.0.2.0/24"}`} {
 		all["POST /key/block 204"] = append(all["POST /key/block 204"], call{body: body})
 		all["POST /key/unblock 204"] = append(all["POST /key/unblock 204"], call{body: body})
 	}
