@@ -65,10 +65,13 @@ func TestBlock(t *testing.T) {
 	if strings.Contains(got, "bob") {
 		t.Errorf("a key is shown:\n%s", got)
 	}
-	if err := a.RollBack(t.Context(), "anna", b.Changes()[2].Version); err != nil {
+	if err := a.RollBack(t.Context(), "anna", firstVersion); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "bob is still blocked", func() bool { return blocked(t, b, "bob") })
+	wantLimit(t, "unlisted", "5/s", a, b)
+	if !blocked(t, b, "bob") || !blocked(t, b, " ip 203.0.113.7") {
+		t.Error("a roll back lifts a block")
+	}
 }
 
 // TestPutLiftsNoBlock: of the block of an operator and that of a file, the one that lasts longer is in

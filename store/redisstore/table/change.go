@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,7 +128,7 @@ func (d document) without(ends func(plans.Override) bool) (document, []string, e
 	var what []string
 	for _, o := range d.overrides {
 		if ends(o) {
-			what = append(what, fmt.Sprintf("override of %s ended", o.Subject()))
+			what = append(what, ended(o))
 		} else {
 			next.overrides = append(next.overrides, o)
 		}
@@ -136,7 +137,8 @@ func (d document) without(ends func(plans.Override) bool) (document, []string, e
 }
 
 // RollBack puts a version of [Table.Changes] in force again, or the one before the oldest, with
-// those of its overrides that have not ended. That is a change, too, and the only one that also
+// those of its overrides that have not ended. It keeps the blocks that are in force, as [Table.Put]
+// does: who wants a key back unblocks it. That is a change, too, and the only one that also
 // replaces a version in Redis that this node cannot read. It returns [plans.ErrNoVersion] if the
 // version is not kept.
 func (t *Table) RollBack(ctx context.Context, who string, version int64) error {
@@ -154,10 +156,32 @@ func (t *Table) RollBack(ctx context.Context, who string, version int64) error {
 			return d, nil, err
 		}
 		next, err := parse(old)
+		if err != nil {
+			return d, nil, err
+		}
 		next.overrides, _ = active(next.overrides, t.now())
-		return next, []string{fmt.Sprintf("rolled back to %d", version)}, err
+		next.base, err = withBlocks(next.base, d.base)
+		return next, append([]string{fmt.Sprintf("rolled back to %d", version)}, d.overridden(next)...), err
 	})
 }
+
+// overridden returns lines for the trail about the overrides that next has otherwise than d.
+func (d document) overridden(next document) (what []string) {
+	for _, o := range d.overrides {
+		if !slices.ContainsFunc(next.overrides, o.Same) {
+			what = append(what, ended(o))
+		}
+	}
+	for _, o := range next.overrides {
+		if !slices.ContainsFunc(d.overrides, func(other plans.Override) bool { return other.Same(o) && other.String() == o.String() }) {
+			what = append(what, o.String())
+		}
+	}
+	return what
+}
+
+// ended returns a line for the trail about an override that is there no more.
+func ended(o plans.Override) string { return fmt.Sprintf("override of %s ended", o.Subject()) }
 
 // change makes a change of the version of this node, and retries while others change the table. With
 // repair it also replaces a version that this node cannot read.
@@ -193,12 +217,14 @@ func (t *Table) tryChange(ctx context.Context, who string, repair bool, edit edi
 	defer t.give()
 	own := t.current()
 	d, next, n, err := t.draft(own, who, edit)
-	repair = repair && t.seen.bad != ""
-	if err != nil || d.sum == own.sum && !repair {
+	if err != nil {
 		return 0, false, err
 	}
-	if repair {
+	if repair && t.seen.bad != "" {
 		d.replaces = t.seen.badVersion
+	} else if d.sum == own.sum { // but Redis may have another version, on which the edit does something
+		again, err := t.followAgain(ctx, repair)
+		return 0, again && (t.current() != own || t.seen.bad != ""), err
 	}
 	if err := t.fits(next); err != nil {
 		return 0, false, err
@@ -218,9 +244,19 @@ func (t *Table) tryChange(ctx context.Context, who string, repair bool, edit edi
 	case "settling":
 		return time.Duration(value)*time.Microsecond + time.Millisecond, true, nil
 	case "changed", "unstaged":
-		return 0, true, t.follow(ctx)
+		again, err := t.followAgain(ctx, repair)
+		return 0, again, err
 	}
 	return 0, false, errReply
+}
+
+// followAgain follows Redis for another attempt at a change. A version that this node cannot read is
+// no error for a change that replaces it.
+func (t *Table) followAgain(ctx context.Context, repair bool) (again bool, err error) {
+	if err = t.follow(ctx); repair && t.seen.bad != "" {
+		err = nil
+	}
+	return err == nil, err
 }
 
 // draft makes the version that edit makes of own.

@@ -18,16 +18,22 @@ if is(KEYS[1], 'hash') then
 	version, sum, restored = tonumber(found[1] or '') or 0, found[2] or '', tonumber(found[3] or '') or 0
 end
 
+-- What was staged for nothing would stay for a minute.
+local function refused(outcome, n)
+	redis.call('DEL', KEYS[5], KEYS[6])
+	return {outcome, string.format('%.0f', n)}
+end
+
 local given = tonumber(ARGV[1])
 local back = ARGV[9] == '1'
 if back and (version > given or version == given and sum ~= ARGV[2]) or not back and version ~= given then
-	return {'changed', string.format('%.0f', version)}
+	return refused('changed', version)
 end
 if not back and restored <= now and now - restored < tonumber(ARGV[8]) then
-	return {'settling', string.format('%.0f', tonumber(ARGV[8]) - (now - restored))}
+	return refused('settling', tonumber(ARGV[8]) - (now - restored))
 end
 if redis.call('HLEN', KEYS[5]) ~= tonumber(ARGV[3]) or redis.call('HLEN', KEYS[6]) ~= tonumber(ARGV[4]) then
-	return {'unstaged', '0'}
+	return refused('unstaged', 0)
 end
 
 local new = given

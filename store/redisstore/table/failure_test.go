@@ -116,6 +116,11 @@ func TestForeignValues(t *testing.T) {
 			do("HSET", bodyKey, "0", "x")
 		}, true},
 		"a newer version without a body": {func(do func(...any)) { do("HSET", headKey, "version", newer, "sum", "0"); do("DEL", bodyKey) }, true},
+		"a newer version with a text for a body": {func(do func(...any)) {
+			do("HSET", headKey, "version", newer, "sum", "0")
+			do("DEL", bodyKey)
+			do("SET", bodyKey, "x")
+		}, true},
 		"a body that is no table": {func(do func(...any)) {
 			do("HSET", headKey, "version", newer, "sum", sumOf("x"))
 			do("HSET", bodyKey, "0", "x")
@@ -174,6 +179,79 @@ func TestForeignValues(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRollBackRepairsAtOnce: also at a node that has not yet seen what it cannot read.
+func TestRollBackRepairsAtOnce(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a := newNode(t, m.Addr(), Config{})
+	set(t, a, "bob", "9/s")
+	first := a.Status().Version
+	set(t, a, "bob", "8/s")
+	for i, version := range []int64{a.Status().Version, first} {
+		m.HSet(headKey, "version", fmt.Sprintf("9999999999999%d", 5*i), "sum", "0")
+		m.Del(bodyKey)
+		if err := m.Set(bodyKey, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.RollBack(t.Context(), "operator", version); err != nil {
+			t.Fatal(err)
+		}
+		if err := newNode(t, m.Addr(), Config{}).Load(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := limitOf(t, a, "bob"); got != "9/s" {
+		t.Errorf("limit %s", got)
+	}
+}
+
+// TestNothingToChange: a node that lags finds out what there is before it says so, and needs Redis for
+// that.
+func TestNothingToChange(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a, b := newNode(t, m.Addr(), Config{}), newNode(t, m.Addr(), Config{})
+	override := func() {
+		t.Helper()
+		if err := a.Override(t.Context(), "anna", plans.Override{Key: "alice", Factor: 10, Until: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loaded := func() string {
+		t.Helper()
+		if err := a.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return limitOf(t, a, "alice") + " " + limitOf(t, a, "bob")
+	}
+	override()
+	if err := b.EndOverride(t.Context(), "ben", "alice", ""); err != nil || loaded() != "50/s 7/s" {
+		t.Errorf("%v: %s", err, loaded())
+	}
+	set(t, a, "bob", "9/s")
+	if err := b.Put(t.Context(), "limits.yaml", initial(t)); err != nil || loaded() != "50/s 7/s" {
+		t.Errorf("%v: %s", err, loaded())
+	}
+	m.Close()
+	if err := b.EndOverride(t.Context(), "ben", "alice", ""); err == nil {
+		t.Error("it ended while Redis is down")
+	}
+}
+
+// TestNothingStaysStaged: a change that Redis refuses leaves nothing.
+func TestNothingStaysStaged(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a, b := newNode(t, m.Addr(), Config{}), newNode(t, m.Addr(), Config{})
+	set(t, a, "bob", "9/s")
+	set(t, b, "alice", "9/s") // at first in place of the initial table
+	for _, key := range m.Keys() {
+		if strings.Contains(key, ":new:") {
+			t.Errorf("%s is left", key)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
@@ -62,6 +63,10 @@ func TestOverrides(t *testing.T) {
 	}
 	wantLimit(t, "bob", "70/s", a, b)
 	wantLimit(t, "carol", "10/s, 100/m;name=org;shared", a, b)
+	bob, carol := ratelimit.HashKey("bob")[:19], ratelimit.HashKey("carol")[:19]
+	if what := strings.Join(a.Changes()[0].What, "; "); !strings.Contains(what, "override of key "+bob+"…: x10 until ") || !strings.Contains(what, "override of key "+carol+"… ended") || !strings.Contains(what, "override of plan team ended") {
+		t.Errorf("the trail has %q", what)
+	}
 	if strings.Contains(m.Dump(), "bob") || strings.Contains(trailOf(a), "bob") {
 		t.Error("a key is shown")
 	}

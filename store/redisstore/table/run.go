@@ -127,13 +127,13 @@ func (t *Table) endDue() error {
 
 // noteEnds makes the end of overrides a change. One node suffices: on average, one tries at each poll.
 func (t *Table) noteEnds(ctx context.Context) {
-	ended := func(o plans.Override) bool { return !t.now().Before(o.Until) }
+	over := func(o plans.Override) bool { return !t.now().Before(o.Until) }
 	due := false
 	for _, o := range t.current().overrides {
-		due = due || ended(o)
+		due = due || over(o)
 	}
 	if due && rand.N(t.Nodes()) == 0 {
-		_ = t.change(ctx, "", false, func(d document) (document, []string, error) { return d.without(ended) }) // the next look tries again
+		_ = t.change(ctx, "", false, func(d document) (document, []string, error) { return d.without(over) }) // the next look tries again
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/keyrate/keyrate/store"
 	"github.com/keyrate/keyrate/store/redisstore"
 )
@@ -93,6 +95,9 @@ var errReplaced = &store.Error{Class: redisstore.ClassLost, Err: errors.New("tab
 func (t *Table) read(ctx context.Context, h head) (*copied, error) {
 	for tries := 0; ; tries++ {
 		body, err := t.server.read(ctx, t.server.key("body"), "", h.parts)
+		if redis.HasErrorPrefix(err, "WRONGTYPE") { // somebody else wrote it
+			return nil, errors.Join(errForeign, err)
+		}
 		if err != nil {
 			return nil, err
 		}
