@@ -106,7 +106,7 @@ func (s *stage) play(ctx context.Context) error {
 	for i, n := range s.anna.nodes {
 		callers.Go(func() { s.load.run(calling, n, i) })
 	}
-	for _, act := range []func(context.Context) error{s.change, s.block, s.override, s.lose, s.restore} {
+	for _, act := range []func(context.Context) error{s.change, s.block, s.rollBack, s.override, s.lose, s.restore} {
 		if err := act(ctx); err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (s *stage) change(ctx context.Context) error {
 	return nil
 }
 
-// block blocks a key, and rolls that back.
+// block blocks a key, and lifts that.
 func (s *stage) block(ctx context.Context) error {
 	key, began := customer(0), time.Now()
 	if err := s.anna.post(ctx, "/key/block", map[string]any{"key": key, "reason": "a demo"}); err != nil {
@@ -165,12 +165,8 @@ func (s *stage) block(ctx context.Context) error {
 	}
 	took := time.Since(began)
 	s.Say(took < time.Second*time.Duration(s.plan.slower), "a key was blocked everywhere after %v", round(took))
-	changes, err := s.anna.trail(ctx, s.anna.nodes[0])
-	if err != nil || len(changes) < 2 {
-		return errors.Join(err, errors.New("there is no change to roll back"))
-	}
 	began = time.Now()
-	if err := s.anna.post(ctx, "/table/rollback", map[string]any{"version": changes[1].Version}); err != nil {
+	if err := s.anna.post(ctx, "/key/unblock", map[string]any{"key": key}); err != nil {
 		return err
 	}
 	for _, n := range s.anna.nodes {
@@ -178,7 +174,34 @@ func (s *stage) block(ctx context.Context) error {
 			return err
 		}
 	}
-	s.Say(true, "it was served everywhere %v after that was rolled back", round(time.Since(began)))
+	s.Say(true, "it was served everywhere %v after the block was lifted", round(time.Since(began)))
+	return nil
+}
+
+// rollBack changes the limit of a key, and rolls that back.
+func (s *stage) rollBack(ctx context.Context) error {
+	key := customer(0)
+	if err := s.anna.set(ctx, key, "1/h"); err != nil {
+		return err
+	}
+	if err := s.anna.everywhere(ctx, key, "1/h"); err != nil {
+		return err
+	}
+	if err := s.noted(ctx, "1/h"); err != nil {
+		return err
+	}
+	changes, err := s.anna.trail(ctx, s.anna.nodes[0])
+	if err != nil || len(changes) < 2 {
+		return errors.Join(err, errors.New("there is no change to roll back"))
+	}
+	began := time.Now()
+	if err := s.anna.post(ctx, "/table/rollback", map[string]any{"version": changes[1].Version}); err != nil {
+		return err
+	}
+	if err := s.anna.everywhere(ctx, key, fmt.Sprintf("%d/s", 2000+s.plan.changes)); err != nil {
+		return err
+	}
+	s.Say(true, "its limit was changed by mistake, and everywhere what it had been %v after that was rolled back", round(time.Since(began)))
 	return nil
 }
 

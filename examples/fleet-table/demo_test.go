@@ -36,7 +36,7 @@ func TestDemo(t *testing.T) {
 	if err := demo(t.Context(), p, &out); err != nil {
 		t.Errorf("%v\n%s", err, &out)
 	}
-	if text := out.String(); strings.Contains(text, "BROKEN") || strings.Count(text, "held    ") != 11 {
+	if text := out.String(); strings.Contains(text, "BROKEN") || strings.Count(text, "held    ") != 12 {
 		t.Errorf("printed\n%s", text)
 	}
 }
