@@ -19,8 +19,9 @@ type Config struct {
 	// have no other effect.
 	OnReload func(Event)
 	// Replace, if not nil, is called with the limits of a changed file in place of replacing the
-	// table of [File.Table], such as to give them to all nodes of a fleet. After an error, which
-	// OnReload and Status report, Watch tries again. A panic is an error.
+	// table of [File.Table], such as to give them to all nodes of a fleet. Watch also calls it
+	// when it begins, with those that Open has read. After an error, which OnReload and Status
+	// report, Watch tries again. A panic is an error.
 	Replace func(plans.TableConfig) error
 	// Settle is how long the file must stay unchanged before Watch reads it, so that Watch does
 	// not read a half-written file. 0 means 100 ms. A program that writes more slowly must write
@@ -89,7 +90,9 @@ func Open(path string, c Config) (*File, error) {
 	if f.table, err = plans.NewTable(tableConfig); err != nil {
 		return nil, &Error{File: path, Found: "limits that cannot be used", Err: err}
 	}
-	f.seen, f.outcome = s.look, s.outcome(stale)
+	if f.seen = s.look; c.Replace == nil { // else Watch has yet to give it away
+		f.outcome = s.outcome(stale)
+	}
 	f.status.Version, f.status.Warnings = versionOf(s, tableConfig), tableConfig.Warnings()
 	f.status.fail(stale)
 	return f, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -11,8 +12,8 @@ import (
 	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
-// TestReplace: the limits of a changed file go to Config.Replace, again and again until that accepts
-// them, and not into the table of the file.
+// TestReplace: the limits of a file, and of a changed one, go to Config.Replace, again and again until
+// that accepts them, and not into the table of the file.
 func TestReplace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "limits.yaml")
 	write := func(text string) {
@@ -40,22 +41,27 @@ func TestReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _ = f.Watch(t.Context()) }()
-	write("default: 6/s\n")
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		mu.Lock()
-		n := len(got)
-		mu.Unlock()
-		if s := f.Status(); n >= 4 && s.Err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d attempts, %+v", n, f.Status())
+	accepted := func(calls int) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			mu.Lock()
+			n := len(got)
+			mu.Unlock()
+			if s := f.Status(); n >= calls && s.Err == nil {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%d attempts, %+v", n, f.Status())
+			}
 		}
 	}
+	accepted(4)
+	write("default: 6/s\n")
+	accepted(5)
 	time.Sleep(100 * time.Millisecond)
 	mu.Lock()
 	defer mu.Unlock()
-	if len(got) != 4 || got[3] != "6/s" || f.Table().Default().String() != "5/s" {
+	if want := []string{"5/s", "5/s", "5/s", "5/s", "6/s"}; !slices.Equal(got, want) || f.Table().Default().String() != "5/s" {
 		t.Errorf("%q, table %v", got, f.Table().Default())
 	}
 }
