@@ -18,8 +18,8 @@ import (
 // Steering is what a [Fleet] can do that keeps old versions of its table and overrides it for a
 // time. Its methods are called concurrently.
 type Steering interface {
-	// RollBack puts a version of Changes in force again. It returns [plans.ErrNoVersion] for one
-	// that is not kept.
+	// RollBack puts a version of Changes in force again, and lifts no block. It returns
+	// [plans.ErrNoVersion] for one that is not kept.
 	RollBack(ctx context.Context, who string, version int64) error
 	// Override holds a key or a plan to other limits for a time.
 	Override(ctx context.Context, who string, o plans.Override) error

@@ -14,7 +14,8 @@ import (
 
 // Watch reloads the file whenever it changes, until ctx ends, and returns the cause of that. It
 // runs on the caller's goroutine and starts none that outlives it. A broken file does not stop
-// it: Config.OnReload and [File.Status] report the fault.
+// it: Config.OnReload and [File.Status] report the fault. With Config.Replace, it begins with the
+// file that Open has read.
 //
 // It watches folders, so it sees a file that is replaced by another, as by editors, and a
 // symbolic link with a new target, as of Kubernetes. It does not put content in force again that
