@@ -154,7 +154,7 @@ func TestKills(t *testing.T) {
 		if most > 12 || most < 9 {
 			t.Errorf("%s: %d calls were running at once; want 12 at most, and nearly as many for a proof", names[key], most)
 		}
-		if spent < 250 || len(ends) < 100 {
+		if spent < 100 || len(ends) < 50 {
 			t.Errorf("%s: %d holds spent %d tokens: too few for a proof", names[key], len(ends), spent)
 		}
 	}
