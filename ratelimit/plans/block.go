@@ -43,7 +43,7 @@ func (t *Table) Unblock(key string) (found bool, err error) {
 func (t *Table) BlockOf(key string) (b ratelimit.Block, ok bool) {
 	if c := t.current.Load(); c != nil {
 		if found := c.blocks.of(key); found != nil {
-			return found.is.policy.Block()
+			return found.alone.Block()
 		}
 	}
 	return ratelimit.Block{}, false
@@ -77,13 +77,14 @@ func (t *Table) edit(change func(*blocks) error) error {
 type block struct {
 	ratelimit.Block
 
-	set bool // by Table.Block
-	is  *assignment
+	set   bool              // by Table.Block
+	alone *ratelimit.Policy // the block, and nothing behind it that may be blocked, too
+	is    *assignment
 }
 
 // holds reports whether b has not ended.
 func (b *block) holds() bool {
-	_, holds := b.is.policy.Block()
+	_, holds := b.alone.Block()
 	return holds
 }
 
@@ -99,10 +100,11 @@ func (bs *blocks) len() int { return len(bs.byKey) + len(bs.byHash) + bs.byPrefi
 
 // add enters a block.
 func (bs *blocks) add(key string, b ratelimit.Block, set bool) error {
-	if _, err := ratelimit.NewBlocked(b, ratelimit.Unlimited); err != nil {
+	alone, err := ratelimit.NewBlocked(b, ratelimit.Unlimited)
+	if err != nil {
 		return err
 	}
-	made := &block{Block: b, set: set}
+	made := &block{Block: b, set: set, alone: alone}
 	key = canonical(key)
 	hash, hashed := parseHash(key)
 	p, prefix := address.ParsePrefix(key)

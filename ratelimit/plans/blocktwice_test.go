@@ -60,3 +60,17 @@ func TestAddressBlockedTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestEndedBlockOfABlockedPlan: the key has no block of its own any more, although its plan is blocked.
+func TestEndedBlockOfABlockedPlan(t *testing.T) {
+	table := tableOf(t, `{"default":"5/s","plans":{"unpaid":"blocked"},"members":{"bob":"unpaid"},"blocked":{"bob":"blocked;until=2001-01-01;reason=abuse"}}`)
+	if got := textOf(t, table, "bob"); got != "blocked" {
+		t.Errorf("bob: %s", got)
+	}
+	if b, ok := table.BlockOf("bob"); ok {
+		t.Errorf("bob has the block %v of his own", b)
+	}
+	if n := table.Snapshot().Blocked(); n != 0 {
+		t.Errorf("%d keys are blocked, want 0", n)
+	}
+}
