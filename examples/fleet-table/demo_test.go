@@ -88,7 +88,7 @@ func TestNodeEndsWithItsParent(t *testing.T) {
 	}
 	select {
 	case <-n.Ended():
-	case <-time.After(startTime):
+	case <-time.After(process.ServeTime):
 		t.Errorf("it goes on; it said:\n%s", n.Output())
 	}
 }

@@ -17,9 +17,6 @@ import (
 // decisionTime is more than usual: four processes, Redis and their callers share one machine.
 const decisionTime = 500 * time.Millisecond
 
-// startTime is how long a process may take to answer.
-const startTime = 20 * time.Second
-
 // A node is this program in a process of its own.
 type node struct {
 	*process.Process
@@ -37,33 +34,14 @@ func startNode(ctx context.Context, i int, redisURL, folder string, leases bool)
 	if err != nil {
 		return nil, err
 	}
-	n := &node{ledger: filepath.Join(folder, strconv.Itoa(i))}
+	ledger := filepath.Join(folder, strconv.Itoa(i))
 	command := exec.CommandContext(context.WithoutCancel(ctx), path, "-addr", "127.0.0.1:0", "-timeout", decisionTime.String(), "-nodes", strconv.Itoa(nodeCount), "-leases="+strconv.FormatBool(leases))
-	command.Env = append(os.Environ(), envRedis+"="+redisURL+"?timeout="+decisionTime.String(), envLedger+"="+n.ledger, envSecret+"="+secret)
-	if n.stdin, err = command.StdinPipe(); err != nil {
+	command.Env = append(os.Environ(), envRedis+"="+redisURL+"?timeout="+decisionTime.String(), envLedger+"="+ledger, envSecret+"="+secret)
+	p, stdin, host, err := process.Serve(ctx, command, serving)
+	if err != nil {
 		return nil, err
 	}
-	if n.Process, err = process.Start(command); err != nil {
-		return nil, err
-	}
-	late := time.After(startTime)
-	for {
-		if m := serving.FindStringSubmatch(n.Output()); m != nil {
-			n.host = m[1]
-			return n, nil
-		}
-		select {
-		case <-n.Ended():
-			return nil, fmt.Errorf("a process has ended; it said:\n%s", n.Output())
-		case <-ctx.Done():
-			n.End()
-			return nil, ctx.Err()
-		case <-late:
-			n.End()
-			return nil, fmt.Errorf("a process does not serve; it said:\n%s", n.Output())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+	return &node{Process: p, host: host, ledger: ledger, stdin: stdin}, nil
 }
 
 // call makes the callers of the node call so often per second.
