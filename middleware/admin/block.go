@@ -61,9 +61,8 @@ func (c *call) block() {
 		}
 	}
 	b.Reason = given["reason"]
-	table := c.config.Table
 	listed, asked := c.listed(key)
-	before, had := table.BlockOf(listed)
+	before, had := c.config.Table.BlockOf(listed)
 	err := c.setBlock(listed, b)
 	switch {
 	case err != nil && c.config.Fleet != nil && len(ratelimit.Faults(err)) == 0:
@@ -79,15 +78,7 @@ func (c *call) block() {
 		c.problem(http.StatusBadRequest, wantReason)
 		return
 	}
-	if c.hash { // the limiter cannot be asked about it
-		c.event.Block = b.String()
-		c.begin(http.StatusNoContent, "")
-		return
-	}
-	p, _ := table.PolicyFor(c.r.Context(), asked) // of a prefix, an address in it may be listed by itself
-	_, inTable := p.Block()
-	var r ratelimit.Result
-	if err := guarded(func() (err error) { r, err = c.limiter.Peek(c.r.Context(), asked); return err }); err == nil && inTable && !r.Blocked() {
+	if c.ignored(asked) {
 		if had {
 			_ = c.setBlock(listed, before)
 		} else {
@@ -98,6 +89,18 @@ func (c *call) block() {
 	}
 	c.event.Block = b.String()
 	c.begin(http.StatusNoContent, "")
+}
+
+// ignored reports whether the limiter serves a key that the table blocks. It cannot be asked about
+// a hash.
+func (c *call) ignored(key string) bool {
+	p, _ := c.config.Table.PolicyFor(c.r.Context(), key) // of a prefix, an address in it may be listed by itself
+	if _, inTable := p.Block(); c.hash || !inTable {
+		return false
+	}
+	var r ratelimit.Result
+	err := guarded(func() (err error) { r, err = c.limiter.Peek(c.r.Context(), key); return err })
+	return err == nil && !r.Blocked()
 }
 
 // setBlock blocks a key, on all nodes if a fleet shares the table.

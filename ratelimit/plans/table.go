@@ -282,14 +282,8 @@ func (c *tableContent) config() TableConfig {
 	if c.blocks.len() > 0 {
 		config.Blocked = make(map[string]ratelimit.Block, c.blocks.len())
 	}
-	for key, b := range c.blocks.byKey {
+	for key, b := range c.blocks.all() {
 		config.Blocked[key] = b.Block
-	}
-	for hash, b := range c.blocks.byHash {
-		config.Blocked[keyhash.Text(hash)] = b.Block
-	}
-	for p, b := range c.blocks.byPrefix.All() {
-		config.Blocked[p.String()] = b.Block
 	}
 	for is, o := range organisations {
 		slices.Sort(o.Members)
