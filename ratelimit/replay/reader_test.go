@@ -175,7 +175,7 @@ func TestBucketKey(t *testing.T) {
 	}
 }
 
-// TestBucketKeyThatPanics: the goroutine that parses ends all the same, or the bubble would not.
+// TestBucketKeyThatPanics: the goroutine that parses ends nevertheless, or the bubble would not.
 func TestBucketKeyThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, err := replay.NewReader(replay.Config{BucketKey: func(string) string { panic("no") }})

@@ -10,7 +10,7 @@ import (
 
 // Guard is [store.Guard], and makes an answer after the deadline an error of
 // [store.ClassTimeout]: a store that does not heed its context would make every call wait.
-// What came with a late answer is done all the same, and the results of its settlements stand.
+// What came with a late answer is done nevertheless, and the results of its settlements stand.
 func Guard(s store.Store) store.Store {
 	guarded := store.Guard(s)
 	if _, ok := guarded.(store.SelfTimed); ok {

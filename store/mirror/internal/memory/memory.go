@@ -41,7 +41,7 @@ func New(maxKeys, nodes int, clock clock.Node, charge bool) *Memory {
 }
 
 // SetNodes makes this node's share that of one of some nodes. What the share has admitted stays
-// spent, as when a limit changes. With one node, what it admits is charged all the same if there
+// spent, as when a limit changes. With one node, what it admits is charged nevertheless if there
 // were others: that charges nothing twice, as the known debt contains it.
 func (m *Memory) SetNodes(nodes int) {
 	m.shares.set(nodes)
