@@ -41,7 +41,7 @@ func NewBlocked(b Block, then *Policy) (*Policy, error) {
 	case then == nil && !b.Until.IsZero():
 		faults = append(faults, &LimitError{Field: "then", Value: "nil", Want: `must be the policy of the key after the block ends, as in "blocked;until=2026-12-04T18:00:00Z, 5/s"`})
 	case then.blocks() >= mostBlocks:
-		faults = append(faults, tooManyBlocks)
+		faults = append(faults, errTooManyBlocks)
 	case then != nil && then.check() != nil:
 		faults = append(faults, then.check())
 	}
@@ -166,8 +166,8 @@ func (p *Policy) Block() (b Block, ok bool) {
 // mostBlocks is how many blocks may stand behind one another.
 const mostBlocks = 8
 
-// tooManyBlocks is the fault of a policy with more.
-var tooManyBlocks = &LimitError{Field: "then", Value: "too many blocks", Want: fmt.Sprintf("must have at most %d blocks, one behind the other", mostBlocks)}
+// errTooManyBlocks is the fault of a policy with more.
+var errTooManyBlocks = &LimitError{Field: "then", Value: "too many blocks", Want: fmt.Sprintf("must have at most %d blocks, one behind the other", mostBlocks)}
 
 // blocks returns how many blocks stand behind one another in p.
 func (p *Policy) blocks() (n int) {

@@ -65,7 +65,7 @@ func parseBlocked(head, rest string, more bool) (*Policy, error) {
 			break
 		}
 		if i == mostBlocks {
-			return nil, tooManyBlocks
+			return nil, errTooManyBlocks
 		}
 		ahead = behind
 	}
