@@ -97,8 +97,7 @@ formatting() {
 }
 
 wording() {
-	# ratelimit and store/memstore are not clean yet; then nothing is left out.
-	run go run ./tools/prose . ':!ratelimit' ':!store/memstore'
+	run go run ./tools/prose .
 }
 
 tidy() {
