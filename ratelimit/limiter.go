@@ -61,11 +61,12 @@ type Limiter struct {
 	holder    store.Holder      // the store, if it can hold tokens
 	single    store.SingleTaker // the store, if it is one
 	held      store.SingleHolder
-	selfTimed bool // neither store nor limits need a deadline on the context
-	plain     bool // and there is no observer
-	short     bool // and all keys have one limit, that single decides
-	shortHold bool // or held does
-	counted   bool // short, but the calls are counted, in series
+	leased    store.LeaseTaker // the store, if it is one
+	selfTimed bool             // neither store nor limits need a deadline on the context
+	plain     bool             // and there is no observer
+	short     bool             // and all keys have one limit, that single decides
+	shortHold bool             // or held does
+	counted   bool             // short, but the calls are counted, in series
 	series    *count.Series
 	door      *Limiter // what this was made from by AtDoor, or nil
 }
@@ -136,6 +137,7 @@ func New(s store.Store, limits Limits, c Config) (*Limiter, error) {
 	if l.single != nil {
 		l.held, _ = l.store.(store.SingleHolder)
 	}
+	l.leased, _ = l.store.(store.LeaseTaker)
 	_, selfTimed := l.limits.(store.SelfTimed)
 	l.selfTimed = selfTimed || l.policy != nil
 	l.plan()
@@ -299,11 +301,24 @@ func (l *Limiter) takeOne(p *Policy, key string, n int, r *Result) {
 	}
 }
 
+// takeLeased is take for a policy of one limit, if leased tokens cover the cost.
+func (l *Limiter) takeLeased(p *Policy, key string, n int, r *Result) bool {
+	debt, held, ok := l.leased.TakeLeased(key, p.limits, n)
+	if ok {
+		r.Allowed, r.source = true, store.FromLease
+		r.policy, r.cost, r.states[0] = p, n, stateFrom(debt, held)
+	}
+	return ok
+}
+
 // take asks the store by the policy of r.
 func (l *Limiter) take(ctx context.Context, key string, a *ask, r *Result) error {
 	p := r.policy
 	if l.single != nil && len(p.limits) == 1 && a.plain() {
 		l.takeOne(p, key, a.cost, r)
+		return nil
+	}
+	if l.leased != nil && len(p.limits) == 1 && a.plain() && l.takeLeased(p, key, a.cost, r) {
 		return nil
 	}
 	d, err := l.store.Take(ctx, store.Request{Home: a.home, Key: key, Limits: p.limits, Cost: a.charge, Least: a.least, Hold: a.hold, Timeout: l.timeout})

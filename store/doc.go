@@ -8,6 +8,6 @@
 // when it passes. The page docs/adding-a-store.md builds one in forty lines.
 //
 // What a store does beyond that it offers through optional interfaces: [Checker],
-// [SelfTimed], [SingleTaker] and [Partitioned]. A limiter calls a store that does not end
-// its calls in time by itself through [Guard].
+// [SelfTimed], [SingleTaker], [LeaseTaker] and [Partitioned]. A limiter calls a store that does
+// not end its calls in time by itself through [Guard].
 package store

@@ -11,12 +11,12 @@ import (
 // Guard returns s for callers that must not be brought down by it: a call ends in time if s
 // heeds its context, a panic becomes an error of [ClassPanic], and an answer that cannot
 // be right one of [ClassWrong], as is a settlement of [Request.Release] that the store ignores. All errors are of type [*Error] and do not hold the key. A
-// store that is [SelfTimed] is returned as it is, unless it only embeds a [SingleTaker] that
-// is.
+// store that is [SelfTimed] is returned as it is, unless it only embeds a [SingleTaker] or
+// [LeaseTaker] that is.
 func Guard(s Store) Store {
 	_, selfTimed := s.(SelfTimed)
-	if single, ok := s.(SingleTaker); ok && selfTimed {
-		selfTimed = Same(single.Self(), s) // else it embeds the store that is
+	if fast, ok := s.(interface{ Self() Store }); ok && selfTimed {
+		selfTimed = Same(fast.Self(), s) // else it embeds the store that is
 	}
 	if selfTimed {
 		return s

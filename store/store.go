@@ -109,3 +109,12 @@ type SingleTaker interface {
 	// recognized by it; its TakeOne is not called.
 	Self() Store
 }
+
+// LeaseTaker is an optional fast path of a [Store] that decides some calls in memory, [FromLease].
+type LeaseTaker interface {
+	// TakeLeased is Take for the only one of limits and a key without a home, if leased tokens
+	// cover the cost; then the call is admitted. If ok is false, nothing was done: Take decides.
+	TakeLeased(key string, limits []Limit, cost int) (d gcra.Debt, held int, ok bool)
+	// Self returns the receiver, as that of a [SingleTaker].
+	Self() Store
+}

@@ -162,6 +162,98 @@ func TestContract(t *testing.T) {
 	}})
 }
 
+// TestTakeLeased: what it decides, Take would have decided in the same way; where it does not decide,
+// nothing has changed.
+func TestTakeLeased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, newShared())
+		l, other := limits(t, 1000, 1000), limits(t, 1000, 999)
+		if _, _, ok := s.TakeLeased("key", l, 1); ok {
+			t.Error("it decided a call without a lease")
+		}
+		warm(t, s, l)
+		for range 20 {
+			had := s.out()
+			debt, held, ok := s.TakeLeased("key", l, 2)
+			if !ok {
+				t.Fatal("it did not decide")
+			}
+			if left := s.out(); left != had-2 {
+				t.Errorf("%d tokens are left of %d", left, had)
+			}
+			e := s.table.find(s.hash("", "key"), "", "key", l)
+			b := e.book.Load()
+			// What Take says of a call of one token more is one token more.
+			d := take(t, s, l, 1)
+			want, _ := l[0].Cost(1)
+			if d.Source != store.FromLease || l[0].Add(debt, want) != d.Debts[0] || held != d.Held[0] {
+				t.Fatalf("%v, %d held; then Take: %+v, of %+v", debt, held, d, b)
+			}
+			if s.out() < 20 {
+				warm(t, s, l)
+			}
+		}
+		had := s.out()
+		for name, decided := range map[string]func() (gcra.Debt, int, bool){
+			"no cost":          func() (gcra.Debt, int, bool) { return s.TakeLeased("key", l, 0) },
+			"a negative cost":  func() (gcra.Debt, int, bool) { return s.TakeLeased("key", l, -1) },
+			"too high a cost":  func() (gcra.Debt, int, bool) { return s.TakeLeased("key", l, int(had)+1) },
+			"another key":      func() (gcra.Debt, int, bool) { return s.TakeLeased("other", l, 1) },
+			"another limit":    func() (gcra.Debt, int, bool) { return s.TakeLeased("key", other, 1) },
+			"a zero Store":     func() (gcra.Debt, int, bool) { return new(Store).TakeLeased("key", l, 1) },
+			"no limits at all": func() (gcra.Debt, int, bool) { return s.TakeLeased("key", nil, 1) },
+		} {
+			if debt, held, ok := decided(); ok || debt != (gcra.Debt{}) || held != 0 || s.out() != had {
+				t.Errorf("%s: %v, %d, %v; %d tokens left of %d", name, debt, held, ok, s.out(), had)
+			}
+		}
+		_ = s.Close()
+		if _, _, ok := s.TakeLeased("key", l, 1); ok {
+			t.Error("a closed Store decided")
+		}
+	})
+}
+
+// An embedding embeds a store and has its own Take.
+type embedding struct {
+	*Store
+	takes int
+}
+
+func (e *embedding) Take(ctx context.Context, r store.Request) (store.Decision, error) {
+	e.takes++
+	return e.Store.Take(ctx, r)
+}
+
+// TestEmbedded: a limiter does not pass by the Take of a type that embeds the store.
+func TestEmbedded(t *testing.T) {
+	for name, busy := range map[string]*embedding{"embedded": {Store: newStore(t, newShared())}, "zero": {Store: new(Store)}} {
+		l, err := ratelimit.New(busy, ratelimit.PerSecond(100_000), ratelimit.Config{})
+		if name == "zero" {
+			if err == nil {
+				t.Error("New takes a zero Store that is embedded")
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls, leased := 0, 0
+		for start := time.Now(); leased < 10 && time.Since(start) < 10*time.Second; calls++ {
+			r, err := l.Allow(t.Context(), "key")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Source() == store.FromLease {
+				leased++
+			}
+		}
+		if leased < 10 || busy.takes != calls {
+			t.Errorf("%d calls, %d by leases; Take saw %d", calls, leased, busy.takes)
+		}
+	}
+}
+
 // TestFormat: no verb prints a key.
 func TestFormat(t *testing.T) {
 	s := newStore(t, newShared())

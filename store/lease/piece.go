@@ -137,35 +137,53 @@ func (b *book) before(d *store.Decision, away bool) bool {
 	return b == nil || d.Now > b.store || d.Now == b.store && !away && !d.Debts[0].Less(b.debts[0])
 }
 
-// spend decides a call of cost n by the lease, if it covers that, and returns what is left.
-func (b *book) spend(limits []store.Limit, n int, now int64, d *store.Decision) (left int64, ok bool) {
+// take spends n tokens of the lease, if it covers them, and returns how many are left.
+func (b *book) take(n int, now int64) (left int64, ok bool) {
 	if b == nil {
 		return 0, false
 	}
 	if left, ok = b.older.spend(n, now); ok {
-		left += b.newer.live(now)
-	} else if left, ok = b.newer.spend(n, now); ok {
-		left += b.older.live(now)
-	} else {
+		return left + b.newer.live(now), true
+	}
+	if left, ok = b.newer.spend(n, now); ok {
+		return left + b.older.live(now), true
+	}
+	return 0, false
+}
+
+// spend decides a call of cost n by the lease, if it covers that, and returns what is left.
+func (b *book) spend(limits []store.Limit, n int, now int64, d *store.Decision) (left int64, ok bool) {
+	if left, ok = b.take(n, now); !ok {
 		return 0, false
 	}
-	d.Allowed, d.Source = true, store.FromLease
-	passed := max(now-b.at, 0) / 1000
-	d.Now = b.store + passed
-	spent := int(min(max(b.out-left, int64(n)), math.MaxInt))
+	passed := b.passed(now)
+	d.Allowed, d.Source, d.Now = true, store.FromLease, b.store+passed
+	spent := b.spent(left, n)
 	for i := range limits {
-		l := &limits[i]
-		debt := b.debts[i]
-		if debt.Micros < passed {
-			debt = gcra.Debt{}
-		} else {
-			debt.Micros -= passed
-		}
-		price, fits := l.Cost(spent)
-		if debt = l.Add(debt, price); !fits || !l.Fits(debt) {
-			debt = l.Capacity()
-		}
-		d.Debts[i], d.Held[i] = debt, b.others[i]
+		d.Debts[i], d.Held[i] = b.debt(i, &limits[i], spent, passed), b.others[i]
 	}
 	return left, true
+}
+
+// passed returns the microseconds since the shared store has answered.
+func (b *book) passed(now int64) int64 { return max(now-b.at, 0) / 1000 }
+
+// spent returns how many tokens were spent since then, if so many are left: n at least.
+func (b *book) spent(left int64, n int) int {
+	return int(min(max(b.out-left, int64(n)), math.MaxInt))
+}
+
+// debt returns the debt of the limit at i with what was spent since then.
+func (b *book) debt(i int, l *store.Limit, spent int, passed int64) gcra.Debt {
+	debt := b.debts[i]
+	if debt.Micros < passed {
+		debt = gcra.Debt{}
+	} else {
+		debt.Micros -= passed
+	}
+	price, fits := l.Cost(spent)
+	if debt = l.Add(debt, price); !fits || !l.Fits(debt) {
+		return l.Capacity()
+	}
+	return debt
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/store"
 )
 
@@ -26,7 +27,7 @@ func (s *Store) Take(ctx context.Context, r store.Request) (d store.Decision, er
 		b := e.book.Load()
 		if left, ok := b.spend(e.limits, r.Cost, now, &d); ok {
 			if left <= b.low && e.quiet.Load() <= now {
-				s.sendAhead(e, now, &r)
+				s.sendAhead(e, now, r.Cost, r.Timeout)
 			}
 			return d, nil
 		}
@@ -35,6 +36,35 @@ func (s *Store) Take(ctx context.Context, r store.Request) (d store.Decision, er
 	}
 	e.others.Add(int64(r.Cost))
 	return s.takeWithout(ctx, r, e, now)
+}
+
+// TakeLeased implements [store.LeaseTaker].
+func (s *Store) TakeLeased(key string, limits []store.Limit, n int) (debt gcra.Debt, held int, ok bool) {
+	if n <= 0 || !s.open.Load() {
+		return debt, 0, false
+	}
+	e := s.table.find(maphash.String(s.seed, key), "", key, limits)
+	if e == nil {
+		return debt, 0, false
+	}
+	now := s.now()
+	b := e.book.Load()
+	left, ok := b.take(n, now)
+	if !ok {
+		return debt, 0, false
+	}
+	if left <= b.low && e.quiet.Load() <= now {
+		s.sendAhead(e, now, n, 0)
+	}
+	return b.debt(0, &e.limits[0], b.spent(left, n), b.passed(now)), b.others[0], true
+}
+
+// Self implements [store.LeaseTaker]. The zero Store has only Take, which returns an error.
+func (s *Store) Self() store.Store {
+	if s.shared == nil {
+		return nil
+	}
+	return s
 }
 
 // look asks the shared store for the state of a key. What this node can spend is not held for

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"time"
 
 	"github.com/keyrate/keyrate/store"
 )
@@ -64,11 +65,11 @@ func (s *Store) send(ctx context.Context, e *entry, t *trip, r store.Request) (d
 }
 
 // sendAhead asks for the next lease while the last of the present one is spent.
-func (s *Store) sendAhead(e *entry, now int64, r *store.Request) {
+func (s *Store) sendAhead(e *entry, now int64, cost int, timeout time.Duration) {
 	e.mu.Lock()
 	asks := 0
 	if e.trip == nil && !e.gone && now >= e.quiet.Load() {
-		asks = e.wants(now, r.Cost)
+		asks = e.wants(now, cost)
 	}
 	if asks == 0 || !s.begins() {
 		e.quiet.Store(now + int64(e.life)/8)
@@ -77,7 +78,6 @@ func (s *Store) sendAhead(e *entry, now int64, r *store.Request) {
 	}
 	t := e.begin(asks, now, s.clock.steps.Load(), false)
 	e.mu.Unlock()
-	timeout := r.Timeout
 	if timeout <= 0 {
 		timeout = store.DefaultTimeout
 	}
