@@ -7,10 +7,48 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-// PeekN returns what a call that costs n tokens would be answered now, and charges nothing:
-// RetryAfter of the Result reports when it would be admitted.
-func (l *Limiter) PeekN(ctx context.Context, key string, n int) (r Result, err error) {
-	err = l.decideInTime(ctx, key, &ask{cost: n}, &r)
+// Allow decides a call of cost 1. See [Limiter.AllowN].
+func (l *Limiter) Allow(ctx context.Context, key string) (r Result, err error) {
+	if l.short {
+		l.takeOne(l.policy, key, 1, &r)
+		return r, nil
+	}
+	if !l.plain {
+		w := l.watched()
+		if l.counted && !w.timed {
+			l.takeCounted(w.pick, key, 1, &r)
+			return r, nil
+		}
+		err = l.decideWatched(ctx, w, key, &ask{cost: 1, charge: 1}, &r)
+		return r, err
+	}
+	err = l.decide(ctx, key, &ask{cost: 1, charge: 1}, &r)
+	return r, err
+}
+
+// AllowN decides a call that costs n tokens, n >= 0, and charges it if it is admitted. With
+// n = 0 it only reads the state. A call that a limit on concurrent calls may deny is decided
+// with [Limiter.Hold] or [Limiter.Enter] instead: for such a key, AllowN returns an error.
+//
+// A denial is a Result. An error is a fault: a [LimitError] if the key has no usable policy
+// or n is negative, a [store.Error] if the store did not decide. Whether the call passes
+// then is the caller's choice. The whole takes at most Config.Timeout, if Limits and store
+// heed their context.
+func (l *Limiter) AllowN(ctx context.Context, key string, n int) (r Result, err error) {
+	if l.short && n >= 0 {
+		l.takeOne(l.policy, key, n, &r)
+		return r, nil
+	}
+	if !l.plain {
+		w := l.watched()
+		if l.counted && !w.timed && n >= 0 {
+			l.takeCounted(w.pick, key, n, &r)
+			return r, nil
+		}
+		err = l.decideWatched(ctx, w, key, &ask{cost: n, charge: n}, &r)
+		return r, err
+	}
+	err = l.decide(ctx, key, &ask{cost: n, charge: n}, &r)
 	return r, err
 }
 
@@ -25,6 +63,19 @@ func (l *Limiter) AllowUpTo(ctx context.Context, key string, n int) (r Result, e
 	if err = l.decideObserved(ctx, key, &ask{cost: n, charge: n, least: 1}, &r); err != nil && r.Allowed {
 		r.cost = n
 	}
+	return r, err
+}
+
+// Peek returns what a call of cost 1 would be answered now, and charges nothing.
+func (l *Limiter) Peek(ctx context.Context, key string) (r Result, err error) {
+	err = l.decideInTime(ctx, key, &ask{cost: 1}, &r)
+	return r, err
+}
+
+// PeekN returns what a call that costs n tokens would be answered now, and charges nothing:
+// RetryAfter of the Result reports when it would be admitted.
+func (l *Limiter) PeekN(ctx context.Context, key string, n int) (r Result, err error) {
+	err = l.decideInTime(ctx, key, &ask{cost: n}, &r)
 	return r, err
 }
 
