@@ -33,7 +33,7 @@ func newCSVParser(names fields, first []byte) (*csvParser, error) {
 	if !p.heading {
 		return p, nil
 	}
-	if err := p.split(bytes.TrimPrefix(first, []byte("\xef\xbb\xbf"))); err != nil {
+	if err := p.split(first); err != nil {
 		return nil, fmt.Errorf("the heading %w", err)
 	}
 	var faults []error

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"strings"
 )
 
 // longestLine is how many bytes of a line are read.
@@ -18,21 +19,56 @@ type lines struct {
 	ended  bool
 }
 
-// newLines returns the lines of a file, which gzip may have packed.
+// newLines returns the lines of a file, which gzip may have packed. The error is that of an archive, or
+// names what the file is, if that has no lines.
 func newLines(file io.Reader) (*lines, error) {
 	in := bufio.NewReaderSize(file, longestLine)
-	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+	if magic, _ := in.Peek(2); string(magic) == "\x1f\x8b" {
 		unpacked, err := gzip.NewReader(in)
 		if err != nil {
 			return nil, err
 		}
 		in = bufio.NewReaderSize(unpacked, longestLine)
 	}
+	head, _ := in.Peek(len(longestMagic))
+	if err := unreadable(string(head)); err != nil {
+		return nil, err
+	}
 	return &lines{in: in}, nil
 }
 
-// next returns the next line, without its end. The line is valid until the next call. The error is
-// errLong for a line that is passed over, io.EOF behind the last line, or that of the file.
+const longestMagic = "BZh91AY&SY"
+
+// unreadable returns an error for what begins as no log in UTF-8 does.
+func unreadable(head string) error {
+	for _, magic := range []struct{ begins, fault string }{
+		{"\xff\xfe", isUTF16}, {"\xfe\xff", isUTF16},
+		{longestMagic, "is packed by bzip2: give what bzip2 -dc prints"},
+		{"\xfd7zXZ\x00", "is packed by xz: give what xz -dc prints"},
+		{"\x28\xb5\x2f\xfd", "is packed by zstd: give what zstd -dc prints"},
+		{"PK\x03\x04", "is a zip archive: give the files in it"},
+	} {
+		if strings.HasPrefix(head, magic.begins) {
+			return errors.New(magic.fault)
+		}
+	}
+	if len(head) >= 4 { // without a mark, a NUL is beside each of the first characters
+		zero := [4]bool{head[0] == 0, head[1] == 0, head[2] == 0, head[3] == 0}
+		if zero[0] != zero[1] && zero[0] == zero[2] && zero[1] == zero[3] {
+			return errors.New(isUTF16)
+		}
+	}
+	return nil
+}
+
+const isUTF16 = "is in UTF-16: give it in UTF-8, as iconv -f UTF-16 -t UTF-8 prints it"
+
+// byteOrderMark may stand at the beginning of a file in UTF-8.
+var byteOrderMark = []byte("\ufeff")
+
+// next returns the next line, without its end and without a byte order mark, which is in front of a
+// line where files were put together. The line is valid until the next call. The error is errLong for
+// a line that is passed over, io.EOF behind the last line, or that of the file.
 func (l *lines) next() ([]byte, error) {
 	if l.ended {
 		return nil, io.EOF
@@ -50,5 +86,5 @@ func (l *lines) next() ([]byte, error) {
 	if long != nil {
 		return nil, long
 	}
-	return bytes.TrimRight(line, "\r\n"), nil
+	return bytes.TrimRight(bytes.TrimPrefix(line, byteOrderMark), "\r\n"), nil
 }

@@ -45,9 +45,9 @@ func NewReader(c Config) (*Reader, error) {
 // Add reads a file up to its end, in another goroutine that ends before Add does. It unpacks what
 // gzip has packed. The name appears in [Broken]. Empty lines do not count.
 //
-// Add returns the error of r, that of an archive that is broken, and an error for a CSV file without
-// the columns that the Config names. What it has read until then stays. A line that cannot be read
-// is no error: [Summary] counts it.
+// Add returns the error of r, that of an archive that is broken, an error for a file that is in UTF-16
+// or packed by another program, and one for a CSV file without the columns that the Config names.
+// What it has read until then stays. A line that cannot be read is no error: [Summary] counts it.
 func (r *Reader) Add(name string, file io.Reader) error {
 	in, err := newLines(file)
 	if err == nil {

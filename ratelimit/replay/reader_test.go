@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+	"unicode/utf16"
 
 	"github.com/keyrate/keyrate/internal/testkit"
 	"github.com/keyrate/keyrate/ratelimit"
@@ -59,6 +61,79 @@ func TestFormats(t *testing.T) {
 		}
 		if demands, err := log.Rates(time.Second); err != nil || demands[0].Denied(cost) != 0 || demands[0].Denied(cost-1) != 1 {
 			t.Errorf("%s: the cost is not %d: %v, %v", c.name, cost, demands, err)
+		}
+	}
+}
+
+// TestByteOrderMark: the mark in front of a file is no part of its first line, nor is that of a file in
+// an archive or of one that was put behind another.
+func TestByteOrderMark(t *testing.T) {
+	const mark = "\ufeff"
+	for _, c := range []struct {
+		config   replay.Config
+		heading  string
+		line     string
+		headings int64 // that are broken lines behind the first file
+	}{
+		{replay.Config{}, "", "alice - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 2326\n", 0},
+		{replay.Config{}, "", `{"time":971211336,"key":"alice"}` + "\n", 0},
+		{replay.Config{Format: replay.CSV}, "key,time\n", "alice,971211336\n", 1},
+		{replay.Config{Format: replay.CSV, Key: "1", Time: "2"}, "", "alice,971211336\n", 0},
+	} {
+		file := mark + c.heading + c.line + c.line
+		log := read(t, c.config, file, packed(t, file), packed(t, file)+packed(t, file), mark, mark+"\n")
+		if s := log.Summary(); s.Requests != 8 || s.BrokenLines != c.headings || keyOf(t, log) != ratelimit.HashKey("alice") {
+			t.Errorf("%+v: %+v", c.config, s)
+		}
+	}
+}
+
+// packed returns a file as gzip packs it.
+func packed(t *testing.T, file string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, file); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestFilesThatAreNoLog: the error names the file, what it is and how to make a log of it.
+func TestFilesThatAreNoLog(t *testing.T) {
+	inUTF16 := func(order binary.AppendByteOrder, text string) string {
+		var b []byte
+		for _, unit := range utf16.Encode([]rune(text)) {
+			b = order.AppendUint16(b, unit)
+		}
+		return string(b)
+	}
+	line := common("192.0.2.1", day)
+	for _, c := range []struct{ name, file, want string }{
+		{"UTF-16", inUTF16(binary.LittleEndian, "\ufeff"+line), "iconv -f UTF-16 -t UTF-8"},
+		{"UTF-16", inUTF16(binary.BigEndian, "\ufeff"+line), "iconv"},
+		{"UTF-16 without a mark", inUTF16(binary.LittleEndian, line), "iconv"},
+		{"UTF-16 without a mark", inUTF16(binary.BigEndian, line), "iconv"},
+		{"packed UTF-16", packed(t, inUTF16(binary.LittleEndian, line)), "iconv"},
+		{"bzip2", "BZh91AY&SY\x00", "bzip2 -dc"},
+		{"xz", "\xfd7zXZ\x00\x00", "xz -dc"},
+		{"zstd", "\x28\xb5\x2f\xfd\x00", "zstd -dc"},
+		{"zip", "PK\x03\x04\x14", "the files in it"},
+	} {
+		r, err := replay.NewReader(replay.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Add("access.log", strings.NewReader(c.file)); err == nil || !strings.Contains(err.Error(), "access.log: is ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want an error with %q", c.name, err, c.want)
+		}
+	}
+	for _, file := range []string{"\x00\x00\x00\x00" + line, "\x00a", "a\x00b\x01", "PK", ""} { // as copytruncate of logrotate leaves some
+		if log := read(t, replay.Config{}, line, file+"\n"+line); log.Summary().Requests < 2 {
+			t.Errorf("%.10q: %+v", file, log.Summary())
 		}
 	}
 }
