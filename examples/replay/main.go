@@ -9,12 +9,17 @@
 // It reads the Common and the Combined log format, JSON lines and CSV, packed by gzip or not. It
 // prints no key: a hash stands for it.
 //
+// The exit status is 0 if all files were read to their ends, also if lines were broken; 1 for an error,
+// and for a damaged archive although the results of what could be read were printed and written; 2
+// for wrong flags.
+//
 // options.go has the flags, sources.go opens the files, session.go computes, report.go prints, the
 // files that begin with chart draw. synthetic.go makes the log of the demo.
 package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 
@@ -36,6 +41,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return err
 		}
 		s.print(stdout)
-		return s.write(stdout)
+		return errors.Join(s.write(stdout), s.incomplete())
 	})
 }

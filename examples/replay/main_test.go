@@ -133,6 +133,47 @@ func TestStandardInputAndSuggestion(t *testing.T) {
 	}
 }
 
+// TestDamagedArchive: results are printed and written, and the status says that they are of a part.
+func TestDamagedArchive(t *testing.T) {
+	folder := t.TempDir()
+	whole, cut, suggested := filepath.Join(folder, "access.log"), filepath.Join(folder, "access.log.1.gz"), filepath.Join(folder, "limits.json")
+	made := newSynthetic()
+	var plain, packed bytes.Buffer
+	if err := errors.Join(made.write(&plain, made.requests[:10], 0), made.writePacked(&packed, made.requests[10:])); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(whole, plain.Bytes(), 0o600), os.WriteFile(cut, packed.Bytes()[:packed.Len()-4], 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	if status := run(t.Context(), []string{"-suggest", suggested, cut, whole}, nil, &out, &errs); status != 1 {
+		t.Errorf("status %d", status)
+	}
+	for _, want := range []string{
+		"56,324 requests of 1,000 keys, ",
+		"damaged archives; the lines in front of the damage count:\n    " + cut + ": behind line 56,314: unexpected EOF\n",
+		suggested + " has limits that deny nothing",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, &out)
+		}
+	}
+	if want := "damaged files: 1 of 2, the first is " + cut; !strings.Contains(errs.String(), want) {
+		t.Errorf("%q is missing in %s", want, &errs)
+	}
+	if _, err := os.Stat(suggested); err != nil {
+		t.Error(err)
+	}
+	out.Reset()
+	errs.Reset()
+	if err := os.WriteFile(cut, packed.Bytes()[:7], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status := run(t.Context(), []string{cut}, nil, &out, &errs); status != 1 || !strings.Contains(errs.String(), cut+" is damaged") || out.Len() > 0 {
+		t.Errorf("nothing can be read: status %d, %s%s", status, &out, &errs)
+	}
+}
+
 func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
 	for _, c := range []struct {
 		args   string

@@ -37,6 +37,21 @@ func printSummary(w io.Writer, s replay.Summary) {
 			fmt.Fprintf(w, "    %v\n", b)
 		}
 	}
+	if damaged := damagedFiles(s); len(damaged) > 0 {
+		fmt.Fprintln(w, "damaged archives; the lines in front of the damage count:")
+		for _, f := range damaged {
+			fmt.Fprintf(w, "    %s: behind line %s: %s\n", f.Name, grouped(f.Lines+f.BrokenLines), f.Damage)
+		}
+	}
+}
+
+func damagedFiles(s replay.Summary) (damaged []replay.File) {
+	for _, f := range s.Files {
+		if f.Damage != "" {
+			damaged = append(damaged, f)
+		}
+	}
+	return damaged
 }
 
 func printCandidates(w io.Writer, candidates []candidate) {

@@ -71,6 +71,16 @@ func newSession(ctx context.Context, o options, stdin io.Reader, stderr io.Write
 	return s, nil
 }
 
+// incomplete returns an error if the results are of a part of the log.
+func (s *session) incomplete() error {
+	all := s.log.Summary()
+	damaged := damagedFiles(all)
+	if len(damaged) == 0 {
+		return nil
+	}
+	return fmt.Errorf("damaged files: %d of %d, the first is %s: the results are of what could be read, so replace it or leave it out", len(damaged), len(all.Files), damaged[0].Name)
+}
+
 // candidates returns those of the flags, and their names.
 func candidates(o options) (names []string, limits []ratelimit.Limits, err error) {
 	for _, p := range o.limits {

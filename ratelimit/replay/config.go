@@ -99,15 +99,19 @@ func (c Config) fields(f Format) fields {
 	return names
 }
 
-// parser returns the parser of a file that begins with a line.
-func (c Config) parser(first []byte) (parser, error) {
-	format := c.Format
-	if format == "" {
-		format = Common
-		if first[0] == '{' {
-			format = JSON
-		}
+// format returns the format of a file that begins with a line.
+func (c Config) format(first []byte) Format {
+	switch {
+	case c.Format != "":
+		return c.Format
+	case first[0] == '{':
+		return JSON
 	}
+	return Common
+}
+
+// parser returns the parser of a file that begins with a line.
+func (c Config) parser(format Format, first []byte) (parser, error) {
 	names := c.fields(format)
 	switch format {
 	case JSON:

@@ -3,6 +3,7 @@ package replay
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -17,24 +18,34 @@ type lines struct {
 	in     *bufio.Reader
 	number int64 // of the line that was read last, from 1
 	ended  bool
+	packed bool
+	damage error // what ended an archive early
 }
 
-// newLines returns the lines of a file, which gzip may have packed. The error is that of an archive, or
-// names what the file is, if that has no lines.
+// newLines returns the lines of a file, which gzip may have packed. The error names what the file is,
+// if that has no lines.
 func newLines(file io.Reader) (*lines, error) {
-	in := bufio.NewReaderSize(file, longestLine)
-	if magic, _ := in.Peek(2); string(magic) == "\x1f\x8b" {
-		unpacked, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, err
+	l := &lines{in: bufio.NewReaderSize(file, longestLine)}
+	if magic, _ := l.in.Peek(2); string(magic) == "\x1f\x8b" {
+		l.packed = true
+		unpacked, err := gzip.NewReader(l.in)
+		if err = l.failed(err); err != nil || l.ended {
+			return l, err
 		}
-		in = bufio.NewReaderSize(unpacked, longestLine)
+		l.in = bufio.NewReaderSize(unpacked, longestLine)
 	}
-	head, _ := in.Peek(len(longestMagic))
-	if err := unreadable(string(head)); err != nil {
-		return nil, err
+	head, _ := l.in.Peek(len(longestMagic))
+	return l, unreadable(string(head))
+}
+
+// failed returns an error that is no damage of an archive. Damage ends the lines.
+func (l *lines) failed(err error) error {
+	var corrupt flate.CorruptInputError
+	if l.packed && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt)) {
+		l.damage, l.ended = err, true
+		return nil
 	}
-	return &lines{in: in}, nil
+	return err
 }
 
 const longestMagic = "BZh91AY&SY"
@@ -81,6 +92,10 @@ func (l *lines) next() ([]byte, error) {
 		_, err = l.in.ReadSlice('\n')
 	}
 	if l.ended = errors.Is(err, io.EOF); err != nil && !l.ended {
+		if err = l.failed(err); err == nil { // what is left of this line may be cut off
+			l.number--
+			err = io.EOF
+		}
 		return nil, err
 	}
 	if long != nil {

@@ -43,15 +43,20 @@ func NewReader(c Config) (*Reader, error) {
 }
 
 // Add reads a file up to its end, in another goroutine that ends before Add does. It unpacks what
-// gzip has packed. The name appears in [Broken]. Empty lines do not count.
+// gzip has packed. The name appears in [File] and [Broken]. Empty lines do not count.
 //
-// Add returns the error of r, that of an archive that is broken, an error for a file that is in UTF-16
-// or packed by another program, and one for a CSV file without the columns that the Config names.
-// What it has read until then stays. A line that cannot be read is no error: [Summary] counts it.
+// Add returns the error of r, an error for a file that is in UTF-16 or packed by another program, and
+// one for a CSV file without the columns that the Config names. What it has read until then stays. A
+// line that cannot be read is no error, and neither is an archive that is damaged or cut off: the
+// whole lines up to there count, and [Summary] reports both.
 func (r *Reader) Add(name string, file io.Reader) error {
+	r.summary.Files = append(r.summary.Files, File{Name: name})
 	in, err := newLines(file)
 	if err == nil {
-		err = r.add(name, in)
+		err = r.add(in)
+	}
+	if in.damage != nil {
+		r.summary.file().Damage = in.damage.Error()
 	}
 	if err != nil {
 		return fmt.Errorf("replay: %s: %w", name, err)
@@ -60,11 +65,11 @@ func (r *Reader) Add(name string, file io.Reader) error {
 }
 
 // add counts the requests of lines, which a goroutine parses.
-func (r *Reader) add(name string, in *lines) error {
+func (r *Reader) add(in *lines) error {
 	batches, ended := make(chan *batch, 2), make(chan error, 1)
 	go func() {
 		defer close(batches)
-		ended <- r.parse(name, in, batches)
+		ended <- r.parse(in, batches)
 	}()
 	defer func() { // if a BucketKey panics
 		for range batches {
@@ -77,7 +82,7 @@ func (r *Reader) add(name string, in *lines) error {
 }
 
 // parse sends the entries of all lines. It uses nothing of r that take uses.
-func (r *Reader) parse(name string, in *lines, to chan<- *batch) error {
+func (r *Reader) parse(in *lines, to chan<- *batch) error {
 	var p parser
 	b := newBatch()
 	defer func() { to <- b }()
@@ -91,15 +96,17 @@ func (r *Reader) parse(name string, in *lines, to chan<- *batch) error {
 		case err == nil && len(line) == 0:
 			continue
 		case err == nil && p == nil:
-			if p, err = r.config.parser(line); err != nil {
+			format := r.config.format(line)
+			if p, err = r.config.parser(format, line); err != nil {
 				return err
 			}
+			r.summary.file().Format = format
 		}
 		var e entry
 		if err == nil {
 			err = p.parse(line, &e)
 		}
-		if r.summary.line(name, in.number, line, e, err); err != nil || e.key == nil {
+		if r.summary.line(in.number, line, e, err); err != nil || e.key == nil {
 			continue
 		}
 		if b.add(e); b.full() {
@@ -182,19 +189,29 @@ func (r *Reader) plan(name string) uint32 {
 // Log ends the reading and returns what was read. It returns an error if no line has a key and a
 // time. The Reader must not be used any more.
 func (r *Reader) Log() (*Log, error) {
-	s := &r.summary
-	switch {
-	case r.keys.len() > 0:
-	case s.Keyless > 0:
-		return nil, fmt.Errorf("replay: none of the %d lines has a key: Config.Key must name the field that has it", s.Lines)
-	case len(s.Broken) > 0:
-		return nil, fmt.Errorf("replay: none of the %d lines could be read: %v", s.BrokenLines, s.Broken[0])
-	default:
-		return nil, errors.New("replay: there are no lines")
+	if r.keys.len() == 0 {
+		return nil, fmt.Errorf("replay: %w", r.nothing())
 	}
 	l := newLog(r)
 	*r = Reader{}
 	return l, nil
+}
+
+// nothing returns why there are no requests.
+func (r *Reader) nothing() error {
+	s := &r.summary
+	switch {
+	case s.Keyless > 0:
+		return fmt.Errorf("none of the %d lines has a key: Config.Key must name the field that has it", s.Lines)
+	case len(s.Broken) > 0:
+		return fmt.Errorf("none of the %d lines could be read: %v", s.BrokenLines, s.Broken[0])
+	}
+	for _, f := range s.Files {
+		if f.Damage != "" {
+			return fmt.Errorf("there are no lines: the archive %s is damaged in its first line: %s", f.Name, f.Damage)
+		}
+	}
+	return errors.New("there are no lines")
 }
 
 // tableConfig returns the content of the table, or of none.

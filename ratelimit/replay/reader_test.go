@@ -281,15 +281,56 @@ func TestPacked(t *testing.T) {
 	if s := read(t, replay.Config{}, packed.String(), common("192.0.2.1", day)).Summary(); s.Requests != 4 || s.Keys != 1 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestDamagedArchives: what is in front of the damage counts, the summary names the file, and the next
+// one is read. A log without any line because of the damage is an error.
+func TestDamagedArchives(t *testing.T) {
+	lines := strings.Repeat(common("192.0.2.1", day), 1000)
+	whole := packed(t, lines)
+	changed := func(at int) string { return whole[:at] + string(whole[at]^0x55) + whole[at+1:] }
+	for _, c := range []struct {
+		name, file, want string
+		least, most      int64 // lines of the file
+	}{
+		{"cut in the checksum", whole[:len(whole)-3], "unexpected EOF", 1000, 1000},
+		{"cut in the data", whole[:len(whole)/2], "unexpected EOF", 1, 999},
+		{"cut in a line", packed(t, lines+"192.0.2.1 - ")[:len(whole)-6], "unexpected EOF", 1000, 1000},
+		{"a wrong checksum", changed(len(whole) - 6), "invalid checksum", 1000, 1000},
+		{"wrong data", changed(len(whole) / 2), "", 0, 1000},
+		{"something behind it", whole + "rubbish behind it", "invalid header", 1000, 1000},
+		{"cut in the header", whole[:7], "unexpected EOF", 0, 0},
+		{"a wrong header", "\x1f\x8bnothing at all", "invalid header", 0, 0},
+	} {
+		s := read(t, replay.Config{}, c.file, common("192.0.2.1", day)).Summary()
+		damaged, next := s.Files[0], s.Files[1]
+		if damaged.Damage == "" || !strings.Contains(damaged.Damage, c.want) || damaged.Name != "file0" || damaged.Lines < c.least || damaged.Lines > c.most {
+			t.Errorf("%s: %+v, want %d to %d lines and %q", c.name, damaged, c.least, c.most, c.want)
+		}
+		if want := (replay.File{Name: "file1", Format: replay.Common, Lines: 1}); next != want || s.Requests != damaged.Lines+1 || s.BrokenLines != damaged.BrokenLines || len(s.Files) != 2 {
+			t.Errorf("%s: %+v, want what the files have, and %+v", c.name, s, want)
+		}
+		if c.name != "wrong data" && damaged.BrokenLines > 0 { // data that are wrong may be lines that are
+			t.Errorf("%s: the line with the damage counts", c.name)
+		}
+		r, err := replay.NewReader(replay.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Add("access.log.1.gz", strings.NewReader(c.file)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Log(); c.most == 0 && (err == nil || !strings.Contains(err.Error(), "access.log.1.gz is damaged") || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want an error with the file and %q", c.name, err, c.want)
+		}
+	}
+	fault := errors.New("the disk is gone")
 	r, err := replay.NewReader(replay.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Add("cut.gz", strings.NewReader(packed.String()[:packed.Len()-3])); err == nil || !strings.Contains(err.Error(), "cut.gz") {
-		t.Errorf("an archive that is cut off: %v", err)
-	}
-	if l, err := r.Log(); err != nil || l.Summary().Requests == 0 {
-		t.Errorf("what was read before is gone: %v", err)
+	if err := r.Add("access.log.gz", io.MultiReader(strings.NewReader(whole[:len(whole)/2]), iotest.ErrReader(fault))); !errors.Is(err, fault) {
+		t.Errorf("the error of the reader is lost: %v", err)
 	}
 }
 

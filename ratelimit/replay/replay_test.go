@@ -166,7 +166,9 @@ func TestOrderOfLinesDoesNotMatter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return []any{log.Summary(), outcomes[0].Steps, outcomes[0].Denied, outcomes[1].Steps, rates}
+		summary := log.Summary()
+		summary.Files = nil
+		return []any{summary, outcomes[0].Steps, outcomes[0].Denied, outcomes[1].Steps, rates}
 	}
 	want := all(csvOf(inOrder))
 	for name, files := range map[string][]string{

@@ -14,8 +14,19 @@ type Summary struct {
 	Broken      []Broken
 	Requests    int64 // Lines - Keyless
 	Keys        int
+	Files       []File // in the order in which they were added
 	// First and Last are the times of the first request and of the last, in UTC.
 	First, Last time.Time
+}
+
+// A File is what was read of one file.
+type File struct {
+	Name        string // as Add was given it
+	Format      Format // in which its lines were read; "" if there were none
+	Lines       int64  // that could be read
+	BrokenLines int64  // that could not be read
+	// Damage is why an archive ended early, such as "unexpected EOF"; "" if it did not.
+	Damage string
 }
 
 // shownBroken is how many broken lines a summary describes.
@@ -40,18 +51,24 @@ func (b Broken) String() string {
 	return text
 }
 
-// line counts a line that was read as an entry, or why it was not.
-func (s *Summary) line(file string, number int64, text []byte, e entry, fault error) {
+// file returns the one that is being read.
+func (s *Summary) file() *File { return &s.Files[len(s.Files)-1] }
+
+// line counts a line of that file that was read as an entry, or why it was not.
+func (s *Summary) line(number int64, text []byte, e entry, fault error) {
+	file := s.file()
 	switch {
 	case fault == nil:
 		s.Lines++
+		file.Lines++
 		if e.key == nil {
 			s.Keyless++
 		}
 	case !errors.Is(fault, errHeading):
 		s.BrokenLines++
+		file.BrokenLines++
 		if len(s.Broken) < shownBroken {
-			s.Broken = append(s.Broken, Broken{file, number, fault.Error(), shape(text)})
+			s.Broken = append(s.Broken, Broken{file.Name, number, fault.Error(), shape(text)})
 		}
 	}
 }
