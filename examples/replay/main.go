@@ -13,8 +13,8 @@
 // and for a damaged archive although the results of what could be read were printed and written; 2
 // for wrong flags.
 //
-// options.go has the flags, sources.go opens the files, session.go computes, report.go prints, the
-// files that begin with chart draw. synthetic.go makes the log of the demo.
+// options.go has the flags, sources.go opens the files, outputs.go checks where results go, session.go
+// computes, report.go prints, the files that begin with chart draw. synthetic.go makes the log of the demo.
 package main
 
 import (

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"image/png"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -127,9 +128,52 @@ func TestStandardInputAndSuggestion(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, again)
 		}
 	}
+}
+
+// TestOutputsAreCheckedFirst: a file that cannot be written is an error before the log is read, and
+// what exists stays as it is.
+func TestOutputsAreCheckedFirst(t *testing.T) {
+	folder := t.TempDir()
+	inFolder := func(name string) string { return filepath.Join(folder, name) }
+	for _, name := range []string{"limits.json", "old.svg"} {
+		if err := os.WriteFile(inFolder(name), []byte("old"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Mkdir(inFolder("folder.png"), 0o700), os.Symlink("nowhere", inFolder("link.json"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ flag, file, want string }{
+		{"-suggest", "limits.json", "limits.json of -suggest exists"},
+		{"-suggest", "link.json", "link.json of -suggest exists"},
+		{"-suggest", "nowhere/limits.json", "nowhere/limits.json: no such file"},
+		{"-svg", "nowhere/new.svg", "nowhere/new.svg: no such file"},
+		{"-png", "folder.png", "folder.png: is a directory"},
+	} {
+		var out, errs bytes.Buffer
+		unread := strings.NewReader(apiLog)
+		if status := run(t.Context(), []string{"-svg", inFolder("old.svg"), c.flag, inFolder(c.file), "-"}, unread, &out, &errs); status != 1 || !strings.Contains(errs.String(), c.want) || out.Len() > 0 {
+			t.Errorf("%s: status %d, want 1 and %q\n%s%s", c.file, status, c.want, &errs, &out)
+		}
+		if unread.Len() != len(apiLog) {
+			t.Errorf("%s: the log was read first", c.file)
+		}
+	}
 	var out, errs bytes.Buffer
-	if status := run(t.Context(), append(args, "-suggest", file, "-"), strings.NewReader(apiLog), &out, &errs); status != 1 || !strings.Contains(errs.String(), "exists") {
-		t.Errorf("limits that may be in force were overwritten: status %d, %s", status, &errs)
+	late := inFolder("late.json")
+	meanwhile := io.MultiReader(strings.NewReader(apiLog), readerFunc(func([]byte) (int, error) {
+		return 0, errors.Join(os.WriteFile(late, []byte("new"), 0o600), io.EOF)
+	}))
+	if status := run(t.Context(), []string{"-key", "who", "-time", "ts", "-suggest", late, "-"}, meanwhile, &out, &errs); status != 1 || !strings.Contains(errs.String(), "exists") {
+		t.Errorf("a file that was written meanwhile: status %d, %s", status, &errs)
+	}
+	got := ""
+	if err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		text, _ := os.ReadFile(path)
+		got += filepath.Base(path) + "=" + string(text) + " "
+		return err
+	}); err != nil || !strings.HasSuffix(got, " folder.png= late.json=new limits.json=old link.json= old.svg=old ") {
+		t.Errorf("left in the folder: %s, %v", got, err)
 	}
 }
 
@@ -174,6 +218,10 @@ func TestDamagedArchive(t *testing.T) {
 	}
 }
 
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
 func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
 	for _, c := range []struct {
 		args   string
@@ -191,7 +239,15 @@ func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
 		{"-share 99 access.log", 2, []string{"-share", "-suggest"}},
 		{"-plan p -plans f access.log", 2, []string{"-plan", "-plans", "leave one out"}},
 		{"-format xml access.log", 2, []string{`"xml"`, `"common"`}},
+		{"-limit 5/s;lockout=20/1m:10m access.log", 2, []string{"-limit", "no log can decide"}},
+		{"-burst 5/s;shadow access.log", 2, []string{"-burst", "a rate alone"}},
+		{"-burst 5/s;lockout=20/1m:10m access.log", 2, []string{"-burst", "a rate alone"}},
+		{"-svg access.log access.log.1", 2, []string{"-svg", `"access.log"`, ".svg"}},
+		{"-png a.svg access.log", 2, []string{"-png", `"a.svg"`, ".png"}},
+		{"-svg a.svg -suggest a.svg access.log", 2, []string{"-suggest", "a picture"}},
 		{"nowhere.log", 1, []string{"nowhere.log"}},
+		{"- nowhere.log -limit 5/s .", 1, []string{"nowhere.log: no such file", "flag -limit is behind a file", ". is a directory", "access.log*"}},
+		{"main.go ./main.go", 1, []string{"./main.go is there twice"}},
 		{"-limits nowhere.json -", 1, []string{"nowhere.json"}},
 		{"-plans main.go -", 1, []string{"main.go:"}},
 		{"-", 1, []string{"no lines"}},

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.Func("limit", "`limit` to try, such as 5/s or '10/s, 500/h;name=hourly'; may be repeated", func(s string) error {
 		p, err := ratelimit.ParsePolicy(s)
 		o.limits = append(o.limits, p)
+		if err == nil {
+			err = replay.Check(p)
+		}
 		return err
 	})
 	flags.Func("limits", "JSON `file` of limits to try; may be repeated", func(s string) error {
@@ -56,7 +60,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	})
 	flags.Func("burst", "`rate`, such as 5/s, for which to find the smallest burst; may be repeated", func(s string) error {
 		l, err := ratelimit.ParseLimit(s)
-		if err == nil && (l.Concurrent || l.Burst != 0) {
+		if err == nil && l != (ratelimit.Limit{Rate: l.Rate, Period: l.Period}) {
 			err = errors.New("must be a rate alone, such as 5/s")
 		}
 		o.bursts = append(o.bursts, l)
@@ -71,8 +75,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		o.perMille, err = readShare(s)
 		return err
 	})
-	flags.StringVar(&o.svg, "svg", "", "draw the result into this `file`, as SVG")
-	flags.StringVar(&o.png, "png", "", "draw the result into this `file`, as PNG")
+	flags.StringVar(&o.svg, "svg", "", "draw the result into this `file`.svg, in place of what is there")
+	flags.StringVar(&o.png, "png", "", "draw the result into this `file`.png, in place of what is there")
 	flags.BoolVar(&o.demo, "demo", false, "make a log with known answers, and find them")
 	if err := flags.FlagSet.Parse(args); err != nil {
 		return o, err
@@ -88,6 +92,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 
 // check reports flags that do not go together.
 func (o options) check(flags *serve.Flags) error {
+	for name, file := range map[string]string{"svg": o.svg, "png": o.png} {
+		if file != "" && !strings.EqualFold(filepath.Ext(file), "."+name) { // -svg access.log* must not draw over a log
+			return fmt.Errorf("flag -%s is %q: must end in .%s, so that the picture replaces no log", name, file, name)
+		}
+	}
 	if o.demo {
 		var other []string
 		flags.Visit(func(f *flag.Flag) {
@@ -107,6 +116,8 @@ func (o options) check(flags *serve.Flags) error {
 		return errors.New("flags -plan and -plans both say which plan a key has: leave one out")
 	case o.suggest == "" && flags.Given("period", "share"):
 		return errors.New("flags -period and -share are for -suggest: add that")
+	case o.suggest != "" && (o.suggest == o.svg || o.suggest == o.png):
+		return fmt.Errorf("flag -suggest is %q, which is a picture: name another file", o.suggest)
 	}
 	_, err := replay.NewReader(o.config)
 	return err

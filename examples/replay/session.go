@@ -44,6 +44,9 @@ func newSession(ctx context.Context, o options, stdin io.Reader, stderr io.Write
 			return nil, err
 		}
 	}
+	if err := errors.Join(checkLogs(o.files), checkOutputs(o)); err != nil {
+		return nil, err
+	}
 	if s.log, err = readLog(ctx, o.config, o.files, stdin, stderr); err != nil {
 		return nil, err
 	}

@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyrate/keyrate/middleware"
@@ -27,6 +31,34 @@ func readLog(ctx context.Context, c replay.Config, files []string, stdin io.Read
 		}
 	}
 	return reader.Log()
+}
+
+// checkLogs returns an error for what cannot be read, before any of the files is.
+func checkLogs(names []string) error {
+	var faults []error
+	var logs []os.FileInfo
+	for _, name := range names {
+		if name == "-" {
+			continue
+		}
+		log, err := os.Stat(name)
+		switch {
+		case err != nil && strings.HasPrefix(name, "-"):
+			err = fmt.Errorf("flag %s is behind a file: give all flags before the first file", name)
+		case err != nil:
+		case log.IsDir():
+			err = fmt.Errorf("%s is a directory: name the logs in it, such as %s", name, filepath.Join(name, "access.log*"))
+		case slices.ContainsFunc(logs, func(l os.FileInfo) bool { return os.SameFile(l, log) }):
+			err = fmt.Errorf("%s is there twice, and its requests would count twice: leave one out", name)
+		case log.Mode().IsRegular():
+			var file *os.File
+			if file, err = os.Open(name); err == nil {
+				err = file.Close()
+			}
+		}
+		faults, logs = append(faults, err), append(logs, log)
+	}
+	return errors.Join(faults...)
 }
 
 // bucketKey returns the key that a limiter behind package middleware gets for an address or an API

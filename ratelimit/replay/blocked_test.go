@@ -42,4 +42,13 @@ func TestBlocked(t *testing.T) {
 	if _, err := l.Replay(t.Context(), locks); err == nil || !strings.Contains(err.Error(), "does more than a bucket") {
 		t.Errorf("a limit with a lock-out: %v", err)
 	}
+	for text, want := range map[string]string{"5/s;lockout=20/1m:10m": "does more than a bucket", "10 at a time": "calls at a time", "5/s;shared": "is shared", "5/s, 9/m;name=b;shadow": "", "blocked": ""} {
+		policy, err := ratelimit.ParsePolicy(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := replay.Check(policy); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
 }

@@ -20,6 +20,15 @@ type buckets struct {
 	after []gcra.Debt // of the request that is being decided
 }
 
+// Check returns an error if p has a limit that no log can decide, as [Log.Replay] does, but before a
+// log is read.
+func Check(p *ratelimit.Policy) error {
+	if _, err := newBuckets(context.Background(), p); err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	return nil
+}
+
 func newBuckets(ctx context.Context, p *ratelimit.Policy) (*buckets, error) {
 	if p == nil {
 		return nil, errors.New("there is no policy: use ratelimit.Unlimited to exempt a key")

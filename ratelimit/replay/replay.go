@@ -12,7 +12,7 @@ import (
 // shadow limits count as if they were enforced. All requests of a key that is blocked now are denied.
 //
 // It returns an error if a policy cannot be looked up, or has a limit that the log cannot decide:
-// one on calls at a time, one that is shared, or one that locks keys out. The context is that of the look-ups, and ends the
+// one on calls at a time, one that is shared, or one that locks keys out; see [Check]. The context is that of the look-ups, and ends the
 // replay.
 func (l *Log) Replay(ctx context.Context, candidates ...ratelimit.Limits) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(candidates))
