@@ -61,9 +61,9 @@ func (p *commonParser) value(at int) []byte {
 }
 
 // commonField cuts the first field off a line that does not begin with a space. Escapes in it
-// stay.
+// stay, and so do the brackets of an address with a port, such as [2001:db8::1]:443.
 func commonField(line []byte) (value, rest []byte, ok bool) {
-	end := byte(' ')
+	whole, end := line, byte(' ')
 	switch line[0] {
 	case '[':
 		end, line = ']', line[1:]
@@ -76,6 +76,10 @@ func commonField(line []byte) (value, rest []byte, ok bool) {
 			return line, nil, end == ' '
 		}
 		at += n
+		if rest := line[at+1:]; end == ']' && len(rest) > 1 && rest[0] == ':' && rest[1] >= '0' && rest[1] <= '9' {
+			port, rest, _ := bytes.Cut(rest, []byte{' '})
+			return whole[:1+at+1+len(port)], rest, true
+		}
 		if end != '"' || !escaped(line[:at]) {
 			return line[:at], line[at+1:], true
 		}

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -31,8 +32,8 @@ const (
 
 // Config configures [NewReader]. The zero value is ready to use: it limits client addresses.
 type Config struct {
-	// Format is the format of all files. "" means [JSON] for a file that begins with {, and
-	// [Common] for any other.
+	// Format is the format of all files. "" means [JSON] for a file that begins with {, perhaps
+	// behind spaces, and [Common] for any other.
 	Format Format
 	// Key is the field that names the key. "" means "host" with [Common], otherwise "key". A line
 	// whose field is missing, empty or "-" has no key, and is left out.
@@ -104,7 +105,7 @@ func (c Config) format(first []byte) Format {
 	switch {
 	case c.Format != "":
 		return c.Format
-	case first[0] == '{':
+	case bytes.HasPrefix(bytes.TrimLeft(first, " \t"), []byte{'{'}):
 		return JSON
 	}
 	return Common

@@ -40,7 +40,7 @@ func newCSVParser(names fields, first []byte) (*csvParser, error) {
 	for _, c := range columns {
 		*c.at = slices.IndexFunc(p.values, func(v []byte) bool { return string(v) == c.name })
 		if *c.at < 0 && c.name != "" { // the line may be data, so the error does not show it
-			faults = append(faults, fmt.Errorf("field Config.%s is %q: none of the %d columns in the first line has this name; give the names of columns, or numbers if there is no heading", c.field, c.name, len(p.values)))
+			faults = append(faults, fmt.Errorf("field Config.%s is %q: none of the %d columns, with commas between, in the first line has this name; give the names of columns, or numbers if there is no heading", c.field, c.name, len(p.values)))
 		}
 	}
 	return p, errors.Join(faults...)

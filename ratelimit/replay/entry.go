@@ -24,7 +24,8 @@ type entry struct {
 var (
 	errHeading = errors.New("is the heading") // of a CSV file: no fault
 	errNoTime  = errors.New("has no field for the time")
-	errTime    = errors.New("has a time in another form than Config.Time says")
+	errTime    = errors.New("has a time in another form than " + commonLayout + ", RFC 3339 or a number since 1970")
+	errNoCost  = errors.New("has no field for the cost")
 	errCost    = errors.New("has a cost that is not a whole number from 0 to 2^31-1")
 	errQuote   = errors.New("has a quote or bracket that does not end")
 	errJSON    = errors.New("is not a JSON object")
@@ -44,7 +45,10 @@ func (e *entry) set(time, key, plan, cost []byte, priced bool) error {
 	e.key, e.plan, e.cost = given(key), given(plan), 1
 	if priced {
 		e.cost = 0
-		if given(cost) != nil || len(cost) == 0 {
+		if len(cost) == 0 {
+			return errNoCost
+		}
+		if given(cost) != nil {
 			n, err := strconv.ParseUint(string(cost), 10, 32)
 			if err != nil || n > math.MaxInt32 {
 				return errCost

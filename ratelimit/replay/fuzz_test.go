@@ -90,7 +90,7 @@ func checkParser(t *testing.T, p parser, text string) {
 	}
 	var e entry
 	err := p.parse([]byte(line), &e)
-	for _, known := range []error{errNoTime, errTime, errCost, errQuote, errJSON, errValue} {
+	for _, known := range []error{errNoTime, errTime, errNoCost, errCost, errQuote, errJSON, errValue} {
 		if err != nil && errors.Is(err, known) && err.Error() == known.Error() {
 			return
 		}

@@ -1,10 +1,12 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/keyrate/keyrate/ratelimit/plans"
 )
@@ -200,18 +202,28 @@ func (r *Reader) Log() (*Log, error) {
 // nothing returns why there are no requests.
 func (r *Reader) nothing() error {
 	s := &r.summary
+	format := cmp.Or(r.config.Format, Common) // of a line that is too long to say more
+	for _, f := range slices.Backward(s.Files) {
+		format = cmp.Or(f.Format, format)
+	}
+	names := r.config.fields(format)
 	switch {
 	case s.Keyless > 0:
-		return fmt.Errorf("none of the %d lines has a key: Config.Key must name the field that has it", s.Lines)
+		return fmt.Errorf("none of the %d lines has a key: field Config.Key is %q, and that is missing, empty or \"-\" in each", s.Lines, names.key)
 	case len(s.Broken) > 0:
-		return fmt.Errorf("none of the %d lines could be read: %v", s.BrokenLines, s.Broken[0])
+		return fmt.Errorf("none of the %d lines could be read as %s with the time in %q, as Config.Format and Config.Time say: %v", s.BrokenLines, format, names.time, s.Broken[0])
+	case len(s.Files) == 0:
+		return errors.New("there are no lines: no file was added")
 	}
 	for _, f := range s.Files {
 		if f.Damage != "" {
 			return fmt.Errorf("there are no lines: the archive %s is damaged in its first line: %s", f.Name, f.Damage)
 		}
 	}
-	return errors.New("there are no lines")
+	if len(s.Files) > 1 {
+		return fmt.Errorf("there are no lines: all %d files are empty, the first is %s", len(s.Files), s.Files[0].Name)
+	}
+	return fmt.Errorf("there are no lines: %s is empty", s.Files[0].Name)
 }
 
 // tableConfig returns the content of the table, or of none.

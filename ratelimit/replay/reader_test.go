@@ -38,6 +38,10 @@ func TestFormats(t *testing.T) {
 		{"spaces", replay.Config{Key: "3"}, `192.0.2.1  -  alice [10/Oct/2000:13:55:36 -0700]`, second},
 		{"the end of the line is missing", replay.Config{Format: replay.Common}, `alice - - [10/Oct/2000:13:55:36 -0700] "GET /`, second},
 		{"json", replay.Config{}, `{"time":"2000-10-10T13:55:36-07:00","key":"alice"}`, second},
+		{"common, an address with a port", replay.Config{BucketKey: func(text string) string { return strings.NewReplacer("[2001:db8::1]:443", "alice").Replace(text) }}, `[2001:db8::1]:443 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326`, second},
+		{"common, an address in brackets", replay.Config{BucketKey: func(text string) string { return strings.NewReplacer("2001:db8::1", "alice").Replace(text) }}, `[2001:db8::1] - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326`, second},
+		{"common, a colon behind the time", replay.Config{}, `alice - - [10/Oct/2000:13:55:36 -0700]: "GET / HTTP/1.0"`, second},
+		{"json behind spaces", replay.Config{}, "\t {\"time\":971211336,\"key\":\"alice\"}", second},
 		{"json, names", replay.Config{Key: "request.headers.X-Api-Key", Time: "ts"}, `{"ts":971211336.25,"request":{"headers":{"X-Api-Key":["alice"]}}}`, milli},
 		{"json, a name with dots", replay.Config{Key: "a.b"}, `{"a":{"b":"bob"},"a.b":"\u0061lice","time":971211336250}`, milli},
 		{"json, the last of two", replay.Config{Format: replay.JSON}, ` {"key":"bob","key":"alice","time":971211336250000}`, milli},
@@ -164,10 +168,10 @@ func TestBrokenLines(t *testing.T) {
 		{replay.Config{}, "192.0.2.1 - - [31/Nov/2026:00:00:00 +0000]", "time in another form"},
 		{replay.Config{}, "192.0.2.1 - - - - - -", "time in another form"},
 		{replay.Config{}, "- - - [29/Nov/2026:00:00:00 +0000]", ""},
-		{replay.Config{Cost: "7"}, `192.0.2.1 - - [29/Nov/2026:00:00:00 +0000] "GET /" 200 1.5`, "cost"},
+		{replay.Config{Cost: "7"}, `192.0.2.1 - - [29/Nov/2026:00:00:00 +0000] "GET /" 200 1.5`, "a cost that is not"},
 		{replay.Config{Cost: "7"}, `192.0.2.1 - - [29/Nov/2026:00:00:00 +0000] "GET /" 200 -1`, "cost"},
 		{replay.Config{Cost: "7"}, `192.0.2.1 - - [29/Nov/2026:00:00:00 +0000] "GET /" 200 2147483648`, "cost"},
-		{replay.Config{Cost: "7"}, `192.0.2.1 - - [29/Nov/2026:00:00:00 +0000] "GET /" 200`, "cost"},
+		{replay.Config{Cost: "7"}, `192.0.2.1 - - [29/Nov/2026:00:00:00 +0000] "GET /" 200`, "no field for the cost"},
 		{replay.Config{Format: replay.Common}, `{"time":"2026-11-29T00:00:00Z"}`, "no field for the time"},
 		{replay.Config{}, strings.Repeat("x", 300<<10), "longer than 256 KiB"},
 		{replay.Config{}, "\x00\x01\xff", "no field for the time"},
@@ -213,7 +217,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	if strings.Contains(shown, secret) || !strings.Contains(shown, ratelimit.HashKey(secret)) || s.BrokenLines != 7 || len(s.Broken) != 5 || s.Broken[0].Shape != "aa9aaaaaaa" || s.Broken[4].Line != 6 {
 		t.Error(shown)
 	}
-	if want := "file0:2: the line has a time in another form than Config.Time says: aa9aaaaaaa"; s.Broken[0].String() != want {
+	if want := "file0:2: the line has a time in another form than 02/Jan/2006:15:04:05 -0700, RFC 3339 or a number since 1970: aa9aaaaaaa"; s.Broken[0].String() != want {
 		t.Errorf("got %q, want %q", s.Broken[0], want)
 	}
 	for _, c := range []replay.Config{{Format: replay.CSV}, {}, {Key: "user"}} {
@@ -350,10 +354,13 @@ func TestLogWithoutRequests(t *testing.T) {
 		config     replay.Config
 		file, want string
 	}{
-		{replay.Config{}, "", "no lines"},
-		{replay.Config{}, "\n\r\n", "no lines"},
-		{replay.Config{}, "x\ny\n", "none of the 2 lines could be read: file:1: the line has no field for the time"},
-		{replay.Config{Key: "user"}, strings.ReplaceAll(common("192.0.2.1", day), "alice", "-"), "none of the 1 lines has a key: Config.Key"},
+		{replay.Config{}, "", "no lines: file is empty"},
+		{replay.Config{}, "\n\r\n", "no lines: file is empty"},
+		{replay.Config{}, "x\ny\n", `none of the 2 lines could be read as common with the time in "time", as Config.Format and Config.Time say: file:1: the line has no field for the time`},
+		{replay.Config{Time: "ts"}, `{"time":1}`, `could be read as json with the time in "ts"`},
+		{replay.Config{}, strings.Repeat("x", 300<<10), "the line is longer than 256 KiB"},
+		{replay.Config{Key: "user"}, strings.ReplaceAll(common("192.0.2.1", day), "alice", "-"), `none of the 1 lines has a key: field Config.Key is "user"`},
+		{replay.Config{}, `{"time":1}`, `field Config.Key is "key"`},
 	} {
 		r, err := replay.NewReader(c.config)
 		if err != nil {
