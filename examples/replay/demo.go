@@ -28,6 +28,7 @@ func demo(ctx context.Context, o options, stdout io.Writer) (err error) {
 	}
 	fmt.Fprintf(stdout, "In the log %d clients make up to %d requests in a second, %d make %d, and one makes %d.\n\n", people, perPerson, crawlers, perCrawler, perScript)
 	suggested := filepath.Join(folder, "limits.json")
+	o.now = made.requests[len(made.requests)-1].at.Add(time.Hour)
 	o.period, o.perMille, o.suggest = time.Second, allowedWithCrawlers, suggested
 	for _, n := range []int{perPerson, perCrawler} {
 		policy, err := ratelimit.NewPolicy(ratelimit.PerSecond(n))

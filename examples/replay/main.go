@@ -38,9 +38,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 		s, err := newSession(ctx, o, stdin, stderr)
 		if err != nil {
-			return err
+			return inFlags(err)
 		}
 		s.print(stdout)
-		return errors.Join(s.write(stdout), s.incomplete())
+		return inFlags(errors.Join(s.write(stdout), s.incomplete()))
 	})
 }

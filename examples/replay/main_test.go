@@ -238,7 +238,7 @@ func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
 		{"-suggest x -share 0 access.log", 2, []string{"-share", "0.1 to 100"}},
 		{"-share 99 access.log", 2, []string{"-share", "-suggest"}},
 		{"-plan p -plans f access.log", 2, []string{"-plan", "-plans", "leave one out"}},
-		{"-format xml access.log", 2, []string{`"xml"`, `"common"`}},
+		{"-format xml access.log", 2, []string{`flag -format is "xml"`, `"common"`}},
 		{"-limit 5/s;lockout=20/1m:10m access.log", 2, []string{"-limit", "no log can decide"}},
 		{"-burst 5/s;shadow access.log", 2, []string{"-burst", "a rate alone"}},
 		{"-burst 5/s;lockout=20/1m:10m access.log", 2, []string{"-burst", "a rate alone"}},
@@ -250,8 +250,10 @@ func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
 		{"main.go ./main.go", 1, []string{"./main.go is there twice"}},
 		{"-limits nowhere.json -", 1, []string{"nowhere.json"}},
 		{"-plans main.go -", 1, []string{"main.go:"}},
-		{"-", 1, []string{"no lines"}},
-		{"main.go", 1, []string{"none of the", "could be read", "main.go:1"}},
+		{"-", 1, []string{"replay: there are no lines: standard input is empty"}},
+		{"main.go", 1, []string{"none of the", `could be read as common with the time in "time", as -format and -time say`, "main.go:1"}},
+		{"-format csv -key who -cost price main.go", 1, []string{`replay: main.go: flag -key is "who"`, `flag -cost is "price"`, `flag -time is "time"`}},
+		{"-key who main.go", 1, []string{`flag -key is "who"`, `"host"`, "does not begin with {", "-format"}},
 		{"-h", 0, []string{"usage: replay", "-format", "-suggest"}},
 	} {
 		var out, errs bytes.Buffer
@@ -272,9 +274,47 @@ func TestBadFlagsAreNamedAndTheFixShown(t *testing.T) {
 // TestAddressesCountAsMiddlewareCountsThem: IPv6 by /64, and by the key that a limiter gets.
 func TestAddressesCountAsMiddlewareCountsThem(t *testing.T) {
 	line := ` - - [29/Nov/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 1` + "\n"
-	got := printed(t, "2001:db8::1"+line+"2001:db8::2"+line+"192.0.2.1"+line+"192.0.2.1:4711"+line, "-limit", "1/s", "-")
+	got := printed(t, "2001:db8::1"+line+"2001:db8::2"+line+"[2001:db8::3]:4711"+line+`"[2001:db8::4]"`+line+"192.0.2.1"+line+"192.0.2.1:4711"+line+"192.0.2.1"+line+"[192.0.2.1]"+line, "-limit", "1/s", "-")
 	for _, address := range []string{"2001:db8::7", "192.0.2.1"} {
-		if want := "1       2   2026-11-29 00:00:00  2026-11-29 00:00:00  -     " + ratelimit.HashKey(middleware.AddressKey(netip.MustParseAddr(address))); !strings.Contains(got, want) {
+		if want := "3       4   2026-11-29 00:00:00  2026-11-29 00:00:00  -     " + ratelimit.HashKey(middleware.AddressKey(netip.MustParseAddr(address))); !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+}
+
+// TestNotes: what is strange about a log is noted with the file or the flag, and the rest is read.
+func TestNotes(t *testing.T) {
+	folder := t.TempDir()
+	limits, faulty := filepath.Join(folder, "limits.json"), filepath.Join(folder, "error.log")
+	if err := errors.Join(os.WriteFile(limits, []byte(`{"default":"1/s","plans":{"gold":"2/s"},"members":{"carol":"gold"}}`), 0o600), os.WriteFile(faulty, []byte("oops\nno\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	const later = `{"ts":"9998-11-29 00:00:00","who":"alice"}` + "\n"
+	for _, c := range []struct{ stdin, args, want string }{
+		{apiLog, "-key who -time ts -plan tier -", `note: no key has a plan: flag -plan is "tier", and that is missing`},
+		{apiLog, "-key who -time ts -plans " + limits + " -", "note: no key has a plan: none is a member of one in " + limits},
+		{apiLog, "-format json -key who -time ts - " + faulty, "note: none of the 2 lines of " + faulty + " could be read, as json\n"},
+		{apiLog + later, "-key who -time ts -", "note: the last request is in the future: a clock was wrong, or"},
+		{apiLog + later, "-key who -time ts -plan plan -", "note: the last"},
+		{apiLog, "-key who -time ts -plan plan -", ""},
+	} {
+		got := printed(t, c.stdin, strings.Fields(c.args)...)
+		if notes := strings.Count(got, "note: "); notes > 1 || c.want == "" && notes > 0 || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q is missing, or there are other notes in\n%s", c.args, c.want, got)
+		}
+	}
+}
+
+// TestTimesOfSeveralZones: lines of one instant count together, in whichever zones and order they are.
+func TestTimesOfSeveralZones(t *testing.T) {
+	got := printed(t, `{"time":"2026-11-29T01:00:00+01:00","key":"a"}
+{"time":"2026-11-28T23:59:59.5Z","key":"a"}
+{"time":"29/Nov/2026:05:30:00 +0530","key":"a"}
+{"time":"2026-11-28T19:00:00-05:00","key":"a"}
+{"time":"2026-11-29 00:00:00","key":"a"}
+`, "-")
+	for _, want := range []string{"5 requests of 1 keys, from 2026-11-28 23:59:59 to 2026-11-29 00:00:00 UTC\n", "\ndefault  1     4/s           4/s\n"} {
+		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)
 		}
 	}

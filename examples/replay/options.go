@@ -27,10 +27,11 @@ type options struct {
 	perMille int
 	svg, png string
 	demo     bool
+	now      time.Time // later requests are worth a note
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
-	o := options{period: time.Minute, perMille: 999}
+	o := options{period: time.Minute, perMille: 999, now: time.Now()}
 	flags := serve.NewFlags("replay", "-limit 5/s", stderr)
 	flags.Usage = func() {
 		fmt.Fprint(stderr, "usage: replay [flags] FILE ...\nFILE is an access log, packed by gzip or not, or - for standard input\n\n")
@@ -120,7 +121,19 @@ func (o options) check(flags *serve.Flags) error {
 		return fmt.Errorf("flag -suggest is %q, which is a picture: name another file", o.suggest)
 	}
 	_, err := replay.NewReader(o.config)
-	return err
+	return inFlags(err)
+}
+
+// fieldFlags replaces the fields of a replay.Config by the flags that set them.
+var fieldFlags = strings.NewReplacer("replay: ", "", "field Config.Format", "flag -format", "field Config.Key", "flag -key", "field Config.Time", "flag -time", "field Config.Cost", "flag -cost", "field Config.Plan", "flag -plan",
+	"Config.Format", "-format", "Config.Time", "-time")
+
+// inFlags returns an error of package replay in the words of this program.
+func inFlags(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(fieldFlags.Replace(err.Error()))
 }
 
 // periods are those for which the smallest rates are found.

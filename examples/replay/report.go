@@ -15,6 +15,7 @@ import (
 // print prints all results.
 func (s *session) print(w io.Writer) {
 	printSummary(w, s.log.Summary())
+	s.printNotes(w)
 	if len(s.candidates) > 0 {
 		printCandidates(w, s.candidates)
 	}
@@ -42,6 +43,28 @@ func printSummary(w io.Writer, s replay.Summary) {
 		for _, f := range damaged {
 			fmt.Fprintf(w, "    %s: behind line %s: %s\n", f.Name, grouped(f.Lines+f.BrokenLines), f.Damage)
 		}
+	}
+}
+
+// printNotes prints what is strange about a log that could be read.
+func (s *session) printNotes(w io.Writer) {
+	summary := s.log.Summary()
+	for _, f := range summary.Files {
+		if f.Lines == 0 && f.BrokenLines > 0 {
+			fmt.Fprintf(w, "note: none of the %s lines of %s could be read, as %s\n", grouped(f.BrokenLines), f.Name, cmp.Or(f.Format, "any format"))
+		}
+	}
+	if summary.Last.After(s.options.now) {
+		fmt.Fprintln(w, "note: the last request is in the future: a clock was wrong, or a time without a zone is not in UTC")
+	}
+	if plans := s.rates[0].plans; len(plans) != 1 || plans[0].Plan != "" {
+		return
+	}
+	if field := s.options.config.Plan; field != "" {
+		fmt.Fprintf(w, "note: no key has a plan: flag -plan is %q, and that is missing, empty or \"-\" in each line\n", field)
+	}
+	if file := s.options.plans; file != "" {
+		fmt.Fprintf(w, "note: no key has a plan: none is a member of one in %s, flag -plans\n", file)
 	}
 }
 

@@ -64,7 +64,7 @@ func checkLogs(names []string) error {
 // bucketKey returns the key that a limiter behind package middleware gets for an address or an API
 // key: so IPv6 addresses count by their /64, and hashes are those that the operator sees elsewhere.
 func bucketKey(text string) string {
-	if addr, err := netip.ParseAddr(text); err == nil {
+	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
 		return middleware.AddressKey(addr)
 	}
 	if addr, err := netip.ParseAddrPort(text); err == nil {

@@ -120,6 +120,10 @@ func (c Config) parser(format Format, first []byte) (parser, error) {
 	case CSV:
 		return newCSVParser(names, first)
 	default:
-		return newCommonParser(names)
+		p, err := newCommonParser(names)
+		if err != nil && c.Format == "" {
+			err = fmt.Errorf("%w; the first line does not begin with {, so Config.Format must name the format if it is another", err)
+		}
+		return p, err
 	}
 }

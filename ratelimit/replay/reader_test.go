@@ -395,7 +395,14 @@ func TestBadConfig(t *testing.T) {
 			}
 		}
 	}
-	r, err := replay.NewReader(replay.Config{Format: replay.CSV, Cost: "tokens"})
+	r, err := replay.NewReader(replay.Config{Key: "who"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Add("cut.json", strings.NewReader(`ob"}`+"\n"+`{"who":"alice","time":1}`)); err == nil || !strings.Contains(err.Error(), "Config.Format must name the format") {
+		t.Error(err)
+	}
+	r, err = replay.NewReader(replay.Config{Format: replay.CSV, Cost: "tokens"})
 	if err != nil {
 		t.Fatal(err)
 	}
