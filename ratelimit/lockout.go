@@ -205,6 +205,15 @@ func (all *lockouts) forget(key string, limits []store.Limit) {
 	}
 }
 
+// behind returns the policy of a result about a key that b locks out of p: it decides nothing, and
+// its limits are those that p enforces for the key.
+func (p *Policy) behind(b *blocking, key string) *Policy {
+	if p.phases != nil {
+		p = p.phases.of(key, p.home).now().policy
+	}
+	return &Policy{block: b, written: p.written, beside: p.beside}
+}
+
 // lockOut makes a denial the answer to a key that is locked out, if it begins a lock-out.
 func (l *Limiter) lockOut(key string, p *Policy, a *ask, r *Result) {
 	if !r.denied || r.shadow || a.charge == 0 || a.waits {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -108,6 +109,48 @@ func TestLockoutOfRoutes(t *testing.T) {
 	if err := l.Reset(t.Context(), "k"); err != nil || !allow(t, part, "k", 1).Allowed {
 		t.Errorf("Reset does not end the lock-out: %v", err)
 	}
+}
+
+// TestLockoutFromARoute: PeekParts shows the limits of a part that a key is locked out of, and until when.
+func TestLockoutFromARoute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		locks, err := ratelimit.ParseLimit("1/h;name=export;lockout=2/1m:10m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newLimiter(t, ratelimit.PerSecond(9), ratelimit.Config{})
+		export := with(t, l, locks, ratelimit.PerDay(50).Named("daily"), ratelimit.PerHour(5).Named("watched").Shadowed())
+		other := with(t, l, ratelimit.PerHour(7).Named("other"))
+		admitted(t, export, "k", 3)
+		for range 2 {
+			parts, err := l.PeekParts(t.Context(), "k")
+			if err != nil || len(parts) != 2 {
+				t.Fatal(parts, err)
+			}
+			var names []string
+			for _, limit := range parts[0].Policy().Limits() {
+				names = append(names, limit.String())
+			}
+			watched, _ := parts[0].ShadowState(0)
+			if b, ok := parts[0].Policy().Block(); !ok || b.Reason != "lockout of export" || parts[0].RetryAfter() != 10*time.Minute || parts[0].Len() != 0 || !watched.Undecided || watched.Limit.Name != "watched" ||
+				strings.Join(names, ", ") != locks.String()+", 50/d;name=daily" {
+				t.Errorf("%+v, %v, %v, %+v", b, parts[0].RetryAfter(), names, watched)
+			}
+			if parts[1].Blocked() || parts[1].Limit().Name != "other" {
+				t.Errorf("the other part: %v", parts[1])
+			}
+		}
+		if r := allow(t, l, "k", 1); !r.Allowed {
+			t.Error("a key that is locked out of a part is denied elsewhere")
+		}
+		if found, err := l.ResetLimit(t.Context(), "k", "export"); !found || err != nil {
+			t.Error(found, err)
+		}
+		if parts, err := l.PeekParts(t.Context(), "k"); err != nil || parts[0].Blocked() || parts[0].Len() != 2 {
+			t.Errorf("after the reset: %v, %v", parts, err)
+		}
+		runtime.KeepAlive(other)
+	})
 }
 
 // TestLockoutOfASharedLimit: a lock-out is the key's alone, so that Reset ends it, too.

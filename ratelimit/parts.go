@@ -33,7 +33,9 @@ func (l *Limiter) eachPart(own *Policy, f func(part *Limiter, limits *Policy) er
 // and charges nothing: one Result for each limiter that was made from l with With or
 // Instead and is still in use, and for those made from these, in the order in which they
 // were made. A Result holds the limits of the part alone, not the key's own: those are in
-// the Result of Peek. There are none for a key that is exempt or blocked. It takes one decision for each part.
+// the Result of Peek. If the key is locked out of a part, its Result is that of a blocked key,
+// whose Policy().Limits are those of the part. There are none for a key that is exempt or blocked.
+// It takes one decision for each part.
 func (l *Limiter) PeekParts(ctx context.Context, key string) ([]Result, error) {
 	own, err := l.ownPolicy(ctx, key)
 	if err != nil {
@@ -51,6 +53,9 @@ func (l *Limiter) PeekParts(ctx context.Context, key string) ([]Result, error) {
 		err := part.usable(limits)
 		if err == nil {
 			err = part.decideBy(ctx, limits, key, &ask{cost: 1}, &r)
+		}
+		if r.Blocked() {
+			r.policy = limits.behind(r.policy.block, key)
 		}
 		results = append(results, r)
 		return err

@@ -25,13 +25,19 @@ func (c *call) blockOf(key string, r *ratelimit.Result) *blockState {
 	if !ok {
 		return nil
 	}
-	state := &blockState{Reason: b.Reason}
-	if !b.Until.IsZero() {
-		state.Until = &b.Until
-	}
+	state := stateOfBlock(b)
 	if t := c.config.Table; t != nil {
 		listed, _ := c.listed(key)
 		_, state.Own = t.BlockOf(listed)
+	}
+	return state
+}
+
+// stateOfBlock returns the state of a block that is not the key's own.
+func stateOfBlock(b ratelimit.Block) *blockState {
+	state := &blockState{Reason: b.Reason}
+	if !b.Until.IsZero() {
+		state.Until = &b.Until
 	}
 	return state
 }

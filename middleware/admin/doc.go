@@ -42,7 +42,8 @@
 // the program's limits do not look the key up in the table: see [ratelimit.LimitsFunc].
 //
 // A lock-out of a key ([ratelimit.Lockout]) is a block that its node has set: its state shows it,
-// and a reset ends it.
+// and a reset ends it. If the limit of a route has locked the key out, it stands beside the limits of
+// that route, among the parts.
 //
 // A reset of a key does not fill what the keys of its organisation share, unless it names a
 // shared limit. /key/reset-shared fills all of that, for all keys of the organisation. A

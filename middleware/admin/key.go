@@ -26,12 +26,13 @@ type keyState struct {
 	Parts        []limitState `json:"parts,omitempty"`
 }
 
-// limitState is the state of one limit of a key. Of a shadow limit it may be unknown: then
-// bucketState is nil.
+// limitState is the state of one limit of a key. bucketState is nil if it is unknown: of a shadow
+// limit, or of a part from which a lock-out keeps the key, which is Block.
 type limitState struct {
-	Name   string `json:"name"`
-	Limit  string `json:"limit"`
-	Shadow bool   `json:"shadow"`
+	Name   string      `json:"name"`
+	Limit  string      `json:"limit"`
+	Shadow bool        `json:"shadow"`
+	Block  *blockState `json:"block,omitempty"`
 	*bucketState
 }
 
@@ -93,6 +94,11 @@ func (c *call) state() {
 
 // statesOf returns the state of each limit of a result.
 func statesOf(r *ratelimit.Result) (states []limitState) {
+	if b, ok := r.Policy().Block(); ok {
+		for _, l := range r.Policy().Limits() { // none, but of a part
+			states = append(states, limitState{Name: l.Name, Limit: l.String(), Block: stateOfBlock(b)})
+		}
+	}
 	for i := range r.Len() {
 		states = append(states, stateOf(r.State(i), r.Shadow()))
 	}

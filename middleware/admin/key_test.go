@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/keyrate/keyrate/middleware"
 	"github.com/keyrate/keyrate/middleware/admin"
@@ -236,6 +237,44 @@ func TestRoutesInState(t *testing.T) {
 			t.Errorf("%d: %s", w.Code, w.Body)
 		}
 		reset(`{"key":"monitoring","limit":"none"}`, 204, "none")
+		runtime.KeepAlive(routes)
+	})
+}
+
+// TestRouteThatLocksOut: the limits of a route that a key is locked out of stay in the state of the
+// key, with the end of the lock-out, and a reset ends it.
+func TestRouteThatLocksOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /export", func(http.ResponseWriter, *http.Request) {})
+		routes, err := middleware.Routes(d.limiter, mux, middleware.Config{Key: middleware.Header("X-API-Key"), DisableQueue: true},
+			middleware.Route{Pattern: "GET /export", Limits: []ratelimit.Limit{ratelimit.PerHour(2).LockedOut(2, time.Minute, 10*time.Minute), ratelimit.PerDay(1).Named("watched").Shadowed()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := func(want string) {
+			t.Helper()
+			if w := d.ask(t, "POST", "/key/state", `{"key":"customer-19"}`); w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+				t.Errorf("%d: %s\nwant %s", w.Code, w.Body, want)
+			}
+		}
+		for i, want := range []int{200, 200, 429, 403} {
+			if got := get(t, routes, "customer-19", "/export"); got != want {
+				t.Errorf("call %d: status %d, want %d", i+1, got, want)
+			}
+		}
+		time.Sleep(time.Minute)
+		const block = `"shadow":false,"block":{"until":"2000-01-01T00:10:00Z","reason":"lockout of GET /export","own":false}}`
+		state(`"allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[{"name":"default","limit":"7/s",`)
+		state(`"parts":[{"name":"GET /export","limit":"2/h;name=GET /export;lockout=2/m:10m",` + block + `,{"name":"GET /export#watched","limit":"1/d;name=GET /export#watched;shadow","shadow":true}]`)
+		if w := d.ask(t, "POST", "/key/reset", `{"key":"customer-19","limit":"GET /export"}`); w.Code != 204 {
+			t.Errorf("%d: %s", w.Code, w.Body)
+		}
+		state(`"parts":[{"name":"GET /export","limit":"2/h;name=GET /export;lockout=2/m:10m","shadow":false,"remaining":2,`)
+		if got := get(t, routes, "customer-19", "/export"); got != 200 {
+			t.Errorf("after the reset: status %d", got)
+		}
 		runtime.KeepAlive(routes)
 	})
 }

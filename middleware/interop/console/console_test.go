@@ -2,9 +2,11 @@ package console_test
 
 import (
 	"context"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -145,6 +147,27 @@ func TestOddNames(t *testing.T) {
 	click(page, t, "#reset-shared")
 	await(page, t, `document.getElementById("key-message").textContent.startsWith("What its organisation shares was filled")`)
 	wantNoKey(page, t)
+}
+
+// TestLockedOutOfARoute: a bucket of a part that a key is locked out of is shown with the end, and its
+// button frees the key.
+func TestLockedOutOfARoute(t *testing.T) {
+	p := start(t)
+	export, err := p.limiter.With(ratelimit.PerHour(1).Named("GET /export").LockedOut(1, time.Minute, time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := export.Allow(t.Context(), "ada-s3cr3t"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := tab.Open(t, p.console(t))
+	look(page, t, "ada-s3cr3t")
+	await(page, t, `/^denied: locked out until .* UTC$/.test(document.querySelector("#buckets tr:nth-child(2) td")?.textContent)`)
+	click(page, t, "#buckets tr:nth-child(2) button")
+	await(page, t, `document.querySelector("#buckets tr:nth-child(2) td")?.textContent === "1 of 1"`)
+	goruntime.KeepAlive(export)
 }
 
 // wantNoKey looks for the keys of the test in the page and in what the browser keeps for it.

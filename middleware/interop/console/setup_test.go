@@ -37,6 +37,8 @@ type program struct {
 	down  atomic.Bool // what the mirror stands in front of
 	store *mirror.Store
 	table *plans.Table
+
+	limiter *ratelimit.Limiter
 }
 
 // tableOf returns limits for the keys of the tests; fast is the plan of ada.
@@ -82,6 +84,7 @@ func (p *program) with(t *testing.T, table *plans.Table) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.limiter = limiter
 	operator := func(r *http.Request) bool {
 		return subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+secret)) == 1
 	}

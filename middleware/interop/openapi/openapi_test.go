@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
@@ -73,7 +74,7 @@ func newRigOf(t *testing.T, backend store.Store, text string, elsewhere bool, co
 		t.Fatal(err)
 	}
 	r := &rig{limiter: limiter}
-	if r.part, err = limiter.With(ratelimit.PerDay(2).Named("GET /export"), ratelimit.PerDay(1).Named("GET /export#watched").Shadowed()); err != nil {
+	if r.part, err = limiter.With(ratelimit.PerDay(2).Named("GET /export").LockedOut(1, time.Minute, time.Hour), ratelimit.PerDay(1).Named("GET /export#watched").Shadowed()); err != nil {
 		t.Fatal(err)
 	}
 	r.handler, err = admin.New(limiter, func(r *http.Request) bool { return r.Header.Get("Authorization") == "Bearer operator" }, config)
@@ -195,7 +196,7 @@ func cases(etag string) map[string][]call {
 			all["GET "+get+" 404 no table"] = []call{{}}
 		}
 	}
-	for _, body := range []string{`{"key":"alice"}`, `{"key":"ops"}`, `{"key":"bob"}`, `{"key":"carol"}`, `{"key":"dave"}`, `{"key":"eve"}`, `{"key":"frank"}`, `{"address":"198.51.100.7"}`, `{"address":"2001:db8::1"}`} {
+	for _, body := range []string{`{"key":"alice"}`, `{"key":"ops"}`, `{"key":"bob"}`, `{"key":"carol"}`, `{"key":"dave"}`, `{"key":"eve"}`, `{"key":"frank"}`, `{"key":"gus"}`, `{"address":"198.51.100.7"}`, `{"address":"2001:db8::1"}`} {
 		all["POST /key/state 200"] = append(all["POST /key/state 200"], call{body: body})
 		all["POST /key/reset 204"] = append(all["POST /key/reset 204"], call{body: body})
 		all["POST /key/reset-shared 204"] = append(all["POST /key/reset-shared 204"], call{body: body})
@@ -253,6 +254,12 @@ func TestDescription(t *testing.T) {
 	_, _ = main.limiter.AllowN(t.Context(), "eve", 6) // what never fits
 	if w := main.ask(t, call{op: "POST /key/state", body: `{"key":"alice"}`}); !strings.Contains(w.Body.String(), `;shadow","shadow":true}`) {
 		t.Errorf("something is known of each limit, so not both forms are seen: %s", w.Body)
+	}
+	for range 3 { // until it is locked out
+		_, _ = main.part.Allow(t.Context(), "gus")
+	}
+	if w := main.ask(t, call{op: "POST /key/state", body: `{"key":"gus"}`}); !strings.Contains(w.Body.String(), `"shadow":false,"block":{"until":`) {
+		t.Errorf("the key is not locked out of a part: %s", w.Body)
 	}
 	etag := main.ask(t, call{op: "GET /table"}).Header().Get("ETag")
 	all := cases(etag)
@@ -406,6 +413,7 @@ func TestControl(t *testing.T) {
 		"an own key of a group": {"GET /table", `{"default":"1/s","organisations":{"x":{"limits":"1/s","keys":{"key":"1/s"}}}}`, 200},
 		"another status inside": {"GET /shadow", `{"type":"about:blank","title":"x","status":404,"detail":"x"}`, 403},
 		"half a bucket":         {"POST /key/state", `{"key":"sha256:` + strings.Repeat("0", 64) + `","exempt":false,"allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[{"name":"n","limit":"5/s","shadow":false,"remaining":1}]}`, 200},
+		"a block and a bucket":  {"POST /key/state", `{"key":"sha256:` + strings.Repeat("0", 64) + `","exempt":false,"allowed":true,"would_deny":false,"retry_after_ms":0,"source":"store","limits":[],"parts":[{"name":"n","limit":"5/s","shadow":false,"remaining":1,"block":{"own":false}}]}`, 200},
 		"no class":              {"POST /key/state", `{"type":"about:blank","title":"x","status":503,"detail":"x"}`, 503},
 		"another status":        {"GET /shadow", `{}`, 500},
 	} {

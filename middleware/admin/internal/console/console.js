@@ -340,7 +340,8 @@ const showKey = s => {
 	rows("buckets", [...s.limits, ...(s.parts || [])], l => {
 		const name = make("span", l.name + " "), left = make("span"), reset = make("button", "Reset");
 		name.append(make("code", l.limit), l.shadow ? " (shadow)" : "");
-		if (l.remaining === undefined) left.textContent = "not asked, as an enforced limit denies";
+		if (l.block) left.append(make("span", "denied: locked out until " + day(l.block.until), "bad"));
+		else if (l.remaining === undefined) left.textContent = "not asked, as an enforced limit denies";
 		else left.append(meter(l.remaining, l.burst, `${l.name}: tokens left`), make("span", `${count(l.remaining)} of ${count(l.burst)}`, l.violated ? "bad" : ""));
 		reset.type = "button";
 		reset.setAttribute("aria-label", `Reset the bucket of ${l.name}`);
