@@ -49,7 +49,8 @@ type QuotaConfig struct {
 //
 // A key that is blocked gets what the middleware responds to it. A key without limits that
 // are enforced gets "unlimited":true: an exempt key, and every key
-// in shadow mode. Limits that are only watched are not shown.
+// in shadow mode. Limits that are only watched are not shown. Of a route that has locked the key
+// out, nothing remains until that ends; its times are lower bounds.
 //
 // The response has the headers of a request that [RateLimit] serves, and must not be stored. A
 // request without a key is answered by its address, or with 401, as there. A key that asks too

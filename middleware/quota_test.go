@@ -136,6 +136,31 @@ func TestQuotaOnThePage(t *testing.T) {
 	}
 }
 
+// TestQuotaOfARouteThatLocksOut: the route stays in the quota, without a token until the lock-out ends.
+func TestQuotaOfARouteThatLocksOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter, err := ratelimit.New(memstore.New(memstore.Config{}), ratelimit.PerSecond(5), ratelimit.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		export, err := limiter.With(ratelimit.PerHour(1).Named("export").LockedOut(1, time.Minute, 10*time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := export.Allow(t.Context(), "alice"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		const want = `"routes":[{"name":"export","text":"1/h","unit":"requests","limit":1,"remaining":0,"held":0,"shared":false,"next_after_ms":540000,"next_at":"2000-01-01T00:10:00.000Z","reset_after_ms":540000,"reset_at":"2000-01-01T00:10:00.000Z"}]`
+		if w := (call{key: "alice"}).to(quotaOf(t, limiter, middleware.QuotaConfig{Config: byKey})); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s\nwant %s", w.Body, want)
+		}
+		runtime.KeepAlive(export)
+	})
+}
+
 // TestQuotaChargesNothing: neither what the API has left nor what the caller may ask depends on
 // the other.
 func TestQuotaChargesNothing(t *testing.T) {

@@ -56,11 +56,14 @@ func (b *quotaBody) add(own *ratelimit.Result, parts []ratelimit.Result) {
 // quotaLimits returns the limits of a result in the order of the policy, so that a caller finds
 // each in the same place every time.
 func quotaLimits(r *ratelimit.Result, now time.Time) []quotaLimit {
-	if r.Shadow() || r.Len() == 0 {
+	if r.Shadow() {
 		return nil
 	}
 	var limits []quotaLimit
 	for _, l := range r.Policy().Limits() {
+		if r.Blocked() { // of a route that locks the key out: nothing is left until that ends
+			limits = append(limits, quotaOf(&ratelimit.LimitState{Limit: l, NextAfter: r.RetryAfter(), ResetAfter: r.RetryAfter()}, now))
+		}
 		for i := range r.Len() {
 			if s := r.State(i); s.Limit.Name == l.Name {
 				limits = append(limits, quotaOf(&s, now))
