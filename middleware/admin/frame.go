@@ -48,6 +48,7 @@ type heldTokens struct {
 
 type tableNews struct {
 	Version int64         `json:"version"`
+	Fleet   bool          `json:"fleet"` // operators can roll it back
 	Changes []tableChange `json:"changes"`
 }
 
@@ -70,6 +71,7 @@ func (h *handler) state(now time.Time) *frame {
 	}
 	if h.config.Table != nil {
 		f.Table = &tableNews{Changes: []tableChange{}}
+		_, f.Table.Fleet = h.config.Fleet.(Steering)
 		for _, change := range h.changes() {
 			f.Table.Version = max(f.Table.Version, change.Version)
 			if len(f.Table.Changes) < mostShown {

@@ -39,6 +39,7 @@ type program struct {
 	table *plans.Table
 
 	limiter *ratelimit.Limiter
+	fleet   admin.Fleet // nil if the table is that of this program alone
 }
 
 // tableOf returns limits for the keys of the tests; fast is the plan of ada.
@@ -88,7 +89,7 @@ func (p *program) with(t *testing.T, table *plans.Table) http.Handler {
 	operator := func(r *http.Request) bool {
 		return subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+secret)) == 1
 	}
-	desk, err := admin.New(limiter, operator, admin.Config{Table: table})
+	desk, err := admin.New(limiter, operator, admin.Config{Table: table, Fleet: p.fleet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -203,12 +203,20 @@ const showTable = async news => {
 	if (newest === tableShown) return;
 	tableShown = newest;
 	$("changes-heading").hidden = false;
-	$("changes").replaceChildren(...news.changes.map(c => {
+	if ($("changes").contains(document.activeElement)) $("changes-heading").focus();
+	$("changes").replaceChildren(...news.changes.map((c, i) => {
 		const item = make("li", `${day(c.at)}, version ${c.version}${c.who ? ", " + c.who : ""}`);
 		const lines = c.what.length > 0 ? c.what : [c.version === 1 ? "the table with which the program has begun" : "no difference but in keys"];
 		const list = make("ul");
 		list.append(...lines.map(line => make("li", line)));
 		item.append(list);
+		if (news.fleet && i + 1 < news.changes.length) {
+			const back = make("button", "Roll back to before this change");
+			back.type = "button";
+			back.setAttribute("aria-label", `Roll back to before this change, version ${c.version}`);
+			back.addEventListener("click", () => rollBack(c.version));
+			item.append(back);
+		}
 		return item;
 	}));
 	const response = await fetch(at("table/summary")).catch(() => undefined);
@@ -217,11 +225,24 @@ const showTable = async news => {
 		return;
 	}
 	const t = await response.json(), policy = p => typeof p === "string" ? p : p.map(l => typeof l === "string" ? l : JSON.stringify(l)).join(", ");
-	put($("table-message"), `Every key that the table does not list: ${policy(t.default)}. ${count(t.keys)} keys have limits of their own.${t.blocked ? ` ${count(t.blocked)} are blocked.` : ""} A table that was put here is in force on this node until the program ends.`);
+	put($("table-message"), `Every key that the table does not list: ${policy(t.default)}. ${count(t.keys)} keys have limits of their own.${t.blocked ? ` ${count(t.blocked)} are blocked.` : ""} ${news.fleet ? "All nodes of the fleet share it." : "A table that was put here is in force on this node until the program ends."}`);
 	rows("plans", [
 		...Object.entries(t.plans).map(([name, p]) => [name, policy(p.policy), count(p.members)]),
 		...Object.entries(t.organisations || {}).map(([name, o]) => [name + " (organisation)", o.plan === undefined ? policy(o.policy) : "plan " + o.plan, count(o.keys)]),
 	], cells => cells);
+};
+
+// rollBack puts the version before a change in force again, on all nodes, if the operator confirms it.
+// What is shown may be old, so it asks for the changes again.
+const rollBack = async version => {
+	put($("changes-message"), "");
+	const [trail, why] = await send("table/changes");
+	if (!trail) return put($("changes-message"), why);
+	const undone = trail.changes.findIndex(c => c.version === version) + 1, before = trail.changes[undone];
+	if (undone === 0 || !before) return put($("changes-message"), "The version before that change is no longer kept.");
+	if (!confirm(`Roll back to version ${before.version}, of ${day(before.at)}, on all nodes?\n\nThis undoes ${undone === 1 ? "the last change" : `the last ${undone} changes`}, but lifts no block.`)) return;
+	const [done, failure] = await send("table/rollback", {version: before.version});
+	put($("changes-message"), done ? `Rolled back to version ${before.version} at ${now()}.` : failure);
 };
 
 const show = frame => {
@@ -300,6 +321,22 @@ document.addEventListener("visibilitychange", () => {
 	else resume();
 });
 
+// ---- requests ----
+
+// send sends a request, with a body or without. It returns the response, or undefined and why there is none.
+const send = async (path, body) => {
+	const post = body && {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)};
+	try {
+		const response = await fetch(at(path), {...post, signal: AbortSignal.timeout(path === "table/rollback" ? 15000 : 5000)});
+		if (response.ok) return [response.status === 204 ? {} : await response.json()];
+		const problem = await response.json().catch(() => ({}));
+		return [undefined, response.status === 401 || response.status === 403 ? "You are not authorized any more: load the page again." :
+			problem.detail ? problem.detail + (problem.class ? ` (${problem.class})` : "") : `The server answers with status ${response.status}.`];
+	} catch {
+		return [undefined, "The server does not answer."];
+	}
+};
+
 // ---- one key ----
 
 let subject, following, asking = 0; // the key is here and nowhere else
@@ -313,16 +350,9 @@ const now = () => clock(new Date().toISOString());
 // ask sends a request about the key. If it fails, the message says why, unless another key has been
 // entered meanwhile.
 const ask = async (path, body) => {
-	const asked = subject;
-	let text = "The server does not answer.";
-	try {
-		const response = await fetch(at(path), {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body), signal: AbortSignal.timeout(5000)});
-		if (response.ok) return response.status === 204 ? {} : await response.json();
-		const problem = await response.json().catch(() => ({}));
-		text = response.status === 401 || response.status === 403 ? "You are not authorized any more: load the page again." :
-			problem.detail ? problem.detail + (problem.class ? ` (${problem.class})` : "") : `The server answers with status ${response.status}.`;
-	} catch {}
-	if (asked === subject) message(text, true);
+	const asked = subject, [found, why] = await send(path, body);
+	if (!found && asked === subject) message(why, true);
+	return found;
 };
 
 const showKey = s => {
