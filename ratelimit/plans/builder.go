@@ -64,13 +64,7 @@ func compileTable(c TableConfig) (*tableContent, error) {
 		}
 	}
 	for key, p := range c.Keys {
-		switch {
-		case !b.policy(place("Keys", key), p):
-		case homes.Shares(p):
-			b.fault(place("Keys", key), "a shared limit", "must not be shared; or the key must be under TableConfig.Organisations, in the organisation whose keys share it")
-		default:
-			b.put("Keys", key, &assignment{policy: p})
-		}
+		b.ownKey(key, p)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Organisations)) {
 		b.organisation(name, c.Organisations[name], plans, c.Plans)
@@ -106,6 +100,17 @@ func (b *tableBuilder) policy(field string, p *ratelimit.Policy) bool {
 		b.fault(field, err.Value, err.Want)
 	}
 	return err == nil
+}
+
+// ownKey enters a key that has a policy of its own and belongs to no organisation.
+func (b *tableBuilder) ownKey(key string, p *ratelimit.Policy) {
+	switch {
+	case !b.policy(place("Keys", key), p):
+	case homes.Shares(p):
+		b.fault(place("Keys", key), "a shared limit", "must not be shared; or the key must be under TableConfig.Organisations, in the organisation whose keys share it")
+	default:
+		b.put("Keys", key, &assignment{policy: p})
+	}
 }
 
 // put enters one key. A key given both in plain text and as its hash gets two entries.

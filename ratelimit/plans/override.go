@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +22,8 @@ type Override struct {
 	Policy *ratelimit.Policy
 	// Factor multiplies the rate and the burst of each limit, but of none that keys share: 10
 	// makes "5/s" "50/s". A policy that is blocked stays so, as does a key in TableConfig.Blocked.
+	// A later edit of the table may raise a limit so far that the factor is too large for it: then
+	// the largest factor applies that it can have.
 	Factor int
 	// Until is when it ends, cut off to a whole millisecond. Its year in UTC is at most 9999.
 	Until time.Time
@@ -78,7 +78,8 @@ func hashed(key string) string {
 	return ratelimit.HashKey(key)
 }
 
-// Normal returns o with a hash for its key, or the faults that it has at an instant for a table.
+// Normal returns o with a hash for its key, or the faults that it has at an instant for a table, which
+// has all other overrides: see [Snapshot.With].
 func (o Override) Normal(now time.Time, s Snapshot) (Override, error) {
 	var faults []error
 	fault := func(field string, value any, want string) {
@@ -106,6 +107,9 @@ func (o Override) Normal(now time.Time, s Snapshot) (Override, error) {
 		o.Key = hashed(o.Key)
 	}
 	o.Until = o.Until.UTC().Truncate(time.Millisecond)
+	if len(faults) == 0 {
+		_, faults = s.With([]Override{o})
+	}
 	return o, errors.Join(faults...)
 }
 
@@ -132,109 +136,3 @@ func (o Override) Same(p Override) bool {
 }
 
 var errNoOverride = errors.New("plans: an override must have a policy or a factor")
-
-// With returns s with overrides in force, whenever they end. Those of plans come first, so that the
-// factor of a key is one of what it has. The keys of s must be hashes. An override of a plan that
-// does not exist has no effect.
-func (s Snapshot) With(overrides []Override) (Snapshot, error) {
-	c := s.Config()
-	for _, o := range overrides {
-		if p := c.Plans[o.Plan]; o.Plan != "" && p != nil {
-			other, err := o.policy(p)
-			if err != nil {
-				return Snapshot{}, err
-			}
-			c.Plans[o.Plan] = other
-		}
-	}
-	for _, o := range overrides {
-		if o.Key == "" {
-			continue
-		}
-		if err := o.apply(&c); err != nil {
-			return Snapshot{}, err
-		}
-	}
-	t, err := NewTable(c)
-	if err != nil {
-		return Snapshot{}, err
-	}
-	return t.Snapshot(), nil
-}
-
-// apply puts an override of a key into the table.
-func (o Override) apply(c *TableConfig) error {
-	for name, home := range c.Organisations {
-		own, ok := home.Keys[o.Key]
-		i := slices.Index(home.Members, o.Key)
-		if !ok && i < 0 {
-			continue
-		}
-		if !ok {
-			if own = home.Limits; own == nil {
-				own = c.Plans[home.Plan]
-			}
-			home.Members = slices.Delete(slices.Clone(home.Members), i, i+1)
-		}
-		other, err := o.policy(own)
-		if err != nil {
-			return err
-		}
-		keys := maps.Clone(home.Keys)
-		if keys == nil {
-			keys = make(map[string]*ratelimit.Policy, 1)
-		}
-		keys[o.Key] = other
-		home.Keys = keys
-		c.Organisations[name] = home
-		return nil
-	}
-	own, ok := c.Keys[o.Key]
-	if !ok {
-		own = c.Default
-		if plan, ok := c.Members[o.Key]; ok {
-			own = c.Plans[plan]
-			delete(c.Members, o.Key)
-		}
-	}
-	other, err := o.policy(own)
-	if err != nil {
-		return err
-	}
-	if c.Keys == nil {
-		c.Keys = make(map[string]*ratelimit.Policy, 1)
-	}
-	c.Keys[o.Key] = other
-	return nil
-}
-
-// policy returns what a policy becomes.
-func (o Override) policy(p *ratelimit.Policy) (*ratelimit.Policy, error) {
-	if o.Policy != nil {
-		return o.Policy, nil
-	}
-	if _, ok := p.Block(); ok {
-		return p, nil // a factor lifts no block
-	}
-	limits := p.Limits()
-	if len(limits) == 0 {
-		return p, nil // unlimited
-	}
-	for i := range limits {
-		l := &limits[i]
-		if l.Shared {
-			continue
-		}
-		if l.Rate > maxScaled/o.Factor || l.Burst > maxScaled/o.Factor {
-			return nil, &ratelimit.LimitError{Limit: l.Name, Field: "Override.Factor", Value: o.Factor, Want: "must be smaller: times the limit, it is too large"}
-		}
-		l.Rate *= o.Factor
-		if l.Burst *= o.Factor; l.Concurrent {
-			l.Burst = 0
-		}
-	}
-	return ratelimit.NewPolicy(limits...)
-}
-
-// maxScaled bounds a rate before gcra checks it: an int may have 32 bits.
-const maxScaled = 1<<31 - 1

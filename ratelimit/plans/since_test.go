@@ -3,7 +3,6 @@ package plans_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/plans"
@@ -120,48 +119,5 @@ func TestUse(t *testing.T) {
 	}
 	if len(a.Changes()) != 1 || a.Default().String() != "5/s" {
 		t.Errorf("%+v", a.Changes())
-	}
-}
-
-// TestOverrideText: an override is read back, without its key.
-func TestOverrideText(t *testing.T) {
-	until := time.Date(2026, 12, 4, 18, 0, 0, 5e6, time.UTC)
-	p, err := ratelimit.ParsePolicy("1/s, 2/m;name=b")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range []plans.Override{{Key: "canary", Factor: 10, Until: until}, {Plan: "gold", Policy: p, Until: until}} {
-		text, err := o.MarshalJSON()
-		if err != nil || strings.Contains(string(text)+o.String(), "canary") {
-			t.Errorf("%s, %v", text, err)
-		}
-		var read plans.Override
-		if err := read.UnmarshalJSON(text); err != nil || !read.Same(o) || !read.Until.Equal(until) || read.String() != o.String() {
-			t.Errorf("%s: %v, %v", text, read, err)
-		}
-	}
-	for _, text := range []string{`{}`, `{"key":"a"}`, `{"key":"a","factor":-1}`, `{"key":"a","policy":"blue"}`, `[]`, `{"key":"a","factor":1,"until":"x"}`} {
-		if err := new(plans.Override).UnmarshalJSON([]byte(text)); err == nil {
-			t.Errorf("%s is accepted", text)
-		}
-	}
-}
-
-// TestOverrideLiftsNoBlock: a factor leaves a blocked key blocked.
-func TestOverrideLiftsNoBlock(t *testing.T) {
-	s := snapshot(t, `{"default":"5/s","keys":{"alice":"blocked"},"blocked":{"bob":"blocked"}}`).Hashed()
-	until := time.Now().Add(time.Hour)
-	s, err := s.With([]plans.Override{{Key: ratelimit.HashKey("alice"), Factor: 10, Until: until}, {Key: ratelimit.HashKey("bob"), Factor: 10, Until: until}, {Key: ratelimit.HashKey("carol"), Factor: 10, Until: until}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	table := new(plans.Table)
-	if err := table.Use(s); err != nil {
-		t.Fatal(err)
-	}
-	for key, want := range map[string]string{"alice": "blocked", "bob": "blocked", "carol": "50/s"} {
-		if got := textOf(t, table, key); got != want {
-			t.Errorf("%s: %s, want %s", key, got, want)
-		}
 	}
 }

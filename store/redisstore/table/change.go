@@ -98,15 +98,11 @@ func (t *Table) Change(ctx context.Context, who string, edit func(*plans.TableCo
 // it. It is as [Table.Replace] otherwise; the audit trail shows its beginning and its end.
 func (t *Table) Override(ctx context.Context, who string, o plans.Override) error {
 	return t.change(ctx, who, false, func(d document) (document, []string, error) {
-		o, err := o.Normal(t.now(), d.base)
+		next, _, _ := d.without(o.Same)
+		others, _ := t.effective(next)
+		o, err := o.Normal(t.now(), others)
 		if err != nil {
 			return d, nil, err
-		}
-		next := document{base: d.base}
-		for _, other := range d.overrides {
-			if !other.Same(o) {
-				next.overrides = append(next.overrides, other)
-			}
 		}
 		next.overrides = append(next.overrides, o)
 		return next, []string{o.String()}, nil
@@ -287,10 +283,7 @@ func (t *Table) draft(own *copied, who string, edit edit) (d draft, next documen
 
 // fits returns an error if a document cannot be put in force, which every node would find.
 func (t *Table) fits(d document) error {
-	s, _, err := t.effective(d)
-	if err != nil {
-		return err
-	}
+	s, _ := t.effective(d)
 	return t.force.Fits(s)
 }
 

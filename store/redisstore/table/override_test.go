@@ -165,6 +165,36 @@ func TestOverrideOfAPlanThatIsGone(t *testing.T) {
 	wantLimit(t, "alice", "5/s", a, b)
 }
 
+// TestOverrideKeepsNoEditOut: an edit that is right by itself is made while an override is in force that
+// does not go with it.
+func TestOverrideKeepsNoEditOut(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
+	hour := time.Now().Add(time.Hour)
+	for _, o := range []plans.Override{{Plan: "gold", Factor: 10, Until: hour}, {Key: "carol", Policy: policy(t, "1/s, 100/m;name=org;shared"), Until: hour}} {
+		if err := a.Override(t.Context(), "operator", o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantLimit(t, "carol", "1/s, 100/m;name=org;shared", b)
+	err := b.Change(t.Context(), "operator", func(c *plans.TableConfig) error {
+		c.Plans["gold"], c.Plans["team"] = policy(t, "1000000000/s"), policy(t, "10/s, 200/m;name=org;shared")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLimit(t, "alice", "2000000000/s", a, b)
+	wantLimit(t, "carol", "10/s, 200/m;name=org;shared", a, b)
+	if err := a.Override(t.Context(), "operator", plans.Override{Key: "alice", Factor: 2, Until: hour}); err == nil || !strings.Contains(err.Error(), "must be at most 1: times the limit") {
+		t.Errorf("error %v", err)
+	}
+	if err := a.Override(t.Context(), "operator", plans.Override{Plan: "gold", Factor: 2, Until: hour}); err != nil { // in place of the other one
+		t.Error(err)
+	}
+}
+
 // wantTrail waits until the last change of all nodes says something.
 func wantTrail(t *testing.T, what string, nodes ...*testNode) {
 	t.Helper()

@@ -112,11 +112,8 @@ func (t *Table) endOverrides(ctx context.Context) {
 func (t *Table) endDue() error {
 	t.forcing.Lock()
 	defer t.forcing.Unlock()
-	s, end, err := t.effective(t.current().document)
-	if err == nil {
-		err = t.force.Use(s)
-	}
-	if err != nil {
+	s, end := t.effective(t.current().document)
+	if err := t.force.Use(s); err != nil {
 		return err
 	}
 	t.mu.Lock()

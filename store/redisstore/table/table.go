@@ -130,11 +130,8 @@ func (t *Table) give() { t.turn <- struct{}{} }
 func (t *Table) putInForce(c *copied) error {
 	t.forcing.Lock()
 	defer t.forcing.Unlock()
-	s, end, err := t.effective(c.document)
-	if err == nil {
-		err = t.force.Use(s)
-	}
-	if err != nil {
+	s, end := t.effective(c.document)
+	if err := t.force.Use(s); err != nil {
 		return err
 	}
 	t.mu.Lock()
@@ -149,13 +146,13 @@ func (t *Table) putInForce(c *copied) error {
 
 // effective returns the table of a document with those of its overrides that have not ended, and
 // when the first of these ends.
-func (t *Table) effective(d document) (plans.Snapshot, time.Time, error) {
+func (t *Table) effective(d document) (plans.Snapshot, time.Time) {
 	left, end := active(d.overrides, t.now())
 	if len(left) == 0 {
-		return d.base, end, nil
+		return d.base, end
 	}
-	s, err := d.base.With(left)
-	return s, end, err
+	s, _ := d.base.With(left) // what was right when it was made keeps no later version from being in force
+	return s, end
 }
 
 // current returns the version of this node.
