@@ -138,8 +138,13 @@ func TestFleet(t *testing.T) {
 	if w := d.ask(t, "POST", "/table/override", `{"key":"`+ratelimit.HashKey("customer-17")+`"}`); w.Code != 204 {
 		t.Errorf("%d: %s", w.Code, w.Body)
 	}
+	for address, want := range map[string]string{"192.0.2.1": ratelimit.HashKey(" ip 192.0.2.1"), "2001:db8::5": ratelimit.HashKey(" ip 2001:db8::/64"), "192.0.2.0/24": "192.0.2.0/24"} {
+		if w := d.ask(t, "POST", "/table/override", `{"address":"`+address+`","factor":10,"until":"`+until+`"}`); w.Code != 204 || f.override[len(f.override)-1].Key != want {
+			t.Errorf("%d: %s, %v", w.Code, w.Body, f.override)
+		}
+	}
 	got := d.ask(t, "GET", "/table/changes", "").Body.String()
-	for _, want := range []string{`"who":"anna","what":["plan gold: 50/s, 100000/d;name=daily -\u003e 60/s`, `"who":"anna","what":["rolled back to 1"]`, `"who":"192.0.2.1","what":["override of key sha256:`, `: x10 until `, `ended key sha256:`, `{"changes":[{"version":6,"at":"2001-09-09T01:46:40Z"`} {
+	for _, want := range []string{`"who":"anna","what":["plan gold: 50/s, 100000/d;name=daily -\u003e 60/s`, `"who":"anna","what":["rolled back to 1"]`, `"who":"192.0.2.1","what":["override of key sha256:`, `: x10 until `, `ended key sha256:`, `{"changes":[{"version":9,"at":"2001-09-09T01:46:40Z"`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s is missing in\n%s", want, got)
 		}
@@ -162,6 +167,12 @@ func TestFleetFaults(t *testing.T) {
 		`{"key":"canary","plan":"gold","factor":2,"until":"` + until + `"}`: {422, "but not both"},
 		`{"key":"canary","policy":"canary","until":"` + until + `"}`:        {422, "must be"},
 		`{"plan":"canary","factor":2,"until":"` + until + `"}`:              {422, "must be the name of a plan"},
+		`{"key":"192.0.2.1","factor":2,"until":"` + until + `"}`:            {400, "stands for no address: send"},
+		`{"key":" 192.0.2.0/24","policy":"1/s","until":"` + until + `"}`:    {400, "stands for no address: send"},
+		`{"address":"canary","factor":2,"until":"` + until + `"}`:           {400, "The address must be one of"},
+		`{"address":"192.0.2.1/24","factor":2,"until":"` + until + `"}`:     {400, "The address must be one of"},
+		`{"key":"a","address":"192.0.2.1"}`:                                 {400, "no key must be beside it"},
+		`{"address":"2001:db8::/72","factor":2,"until":"` + until + `"}`:    {422, "of IPv6 at most a /64"},
 		`{"key":"canary","factor":"2"}`:                                     {400, "must be a JSON object"},
 		`{"canary":1}`:                                                      {400, "must be a JSON object"},
 		`{"key":"canary"}{}`:                                                {400, "must be a JSON object"},

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/keyrate/keyrate/middleware"
@@ -53,30 +55,33 @@ func (c *call) rollBack() {
 // override holds a key or a plan to other limits for a time, or ends that.
 func (c *call) override() {
 	var body struct {
-		Key    string     `json:"key"`
-		Plan   string     `json:"plan"`
-		Policy string     `json:"policy"`
-		Factor int        `json:"factor"`
-		Until  *time.Time `json:"until"`
+		Key     string     `json:"key"`
+		Address string     `json:"address"`
+		Plan    string     `json:"plan"`
+		Policy  string     `json:"policy"`
+		Factor  int        `json:"factor"`
+		Until   *time.Time `json:"until"`
 	}
-	steering, ok := c.steering(&body, `The body must be a JSON object with a key, its hash or a plan, with a factor or a policy, and with an end: {"key": "customer-17", "factor": 10, "until": "2026-12-04T18:00:00Z"}. Without these, it ends an override: {"key": "customer-17"}.`)
+	steering, ok := c.steering(&body, `The body must be a JSON object with a key, its hash, an address, a prefix of addresses or a plan, with a factor or a policy, and with an end: {"key": "customer-17", "factor": 10, "until": "2026-12-04T18:00:00Z"}. Without these, it ends an override: {"key": "customer-17"}.`)
 	if !ok {
 		return
 	}
-	if body.Key != "" && !isHash(body.Key) {
-		body.Key = middleware.BucketKey(body.Key)
+	key, detail := overridden(body.Key, body.Address)
+	if detail != "" {
+		c.problem(http.StatusBadRequest, detail)
+		return
 	}
-	if body.Key != "" {
-		c.event.Key = body.Key
-		if !isHash(body.Key) {
-			c.event.Key = ratelimit.HashKey(body.Key)
+	if key != "" {
+		c.event.Key = key
+		if !isHash(key) {
+			c.event.Key = ratelimit.HashKey(key)
 		}
 	}
 	if body.Until == nil && body.Policy == "" && body.Factor == 0 {
-		c.steer(func(ctx context.Context) error { return steering.EndOverride(ctx, c.who(), body.Key, body.Plan) })
+		c.steer(func(ctx context.Context) error { return steering.EndOverride(ctx, c.who(), key, body.Plan) })
 		return
 	}
-	o := plans.Override{Key: body.Key, Plan: body.Plan, Factor: body.Factor}
+	o := plans.Override{Key: key, Plan: body.Plan, Factor: body.Factor}
 	if body.Until != nil {
 		o.Until = *body.Until
 	}
@@ -88,6 +93,30 @@ func (c *call) override() {
 		}
 		return steering.Override(ctx, c.who(), o)
 	})
+}
+
+const overrideAddress = `The address must be one of IPv4 or IPv6, such as "192.0.2.1" or "2001:db8::1", or a prefix, such as "203.0.113.0/24" or "2001:db8::/48", and no key must be beside it.`
+
+// overridden returns the key of an override, as a table has it, or what is wrong with it.
+func overridden(key, address string) (of, detail string) {
+	if address != "" {
+		p, err := netip.ParsePrefix(address)
+		if err == nil && p.Masked() == p && key == "" {
+			return address, ""
+		}
+		a, err := netip.ParseAddr(address)
+		if err != nil || key != "" {
+			return "", overrideAddress
+		}
+		return middleware.AddressKey(a), ""
+	}
+	if isHash(key) {
+		return strings.TrimSpace(key), ""
+	}
+	if key = middleware.BucketKey(key); looksLikeAddress(key) {
+		return "", ofAddress
+	}
+	return key, ""
 }
 
 // steering reads the body into v. If the table is not that of a fleet, or the body has another

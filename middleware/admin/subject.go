@@ -50,7 +50,7 @@ const (
 	formOfKey   = `The body must be a JSON object with one text: {"key": "..."}, the key as a caller sends it, or {"address": "192.0.2.1"}, that of a caller without a key.`
 	hashOfKey   = `The hash of a key is not enough: the buckets are found by the key itself. The state of a key has its hash, to compare; a table accepts the hash.`
 	formOfReset = formOfKey + ` {"key": "...", "limit": "GET /export"} names one of its limits, too.`
-	ofAddress   = `A key that looks like an address or a prefix blocks no address: send {"address": "203.0.113.0/24"}. If callers do send it as their key, send its hash as the key: "sha256:" and the 64 hexadecimal digits of its SHA-256.`
+	ofAddress   = `A key that looks like an address or a prefix stands for no address: send {"address": "203.0.113.0/24"}. If callers do send it as their key, send its hash as the key: "sha256:" and the 64 hexadecimal digits of its SHA-256.`
 	formOfBlock = formOfKey + ` The key may be its hash. {"key": "...", "until": "2026-12-04T18:00:00Z", "reason": "chargeback"} has an end and a reason, too.`
 )
 

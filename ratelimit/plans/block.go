@@ -259,9 +259,7 @@ func (c *tableContent) setBlocks() (err error) {
 	slices.SortFunc(prefixes, func(a, b address.Prefix) int { return a.Bits() - b.Bits() })
 	for _, p := range prefixes { // a shorter one may be behind a longer one
 		b, _ := c.blocks.byPrefix.Get(p)
-		c.blocks.byPrefix.Delete(p)
-		behind(b, c.around(p))
-		c.blocks.byPrefix.Set(p, b)
+		behind(b, c.outside(p))
 	}
 	for key, b := range c.blocks.byKey {
 		behind(b, c.without(key))

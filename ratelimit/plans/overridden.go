@@ -1,26 +1,28 @@
 package plans
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 
 	"github.com/keyrate/keyrate/ratelimit"
 	"github.com/keyrate/keyrate/ratelimit/gcra"
+	"github.com/keyrate/keyrate/ratelimit/plans/internal/address"
 )
 
 // With returns s, with hashes for its keys, with overrides in force, whenever they end. Those of
-// plans come first, so that the factor of a key is one of what it has. faults has a place for each
+// plans come first, then those of prefixes, the shortest first, so that the factor of a key is one
+// of what it has. faults has a place for each
 // override, with what keeps it from being in force as it is written, or nil: an edit of the table may
 // have made the factor too large, which is lowered then, or shared limits that the policy contradicts,
 // which has no effect then. An override of a plan that does not exist has none, either.
 func (s Snapshot) With(overrides []Override) (with Snapshot, faults []error) {
 	faults = make([]error, len(overrides))
 	c := s.Hashed().withPlans(overrides, faults)
-	for i, o := range overrides {
-		if o.Key != "" {
-			faults[i] = c.override(o)
-		}
+	for _, i := range keyed(overrides) {
+		faults[i] = c.override(overrides[i])
 	}
 	t := new(Table)
 	t.current.Store(c)
@@ -65,42 +67,85 @@ func (s Snapshot) withPlans(overrides []Override, faults []error) *tableContent 
 	return c
 }
 
-// override puts an override of a key in force, after those of plans. The error is what keeps it from
-// being in force as it is written.
+// keyed returns which overrides are of prefixes, the shortest first, and of keys.
+func keyed(overrides []Override) (all []int) {
+	bits := func(i int) int {
+		if p, ok := address.ParsePrefix(hashed(overrides[i].Key)); ok {
+			return p.Bits()
+		}
+		return math.MaxInt
+	}
+	for i, o := range overrides {
+		if o.Key != "" {
+			all = append(all, i)
+		}
+	}
+	slices.SortStableFunc(all, func(i, j int) int { return cmp.Compare(bits(i), bits(j)) })
+	return all
+}
+
+// override puts an override of a key in force, after those that come before it. The error is what
+// keeps it from being in force as it is written.
 func (c *tableContent) override(o Override) error {
-	before := c.assigned(o.Key)
+	key := hashed(o.Key)
+	listed := c.assigned(key)
+	own := c.overridable(o, key)
 	given := c.fallback
-	if before != nil {
-		given = before.given()
+	if own != nil {
+		given = own.given()
 	}
 	policy, tooLarge := o.policy(given)
-	c.assign(o.Key, nil)
+	c.assign(key, nil)
 	b := tableBuilder{content: c}
-	if before != nil && before.of != nil {
-		b.ownKeys(organisationIn(before.home())+".Keys", before.of, before.of.members.given(), map[string]*ratelimit.Policy{o.Key: policy})
+	if own != nil && own.of != nil {
+		b.ownKeys(organisationIn(own.home())+".Keys", own.of, own.of.members.given(), map[string]*ratelimit.Policy{key: policy})
 	} else {
-		b.ownKey(o.Key, policy)
+		b.ownKey(key, policy)
 	}
 	err := b.join()
 	if err == nil {
 		err = c.setBlocks()
 	}
 	if err != nil {
-		c.assign(o.Key, before)
+		c.assign(key, listed)
 		_ = c.setBlocks() // as they were
 		return err
 	}
 	return tooLarge
 }
 
-// assigned returns the assignment of exactly the key of an override, or nil.
+// overridable returns what the key of an override is held to without it; nil for the default.
+func (c *tableContent) overridable(o Override, key string) *assignment {
+	if p, ok := address.ParsePrefix(key); ok {
+		return c.outside(p)
+	}
+	if a := c.assigned(key); a != nil {
+		return a
+	}
+	if p, ok := address.ParsePrefix(o.within); ok {
+		return c.around(p)
+	}
+	return nil
+}
+
+// assigned returns the assignment of exactly a prefix or a hash, or nil.
 func (c *tableContent) assigned(key string) *assignment {
+	if p, ok := address.ParsePrefix(key); ok {
+		a, _ := c.byPrefix.Get(p)
+		return a
+	}
 	hash, _ := parseHash(key)
 	return c.byHash[hash]
 }
 
 // assign replaces what assigned returns.
 func (c *tableContent) assign(key string, a *assignment) {
+	if p, ok := address.ParsePrefix(key); ok {
+		if c.byPrefix.Delete(p); a != nil {
+			c.byPrefix.Set(p, a)
+		}
+		return
+	}
 	hash, _ := parseHash(key)
 	if delete(c.byHash, hash); a != nil {
 		c.byHash[hash] = a

@@ -139,6 +139,24 @@ func (c *tableContent) around(p address.Prefix) *assignment {
 	return a
 }
 
+// outside returns the assignment of the longest prefix that p is in, itself included, without the
+// block of p itself.
+func (c *tableContent) outside(p address.Prefix) *assignment {
+	if b, ok := c.blocks.byPrefix.Get(p); ok {
+		c.blocks.byPrefix.Delete(p)
+		defer c.blocks.byPrefix.Set(p, b)
+	}
+	return c.around(p)
+}
+
+// longest returns the longest prefix that p is in and the table lists or blocks. If there is none, it
+// returns that of all addresses.
+func (c *tableContent) longest(p address.Prefix) address.Prefix {
+	_, listed, _ := c.byPrefix.Longest(p)
+	_, blocked, _ := c.blocks.byPrefix.Longest(p)
+	return p.Masked(max(listed, blocked, 0))
+}
+
 // listed returns the assignment of exactly the key, without its block.
 func (c *tableContent) listed(key string) *assignment {
 	if a := c.byKey[key]; a != nil {

@@ -57,7 +57,7 @@ func fleetCases(all map[string][]call, match string) {
 	all["GET /table/changes 200 fleet"] = []call{{}}
 	good := map[string][]call{
 		"/table/rollback": {{body: `{"version":1796062232090}`}},
-		"/table/override": {{body: `{"key":"bob","factor":10,` + until + `}`}, {body: `{"plan":"gold","policy":"9/s",` + until + `}`}, {body: `{"key":"bob"}`}},
+		"/table/override": {{body: `{"key":"bob","factor":10,` + until + `}`}, {body: `{"plan":"gold","policy":"9/s",` + until + `}`}, {body: `{"key":"bob"}`}, {body: `{"address":"203.0.113.0/24","factor":10,` + until + `}`}},
 	}
 	for path, calls := range good {
 		op := "POST " + path

@@ -72,6 +72,55 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
+// TestOverrideOfAddresses: the factor of an address and of a prefix multiplies the limits of the longest
+// prefix on each node, and no address is written.
+func TestOverrideOfAddresses(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
+	err := a.Change(t.Context(), "operator", func(c *plans.TableConfig) error {
+		c.Members["10.0.0.0/8"] = "gold"
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLimit(t, " ip 10.1.2.3", "50/s", a, b)
+	hour := time.Now().Add(time.Hour)
+	override := func(n *testNode, key string, factor int) {
+		t.Helper()
+		if err := n.Override(t.Context(), "operator", plans.Override{Key: key, Factor: factor, Until: hour}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	override(a, "10.1.2.3", 10)
+	wantLimit(t, " ip 10.1.2.3", "500/s", a, b)
+	override(b, "10.0.0.0/8", 2)
+	wantLimit(t, " ip 10.1.2.3", "1000/s", a, b)
+	wantLimit(t, " ip 10.1.2.4", "100/s", a, b)
+	override(b, "10.7.0.0/16", 3)
+	override(a, "10.7.2.3", 2)
+	wantLimit(t, " ip 10.7.2.3", "600/s", a, b)
+	wantLimit(t, " ip 10.7.2.4", "300/s", a, b)
+	override(a, "10.7.2.3", 3) // in place of the other one
+	wantLimit(t, " ip 10.7.2.3", "900/s", a, b)
+	if strings.Contains(m.Dump(), ".2.3") || strings.Contains(trailOf(a), ".2.3") {
+		t.Error("an address is shown")
+	}
+	if what := strings.Join(a.Changes()[2].What, "; "); !strings.HasPrefix(what, "override of addresses 10.7.0.0/16: x3 until ") {
+		t.Errorf("the trail has %q", what)
+	}
+	for key, want := range map[string]string{"10.1.2.3": "100/s", "10.0.0.0/8": "50/s"} {
+		if err := b.EndOverride(t.Context(), "operator", key, ""); err != nil {
+			t.Fatal(err)
+		}
+		wantLimit(t, " ip 10.1.2.3", want, a, b)
+	}
+	if err := a.Override(t.Context(), "operator", plans.Override{Key: ratelimit.HashKey(" ip 10.1.2.3"), Factor: 2, Until: hour}); err == nil || !strings.Contains(err.Error(), "must be the key or the address itself") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestOverrideFaults: what cannot be an override is rejected, with all of its faults.
 func TestOverrideFaults(t *testing.T) {
 	t.Parallel()

@@ -85,6 +85,9 @@ func from(a netip.Addr) Prefix {
 	return p
 }
 
+// Masked returns the prefix of p with a length, which is at most that of p.
+func (p Prefix) Masked(length int) Prefix { return p.masked(uint8(length)) }
+
 func (p Prefix) masked(length uint8) Prefix {
 	p.bits &^= ^uint64(0) >> length
 	p.len = length
