@@ -33,10 +33,15 @@ var Blocked = blocked(Block{}, nil)
 var ErrBlocked = errors.New("ratelimit: the key is blocked")
 
 // NewBlocked returns the policy of a key that is blocked by b and, from b.Until on, held to
-// then, which may be [Unlimited], or blocked, too; at most 8 blocks stand behind one another. For a block without an end, then may be nil. All nodes whose
-// clocks agree end the block at the same time. The error joins a [LimitError] for each fault.
+// then, which may be [Unlimited], or blocked, too; at most 8 blocks stand behind one another. If there
+// are more, those are left out that end no later than one in front of them, and so never deny. For a
+// block without an end, then may be nil. All nodes whose clocks agree end the block at the same
+// time. The error joins a [LimitError] for each fault.
 func NewBlocked(b Block, then *Policy) (*Policy, error) {
 	faults := b.faults()
+	if then.blocks() >= mostBlocks {
+		then = then.behind(b)
+	}
 	switch {
 	case then == nil && !b.Until.IsZero():
 		faults = append(faults, &LimitError{Field: "then", Value: "nil", Want: `must be the policy of the key after the block ends, as in "blocked;until=2026-12-04T18:00:00Z, 5/s"`})
@@ -175,6 +180,22 @@ func (p *Policy) blocks() (n int) {
 		n++
 	}
 	return n
+}
+
+// behind returns p without the blocks that never deny behind b.
+func (p *Policy) behind(b Block) *Policy {
+	switch {
+	case p == nil || p.block == nil:
+		return p
+	case p.block.outlasts(b):
+		return blocked(p.block.Block, p.block.then.behind(p.block.Block))
+	}
+	return p.block.then.behind(b)
+}
+
+// outlasts reports whether b ends later than other.
+func (b Block) outlasts(other Block) bool {
+	return !other.Until.IsZero() && (b.Until.IsZero() || b.seconds() > other.seconds())
 }
 
 // present returns what p is now: p itself, unless it has a block that has ended. Of one that

@@ -304,15 +304,50 @@ func TestBlocksBehindBlocks(t *testing.T) {
 			t.Errorf("%d blocks: %v", n, err)
 		}
 	}
-	then := ratelimit.Unlimited
-	for i := 0; ; i++ {
-		next, err := ratelimit.NewBlocked(ratelimit.Block{Until: time.Now().Add(time.Hour)}, then)
-		if err != nil {
-			if i != 8 {
-				t.Errorf("block %d: %v", i+1, err)
-			}
-			break
+}
+
+// TestBlocksThatNeverDeny: of too many blocks, those are left out that end no later than one in front of
+// them, and only those.
+func TestBlocksThatNeverDeny(t *testing.T) {
+	day := func(n int) ratelimit.Block {
+		if n == 0 {
+			return ratelimit.Block{}
 		}
-		then = next
+		return ratelimit.Block{Until: time.Date(2990, 1, n, 0, 0, 0, 0, time.UTC)}
+	}
+	const behind = ", 5/s, 9/h;name=org;shared"
+	for _, c := range []struct {
+		days []int  // of the ends, the last in front; 0: none
+		want string // the days of those that are left, the first in front; "": an error
+	}{
+		{[]int{9, 9, 9, 9, 9, 9, 9, 9, 9}, "9"},
+		{[]int{1, 2, 3, 4, 5, 6, 7, 8, 9}, "9"},
+		{[]int{9, 8, 7, 6, 5, 4, 3, 2}, "23456789"},
+		{[]int{9, 8, 7, 6, 5, 4, 3, 2, 1}, ""},
+		{[]int{9, 8, 7, 6, 5, 4, 3, 2, 0}, "0"},
+		{[]int{0, 8, 7, 6, 5, 4, 3, 2, 1}, ""},
+		{[]int{0, 8, 7, 6, 5, 4, 3, 3, 2}, "23456780"},
+		{[]int{9, 2, 3, 8, 2, 7, 2, 6, 5}, "56789"},
+		{[]int{0, 0, 0, 0, 0, 0, 0, 0, 4, 0}, "040"}, // they are not too many
+		{[]int{0, 0, 0, 0, 0, 0, 0, 0, 4}, "40"},
+	} {
+		for _, home := range []string{"", "acme"} {
+			p, err := parsed(t, behind[2:]).In(home), error(nil)
+			for _, n := range c.days {
+				if p, err = ratelimit.NewBlocked(day(n), p); err != nil {
+					break
+				}
+			}
+			want := ""
+			for _, n := range c.want {
+				want += day(int(n-'0')).String() + ", "
+			}
+			switch {
+			case c.want == "" && (err == nil || !strings.Contains(err.Error(), "at most 8 blocks")):
+				t.Errorf("%v: %v, %v", c.days, p, err)
+			case c.want != "" && (err != nil || p.String() != want+behind[2:] || p.Home() != home || p.In("").String() != p.String()):
+				t.Errorf("%v: %v in %q, %v; want %s", c.days, p, p.Home(), err, want)
+			}
+		}
 	}
 }

@@ -46,6 +46,7 @@ const (
 	wantUntil   = `The end of the block must be in the future, a day (UTC) or an RFC 3339 time in whole seconds, such as "2026-12-04T18:00:00Z"; without "until" it has none.`
 	wantReason  = `The reason must be at most 128 printable ASCII characters without " \ ; or , and without a space at either end.`
 	wantPrefix  = "A prefix of IPv6 must have at most 64 bits, by which clients differ."
+	wantFewer   = "More than 8 prefixes in one another would be blocked until different times. Lift one of these blocks, or set the end that one of them has. Nothing was changed."
 	notLookedUp = "The program's limits do not look this key up in the table, so a block there has no effect. Nothing was changed."
 )
 
@@ -74,11 +75,14 @@ func (c *call) block() {
 	case err != nil && c.config.Fleet != nil && len(ratelimit.Faults(err)) == 0:
 		c.fleetFailed(err)
 		return
-	case isKeyFault(err) && !c.prefix:
+	case isFault(err, "key") && !c.prefix:
 		c.problem(http.StatusBadRequest, ofAddress)
 		return
-	case isKeyFault(err):
+	case isFault(err, "key"):
 		c.problem(http.StatusBadRequest, wantPrefix)
+		return
+	case err != nil && !isFault(err, "Reason"):
+		c.problem(http.StatusBadRequest, wantFewer)
 		return
 	case err != nil:
 		c.problem(http.StatusBadRequest, wantReason)
@@ -181,10 +185,10 @@ func (c *call) change(edit func(*plans.TableConfig) bool) (err error) {
 // mostChanged is how often a change is tried while others change the table.
 const mostChanged = 20
 
-// isKeyFault reports whether a table has rejected the key of a block.
-func isKeyFault(err error) bool {
+// isFault reports whether a table has rejected the key of a block, or another field.
+func isFault(err error, field string) bool {
 	faults := ratelimit.Faults(err)
-	return len(faults) > 0 && faults[0].Field == "key"
+	return len(faults) > 0 && faults[0].Field == field
 }
 
 // listed returns the key as the table has it, and a key that the limiter may get for it. They
@@ -212,9 +216,9 @@ func (c *call) unblock() {
 	}
 	listed, _ := c.listed(key)
 	switch found, err := c.liftBlock(listed); {
-	case isKeyFault(err) && c.prefix:
+	case isFault(err, "key") && c.prefix:
 		c.problem(http.StatusBadRequest, wantPrefix)
-	case isKeyFault(err):
+	case isFault(err, "key"):
 		c.problem(http.StatusBadRequest, ofAddress)
 	case err != nil && c.config.Fleet != nil:
 		c.fleetFailed(err)

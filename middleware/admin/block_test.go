@@ -3,6 +3,8 @@ package admin_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -189,4 +191,33 @@ func TestBlockPrefix(t *testing.T) {
 		}
 	}
 	wantProblem(t, d.ask(t, "POST", "/key/state", `{"address":"192.0.2.0/24"}`), 400, "must be one of IPv4 or IPv6")
+}
+
+// TestBlockNested: the ninth prefix in one another that is blocked until another time is rejected, and one
+// that is blocked as long as another is not.
+func TestBlockNested(t *testing.T) {
+	for name, d := range map[string]*desk{"node": newDesk(t), "fleet": fleetDesk(t)} {
+		block := func(bits, year int) *httptest.ResponseRecorder {
+			return d.ask(t, "POST", "/key/block", fmt.Sprintf(`{"address":"10.0.0.0/%d","until":"%d-01-01"}`, bits, year))
+		}
+		for bits := 9; bits < 17; bits++ {
+			if w := block(bits, 3000-bits); w.Code != 204 {
+				t.Fatalf("%s: %d: %d %s", name, bits, w.Code, w.Body)
+			}
+		}
+		wantProblem(t, block(17, 2900), 400, "More than 8 prefixes in one another")
+		wantProblem(t, block(8, 3000), 400, "More than 8 prefixes in one another")
+		if s := d.state(t, `{"address":"10.0.0.1"}`); s.Block == nil || !strings.HasPrefix(s.Block.Until, "2984-01-01") {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if w := block(17, 3000-9); w.Code != 204 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+func fleetDesk(t *testing.T) *desk {
+	t.Helper()
+	d, _ := newFleetDesk(t, admin.Config{})
+	return d
 }

@@ -1,8 +1,8 @@
 package plans
 
 import (
+	"cmp"
 	"crypto/sha256"
-	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -242,15 +242,21 @@ func (bs *blocks) hashed() map[string]ratelimit.Block {
 }
 
 // setBlocks sets what each block makes of what the table says of its key otherwise.
-func (c *tableContent) setBlocks() (err error) {
-	behind := func(b *block, a *assignment) {
+func (c *tableContent) setBlocks() error {
+	var faults faultList
+	behind := func(key string, b *block, a *assignment) {
 		is := assignment{policy: c.fallback}
 		if a != nil {
 			is = *a
 		}
-		var fault error
-		is.policy, fault = ratelimit.NewBlocked(b.Block, is.policy)
-		b.is, err = &is, errors.Join(err, fault)
+		if p, err := ratelimit.NewBlocked(b.Block, is.policy); err == nil {
+			is.policy = p
+		} else {
+			for _, fault := range ratelimit.Faults(err) {
+				faults.add(&placedError{LimitError: &ratelimit.LimitError{Field: place("Blocked", key), Value: fault.Value, Want: fault.Want}})
+			}
+		}
+		b.is = &is
 	}
 	prefixes := make([]address.Prefix, 0, c.blocks.byPrefix.Len())
 	for p := range c.blocks.byPrefix.All() {
@@ -259,20 +265,16 @@ func (c *tableContent) setBlocks() (err error) {
 	slices.SortFunc(prefixes, func(a, b address.Prefix) int { return a.Bits() - b.Bits() })
 	for _, p := range prefixes { // a shorter one may be behind a longer one
 		b, _ := c.blocks.byPrefix.Get(p)
-		behind(b, c.outside(p))
+		behind(p.String(), b, c.outside(p))
 	}
 	for key, b := range c.blocks.byKey {
-		behind(b, c.without(key))
+		behind(key, b, c.without(key))
 	}
 	plain := c.plainOf(c.blocks.byHash)
 	for hash, b := range c.blocks.byHash {
-		if a := plain[hash]; a != nil {
-			behind(b, a)
-		} else {
-			behind(b, c.byHash[hash])
-		}
+		behind(keyhash.Text(hash), b, cmp.Or(plain[hash], c.byHash[hash]))
 	}
-	return err
+	return faults.join()
 }
 
 // plainOf returns the assignments of keys that are listed in plain text and have a blocked hash.

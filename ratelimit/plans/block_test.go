@@ -188,6 +188,62 @@ func TestTableBlockRefuses(t *testing.T) {
 	}
 }
 
+// TestNestedBlocks: any number of prefixes in one another can be blocked, as long as at most 8 of their
+// blocks can be in force for an address one after the other.
+func TestNestedBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		nested := func(hours func(bits int) int) plans.TableConfig {
+			c := configOf(t, `{"default":"5/s","keys":{"10.1.2.3":"blocked;until=1999-01-01, 7/s"}}`)
+			c.Blocked = map[string]ratelimit.Block{}
+			for bits := range 16 {
+				b := ratelimit.Block{Until: begin.Add(time.Duration(hours(bits)) * time.Hour)}
+				if hours(bits) == 0 {
+					b.Until = time.Time{}
+				}
+				c.Blocked[fmt.Sprintf("0.0.0.0/%d", bits+1)] = b
+			}
+			return c
+		}
+		for name, c := range map[string]struct {
+			hours func(bits int) int
+			ends  time.Duration
+		}{
+			"without an end":        {func(int) int { return 0 }, 0},
+			"with one end":          {func(int) int { return 3 }, 3 * time.Hour},
+			"the longest ends last": {func(bits int) int { return bits + 1 }, 16 * time.Hour},
+			"eight ends":            {func(bits int) int { return 1 + (15-bits)/2 }, 8 * time.Hour},
+			"in no order":           {func(bits int) int { return 1 + bits*7%16 }, 16 * time.Hour},
+			"eight ends, and none":  {func(bits int) int { return max(8-bits, 0) }, 0},
+		} {
+			table, err := plans.NewTable(nested(c.hours))
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			if len(table.Config().Blocked) != 16 {
+				t.Errorf("%s: %v are listed as blocked", name, table.Config().Blocked)
+			}
+			if c.ends > 0 {
+				time.Sleep(time.Until(begin.Add(c.ends - time.Second)))
+			}
+			if got := textOf(t, table, " ip 0.0.0.1"); got != "blocked" {
+				t.Errorf("%s: %s before the end", name, got)
+			}
+			time.Sleep(time.Second)
+			if got := textOf(t, table, " ip 0.0.0.1"); (got == "5/s") != (c.ends > 0) {
+				t.Errorf("%s: %s at the end", name, got)
+			}
+			begin = time.Now()
+		}
+		_, err := plans.NewTable(nested(func(bits int) int { return 16 - bits }))
+		place := "TableConfig.Blocked[" + ratelimit.HashKey("0.0.0.0/9")[:19] + "…] \"too many blocks\" must have at most 8 blocks"
+		if err == nil || !strings.Contains(err.Error(), place) || len(ratelimit.Faults(err)) != 8 {
+			t.Errorf("16 blocks one after the other: %v", err)
+		}
+	})
+}
+
 // TestAllowList: a blocked default stops every key that is not listed.
 func TestAllowList(t *testing.T) {
 	table := tableOf(t, `{"default": "blocked", "keys": {"alice": "5/s"}}`)
