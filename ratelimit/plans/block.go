@@ -193,6 +193,18 @@ func (bs *blocks) keep(old *blocks) {
 	}
 }
 
+// carry makes the blocks of keys that Table.Block has blocked in an old content ones that it has set.
+func (bs *blocks) carry(old *blocks) {
+	for key, b := range old.all() {
+		if !b.set {
+			continue
+		}
+		if carried := bs.of(key); carried != nil {
+			carried.set = true
+		}
+	}
+}
+
 // clone returns a copy with blocks of its own.
 func (bs *blocks) clone() *blocks {
 	made := new(blocks)

@@ -157,6 +157,56 @@ func TestTableBlock(t *testing.T) {
 	})
 }
 
+// TestBlockCarried: a block that was set at run time stays one while an operator replaces a table that has
+// it, so that a file does not lift it.
+func TestBlockCarried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fromFile := configOf(t, `{"default":"1/s","keys":{"bob":"3/s"},"blocked":{"dave":"blocked"}}`)
+		without := configOf(t, `{"default":"1/s","keys":{"bob":"3/s"}}`)
+		for _, written := range []func(string) string{func(key string) string { return key }, ratelimit.HashKey} {
+			table, err := plans.NewTable(fromFile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range []string{written("alice"), written("bob"), written("carol"), "192.0.2.0/24", "192.0.2.200"} {
+				if err := table.Block(key, ratelimit.Block{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var text bytes.Buffer
+			if _, err := table.Snapshot().WriteTo(&text); err != nil { // what an operator edits
+				t.Fatal(err)
+			}
+			edited := configOf(t, text.String())
+			edited.Blocked[ratelimit.HashKey("carol")] = ratelimit.Block{Until: time.Now().Add(time.Hour)}
+			delete(edited.Blocked, ratelimit.HashKey("bob"))
+			edited.Blocked["erin"] = ratelimit.Block{}
+			if _, err := table.Snapshot().Replace(edited); err != nil {
+				t.Fatal(err)
+			}
+			check := func(when string, want map[string]string) {
+				t.Helper()
+				for key, want := range want {
+					if got := textOf(t, table, key); got != want {
+						t.Errorf("%s: %s has %s, want %s", when, key, got, want)
+					}
+				}
+			}
+			check("replaced", map[string]string{"alice": "blocked", "bob": "3/s", "carol": "blocked", "dave": "blocked", "erin": "blocked", " ip 192.0.2.1": "blocked", " ip 192.0.2.200": "blocked"})
+			if err := table.Replace(without); err != nil {
+				t.Fatal(err)
+			}
+			check("from a file", map[string]string{"alice": "blocked", "bob": "3/s", "carol": "blocked", "dave": "1/s", "erin": "1/s", " ip 192.0.2.1": "blocked", " ip 192.0.2.200": "blocked"})
+			time.Sleep(time.Hour)
+			check("after an hour", map[string]string{"alice": "blocked", "carol": "1/s"})
+			if found, err := table.Unblock("alice"); !found || err != nil || table.Replace(without) != nil {
+				t.Errorf("%v, %v", found, err)
+			}
+			check("unblocked", map[string]string{"alice": "1/s"})
+		}
+	})
+}
+
 func TestTableBlockRefuses(t *testing.T) {
 	table := tableOf(t, `{"default": "1/s"}`)
 	for _, c := range []struct {

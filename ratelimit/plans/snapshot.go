@@ -136,13 +136,15 @@ func (s Snapshot) Sum() [sha256.Size]byte {
 	return s.content.sum
 }
 
-// Replace is [Table.Replace] if the table still has the content of s. Otherwise it returns
-// [ErrChanged]. It returns a snapshot of c.
+// Replace is [Table.Replace] if the table still has the content of s, and lifts the blocks that c
+// leaves out. Otherwise it returns [ErrChanged]. A key that [Table.Block] has blocked, and c blocks,
+// stays one of those, which a later [Table.Replace] keeps. Replace returns a snapshot of c.
 func (s Snapshot) Replace(c TableConfig) (Snapshot, error) {
-	content, err := s.table.replace(c, func(old, _ *tableContent) error {
+	content, err := s.table.replace(c, func(old, content *tableContent) error {
 		if old != s.content {
 			return ErrChanged
 		}
+		content.blocks.carry(&old.blocks)
 		return nil
 	})
 	if err != nil {

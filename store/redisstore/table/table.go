@@ -80,7 +80,7 @@ func (t *Table) Require(fits func(*ratelimit.Policy) error) error { return t.for
 func (t *Table) SelfTimed() {}
 
 // Table returns the table in force on this node, with overrides: always the same one. Its
-// own Replace would change this node alone.
+// own Replace and Block would change this node alone, until the next version.
 func (t *Table) Table() *plans.Table { return t.force }
 
 // Snapshot returns the table without overrides, which operators edit.
