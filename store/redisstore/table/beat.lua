@@ -2,23 +2,8 @@
 -- KEYS: head, body, nodes. ARGV: the node ("" for none), how long a beat counts in microseconds, 1 to leave.
 -- Returns the version (0 for none), its sum and parts, when it was put back, whether the body is whole, Redis' clock in
 -- microseconds, the number of nodes, whether the node had been counted, and how many changes were added to the trail again.
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-
-local function is(key, kind)
-	local found = redis.call('TYPE', key)
-	return (found.ok or found) == kind
-end
-
-local head = {'0', '', '0', '0', '0'}
 local whole = 0
-if is(KEYS[1], 'hash') then
-	local found = redis.call('HMGET', KEYS[1], 'version', 'sum', 'parts', 'restored', 'noted')
-	if found[1] and string.match(found[1], '^%d+$') and #found[1] <= 15 and found[2] and found[3] then
-		head = {found[1], found[2], found[3], found[4] or '0', found[5] or '0'}
-	end
-end
-if is(KEYS[2], 'hash') and redis.call('HLEN', KEYS[2]) == tonumber(head[3]) then
+if is(KEYS[2], 'hash') and redis.call('HLEN', KEYS[2]) == tonumber(head.parts) then
 	whole = 1
 end
 
@@ -41,4 +26,4 @@ if ARGV[1] ~= '' then
 	end
 	nodes = redis.call('ZCARD', KEYS[3])
 end
-return {head[1], head[2], head[3], head[4], whole, string.format('%.0f', now), nodes, known, head[5]}
+return {string.format('%.0f', head.version), head.sum, head.parts, head.restored, whole, string.format('%.0f', now), nodes, known, head.noted}

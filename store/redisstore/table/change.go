@@ -216,11 +216,18 @@ func (t *Table) tryChange(ctx context.Context, who string, repair bool, edit edi
 	if err != nil {
 		return 0, false, err
 	}
-	if repair && t.seen.bad != "" {
-		d.replaces = t.seen.badVersion
+	if t.seen.ahead != 0 {
+		if !repair {
+			if err := t.latest(ctx, own.version); err != nil {
+				return 0, false, err
+			}
+		}
+		d.replaces = t.seen.ahead
+	} else if repair && t.seen.bad != "" {
+		d.replaces, d.exceeds = t.seen.badVersion, t.seen.badVersion
 	} else if d.sum == own.sum { // but Redis may have another version, on which the edit does something
 		again, err := t.followAgain(ctx, repair)
-		return 0, again && (t.current() != own || t.seen.bad != ""), err
+		return 0, again && (t.current() != own || t.seen.replaceable(true)), err
 	}
 	if err := t.fits(next); err != nil {
 		return 0, false, err
@@ -235,7 +242,7 @@ func (t *Table) tryChange(ctx context.Context, who string, repair bool, edit edi
 	switch outcome {
 	case "done":
 		n.version, n.previous = value, own.version
-		t.seen.bad = ""
+		t.seen.bad, t.seen.ahead = "", 0
 		return 0, false, t.changed(&copied{document: next, version: n.version, sum: d.sum, body: d.body}, n)
 	case "settling":
 		return time.Duration(value)*time.Microsecond + time.Millisecond, true, nil
@@ -246,13 +253,26 @@ func (t *Table) tryChange(ctx context.Context, who string, repair bool, edit edi
 	return 0, false, errReply
 }
 
-// followAgain follows Redis for another attempt at a change. A version that this node cannot read is
-// no error for a change that replaces it.
+// followAgain follows Redis for another attempt at a change. A version that the change replaces is no
+// error, although this node cannot follow it.
 func (t *Table) followAgain(ctx context.Context, repair bool) (again bool, err error) {
-	if err = t.follow(ctx); repair && t.seen.bad != "" {
+	if err = t.follow(ctx); t.seen.replaceable(repair) {
 		err = nil
 	}
 	return err == nil, err
+}
+
+// latest returns an error if a version of the trail in Redis is newer than own: a change of own would
+// undo it.
+func (t *Table) latest(ctx context.Context, own int64) error {
+	all, err := t.server.versions(ctx)
+	if err != nil {
+		return err
+	}
+	if newest := slices.Max(append(all, own)); newest > own {
+		return fmt.Errorf("table: this node has version %d, and not version %d, the last that was made before somebody else wrote one into Redis; change the table at a node that has it, or roll back", own, newest)
+	}
+	return nil
 }
 
 // draft makes the version that edit makes of own.
@@ -277,7 +297,7 @@ func (t *Table) draft(own *copied, who string, edit edit) (d draft, next documen
 	}
 	n = note{Who: who, What: append(what, next.base.Since(own.base)...), Sum: d.sum, Previous: own.sum, ID: rand.Text()}
 	n.undo = diff(text, old)
-	d.replaces, d.previous, d.undo, d.note, d.settle = own.version, own.version, n.undo, n.encode(), settles*t.config.Poll
+	d.replaces, d.exceeds, d.previous, d.undo, d.note, d.settle = own.version, own.version, own.version, n.undo, n.encode(), settles*t.config.Poll
 	return d, next, n, nil
 }
 

@@ -2,21 +2,10 @@
 -- KEYS: head, body, trail, undo, the staged body, the staged undo.
 -- ARGV: the version that is replaced or, if 1 comes last, that is put back; the sum and parts of the new body; the parts of
 -- the undo; the note for the trail; the channel; how many changes and bytes of undo are kept; for how long, in microseconds,
--- nothing changes after a version was put back; 1 to put back; the version that the undo leads to.
+-- nothing changes after a version was put back; 1 to put back; the version that the undo leads to; the one that the new
+-- version must be greater than.
 -- Returns what came of it, and the version or a time in microseconds.
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-
-local function is(key, kind)
-	local found = redis.call('TYPE', key)
-	return (found.ok or found) == kind
-end
-
-local version, sum, restored = 0, '', 0
-if is(KEYS[1], 'hash') then
-	local found = redis.call('HMGET', KEYS[1], 'version', 'sum', 'restored')
-	version, sum, restored = tonumber(found[1] or '') or 0, found[2] or '', tonumber(found[3] or '') or 0
-end
+local version, sum, restored = head.version, head.sum, tonumber(head.restored) or 0
 
 -- What was staged for nothing would stay for a minute.
 local function refused(outcome, n)
@@ -38,7 +27,7 @@ end
 
 local new = given
 if not back then
-	new = math.max(version + 1, math.floor(now / 1000))
+	new = math.max(tonumber(ARGV[12]) + 1, math.floor(now / 1000))
 end
 local name = string.format('%.0f', new)
 if not is(KEYS[1], 'hash') then

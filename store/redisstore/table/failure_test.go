@@ -99,7 +99,7 @@ func TestBrokenFile(t *testing.T) {
 // report and repair what they can.
 func TestForeignValues(t *testing.T) {
 	t.Parallel()
-	const newer = "99999999999999"
+	newer := fmt.Sprint(time.Now().Add(time.Hour).UnixMilli())
 	for name, c := range map[string]struct {
 		write  func(set func(args ...any))
 		repair bool // an operator must roll back
@@ -107,6 +107,10 @@ func TestForeignValues(t *testing.T) {
 		"a text in place of the head":  {func(do func(...any)) { do("SET", headKey, "x") }, false},
 		"a head without a version":     {func(do func(...any)) { do("HDEL", headKey, "version") }, false},
 		"a version that is no number":  {func(do func(...any)) { do("HSET", headKey, "version", "1e9") }, false},
+		"a version of hex digits":      {func(do func(...any)) { do("HSET", headKey, "version", "0x7fffffffffffffff") }, false},
+		"an infinite version":          {func(do func(...any)) { do("HSET", headKey, "version", "1e300") }, false},
+		"a head without a sum":         {func(do func(...any)) { do("HDEL", headKey, "sum") }, false},
+		"a head without parts":         {func(do func(...any)) { do("HDEL", headKey, "parts") }, false},
 		"a list in place of the body":  {func(do func(...any)) { do("DEL", bodyKey); do("RPUSH", bodyKey, "x") }, false},
 		"no body":                      {func(do func(...any)) { do("DEL", bodyKey) }, false},
 		"no head":                      {func(do func(...any)) { do("DEL", headKey) }, false},
@@ -173,6 +177,7 @@ func TestForeignValues(t *testing.T) {
 			wantLimit(t, "alice", "2/s", a, b)
 			wantLimit(t, "bob", "9/s", a, b)
 			until(t, "all is well", func() bool { return a.Status().Err == nil && b.Status().Err == nil })
+			wantQuiet(t, a, b)
 			if first := a.Changes()[len(a.Changes())-1].Version; c.repair {
 				if err := b.RollBack(t.Context(), "operator", first); err != nil {
 					t.Errorf("the trail is broken: %v", err)
@@ -205,6 +210,146 @@ func TestRollBackRepairsAtOnce(t *testing.T) {
 	}
 	if got := limitOf(t, a, "bob"); got != "9/s" {
 		t.Errorf("limit %s", got)
+	}
+}
+
+// counted counts the calls of the script that commits.
+type counted struct{ commits atomic.Int64 }
+
+func (*counted) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (*counted) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (c *counted) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if args := cmd.Args(); len(args) > 1 && args[1] == commitScript {
+			c.commits.Add(1)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// wantQuiet fails if the nodes go on writing.
+func wantQuiet(t *testing.T, nodes ...*testNode) {
+	t.Helper()
+	hook := new(counted)
+	for _, n := range nodes {
+		n.server.client.AddHook(hook)
+	}
+	time.Sleep(8 * poll)
+	if got := hook.commits.Load(); got > 0 {
+		t.Errorf("%d commits without a change", got)
+	}
+}
+
+// TestVersionAhead: a version that no node can have made is reported, and left alone until a change or a
+// roll back replaces it.
+func TestVersionAhead(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		version string
+		repair  func(*testNode) error
+	}{
+		"in years": {fmt.Sprint(time.Now().AddDate(2, 0, 0).UnixMilli()), func(n *testNode) error {
+			return n.Change(t.Context(), "operator", func(c *plans.TableConfig) error { c.Default = policy(t, "3/s"); return nil })
+		}},
+		"of 15 digits":    {"999999999999999", func(n *testNode) error { return n.RollBack(t.Context(), "operator", n.Changes()[1].Version) }},
+		"of microseconds": {fmt.Sprint(time.Now().UnixMicro()), func(n *testNode) error { return n.RollBack(t.Context(), "operator", n.Status().Version) }},
+		"beyond 64 bits":  {strings.Repeat("9", 300), func(n *testNode) error { return n.EndOverride(t.Context(), "operator", "none", "") }},
+		"with zeros":      {"000" + strings.Repeat("9", 15), func(n *testNode) error { return n.Put(t.Context(), "limits.yaml", initial(t)) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := startRedis(t)
+			a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
+			set(t, a, "bob", "8/s")
+			set(t, a, "bob", "9/s")
+			wantLimit(t, "bob", "9/s", a, b)
+			until(t, "b has the trail", func() bool { return len(b.Changes()) == 2 })
+			own := a.Status().Version
+			m.HSet(headKey, "version", c.version)
+			until(t, "it is reported", func() bool { return a.Status().Err != nil && b.Status().Err != nil })
+			for _, n := range []*testNode{a, b} {
+				err, warnings := n.Status().Err.Error(), strings.Join(n.Warnings(), "\n")
+				for _, want := range []string{fmt.Sprintf("version %d stays in force here", own), "a time in the year ", "its clock shows " + time.Now().UTC().Format("2006-"), "change the table or roll it back"} {
+					if !strings.Contains(err, want) || !strings.Contains(warnings, want) {
+						t.Errorf("%q is missing in %q, %q", want, err, warnings)
+					}
+				}
+			}
+			newcomer := newNode(t, m.Addr(), Config{})
+			if err := newcomer.Load(t.Context()); err == nil || limitOf(t, newcomer, "bob") != "7/s" {
+				t.Errorf("%v, %s", err, limitOf(t, newcomer, "bob"))
+			}
+			if err := newcomer.Put(t.Context(), "limits.yaml", initial(t)); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("this node has version 1, and not version %d", own)) {
+				t.Errorf("a change at a node that lags: %v", err)
+			}
+			wantQuiet(t, a, b)
+			if m.HGet(headKey, "version") != c.version || limitOf(t, a, "bob") != "9/s" || limitOf(t, b, "bob") != "9/s" || a.Status().Version != own {
+				t.Error("another version is there")
+			}
+			if err := c.repair(b); err != nil {
+				t.Fatal(err)
+			}
+			now := b.Status().Version
+			if ahead := time.Until(time.UnixMilli(now)); now <= own || ahead > time.Minute || m.HGet(headKey, "version") != fmt.Sprint(now) {
+				t.Errorf("version %d, %v ahead", now, ahead)
+			}
+			newcomer.run(t)
+			until(t, "all is well", func() bool {
+				return a.Status() == b.Status() && a.Status().Err == nil && newcomer.Status().Version == now && newcomer.Status().Err == nil
+			})
+			set(t, a, "alice", "2/s")
+			wantLimit(t, "alice", "2/s", a, b, newcomer)
+			until(t, "the trail is there", func() bool { return len(newcomer.Changes()) == 4 })
+			wantQuiet(t, a, b, newcomer)
+		})
+	}
+}
+
+// TestVersionAheadAtOnce: a node that has not seen it replaces it as well.
+func TestVersionAheadAtOnce(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	a := newNode(t, m.Addr(), Config{})
+	set(t, a, "bob", "9/s")
+	for _, version := range []string{"999999999999999", strings.Repeat("9", 20)} {
+		m.HSet(headKey, "version", version)
+		set(t, a, "bob", version[:2]+"/s")
+		m.HSet(headKey, "version", version)
+		if err := a.EndOverride(t.Context(), "operator", "none", ""); err != nil || m.HGet(headKey, "version") != fmt.Sprint(a.Status().Version) {
+			t.Errorf("%v, version %s", err, m.HGet(headKey, "version"))
+		}
+	}
+}
+
+// TestClockSetBack: versions that were made while Redis' clock was ahead stay in force, and grow.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	for name, years := range map[string]int{"a month": 0, "years": 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := startRedis(t)
+			a, b := newNode(t, m.Addr(), Config{}).run(t), newNode(t, m.Addr(), Config{}).run(t)
+			set(t, a, "bob", "8/s")
+			m.SetTime(time.Now().AddDate(years, 1, 0))
+			set(t, a, "bob", "9/s")
+			wantLimit(t, "bob", "9/s", a, b)
+			m.SetTime(time.Time{})
+			version := a.Status().Version
+			until(t, "the clock is known", func() bool { return time.Until(a.now()) < time.Hour && time.Until(b.now()) < time.Hour })
+			set(t, b, "bob", "10/s")
+			wantLimit(t, "bob", "10/s", a, b)
+			if a.Status().Version != version+1 || a.Status().Err != nil || b.Status().Err != nil {
+				t.Errorf("%+v, %+v", a.Status(), b.Status())
+			}
+			wantQuiet(t, a, b)
+			newcomer := newNode(t, m.Addr(), Config{})
+			if err := newcomer.Load(t.Context()); (err == nil) != (years == 0) {
+				t.Errorf("newcomer: %v", err)
+			}
+		})
 	}
 }
 

@@ -17,11 +17,16 @@ import (
 	"github.com/keyrate/keyrate/store/redisstore"
 )
 
+//go:embed head.lua
+var headLua string
+
 //go:embed beat.lua
-var beatScript string
+var beatLua string
 
 //go:embed commit.lua
-var commitScript string
+var commitLua string
+
+var beatScript, commitScript = headLua + beatLua, headLua + commitLua
 
 //go:embed note.lua
 var noteScript string
@@ -145,6 +150,7 @@ func (f fields) number(i int) int64 {
 // A draft is a version that is to be put in place of another one.
 type draft struct {
 	replaces int64 // or, to put it back, its own version
+	exceeds  int64 // less than the new version
 	previous int64 // to which the undo leads
 	back     bool
 	sum      string
@@ -169,7 +175,7 @@ func (s *server) commit(ctx context.Context, d draft) (outcome string, n int64, 
 		back = 1
 	}
 	reply, err := s.run(ctx, commitScript, []string{s.key("head"), s.key("body"), s.key("trail"), s.key("undo"), body, undo},
-		d.replaces, d.sum, parts(d.body), parts(d.undo), d.note, mostChanges, mostUndo, d.settle.Microseconds(), back, s.channel(), d.previous)
+		d.replaces, d.sum, parts(d.body), parts(d.undo), d.note, mostChanges, mostUndo, d.settle.Microseconds(), back, s.channel(), d.previous, d.exceeds)
 	f := fields(reply)
 	return f.text(0), f.number(1), err
 }

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,7 +48,9 @@ func (t *Table) Warnings() []string {
 	if !s.Running {
 		all = append(all, "the table of the fleet is not followed: Table.Run does not run")
 	}
-	if s.Err != nil {
+	if ahead, ok := errors.AsType[*aheadError](s.Err); ok {
+		all = append(all, fmt.Sprintf("the table of the fleet cannot be followed since %s: %v", s.ErrSince.UTC().Format(time.RFC3339), ahead))
+	} else if s.Err != nil {
 		all = append(all, fmt.Sprintf("the table of the fleet cannot be followed since %s (%s); version %d stays in force", s.ErrSince.UTC().Format(time.RFC3339), store.ErrorClass(s.Err), s.Version))
 	}
 	if s.FileErr != nil {

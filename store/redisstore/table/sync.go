@@ -3,7 +3,9 @@ package table
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -52,7 +54,11 @@ func (t *Table) attempt(ctx context.Context) error {
 	if h.sum != t.seen.bad {
 		t.seen.bad = ""
 	}
+	t.seen.ahead = 0
 	switch own := t.current(); {
+	case h.ahead(own.version):
+		t.seen.ahead = h.version
+		return &aheadError{h, own.version}
 	case h.version < own.version, h.version == own.version && h.sum == own.sum && !h.whole:
 		return t.putBack(ctx)
 	case h.version > own.version || h.sum != own.sum:
@@ -61,6 +67,30 @@ func (t *Table) attempt(ctx context.Context) error {
 		}
 	}
 	return t.catchUp(ctx, h)
+}
+
+// mostAhead is how far a version may be ahead of Redis' clock. It is long, since a node that starts must
+// follow a version that was made while that clock was days ahead.
+const mostAhead = 365 * 24 * time.Hour
+
+// ahead reports whether the version of a head is too far ahead of Redis' clock, and of the version of
+// this node, for one that a node has made.
+func (h head) ahead(own int64) bool {
+	return h.version > max(h.now.UnixMilli(), own)+mostAhead.Milliseconds()
+}
+
+// An aheadError reports a version that is too far ahead of Redis' clock. A node neither reads it nor
+// puts its own back, so that nothing happens until an operator replaces it.
+type aheadError struct {
+	there head
+	own   int64
+}
+
+// Error names both versions, and says what to do.
+func (e *aheadError) Error() string {
+	return fmt.Sprintf("table: Redis has version %d, a time in the year %d, but its clock shows %s: somebody else wrote that version, or the clock is wrong; "+
+		"version %d stays in force here; set the clock right or, if it is right, change the table or roll it back, which replaces the version",
+		e.there.version, time.UnixMilli(e.there.version).UTC().Year(), e.there.now.UTC().Format(time.DateOnly), e.own)
 }
 
 // badPolls is how many polls pass until a body that cannot be used is read again.
@@ -112,7 +142,7 @@ func (t *Table) read(ctx context.Context, h head) (*copied, error) {
 		if next.version == h.version && next.sum == h.sum && next.whole {
 			return nil, err // it is the one of the head
 		}
-		if next.version < h.version {
+		if next.version < h.version || next.ahead(t.current().version) {
 			return nil, errReplaced
 		}
 		h = next

@@ -46,10 +46,16 @@ type Table struct {
 type seen struct {
 	version, restored, noted int64 // of the head when the trail was read
 
+	ahead int64 // a version that is too far ahead of Redis' clock; 0 if there is none
+
 	bad        string // the sum of a body that cannot be used; "" if there is none
 	badVersion int64
 	again      int // attempts until that is read once more
 }
+
+// replaceable reports whether Redis has a version that a change replaces, or one with repair,
+// although the node cannot follow it.
+func (s *seen) replaceable(repair bool) bool { return s.ahead != 0 || repair && s.bad != "" }
 
 func newTable(client redis.UniversalClient, base plans.Snapshot, c Config) (*Table, error) {
 	t := &Table{server: server{client: client, prefix: c.Prefix}, config: c, id: rand.Text(), force: new(plans.Table), turn: make(chan struct{}, 1), endsChanged: make(chan struct{}, 1)}
