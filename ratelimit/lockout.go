@@ -205,9 +205,9 @@ func (all *lockouts) forget(key string, limits []store.Limit) {
 	}
 }
 
-// behind returns the policy of a result about a key that b locks out of p: it decides nothing, and
+// lockedOut returns the policy of a result about a key that b locks out of p: it decides nothing, and
 // its limits are those that p enforces for the key.
-func (p *Policy) behind(b *blocking, key string) *Policy {
+func (p *Policy) lockedOut(b *blocking, key string) *Policy {
 	if p.phases != nil {
 		p = p.phases.of(key, p.home).now().policy
 	}

@@ -55,7 +55,7 @@ func (l *Limiter) PeekParts(ctx context.Context, key string) ([]Result, error) {
 			err = part.decideBy(ctx, limits, key, &ask{cost: 1}, &r)
 		}
 		if r.Blocked() {
-			r.policy = limits.behind(r.policy.block, key)
+			r.policy = limits.lockedOut(r.policy.block, key)
 		}
 		results = append(results, r)
 		return err
