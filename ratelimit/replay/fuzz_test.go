@@ -160,7 +160,7 @@ func TestDividedUp(t *testing.T) {
 func FuzzInstant(f *testing.F) {
 	for _, text := range []string{
 		"10/Oct/2000:13:55:36 -0700", "29/Feb/2024:23:59:59 +0530", "29/Feb/2023:00:00:00 +0000", "31/Dec/9999:23:59:59 +0000", "01/Jan/1970:00:00:00 +0001",
-		"29/Feb/2000:00:00:00 +0000", "29/Feb/2100:00:00:00 +0000", "1/Jan/2000:00:00:00 +0000", "10/oct/2000:13:55:36 -0700", "10/Oct/2000:24:00:00 -0700",
+		"29/Feb/2000:00:00:00 +0000", "29/Feb/2100:00:00:00 +0000", "1/Jan/2000:00:00:00 +0000", "10/oct/2000:13:55:36 -0700", "10/Oct/2000:24:00:00 -0700", "01/Feb/2000:0:00:00  +0000",
 		"2000-10-10T13:55:36.123456789-07:00", "2000-10-10 13:55:36", "2000-10-10T13:55:36", "0000-01-01T00:00:00Z", "971211336.25", "971211336250", "971211336250000", "971211336250000123", "1.", ".1", "1e9", "-1", "99999999999999999999",
 	} {
 		f.Add(text)
@@ -176,8 +176,9 @@ func FuzzInstant(f *testing.F) {
 		want, err := time.Parse(commonLayout, text)
 		leap := len(text) > 20 && text[18:20] == "60" // which package time does not have
 		inRange := err == nil && want.UnixMicro() >= 0 && want.UnixMicro() <= lastInstant
-		zone := len(text) == len(commonLayout) && bytes.ContainsAny([]byte(text[21:22]), "+-")
-		if ok && !leap && (err != nil || micros != want.UnixMicro()) || !ok && inRange && zone && text[3:6] == want.Format("Jan") {
+		// Package time reads more than it writes, such as an hour of one digit and two spaces.
+		written := err == nil && want.Format(commonLayout) == text
+		if ok && !leap && (err != nil || micros != want.UnixMicro()) || !ok && inRange && written {
 			t.Fatalf("%q is %d, %t; want %d, %v", text, micros, ok, want.UnixMicro(), err)
 		}
 	})
