@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -19,7 +20,8 @@ const (
 // A batcher lets concurrent calls share round trips to one server. While fewer than
 // maxSends are under way, a call is sent at once, alone, on its caller's goroutine.
 // Otherwise it joins the queue, and the first send that ends is followed by one of all
-// calls in the queue. No call waits for others to come.
+// calls in the queue. A send that ends lets the goroutines run that are ready to, so that callers
+// with an answer can queue their next call. No call waits for others to come.
 type batcher struct {
 	part string                                   // the name of the server, one of several
 	send func(ctx context.Context, calls []*call) // decides or fails each call
@@ -89,6 +91,7 @@ func (b *batcher) sendQueued(calls []*call) {
 		ctx, cancel := context.WithDeadline(context.Background(), latest)
 		b.deliver(ctx, calls)
 		cancel()
+		runtime.Gosched()
 	}
 }
 

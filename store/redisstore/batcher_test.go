@@ -79,6 +79,7 @@ func (rec *recorder) fill(t *testing.T, wg *sync.WaitGroup) {
 // idle fails unless nothing is left behind.
 func (rec *recorder) idle(t *testing.T) {
 	t.Helper()
+	synctest.Wait()
 	rec.batcher.mu.Lock()
 	defer rec.batcher.mu.Unlock()
 	if rec.batcher.sends != 0 || len(rec.batcher.queue) != 0 {
@@ -123,6 +124,43 @@ func TestSendAlone(t *testing.T) {
 		if store.ErrorClass(err) != store.ClassTimeout || time.Since(start) != time.Millisecond {
 			t.Errorf("%v after %v; want a timeout after 1ms", err, time.Since(start))
 		}
+	})
+}
+
+// TestCallersCallAgain: callers that call again as soon as they have their answers share sends, on a
+// single processor, too. If a send ended before they could, each round would begin with calls that
+// are sent alone.
+func TestCallersCallAgain(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		rec := newRecorder()
+		close(rec.end)
+		rec.batcher.send = func(ctx context.Context, calls []*call) {
+			time.Sleep(time.Millisecond)
+			rec.send(ctx, calls)
+		}
+		const callers, rounds = 64, 50
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for range rounds {
+					if _, err := rec.take(t.Context(), 1, time.Minute); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		alone := 0
+		for _, n := range rec.sizes() {
+			if n == 1 {
+				alone++
+			}
+		}
+		if alone > 3*rounds { // it was seven for each
+			t.Errorf("%d of %d sends, for %d calls, were of one", alone, len(rec.sizes()), callers*rounds)
+		}
+		rec.idle(t)
 	})
 }
 
