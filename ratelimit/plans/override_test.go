@@ -2,11 +2,15 @@ package plans_test
 
 import (
 	"errors"
+	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/keyrate/keyrate/ratelimit"
+	"github.com/keyrate/keyrate/ratelimit/gcra"
 	"github.com/keyrate/keyrate/ratelimit/plans"
 )
 
@@ -63,19 +67,19 @@ func TestOverrideAfterEdits(t *testing.T) {
 		}
 		return p
 	}
-	const greatest = "2147483648/s"
-	for name, c := range map[string]struct {
+	greatest := fmt.Sprintf("%d/s", min(gcra.MaxRate, math.MaxInt))
+	type edited struct {
 		table     string
 		overrides []plans.Override
 		want      map[string]string // of keys
 		faults    string            // of each override, part of its text
-	}{
+	}
+	cases := map[string]edited{
 		"a rate": {`{"default":"5/s","plans":{"gold":"1000000000/s"},"members":{"alice":"gold"}}`,
 			[]plans.Override{{Plan: "gold", Factor: 10}, {Key: "bob", Factor: 10}}, map[string]string{"alice": "2000000000/s", "bob": "50/s"}, "at most 2|"},
 		"a rate of a plan and a key": {`{"default":"5/s","plans":{"gold":"400000000/s"},"members":{"alice":"gold"}}`,
 			[]plans.Override{{Plan: "gold", Factor: 2}, {Key: "alice", Factor: 10}}, map[string]string{"alice": "1600000000/s"}, "|at most 2"},
 		"the greatest rate": {`{"default":"` + greatest + `"}`, []plans.Override{{Key: "bob", Factor: 10}}, map[string]string{"bob": greatest}, "at most 1"},
-		"a burst":           {`{"default":"1000/s;burst=4503599627"}`, []plans.Override{{Key: "bob", Factor: 10}}, map[string]string{"bob": "10000/s;burst=45035996270"}, ""},
 		"one that is shared": {`{"default":"5/s","plans":{"team":["2/s","2000000000/m;name=org;shared"]},"organisations":{"acme":{"plan":"team","members":["alice"]}}}`,
 			[]plans.Override{{Plan: "team", Factor: 10}}, map[string]string{"alice": "20/s"}, ""},
 		"calls at a time": {`{"default":"2000000000 at a time"}`, []plans.Override{{Key: "bob", Factor: 10}}, map[string]string{"bob": "2000000000 at a time"}, "at most 1"},
@@ -89,7 +93,11 @@ func TestOverrideAfterEdits(t *testing.T) {
 			[]plans.Override{{Key: "alice", Policy: shared("blocked;until=3001-01-01, blocked;until=3002-01-01, blocked;until=3003-01-01, blocked;until=3004-01-01, blocked;until=3005-01-01, blocked;until=3006-01-01, blocked;until=3007-01-01, blocked;until=3008-01-01, 1/s")}, {Key: "bob", Factor: 2}},
 			map[string]string{"alice": "blocked", "bob": "10/s"}, "at most 8 blocks|"},
 		"no plan": {`{"default":"5/s"}`, []plans.Override{{Plan: "gold", Factor: 2}, {Key: "bob", Factor: 2}}, map[string]string{"bob": "10/s"}, "|"},
-	} {
+	}
+	if strconv.IntSize == 64 {
+		cases["a burst"] = edited{`{"default":"1000/s;burst=4503599627"}`, []plans.Override{{Key: "bob", Factor: 10}}, map[string]string{"bob": "10000/s;burst=45035996270"}, ""}
+	}
+	for name, c := range cases {
 		for i := range c.overrides {
 			if key := c.overrides[i].Key; key != "" {
 				c.overrides[i].Key = ratelimit.HashKey(key)

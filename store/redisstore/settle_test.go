@@ -31,11 +31,11 @@ func TestSettleWaits(t *testing.T) {
 			for i := range all {
 				all[i] = store.Settlement{Key: "k", Limits: p, Actual: 1}
 			}
+			start := time.Now()
 			ctx, cancel := t.Context(), func() {}
 			if test.timeout > 0 {
 				ctx, cancel = context.WithTimeout(ctx, test.timeout)
 			}
-			start := time.Now()
 			s.Settle(ctx, all)
 			took := time.Since(start)
 			cancel()
