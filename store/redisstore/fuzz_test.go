@@ -11,7 +11,8 @@ import (
 	"github.com/keyrate/keyrate/store"
 )
 
-var ours = regexp.MustCompile(`^1:[0-9]{1,16}(:[0-9]{1,10}:[0-9]{1,10}:[0-9]{1,16}:[0-9]{1,15})?$`)
+// ours is our form. We write no zeros in front of a number, but they change nothing.
+var ours = regexp.MustCompile(`^1:0*[0-9]{1,16}(:0*[0-9]{1,10}:0*[0-9]{1,10}:0*[0-9]{1,16}:0*[0-9]{1,15})?$`)
 
 // FuzzValue: no bytes in the place of a bucket cause an error, a wait longer than one
 // refill, or a value that does not expire. A value not in our form is a full bucket.
@@ -24,6 +25,7 @@ func FuzzValue(f *testing.F) {
 	f.Add("1:1795301300123456")
 	f.Add("1:1795301300123456:1:3:0:0")
 	f.Add("1:1795301300123456:0:1:1795301300123456:3600000000")
+	f.Add("1:000000000000000:0:00000000001:0:0")
 	server := miniredis.RunT(f)
 	client := patient(f, server.Addr())
 	p := policy(f, ratelimit.PerMinute(60))
