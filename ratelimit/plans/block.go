@@ -256,20 +256,30 @@ func (bs *blocks) hashed() map[string]ratelimit.Block {
 // setBlocks sets what each block makes of what the table says of its key otherwise.
 func (c *tableContent) setBlocks() error {
 	var faults faultList
-	behind := func(key string, b *block, a *assignment) {
-		is := assignment{policy: c.fallback}
-		if a != nil {
-			is = *a
-		}
-		if p, err := ratelimit.NewBlocked(b.Block, is.policy); err == nil {
-			is.policy = p
-		} else {
-			for _, fault := range ratelimit.Faults(err) {
-				faults.add(&placedError{LimitError: &ratelimit.LimitError{Field: place("Blocked", key), Value: fault.Value, Want: fault.Want}})
-			}
-		}
-		b.is = &is
+	c.setPrefixBlocks(&faults)
+	for key, b := range c.blocks.byKey {
+		c.setBlock(key, b, c.without(key), &faults)
 	}
+	plain := c.plainOf(c.blocks.byHash)
+	for hash, b := range c.blocks.byHash {
+		c.setBlock(keyhash.Text(hash), b, cmp.Or(plain[hash], c.byHash[hash]), &faults)
+	}
+	return faults.join()
+}
+
+// setBlocksOf is setBlocks for those blocks that depend on what a table with hashes for keys says of
+// a hash or of a prefix.
+func (c *tableContent) setBlocksOf(key string) error {
+	var faults faultList
+	if _, ok := address.ParsePrefix(key); ok {
+		c.setPrefixBlocks(&faults)
+	} else if hash, ok := parseHash(key); ok && c.blocks.byHash[hash] != nil {
+		c.setBlock(key, c.blocks.byHash[hash], c.byHash[hash], &faults)
+	}
+	return faults.join()
+}
+
+func (c *tableContent) setPrefixBlocks(faults *faultList) {
 	prefixes := make([]address.Prefix, 0, c.blocks.byPrefix.Len())
 	for p := range c.blocks.byPrefix.All() {
 		prefixes = append(prefixes, p)
@@ -277,16 +287,25 @@ func (c *tableContent) setBlocks() error {
 	slices.SortFunc(prefixes, func(a, b address.Prefix) int { return a.Bits() - b.Bits() })
 	for _, p := range prefixes { // a shorter one may be behind a longer one
 		b, _ := c.blocks.byPrefix.Get(p)
-		behind(p.String(), b, c.outside(p))
+		c.setBlock(p.String(), b, c.outside(p), faults)
 	}
-	for key, b := range c.blocks.byKey {
-		behind(key, b, c.without(key))
+}
+
+// setBlock sets what a block makes of what the table says of its key otherwise, or nil for the
+// default.
+func (c *tableContent) setBlock(key string, b *block, otherwise *assignment, faults *faultList) {
+	is := assignment{policy: c.fallback}
+	if otherwise != nil {
+		is = *otherwise
 	}
-	plain := c.plainOf(c.blocks.byHash)
-	for hash, b := range c.blocks.byHash {
-		behind(keyhash.Text(hash), b, cmp.Or(plain[hash], c.byHash[hash]))
+	if p, err := ratelimit.NewBlocked(b.Block, is.policy); err == nil {
+		is.policy = p
+	} else {
+		for _, fault := range ratelimit.Faults(err) {
+			faults.add(&placedError{LimitError: &ratelimit.LimitError{Field: place("Blocked", key), Value: fault.Value, Want: fault.Want}})
+		}
 	}
-	return faults.join()
+	b.is = &is
 }
 
 // plainOf returns the assignments of keys that are listed in plain text and have a blocked hash.

@@ -104,11 +104,11 @@ func (c *tableContent) override(o Override) error {
 	}
 	err := b.join()
 	if err == nil {
-		err = c.setBlocks()
+		err = c.setBlocksOf(key)
 	}
 	if err != nil {
 		c.assign(key, listed)
-		_ = c.setBlocks() // as they were
+		_ = c.setBlocksOf(key) // as they were
 		return err
 	}
 	return tooLarge

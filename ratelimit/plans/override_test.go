@@ -121,6 +121,28 @@ func TestOverrideAfterEdits(t *testing.T) {
 	}
 }
 
+// TestManyOverrides: each override costs what it changes, and not all blocks of the table.
+func TestManyOverrides(t *testing.T) {
+	config := plans.TableConfig{Default: policyOf(t, ratelimit.PerSecond(5)), Blocked: map[string]ratelimit.Block{}}
+	for i := range 2000 {
+		config.Blocked[fmt.Sprint("blocked ", i)] = ratelimit.Block{}
+	}
+	table, err := plans.NewTable(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var overrides []plans.Override
+	for i := range 2000 {
+		overrides = append(overrides, plans.Override{Key: fmt.Sprint("key ", i), Factor: 2})
+	}
+	s := table.Snapshot()
+	few := testing.AllocsPerRun(1, func() { s.With(overrides[:20]) })
+	many := testing.AllocsPerRun(1, func() { s.With(overrides) })
+	if perOverride := (many - few) / 1980; perOverride > 100 {
+		t.Errorf("an override makes %.0f allocations", perOverride)
+	}
+}
+
 // TestOverrideOfAddresses: a factor multiplies what the table gives an address, and the override of a
 // prefix holds except where a longer one does.
 func TestOverrideOfAddresses(t *testing.T) {
