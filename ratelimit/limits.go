@@ -136,10 +136,12 @@ func (l *Limiter) lookUp(ctx context.Context, key string) (p *Policy, err error)
 	return p, l.usable(p)
 }
 
-// validate returns what a store or Limits say of themselves.
-func validate(x any) error {
+// validate returns what a store or Limits say of themselves. Of a type that embeds nil, that is a panic.
+func validate(x any) (err error) {
 	if v, ok := x.(interface{ Validate() error }); ok {
-		return v.Validate()
+		if panicked := store.Try(func() { err = v.Validate() }); panicked != nil {
+			return panicked
+		}
 	}
-	return nil
+	return err
 }

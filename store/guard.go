@@ -16,7 +16,9 @@ import (
 func Guard(s Store) Store {
 	_, selfTimed := s.(SelfTimed)
 	if fast, ok := s.(interface{ Self() Store }); ok && selfTimed {
-		selfTimed = Same(fast.Self(), s) // else it embeds the store that is
+		var self Store
+		_ = Try(func() { self = fast.Self() }) // what it embeds may be nil
+		selfTimed = Same(self, s)              // else it embeds the store that is
 	}
 	if selfTimed {
 		return s

@@ -148,7 +148,7 @@ func TestOutputsAreCheckedFirst(t *testing.T) {
 		{"-suggest", "link.json", "link.json of -suggest exists"},
 		{"-suggest", "nowhere/limits.json", "nowhere/limits.json: no such file"},
 		{"-svg", "nowhere/new.svg", "nowhere/new.svg: no such file"},
-		{"-png", "folder.png", "folder.png: is a directory"},
+		{"-png", "folder.png", "folder.png is no regular file"},
 	} {
 		var out, errs bytes.Buffer
 		unread := strings.NewReader(apiLog)

@@ -24,6 +24,10 @@ func checkOutputs(o options) error {
 		}
 		err := tryNew(picture)
 		if errors.Is(err, fs.ErrExist) {
+			if there, fault := os.Stat(picture); fault == nil && !there.Mode().IsRegular() { // to open a pipe may wait for ever
+				faults = append(faults, fmt.Errorf("%s is no regular file: name one, or a new one", picture))
+				continue
+			}
 			var file *os.File
 			if file, err = os.OpenFile(picture, os.O_WRONLY, 0); err == nil {
 				err = file.Close()

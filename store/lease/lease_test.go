@@ -227,11 +227,11 @@ func (e *embedding) Take(ctx context.Context, r store.Request) (store.Decision, 
 
 // TestEmbedded: a limiter does not pass by the Take of a type that embeds the store.
 func TestEmbedded(t *testing.T) {
-	for name, busy := range map[string]*embedding{"embedded": {Store: newStore(t, newShared())}, "zero": {Store: new(Store)}} {
+	for name, busy := range map[string]*embedding{"embedded": {Store: newStore(t, newShared())}, "zero": {Store: new(Store)}, "nil": {}} {
 		l, err := ratelimit.New(busy, ratelimit.PerSecond(100_000), ratelimit.Config{})
-		if name == "zero" {
+		if name != "embedded" {
 			if err == nil {
-				t.Error("New takes a zero Store that is embedded")
+				t.Errorf("New takes a Store that is %s and embedded", name)
 			}
 			continue
 		}

@@ -219,6 +219,9 @@ func (t *Table) tryChange(ctx context.Context, who string, repair bool, edit edi
 	if t.seen.ahead != 0 {
 		if !repair {
 			if err := t.latest(ctx, own.version); err != nil {
+				if _, followed := t.followAgain(ctx, false); followed == nil && t.seen.ahead == 0 { // another node has replaced it
+					return 0, true, nil
+				}
 				return 0, false, err
 			}
 		}
@@ -269,6 +272,8 @@ func (t *Table) latest(ctx context.Context, own int64) error {
 	if err != nil {
 		return err
 	}
+	possible := max(t.now().UnixMilli(), own) + mostAhead.Milliseconds()
+	all = slices.DeleteFunc(all, func(version int64) bool { return version > possible }) // somebody else wrote it, too
 	if newest := slices.Max(append(all, own)); newest > own {
 		return fmt.Errorf("table: this node has version %d, and not version %d, the last that was made before somebody else wrote one into Redis; change the table at a node that has it, or roll back", own, newest)
 	}

@@ -36,7 +36,8 @@
 // If Redis has a version that a node cannot read, such as one that a newer program or somebody else
 // wrote, the node keeps its own and reports that: [Status], [Config].OnEvent, and the health of the
 // limiter. RollBack to the version in force on a node replaces it. So it is with a version that is
-// more than a year ahead of Redis' clock, and of the node's own: no node can have made it. A change
+// more than a year ahead of Redis' clock, and of the node's own, and that the trail does not have: no
+// node has made it. A change
 // at a node that has the last version of the trail replaces that one, too, with a version of now.
 //
 // A node also keeps its last version in [Config].File, for a start while Redis is down.

@@ -57,8 +57,17 @@ func (t *Table) attempt(ctx context.Context) error {
 	t.seen.ahead = 0
 	switch own := t.current(); {
 	case h.ahead(own.version):
-		t.seen.ahead = h.version
-		return &aheadError{h, own.version}
+		made, err := t.ofNode(ctx, h)
+		if err != nil {
+			return err
+		}
+		if !made {
+			t.seen.ahead = h.version
+			return &aheadError{h, own.version}
+		}
+		if err := t.fetch(ctx, h); err != nil {
+			return err
+		}
 	case h.version < own.version, h.version == own.version && h.sum == own.sum && !h.whole:
 		return t.putBack(ctx)
 	case h.version > own.version || h.sum != own.sum:
@@ -77,6 +86,16 @@ const mostAhead = 365 * 24 * time.Hour
 // this node, for one that a node has made.
 func (h head) ahead(own int64) bool {
 	return h.version > max(h.now.UnixMilli(), own)+mostAhead.Milliseconds()
+}
+
+// ofNode reports whether a node has made the version of a head, by the trail: while Redis' clock was
+// wrong.
+func (t *Table) ofNode(ctx context.Context, h head) (bool, error) {
+	n, err := t.server.note(ctx, h.version)
+	if errors.Is(err, errDelta) { // there is none
+		return false, nil
+	}
+	return err == nil && n.Sum == h.sum, err
 }
 
 // An aheadError reports a version that is too far ahead of Redis' clock. A node neither reads it nor
