@@ -107,12 +107,14 @@ func (l *Limiter) takeLeased(p *Policy, key string, n int, r *Result) bool {
 // take asks the store by the policy of r.
 func (l *Limiter) take(ctx context.Context, key string, a *ask, r *Result) error {
 	p := r.policy
-	if l.single != nil && len(p.limits) == 1 && a.plain() {
-		l.takeOne(p, key, a.cost, r)
-		return nil
-	}
-	if l.leased != nil && len(p.limits) == 1 && a.plain() && l.takeLeased(p, key, a.cost, r) {
-		return nil
+	if len(p.limits) == 1 && a.plain() {
+		switch {
+		case l.single != nil:
+			l.takeOne(p, key, a.cost, r)
+			return nil
+		case l.leased != nil && l.takeLeased(p, key, a.cost, r):
+			return nil
+		}
 	}
 	d, err := l.store.Take(ctx, store.Request{Home: a.home, Key: key, Limits: p.limits, Cost: a.charge, Least: a.least, Hold: a.hold, Timeout: l.timeout})
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 
 // With returns s, with hashes for its keys, with overrides in force, whenever they end. Those of
 // plans come first, then those of prefixes, the shortest first, so that the factor of a key is one
-// of what it has. faults has a place for each
-// override, with what keeps it from being in force as it is written, or nil: an edit of the table may
-// have made the factor too large, which is lowered then, or shared limits that the policy contradicts,
-// which has no effect then. An override of a plan that does not exist has none, either.
+// of what it has. faults has a place for each override, with what keeps it from being in force as it
+// is written, or nil: an edit of the table may have made the factor too large, which is lowered then,
+// or shared limits that the policy contradicts, which has no effect then. An override of a plan that
+// does not exist has none, either.
 func (s Snapshot) With(overrides []Override) (with Snapshot, faults []error) {
 	faults = make([]error, len(overrides))
 	c := s.Hashed().withPlans(overrides, faults)

@@ -55,19 +55,16 @@ func (t *Table) attempt(ctx context.Context) error {
 		t.seen.bad = ""
 	}
 	t.seen.ahead = 0
-	switch own := t.current(); {
-	case h.ahead(own.version):
-		made, err := t.ofNode(ctx, h)
-		if err != nil {
+	own := t.current()
+	if h.ahead(own.version) {
+		if made, err := t.ofNode(ctx, h); err != nil {
 			return err
-		}
-		if !made {
+		} else if !made {
 			t.seen.ahead = h.version
 			return &aheadError{h, own.version}
 		}
-		if err := t.fetch(ctx, h); err != nil {
-			return err
-		}
+	}
+	switch {
 	case h.version < own.version, h.version == own.version && h.sum == own.sum && !h.whole:
 		return t.putBack(ctx)
 	case h.version > own.version || h.sum != own.sum:
